@@ -1,0 +1,116 @@
+"""Backbones by name. The only module that imports torchvision and timm."""
+
+import sys
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from classifier.errors import ConfigError
+from classifier.spec import Preprocessing
+
+_kept_libraries: list[torch.library.Library] = []
+
+
+def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
+    """Return a backbone without its classification layer, the number of its features, and its preprocessing.
+
+    `name` is a torchvision classification model or `timm/<model>`. Raises ConfigError for an unknown name.
+    """
+    if name.startswith("timm/"):
+        return _timm_backbone(name.removeprefix("timm/"))
+    return _torchvision_backbone(name)
+
+
+def download(name: str) -> dict[str, Tensor]:
+    """Return the state dict that the library itself downloads for a backbone; raises what the library raises."""
+    if name.startswith("timm/"):
+        model = _timm().create_model(name.removeprefix("timm/"), pretrained=True, num_classes=0)
+        state: dict[str, Tensor] = model.state_dict()
+        return state
+    weights = _torchvision().models.get_model_weights(name).DEFAULT
+    state = weights.get_state_dict(progress=False, check_hash=True)
+    return state
+
+
+def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
+    models = _torchvision().models
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ConfigError(_unknown_backbone(name, known))
+    # Inception and GoogLeNet renormalise their input themselves; their weights were trained that way.
+    options = {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    model: Any = models.get_model(name, weights=None, **options)
+    for auxiliary in ("AuxLogits", "aux1", "aux2"):
+        if hasattr(model, auxiliary):
+            setattr(model, auxiliary, None)
+            model.aux_logits = False
+    if name.startswith("squeezenet"):
+        # The one family whose last layer is a convolution: pool what it would have seen.
+        model.classifier, features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
+    else:
+        path, last = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
+        model.set_submodule(path, nn.Identity())
+        features = last.in_features
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    interpolation = "bicubic" if preset.interpolation.value == "bicubic" else "bilinear"
+    preprocessing = Preprocessing(
+        resize=preset.resize_size[0],
+        crop=preset.crop_size[0],
+        interpolation=interpolation,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
+    return model, features, preprocessing
+
+
+def _timm_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
+    timm = _timm()
+    if not timm.is_model(name):
+        raise ConfigError(_unknown_backbone(f"timm/{name}", [f"timm/{known}" for known in timm.list_models()]))
+    model = timm.create_model(name, pretrained=False, num_classes=0)
+    config = timm.data.resolve_model_data_config(model)
+    crop = config["input_size"][-1]
+    preprocessing = Preprocessing(
+        resize=max(crop, int(crop / config["crop_pct"])),
+        crop=crop,
+        interpolation="bicubic" if config["interpolation"] == "bicubic" else "bilinear",
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+    return model, model.head_hidden_size, preprocessing
+
+
+def _unknown_backbone(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.3)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"backbone {name!r} is no torchvision classification model and no timm model written timm/<name>{meant}"
+
+
+def _torchvision() -> Any:
+    """Import torchvision, also where its compiled operators do not fit the torch beside it (a CPU torch from one index,
+    torchvision from another): then the two operators that its import insists on are declared, without code behind them."""
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for module in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        _kept_libraries.append(library)  # the declarations vanish with the object
+        import torchvision
+    import torchvision.models
+
+    return torchvision
+
+
+def _timm() -> Any:
+    _torchvision()
+    import timm
+    import timm.data
+
+    return timm

@@ -1,0 +1,115 @@
+"""Bytes to pixels in exactly one way, for training, checking and serving alike. Imports no torch."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from classifier.errors import PhotoError
+from classifier.spec import Preprocessing
+
+Pixels = npt.NDArray[np.uint8]
+
+# A 108-megapixel phone photo passes; 20,000 x 20,000 does not. Decoded, the largest PNG takes 480 MB.
+MAX_PIXELS = 120_000_000
+# Our own limit acts on the header, before any pixel is decoded; Pillow's would only warn between its limit and twice that.
+Image.MAX_IMAGE_PIXELS = None
+
+# JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves the short side at least this many times the wanted one.
+DRAFT_MARGIN = 1.0
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True) -> Pixels:
+    """Decode a photo and return its upright centre crop.
+
+    Returns uint8 [crop, crop, 3], RGB. `draft=False` decodes JPEG at full size, to measure what drafting changes.
+    Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
+    """
+    image = decode(data, short_side=int(preprocessing.resize * DRAFT_MARGIN) if draft else None)
+    # One resize straight from the crop's box: the pixels outside it are never computed. reducing_gap shrinks
+    # large PNG, TIFF and WebP images in two steps, as draft does for JPEG.
+    side = min(image.size) * preprocessing.crop / preprocessing.resize
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    image = image.resize(
+        (preprocessing.crop, preprocessing.crop),
+        _RESAMPLING[preprocessing.interpolation],
+        box=(left, top, left + side, top + side),
+        reducing_gap=2.0 if draft else None,
+    )
+    return np.asarray(image)
+
+
+def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
+    """Decode bytes to an upright RGB image; a JPEG may come smaller, its short side still at least `short_side` pixels.
+
+    Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
+    """
+    if not data:
+        raise PhotoError("the file is empty")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data))
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise PhotoError(f"{width} x {height} pixels are over the limit of {MAX_PIXELS:,}; make the photo smaller")
+        if short_side and min(width, height) >= 2 * short_side:
+            scale = min(width, height) / short_side
+            # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded up.
+            image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
+        orientation = _orientation(image)
+        image.load()
+        image = to_rgb(image)
+    except (PhotoError, MemoryError):
+        raise
+    # Pillow's decoders raise many types for damaged files (OSError, SyntaxError, ValueError, struct.error, EOFError ...).
+    except Exception as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
+        raise PhotoError(reason.splitlines()[0][:200]) from error
+    return image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return any Pillow mode as RGB: transparency over white, 16-bit and float values scaled to 8 bits."""
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith(("I", "F")):
+        # Trap: convert() clips 16-bit values at 255 instead of scaling them.
+        values: npt.NDArray[np.floating] = np.asarray(image, dtype=np.float32)
+        if image.mode == "F" and values.size and values.max() <= 1:
+            values = values * 255
+        elif values.size and values.max() > 255:
+            values = values / 257
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # a damaged EXIF block does not make the photo unusable
+        return None
+
+
+def read_photo(path: Path) -> bytes:
+    """Read a photo's bytes; raises PhotoError when the file cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {error.strerror or error}") from error

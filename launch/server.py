@@ -1,0 +1,67 @@
+"""The serving program in a process of its own: start it, wait for /ping, stop it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from classifier.errors import UserError
+
+START_SECONDS = 120
+STOP_SECONDS = 30
+
+
+@contextlib.contextmanager
+def serving(model: Path, port: int, log: Path) -> Iterator[str]:
+    """Serve `model` on the loopback address and yield the URL once /ping says 200; stopped on leaving."""
+    port = port or _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            _command(model, port), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _wait_until_ready(process, url, log)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def command(options: Namespace) -> int:
+    """`byoc serve`: become the serving program, so that signals reach it."""
+    argv = _command(options.model, options.port)
+    os.execv(argv[0], argv)
+
+
+def _command(model: Path, port: int) -> list[str]:
+    return [sys.executable, "-P", "-m", "serve", "--model-dir", str(model), "--host", "127.0.0.1", "--port", str(port)]
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise UserError(log.read_text().strip().splitlines()[-1])
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
+            return
+        time.sleep(0.1)
+    raise UserError(f"the server did not become ready within {START_SECONDS} s; {log} says more")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,118 @@
+"""The training program in a process of its own, over a folder laid out as SageMaker lays out /opt/ml."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from classifier.errors import ConfigError, UserError
+from train.config import parse
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every run of a job shares: the photos, the fixed hyperparameters, the weights' channel and the feature cache."""
+
+    data: Path
+    hyperparameters: Mapping[str, str]
+    pretrained: Path | None
+    feature_cache: Path
+
+
+def recipe(options: Namespace) -> Recipe:
+    """Return the recipe that the command line asks for; raises ConfigError for a hyperparameter that training would refuse."""
+    fixed = {"backbone": options.backbone}
+    for pair in options.hyperparameters:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
+        fixed[name] = value
+    parse(fixed)
+    return Recipe(options.data, fixed, options.pretrained, options.feature_cache)
+
+
+def new_folder(out: Path | None) -> Path:
+    """Return the folder for results, made: `out`, or one named by the time under runs/."""
+    folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty; name another folder with --out, results are never overwritten")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def train(
+    base: Path, recipe: Recipe, hyperparameters: Mapping[str, str], *, threads: int | None = None, quiet: bool = False
+) -> list[dict[str, Any]]:
+    """Run the training program once below `base` and return its records; raises UserError with its failure text.
+
+    With `quiet`, its metric lines go to base/log.txt and only progress is shown.
+    """
+    _lay_out(base, recipe, {**recipe.hyperparameters, **hyperparameters})
+    environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
+    with (base / "log.txt").open("w") as log:
+        status = _wait(command, environment, log if quiet else None)
+    if status:
+        failure = base / "output" / "failure"
+        raise UserError(
+            failure.read_text()
+            if failure.exists()
+            else f"training ended with status {status}; {base / 'log.txt'} says more"
+        )
+    return read_records(base)
+
+
+def read_records(base: Path) -> list[dict[str, Any]]:
+    """Return a finished job's records."""
+    lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def result(records: list[dict[str, Any]], split: str) -> dict[str, Any]:
+    """Return a split's result record."""
+    return next(record for record in records if record["kind"] == "result" and record["split"] == split)
+
+
+def command(options: Namespace) -> int:
+    """`byoc train`."""
+    chosen = recipe(options)
+    folder = new_folder(options.out)
+    train(folder, chosen, {})
+    print(
+        f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nserve it: byoc serve {folder / 'model'}"
+    )
+    return 0
+
+
+def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> None:
+    config, data = base / "input" / "config", base / "input" / "data"
+    config.mkdir(parents=True)
+    data.mkdir()
+    channels = {"training": recipe.data} | ({"pretrained": recipe.pretrained} if recipe.pretrained else {})
+    for name, folder in channels.items():
+        (data / name).symlink_to(folder.resolve(), target_is_directory=True)
+    files = {
+        "hyperparameters": dict(hyperparameters),
+        "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},
+        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"},
+    }
+    for name, value in files.items():
+        (config / f"{name}.json").write_text(json.dumps(value, indent=2))
+
+
+def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
+    # Progress goes to standard error, which is ours; metric lines go to standard output, which a quiet run keeps in its log.
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise

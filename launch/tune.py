@@ -1,0 +1,88 @@
+"""Hyperparameter tuning without SageMaker: Optuna over the training program's own ranges."""
+
+import json
+import os
+import shutil
+import time
+from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.training import Recipe, new_folder, recipe, result, train
+from train.config import OBJECTIVE, TUNING_RANGES
+
+
+def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
+    """Run `trials` trials below `folder`, write tuning.json there and return the trials, best first.
+
+    The first trial runs alone and fills the feature cache; the rest share the cores. Best is the highest validation
+    accuracy, then the lowest loss. Losing artifacts are removed, records and logs stay.
+    """
+    if trials < 1:
+        raise ConfigError(f"--trials is {trials}; it must be at least 1")
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=int(recipe.hyperparameters.get("seed", 0)))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    cores = len(os.sched_getaffinity(0))
+    parallel = min(cores, 4)
+
+    def run(number: int) -> dict[str, Any]:
+        trial = study.ask()
+        chosen = {
+            name: _suggest(trial, name, space)
+            for name, space in TUNING_RANGES.items()
+            if name not in recipe.hyperparameters
+        }
+        started = time.monotonic()
+        base = folder / f"{number:03d}"
+        threads = cores if number == 1 else max(1, cores // parallel)
+        records = train(base, recipe, chosen, threads=threads, quiet=True)
+        shutil.rmtree(base / "model")
+        judged = result(records, "validation")
+        study.tell(trial, judged["accuracy"])
+        seconds = time.monotonic() - started
+        settings = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        print(
+            f"trial {number} of {trials}: {settings}; {OBJECTIVE} {judged['accuracy']:.4f}, {seconds:.1f} s", flush=True
+        )
+        return {
+            "trial": number,
+            "hyperparameters": chosen,
+            "validation_accuracy": judged["accuracy"],
+            "validation_loss": judged["loss"],
+            "seconds": round(seconds, 2),
+        }
+
+    done = [run(1)]
+    with ThreadPoolExecutor(parallel) as pool:
+        try:
+            done += pool.map(run, range(2, trials + 1))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))
+    (folder / "tuning.json").write_text(json.dumps(done, indent=2) + "\n")
+    return done
+
+
+def command(options: Namespace) -> int:
+    """`byoc tune`."""
+    chosen = recipe(options)
+    folder = new_folder(options.out)
+    best = tune(folder, chosen, options.trials)[0]
+    settings = " ".join(f"--set {name}={value}" for name, value in best["hyperparameters"].items())
+    print(
+        f"best: trial {best['trial']}, validation accuracy {best['validation_accuracy']:.4f}\ntrain with it: byoc train {settings} ..."
+    )
+    return 0
+
+
+def _suggest(trial: Any, name: str, space: dict[str, Any]) -> str:
+    """Return a value as SageMaker would pass it: a string."""
+    if "choices" in space:
+        return str(trial.suggest_categorical(name, space["choices"]))
+    return f"{trial.suggest_float(name, space['low'], space['high'], log=space['log']):.6g}"

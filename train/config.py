@@ -1,0 +1,156 @@
+"""Every hyperparameter in one place: type, range, default, one sentence, and what the tuner may try. Imports no torch."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from classifier.errors import ConfigError
+
+# Names that SageMaker, its SDK and its toolkit add to a job's hyperparameters (contract of sagemaker-training, params.py).
+PLATFORM_NAMES = frozenset(
+    {
+        "sagemaker_program",
+        "sagemaker_submit_directory",
+        "sagemaker_enable_cloudwatch_metrics",
+        "sagemaker_region",
+        "sagemaker_container_log_level",
+        "sagemaker_job_name",
+        "sagemaker_s3_output",
+        "default_user_module_name",
+        "_tuning_objective_metric",
+    }
+)
+
+
+def _knob(
+    default: Any, sentence: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A hyperparameter: its default, its meaning, and its range (both ends included) or its choices."""
+    return field(default=default, metadata={"sentence": sentence, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The hyperparameters of one training job; raises ConfigError for a value outside its range."""
+
+    lr: float = _knob(0.003, "Learning rate of Adam.", low=1e-7, high=10)
+    batch_size: int = _knob(64, "Photos in one step.", low=1, high=65536)
+    epochs: int = _knob(5, "Passes of the head over the training photos.", low=1, high=10000)
+    backbone: str = _knob("inception_v3", "A torchvision classification model, or timm/<name> for a timm model.")
+    weights: str = _knob(
+        "pretrained", "Pretrained weights, or random ones to time a run.", choices=("pretrained", "random")
+    )
+    hidden: tuple[int, ...] = _knob(
+        (), "Widths of hidden layers before the last one, as in 512,256.", low=1, high=65536
+    )
+    dropout: float = _knob(0.0, "Dropout before the last layer and after each hidden one.", low=0, high=0.99)
+    label_smoothing: float = _knob(0.0, "Share of each label spread over all classes.", low=0, high=0.99)
+    precision: str = _knob(
+        "auto", "Of the frozen backbone: bf16 where the processor has it.", choices=("auto", "fp32", "bf16")
+    )
+    max_unreadable: float = _knob(
+        1.0, "Percent of the photos that may be unreadable before training refuses.", low=0, high=100
+    )
+    export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
+    seed: int = _knob(0, "Seed of the head's first weights and of the order of photos.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        for knob in dataclasses.fields(self):
+            value, low, high, choices = (
+                getattr(self, knob.name),
+                *(knob.metadata[key] for key in ("low", "high", "choices")),
+            )
+            name = hyphenated(knob.name)
+            if choices and value not in choices:
+                raise ConfigError(f"hyperparameter {name} is {value!r}; it must be one of {', '.join(choices)}")
+            for number in value if isinstance(value, tuple) else (value,):
+                # Written so that nan is refused too.
+                if low is not None and not low <= number <= high:
+                    raise ConfigError(f"hyperparameter {name} is {number}; it must lie between {low:g} and {high:g}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hyperparameters by their hyphenated names."""
+        return {hyphenated(name): value for name, value in dataclasses.asdict(self).items()}
+
+
+# The space of the original work, for SageMaker's tuner and the local one.
+TUNING_RANGES: dict[str, dict[str, Any]] = {
+    "lr": {"low": 0.001, "high": 0.1, "log": True},
+    "batch-size": {"choices": (64, 128)},
+    "epochs": {"choices": (2, 5)},
+}
+OBJECTIVE = "validation:accuracy"
+
+_METRICS = ("train:loss", "train:accuracy", "validation:loss", "validation:accuracy", "epoch:seconds")
+# What SageMaker needs to read the metric lines: a name and a regular expression with one group each.
+METRIC_DEFINITIONS = [{"Name": name, "Regex": f"{name}=([-+0-9.e]+)"} for name in _METRICS]
+
+
+def metric_line(epoch: int, metrics: Mapping[str, float]) -> str:
+    """Return the one line an epoch prints; METRIC_DEFINITIONS read it."""
+    return f"epoch={epoch} " + " ".join(f"{name}={metrics[name]:.6g}" for name in _METRICS)
+
+
+def hyphenated(name: str) -> str:
+    """Return a field's name as a hyperparameter's."""
+    return name.replace("_", "-")
+
+
+def parse(hyperparameters: Mapping[str, str]) -> Config:
+    """Return the configuration for SageMaker's map of strings.
+
+    `batch_size` means `batch-size`; names that the platform adds are left out. Raises ConfigError for an unknown name,
+    naming the nearest known one, and for a value of the wrong type or outside its range.
+    """
+    knobs = {hyphenated(knob.name): knob for knob in dataclasses.fields(Config)}
+    values: dict[str, Any] = {}
+    for given, text in hyperparameters.items():
+        if given in PLATFORM_NAMES:
+            continue
+        name = hyphenated(given)
+        if name not in knobs:
+            near = get_close_matches(name, knobs, n=1, cutoff=0)[0]
+            raise ConfigError(f"hyperparameter {given!r} is unknown; did you mean {near!r}? Known: {', '.join(knobs)}")
+        values[knobs[name].name] = _cast(name, knobs[name].type, text)
+    return Config(**values)
+
+
+def _cast(name: str, type_: Any, value: object) -> Any:
+    # The SDK sends some values as JSON inside the string: "64", "\"adam\"", "[512, 256]".
+    text = str(value).strip()
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = str(json.loads(text))
+    try:
+        if type_ is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if type_ == tuple[int, ...]:
+            return tuple(int(part) for part in text.strip("[]() ").split(",") if part.strip())
+        return type_(text)
+    except (ValueError, KeyError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(
+            type_, "whole numbers with commas"
+        )
+        raise ConfigError(f"hyperparameter {name} is {text!r}; it must be {wanted}") from None
+
+
+def help_table() -> str:
+    """Return the hyperparameters as a Markdown table; the README holds the same one."""
+    rows = ["| hyperparameter | default | range | meaning |", "| --- | --- | --- | --- |"]
+    for knob in dataclasses.fields(Config):
+        low, high, choices = (knob.metadata[key] for key in ("low", "high", "choices"))
+        allowed = (
+            ", ".join(choices)
+            if choices
+            else "true, false"
+            if knob.type is bool
+            else f"{low:g} to {high:g}"
+            if low is not None
+            else ""
+        )
+        default = ",".join(map(str, knob.default)) if isinstance(knob.default, tuple) else str(knob.default)
+        default = default.lower() if knob.type is bool else default
+        rows.append(f"| `{hyphenated(knob.name)}` | {default or 'none'} | {allowed} | {knob.metadata['sentence']} |")
+    return "\n".join(rows)
