@@ -1,0 +1,58 @@
+# Plain `make` prints this help from the targets' own comments.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+BACKBONE ?= timm/tf_efficientnet_lite0
+TRIALS ?= 8
+DATA ?= data/samples
+OUT ?=
+PIP_ARGS ?=
+
+.PHONY: help setup demo check fix test test-long bench-features bench-decode lock clean
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS="--index-url URL" chooses another build of torch)
+
+.venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml
+	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup.sh
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements/dev.lock
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
+	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
+	$(BIN)/byoc run --data "$(DATA)" --backbone "$(BACKBONE)" --trials $(TRIALS) $(if $(OUT),--out "$(OUT)")
+
+check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run requirements/*.sh
+
+fix: .venv/.ready-dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: .venv/.ready-dev ## all tests but the long ones, on real photos and a real model server
+	$(BIN)/pytest -m "not long"
+
+test-long: .venv/.ready-dev ## the tests that take minutes each
+	$(BIN)/pytest -m long
+
+bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
+	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
+
+bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
+	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
+
+lock: ## make the lock files anew from pyproject.toml and requirements/*.in
+	PYTHON=$(PYTHON) bash requirements/lock.sh
+
+clean: ## remove .venv, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv runs data .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Makes .venv: torch first, said aloud because its builds differ so much in size, then everything else by hash.
+#   PYTHON    the interpreter (default python3.11)
+#   PIP_ARGS  passed to pip for torch alone, as in PIP_ARGS="--index-url URL" to choose another build
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3.11}
+if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  echo "setup: $PYTHON is not Python 3.11, the version this stack was tried on; install it or name one: make setup PYTHON=..." >&2
+  exit 1
+fi
+[ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
+torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
+
+# shellcheck disable=SC2086  # PIP_ARGS holds several words
+build=$(.venv/bin/pip install --quiet --dry-run --ignore-installed --no-deps --report - ${PIP_ARGS:-} "$torch" 2>/dev/null |
+  .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)["install"][0]["metadata"]["version"])') || {
+  echo "setup: pip finds no $torch; check the network and pip's index, or name one: make setup PIP_ARGS=\"--index-url URL\"" >&2
+  exit 1
+}
+case $build in
+  *+cpu) echo "setup: torch $build, the CPU build (about 0.2 GB to download, 0.8 GB installed)" ;;
+  *) echo "setup: torch $build with the CUDA libraries (about 2.9 GB to download, 5.5 GB installed)"
+     echo "setup: for the CPU build (0.2 GB) stop here and give the index that torch's site names for it: make setup PIP_ARGS=\"--index-url URL\"" ;;
+esac
+# shellcheck disable=SC2086
+.venv/bin/pip install --quiet ${PIP_ARGS:-} "$torch"
+echo "setup: the other packages, by hash"
+.venv/bin/pip install --quiet --no-deps --require-hashes -r requirements/plain.lock -r requirements/samples.lock
+.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+size=$(du -sh .venv | cut -f1)
+echo "setup: done, .venv takes $size with torch $(.venv/bin/python -c 'from importlib.metadata import version; print(version("torch"))')"
