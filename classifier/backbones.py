@@ -40,7 +40,12 @@ def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
     if name not in known:
         raise ConfigError(_unknown_backbone(name, known))
     # Inception and GoogLeNet renormalise their input themselves; their weights were trained that way.
-    options = {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    options: dict[str, Any] = (
+        {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    )
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    if name.startswith("vit_"):
+        options["image_size"] = preset.crop_size[0]  # the default weights of some were trained on larger images
     model: Any = models.get_model(name, weights=None, **options)
     for auxiliary in ("AuxLogits", "aux1", "aux2"):
         if hasattr(model, auxiliary):
@@ -53,7 +58,6 @@ def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
         path, last = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
         model.set_submodule(path, nn.Identity())
         features = last.in_features
-    preset = models.get_model_weights(name).DEFAULT.transforms()
     interpolation = "bicubic" if preset.interpolation.value == "bicubic" else "bilinear"
     preprocessing = Preprocessing(
         resize=preset.resize_size[0],

@@ -1,6 +1,7 @@
 """Bytes to pixels in exactly one way, for training, checking and serving alike. Imports no torch."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 120_000_000
 # Our own limit acts on the header, before any pixel is decoded; Pillow's would only warn between its limit and twice that.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow warns of oddities in EXIF, TIFF and palette data that it can live with; a line for each photo would flood the log.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 # JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves the short side at least this many times the wanted one.
 DRAFT_MARGIN = 1.0
@@ -50,7 +53,7 @@ def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True
         box=(left, top, left + side, top + side),
         reducing_gap=2.0 if draft else None,
     )
-    return np.asarray(image)
+    return np.array(image)  # a copy: torch refuses to share memory that is read-only
 
 
 def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:

@@ -80,7 +80,7 @@ def list_classes(folder: Path) -> dict[str, list[Path]]:
         raise DataError(f"{folder} is not a folder; name one that holds a folder of photos per class")
     try:
         return {
-            entry.name: sorted(file for file in entry.iterdir() if file.is_file() and not file.name.startswith("."))
+            entry.name: sorted(file for file in entry.iterdir() if not file.is_dir() and not file.name.startswith("."))
             for entry in sorted(folder.iterdir())
             if entry.is_dir() and not entry.name.startswith(".")
         }

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -101,7 +102,9 @@ def _summary(
 
 
 def _print_results(summary: dict[str, Any], folder: Path, url: str, *, kept: bool) -> None:
-    width = max(len(item["truth"]) for item in summary["predictions"]) + 2
+    width = (
+        max(len(name) for item in summary["predictions"] for name in (item["truth"], item["label"], "predicted")) + 2
+    )
     print(f"\n{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo")
     for item in summary["predictions"]:
         print(f"{item['truth']:<{width}}{item['label']:<{width}}{item['probability']:<13.4f}{item['file']}")
@@ -112,7 +115,9 @@ def _print_results(summary: dict[str, Any], folder: Path, url: str, *, kept: boo
     print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items()))
     print(f"artifact: {summary['artifact']}\nrecords: {summary['records']}\nsummary: {folder / 'summary.json'}")
     if not kept:
-        print(f"serve it again: byoc serve {shlex.quote(summary['artifact'])} --port {url.rpartition(':')[2]}")
+        print(
+            f"serve it again: {shlex.quote(sys.argv[0])} serve {shlex.quote(summary['artifact'])} --port {url.rpartition(':')[2]}"
+        )
     photo = shlex.quote(summary["predictions"][0]["file"])
     kind = "image/png" if photo.lower().rstrip("'").endswith(".png") else "image/jpeg"
     print(f"query it: curl -H 'Content-Type: {kind}' --data-binary @{photo} {url}/invocations", flush=True)

@@ -87,7 +87,7 @@ def command(options: Namespace) -> int:
     folder = new_folder(options.out)
     train(folder, chosen, {})
     print(
-        f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nserve it: byoc serve {folder / 'model'}"
+        f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nserve it: {sys.argv[0]} serve {folder / 'model'}"
     )
     return 0
 

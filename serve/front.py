@@ -1,12 +1,13 @@
 """The public port: readiness, limits and errors. It alone is reachable; the model server answers only to it."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
@@ -16,54 +17,85 @@ from serve.model_server import ModelServer
 SUPPORTED = ("image/jpeg", "image/png")
 MAX_BODY = 25 * 1024 * 1024  # what hosting accepts; the older limit was 6 MB
 
-_SERVER = web.AppKey("server", ModelServer)
-_CLIENT = web.AppKey("client", aiohttp.ClientSession)
-_TIMEOUT = web.AppKey("timeout", int)
+
+@dataclass
+class _State:
+    server: ModelServer
+    timeout: int
+    client: aiohttp.ClientSession | None = None
+    proved: bool = False  # a worker has answered through the model server
+
+
+_STATE = web.AppKey("state", _State)
 _REASONS = {503: "the server is busy; try again", 504: "the model took too long", 507: "the model ran out of memory"}
 
 
 def make_app(server: ModelServer, *, timeout: int) -> web.Application:
     """Return the application; `timeout` is the seconds that a prediction may take."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_json_errors])
-    app[_SERVER], app[_TIMEOUT] = server, timeout
+    app[_STATE] = _State(server, timeout)
     app.router.add_get("/ping", _ping)
     app.router.add_post("/invocations", _invocations)
     app.cleanup_ctx.append(_client)
     return app
 
 
-async def _client(app: web.Application) -> Any:
-    connector = aiohttp.UnixConnector(path=str(app[_SERVER].socket), limit=0)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=aiohttp.ClientTimeout(total=app[_TIMEOUT])
-    ) as session:
-        app[_CLIENT] = session
+async def prove(app: web.Application) -> bool:
+    """Return whether a request would be answered now; to be called again and again while the server runs.
+
+    A worker that says it is ready is sent an empty body: only its answer shows that the model server knows it too.
+    """
+    state = app[_STATE]
+    if not state.server.ready_workers():
+        state.proved = False
+    elif not state.proved:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            status, _ = await _ask(state, b"")
+            state.proved = status == 422
+    return state.proved
+
+
+async def _client(app: web.Application) -> AsyncIterator[None]:
+    state = app[_STATE]
+    connector = aiohttp.UnixConnector(path=str(state.server.socket), limit=0)
+    timeout = aiohttp.ClientTimeout(total=state.timeout)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
+        state.client = client
         yield
 
 
+async def _ask(state: _State, body: bytes) -> tuple[int, bytes]:
+    assert state.client is not None
+    async with state.client.post("http://model-server/invocations", data=body) as answer:
+        return answer.status, await answer.read()
+
+
+def _ready(state: _State) -> bool:
+    return state.proved and state.server.ready_workers() > 0
+
+
 async def _ping(request: web.Request) -> web.Response:
-    server = request.app[_SERVER]
-    if server.ready_workers():
+    state = request.app[_STATE]
+    if _ready(state):
         return web.Response()
-    return _error(request, 503, server.failure() or "no worker has loaded the model yet; try again")
+    return _error(request, 503, state.server.failure() or "no worker has loaded the model yet; try again")
 
 
 async def _invocations(request: web.Request) -> web.Response:
     # Compared without parameters and case, as in `image/JPEG; charset=utf-8`.
     if request.content_type.lower() not in SUPPORTED:
-        return _error(
-            request, 415, f"Content-Type {request.content_type!r} is not supported; send {' or '.join(SUPPORTED)}"
-        )
+        supported = " or ".join(SUPPORTED)
+        return _error(request, 415, f"Content-Type {request.content_type!r} is not supported; send {supported}")
     body = await request.read()
     if not body:
         return _error(request, 400, "the body is empty; send the bytes of one photo")
-    if not request.app[_SERVER].ready_workers():
+    state = request.app[_STATE]
+    if not _ready(state):
         return _error(request, 503, "no worker has loaded the model yet; try again")
     try:
-        async with request.app[_CLIENT].post("http://model-server/invocations", data=body) as answer:
-            return _passed_on(request, answer.status, await answer.read())
+        return _passed_on(request, *await _ask(state, body))
     except TimeoutError:
-        return _error(request, 504, f"the model took longer than {request.app[_TIMEOUT]} seconds")
+        return _error(request, 504, f"the model took longer than {state.timeout} seconds")
     except aiohttp.ClientError:
         logging.exception("the model server did not answer")
         return _error(request, 503, _REASONS[503])

@@ -9,18 +9,18 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from classifier import artifact
 from classifier.errors import ConfigError, UserError
-from serve.front import MAX_BODY, make_app
+from serve.front import MAX_BODY, make_app, prove
 from serve.model_server import ModelServer
 
 TIMEOUT = 60  # seconds for one prediction, the platform's limit
-WATCH_SECONDS = 0.25
+WATCH_SECONDS = 0.1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,8 +68,8 @@ async def _serve(options: argparse.Namespace) -> None:
             max_body=MAX_BODY,
         )
         try:
-            async with _listening(server, options):
-                await _watch(server, stop)
+            async with _listening(server, options) as app:
+                await _watch(server, app, stop)
         finally:
             await asyncio.to_thread(server.stop)
     finally:
@@ -77,8 +77,9 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(server: ModelServer, options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    runner = web.AppRunner(make_app(server, timeout=TIMEOUT), access_log=None, shutdown_timeout=20)
+async def _listening(server: ModelServer, options: argparse.Namespace) -> AsyncIterator[web.Application]:
+    app = make_app(server, timeout=TIMEOUT)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=20)
     await runner.setup()
     try:
         try:
@@ -86,18 +87,18 @@ async def _listening(server: ModelServer, options: argparse.Namespace):  # type:
         except (OSError, OverflowError) as error:
             taken = "is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else f"cannot be opened ({error})"
             raise ConfigError(f"port {options.port} on {options.host} {taken}; choose another with --port") from error
-        yield
+        yield app
     finally:
         await runner.cleanup()
 
 
-async def _watch(server: ModelServer, stop: asyncio.Event) -> None:
+async def _watch(server: ModelServer, app: web.Application, stop: asyncio.Event) -> None:
     announced = False
     while not stop.is_set():
         failure = server.failure()
         if failure:
             raise UserError(failure)
-        if not announced and server.ready_workers():
+        if await prove(app) and not announced:
             announced = True
             print("ready: the model is loaded and passed its self-test", flush=True)
         with contextlib.suppress(TimeoutError):

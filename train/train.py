@@ -1,8 +1,10 @@
 """One training job: configuration -> photos -> features -> head -> test -> artifact. Run it with `python -m train`."""
 
 import argparse
+import importlib.util
 import itertools
 import os
+import resource
 import sys
 import time
 import traceback
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier import __version__
-from classifier.errors import UserError
+from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, find_splits, list_photos
 from train.config import Config, help_table, metric_line, parse
 from train.contract import Job, read_job, write_failure
@@ -53,6 +55,8 @@ def run(base: Path, feature_cache: Path | None) -> None:
     started = time.perf_counter()
     job = read_job(base)
     config = parse(job.hyperparameters)
+    if config.export_onnx and importlib.util.find_spec("onnxscript") is None:
+        raise ConfigError("export-onnx needs the packages onnx and onnxscript; install them or leave it false")
     photos = list_photos(find_splits(job.photo_channels))
     records = Records(job.output_data_dir)
     records.write(
@@ -66,7 +70,8 @@ def run(base: Path, feature_cache: Path | None) -> None:
     _announce(config, photos)
     seconds = _train(job, config, photos, records, feature_cache)
     seconds["total"] = time.perf_counter() - started
-    records.write("done", seconds=seconds)
+    # ru_maxrss is in KiB on Linux.
+    records.write("done", seconds=seconds, peak_memory_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     records.close()
     print("done in " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()), flush=True)
 

@@ -1,0 +1,134 @@
+"""Real parts for the tests: a labelled set of photos, a model trained on it, and a running server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch.samples import write_samples
+from launch.server import serving
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+LITE = "timm/tf_efficientnet_lite0"
+
+
+# Nothing here may reach another machine: whatever tries is sent to a closed port on this one.
+os.environ |= {
+    "https_proxy": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "no_proxy": "127.0.0.1,localhost",
+}
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "samples"
+    write_samples(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture(scope="session")
+def trained(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    base = tmp_path_factory.mktemp("trained")
+    run = run_training(base, {"training": samples}, {"precision": "fp32", "lr": "0.01"}, feature_cache)
+    assert run.status == 0, run.errors
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(trained: "Run") -> Path:
+    return trained.base / "model"
+
+
+@pytest.fixture(scope="session")
+def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(model, 0, tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture
+def tiny(samples: Path, tmp_path: Path) -> Path:
+    """A folder of two classes, four photos each for training and two each for the other splits; a test may spoil it."""
+    folder = tmp_path / "tiny"
+    for split, count in (("train", 4), ("validation", 2), ("test", 2)):
+        for label in ("brick", "coffee"):
+            target = folder / split / label
+            target.mkdir(parents=True)
+            for photo in sorted((samples / split / label).iterdir())[:count]:
+                (target / photo.name).write_bytes(photo.read_bytes())
+    return folder
+
+
+class Run:
+    """One finished run of the training program."""
+
+    def __init__(self, base: Path, done: "subprocess.CompletedProcess[str]") -> None:
+        self.base, self.status, self.output, self.errors = base, done.returncode, done.stdout, done.stderr
+
+    @property
+    def failure(self) -> str:
+        return (self.base / "output" / "failure").read_text()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.base / "output/data/records.jsonl").read_text().splitlines()]
+
+    def record(self, kind: str, **values: Any) -> dict[str, Any]:
+        return next(r for r in self.records if r["kind"] == kind and values.items() <= r.items())
+
+
+def run_training(
+    base: Path,
+    channels: Mapping[str, Path],
+    hyperparameters: Mapping[str, str],
+    feature_cache: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+) -> Run:
+    """Run `python -m train` as a user would, over a folder laid out as SageMaker lays out /opt/ml."""
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    (base / "input" / "data").mkdir()
+    for name, folder in channels.items():
+        (base / "input" / "data" / name).symlink_to(folder)
+    (config / "inputdataconfig.json").write_text(json.dumps({name: {} for name in channels}))
+    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "2"} | dict(hyperparameters)))
+    command = [*prefix, sys.executable, "-P", "-m", "train"]
+    command += ["--feature-cache", str(feature_cache)] if feature_cache else []
+    done = subprocess.run(
+        command,
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Run(base, done)
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Run]:
+    """Return a function that runs the training program on a folder of photos, with hyperparameters by keyword."""
+
+    def run(folder: Path, channel: str = "training", /, **hyperparameters: str) -> Run:
+        return run_training(tmp_path / "opt-ml", {channel: folder}, hyperparameters)
+
+    return run
+
+
+def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run the console command."""
+    command = [str(Path(sys.executable).parent / "byoc"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)

@@ -1,0 +1,71 @@
+"""Who may import whom: train -> classifier <- serve; launch takes only train.config; torch stays out of launch."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+ALLOWED = {
+    "classifier": {"classifier"},
+    "train": {"train", "classifier"},
+    "serve": {"serve", "classifier"},
+    "launch": {"launch", "classifier", "train.config"},
+    "reports": {"reports"},
+}
+OURS = set(ALLOWED)
+
+
+def imported_modules(package: str) -> set[str]:
+    found = set()
+    for path in (ROOT / package).glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path} uses a relative import"
+                found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_a_package_imports_only_what_the_arrows_allow(package: str) -> None:
+    ours = {module for module in imported_modules(package) if module.split(".")[0] in OURS}
+    strays = {
+        module for module in ours if module not in ALLOWED[package] and module.split(".")[0] not in ALLOWED[package]
+    }
+    assert not strays
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_driver_loads_neither_torch_nor_serve_and_of_train_only_its_configuration() -> None:
+    names = ", ".join(f"launch.{path.stem}" for path in (ROOT / "launch").glob("*.py") if path.stem != "__init__")
+    loaded = modules_after(f"import {names}")
+    assert not loaded & {"torch", "torchvision", "timm", "serve"}
+    assert {module for module in loaded if module.startswith("train.")} == {"train.config"}
+
+
+@pytest.mark.parametrize(
+    "module", ["classifier.spec", "classifier.photos", "classifier.images", "classifier.artifact", "train.config"]
+)
+def test_what_the_driver_needs_of_the_core_imports_no_torch(module: str) -> None:
+    assert "torch" not in modules_after(f"import {module}")
+
+
+def test_the_front_process_imports_no_torch() -> None:
+    assert "torch" not in modules_after("import serve.serve")
+
+
+def test_only_backbones_imports_torchvision_and_timm() -> None:
+    for package in ("classifier", "train", "serve", "launch"):
+        for path in (ROOT / package).glob("**/*.py"):
+            text = path.read_text()
+            if path.name != "backbones.py":
+                assert "import torchvision" not in text and "import timm" not in text, path

@@ -1,0 +1,107 @@
+"""The artifact: what it holds, what damage is found, and the proof that it computes the same thing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from classifier import artifact
+from classifier.errors import ArtifactError
+from tests.conftest import Run
+
+
+@pytest.fixture
+def copy(model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model, tmp_path / "model"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    document = json.loads((folder / "model.json").read_text())
+    change(document)
+    (folder / "model.json").write_text(json.dumps(document))
+
+
+def test_training_writes_the_artifact_and_nothing_else(model: Path) -> None:
+    assert sorted(path.name for path in model.iterdir()) == ["model.json", "model.safetensors", "selftest.safetensors"]
+
+
+def test_model_json_says_everything_that_is_not_a_weight(model: Path, trained: Run) -> None:
+    contents = artifact.check(model)
+    assert contents.spec.classes == tuple(trained.record("job")["classes"])
+    assert contents.spec.preprocessing.crop == 224 and contents.spec.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert contents.training["hyperparameters"]["lr"] == 0.01
+    assert contents.training["metrics"]["test"]["count"] == 126
+    assert contents.training["libraries"]["torch"].startswith("2.13.0")
+
+
+def test_a_loaded_model_passes_its_selftest(model: Path) -> None:
+    loaded, _ = artifact.load(model)
+    assert artifact.run_selftest(model, loaded) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "selftest.safetensors"])
+def test_a_flipped_bit_is_found(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(ArtifactError, match=rf"{name} does not match its checksum"):
+        artifact.check(copy)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "selftest.safetensors"])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name} is missing"):
+        artifact.check(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(format_version=2), "format version 2"),
+        (lambda d: d.pop("format_version"), "format version None"),
+        (lambda d: d.pop("model"), "lacks the object 'model'"),
+        (lambda d: d["model"].pop("classes"), "lacks the key 'classes'"),
+        (lambda d: d["model"].update(colour="red"), "unknown key 'colour'"),
+        (lambda d: d["model"].update(features="many"), "features in model.json has the wrong type"),
+        (lambda d: d["model"]["preprocessing"].pop("mean"), "lacks the key 'mean'"),
+        (lambda d: d["files"].update({"../../evil": {}}), "names the files"),
+        (lambda d: d["files"].pop("selftest.safetensors"), "names the files"),
+    ],
+)
+def test_a_wrong_document_is_refused_with_a_sentence(copy: Path, change: Callable[[Any], object], message: str) -> None:
+    edit(copy, change)
+    with pytest.raises(ArtifactError, match=message):
+        artifact.check(copy)
+
+
+def test_text_that_is_no_json_is_refused(copy: Path) -> None:
+    (copy / "model.json").write_text("{")
+    with pytest.raises(ArtifactError, match="cannot be read as JSON"):
+        artifact.check(copy)
+
+
+def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["backbone.conv_stem.weight"] += 0.05 * torch.randn_like(weights["backbone.conv_stem.weight"])
+    save_file(weights, copy / "model.safetensors")
+    edit(copy, lambda d: d["files"].update({"model.safetensors": artifact._fingerprint(copy / "model.safetensors")}))
+    loaded, _ = artifact.load(copy)
+    with pytest.raises(ArtifactError, match="fails its self-test"):
+        artifact.run_selftest(copy, loaded)
+
+
+def test_weights_of_another_shape_are_refused(copy: Path) -> None:
+    edit(copy, lambda d: d["model"].update(classes=["a", "b"]))
+    with pytest.raises(ArtifactError, match="does not fit"):
+        artifact.load(copy)
+
+
+def test_nothing_in_the_artifact_is_a_pickle(model: Path) -> None:
+    for path in model.iterdir():
+        assert not path.read_bytes().startswith((b"\x80\x02", b"\x80\x04", b"PK")), path

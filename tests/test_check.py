@@ -1,0 +1,70 @@
+"""`byoc data check`: it finds what training would stumble over, and says whether it would fail."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.conftest import byoc
+
+
+def check(folder: Path) -> tuple[int, dict[str, Any]]:
+    done = byoc("data", "check", folder, "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_sound_folder_passes_on_one_screen(samples: Path) -> None:
+    done = byoc("data", "check", samples)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"
+    assert "420 photos in 14 classes, 30 to 30 a class" in done.stdout and len(done.stdout.splitlines()) < 24
+
+
+def test_counts_are_by_split_and_class(tiny: Path) -> None:
+    status, findings = check(tiny)
+    assert status == 0
+    assert findings["splits"]["train"] == {"photos": 8, "classes": {"brick": 4, "coffee": 4}}
+
+
+def test_unreadable_files_are_named_with_their_reason_and_fail(tiny: Path) -> None:
+    target = tiny / "train" / "brick"
+    (target / "empty.jpg").touch()
+    (target / "text.jpg").write_text("not a photo")
+    good = (target / "000.jpg").read_bytes()
+    (target / "half.jpg").write_bytes(good[: len(good) // 2])
+    (target / "gone.jpg").symlink_to("nowhere")
+    status, findings = check(tiny)
+    reasons = {Path(item["path"]).name: item["reason"] for item in findings["unreadable"]}
+    assert reasons.keys() == {"empty.jpg", "text.jpg", "half.jpg", "gone.jpg"}
+    assert reasons["empty.jpg"] == "the file is empty" and reasons["text.jpg"] == "not an image"
+    assert "damaged" in reasons["half.jpg"] and "cannot be read" in reasons["gone.jpg"]
+    assert status == 1 and "4 of 20 photos cannot be read, over the limit of 1 %" in findings["fatal"][0]
+
+
+def test_the_same_photo_in_two_splits_is_a_warning(tiny: Path) -> None:
+    shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / "test" / "brick" / "copy.jpg")
+    status, findings = check(tiny)
+    assert status == 0 and findings["in_two_splits"][0]["also"].endswith("copy.jpg")
+    assert "1 photos are in two splits" in findings["warnings"][0]
+
+
+def test_a_class_missing_from_a_split_is_a_warning(tiny: Path) -> None:
+    shutil.rmtree(tiny / "test" / "coffee")
+    status, findings = check(tiny)
+    assert status == 0 and findings["warnings"] == ["test lacks 1 of the 2 classes, first 'coffee'"]
+
+
+def test_extreme_imbalance_and_very_large_photos_are_told(tiny: Path) -> None:
+    good = (tiny / "train" / "brick" / "000.jpg").read_bytes()
+    for number in range(50):
+        (tiny / "train" / "coffee" / f"more{number}.jpg").write_bytes(good + bytes([number]))
+    Image.new("L", (6000, 5000)).save(tiny / "train" / "brick" / "large.png")
+    status, findings = check(tiny)
+    assert status == 0 and "hold 5 to 54 photos" in findings["warnings"][0]
+    assert findings["large"][0]["megapixels"] == 30.0
+
+
+def test_a_missing_folder_fails_with_the_sentence_that_training_would_say(tmp_path: Path) -> None:
+    status, findings = check(tmp_path / "absent")
+    assert status == 1 and "is not a folder" in findings["fatal"][0]

@@ -1,0 +1,132 @@
+"""Bytes to pixels: orientation, modes, limits and damage."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifier.errors import PhotoError
+from classifier.images import MAX_PIXELS, decode, load_pixels, to_rgb
+from classifier.spec import Preprocessing
+
+PREPROCESSING = Preprocessing(resize=64, crop=48, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+UPRIGHT = np.zeros((60, 80, 3), np.uint8)
+UPRIGHT[:30, :40] = (255, 0, 0)
+UPRIGHT[:30, 40:] = (0, 255, 0)
+UPRIGHT[30:, :40] = (0, 0, 255)
+UPRIGHT[30:, 40:] = (255, 255, 255)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_out_upright(orientation: int) -> None:
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(UPRIGHT)
+    if orientation in undo:
+        stored = stored.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(encoded(stored, exif=exif))
+    np.testing.assert_array_equal(np.asarray(decoded), UPRIGHT)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F"]
+)
+def test_every_pillow_mode_becomes_rgb(mode: str) -> None:
+    grey = Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1)) * 4)
+    image = grey.convert("I;16" if mode == "I;16" else mode) if mode not in ("PA", "LAB") else Image.new(mode, (64, 64))
+    assert to_rgb(image).mode == "RGB"
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+    ramp = np.tile(np.linspace(0, 65535, 64, dtype=np.uint16), (64, 1))
+    grey = np.asarray(decode(encoded(Image.fromarray(ramp))))[0, :, 0]
+    assert grey[0] == 0 and grey[-1] == 255 and abs(int(grey[32]) - 129) <= 1
+
+
+def test_transparent_parts_become_white() -> None:
+    image = Image.new("RGBA", (10, 10), (200, 0, 0, 0))
+    assert np.asarray(decode(encoded(image))).min() == 255
+
+
+def test_a_palette_with_transparency_becomes_white_where_it_is_transparent() -> None:
+    image = Image.new("P", (10, 10), 3)
+    image.putpalette([0, 0, 0] * 256)
+    assert np.asarray(decode(encoded(image, transparency=3))).min() == 255
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data).getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_a_cmyk_jpeg_keeps_its_colours() -> None:
+    data = encoded(Image.new("RGB", (64, 64), "red").convert("CMYK"), "JPEG", quality=95)
+    red, green, blue = decode(data).getpixel((5, 5))  # type: ignore[misc]
+    assert red > 240 and green < 15 and blue < 15
+
+
+def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
+    data = encoded(Image.fromarray(UPRIGHT).resize((1000, 750)), "JPEG")
+    assert decode(data, short_side=64).size == (125, 94)
+    assert min(decode(data, short_side=342).size) >= 342
+    drafted, full = load_pixels(data, PREPROCESSING), load_pixels(data, PREPROCESSING, draft=False)
+    assert drafted.shape == full.shape == (48, 48, 3)
+    assert np.abs(drafted.astype(int) - full.astype(int)).mean() < 4
+
+
+def test_the_crop_is_the_middle_of_the_upright_photo() -> None:
+    pixels = load_pixels(encoded(Image.fromarray(UPRIGHT)), PREPROCESSING)
+    assert pixels.dtype == np.uint8 and pixels.flags["C_CONTIGUOUS"]
+    for (row, column), colour in {
+        (2, 2): (255, 0, 0),
+        (2, 45): (0, 255, 0),
+        (45, 2): (0, 0, 255),
+        (45, 45): (255,) * 3,
+    }.items():
+        assert tuple(pixels[row, column]) == colour
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
+    side = 20_000
+    assert side * side > MAX_PIXELS
+    with pytest.raises(PhotoError, match="20000 x 20000 pixels are over the limit"):
+        decode(encoded(Image.new("1", (side, side))))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_a_truncated_file_is_damaged(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(PhotoError):
+        decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"", "empty"), (b"hello, world\n" * 50, "not an image"), (b"\xff\xd8\xff", ".")]
+)
+def test_no_image_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(PhotoError, match=reason):
+        decode(data)
+
+
+def test_a_damaged_exif_block_does_not_make_a_photo_unusable() -> None:
+    data = encoded(Image.fromarray(UPRIGHT), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+    assert decode(data).size == (80, 60)

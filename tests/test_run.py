@@ -1,0 +1,172 @@
+"""The driver, run as a user runs it: the main job from photos to answers, its single steps, and its end."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import LITE, byoc
+
+
+@pytest.fixture(scope="module")
+def finished(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, str]":
+    out = tmp_path_factory.mktemp("run") / "out"
+    done = byoc(
+        "run", "--data", samples, "--backbone", LITE, "--trials", 3, "--out", out, "--feature-cache", feature_cache
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_the_main_job_writes_its_summary(finished: tuple[Path, str], samples: Path) -> None:
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    assert summary["test_accuracy"] > 0.9 and summary["test_count"] == 126
+    assert summary["best_hyperparameters"].keys() == {"backbone", "lr", "batch-size", "epochs"}
+    assert len(summary["trials"]) == 3
+    assert summary["seconds"].keys() == {"check", "tune", "train", "serve", "predict", "total"}
+    assert len(summary["predictions"]) == 4 and len({item["truth"] for item in summary["predictions"]}) == 4
+    for item in summary["predictions"]:
+        assert item["probability"] > 0.3 and Path(item["file"]).parent.name == item["truth"]
+    assert (Path(summary["artifact"]) / "model.json").exists() and (Path(summary["records"]) / "records.jsonl").exists()
+
+
+def test_every_trial_was_a_run_of_the_training_program_and_one_feature_pass_served_all(
+    finished: tuple[Path, str],
+) -> None:
+    trials = sorted((finished[0] / "trials").glob("[0-9]*"))
+    assert len(trials) == 3
+    for trial in trials:
+        given = json.loads((trial / "input/config/hyperparameters.json").read_text())
+        assert (
+            0.001 <= float(given["lr"]) <= 0.1
+            and given["batch-size"] in ("64", "128")
+            and given["epochs"] in ("2", "5")
+        )
+        assert "epoch=1 " in (trial / "log.txt").read_text()
+    records = [(trial / "output/data/records.jsonl").read_text().splitlines()[-1] for trial in trials]
+    assert all(json.loads(record)["seconds"]["features"] < 2 for record in records[1:])
+
+
+def test_the_best_trial_is_trained_again_and_its_numbers_agree(finished: tuple[Path, str]) -> None:
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    best = max(trial["validation_accuracy"] for trial in summary["trials"])
+    assert summary["trials"][0]["validation_accuracy"] == best
+    document = json.loads((Path(summary["artifact"]) / "model.json").read_text())
+    assert document["training"]["metrics"]["validation"]["accuracy"] == pytest.approx(best, abs=0.02)
+
+
+def test_the_main_job_prints_truth_beside_prediction_and_how_to_query(finished: tuple[Path, str]) -> None:
+    _, text = finished
+    assert "truth " in text and "95 % interval" in text and "trial 3 of 3: lr " in text
+    assert "curl -H 'Content-Type: image/jpeg' --data-binary @" in text
+
+
+def test_results_are_never_overwritten(finished: tuple[Path, str], samples: Path) -> None:
+    done = byoc("train", "--data", samples, "--out", finished[0])
+    assert done.returncode == 1 and "is not empty; name another folder with --out" in done.stderr
+
+
+def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
+    samples: Path, feature_cache: Path, tmp_path: Path
+) -> None:
+    command = [str(Path(sys.executable).parent / "byoc"), "run", "--data", samples, "--backbone", LITE, "--trials", "1"]
+    command += ["--out", tmp_path / "out", "--feature-cache", feature_cache, "--keep-serving"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        url = next(line.split()[-1] for line in process.stdout if line.startswith("query it:")).removesuffix(
+            "/invocations"
+        )
+        with urllib.request.urlopen(f"{url}/ping") as answer:
+            assert answer.status == 200
+        family = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+        assert process.returncode == 130
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).parent / "byoc"),
+        "tune",
+        "--data",
+        samples,
+        "--backbone",
+        LITE,
+        "--out",
+        tmp_path / "out",
+    ]
+    process = subprocess.Popen(
+        [*command, "--feature-cache", tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (family := psutil.Process(process.pid).children(recursive=True)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == 130 and "byoc: stopped" in errors and "Traceback" not in errors
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "lr=fast"), "hyperparameter lr is 'fast'; it must be a number"),
+        (("--set", "lr"), "--set 'lr' must read NAME=VALUE"),
+        (("--set", "rate=1"), "hyperparameter 'rate' is unknown"),
+        (("--trials", "0"), "--trials is 0"),
+        (("--backbone", "inception"), "backbone 'inception' is no torchvision classification model"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(tiny: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--feature-cache", tmp_path / "cache", *arguments)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_failed_trial_ends_the_job_with_the_trainings_own_sentence(tiny: Path, tmp_path: Path) -> None:
+    done = byoc(
+        "tune",
+        "--data",
+        tiny,
+        "--out",
+        tmp_path / "out",
+        "--backbone",
+        "nonsense",
+        "--feature-cache",
+        tmp_path / "cache",
+    )
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
+        "byoc: backbone 'nonsense' is no torchvision"
+    )
+
+
+def test_photos_without_a_test_folder_are_refused_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+    (tiny / "test").rename(tmp_path / "moved")
+    done = byoc("run", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out")
+    assert done.returncode == 1 and "holds no test photos" in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
+    done = byoc(
+        "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out", "--feature-cache", tmp_path / "cache"
+    )
+    assert done.returncode == 0 and f"serve {tmp_path / 'out' / 'model'}" in done.stdout
+    done = byoc("serve", tmp_path / "absent")
+    assert done.returncode == 1 and "model.json is missing" in done.stderr

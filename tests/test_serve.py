@@ -1,0 +1,264 @@
+"""The serving program over HTTP: answers, errors, truth about its state, and its end."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from tests.conftest import byoc
+
+
+def post(
+    url: str, body: bytes, content_type: str = "image/jpeg", headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"{url}/invocations", data=body, headers={"Content-Type": content_type, **(headers or {})}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.fixture
+def photo(samples: Path) -> bytes:
+    return (samples / "test" / "coffee" / "000.jpg").read_bytes()
+
+
+def test_ping_is_200_once_a_worker_is_ready(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/ping") as answer:
+        assert answer.status == 200 and answer.read() == b""
+
+
+def test_a_jpeg_gets_labels_and_probabilities_best_first(url: str, photo: bytes) -> None:
+    status, answer = post(url, photo)
+    assert status == 200
+    probabilities = [item["probability"] for item in answer["predictions"]]
+    assert answer["predictions"][0]["label"] == "coffee"
+    assert (
+        len(probabilities) == 5
+        and probabilities == sorted(probabilities, reverse=True)
+        and sum(probabilities) <= 1 + 1e-6
+    )
+
+
+def test_a_png_is_answered_too(url: str, samples: Path, tmp_path: Path) -> None:
+    Image.open(samples / "test" / "coffee" / "000.jpg").save(tmp_path / "photo.png")
+    status, answer = post(url, (tmp_path / "photo.png").read_bytes(), "image/png")
+    assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+
+
+def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: bytes) -> None:
+    assert post(url, photo, "image/JPEG; charset=utf-8")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "message"),
+    [
+        (b"hello", "image/jpeg", 422, "the body is no usable photo: not an image"),
+        (b"", "image/jpeg", 400, "the body is empty"),
+        (
+            b"{}",
+            "application/json",
+            415,
+            "Content-Type 'application/json' is not supported; send image/jpeg or image/png",
+        ),
+        (b"x" * (25 * 1024 * 1024 + 1), "image/jpeg", 413, "over the limit of 26,214,400 bytes"),
+    ],
+)
+def test_a_wrong_request_gets_a_sentence_as_json(
+    url: str, body: bytes, content_type: str, status: int, message: str
+) -> None:
+    got, answer = post(url, body, content_type)
+    assert (
+        got == status and answer["code"] == status and message in answer["message"] and len(answer["request_id"]) == 32
+    )
+
+
+def test_a_truncated_photo_is_the_clients_mistake(url: str, photo: bytes) -> None:
+    status, answer = post(url, photo[: len(photo) // 2])
+    assert status == 422 and "damaged" in answer["message"]
+
+
+def test_a_decompression_bomb_is_refused(url: str, tmp_path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    status, answer = post(url, (tmp_path / "bomb.png").read_bytes(), "image/png")
+    assert status == 422 and "20000 x 20000" in answer["message"]
+
+
+def test_the_callers_id_is_the_request_id(url: str) -> None:
+    headers = {"X-Amzn-SageMaker-Inference-Id": "my-id"}
+    assert post(url, b"", headers=headers)[1]["request_id"] == "my-id"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/models", 404), ("GET", "/invocations", 405), ("POST", "/models", 404)]
+)
+def test_other_routes_are_closed(url: str, method: str, path: str, status: int) -> None:
+    with contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        assert answer.status == status and json.loads(answer.read())["code"] == status
+
+
+def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> None:
+    statuses = [post(url, body)[0] for body in (b"x", photo, photo[:100], photo)]
+    assert statuses == [422, 200, 422, 200]
+
+
+# --- its own server for what ends it
+
+
+@contextlib.contextmanager
+def started(model: Path, port: int, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "serve",
+        "--model-dir",
+        str(model),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with (tmp_path / "log.txt").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
+    """Return the codes of /ping until it is 200."""
+    codes: list[int] = []
+    deadline = time.monotonic() + 60
+    while codes[-1:] != [200]:
+        assert process.poll() is None and time.monotonic() < deadline
+        try:
+            with urllib.request.urlopen(f"{url}/ping", timeout=2) as answer:
+                codes.append(answer.status)
+        except urllib.error.HTTPError as error:
+            codes.append(error.code)
+        except OSError:
+            pass
+        time.sleep(0.05)
+    return codes
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
+    model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    with started(model, port, tmp_path) as process:
+        codes = wait_for(process, f"http://127.0.0.1:{port}")
+        assert set(codes[:-1]) == {503}
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 3  # Java, the workers' parent, a worker
+        process.send_signal(number)
+        assert process.wait(25) == 0
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
+
+
+def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path) as process:
+        wait_for(process, url)
+        java = psutil.Process(process.pid).children()[0]
+        workers = [child for child in java.children(recursive=True) if not child.children()]
+        for worker in workers:
+            worker.kill()
+        assert not psutil.wait_procs(workers, timeout=5)[1]
+        wait_for(process, url)
+        assert post(url, photo)[0] == 200
+        java.kill()
+        assert process.wait(25) == 1
+    assert "the model server ended with status -9" in (tmp_path / "log.txt").read_text()
+
+
+def serve(model: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(model), "--host", "127.0.0.1", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_damaged_artifact_ends_the_program_with_one_sentence(model: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    (broken / "model.safetensors").write_bytes(b"x")
+    done = serve(broken, "--port", str(free_port()))
+    assert done.returncode == 1 and "does not match its checksum" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_model_ends_the_program_with_one_sentence(tmp_path: Path) -> None:
+    done = serve(tmp_path / "absent", "--port", str(free_port()))
+    assert done.returncode == 1 and "model.json is missing" in done.stderr
+
+
+def test_a_model_that_fails_its_selftest_ends_the_program(model: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from classifier import artifact
+
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    weights = load_file(broken / "model.safetensors")
+    weights["head.0.bias"] = weights["head.0.bias"].flip(0) + 1
+    save_file(weights, broken / "model.safetensors")
+    document = json.loads((broken / "model.json").read_text())
+    document["files"]["model.safetensors"] = artifact._fingerprint(broken / "model.safetensors")
+    (broken / "model.json").write_text(json.dumps(document))
+    done = serve(broken, "--port", str(free_port()))
+    assert done.returncode == 1 and "fails its self-test" in done.stderr
+
+
+def test_a_port_in_use_ends_the_program_with_one_sentence(model: Path, url: str) -> None:
+    port = url.rpartition(":")[2]
+    done = serve(model, "--port", port)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"serving failed: port {port} on 127.0.0.1 is in use; choose another with --port"
+
+
+def test_byoc_predict_prints_a_line_a_file_and_fails_when_one_did(url: str, samples: Path, tmp_path: Path) -> None:
+    good = samples / "test" / "coffee" / "000.jpg"
+    done = byoc("predict", "--url", url, good)
+    assert done.returncode == 0 and done.stdout.startswith(f"{good}: coffee 0.")
+    (tmp_path / "text.jpg").write_text("text")
+    done = byoc("predict", "--url", url, tmp_path / "text.jpg", tmp_path / "absent.jpg", good)
+    assert done.returncode == 1 and "coffee" in done.stdout
+    assert (
+        "422 the body is no usable photo: not an image" in done.stderr and "absent.jpg: cannot be read" in done.stderr
+    )
+
+
+def test_byoc_predict_says_when_no_server_answers(samples: Path) -> None:
+    done = byoc("predict", "--url", f"http://127.0.0.1:{free_port()}", samples / "test" / "coffee" / "000.jpg")
+    assert done.returncode == 1 and "no server answers at" in done.stderr

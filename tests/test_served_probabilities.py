@@ -1,0 +1,34 @@
+"""Served probabilities are those that training's own code computes for the same file; drafting changes no answer that matters."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+
+from classifier import artifact
+from classifier.images import load_pixels
+from tests.conftest import SHARED
+
+
+def photos(samples: Path) -> list[Path]:
+    """At least 50 photos: the natural ones where they lie beside the project, else the samples' test photos."""
+    found = sorted((SHARED / "photos").glob("*.[jJ]*")) or sorted(samples.glob("test/*/*.jpg"))
+    return found[:: max(1, len(found) // 60)][:60]
+
+
+def test_served_probabilities_equal_trainings_to_four_digits(url: str, model: Path, samples: Path) -> None:
+    classifier, spec = artifact.load(model)
+    files = photos(samples)
+    assert len(files) >= 50
+    for file in files:
+        data = file.read_bytes()
+        with torch.inference_mode():
+            expected = classifier(torch.from_numpy(load_pixels(data, spec.preprocessing))[None]).softmax(1)[0]
+        request = urllib.request.Request(f"{url}/invocations", data=data, headers={"Content-Type": "image/jpeg"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            for item in json.load(answer)["predictions"]:
+                assert item["probability"] == pytest.approx(
+                    float(expected[spec.classes.index(item["label"])]), abs=1e-4
+                ), file
