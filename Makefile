@@ -10,7 +10,7 @@ DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
 
-.PHONY: help setup demo check fix test test-long bench-features bench-decode lock clean
+.PHONY: help setup demo check fix test test-long bench-features bench-decode bench-front lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-long: .venv/.ready-dev ## the tests that take minutes each
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
+
+bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=python with requirements/peers.lock)
+	$(BIN)/python -m benchmarks.front $(if $(PEERS),--peers-python "$(PEERS)")
 
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")

@@ -36,7 +36,7 @@ TARGET = 0.85
 BATCHES = {"cpu": (8, 32), "cuda": (64, 256)}
 READY = 256  # photos kept as pixels; the bare passes go over them again and again
 TURN, WARM = 200, 64  # photos that a way does before it is the next one's turn; photos of the warm-up
-SECONDS = 1.0  # a turn of (a)
+SECONDS = 0.7  # a turn of (a)
 Way = Callable[[list[Path]], int]
 Turn = dict[str, float]
 
@@ -145,24 +145,32 @@ def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, 
     return measured
 
 
-def _print(measured: dict[str, list[list[Turn]]]) -> dict[str, float]:
-    print(f"{'images/s, by round':28} {'min':>8} {'median':>8} {'max':>8} {'CPU ms/image':>14}")
+def _print(measured: dict[str, list[list[Turn]]]) -> dict[str, dict[str, float]]:
+    """Print the tables and return three ratios to each limit."""
+    print(f"{'images/s, by round':28} {'min':>8} {'median':>8} {'max':>8} {'best turn':>11} {'CPU ms/image':>14}")
     for name, rounds in measured.items():
         rates = [sum(turn["photos"] for turn in turns) / sum(turn["seconds"] for turn in turns) for turns in rounds]
-        print(f"{name:28} {spread(rates)} {1000 * median(_per_photo(rounds, 'cpu_seconds')):14.2f}")
+        best, cpu = 1 / min(_per_photo(rounds, "seconds")), 1000 * median(_per_photo(rounds, "cpu_seconds"))
+        print(f"{name:28} {spread(rates)} {best:11.1f} {cpu:14.2f}")
     ours, *limits = list(measured)[:-1]
-    ratios = {name: _ratio(measured[ours], measured[name], "seconds") for name in limits}
-    ratios["best of a"] = min(ratio for name, ratio in ratios.items() if name.startswith("a:"))
-    ratios["b, by CPU time"] = _ratio(measured[ours], measured[limits[0]], "cpu_seconds")
+    ratios = {name: _ratios(measured[ours], measured[name]) for name in limits}
+    best_of_a = [ratio for name, ratio in ratios.items() if name.startswith("a:")]
+    ratios["best of a"] = {key: min(ratio[key] for ratio in best_of_a) for key in best_of_a[0]}
+    print(f"{'ours /':28} {'side by side':>14} {'best turns':>14} {'CPU time':>14}   (* reaches {TARGET})")
     for name, ratio in ratios.items():
-        print(f"ours / {name:28} {ratio:8.2f}  {'reaches' if ratio >= TARGET else 'misses'} {TARGET}")
+        print(f"{name:28} " + " ".join(f"{value:13.2f}{'*' if value >= TARGET else ' '}" for value in ratio.values()))
     return ratios
 
 
-def _ratio(ours: list[list[Turn]], limit: list[list[Turn]], clock: str) -> float:
-    """Return ours / limit in photos per second of a clock; each turn is compared with the one beside it."""
-    pairs = zip(_per_photo(ours, clock), _per_photo(limit, clock), strict=True)
-    return median(theirs / own for own, theirs in pairs)
+def _ratios(ours: list[list[Turn]], limit: list[list[Turn]]) -> dict[str, float]:
+    wall, cpu = ([_per_photo(rounds, clock) for rounds in (ours, limit)] for clock in ("seconds", "cpu_seconds"))
+    return {
+        # The median over turns, each compared with the turn beside it.
+        "side_by_side": median(theirs / own for own, theirs in zip(*wall, strict=True)),
+        # What each reached when the machine was least disturbed.
+        "best_turns": min(wall[1]) / min(wall[0]),
+        "cpu_time": median(theirs / own for own, theirs in zip(*cpu, strict=True)),
+    }
 
 
 def _per_photo(rounds: list[list[Turn]], clock: str) -> list[float]:

@@ -20,9 +20,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of oddities in EXIF, TIFF and palette data that it can live with; a line for each photo would flood the log.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
-# JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves the short side at least this many times the wanted one.
-DRAFT_MARGIN = 1.0
-
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS = {
@@ -42,7 +39,7 @@ def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True
     Returns uint8 [crop, crop, 3], RGB. `draft=False` decodes JPEG at full size, to measure what drafting changes.
     Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
     """
-    image = decode(data, short_side=int(preprocessing.resize * DRAFT_MARGIN) if draft else None)
+    image = decode(data, short_side=int(preprocessing.resize * preprocessing.draft_margin) if draft else None)
     # One resize straight from the crop's box: the pixels outside it are never computed. reducing_gap shrinks
     # large PNG, TIFF and WebP images in two steps, as draft does for JPEG.
     side = min(image.size) * preprocessing.crop / preprocessing.resize

@@ -1,6 +1,7 @@
 """The feature pass and its cache."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from classifier.images import load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, find_splits, list_photos
 from classifier.weights import load_pretrained
-from tests.conftest import LITE
+from tests.conftest import LITE, run_training
 from train.cache import FeatureCache
 from train.engine import wilson_interval
 from train.features import cache_key, extract, forward
@@ -62,6 +63,18 @@ def test_only_a_new_photo_is_computed(lite: Classifier, tiny: Path, tmp_path: Pa
     (folder,) = cache.iterdir()
     kept = FeatureCache(cache, folder.name).read()
     assert len(kept) == 17 and len(list(folder.iterdir())) == 2
+
+
+def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        runs = pool.map(
+            lambda n: run_training(tmp_path / f"job{n}", {"training": tiny}, {}, tmp_path / "cache"), range(3)
+        )
+        for done in runs:
+            assert done.status == 0 and "damaged" not in done.errors, done.errors
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert len(FeatureCache(tmp_path / "cache", folder.name).read()) == 16
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_a_damaged_shard_is_named_and_computed_again(
