@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
@@ -88,7 +89,8 @@ def _ways(
     model: Classifier, preprocessing: Preprocessing, precision: str, paths: list[Path], lanes: int
 ) -> dict[str, Way]:
     """Return the passes to time by name; each does the photos that a turn gives it."""
-    ready = torch.from_numpy(np.stack([load_pixels(read_photo(path), preprocessing) for path in paths[:READY]]))
+    pixels = [load_pixels(read_photo(path), preprocessing) for path in paths[:READY]]
+    ready = torch.from_numpy(np.stack(list(islice(cycle(pixels), READY))))
     device = next(model.parameters()).device.type
     chunk, (small, large) = CHUNK[device], BATCHES[device]
 
@@ -119,7 +121,9 @@ def _ways(
 
     return {
         "ours, with decoding": ours,
-        f"b: lanes, batch {chunk}": lambda turn: in_lanes(lambda index: bare(index, chunk), len(turn) // chunk, chunk),
+        f"b: lanes, batch {chunk}": lambda turn: in_lanes(
+            lambda index: bare(index, chunk), max(1, len(turn) // chunk), chunk
+        ),
         f"a: one thread, batch {small}": lambda turn: alone(small),
         f"a: one thread, batch {large}": lambda turn: alone(large),
         "decoding alone, in lanes": lambda turn: in_lanes(
@@ -156,6 +160,11 @@ def _print(measured: dict[str, list[list[Turn]]]) -> dict[str, dict[str, float]]
     ratios = {name: _ratios(measured[ours], measured[name]) for name in limits}
     best_of_a = [ratio for name, ratio in ratios.items() if name.startswith("a:")]
     ratios["best of a"] = {key: min(ratio[key] for ratio in best_of_a) for key in best_of_a[0]}
+    lanes = measured[limits[0]]
+    share = median(turn["cpu_seconds"] / turn["seconds"] for turns in lanes for turn in turns) / torch.get_num_threads()
+    print(
+        f"(b) got {100 * share:.0f} % of the cores; the less, the more (a) is understated: its threads wait for each other"
+    )
     print(f"{'ours /':28} {'side by side':>14} {'best turns':>14} {'CPU time':>14}   (* reaches {TARGET})")
     for name, ratio in ratios.items():
         print(f"{name:28} " + " ".join(f"{value:13.2f}{'*' if value >= TARGET else ' '}" for value in ratio.values()))
