@@ -160,11 +160,12 @@ def _print(measured: dict[str, list[list[Turn]]]) -> dict[str, dict[str, float]]
     ratios = {name: _ratios(measured[ours], measured[name]) for name in limits}
     best_of_a = [ratio for name, ratio in ratios.items() if name.startswith("a:")]
     ratios["best of a"] = {key: min(ratio[key] for ratio in best_of_a) for key in best_of_a[0]}
-    lanes = measured[limits[0]]
-    share = median(turn["cpu_seconds"] / turn["seconds"] for turns in lanes for turn in turns) / torch.get_num_threads()
-    print(
-        f"(b) got {100 * share:.0f} % of the cores; the less, the more (a) is understated: its threads wait for each other"
-    )
+    if not torch.cuda.is_available():
+        turns = [turn for round_ in measured[limits[0]] for turn in round_]
+        share = median(turn["cpu_seconds"] / turn["seconds"] for turn in turns) / torch.get_num_threads()
+        print(
+            f"(b) got {share:.0%} of the cores; the less, the more (a) is understated: its threads wait for each other"
+        )
     print(f"{'ours /':28} {'side by side':>14} {'best turns':>14} {'CPU time':>14}   (* reaches {TARGET})")
     for name, ratio in ratios.items():
         print(f"{name:28} " + " ".join(f"{value:13.2f}{'*' if value >= TARGET else ' '}" for value in ratio.values()))

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +40,20 @@ def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True
     Returns uint8 [crop, crop, 3], RGB. `draft=False` decodes JPEG at full size, to measure what drafting changes.
     Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
     """
-    image = decode(data, short_side=int(preprocessing.resize * preprocessing.draft_margin) if draft else None)
+    stored = _decode_as_stored(data, int(preprocessing.resize * preprocessing.draft_margin) if draft else None)
     # One resize straight from the crop's box: the pixels outside it are never computed. reducing_gap shrinks
     # large PNG, TIFF and WebP images in two steps, as draft does for JPEG.
-    side = min(image.size) * preprocessing.crop / preprocessing.resize
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    image = image.resize(
+    width, height = stored.size
+    side = min(width, height) * preprocessing.crop / preprocessing.resize
+    left, top = (width - side) / 2, (height - side) / 2
+    image = stored.image.resize(
         (preprocessing.crop, preprocessing.crop),
         _RESAMPLING[preprocessing.interpolation],
         box=(left, top, left + side, top + side),
         reducing_gap=2.0 if draft else None,
     )
-    return np.array(image)  # a copy: torch refuses to share memory that is read-only
+    # A centred square can be turned upright after it is cut out, which is cheaper.
+    return np.array(stored.upright(image))  # a copy: torch refuses to share memory that is read-only
 
 
 def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
@@ -58,27 +61,47 @@ def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
 
     Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
     """
+    stored = _decode_as_stored(data, short_side)
+    return stored.upright(stored.image)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """An RGB image the way it lies in its file; `size` is what it holds, in pixels that drafting may leave fractional."""
+
+    image: Image.Image
+    size: tuple[float, float]
+    orientation: int | None
+
+    def upright(self, image: Image.Image) -> Image.Image:
+        turn = _TRANSPOSITIONS.get(self.orientation or 1)
+        return image if turn is None else image.transpose(turn)
+
+
+def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     if not data:
         raise PhotoError("the file is empty")
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
+        size: tuple[float, float] = image.size
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise PhotoError(f"{width} x {height} pixels are over the limit of {MAX_PIXELS:,}; make the photo smaller")
         if short_side and min(width, height) >= 2 * short_side:
             scale = min(width, height) / short_side
-            # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded up.
-            image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
+            # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded
+            # up. Trap: it rounds the image up to whole pixels; the box that it returns says what they hold.
+            drafted = image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
+            size = drafted[1][2:] if drafted else size
         orientation = _orientation(image)
         image.load()
-        image = to_rgb(image)
+        return _Stored(to_rgb(image), size, orientation)
     except (PhotoError, MemoryError):
         raise
     # Pillow's decoders raise many types for damaged files (OSError, SyntaxError, ValueError, struct.error, EOFError ...).
     except Exception as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
         raise PhotoError(reason.splitlines()[0][:200]) from error
-    return image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -99,7 +99,7 @@ def run_training(
 ) -> Run:
     """Run `python -m train` as a user would, over a folder laid out as SageMaker lays out /opt/ml."""
     config = base / "input" / "config"
-    config.mkdir(parents=True)
+    config.mkdir(parents=True, exist_ok=True)
     (base / "input" / "data").mkdir()
     for name, folder in channels.items():
         (base / "input" / "data" / name).symlink_to(folder)

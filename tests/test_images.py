@@ -92,6 +92,16 @@ def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
     assert np.abs(drafted.astype(int) - full.astype(int)).mean() < 4
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_crop_is_the_same_whether_it_is_turned_before_or_after_it_is_cut(orientation: int) -> None:
+    wide = Image.fromarray(UPRIGHT).resize((160, 60))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(wide, exif=exif)
+    turned = encoded(decode(data))
+    np.testing.assert_allclose(load_pixels(data, PREPROCESSING), load_pixels(turned, PREPROCESSING), atol=1)
+
+
 def test_the_crop_is_the_middle_of_the_upright_photo() -> None:
     pixels = load_pixels(encoded(Image.fromarray(UPRIGHT)), PREPROCESSING)
     assert pixels.dtype == np.uint8 and pixels.flags["C_CONTIGUOUS"]

@@ -163,6 +163,14 @@ def test_a_loss_that_is_no_number_fails_with_the_step_and_the_remedy(tiny: Path,
     assert run.status == 1 and "the loss is no longer a number at step 1 of epoch 1; lower lr, now 0.02" in run.failure
 
 
+def test_several_hosts_are_refused_instead_of_overwriting_each_other(tiny: Path, tmp_path: Path) -> None:
+    config = tmp_path / "opt-ml" / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}))
+    run = run_training(tmp_path / "opt-ml", {"training": tiny}, {})
+    assert run.status == 1 and run.failure.startswith("the job has 2 hosts; training on several is not there yet")
+
+
 def test_configuration_that_is_no_json_fails_with_one_sentence(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     run_training(base, {"training": tiny}, {"epochs": "none"})

@@ -35,15 +35,19 @@ class Job:
 
 
 def read_job(base: Path) -> Job:
-    """Read the configuration files below `base`; raises ConfigError when one is missing or no JSON object.
+    """Read the configuration files below `base`; raises ConfigError when one is no JSON object or asks for several hosts.
 
     Channels come from inputdataconfig.json, since the data folder also holds what is no channel. Without that file
     every folder in input/data is one, as when a person lays /opt/ml out by hand.
     """
     config = base / "input" / "config"
-    hyperparameters = (
-        _read_object(config / "hyperparameters.json") if (config / "hyperparameters.json").exists() else {}
-    )
+    hyperparameters = _read_object(config / "hyperparameters.json")
+    hosts = _read_object(config / "resourceconfig.json").get("hosts", [])
+    if len(hosts) > 1:
+        # All would train the same model and overwrite each other's: in local mode the model folder is shared.
+        raise ConfigError(
+            f"the job has {len(hosts)} hosts; training on several is not there yet, set instance_count to 1"
+        )
     data = base / "input" / "data"
     if (config / "inputdataconfig.json").exists():
         names = sorted(_read_object(config / "inputdataconfig.json"))
@@ -64,6 +68,9 @@ def write_failure(base: Path, message: str) -> None:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    """Return a configuration file's object, empty when there is no such file."""
+    if not path.exists():
+        return {}
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:

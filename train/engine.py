@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from classifier.errors import ConfigError
+from train import stop
 from train.config import Config
 from train.features import Features
 
@@ -66,8 +67,8 @@ def fit(
     """Train a head with Adam and cross entropy, leave it as it was after its best epoch, and return that epoch.
 
     `on_epoch` is called after every epoch with its number (from 1) and its metrics; `step_losses` and `step_seconds`
-    hold one number a step. Best is the highest validation accuracy, then the lowest loss. Raises ConfigError when the
-    loss is no longer a number.
+    hold one number a step. Best is the highest validation accuracy, then the lowest loss. After SIGTERM it ends with the
+    step under way; 0 means that no epoch was finished. Raises ConfigError when the loss is no longer a number.
     """
     optimizer = torch.optim.Adam(head.parameters(), lr=config.lr)
     order = torch.Generator().manual_seed(config.seed)
@@ -86,6 +87,10 @@ def fit(
             losses.append(loss.detach())
             hits += (logits.argmax(1) == train.labels[step]).sum()
             seconds.append(time.perf_counter() - step_started)
+            if stop.requested.is_set():
+                break
+        if stop.requested.is_set():
+            break
         judged = evaluate(head, validation)
         step_losses = torch.stack(losses).tolist()
         if not math.isfinite(sum(step_losses)) or not math.isfinite(judged.loss):
@@ -109,7 +114,8 @@ def fit(
         )
         if (judged.accuracy, -judged.loss) > best or not best_epoch:
             best, best_state, best_epoch = (judged.accuracy, -judged.loss), copy.deepcopy(head.state_dict()), epoch
-    head.load_state_dict(best_state)
+    if best_epoch:  # else stopped within the first epoch: what it learnt so far is the best there is
+        head.load_state_dict(best_state)
     return best_epoch
 
 

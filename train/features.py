@@ -18,13 +18,14 @@ from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
+from train import stop
 from train.cache import FeatureCache
 
 # Photos that a lane decodes and sends through the backbone together. 8 stays in a core's cache: efficientnet-lite0 in
 # bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole pass).
 CHUNK = {"cpu": 8, "cuda": 64}
 # Change it whenever images.py gives other pixels for the same bytes, so that no feature of the old way is found again.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 LISTED = 5  # unreadable photos named in a message
 
 
@@ -58,7 +59,7 @@ def extract(
 
     Each core runs a lane of its own, one thread that reads, decodes and forwards eight photos at a time: no lane waits
     for another, which a forward pass spread over the cores does. Raises DataError as soon as more than `max_unreadable`
-    percent of all photos turn out to be unreadable.
+    percent of all photos turn out to be unreadable, and Stopped on SIGTERM; what is done by then stays in the cache.
     """
     photos = [photo for split in splits.values() for photo in split]
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
@@ -68,6 +69,7 @@ def extract(
     unreadable: list[Unreadable] = []
     lanes = torch.get_num_threads() if device.type == "cpu" else os.cpu_count() or 1
     size = CHUNK[device.type]
+    done = 0
 
     def lane(start: int) -> _Chunk:
         return _run_chunk(model, photos[start : start + size], start, preprocessing, precision, known)
@@ -86,6 +88,12 @@ def extract(
                 if store:
                     store.add(chunk.computed)
                 progress.advance(chunk.count)
+                done += chunk.count
+                if stop.requested.is_set() and done < len(photos):
+                    kept = f"the features of {done} photos are kept in {cache}" if cache else "no feature was kept"
+                    raise stop.Stopped(
+                        f"stopped by SIGTERM after {done} of {len(photos)} photos; {kept}, no model was written"
+                    )
         finally:
             pool.shutdown(cancel_futures=True)
             if store:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from classifier import __version__
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, find_splits, list_photos
+from train import stop
 from train.config import Config, help_table, metric_line, parse
 from train.contract import Job, read_job, write_failure
 from train.records import Records
@@ -30,23 +31,41 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status; on failure output/failure says why, the useful sentence first."""
+    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, or 1.
+
+    On failure output/failure says why, the useful sentence first.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m train",
         description="Run the training job that SAGEMAKER_BASE_DIR (default /opt/ml) describes.",
         epilog=f"Hyperparameters, in input/config/hyperparameters.json:\n\n{help_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--feature-cache", type=Path, metavar="DIR", help="keep the photos' features in this folder")
+    parser.add_argument(
+        "--feature-cache",
+        type=Path,
+        metavar="DIR",
+        help="keep the photos' features in this folder (default: checkpoints/features where checkpoints/ exists)",
+    )
     options = parser.parse_args(argv)
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    stop.install()
+    # Checkpoints survive a spot interruption, so what the feature pass did survives with them.
+    checkpoints = base / "checkpoints"
+    feature_cache = options.feature_cache or (checkpoints / "features" if checkpoints.is_dir() else None)
     try:
-        run(base, options.feature_cache)
+        run(base, feature_cache)
+    except stop.Stopped as stopped:
+        print(stopped, flush=True)
+        return stop.STATUS
     except UserError as error:
         return _failed(base, str(error))
     except Exception as error:
         trace = traceback.format_exc()
         return _failed(base, f"{type(error).__name__}: {error}\n\n{trace}")
+    if stop.requested.is_set():
+        print("stopped by SIGTERM; the best model so far was written", flush=True)
+        return stop.STATUS
     return 0
 
 

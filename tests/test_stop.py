@@ -1,0 +1,72 @@
+"""SIGTERM to the real training program: what was done is kept, and it ends soon with status 143."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from classifier import artifact
+from tests.conftest import LITE
+
+
+@contextlib.contextmanager
+def training(base: Path, photos: Path, **hyperparameters: str) -> "Iterator[subprocess.Popen[str]]":
+    """Start the `train` command, as the container does."""
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    (base / "input" / "data").mkdir()
+    (base / "input" / "data" / "training").symlink_to(photos)
+    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "precision": "fp32"} | hyperparameters))
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "train")],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
+    assert process.stdout is not None
+    assert next((line for line in process.stdout if line.startswith(start)), None), "the program ended before"
+
+
+def terminate(process: "subprocess.Popen[str]") -> tuple[str, float]:
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    return output, time.monotonic() - started
+
+
+def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(samples: Path, tmp_path: Path) -> None:
+    base = tmp_path / "opt-ml"
+    (base / "checkpoints").mkdir(parents=True)
+    with training(base, samples) as process:
+        wait_for_line(process, "features: ")
+        output, seconds = terminate(process)
+        assert process.returncode == 143 and seconds < 30
+    assert "stopped by SIGTERM after " in output and "no model was written" in output
+    assert not (base / "model").exists() and not (base / "output" / "failure").exists()
+    kept = sum(path.stat().st_size for path in (base / "checkpoints" / "features").glob("*/*.safetensors"))
+    assert kept > 8 * 1280 * 4
+
+
+def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path) -> None:
+    base = tmp_path / "opt-ml"
+    with training(base, tiny, epochs="10000") as process:
+        wait_for_line(process, "epoch=5 ")
+        output, seconds = terminate(process)
+        assert process.returncode == 143 and seconds < 30
+    assert "the best model so far was written" in output and "epoch=10000 " not in output
+    loaded, spec = artifact.load(base / "model")
+    assert artifact.run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
