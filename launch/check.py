@@ -14,7 +14,7 @@ from PIL import Image
 
 from classifier.errors import DataError, PhotoError
 from classifier.images import decode, read_photo
-from classifier.photos import find_splits, list_classes, list_photos
+from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
 from train.config import Config
 
@@ -34,37 +34,30 @@ class _Look:
     problem: str | None
 
 
-def survey(root: Path) -> dict[str, Any]:
+def survey(root: Path, config: Config) -> dict[str, Any]:
     """Read and decode every photo below `root` and return the findings as plain values.
 
-    `fatal` holds the sentences with which training would refuse; `warnings` what it would accept.
+    `fatal` holds the sentences with which training under `config` would refuse, `warnings` what it would accept, and
+    `notes` what it would say of the photos. The splits are training's own, that of validation included.
     """
     findings: dict[str, Any] = {
         "data": str(root),
         "fatal": [],
         "warnings": [],
+        "notes": [],
         "splits": {},
         "unreadable": [],
         "in_two_splits": [],
         "large": [],
     }
     try:
-        splits = find_splits({"training": root})
-        list_photos(splits)
+        photos = load_photo_set({"training": root}, validation_share=config.validation_share, seed=config.seed)
     except DataError as error:
         findings["fatal"].append(str(error))
-        splits = splits if "splits" in locals() else {}
-    try:
-        files = [
-            (path, split, label)
-            for split, folder in splits.items()
-            for label, paths in list_classes(folder).items()
-            for path in paths
-        ]
-    except DataError:
-        files = []  # named above
-    looks = _look_at(files)
-    for split in splits:
+        return findings
+    findings["notes"] += photos.notes
+    looks = _look_at(photos)
+    for split in photos.splits:
         counts: dict[str, int] = {}
         for look in looks:
             if look.split == split:
@@ -77,7 +70,7 @@ def survey(root: Path) -> dict[str, Any]:
         if look.pixels > LARGE_PIXELS
     ]
     findings["in_two_splits"] = _shared(looks)
-    _judge(findings, len(looks))
+    _judge(findings, len(looks), config.max_unreadable)
     return findings
 
 
@@ -95,6 +88,7 @@ def report(findings: dict[str, Any]) -> str:
             lines += ["  " + "; ".join(str(value) for value in item.values()) for item in items[:LISTED]]
             if len(items) > LISTED:
                 lines.append(f"  and {len(items) - LISTED} more (--json lists all)")
+    lines += [f"note: {text}" for text in findings["notes"]]
     lines += [f"warning: {text}" for text in findings["warnings"]]
     lines += [f"training would fail: {text}" for text in findings["fatal"]]
     return "\n".join(lines if findings["fatal"] else [*lines, "training can start"])
@@ -102,12 +96,15 @@ def report(findings: dict[str, Any]) -> str:
 
 def command(options: Namespace) -> int:
     """`byoc data check`: status 1 when training would fail."""
-    findings = survey(options.data)
+    findings = survey(options.data, Config())
     print(json.dumps(findings, indent=2) if options.json else report(findings))
     return int(bool(findings["fatal"]))
 
 
-def _look_at(files: list[tuple[Path, str, str]]) -> list[_Look]:
+def _look_at(photos: PhotoSet) -> list[_Look]:
+    files = [
+        (photo.path, split, photos.classes[photo.label]) for split, held in photos.splits.items() for photo in held
+    ]
     # Pillow decodes outside the interpreter's lock, so threads use all cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("check", len(files), "photos") as progress:
         looks = []
@@ -143,8 +140,7 @@ def _shared(looks: list[_Look]) -> list[dict[str, str]]:
     return shared
 
 
-def _judge(findings: dict[str, Any], total: int) -> None:
-    limit = Config().max_unreadable
+def _judge(findings: dict[str, Any], total: int, limit: float) -> None:
     unreadable = len(findings["unreadable"])
     if total and 100 * unreadable > limit * total:
         findings["fatal"].append(

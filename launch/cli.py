@@ -70,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_job_options(verb: argparse.ArgumentParser) -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
     verb.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="holds train/, validation/ (or valid/) and test/"
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: a new folder under runs/)")
     verb.add_argument("--backbone", default="inception_v3", help="default: %(default)s")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import DataError
-from classifier.photos import Photo, PhotoSet, find_splits, list_photos
+from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import report, survey
 from launch.predict import predict
 from launch.server import serving
 from launch.training import Recipe, new_folder, recipe, result, train
 from launch.tune import tune
+from train.config import parse
 
 SENT = 4  # test photos sent to the server
 
@@ -26,11 +27,12 @@ def command(options: Namespace) -> int:
     started = time.monotonic()
 
     _step("check the photos")
-    findings = survey(options.data)
+    config = parse(chosen.hyperparameters)
+    findings = survey(options.data, config)
     print(report(findings))
     if findings["fatal"]:
         raise DataError(findings["fatal"][0])
-    photos = list_photos(find_splits({"training": options.data}))
+    photos = load_photo_set({"training": options.data}, validation_share=config.validation_share, seed=config.seed)
     if "test" not in photos.splits:
         raise DataError(f"{options.data} holds no test photos; byoc run tests what it trained, add a folder named test")
     folder = new_folder(options.out)

@@ -53,7 +53,15 @@ def test_the_driver_loads_neither_torch_nor_serve_and_of_train_only_its_configur
 
 
 @pytest.mark.parametrize(
-    "module", ["classifier.spec", "classifier.photos", "classifier.images", "classifier.artifact", "train.config"]
+    "module",
+    [
+        "classifier.spec",
+        "classifier.photos",
+        "classifier.manifest",
+        "classifier.images",
+        "classifier.artifact",
+        "train.config",
+    ],
 )
 def test_what_the_driver_needs_of_the_core_imports_no_torch(module: str) -> None:
     assert "torch" not in modules_after(f"import {module}")

@@ -11,7 +11,7 @@ import torch
 from classifier.backbones import build_backbone
 from classifier.images import load_pixels
 from classifier.models import Classifier, build_head
-from classifier.photos import Photo, find_splits, list_photos
+from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
 from tests.conftest import LITE, run_training
 from train.cache import FeatureCache
@@ -28,7 +28,7 @@ def lite() -> Classifier:
 
 def run(model: Classifier, folder: Path, cache: Path | None) -> dict[str, torch.Tensor]:
     _, _, preprocessing = build_backbone(LITE)
-    photos = list_photos(find_splits({"training": folder}))
+    photos = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
     splits, unreadable = extract(model, photos.splits, preprocessing, precision="fp32", cache=cache, max_unreadable=0)
     assert not unreadable
     return {name: split.features for name, split in splits.items()}
@@ -36,7 +36,7 @@ def run(model: Classifier, folder: Path, cache: Path | None) -> dict[str, torch.
 
 def test_lanes_give_what_one_plain_pass_gives(lite: Classifier, tiny: Path) -> None:
     _, _, preprocessing = build_backbone(LITE)
-    photos = list_photos(find_splits({"training": tiny})).splits["train"]
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0).splits["train"]
     pixels = np.stack([load_pixels(photo.path.read_bytes(), preprocessing) for photo in photos])
     expected = forward(lite, torch.from_numpy(pixels), "fp32")
     torch.testing.assert_close(run(lite, tiny, None)["train"], expected, atol=1e-4, rtol=1e-4)

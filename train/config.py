@@ -54,8 +54,13 @@ class Config:
     max_unreadable: float = _knob(
         1.0, "Percent of the photos that may be unreadable before training refuses.", low=0, high=100
     )
+    validation_share: float = _knob(
+        0.1, "Share of each class of train that becomes validation where none is given.", low=0.01, high=0.5
+    )
     export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
-    seed: int = _knob(0, "Seed of the head's first weights and of the order of photos.", low=0, high=2**31 - 1)
+    seed: int = _knob(
+        0, "Seed of the head's first weights, the order of photos and the split of validation.", low=0, high=2**31 - 1
+    )
 
     def __post_init__(self) -> None:
         for knob in dataclasses.fields(self):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifier import __version__
 from classifier.errors import ConfigError, UserError
-from classifier.photos import PhotoSet, find_splits, list_photos
+from classifier.photos import PhotoSet, load_photo_set
 from train import stop
 from train.config import Config, help_table, metric_line, parse
 from train.contract import Job, read_job, write_failure
@@ -76,7 +76,7 @@ def run(base: Path, feature_cache: Path | None) -> None:
     config = parse(job.hyperparameters)
     if config.export_onnx and importlib.util.find_spec("onnxscript") is None:
         raise ConfigError("export-onnx needs the packages onnx and onnxscript; install them or leave it false")
-    photos = list_photos(find_splits(job.photo_channels))
+    photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
     records = Records(job.output_data_dir)
     records.write(
         "job",
@@ -85,6 +85,7 @@ def run(base: Path, feature_cache: Path | None) -> None:
         hyperparameters=config.to_json(),
         classes=photos.classes,
         photos={name: len(split) for name, split in photos.splits.items()},
+        notes=photos.notes,
     )
     _announce(config, photos)
     seconds = _train(job, config, photos, records, feature_cache)
@@ -198,6 +199,8 @@ def _selftest_pixels(validation: "Features", spec: "ModelSpec") -> Any:
 
 
 def _announce(config: Config, photos: PhotoSet) -> None:
+    for note in photos.notes:
+        print(note, flush=True)
     counts = ", ".join(f"{len(split):,} {name}" for name, split in photos.splits.items())
     print(
         f"{len(photos.classes)} classes; photos: {counts}; lr {config.lr:g}, batch-size {config.batch_size}, epochs {config.epochs}",
