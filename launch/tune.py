@@ -11,7 +11,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.training import Recipe, new_folder, recipe, result, train
-from train.config import OBJECTIVE, TUNING_RANGES
+from train.config import OBJECTIVE, searched, suggest
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
@@ -32,11 +32,8 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 
     def run(number: int) -> dict[str, Any]:
         trial = study.ask()
-        chosen = {
-            name: _suggest(trial, name, space)
-            for name, space in TUNING_RANGES.items()
-            if name not in recipe.hyperparameters
-        }
+        # As SageMaker would pass them: strings.
+        chosen = {name: str(value) for name, value in suggest(trial, searched(recipe.hyperparameters)).items()}
         started = time.monotonic()
         base = folder / f"{number:03d}"
         threads = cores if number == 1 else max(1, cores // parallel)
@@ -79,10 +76,3 @@ def command(options: Namespace) -> int:
         f"best: trial {best['trial']}, validation accuracy {best['validation_accuracy']:.4f}\ntrain with it: byoc train {settings} ..."
     )
     return 0
-
-
-def _suggest(trial: Any, name: str, space: dict[str, Any]) -> str:
-    """Return a value as SageMaker would pass it: a string."""
-    if "choices" in space:
-        return str(trial.suggest_categorical(name, space["choices"]))
-    return f"{trial.suggest_float(name, space['low'], space['high'], log=space['log']):.6g}"

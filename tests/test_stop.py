@@ -61,6 +61,17 @@ def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(sampl
     assert kept > 8 * 1280 * 4
 
 
+def test_in_the_search_the_best_head_so_far_is_written(tiny: Path, tmp_path: Path) -> None:
+    base = tmp_path / "opt-ml"
+    with training(base, tiny, **{"search-trials": "10000"}) as process:
+        wait_for_line(process, "trial 2 of 10000")
+        output, seconds = terminate(process)
+        assert process.returncode == 143 and seconds < 30
+    assert "kept trial " in output and "the best model so far was written" in output
+    loaded, _ = artifact.load(base / "model")
+    assert artifact.run_selftest(base / "model", loaded) < 1e-4
+
+
 def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with training(base, tiny, epochs="10000") as process:

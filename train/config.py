@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -60,6 +60,12 @@ class Config:
     export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
     seed: int = _knob(
         0, "Seed of the head's first weights, the order of photos and the split of validation.", low=0, high=2**31 - 1
+    )
+    search_trials: int = _knob(
+        0,
+        "Configurations of the head to try inside the job; of lr, batch-size and epochs, those given stay fixed.",
+        low=0,
+        high=10000,
     )
 
     def __post_init__(self) -> None:
@@ -120,7 +126,31 @@ def parse(hyperparameters: Mapping[str, str]) -> Config:
             near = get_close_matches(name, knobs, n=1, cutoff=0)[0]
             raise ConfigError(f"hyperparameter {given!r} is unknown; did you mean {near!r}? Known: {', '.join(knobs)}")
         values[knobs[name].name] = _cast(name, knobs[name].type, text)
-    return Config(**values)
+    config = Config(**values)
+    if config.search_trials and not searched(hyperparameters):
+        raise ConfigError(
+            f"search-trials is {config.search_trials}, but {', '.join(TUNING_RANGES)} are all given; leave out what is to be "
+            "searched, or set search-trials to 0"
+        )
+    return config
+
+
+def searched(hyperparameters: Mapping[str, str]) -> list[str]:
+    """Return the names in TUNING_RANGES that are not given, and so are open to a search."""
+    given = {hyphenated(name) for name in hyperparameters}
+    return [name for name in TUNING_RANGES if name not in given]
+
+
+def suggest(trial: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return a value that an Optuna trial suggests for each name, from TUNING_RANGES; numbers keep six digits."""
+    values: dict[str, Any] = {}
+    for name in names:
+        space = TUNING_RANGES[name]
+        if "choices" in space:
+            values[name] = trial.suggest_categorical(name, space["choices"])
+        else:
+            values[name] = float(f"{trial.suggest_float(name, space['low'], space['high'], log=space['log']):.6g}")
+    return values
 
 
 def _cast(name: str, type_: Any, value: object) -> Any:

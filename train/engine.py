@@ -16,6 +16,8 @@ from train import stop
 from train.config import Config
 from train.features import Features
 
+CALIBRATION_BINS = 15
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -25,6 +27,7 @@ class Evaluation:
     accuracy: float
     top5: float
     macro_f1: float
+    ece: float
     confusion: Tensor
 
     @property
@@ -40,6 +43,7 @@ class Evaluation:
             "accuracy_interval": wilson_interval(int(self.confusion.trace()), self.count),
             "top5": self.top5,
             "macro_f1": self.macro_f1,
+            "ece": self.ece,
         }
 
     def per_class(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -121,21 +125,42 @@ def fit(
 
 def evaluate(head: nn.Module, split: Features) -> Evaluation:
     """Judge a head on a split's features."""
+    return judge(predict(head, split), split.labels)
+
+
+def predict(head: nn.Module, split: Features) -> Tensor:
+    """Return a head's logits [N, classes] for a split's features."""
     head.eval()
     with torch.inference_mode():
         logits: Tensor = head(split.features)
+    return logits
+
+
+def judge(logits: Tensor, labels: Tensor) -> Evaluation:
+    """Judge logits [N, classes] by the labels [N]."""
     classes = logits.shape[1]
     predicted = logits.argmax(1)
-    confusion = torch.bincount(split.labels * classes + predicted, minlength=classes**2).view(classes, classes)
+    confusion = torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
     f1 = 2 * confusion.diagonal() / (confusion.sum(0) + confusion.sum(1)).clamp(min=1)
     present = confusion.sum(1) > 0
     return Evaluation(
-        loss=float(functional.cross_entropy(logits, split.labels)),
-        accuracy=float((predicted == split.labels).float().mean()),
-        top5=float((logits.topk(min(5, classes)).indices == split.labels[:, None]).any(1).float().mean()),
+        loss=float(functional.cross_entropy(logits, labels)),
+        accuracy=float((predicted == labels).float().mean()),
+        top5=float((logits.topk(min(5, classes)).indices == labels[:, None]).any(1).float().mean()),
         macro_f1=float(f1[present].mean()),
+        ece=calibration_error(logits, labels),
         confusion=confusion,
     )
+
+
+def calibration_error(logits: Tensor, labels: Tensor) -> float:
+    """Return the expected calibration error: confidence against accuracy in bins of equal width (Guo et al. 2017)."""
+    confidence, predicted = logits.double().softmax(1).max(1)
+    # A bin is open below and closed above; the gap of a bin counts by the photos in it.
+    bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
+    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
+    gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
+    return float(gaps.abs().sum() / len(labels))
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:

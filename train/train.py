@@ -1,6 +1,7 @@
 """One training job: configuration -> photos -> features -> head -> test -> artifact. Run it with `python -m train`."""
 
 import argparse
+import dataclasses
 import importlib.util
 import itertools
 import os
@@ -17,7 +18,7 @@ from classifier import __version__
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import stop
-from train.config import Config, help_table, metric_line, parse
+from train.config import Config, help_table, metric_line, parse, searched
 from train.contract import Job, read_job, write_failure
 from train.records import Records
 
@@ -76,6 +77,8 @@ def run(base: Path, feature_cache: Path | None) -> None:
     config = parse(job.hyperparameters)
     if config.export_onnx and importlib.util.find_spec("onnxscript") is None:
         raise ConfigError("export-onnx needs the packages onnx and onnxscript; install them or leave it false")
+    if config.search_trials and importlib.util.find_spec("optuna") is None:
+        raise ConfigError("search-trials needs the package optuna; install it or leave it 0")
     photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
     records = Records(job.output_data_dir)
     records.write(
@@ -102,8 +105,10 @@ def _train(
     import torch
 
     from classifier import artifact
-    from train.engine import evaluate, fit
+    from train.calibrate import fit_temperature
+    from train.engine import calibration_error, fit, judge, predict
     from train.features import extract, resolve_precision
+    from train.search import search
 
     torch.manual_seed(config.seed)
     marks = [time.perf_counter()]
@@ -136,12 +141,24 @@ def _train(
         print(metric_line(epoch, metrics), flush=True)
 
     model.cpu()
-    best_epoch = fit(model.head, splits["train"], splits["validation"], config, on_epoch)
+    data = splits["train"], splits["validation"]
+    if config.search_trials:
+        config, best_epoch = search(model.head, *data, config, searched(job.hyperparameters), records, on_epoch)
+    else:
+        best_epoch = fit(model.head, *data, config, on_epoch)
     marks.append(time.perf_counter())
 
-    results = {name: evaluate(model.head, split) for name, split in splits.items() if name != "train"}
+    logits = {name: predict(model.head, split) for name, split in splits.items() if name != "train"}
+    model.temperature, sentence = fit_temperature(logits["validation"], splits["validation"].labels)
+    spec = dataclasses.replace(spec, temperature=model.temperature)
+    print(sentence, flush=True)
+    results = {name: judge(outputs / model.temperature, splits[name].labels) for name, outputs in logits.items()}
     for name, result in results.items():
-        records.write("result", split=name, best_epoch=best_epoch, **result.metrics())
+        calibration = {
+            "temperature": model.temperature,
+            "ece_uncalibrated": calibration_error(logits[name], splits[name].labels),
+        }
+        records.write("result", split=name, best_epoch=best_epoch, **result.metrics(), **calibration)
         records.write("confusion", split=name, matrix=result.confusion.tolist())
         records.write("classes", split=name, classes=result.per_class(photos.classes))
         low, high = result.metrics()["accuracy_interval"]
@@ -202,10 +219,10 @@ def _announce(config: Config, photos: PhotoSet) -> None:
     for note in photos.notes:
         print(note, flush=True)
     counts = ", ".join(f"{len(split):,} {name}" for name, split in photos.splits.items())
-    print(
-        f"{len(photos.classes)} classes; photos: {counts}; lr {config.lr:g}, batch-size {config.batch_size}, epochs {config.epochs}",
-        flush=True,
-    )
+    settings = f"lr {config.lr:g}, batch-size {config.batch_size}, epochs {config.epochs}"
+    if config.search_trials:
+        settings = f"{config.search_trials} trials of the head"
+    print(f"{len(photos.classes)} classes; photos: {counts}; {settings}", flush=True)
 
 
 def _failed(base: Path, message: str) -> int:
