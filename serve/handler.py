@@ -7,6 +7,9 @@ when the model is loaded and proved, `failed` with the reason when it cannot be.
 import json
 import logging
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,7 @@ from classifier.errors import PhotoError, UserError
 if TYPE_CHECKING:
     from serve.predictor import Predictor
 
-STATUS_DIR, MODEL_DIR, TOP_K = "BYOC_STATUS_DIR", "BYOC_MODEL_DIR", "BYOC_TOP_K"
+STATUS_DIR, MODEL_DIR, TOP_K, FRONT_PID = "BYOC_STATUS_DIR", "BYOC_MODEL_DIR", "BYOC_TOP_K", "BYOC_FRONT_PID"
 
 _predictor: "Predictor | None" = None
 
@@ -46,6 +49,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[str]:
 def _load() -> None:
     global _predictor
     status = Path(os.environ[STATUS_DIR])
+    threading.Thread(target=_end_with, args=(int(os.environ[FRONT_PID]),), daemon=True).start()
     try:
         # Imported here, in the worker's own process: the model server forks it from a parent that must stay small.
         import torch
@@ -59,6 +63,21 @@ def _load() -> None:
         _write(status / "failed", reason)
         raise
     _write(status / f"{os.getpid()}.ready", "")
+
+
+def _end_with(front: int) -> None:
+    """Kill the model server's whole process group once the front is gone: killed itself, it could not stop anybody."""
+    while alive(front):
+        time.sleep(1)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie answers signals but serves nobody."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _answer(context: Any, index: int, status: int, body: dict[str, Any]) -> str:

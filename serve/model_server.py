@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from classifier.errors import UserError
-from serve.handler import MODEL_DIR, STATUS_DIR, TOP_K
+from serve.handler import FRONT_PID, MODEL_DIR, STATUS_DIR, TOP_K, alive
 
 HEAP = "256m"  # Java's default would be a quarter of the host's memory
 STOP_SECONDS = 15.0
@@ -53,6 +53,7 @@ class ModelServer:
             MODEL_DIR: str(model_dir),
             STATUS_DIR: str(self._status),
             TOP_K: str(top_k),
+            FRONT_PID: str(os.getpid()),
             "OMP_NUM_THREADS": str(threads),
             # The workers find this package wherever it was started from.
             "PYTHONPATH": os.pathsep.join(
@@ -99,7 +100,7 @@ class ModelServer:
         """Return how many living workers have loaded the model and passed its self-test."""
         count = 0
         for mark in self._status.glob("*.ready"):
-            if _alive(int(mark.stem)):
+            if alive(int(mark.stem)):
                 count += 1
             else:
                 mark.unlink(missing_ok=True)
@@ -139,11 +140,3 @@ def _home() -> Path:
     if spec is None or spec.origin is None:
         raise UserError("multi-model-server is not installed; install the package multi-model-server")
     return Path(spec.origin).parent.parent
-
-
-def _alive(pid: int) -> bool:
-    try:
-        # Field 3 of stat: a zombie answers signals but serves nobody.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

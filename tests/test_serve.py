@@ -207,6 +207,16 @@ def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
     assert "the model server ended with status -9" in (tmp_path / "log.txt").read_text()
 
 
+def test_a_front_that_is_killed_takes_the_model_server_with_it(model: Path, tmp_path: Path) -> None:
+    port = free_port()
+    with started(model, port, tmp_path) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        assert not psutil.wait_procs(family, timeout=10)[1]
+
+
 def serve(model: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(model), "--host", "127.0.0.1", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
