@@ -22,7 +22,7 @@ class Preprocessing:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    # At 12 megapixels 1.0 decodes 4 to 6 times faster than full size, 1.5 3 to 5 times (make bench-decode).
+    # At 12 megapixels 1.0 decodes 4.5 to 5.9 times faster than full size, 1.5 3.3 to 4.5 times (make bench-decode).
     draft_margin: float = 1.0
 
     def __post_init__(self) -> None:
