@@ -36,20 +36,72 @@ def _knob(
 class Config:
     """The hyperparameters of one training job; raises ConfigError for a value outside its range."""
 
-    lr: float = _knob(0.003, "Learning rate of Adam.", low=1e-7, high=10)
-    batch_size: int = _knob(64, "Photos in one step.", low=1, high=65536)
-    epochs: int = _knob(5, "Passes of the head over the training photos.", low=1, high=10000)
     backbone: str = _knob("inception_v3", "A torchvision classification model, or timm/<name> for a timm model.")
     weights: str = _knob(
         "pretrained", "Pretrained weights, or random ones to time a run.", choices=("pretrained", "random")
     )
+    precision: str = _knob(
+        "auto",
+        "Of the backbone: bf16 where the processor or GPU has it; fp16 is for GPUs.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    seed: int = _knob(
+        0, "Seed of the head's first weights, of every random choice and of the split.", low=0, high=2**31 - 1
+    )
+
+    lr: float = _knob(0.003, "Learning rate of the head's own training.", low=1e-7, high=10)
+    batch_size: int = _knob(64, "Photos in one step, over all processes.", low=1, high=65536)
+    epochs: int = _knob(5, "Passes of the head over the training photos' features.", low=1, high=10000)
+    optimizer: str = _knob("adam", "torch.optim's, in both stages.", choices=("adam", "adamw", "sgd"))
+    weight_decay: float = _knob(0.0, "Weight decay of the optimizer.", low=0, high=1)
+    momentum: float = _knob(0.9, "Momentum of sgd.", low=0, high=0.999)
     hidden: tuple[int, ...] = _knob(
         (), "Widths of hidden layers before the last one, as in 512,256.", low=1, high=65536
     )
     dropout: float = _knob(0.0, "Dropout before the last layer and after each hidden one.", low=0, high=0.99)
     label_smoothing: float = _knob(0.0, "Share of each label spread over all classes.", low=0, high=0.99)
-    precision: str = _knob(
-        "auto", "Of the frozen backbone: bf16 where the processor has it.", choices=("auto", "fp32", "bf16")
+    class_weights: str = _knob(
+        "none", "balanced weighs a class in the loss by the inverse of its photos.", choices=("none", "balanced")
+    )
+    early_stopping: int = _knob(
+        0, "Epochs without a better validation accuracy after which a stage ends; 0 never ends it.", low=0, high=10000
+    )
+    views: int = _knob(0, "Augmented copies of each training photo that the feature pass adds.", low=0, high=100)
+    search_trials: int = _knob(
+        0,
+        "Configurations of the head to try inside the job; of lr, batch-size and epochs, those given stay fixed.",
+        low=0,
+        high=10000,
+    )
+
+    finetune_epochs: int = _knob(
+        0, "Passes over the photos that train the backbone too, after the head.", low=0, high=10000
+    )
+    finetune_lr: float = _knob(0.0003, "Highest learning rate of fine-tuning, that of the head.", low=1e-8, high=10)
+    finetune_batch_size: int = _knob(32, "Photos in one step of fine-tuning, over all processes.", low=1, high=65536)
+    layer_decay: float = _knob(
+        0.7, "Each eighth of the backbone's layers learns at this times the rate of the next one up.", low=0.01, high=1
+    )
+    warmup: float = _knob(0.1, "Share of fine-tuning's steps with a rising rate, before the cosine.", low=0, high=0.9)
+    accumulate: int = _knob(1, "Parts that a step's photos are split into, to save memory.", low=1, high=1024)
+    clip_norm: float = _knob(1.0, "Gradients of fine-tuning are clipped to this norm; 0 leaves them.", low=0, high=1000)
+    ema: float = _knob(
+        0.0, "Decay of an average of fine-tuning's weights, which is what is kept; 0 none.", low=0, high=0.99999
+    )
+    augment: str = _knob(
+        "none",
+        "Policy of torchvision's beside random crop and flip.",
+        choices=("none", "trivialaugment", "randaugment"),
+    )
+    crop_scale: float = _knob(0.35, "Smallest share of a photo's area in fine-tuning's random crop.", low=0.01, high=1)
+    erasing: float = _knob(0.0, "Probability that a rectangle of a photo is erased.", low=0, high=1)
+    mixup: float = _knob(0.0, "Alpha of mixup; 0 none.", low=0, high=10)
+    cutmix: float = _knob(0.0, "Alpha of cutmix; 0 none; with mixup, one of the two a step.", low=0, high=10)
+    auxiliary: float = _knob(0.3, "Weight of the auxiliary loss of inception_v3; 0 none.", low=0, high=1)
+    compile: bool = _knob(False, "Fine-tune through torch.compile, which needs a C++ compiler.")
+
+    checkpoint_seconds: float = _knob(
+        300.0, "Between two checkpoints inside an epoch; each epoch ends with one.", low=0, high=86400
     )
     max_unreadable: float = _knob(
         1.0, "Percent of the photos that may be unreadable before training refuses.", low=0, high=100
@@ -58,15 +110,6 @@ class Config:
         0.1, "Share of each class of train that becomes validation where none is given.", low=0.01, high=0.5
     )
     export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
-    seed: int = _knob(
-        0, "Seed of the head's first weights, the order of photos and the split of validation.", low=0, high=2**31 - 1
-    )
-    search_trials: int = _knob(
-        0,
-        "Configurations of the head to try inside the job; of lr, batch-size and epochs, those given stay fixed.",
-        low=0,
-        high=10000,
-    )
 
     def __post_init__(self) -> None:
         for knob in dataclasses.fields(self):

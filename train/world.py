@@ -1,0 +1,65 @@
+"""The processes of one job: a single one, or those that torchrun started on every host."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place among all of the job; with size 1 every method is the identity."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def mine(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Return this process's share of `items`: every size-th one."""
+        return items[self.rank :: self.size]
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, by rank; they travel pickled, between the job's own processes only."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
+    def broadcast(self, value: Any) -> Any:
+        """Return the chief's value."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box)
+        return box[0]
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(tensor)
+        return tensor
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def local_threads() -> int:
+    """Return how many threads this process should use: the cores it may run on, shared with the others of its host."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
+def device() -> torch.device:
+    """Return the device this process computes on: its own GPU, or the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
