@@ -34,6 +34,14 @@ def download(name: str) -> dict[str, Tensor]:
     return state
 
 
+def transforms() -> Any:
+    """Return torchvision.transforms.v2."""
+    _torchvision()
+    import torchvision.transforms.v2
+
+    return torchvision.transforms.v2
+
+
 def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
     models = _torchvision().models
     known = models.list_models(module=models)

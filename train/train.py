@@ -25,7 +25,6 @@ from train.records import Records
 if TYPE_CHECKING:
     from classifier.models import Classifier
     from classifier.spec import ModelSpec
-    from train.features import Features
 
 SELFTEST_PHOTOS = 4
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
@@ -128,6 +127,8 @@ def _train(
         precision=precision,
         cache=feature_cache,
         max_unreadable=config.max_unreadable,
+        views=config.views,
+        sample=SELFTEST_PHOTOS,
     )
     for item in unreadable:
         records.write("unreadable", path=str(item.path), reason=item.reason)
@@ -170,8 +171,7 @@ def _train(
         "weights": source,
         "metrics": {name: result.metrics() for name, result in results.items()},
     }
-    pixels = _selftest_pixels(splits["validation"], spec)
-    artifact.save(job.model_dir, model, spec, pixels, training, onnx=config.export_onnx)
+    artifact.save(job.model_dir, model, spec, splits["validation"].sample, training, onnx=config.export_onnx)
     marks.append(time.perf_counter())
     names = ("model", "features", "head", "artifact")
     return {name: end - begin for name, (begin, end) in zip(names, itertools.pairwise(marks), strict=True)}
@@ -202,17 +202,6 @@ def _build(job: Job, config: Config, photos: PhotoSet) -> tuple["Classifier", "M
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return model, spec, source
-
-
-def _selftest_pixels(validation: "Features", spec: "ModelSpec") -> Any:
-    import numpy as np
-    import torch
-
-    from classifier.images import load_pixels, read_photo
-
-    stride = max(1, len(validation.photos) // SELFTEST_PHOTOS)
-    photos = validation.photos[::stride][:SELFTEST_PHOTOS]
-    return torch.from_numpy(np.stack([load_pixels(read_photo(photo.path), spec.preprocessing) for photo in photos]))
 
 
 def _announce(config: Config, photos: PhotoSet) -> None:
