@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from classifier import __version__
-from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import PhotoSet
 from classifier.spec import ModelSpec
@@ -113,7 +111,7 @@ def run(
         flush=True,
     )
     lap("model")
-    splits, selftest = _features(shared, photos, feature_cache)
+    splits = _features(shared, photos, feature_cache)
     lap("features")
     resumed = shared.checkpoints.load() if shared.checkpoints else None
     best = _head(shared, splits, resumed)
@@ -143,7 +141,7 @@ def run(
             outputs=outputs,
             kept=kept,
             source=start.source,
-            selftest=selftest,
+            selftest=splits["validation"].sample,
             records=records,
         )
     lap("artifact")
@@ -158,8 +156,8 @@ def run(
     return seconds
 
 
-def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> tuple[dict[str, Features], Tensor]:
-    """Pass all photos through the frozen backbone; returns the splits' features and the self-test's pixels."""
+def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dict[str, Features]:
+    """Pass all photos through the frozen backbone and return the splits' features."""
     folder = shared.job.base / "checkpoints"
     # Checkpoints survive a spot interruption, so what the feature pass did survives with them.
     cache = feature_cache or (folder / "features" if folder.is_dir() else None)
@@ -170,6 +168,10 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> tup
         precision=shared.precision,
         cache=cache,
         max_unreadable=shared.config.max_unreadable,
+        views=shared.config.views,
+        sample=SELFTEST_PHOTOS,
+        pack=shared.pack,
+        world=shared.world,
     )
     for item in unreadable:
         shared.records.write("unreadable", path=str(item.path), reason=item.reason)
@@ -181,7 +183,7 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> tup
             "photos": {name: split.fingerprint for name, split in splits.items() if name != "test"},
         }
         shared.checkpoints = Checkpoints(folder, job, shared.config.checkpoint_seconds, shared.world)
-    return splits, _selftest_pixels(splits["validation"], shared.spec)
+    return splits
 
 
 def _head(shared: _Job, splits: Mapping[str, Features], resumed: Mapping[str, Any] | None) -> Best:
@@ -238,7 +240,7 @@ def _finetune(
     shared.model.to(device())
     stage = finetune_stage(
         shared.model,
-        splits["train"].photos[: splits["train"].originals],
+        splits["train"].photos[: len(splits["train"].photos) // (1 + shared.config.views)],
         splits["validation"].photos,
         shared.config,
         shared.spec.preprocessing,
@@ -287,9 +289,3 @@ def _outputs(shared: _Job, splits: Mapping[str, Features], best: Best) -> dict[s
     except stop.Stopped:
         print("stopped before the test photos were judged", flush=True)
     return outputs
-
-
-def _selftest_pixels(validation: Features, spec: ModelSpec) -> Tensor:
-    stride = max(1, len(validation.photos) // SELFTEST_PHOTOS)
-    photos = validation.photos[::stride][:SELFTEST_PHOTOS]
-    return torch.from_numpy(np.stack([load_pixels(read_photo(photo.path), spec.preprocessing) for photo in photos]))
