@@ -24,6 +24,7 @@ from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
 from train.features import Features, extract
 from train.head import class_weights, predict
+from train.lanes import CHUNK
 from train.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.pack import Pack
 from train.seeds import seed_for
@@ -97,6 +98,7 @@ def finetune_stage(
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
+        lane=0 if device.type != "cpu" or config.compile or _is_random(trained) else CHUNK["cpu"],
         compile=config.compile,
     )
 
@@ -195,6 +197,15 @@ def _collate(crop: int, samples: list[Sample]) -> Any:
     if wrong is not None:
         return wrong
     return np.stack([sample[0] for sample in samples]), np.array([sample[1] for sample in samples])
+
+
+def _is_random(model: nn.Module) -> bool:
+    """Return whether a model draws random numbers, which lanes would do in another order each time."""
+    names = ("dropout", "stochasticdepth", "droppath")
+    return any(
+        type(module).__name__.lower().startswith(names) and getattr(module, "p", getattr(module, "drop_prob", 1))
+        for module in model.modules()
+    )
 
 
 def _to(tensor: Tensor | None, device: torch.device) -> Tensor | None:
