@@ -1,5 +1,6 @@
 """The feature pass and its cache."""
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from classifier.images import load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
-from tests.conftest import LITE, run_training
+from tests.conftest import LITE, ROOT, run_training
 from train.cache import FeatureCache, cache_key
 from train.engine import wilson_interval
 from train.features import extract
@@ -121,3 +122,38 @@ def test_the_interval_is_wilsons() -> None:
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson_interval(10, 10)[1] == pytest.approx(1)
+
+
+AUDIT = """
+import os, sys
+log = os.open(os.environ["OPEN_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def hook(event, arguments, below=os.environ["OPEN_BELOW"]):
+    if event == "open" and str(arguments[0]).startswith(below) and str(arguments[0]).endswith(".jpg"):
+        os.write(log, (str(arguments[0]) + "\\n").encode())
+sys.addaudithook(hook)
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one lane
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"views": "2"}])
+def test_the_program_opens_each_photo_once_in_the_listed_order(
+    tiny: Path, tmp_path: Path, options: dict[str, str]
+) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "sitecustomize.py").write_text(AUDIT)
+    base, log = tmp_path / "opt-ml", tmp_path / "log.txt"
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "audit"), str(ROOT)]),
+        "OPEN_LOG": str(log),
+        "OPEN_BELOW": str(base / "input" / "data"),
+    }
+    done = run_training(base, {"training": tiny}, {"precision": "fp32"} | options, environment=environment)
+    assert done.status == 0, done.errors
+    folder = base / "input" / "data" / "training"
+    listed = [
+        str(path)
+        for split in ("train", "validation", "test")
+        for label in ("brick", "coffee")
+        for path in sorted((folder / split / label).iterdir())
+    ]
+    assert log.read_text().splitlines() == listed
