@@ -1,5 +1,6 @@
 """The feature pass and its cache."""
 
+import hashlib
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from classifier.backbones import build_backbone
-from classifier.images import load_pixels
+from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
@@ -19,6 +20,8 @@ from train.cache import FeatureCache, cache_key
 from train.engine import wilson_interval
 from train.features import extract
 from train.lanes import forward
+from train.pack import Pack
+from train.views import draw, view_key
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,148 @@ def test_the_interval_is_wilsons() -> None:
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson_interval(10, 10)[1] == pytest.approx(1)
+
+
+def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
+    return dict(load_photo_set({"training": folder}, validation_share=0.1, seed=0).splits)
+
+
+def test_views_follow_the_photos_and_are_what_one_plain_pass_gives_for_them(lite: Classifier, tiny: Path) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)
+    splits, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, views=2)
+    train = splits["train"]
+    assert train.features.shape == (24, 1280) and train.rows.tolist() == list(range(24))
+    assert train.photos == photos["train"] * 3 and train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 3
+    assert splits["validation"].features.shape == (4, 1280)
+    pixels = []
+    for photo in photos["train"]:
+        data = photo.path.read_bytes()
+        decoded = Decoded(data, preprocessing)
+        view = draw(view_key(hashlib.sha256(data).digest(), 2), *decoded.size)
+        pixels.append(decoded.pixels(view.box, flip=view.flip))
+    expected = forward(lite, torch.from_numpy(np.stack(pixels)), "fp32")
+    torch.testing.assert_close(train.features[16:], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(train.features[:8], run(lite, tiny, None)["train"], atol=1e-4, rtol=1e-4)
+
+
+def test_views_are_kept_beside_the_photos_and_more_of_them_compute_only_the_new_ones(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+
+    def views(count: int) -> torch.Tensor:
+        splits, _ = extract(
+            lite,
+            photos_of(tiny),
+            preprocessing,
+            precision="fp32",
+            cache=tmp_path / "cache",
+            max_unreadable=0,
+            views=count,
+        )
+        return splits["train"].features
+
+    run(lite, tiny, tmp_path / "cache")
+    one = views(1)
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) == 16 + 8
+    two = views(2)
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) == 16 + 16
+    assert torch.equal(two[:16], one) and len({row.numpy().tobytes() for row in two}) == 24
+
+
+def test_the_fingerprint_follows_content_labels_and_order_but_not_names(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)["test"]
+
+    def fingerprint(*photos: Photo) -> str:
+        splits, _ = extract(
+            lite, {"test": photos}, preprocessing, precision="fp32", cache=tmp_path / "cache", max_unreadable=0
+        )
+        return splits["test"].fingerprint
+
+    copied = Photo(Path(shutil.copy(photos[0].path, tmp_path / "copy.jpg")), photos[0].label)
+    assert fingerprint(*photos) == fingerprint(copied, *photos[1:])
+    others = {
+        fingerprint(*photos),
+        fingerprint(*photos[::-1]),
+        fingerprint(*photos[1:]),
+        fingerprint(Photo(photos[0].path, 1), *photos[1:]),
+    }
+    assert len(others) == 4
+
+
+def test_a_pack_filled_by_the_pass_serves_the_next_one_when_the_files_are_gone(lite: Classifier, tiny: Path) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)
+    (tiny / "test" / "brick" / "damaged.jpg").write_bytes(b"no photo")
+    damaged = Photo(tiny / "test" / "brick" / "damaged.jpg", 0)
+    content = {photo.path: photo.path.read_bytes() for split in photos.values() for photo in split}
+    with Pack() as pack:
+        first, unreadable = extract(
+            lite,
+            photos | {"test": (*photos["test"], damaged)},
+            preprocessing,
+            precision="fp32",
+            cache=None,
+            max_unreadable=10,
+            pack=pack,
+        )
+        assert [item.path for item in unreadable] == [damaged.path] and damaged not in first["test"].photos
+        shutil.rmtree(tiny)
+        assert {path: pack.read(path) for path in content} == content
+        second, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, pack=pack)
+    for name in photos:
+        torch.testing.assert_close(first[name].features, second[name].features, atol=1e-4, rtol=1e-4)
+
+
+def test_sampled_photos_leave_their_pixels_also_when_their_features_are_kept(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)["train"]
+    expected = [load_pixels(photo.path.read_bytes(), preprocessing) for photo in photos]
+    for _ in range(2):
+        splits, _ = extract(
+            lite,
+            {"train": photos},
+            preprocessing,
+            precision="fp32",
+            cache=tmp_path / "cache",
+            max_unreadable=100,
+            sample=4,
+        )
+        np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[::2]))
+    for photo in photos[::2]:
+        photo.path.write_bytes(b"")
+    splits, unreadable = extract(
+        lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=100, sample=4
+    )
+    assert len(unreadable) == 4 and splits["train"].photos == photos[1::2]
+    np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[1:2]))
+
+
+def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
+    lite: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos, before = photos_of(tiny)["train"], torch.get_num_threads()
+    photos[2].path.write_bytes(b"")
+
+    def features() -> torch.Tensor:
+        splits, _ = extract(
+            lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=50, views=1
+        )
+        return splits["train"].features
+
+    in_memory = features()
+    monkeypatch.setattr("train.share.IN_MEMORY", 0)
+    in_file = features()
+    assert in_memory.shape == (14, 1280) and torch.get_num_threads() == before
+    torch.testing.assert_close(in_file, in_memory, atol=1e-4, rtol=1e-4)
 
 
 AUDIT = """
