@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from classifier.backbones import build_backbone
+from classifier.errors import ConfigError
 from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
@@ -18,7 +19,7 @@ from classifier.weights import load_pretrained
 from tests.conftest import LITE, ROOT, run_training
 from train.cache import FeatureCache, cache_key
 from train.engine import wilson_interval
-from train.features import extract
+from train.features import extract, resolve_precision
 from train.lanes import forward
 from train.pack import Pack
 from train.views import draw, view_key
@@ -118,6 +119,13 @@ def test_a_pass_that_is_stopped_keeps_what_was_done(lite: Classifier, tiny: Path
         extract(lite, {"train": [*good, Photo(bad, 0)]}, preprocessing, precision="fp32", cache=cache, max_unreadable=1)
     (folder,) = cache.iterdir()
     assert len(FeatureCache(cache, folder.name)) == 4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU answers")
+def test_fp16_without_a_gpu_is_refused() -> None:
+    assert resolve_precision("auto") in ("bf16", "fp32") and resolve_precision("fp32") == "fp32"
+    with pytest.raises(ConfigError, match="fp16, which needs a GPU"):
+        resolve_precision("fp16")
 
 
 def test_the_interval_is_wilsons() -> None:
