@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from classifier import __version__
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import stop
+from train import script, stop
 from train.config import Config, help_table, metric_line, parse, searched
 from train.contract import Job, read_job, write_failure
 from train.records import Records
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoints = base / "checkpoints"
     feature_cache = options.feature_cache or (checkpoints / "features" if checkpoints.is_dir() else None)
     try:
+        if script.wanted(read_job(base).hyperparameters):
+            return script.run(base)
         run(base, feature_cache)
     except stop.Stopped as stopped:
         print(stopped, flush=True)
