@@ -10,7 +10,6 @@ The limit is the same backbone at the same precision on pixels that lie ready in
 import argparse
 import contextlib
 import io
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -31,7 +30,9 @@ from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.spec import Preprocessing
 from classifier.weights import load_pretrained
-from train.features import CHUNK, extract, forward, resolve_precision
+from train.features import extract, resolve_precision
+from train.lanes import CHUNK, forward
+from train.world import local_threads
 
 TARGET = 0.85
 BATCHES = {"cpu": (8, 32), "cuda": (64, 256)}
@@ -51,7 +52,7 @@ def main() -> int:
         return 0
     model, preprocessing, weights = _model(options.backbone)
     precision = resolve_precision(options.precision)
-    device, lanes = next(model.parameters()).device.type, torch.get_num_threads()
+    device, lanes = next(model.parameters()).device.type, local_threads()
     machine = describe()
     print(
         f"{options.backbone}, weights: {weights}; {precision} on {device}, {len(paths)} photos, {lanes} lanes\n{summary(machine)}"
@@ -113,10 +114,10 @@ def _ways(
         return index * size
 
     def in_lanes(work: Callable[[int], object], count: int, each: int) -> int:
-        threads = lanes if device == "cpu" else os.cpu_count() or 1
-        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(lanes, initializer=lambda: torch.set_num_threads(1)) as pool:
             list(pool.map(work, range(count)))
-        torch.set_num_threads(lanes)
+        torch.set_num_threads(threads)
         return count * each
 
     return {

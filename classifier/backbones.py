@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from classifier.errors import ConfigError
 from classifier.spec import Preprocessing
 
+AUXILIARY = "AuxLogits."
+
 _kept_libraries: list[torch.library.Library] = []
 
 
@@ -32,6 +34,24 @@ def download(name: str) -> dict[str, Tensor]:
     weights = _torchvision().models.get_model_weights(name).DEFAULT
     state = weights.get_state_dict(progress=False, check_hash=True)
     return state
+
+
+def build_auxiliary(name: str, classes: int) -> tuple[str, nn.Module] | None:
+    """Return the layer after which a backbone has an auxiliary classifier, and that; None for all but inception_v3.
+
+    Its tensors' names begin with AUXILIARY in the pretrained weights.
+    """
+    if name != "inception_v3":
+        return None
+    return "Mixed_6e", _torchvision().models.inception.InceptionAux(768, classes)
+
+
+def transforms() -> Any:
+    """Return the module torchvision.transforms.v2."""
+    _torchvision()
+    import torchvision.transforms.v2 as v2
+
+    return v2
 
 
 def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:

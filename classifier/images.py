@@ -13,6 +13,7 @@ from classifier.errors import PhotoError
 from classifier.spec import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo's width and height
 
 # A 108-megapixel phone photo passes; 20,000 x 20,000 does not. Decoded, the largest PNG takes 480 MB.
 MAX_PIXELS = 120_000_000
@@ -32,6 +33,9 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)  # width and height change places
+# Orientations whose upright photo shows what is stored from right to left, or from bottom to top, once axes are swapped.
+_MIRRORED, _UPSIDE_DOWN = (2, 3, 7, 8), (3, 4, 6, 7)
 
 
 def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True) -> Pixels:
@@ -40,20 +44,48 @@ def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True
     Returns uint8 [crop, crop, 3], RGB. `draft=False` decodes JPEG at full size, to measure what drafting changes.
     Raises PhotoError when the bytes are empty, no image, damaged, or hold more than MAX_PIXELS.
     """
-    stored = _decode_as_stored(data, int(preprocessing.resize * preprocessing.draft_margin) if draft else None)
-    # One resize straight from the crop's box: the pixels outside it are never computed. reducing_gap shrinks
-    # large PNG, TIFF and WebP images in two steps, as draft does for JPEG.
-    width, height = stored.size
-    side = min(width, height) * preprocessing.crop / preprocessing.resize
-    left, top = (width - side) / 2, (height - side) / 2
-    image = stored.image.resize(
-        (preprocessing.crop, preprocessing.crop),
-        _RESAMPLING[preprocessing.interpolation],
-        box=(left, top, left + side, top + side),
-        reducing_gap=2.0 if draft else None,
-    )
-    # A centred square can be turned upright after it is cut out, which is cheaper.
-    return np.array(stored.upright(image))  # a copy: torch refuses to share memory that is read-only
+    return Decoded(data, preprocessing, draft=draft).pixels()
+
+
+class Decoded:
+    """A photo decoded once, to cut the model's centre crop and other parts out of; `size` is its upright width and height.
+
+    Raises what load_pixels raises. A drafted photo holds what the centre crop needs: smaller parts of it are enlarged.
+    """
+
+    def __init__(self, data: bytes, preprocessing: Preprocessing, *, draft: bool = True) -> None:
+        self._stored = _decode_as_stored(
+            data, int(preprocessing.resize * preprocessing.draft_margin) if draft else None
+        )
+        self._preprocessing, self._draft = preprocessing, draft
+
+    @property
+    def size(self) -> tuple[float, float]:
+        width, height = self._stored.size
+        return (height, width) if self._stored.orientation in _SIDEWAYS else (width, height)
+
+    def pixels(self, box: Box | None = None, *, flip: bool = False) -> Pixels:
+        """Return uint8 [crop, crop, 3] of the centre crop, or of a box of the upright photo; `flip` mirrors left and right."""
+        width, height = self._stored.size
+        if box is None:
+            side = min(width, height) * self._preprocessing.crop / self._preprocessing.resize
+            left, top = (width - side) / 2, (height - side) / 2
+            right, bottom = left + side, top + side
+        else:
+            left, top, right, bottom = self._stored.box(box)
+        # One resize straight from the box: the pixels outside it are never computed. reducing_gap shrinks large PNG,
+        # TIFF and WebP images in two steps, as draft does for JPEG.
+        image = self._stored.image.resize(
+            (self._preprocessing.crop, self._preprocessing.crop),
+            _RESAMPLING[self._preprocessing.interpolation],
+            box=(left, top, right, bottom),
+            reducing_gap=2.0 if self._draft else None,
+        )
+        # A square can be turned upright after it is cut out, which is cheaper; its box was turned the other way.
+        image = self._stored.upright(image)
+        if flip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.array(image)  # a copy: torch refuses to share memory that is read-only
 
 
 def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
@@ -76,6 +108,20 @@ class _Stored:
     def upright(self, image: Image.Image) -> Image.Image:
         turn = _TRANSPOSITIONS.get(self.orientation or 1)
         return image if turn is None else image.transpose(turn)
+
+    def box(self, upright: Box) -> Box:
+        """Return where a box of the upright photo lies, in pixels of what is stored."""
+        left, top, right, bottom = upright
+        if self.orientation in _SIDEWAYS:
+            left, top, right, bottom = top, left, bottom, right
+        if self.orientation in _MIRRORED:
+            left, right = 1 - right, 1 - left
+        if self.orientation in _UPSIDE_DOWN:
+            top, bottom = 1 - bottom, 1 - top
+        # Rounding must not leave the photo by a hair: Pillow refuses such a box.
+        left, top, right, bottom = (min(max(share, 0.0), 1.0) for share in (left, top, right, bottom))
+        width, height = self.size
+        return width * left, height * top, width * right, height * bottom
 
 
 def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:

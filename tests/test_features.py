@@ -14,9 +14,10 @@ from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
 from tests.conftest import LITE, run_training
-from train.cache import FeatureCache
+from train.cache import FeatureCache, cache_key
 from train.engine import wilson_interval
-from train.features import cache_key, extract, forward
+from train.features import extract
+from train.lanes import forward
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_only_a_new_photo_is_computed(lite: Classifier, tiny: Path, tmp_path: Pa
     (tiny / "train" / "brick" / "new.jpg").write_bytes(photo.read_bytes() + b"\x00")
     run(lite, tiny, cache)
     (folder,) = cache.iterdir()
-    kept = FeatureCache(cache, folder.name).read()
+    kept = FeatureCache(cache, folder.name)
     assert len(kept) == 17 and len(list(folder.iterdir())) == 2
 
 
@@ -73,7 +74,7 @@ def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path
         for done in runs:
             assert done.status == 0 and "damaged" not in done.errors, done.errors
     (folder,) = (tmp_path / "cache").iterdir()
-    assert len(FeatureCache(tmp_path / "cache", folder.name).read()) == 16
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) == 16
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
@@ -87,7 +88,7 @@ def test_a_damaged_shard_is_named_and_computed_again(
     second = run(lite, tiny, cache)
     assert "is damaged" in capsys.readouterr().err
     torch.testing.assert_close(first["train"], second["train"], atol=1e-4, rtol=1e-4)
-    assert len(FeatureCache(cache, shard.parent.name).read()) == 16
+    assert len(FeatureCache(cache, shard.parent.name)) == 16
 
 
 def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifier) -> None:
@@ -112,7 +113,7 @@ def test_a_pass_that_is_stopped_keeps_what_was_done(lite: Classifier, tiny: Path
     with pytest.raises(Exception, match="1 of 17 photos cannot be read"):
         extract(lite, {"train": [*good, Photo(bad, 0)]}, preprocessing, precision="fp32", cache=cache, max_unreadable=1)
     (folder,) = cache.iterdir()
-    assert len(FeatureCache(cache, folder.name).read()) == 4
+    assert len(FeatureCache(cache, folder.name)) == 4
 
 
 def test_the_interval_is_wilsons() -> None:

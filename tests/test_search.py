@@ -30,11 +30,12 @@ def clouds(count: int, seed: int) -> Features:
     centres = torch.randn(8, 16, generator=torch.Generator().manual_seed(99))
     labels = torch.arange(count) % 8
     features = centres[labels] + 1.5 * torch.randn(count, 16, generator=random)
-    return Features(features, labels, tuple(Photo(Path(f"{n}.jpg"), int(label)) for n, label in enumerate(labels)))
+    photos = tuple(Photo(Path(f"{n}.jpg"), int(label)) for n, label in enumerate(labels))
+    return Features(features, torch.arange(count), labels, photos, "")
 
 
 TRAIN, VALIDATION = clouds(800, 1), clouds(400, 2)
-LABELS = TRAIN.labels, TRAIN.photos
+LABELS = TRAIN.rows, TRAIN.labels, TRAIN.photos, ""
 
 
 class Study:

@@ -5,38 +5,77 @@ same photo twice.
 """
 
 import hashlib
+import json
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from classifier.spec import Preprocessing
 
 SHARD = 1024  # photos; what a killed process loses at most
+OPEN = 32  # shards mapped at a time; what was listed in one order is mostly found in one order
+# Change it whenever images.py gives other pixels for the same bytes, so that no feature of the old way is found again.
+PIXELS_VERSION = 2
+
+
+def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str) -> str:
+    """Return the name under which features are kept: all that decides them but the photo itself."""
+    digest = hashlib.sha256(json.dumps([PIXELS_VERSION, precision, asdict(preprocessing)]).encode())
+    for name, value in sorted(backbone.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class FeatureCache:
-    """The features of one backbone, preprocessing and precision, which together are the `key`."""
+    """The features of one backbone, preprocessing and precision, which together are the `key`.
+
+    It holds where each feature lies, not the features; damaged shards are named and left out. Threads may share it.
+    """
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder / key
         self._pending: dict[bytes, Tensor] = {}
-
-    def read(self) -> dict[bytes, Tensor]:
-        """Return all kept features [D] by the SHA-256 of the photo's bytes; damaged shards are named and skipped."""
-        found: dict[bytes, Tensor] = {}
+        self._shards: list[Path] = []
+        self._places: dict[bytes, int] = {}  # shard * _ROWS + row: one number takes less memory than a pair
+        self._mapped: dict[int, Any] = {}
+        self._lock = threading.Lock()
         for path in sorted(self._folder.glob("*.safetensors")):
             try:
-                shard = load_file(path)
-                found |= {
-                    row.numpy().tobytes(): feature
-                    for row, feature in zip(shard["digests"], shard["features"], strict=True)
-                }
+                digests = _digests(path)
             except Exception as error:  # safetensors raises a type of its own, and KeyError for another file
                 print(f"feature cache: {path} is damaged ({error}) and left out", file=sys.stderr)
-        return found
+                continue
+            start = len(self._shards) * _ROWS
+            self._shards.append(path)
+            self._places |= {digest: start + row for row, digest in enumerate(digests)}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def find(self, digest: bytes) -> Tensor | None:
+        """Return the feature float32 [D] that is kept for the SHA-256 of a photo's bytes, or None."""
+        place = self._places.get(digest)
+        if place is None:
+            return None
+        shard, row = divmod(place, _ROWS)
+        with self._lock:
+            if shard not in self._mapped:
+                while len(self._mapped) >= OPEN:
+                    del self._mapped[next(iter(self._mapped))]
+                opened: Any = safe_open(self._shards[shard], framework="pt")
+                self._mapped[shard] = opened.get_slice("features")
+            feature: Tensor = self._mapped[shard][row]
+        return feature
 
     def add(self, features: Mapping[bytes, Tensor]) -> None:
         """Keep features [D] by digest; they reach the disk a shard at a time."""
@@ -62,3 +101,15 @@ class FeatureCache:
         finally:
             temporary.unlink(missing_ok=True)
         self._pending = {}
+
+
+_ROWS = 2**32
+
+
+def _digests(path: Path) -> list[bytes]:
+    """Return the digests of a shard's rows; raises what safetensors raises, and ValueError."""
+    with safe_open(path, framework="np") as shard:
+        digests = shard.get_tensor("digests")
+        if digests.ndim != 2 or shard.get_slice("features").get_shape()[0] != len(digests):
+            raise ValueError("its digests and features differ in number")
+    return [row.tobytes() for row in digests]

@@ -138,9 +138,19 @@ TUNING_RANGES: dict[str, dict[str, Any]] = {
 }
 OBJECTIVE = "validation:accuracy"
 
-_METRICS = ("train:loss", "train:accuracy", "validation:loss", "validation:accuracy", "epoch:seconds")
-# What SageMaker needs to read the metric lines: a name and a regular expression with one group each.
-METRIC_DEFINITIONS = [{"Name": name, "Regex": f"{name}=([-+0-9.e]+)"} for name in _METRICS]
+_METRICS = (
+    "train:loss",
+    "train:accuracy",
+    "validation:loss",
+    "validation:accuracy",
+    "validation:macro_f1",
+    "images_per_second",
+    "learning_rate",
+    "epoch:seconds",
+)
+# What SageMaker needs to read the metric lines: a name and a regular expression with one group each. `epoch` counts the
+# epochs of both stages.
+METRIC_DEFINITIONS = [{"Name": name, "Regex": f"\\b{name}=([-+0-9.e]+)"} for name in ("epoch", *_METRICS)]
 
 
 def metric_line(epoch: int, metrics: Mapping[str, float]) -> str:

@@ -1,5 +1,6 @@
 """What SageMaker puts under /opt/ml for a training job, read once and turned into values."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ class Job:
     base: Path
     hyperparameters: Mapping[str, str]
     channels: Mapping[str, Path]
+    hosts: tuple[str, ...] = ("localhost",)
+    current_host: str = "localhost"
+    network_interface: str = ""
+    fast_file: bool = False  # a channel is read from S3 as it is read here
 
     @property
     def model_dir(self) -> Path:
@@ -35,36 +40,57 @@ class Job:
 
 
 def read_job(base: Path) -> Job:
-    """Read the configuration files below `base`; raises ConfigError when one is no JSON object or asks for several hosts.
+    """Read the configuration files below `base`; raises ConfigError when one is no JSON object.
 
     Channels come from inputdataconfig.json, since the data folder also holds what is no channel. Without that file
     every folder in input/data is one, as when a person lays /opt/ml out by hand.
     """
     config = base / "input" / "config"
     hyperparameters = _read_object(config / "hyperparameters.json")
-    hosts = _read_object(config / "resourceconfig.json").get("hosts", [])
-    if len(hosts) > 1:
-        # All would train the same model and overwrite each other's: in local mode the model folder is shared.
-        raise ConfigError(
-            f"the job has {len(hosts)} hosts; training on several is not there yet, set instance_count to 1"
-        )
+    resources = _read_object(config / "resourceconfig.json")
+    # Sorted, so that all agree on the chief; a single host need not resolve.
+    hosts = tuple(sorted(map(str, resources.get("hosts", [])))) or ("localhost",)
+    current = str(resources.get("current_host", hosts[0]))
+    if current not in hosts:
+        raise ConfigError(f"current_host {current!r} is none of the hosts {', '.join(hosts)} in resourceconfig.json")
     data = base / "input" / "data"
-    if (config / "inputdataconfig.json").exists():
-        names = sorted(_read_object(config / "inputdataconfig.json"))
+    inputs = _read_object(config / "inputdataconfig.json")
+    if inputs:
+        names = sorted(inputs)
     elif data.is_dir():
         names = sorted(entry.name for entry in data.iterdir() if entry.is_dir())
     else:
         raise ConfigError(
             f"{base} holds no input/data; set SAGEMAKER_BASE_DIR to a folder laid out as SageMaker's /opt/ml"
         )
-    return Job(base, hyperparameters, {name: data / name for name in names})
+    modes = {str(channel.get("TrainingInputMode")) for channel in inputs.values() if isinstance(channel, dict)}
+    if "Pipe" in modes:
+        raise ConfigError("a channel's input mode is Pipe, which this program does not read; use File or FastFile")
+    return Job(
+        base,
+        hyperparameters,
+        {name: data / name for name in names},
+        hosts,
+        current,
+        str(resources.get("network_interface_name", "")),
+        "FastFile" in modes,
+    )
 
 
 def write_failure(base: Path, message: str) -> None:
-    """Write the text that becomes the job's FailureReason, the most useful sentence first."""
+    """Write the text that becomes the job's FailureReason, the most useful sentence first; the first one written stays.
+
+    With several processes, those that fail because another did come later and know less.
+    """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(message[:FAILURE_LIMIT])
+    with contextlib.suppress(FileExistsError), path.open("x") as file:
+        file.write(message[:FAILURE_LIMIT])
+
+
+def forget_failure(base: Path) -> None:
+    """Remove the text that an earlier attempt left."""
+    (base / "output" / "failure").unlink(missing_ok=True)
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -1,170 +1,213 @@
-"""fit() and evaluate(): the loops that train and judge a head on features."""
+"""fit(): the one training loop, for the head on features and for fine-tuning on photos alike."""
 
+import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
 from classifier.errors import ConfigError
 from train import stop
-from train.config import Config
-from train.features import Features
+from train.checkpoint import Checkpoints
+from train.compiler import compiled
+from train.evaluation import Evaluation, judge
+from train.hooks import Hook
+from train.seeds import generator, seed_for
+from train.stage import Batch, Best, Stage, State
+from train.world import World
 
-CALIBRATION_BINS = 15
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a head does on a split; `confusion` is int64 [classes, classes], truth by row, prediction by column."""
-
-    loss: float
-    accuracy: float
-    top5: float
-    macro_f1: float
-    ece: float
-    confusion: Tensor
-
-    @property
-    def count(self) -> int:
-        return int(self.confusion.sum())
-
-    def metrics(self) -> dict[str, Any]:
-        """Return the metrics as plain values, the accuracy with its 95 % interval."""
-        return {
-            "count": self.count,
-            "loss": self.loss,
-            "accuracy": self.accuracy,
-            "accuracy_interval": wilson_interval(int(self.confusion.trace()), self.count),
-            "top5": self.top5,
-            "macro_f1": self.macro_f1,
-            "ece": self.ece,
-        }
-
-    def per_class(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return count, precision, recall and F1 of each class; None where a class has no photos or no predictions."""
-        hits, truths, predictions = self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0)
-        return [
-            {
-                "class": name,
-                "count": int(truth),
-                "precision": float(hit / prediction) if prediction else None,
-                "recall": float(hit / truth) if truth else None,
-                "f1": float(2 * hit / (truth + prediction)) if truth + prediction else None,
-            }
-            for name, hit, truth, prediction in zip(classes, hits, truths, predictions, strict=True)
-        ]
+LOOK = 50  # steps between two looks at the losses: reading one waits for the GPU
 
 
 def fit(
-    head: nn.Module,
-    train: Features,
-    validation: Features,
-    config: Config,
+    stage: Stage,
+    seed: int,
     on_epoch: Callable[[int, Mapping[str, Any]], None],
-) -> int:
-    """Train a head with Adam and cross entropy, leave it as it was after its best epoch, and return that epoch.
+    *,
+    world: World,
+    checkpoints: Checkpoints | None = None,
+    hook: Hook | None = None,
+    state: State | None = None,
+    best: Best | None = None,
+) -> Best | None:
+    """Train a stage's model, leave it as it was after its best epoch, and return that one; None when no epoch was finished.
 
     `on_epoch` is called after every epoch with its number (from 1) and its metrics; `step_losses` and `step_seconds`
-    hold one number a step. Best is the highest validation accuracy, then the lowest loss. After SIGTERM it ends with the
-    step under way; 0 means that no epoch was finished. Raises ConfigError when the loss is no longer a number.
+    hold one number a step. Best is the highest validation accuracy, then the lowest loss; `best` is what must be beaten.
+    After SIGTERM it ends with the step under way. Every random number of a step comes from seed, stage, epoch, step and
+    process, so a run that goes on from `state` draws what an uninterrupted one does. Raises ConfigError when the loss
+    is no longer a number.
     """
-    optimizer = torch.optim.Adam(head.parameters(), lr=config.lr)
-    order = torch.Generator().manual_seed(config.seed)
-    best, best_state, best_epoch = (-1.0, 0.0), copy.deepcopy(head.state_dict()), 0
-    for epoch in range(1, config.epochs + 1):
-        head.train()
-        started = time.perf_counter()
-        losses, seconds, hits = [], [], torch.zeros((), dtype=torch.int64)
-        for step in torch.randperm(len(train.labels), generator=order).split(config.batch_size):  # type: ignore[no-untyped-call]
-            step_started = time.perf_counter()
-            logits = head(train.features[step])
-            loss = functional.cross_entropy(logits, train.labels[step], label_smoothing=config.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(loss.detach())
-            hits += (logits.argmax(1) == train.labels[step]).sum()
-            seconds.append(time.perf_counter() - step_started)
-            if stop.requested.is_set():
-                break
-        if stop.requested.is_set():
+    state = state or State()
+    runner = _runner(stage, world)
+    while state.epoch <= stage.epochs and not (stage.early_stopping and state.since_best >= stage.early_stopping):
+        positions = torch.randperm(len(stage.labels), generator=generator(seed, stage.name, state.epoch))
+        steps = positions.split(stage.batch_size)  # type: ignore[no-untyped-call]
+        judged = None
+        if _learn_epoch(stage, runner, state, steps, seed, world, checkpoints, hook):
+            judged = _judge(stage)
+        if judged is None:
+            if checkpoints:
+                checkpoints.save(stage, state)
             break
-        judged = evaluate(head, validation)
-        step_losses = torch.stack(losses).tolist()
-        if not math.isfinite(sum(step_losses)) or not math.isfinite(judged.loss):
-            broken = next(
-                (number for number, value in enumerate(step_losses, 1) if not math.isfinite(value)), len(losses)
-            )
-            raise ConfigError(
-                f"the loss is no longer a number at step {broken} of epoch {epoch}; lower lr, now {config.lr:g}"
-            )
-        on_epoch(
-            epoch,
-            {
-                "train:loss": sum(step_losses) / len(step_losses),
-                "train:accuracy": float(hits) / len(train.labels),
-                "validation:loss": judged.loss,
-                "validation:accuracy": judged.accuracy,
-                "epoch:seconds": time.perf_counter() - started,
-                "step_losses": step_losses,
-                "step_seconds": seconds,
-            },
-        )
-        if (judged.accuracy, -judged.loss) > best or not best_epoch:
-            best, best_state, best_epoch = (judged.accuracy, -judged.loss), copy.deepcopy(head.state_dict()), epoch
-    if best_epoch:  # else stopped within the first epoch: what it learnt so far is the best there is
-        head.load_state_dict(best_state)
-    return best_epoch
+        logits, evaluation = judged
+        if not math.isfinite(evaluation.loss):
+            raise _not_a_number(stage, len(steps), state.epoch)
+        if hook:
+            hook.step("validation", {"loss": evaluation.loss})
+        state.since_best += 1
+        score = (evaluation.accuracy, -evaluation.loss)
+        if best is None or score > best.score:
+            best, state.since_best = Best(state.epoch, score, copied(stage.judged), logits), 0
+            if checkpoints:
+                checkpoints.save_best(stage.name, best)
+        epoch, metrics = state.epoch, _metrics(stage, state, evaluation)
+        state = State(epoch=epoch + 1, since_best=state.since_best)
+        if checkpoints:
+            checkpoints.epochs.append({"stage": stage.name, "epoch": epoch, "metrics": metrics})
+            checkpoints.save(stage, state)
+        # Last, so that a job that is killed here does not print the epoch's objective twice.
+        on_epoch(epoch, metrics)
+    if best is not None:
+        stage.model.load_state_dict(best.model)
+    return best
 
 
-def evaluate(head: nn.Module, split: Features) -> Evaluation:
-    """Judge a head on a split's features."""
-    return judge(predict(head, split), split.labels)
+def _runner(stage: Stage, world: World) -> nn.Module:
+    model = compiled(stage.model) if stage.compile else stage.model
+    # Statistics of batches are frozen, so there is no buffer to keep equal.
+    return DistributedDataParallel(model, broadcast_buffers=False) if world.size > 1 else model
 
 
-def predict(head: nn.Module, split: Features) -> Tensor:
-    """Return a head's logits [N, classes] for a split's features."""
-    head.eval()
-    with torch.inference_mode():
-        logits: Tensor = head(split.features)
-    return logits
+def _learn_epoch(
+    stage: Stage,
+    runner: nn.Module,
+    state: State,
+    steps: Sequence[Tensor],
+    seed: int,
+    world: World,
+    checkpoints: Checkpoints | None,
+    hook: Hook | None,
+) -> bool:
+    """Do those steps of an epoch that are left, and return whether its end was reached before SIGTERM."""
+    stage.model.train()
+    for module in stage.model.modules():
+        # Fine-tuning keeps the statistics of the pretraining, whose batches were larger than ours.
+        if isinstance(module, _BatchNorm):
+            module.eval()
+    unread: list[Tensor] = []
+    stopped = False
+    with contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as batches:
+        while state.step < len(steps) and not stopped:
+            started = time.perf_counter()
+            batch = next(batches)
+            state.waited += time.perf_counter() - started
+            torch.manual_seed(seed_for(seed, stage.name, state.epoch, state.step, world.rank))
+            unread.append(_learn(stage, runner, batch, len(steps[state.step]), world))
+            if hook:
+                hook.step("train", {"loss": unread[-1][0]})
+            state.step += 1
+            stopped, due = world.any(stop.requested.is_set(), bool(checkpoints and checkpoints.due()))
+            if stopped or due or len(unread) == LOOK or state.step == len(steps):
+                _read(unread, stage, state, world)
+            state.seconds.append(time.perf_counter() - started)
+            if due and checkpoints:
+                checkpoints.save(stage, state)
+    return not stopped
 
 
-def judge(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Judge logits [N, classes] by the labels [N]."""
-    classes = logits.shape[1]
-    predicted = logits.argmax(1)
-    confusion = torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
-    f1 = 2 * confusion.diagonal() / (confusion.sum(0) + confusion.sum(1)).clamp(min=1)
-    present = confusion.sum(1) > 0
-    return Evaluation(
-        loss=float(functional.cross_entropy(logits, labels)),
-        accuracy=float((predicted == labels).float().mean()),
-        top5=float((logits.topk(min(5, classes)).indices == labels[:, None]).any(1).float().mean()),
-        macro_f1=float(f1[present].mean()),
-        ece=calibration_error(logits, labels),
-        confusion=confusion,
+def _learn(stage: Stage, runner: nn.Module, batch: Batch, size: int, world: World) -> Tensor:
+    """Do one step on this process's part of `size` photos; returns its share of the loss and its hits as a tensor [2]."""
+    inputs, targets = batch
+    tally = torch.zeros(2, device=inputs.device)
+    parts = max(1, min(stage.accumulate, len(inputs)))
+    stage.optimizer.zero_grad()
+    for number, (part, target) in enumerate(zip(inputs.chunk(parts), targets.chunk(parts), strict=True), 1):
+        together = isinstance(runner, DistributedDataParallel) and number < parts
+        with runner.no_sync() if together else contextlib.nullcontext():  # type: ignore[operator]
+            with stage.autocast():
+                output = runner(part)
+            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            loss = _loss(stage, logits, target) / size
+            if auxiliary is not None:
+                loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
+            # Processes average their gradients, and their shares of a step differ: hence the factor.
+            scaled = loss * world.size
+            (stage.scaler.scale(scaled) if stage.scaler else scaled).backward()  # type: ignore[no-untyped-call]
+        truth = target if target.ndim == 1 else target.argmax(1)
+        tally += torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum()))
+    if stage.scaler:
+        stage.scaler.unscale_(stage.optimizer)
+    if stage.clip_norm:
+        nn.utils.clip_grad_norm_(stage.model.parameters(), stage.clip_norm)
+    if stage.scaler:
+        stage.scaler.step(stage.optimizer)
+        stage.scaler.update()
+    else:
+        stage.optimizer.step()
+    if stage.schedule:
+        stage.schedule.step()
+    if stage.ema:
+        stage.ema.update_parameters(stage.model)
+    return tally
+
+
+def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(
+        logits.float(), targets, stage.class_weights, label_smoothing=stage.label_smoothing, reduction="sum"
     )
 
 
-def calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Return the expected calibration error: confidence against accuracy in bins of equal width (Guo et al. 2017)."""
-    confidence, predicted = logits.double().softmax(1).max(1)
-    # A bin is open below and closed above; the gap of a bin counts by the photos in it.
-    bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
-    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
-    gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
-    return float(gaps.abs().sum() / len(labels))
+def _read(unread: list[Tensor], stage: Stage, state: State, world: World) -> None:
+    """Move the steps' tallies into the state; raises ConfigError at the first loss that is no number."""
+    tallies = world.total(torch.stack(unread)).tolist()
+    unread.clear()
+    for loss, hits in tallies:
+        if not math.isfinite(loss):
+            raise _not_a_number(stage, len(state.losses) + 1, state.epoch)
+        state.losses.append(loss)
+        state.hits += hits
 
 
-def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927), which stays sensible for 100 % of few."""
-    z = 1.959964
-    centre, spread = hits + z * z / 2, z * math.sqrt(hits * (count - hits) / count + z * z / 4)
-    return (centre - spread) / (count + z * z), (centre + spread) / (count + z * z)
+def _judge(stage: Stage) -> tuple[Tensor, Evaluation] | None:
+    """Return the validation logits and how they do, or None when SIGTERM came in between."""
+    try:
+        logits, labels = stage.predict(stage.judged)
+    except stop.Stopped:
+        return None
+    return logits, judge(logits, labels)
+
+
+def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, Any]:
+    seconds = sum(state.seconds)
+    return {
+        "train:loss": sum(state.losses) / len(state.losses),
+        "train:accuracy": state.hits / len(stage.labels),
+        "validation:loss": evaluation.loss,
+        "validation:accuracy": evaluation.accuracy,
+        "validation:macro_f1": evaluation.macro_f1,
+        "images_per_second": len(stage.labels) / seconds,
+        "learning_rate": max(group["lr"] for group in stage.optimizer.param_groups),
+        "epoch:seconds": seconds,
+        "data_wait_share": state.waited / seconds,
+        "step_losses": state.losses,
+        "step_seconds": state.seconds,
+    }
+
+
+def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
+    name = "lr" if stage.name == "head" else "finetune-lr"
+    rate = stage.optimizer.param_groups[-1].get("initial_lr", stage.optimizer.param_groups[-1]["lr"])
+    return ConfigError(f"the loss is no longer a number at step {step} of epoch {epoch}; lower {name}, now {rate:g}")
+
+
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a model's tensors."""
+    return copy.deepcopy({name: value.detach() for name, value in model.state_dict().items()})

@@ -1,41 +1,46 @@
 """Stage 1: one pass of the frozen backbone over the photos; the features are kept and the head trains on them."""
 
+import contextlib
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from classifier.errors import DataError, PhotoError
+from classifier.errors import ConfigError, DataError
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from train import stop
-from train.cache import FeatureCache
+from train.cache import FeatureCache, cache_key
+from train.lanes import CHUNK, Lane, Work, in_flight
+from train.pack import Pack
+from train.share import Report, Share, make_room
+from train.world import World, local_threads
 
-# Photos that a lane decodes and sends through the backbone together. 8 stays in a core's cache: efficientnet-lite0 in
-# bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole pass).
-CHUNK = {"cpu": 8, "cuda": 64}
-# Change it whenever images.py gives other pixels for the same bytes, so that no feature of the old way is found again.
-PIXELS_VERSION = 2
 LISTED = 5  # unreadable photos named in a message
 
 
 @dataclass(frozen=True)
 class Features:
-    """The features float32 [N, D] and labels int64 [N] of a split's readable photos."""
+    """A split's features, in the rows that this process owns, and labels and photos of all rows of all processes.
+
+    `features` is float32 [n, D], `rows` int64 [n] the places of these among the N, `labels` int64 [N]. With views, the N
+    are all readable photos, then the first view of each, and so on. `fingerprint` is the SHA-256 over the photos' content
+    and labels. `sample` is uint8 [S, crop, crop, 3], the pixels of a few photos, where they were asked for.
+    """
 
     features: Tensor
+    rows: Tensor
     labels: Tensor
     photos: tuple[Photo, ...]
+    fingerprint: str
+    sample: Tensor = field(default_factory=lambda: torch.empty(0, 0, 0, 3, dtype=torch.uint8))
 
 
 @dataclass(frozen=True)
@@ -54,56 +59,70 @@ def extract(
     precision: str,
     cache: Path | None,
     max_unreadable: float,
+    views: int = 0,
+    sample: int = 0,
+    pack: Pack | None = None,
+    world: World = World(),  # noqa: B008 - frozen
+    label: str = "features",
 ) -> tuple[dict[str, Features], list[Unreadable]]:
     """Return every split's features, and the photos that could not be read.
 
     Each core runs a lane of its own, one thread that reads, decodes and forwards eight photos at a time: no lane waits
-    for another, which a forward pass spread over the cores does. Raises DataError as soon as more than `max_unreadable`
-    percent of all photos turn out to be unreadable, and Stopped on SIGTERM; what is done by then stays in the cache.
+    for another, which a forward pass spread over the cores does. The processes of `world` share the photos out. The split
+    train also gets `views` augmented copies of each photo. `pack` gives the bytes that it holds and keeps the others;
+    `sample` photos of each split leave their pixels. Raises DataError when more than `max_unreadable` percent of all photos
+    are unreadable, at once if this process is alone, and Stopped on SIGTERM; what is done by then stays in the cache.
     """
-    photos = [photo for split in splits.values() for photo in split]
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
-    known = store.read() if store else {}
-    device = next(model.parameters()).device
-    rows: list[Tensor | None] = [None] * len(photos)
-    unreadable: list[Unreadable] = []
-    lanes = torch.get_num_threads() if device.type == "cpu" else os.cpu_count() or 1
-    size = CHUNK[device.type]
-    done = 0
-
-    def lane(start: int) -> _Chunk:
-        return _run_chunk(model, photos[start : start + size], start, preprocessing, precision, known)
-
+    device = next(model.parameters()).device.type
+    works = _works(splits, CHUNK[device], views, sample, world)
+    shares = {name: Share([work for work in works if work.split == name]) for name in splits}
+    mine, done = sum(len(work.photos) for work in works), 0
+    lane = Lane(model, preprocessing, precision, store, pack, CHUNK[device])
+    threads = torch.get_num_threads()
     with (
-        Progress("features", len(photos), "photos") as progress,
-        ThreadPoolExecutor(lanes, initializer=_one_thread) as pool,
+        Progress(label, mine, "photos", shown=world.chief) as progress,
+        contextlib.closing(in_flight(lane.run, works, local_threads())) as chunks,
     ):
         try:
-            for chunk in _in_flight(pool, lane, range(0, len(photos), size), 4 * lanes):
-                for index, row in chunk.rows.items():
-                    rows[index] = row
-                unreadable += chunk.unreadable
-                if 100 * len(unreadable) > max_unreadable * len(photos):
-                    raise DataError(_too_many(unreadable, len(photos), max_unreadable))
-                if store:
+            for chunk in chunks:
+                make_room(shares, chunk)
+                shares[chunk.work.split].take(chunk)
+                if store is not None:
                     store.add(chunk.computed)
-                progress.advance(chunk.count)
-                done += chunk.count
-                if stop.requested.is_set() and done < len(photos):
-                    kept = f"the features of {done} photos are kept in {cache}" if cache else "no feature was kept"
-                    raise stop.Stopped(
-                        f"stopped by SIGTERM after {done} of {len(photos)} photos; {kept}, no model was written"
-                    )
+                if world.size == 1 and chunk.unreadable:
+                    _refuse_too_many(splits, {name: share.unreadable for name, share in shares.items()}, max_unreadable)
+                progress.advance(len(chunk.work.photos))
+                done += len(chunk.work.photos)
+                if stop.requested.is_set() and (done < mine or world.size > 1):
+                    raise _stopped(done, mine, cache)
         finally:
-            pool.shutdown(cancel_futures=True)
-            if store:
+            if store is not None:
                 store.flush()
-    torch.set_num_threads(lanes if device.type == "cpu" else torch.get_num_threads())
-    return _split_up(splits, rows), unreadable
+            # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+            torch.set_num_threads(threads)
+    try:
+        everyone: list[dict[str, Report]] = world.gather({name: share.report() for name, share in shares.items()})
+    except RuntimeError:
+        if stop.requested.is_set():  # another process was stopped before it came here
+            raise _stopped(done, mine, cache) from None
+        raise
+    reports = {name: [one[name] for one in everyone] for name in splits}
+    missing = {name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in reports.items()}
+    _refuse_too_many(splits, missing, max_unreadable)
+    return {
+        name: _assemble(name, photos, shares[name], reports[name], preprocessing, sample)
+        for name, photos in splits.items()
+    }, _listed(splits, missing)
 
 
 def resolve_precision(precision: str) -> str:
-    """Return `auto` as bf16 where the processor or GPU computes it natively, else fp32."""
+    """Return `auto` as bf16 where the processor or GPU computes it natively, else fp32.
+
+    Raises ConfigError for fp16 without a GPU.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("hyperparameter precision is fp16, which needs a GPU; leave it at auto")
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
@@ -111,102 +130,76 @@ def resolve_precision(precision: str) -> str:
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
-def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str) -> str:
-    """Return the name under which features are kept: all that decides them but the photo itself."""
-    digest = hashlib.sha256(json.dumps([PIXELS_VERSION, precision, asdict(preprocessing)]).encode())
-    for name, value in sorted(backbone.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-@dataclass
-class _Chunk:
-    count: int
-    rows: dict[int, Tensor]
-    computed: dict[bytes, Tensor]
-    unreadable: list[Unreadable]
-
-
-def _run_chunk(
-    model: Classifier,
-    photos: Sequence[Photo],
-    start: int,
-    preprocessing: Preprocessing,
-    precision: str,
-    known: Mapping[bytes, Tensor],
-) -> _Chunk:
-    chunk = _Chunk(len(photos), {}, {}, [])
-    indices, digests, pixels = [], [], []
-    for index, photo in enumerate(photos, start):
-        try:
-            data = read_photo(photo.path)
-            digest = hashlib.sha256(data).digest()
-            if digest in known:
-                chunk.rows[index] = known[digest]
-                continue
-            pixels.append(load_pixels(data, preprocessing))
-        except PhotoError as error:
-            chunk.unreadable.append(Unreadable(photo.path, str(error)))
-            continue
-        indices.append(index)
-        digests.append(digest)
-    if pixels:
-        features = forward(model, torch.from_numpy(np.stack(pixels)), precision)
-        chunk.rows.update(zip(indices, features, strict=True))
-        chunk.computed.update(zip(digests, features, strict=True))
-    return chunk
-
-
-def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
-    """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
-    device = next(model.parameters()).device
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        return model.features(pixels.to(device)).cpu()
-
-
-def _in_flight(
-    pool: ThreadPoolExecutor, lane: Callable[[int], _Chunk], starts: Sequence[int], limit: int
-) -> Iterator[_Chunk]:
-    """Yield chunks as they are done, with a bounded number under way."""
-    waiting: set[Future[_Chunk]] = set()
-    for start in starts:
-        if len(waiting) >= limit:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-        waiting.add(pool.submit(lane, start))
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)
-
-
-def _split_up(splits: Mapping[str, Sequence[Photo]], rows: Sequence[Tensor | None]) -> dict[str, Features]:
-    result, start = {}, 0
+def _works(splits: Mapping[str, Sequence[Photo]], size: int, views: int, sample: int, world: World) -> list[Work]:
+    """Return this process's chunks, in the listed order."""
+    works, number = [], 0
     for name, photos in splits.items():
-        kept = [
-            (photo, row)
-            for photo, row in zip(photos, rows[start : start + len(photos)], strict=True)
-            if row is not None
-        ]
-        start += len(photos)
-        if not kept:
-            raise DataError(
-                f"none of the {len(photos)} {name} photos can be read; look at them with: byoc data check DIR"
-            )
-        labels = torch.tensor([photo.label for photo, _ in kept])
-        result[name] = Features(
-            torch.stack([row for _, row in kept]).float(), labels, tuple(photo for photo, _ in kept)
-        )
-    return result
+        # Small enough that each process has some of a small split.
+        step = max(1, min(size, len(photos) // world.size))
+        wanted = range(0, len(photos), max(1, len(photos) // sample))[:sample] if sample else range(0)
+        first = 0
+        for start in range(0, len(photos), step):
+            if number % world.size == world.rank:
+                part = photos[start : start + step]
+                kept = [place - start for place in wanted if 0 <= place - start < len(part)]
+                works.append(Work(name, part, start, first, views if name == "train" else 0, kept))
+                first += len(part)
+            number += 1
+    return works
 
 
-def _too_many(unreadable: Sequence[Unreadable], total: int, limit: float) -> str:
-    named = "; ".join(f"{item.path}: {item.reason}" for item in unreadable[:LISTED])
-    return (
-        f"{len(unreadable)} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable): "
+def _assemble(
+    name: str,
+    photos: Sequence[Photo],
+    share: Share,
+    reports: Sequence[Report],
+    preprocessing: Preprocessing,
+    sample: int,
+) -> Features:
+    """Return a split's features, of which all processes know the same but the rows."""
+    places = np.concatenate([report.readable for report in reports])
+    order = places.argsort()
+    places, digests = places[order], np.concatenate([report.digests for report in reports])[order]
+    if not len(places):
+        raise DataError(f"none of the {len(photos)} {name} photos can be read; look at them with: byoc data check DIR")
+    kept = tuple(photos[place] for place in places)
+    labels = np.array([photo.label for photo in kept], np.int64)
+    mine = np.searchsorted(places, share.report().readable)
+    rows = np.concatenate([mine + view * len(kept) for view in range(share.copies)])
+    pixels = {place: pixels for report in reports for place, pixels in report.pixels.items()}
+    if sample and not pixels:  # all of them are unreadable
+        pixels = {0: load_pixels(read_photo(kept[0].path), preprocessing)}
+    return Features(
+        features=share.features(max(report.columns for report in reports)),
+        rows=torch.from_numpy(rows),
+        labels=torch.from_numpy(np.tile(labels, share.copies)),
+        photos=kept * share.copies,
+        fingerprint=hashlib.sha256(digests.tobytes() + labels.tobytes()).hexdigest(),
+        **({"sample": torch.from_numpy(np.stack([pixels[place] for place in sorted(pixels)]))} if pixels else {}),
+    )
+
+
+def _listed(splits: Mapping[str, Sequence[Photo]], missing: Mapping[str, Mapping[int, str]]) -> list[Unreadable]:
+    return [
+        Unreadable(splits[name][place].path, reason)
+        for name, reasons in missing.items()
+        for place, reason in sorted(reasons.items())
+    ]
+
+
+def _refuse_too_many(
+    splits: Mapping[str, Sequence[Photo]], missing: Mapping[str, Mapping[int, str]], limit: float
+) -> None:
+    total, count = sum(map(len, splits.values())), sum(map(len, missing.values()))
+    if 100 * count <= limit * total:
+        return
+    named = "; ".join(f"{item.path}: {item.reason}" for item in _listed(splits, missing)[:LISTED])
+    raise DataError(
+        f"{count} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable): "
         f"{named}; remove or replace them, byoc data check DIR lists all"
     )
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def _stopped(done: int, total: int, cache: Path | None) -> stop.Stopped:
+    kept = f"the features of {done} photos are kept in {cache}" if cache else "no feature was kept"
+    return stop.Stopped(f"stopped by SIGTERM after {done} of {total} photos; {kept}, no model was written")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ RECORDS_VERSION = 1
 
 
 class Records:
-    """Appends records to a file, each written and flushed in one piece, so that a killed job leaves whole lines."""
+    """Appends records to a file, each written and flushed in one piece, so that a killed job leaves whole lines.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "records.jsonl").open("w", buffering=1)
+    Without a folder, as in all processes but the chief's, it writes nowhere.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / "records.jsonl" if folder else Path(os.devnull)).open("w", buffering=1)
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one record; numbers that JSON cannot hold become null."""

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from classifier.errors import ConfigError
 from classifier.progress import Progress
@@ -15,7 +14,10 @@ from train import stop
 from train.config import Config, suggest
 from train.engine import fit
 from train.features import Features
+from train.head import as_it_is, head_stage
 from train.records import Records
+from train.stage import Best
+from train.world import World
 
 Epoch = tuple[int, Mapping[str, Any]]
 
@@ -25,17 +27,10 @@ class _Trial:
     """A configuration and what became of it; without accuracy and loss when it failed."""
 
     config: Config
-    best_epoch: int
-    accuracy: float | None
-    loss: float | None
+    best: Best | None
     epochs: list[Epoch]
-    state: dict[str, Tensor]
     seconds: float
     failure: str
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        return (self.accuracy or 0.0), -(self.loss or 0.0)
 
 
 def search(
@@ -46,8 +41,10 @@ def search(
     names: Sequence[str],
     records: Records,
     on_epoch: Callable[[int, Mapping[str, Any]], None],
-) -> tuple[Config, int]:
-    """Try `config.search_trials` configurations, leave the head as the best one's, and return that one and its best epoch.
+    *,
+    world: World,
+) -> tuple[Config, Best]:
+    """Try `config.search_trials` configurations, leave the head as the best one's, and return that one and its best.
 
     Only the hyperparameters in `names` vary. Best is the highest validation accuracy, then the lowest loss, then the
     first. Every trial starts from the head as it is and from the same random numbers, as a job with its hyperparameters
@@ -59,53 +56,47 @@ def search(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
-    best: _Trial | None = None
+    won: _Trial | None = None
     kept, failure = 0, ""
     with Progress("search", config.search_trials, "trials") as progress:
         for number in range(1, config.search_trials + 1):
             asked = study.ask()
             chosen = suggest(asked, names)
             tried = dataclasses.replace(config, **{name.replace("-", "_"): value for name, value in chosen.items()})
-            trial = _try(head, train, validation, tried)
-            if stop.requested.is_set():
-                if best is None:  # what the trial under way has learnt so far is the best there is
-                    best, kept = trial, number
+            trial = _try(head, train, validation, tried, world)
+            (stopped,) = world.any(stop.requested.is_set())
+            if stopped:
+                if won is None:  # what the trial under way has learnt so far is the best there is
+                    won, kept = trial, number
                 break
-            study.tell(asked, trial.accuracy, state=optuna.trial.TrialState.FAIL if trial.failure else None)
+            accuracy = trial.best.score[0] if trial.best else None
+            study.tell(asked, accuracy, state=None if trial.best else optuna.trial.TrialState.FAIL)
             _report(trial, number, chosen, records)
             failure = trial.failure
-            if not failure and (best is None or trial.rank > best.rank):
-                best, kept = trial, number
+            if trial.best and (won is None or won.best is None or trial.best.score > won.best.score):
+                won, kept = trial, number
             progress.advance()
-    if best is None:
+    if won is None or won.best is None:
         raise ConfigError(f"all {config.search_trials} trials of the search failed; the last one: {failure}")
-    head.load_state_dict(best.state)
+    head.load_state_dict(won.best.model)
     print(f"kept trial {kept}", flush=True)
-    for epoch in best.epochs:
+    for epoch in won.epochs:
         on_epoch(*epoch)
-    return best.config, best.best_epoch
+    return won.config, won.best
 
 
-def _try(head: nn.Module, train: Features, validation: Features, config: Config) -> _Trial:
+def _try(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> _Trial:
     started = time.perf_counter()
     head, epochs = copy.deepcopy(head), list[Epoch]()
-    best_epoch, failure = None, ""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            best_epoch = fit(head, train, validation, config, lambda *epoch: epochs.append(epoch))
-        except ConfigError as error:
-            failure = str(error)
-    metrics = epochs[best_epoch - 1][1] if best_epoch else {}
-    return _Trial(
-        config=config,
-        best_epoch=best_epoch or 0,
-        accuracy=metrics.get("validation:accuracy"),
-        loss=metrics.get("validation:loss"),
-        epochs=epochs,
-        state=head.state_dict(),
-        seconds=time.perf_counter() - started,
-        failure=failure,
-    )
+    best, failure = None, ""
+    try:
+        stage = head_stage(head, train, validation, config, world)
+        best = fit(stage, config.seed, lambda *epoch: epochs.append(epoch), world=world) or as_it_is(
+            head, validation, world
+        )
+    except ConfigError as error:
+        failure = str(error)
+    return _Trial(config=config, best=best, epochs=epochs, seconds=time.perf_counter() - started, failure=failure)
 
 
 def _report(trial: _Trial, number: int, chosen: Mapping[str, Any], records: Records) -> None:
@@ -113,16 +104,16 @@ def _report(trial: _Trial, number: int, chosen: Mapping[str, Any], records: Reco
         "trial",
         number=number,
         hyperparameters=chosen,
-        validation_loss=trial.loss,
-        validation_accuracy=trial.accuracy,
-        best_epoch=trial.best_epoch or None,
+        validation_loss=-trial.best.score[1] if trial.best else None,
+        validation_accuracy=trial.best.score[0] if trial.best else None,
+        best_epoch=trial.best.epoch if trial.best else None,
         seconds=trial.seconds,
         **({"reason": trial.failure} if trial.failure else {}),
     )
     settings = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
     # METRIC_DEFINITIONS must not read this line: the objective is printed for the best trial's epochs alone.
-    outcome = (
-        trial.failure
-        or f"validation accuracy {trial.accuracy:.4f}, loss {trial.loss:.4f} after epoch {trial.best_epoch}"
-    )
+    outcome = trial.failure
+    if trial.best:
+        accuracy, loss = trial.best.score[0], -trial.best.score[1]
+        outcome = f"validation accuracy {accuracy:.4f}, loss {loss:.4f} after epoch {trial.best.epoch}"
     print(f"trial {number} of {trial.config.search_trials}: {settings}; {outcome}; {trial.seconds:.2f} s", flush=True)

@@ -15,6 +15,7 @@ class World:
 
     rank: int = 0
     size: int = 1
+    control: Any = None  # the processes' group for what lies in main memory
 
     @property
     def chief(self) -> bool:
@@ -30,7 +31,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, value)
+        distributed.all_gather_object(values, value, group=self.control)
         return values
 
     def broadcast(self, value: Any) -> Any:
@@ -38,7 +39,7 @@ class World:
         if self.size == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box)
+        distributed.broadcast_object_list(box, group=self.control)
         return box[0]
 
     def total(self, tensor: Tensor) -> Tensor:
@@ -47,10 +48,18 @@ class World:
             distributed.all_reduce(tensor)
         return tensor
 
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Return for each flag whether any process has raised it."""
+        if self.size == 1:
+            return flags
+        raised = torch.tensor(flags, dtype=torch.uint8)
+        distributed.all_reduce(raised, distributed.ReduceOp.MAX, group=self.control)
+        return tuple(map(bool, raised))
+
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            distributed.barrier()
+            distributed.barrier(group=self.control)
 
 
 def local_threads() -> int:

@@ -1,0 +1,42 @@
+"""TensorBoard event files, which SageMaker copies to S3 while the job runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCALARS = (
+    "train:loss",
+    "train:accuracy",
+    "validation:loss",
+    "validation:accuracy",
+    "validation:macro_f1",
+    "images_per_second",
+    "learning_rate",
+)
+
+
+class Board:
+    """Writes the curves of a job into a folder; nothing at all without a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._writer: Any = None
+        self._steps: dict[str, int] = {}
+        if folder is not None:
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), flush_secs=10)
+
+    def epoch(self, stage: str, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Add an epoch's metrics, and the loss of each of its steps."""
+        if self._writer is None:
+            return
+        for loss in metrics["step_losses"]:
+            self._steps[stage] = self._steps.get(stage, 0) + 1
+            self._writer.add_scalar(f"{stage}/step_loss", loss, self._steps[stage])
+        for name in SCALARS:
+            self._writer.add_scalar(f"{stage}/{name.replace(':', '_')}", metrics[name], epoch)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        if self._writer is not None:
+            self._writer.close()

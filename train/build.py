@@ -1,0 +1,122 @@
+"""The model that training starts from: pretrained weights, random ones, or an earlier job's artifact."""
+
+import dataclasses
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from classifier import artifact
+from classifier.backbones import build_auxiliary, build_backbone
+from classifier.errors import ArtifactError, ConfigError
+from classifier.models import Classifier, build_head
+from classifier.spec import ModelSpec
+from classifier.weights import load_pretrained
+from train.config import Config, hyphenated
+from train.contract import Job
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model in eval mode with its spec, and the configuration with what an earlier artifact decides."""
+
+    model: Classifier
+    spec: ModelSpec
+    config: Config
+    source: str  # of the weights
+    auxiliary: tuple[str, nn.Module] | None
+
+
+def build_start(job: Job, config: Config, classes: Sequence[str]) -> Start:
+    """Return the model to train; raises a UserError where weights or an artifact cannot be had or do not fit."""
+    if "model" in job.channels:
+        return _from_artifact(job, config, tuple(classes))
+    backbone, features, preprocessing = build_backbone(config.backbone)
+    auxiliary = _auxiliary(config, len(classes))
+    source = "random numbers (weights=random)"
+    if config.weights == "pretrained":
+        channel = job.channels.get("pretrained")
+        source = load_pretrained(backbone, config.backbone, channel, auxiliary and auxiliary[1])
+    spec = ModelSpec(
+        backbone=config.backbone,
+        features=features,
+        head_hidden=config.hidden,
+        head_dropout=config.dropout,
+        classes=tuple(classes),
+        preprocessing=preprocessing,
+    )
+    return _start(backbone, _new_head(spec), spec, config, source, auxiliary)
+
+
+def _from_artifact(job: Job, config: Config, classes: tuple[str, ...]) -> Start:
+    """Go on from the channel `model`: all of it for the same classes, else its backbone alone."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = _unpacked(job.channels["model"], Path(scratch))
+        earlier, old = artifact.load(folder)
+    given = {hyphenated(name) for name in job.hyperparameters}
+    if "backbone" in given and config.backbone != old.backbone:
+        raise ConfigError(
+            f"hyperparameter backbone is {config.backbone}, but the channel 'model' holds a {old.backbone}; leave it out"
+        )
+    config = dataclasses.replace(config, backbone=old.backbone)
+    source = "the channel 'model', backbone and head"
+    if classes == old.classes:
+        if "hidden" in given and config.hidden != old.head_hidden:
+            raise ConfigError(
+                f"hyperparameter hidden is {config.hidden}, but the head in the channel 'model' has {old.head_hidden}; "
+                "leave it out"
+            )
+        config = dataclasses.replace(config, hidden=old.head_hidden)
+    else:
+        source = (
+            f"the channel 'model', its backbone only: it knows {len(old.classes)} classes, the photos have {len(classes)}"
+            + (" with other names" if len(old.classes) == len(classes) else "")
+        )
+    spec = dataclasses.replace(
+        old, head_hidden=config.hidden, head_dropout=config.dropout, classes=classes, temperature=1.0
+    )
+    head = _new_head(spec)
+    if classes == old.classes:
+        # Dropout has no tensors but counts as a layer, so the tensors are matched by their order.
+        head.load_state_dict(dict(zip(head.state_dict(), earlier.head.state_dict().values(), strict=True)))
+    return _start(earlier.backbone, head, spec, config, source, _auxiliary(config, len(classes)))
+
+
+def _start(
+    backbone: nn.Module,
+    head: nn.Module,
+    spec: ModelSpec,
+    config: Config,
+    source: str,
+    auxiliary: tuple[str, nn.Module] | None,
+) -> Start:
+    model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Start(model, spec, config, source, auxiliary)
+
+
+def _new_head(spec: ModelSpec) -> nn.Sequential:
+    return build_head(spec.features, spec.head_hidden, spec.head_dropout, len(spec.classes))
+
+
+def _auxiliary(config: Config, classes: int) -> tuple[str, nn.Module] | None:
+    return build_auxiliary(config.backbone, classes) if config.finetune_epochs and config.auxiliary else None
+
+
+def _unpacked(channel: Path, scratch: Path) -> Path:
+    """Return the folder of an artifact, unpacking the model.tar.gz that a channel holds on SageMaker."""
+    archives = sorted(channel.glob("*.tar.gz")) if channel.is_dir() else []
+    if not archives or (channel / artifact.SPEC).exists():
+        return channel
+    if len(archives) > 1:
+        raise ArtifactError(f"the channel 'model' ({channel}) holds {len(archives)} archives; leave one of them")
+    try:
+        with tarfile.open(archives[0]) as archive:
+            archive.extractall(scratch, filter="data")  # refuses what lies outside the folder
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ArtifactError(f"{archives[0]} cannot be unpacked ({error}); copy it again") from error
+    return scratch

@@ -1,0 +1,185 @@
+"""Checkpoints: everything a killed job needs to go on as if nothing had happened. Written by the chief alone.
+
+In the folder lie the newest two checkpoints, `head-0003-000040.<digest>.pt` after step 40 of epoch 3, and the best model of
+each stage, `best-head-0002.<digest>.pt` from epoch 2. A file is written beside its place and renamed; the digest of its content, which its
+name holds, tells a damaged one. They are read by torch.load(weights_only=True), which runs no code.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from classifier.errors import ConfigError
+from train.stage import Best, Stage, State
+from train.world import World
+
+FORMAT = 1
+KEPT = 2
+STAGES = ("head", "finetune")  # in their order
+# What another value of changes nothing that was computed before.
+FREE = ("checkpoint-seconds", "export-onnx")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The best model of a stage; `finished` holds the hyperparameters of a stage that is over, else None."""
+
+    best: Best
+    finished: Mapping[str, Any] | None
+    epochs: list[dict[str, Any]]
+
+
+class Checkpoints:
+    """The checkpoints of one job; `job` is what must be the same when it goes on: hyperparameters, classes, photos."""
+
+    def __init__(self, folder: Path, job: Mapping[str, Any], every: float, world: World) -> None:
+        self._folder, self._every, self._world = folder, every, world
+        self._job = json.loads(json.dumps(job))
+        self._last = time.monotonic()
+        self.epochs: list[
+            dict[str, Any]
+        ] = []  # the records of the epochs so far: outputs do not survive an interruption
+        if world.chief:
+            for left in folder.glob(".*.part"):
+                left.unlink()
+
+    def due(self) -> bool:
+        """Return whether the chief's last checkpoint is long enough ago."""
+        return self._world.chief and time.monotonic() - self._last >= self._every
+
+    def save(self, stage: Stage, state: State) -> None:
+        """Write a checkpoint of a stage; when that fails, say so and leave the ones before as they are."""
+        if not self._world.chief:
+            return
+        content = {
+            "stage": stage.name,
+            "state": dataclasses.asdict(state),
+            "model": stage.model.state_dict(),
+            "optimizer": stage.optimizer.state_dict(),
+            "schedule": stage.schedule and stage.schedule.state_dict(),
+            "scaler": stage.scaler and stage.scaler.state_dict(),
+            "ema": stage.ema and stage.ema.state_dict(),
+            "epochs": self.epochs,
+        }
+        if self._write(f"{stage.name}-{state.epoch:04d}-{state.step:06d}", content):
+            for old in self._found()[KEPT:]:
+                old.unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def save_best(self, name: str, best: Best, finished: Mapping[str, Any] | None = None) -> None:
+        """Write the best model of a stage; `finished` says that the stage is over, and with what."""
+        if not self._world.chief:
+            return
+        content = {"best": dict(vars(best)), "finished": finished, "epochs": self.epochs}
+        before = set(self._folder.glob(f"best-{name}-*.pt"))
+        written = self._write(f"best-{name}-{best.epoch:04d}", content)
+        for old in before - {written} if written else ():
+            old.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest sound checkpoint's content, the same in all processes, or None.
+
+        Raises ConfigError when it comes from a job with other hyperparameters, classes or photos.
+        """
+        return self._read_first(self._found() if self._world.chief else [])
+
+    def load_best(self, name: str) -> Kept | None:
+        """Return the best model of a stage, the same in all processes, or None; raises as load() does."""
+        found = sorted(self._folder.glob(f"best-{name}-*.pt"), reverse=True) if self._world.chief else []
+        content = self._read_first(found)
+        if content is None:
+            return None
+        best = content["best"] | {"score": tuple(content["best"]["score"])}
+        return Kept(Best(**best), content["finished"], content["epochs"])
+
+    def _found(self) -> list[Path]:
+        """Return the checkpoints, newest first; by their names, since a copy from S3 has other times."""
+        found = [path for stage in STAGES for path in sorted(self._folder.glob(f"{stage}-*.pt"))]
+        return found[::-1]
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> Path | None:
+        buffer = io.BytesIO()
+        torch.save({"format": FORMAT, "job": self._job, **content}, buffer)
+        data = buffer.getbuffer()
+        path = self._folder / f"{name}.{_digest(data)}.pt"
+        part = self._folder / f".{name}.part"
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            print(
+                f"checkpoint {name} could not be written ({error.strerror}): training goes on, what was saved before is kept; "
+                f"{len(data) / 1e6:.0f} MB are needed in {self._folder}",
+                flush=True,
+            )
+            return None
+        return path
+
+    def _read_first(self, paths: list[Path]) -> dict[str, Any] | None:
+        """Return the first sound file's content; the chief reads, all get it."""
+        content, refusal = None, None
+        for path in paths:
+            try:
+                data = path.read_bytes()
+                if _digest(data) != path.name.split(".")[1]:
+                    raise ValueError("its content does not match the digest in its name")
+                content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            except Exception as error:  # torch raises many types
+                print(f"checkpoint {path} is damaged and left out: {error}", file=sys.stderr, flush=True)
+                continue
+            refusal = self._difference(path, content)
+            break
+        content, refusal = self._world.broadcast((content, refusal))
+        if refusal:
+            raise ConfigError(refusal)
+        return content
+
+    def _difference(self, path: Path, content: Mapping[str, Any]) -> str | None:
+        """Return a sentence on what differs between the job that wrote a checkpoint and this one."""
+        remedy = f"empty {self._folder} to start anew, or give what it was written with"
+        if content.get("format") != FORMAT:
+            return f"checkpoint {path} has format {content.get('format')!r}, this program writes {FORMAT}; {remedy}"
+        then, now = content["job"], self._job
+        for name, value in now["hyperparameters"].items():
+            if name not in FREE and then["hyperparameters"].get(name) != value:
+                before = then["hyperparameters"].get(name)
+                return f"checkpoint {path} is of a job with {name} {before!r}, this one has {value!r}; {remedy}"
+        if then["classes"] != now["classes"]:
+            changed = sorted(set(then["classes"]) ^ set(now["classes"]))
+            return (
+                f"checkpoint {path} is of a job with {len(then['classes'])} classes, this one has {len(now['classes'])}; "
+                f"they differ in {', '.join(map(repr, changed[:5])) or 'their order'}; {remedy}"
+            )
+        for split, fingerprint in now["photos"].items():
+            if then["photos"].get(split) != fingerprint:
+                return f"checkpoint {path} is of a job with other {split} photos or labels; {remedy}"
+        return None
+
+
+def _digest(data: "bytes | memoryview") -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def restore(stage: Stage, content: Mapping[str, Any]) -> State:
+    """Put a stage where a checkpoint's content left it, and return how far that is."""
+    stage.model.load_state_dict(content["model"])
+    stage.optimizer.load_state_dict(content["optimizer"])
+    for part, name in ((stage.schedule, "schedule"), (stage.scaler, "scaler"), (stage.ema, "ema")):
+        if part is not None:
+            part.load_state_dict(content[name])
+    state = State(**content["state"])
+    print(f"{stage.name}: goes on after step {state.step} of epoch {state.epoch}", flush=True)
+    return state

@@ -1,0 +1,201 @@
+"""Stage 2: the backbone and the head that stage 1 trained learn on together, from photos (LP-FT, Kumar et al. 2022)."""
+
+import contextlib
+import copy
+import functools
+import multiprocessing
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from classifier.errors import DataError, PhotoError
+from classifier.images import Pixels, decode, read_photo
+from classifier.models import Classifier
+from classifier.photos import Photo
+from classifier.progress import Progress
+from classifier.spec import Preprocessing
+from train.augment import batch_augmentation, photo_augmentation
+from train.config import Config
+from train.features import Features, extract
+from train.head import class_weights, predict
+from train.optimizers import layer_groups, make_optimizer, warmup_cosine
+from train.pack import Pack
+from train.seeds import seed_for
+from train.stage import Batch, Stage
+from train.world import World, local_threads
+
+Sample = tuple[Pixels, int] | str
+
+
+def finetune_stage(
+    model: Classifier,
+    train: Sequence[Photo],
+    validation: Sequence[Photo],
+    config: Config,
+    preprocessing: Preprocessing,
+    *,
+    precision: str,
+    auxiliary: tuple[str, nn.Module] | None,
+    pack: Pack | None,
+    world: World,
+) -> Stage:
+    """Return the stage that trains a whole classifier on photos; `model` ends up trained.
+
+    Batches come from worker processes as plain arrays through pipes: nothing lies in /dev/shm, of which a container may
+    have 64 MB.
+    """
+    device = next(model.parameters()).device
+    labels = torch.tensor([photo.label for photo in train])
+    classes = len(labels.bincount())
+    trained: nn.Module = model if auxiliary is None else WithAuxiliary(model, *auxiliary)
+    trained.to(device)
+    above = [model.head] + ([] if auxiliary is None else [auxiliary[1]])
+    groups = layer_groups(model.backbone, above, config.finetune_lr, config.layer_decay)
+    optimizer = make_optimizer(groups, config, config.finetune_lr)
+    steps = -(-len(train) // config.finetune_batch_size)
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
+    photos = Photos(train, config, preprocessing, pack)
+    mix = batch_augmentation(config, classes)
+
+    def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
+        mine = [[(epoch, int(position)) for position in world.mine(step)] for step in steps]
+        with Progress(f"fine-tuning, epoch {epoch} of {config.finetune_epochs}", len(train), "photos") as progress:
+            progress.advance(len(train) - sum(map(len, steps)))
+            with contextlib.closing(_load(photos, mine)) as loaded:
+                for step, (pixels, targets) in zip(steps, loaded, strict=True):
+                    batch = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+                    yield mix(*batch) if mix and len(targets) else batch
+                    progress.advance(len(step))
+
+    def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
+        whole = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
+        return predict_photos(whole, validation, preprocessing, precision=precision, pack=pack, world=world)
+
+    return Stage(
+        name="finetune",
+        model=trained,
+        optimizer=optimizer,
+        epochs=config.finetune_epochs,
+        batch_size=config.finetune_batch_size,
+        labels=labels,
+        batches=batches,
+        predict=judge,
+        label_smoothing=config.label_smoothing,
+        class_weights=_to(class_weights(labels, config), device),
+        early_stopping=config.early_stopping,
+        auxiliary=config.auxiliary,
+        schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
+        ema=averaged,
+        autocast=functools.partial(torch.autocast, device.type, half, enabled=half is not None),
+        scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
+        clip_norm=config.clip_norm,
+        accumulate=config.accumulate,
+        compile=config.compile,
+    )
+
+
+class WithAuxiliary(nn.Module):
+    """A classifier that in training also answers from a layer further down, as Inception-v3 was trained."""
+
+    def __init__(self, classifier: Classifier, layer: str, auxiliary: nn.Module) -> None:
+        super().__init__()
+        self.classifier, self.auxiliary = classifier, auxiliary
+        self._seen: Tensor | None = None
+        classifier.backbone.get_submodule(layer).register_forward_hook(self._see)
+
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits: Tensor = self.classifier(pixels)
+        seen, self._seen = self._seen, None
+        return (logits, self.auxiliary(seen)) if self.training else logits
+
+    def _see(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._seen = output
+
+
+def predict_photos(
+    model: Classifier,
+    photos: Sequence[Photo],
+    preprocessing: Preprocessing,
+    *,
+    precision: str,
+    pack: Pack | None,
+    world: World,
+    label: str = "validation",
+) -> tuple[Tensor, Tensor]:
+    """Return a classifier's logits [N, classes] for photos, and their labels [N]."""
+    model.eval()
+    splits, _ = extract(
+        model,
+        {label: photos},
+        preprocessing,
+        precision=precision,
+        cache=None,
+        max_unreadable=0,
+        world=world,
+        label=label,
+    )
+    features: Features = splits[label]
+    head = copy.deepcopy(model.head).cpu()
+    return predict(head, features, world), features.labels
+
+
+@dataclass
+class Photos(Dataset[Sample]):
+    """Augmented photos by (epoch, position): pixels uint8 [crop, crop, 3] and a label, or what is wrong with the photo."""
+
+    photos: Sequence[Photo]
+    config: Config
+    preprocessing: Preprocessing
+    pack: Pack | None
+
+    def __post_init__(self) -> None:
+        self._augment = photo_augmentation(self.config, self.preprocessing)
+        # So many pixels that the smallest crop need not be enlarged.
+        smallest = self.preprocessing.crop / self.config.crop_scale**0.5
+        self._short_side = int(max(self.preprocessing.resize, smallest))
+
+    def __getitem__(self, place: tuple[int, int]) -> Sample:
+        epoch, position = place
+        photo = self.photos[position]
+        torch.manual_seed(seed_for(self.config.seed, "augment", epoch, position))
+        try:
+            data = self.pack.read(photo.path) if self.pack else read_photo(photo.path)
+            return self._augment(decode(data, short_side=self._short_side)), photo.label
+        except PhotoError as error:
+            return f"{photo.path}: {error}"
+
+
+def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch, None, None]:
+    # The main process decodes nothing: its threads belong to the model.
+    loader: DataLoader[Any] = DataLoader(
+        photos,
+        batch_sampler=steps,  # type: ignore[arg-type]
+        collate_fn=functools.partial(_collate, photos.preprocessing.crop),
+        num_workers=local_threads(),
+        multiprocessing_context=multiprocessing.get_context("fork"),
+    )
+    for batch in loader:
+        if isinstance(batch, str):
+            raise DataError(f"a photo that was readable before is no longer: {batch}")
+        yield torch.from_numpy(batch[0]), torch.from_numpy(batch[1])
+
+
+def _collate(crop: int, samples: list[Sample]) -> Any:
+    """Return arrays, which DataLoader sends through a pipe; tensors it would put into /dev/shm."""
+    if not samples:  # of a small last step another process may have all
+        return np.empty((0, crop, crop, 3), np.uint8), np.empty(0, np.int64)
+    wrong = next((sample for sample in samples if isinstance(sample, str)), None)
+    if wrong is not None:
+        return wrong
+    return np.stack([sample[0] for sample in samples]), np.array([sample[1] for sample in samples])
+
+
+def _to(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)

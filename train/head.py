@@ -1,0 +1,68 @@
+"""Stage 1's training: the head on the features that the frozen backbone gave."""
+
+from collections.abc import Generator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from train.config import Config
+from train.engine import copied
+from train.evaluation import judge
+from train.features import Features
+from train.optimizers import make_optimizer
+from train.stage import Batch, Best, Stage
+from train.world import World
+
+
+def head_stage(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> Stage:
+    """Return the stage that trains a head on features; each process takes of every step the rows that it owns."""
+    own = torch.full((len(train.labels),), -1)
+    own[train.rows] = torch.arange(len(train.rows))
+
+    def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
+        for step in steps:
+            if world.size > 1:
+                step = step[own[step] >= 0]
+            yield train.features[own[step]], train.labels[step]
+
+    return Stage(
+        name="head",
+        model=head,
+        optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        labels=train.labels,
+        batches=batches,
+        predict=lambda model: (predict(model, validation, world), validation.labels),
+        label_smoothing=config.label_smoothing,
+        class_weights=class_weights(train.labels, config),
+        early_stopping=config.early_stopping,
+    )
+
+
+def predict(head: nn.Module, split: Features, world: World) -> Tensor:
+    """Return a head's logits [N, classes] for all of a split's photos, whichever process owns their features."""
+    head.eval()
+    with torch.inference_mode():
+        logits: Tensor = head(split.features)
+    if world.size == 1:
+        return logits
+    whole = logits.new_empty(len(split.labels), logits.shape[1])
+    for rows, part in world.gather((split.rows, logits)):
+        whole[rows] = part
+    return whole
+
+
+def class_weights(labels: Tensor, config: Config) -> Tensor | None:
+    """Return for each class its weight in the loss, 1 on average over the photos; None when all weigh the same."""
+    if config.class_weights == "none":
+        return None
+    counts = labels.bincount()
+    return len(labels) / (len(counts) * counts.clamp(min=1))
+
+
+def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:
+    """Return a head that finished no epoch as the best there is."""
+    logits = predict(head, validation, world)
+    judged = judge(logits, validation.labels)
+    return Best(0, (judged.accuracy, -judged.loss), copied(head), logits)

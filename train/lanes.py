@@ -1,0 +1,137 @@
+"""The work on photos that many threads do side by side: read, decode, cut views out, forward through the backbone."""
+
+import hashlib
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classifier.errors import PhotoError
+from classifier.images import Decoded, Pixels, read_photo
+from classifier.models import Classifier
+from classifier.photos import Photo
+from classifier.spec import Preprocessing
+from train.cache import FeatureCache
+from train.pack import Pack
+from train.views import draw, view_key
+
+# Photos that a lane decodes and sends through the backbone together. 8 stays in a core's cache: efficientnet-lite0 in
+# bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole pass).
+CHUNK = {"cpu": 8, "cuda": 64}
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Photos that follow each other in a split from `start`; `first` counts only those that this process does."""
+
+    split: str
+    photos: Sequence[Photo]
+    start: int
+    first: int
+    views: int
+    wanted: Collection[int]  # places in `photos` of those whose pixels are kept
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What came of some photos, each named by its place in `work.photos`."""
+
+    work: Work
+    digests: dict[int, bytes] = field(default_factory=dict)
+    rows: list[tuple[int, int, Tensor]] = field(default_factory=list)  # photo, view (0 is the photo itself), [D]
+    computed: dict[bytes, Tensor] = field(default_factory=dict)
+    pixels: dict[int, Pixels] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What the threads share."""
+
+    model: Classifier
+    preprocessing: Preprocessing
+    precision: str
+    store: FeatureCache | None
+    pack: Pack | None
+    batch: int
+
+    def run(self, work: Work) -> Chunk:
+        """Do a chunk's photos; those that are in the store are only read."""
+        chunk = Chunk(work)
+        waiting: list[tuple[int, int, bytes, Pixels]] = []
+        for index, photo in enumerate(work.photos):
+            try:
+                waiting += self._prepare(chunk, index, photo)
+            except PhotoError as error:
+                chunk.unreadable[index] = str(error)
+            while len(waiting) >= self.batch:
+                self._compute(chunk, waiting[: self.batch])
+                del waiting[: self.batch]
+        if waiting:
+            self._compute(chunk, waiting)
+        return chunk
+
+    def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[tuple[int, int, bytes, Pixels]]:
+        """Read a photo and decode it if it must be; return its pixels and views whose features are to be computed."""
+        data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
+        digest = hashlib.sha256(data).digest()
+        keys = [digest, *(view_key(digest, number) for number in range(1, chunk.work.views + 1))]
+        found = ((view, self.store.find(key)) for view, key in enumerate(keys)) if self.store is not None else ()
+        known = {view: row for view, row in found if row is not None}
+        result = []
+        if len(known) < len(keys) or index in chunk.work.wanted:
+            decoded = Decoded(data, self.preprocessing)
+            if index in chunk.work.wanted:
+                chunk.pixels[index] = decoded.pixels()
+            for view, key in enumerate(keys):
+                if view not in known:
+                    result.append((index, view, key, _cut(decoded, view, key)))
+        chunk.rows.extend((index, view, row) for view, row in known.items())
+        chunk.digests[index] = digest
+        if self.pack is not None:
+            self.pack.add(photo.path, data)
+        return result
+
+    def _compute(self, chunk: Chunk, batch: Sequence[tuple[int, int, bytes, Pixels]]) -> None:
+        pixels = torch.from_numpy(np.stack([pixels for *_, pixels in batch]))
+        for (index, view, key, _), row in zip(batch, forward(self.model, pixels, self.precision), strict=True):
+            chunk.rows.append((index, view, row))
+            chunk.computed[key] = row
+
+
+def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
+    if not view:
+        return decoded.pixels()
+    drawn = draw(key, *decoded.size)
+    return decoded.pixels(drawn.box, flip=drawn.flip)
+
+
+def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
+    """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
+    device = next(model.parameters()).device
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST),
+    ):
+        return model.features(pixels.to(device)).cpu()
+
+
+def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
+    """Yield chunks as they are done, on `lanes` threads that start them in order, with a bounded number under way."""
+    with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: set[Future[Chunk]] = set()
+        try:
+            for work in works:
+                if len(waiting) >= 4 * lanes:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+                waiting.add(pool.submit(run, work))
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,55 @@
+"""Optimizers, and the rates at which the layers of a backbone learn."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from train.config import Config
+
+LEVELS = 8  # the backbone's layers in as many groups of equal size, each with a rate of its own
+
+
+def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: float) -> torch.optim.Optimizer:
+    """Return the configuration's optimizer for groups of parameters; vectors (norms, biases) do not decay."""
+    split = []
+    for group in groups:
+        parameters = list(group["params"])  # type: ignore[call-overload]
+        for chosen, decay in (
+            ([p for p in parameters if p.ndim > 1], config.weight_decay),
+            ([p for p in parameters if p.ndim <= 1], 0.0),
+        ):
+            if chosen:
+                split.append({**group, "params": chosen, "weight_decay": decay})
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(split, lr=lr, momentum=config.momentum)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](split, lr=lr)
+
+
+def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, decay: float) -> list[dict[str, object]]:
+    """Return groups of parameters: what lies above the backbone at `lr`, then each eighth of its layers at `decay` times
+    the rate of the one above it (the discriminative rates of Howard and Ruder 2018)."""
+    groups: list[dict[str, object]] = [{"params": [p for module in above for p in module.parameters()], "lr": lr}]
+    # In the order of registration, which is that of the forward pass up to the branches of a block.
+    layers = [list(module.parameters(recurse=False)) for module in backbone.modules()]
+    layers = [layer for layer in layers if layer]
+    size = math.ceil(len(layers) / LEVELS)
+    for level in range(math.ceil(len(layers) / size)):
+        end = len(layers) - level * size
+        parameters = [p for layer in layers[max(0, end - size) : end] for p in layer]
+        groups.append({"params": parameters, "lr": lr * decay ** (level + 1)})
+    return groups
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
+    """Return a schedule: each rate rises linearly over the share `warmup` of the steps, then falls to 0 along a cosine."""
+    rising = int(steps * warmup)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising))) / 2
+
+    return LambdaLR(optimizer, factor)

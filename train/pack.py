@@ -1,0 +1,67 @@
+"""The photos' bytes in one local file: a photo behind a slow mount is opened once, however often it is needed."""
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from classifier.errors import DataError
+from classifier.images import read_photo
+
+
+class Pack:
+    """Bytes by path in a file without a name in the temporary folder, which goes with the last process that holds it.
+
+    Several threads may add at once; a forked process reads what was added before the fork.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the pack
+        self._places: dict[str, tuple[int, int]] = {}
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def add(self, path: Path, data: bytes) -> None:
+        """Keep a photo's bytes unless they are kept already; raises DataError when the disk has no room for them."""
+        with self._lock:
+            if str(path) in self._places:
+                return
+            offset = self._end
+            self._end += len(data)
+        try:
+            _write(self._file.fileno(), data, offset)
+        except OSError as error:
+            raise DataError(
+                f"the photos' bytes do not fit into {tempfile.gettempdir()} ({error.strerror}); give the job a larger volume "
+                "or the channel the input mode File"
+            ) from error
+        self._places[str(path)] = offset, len(data)  # not before the bytes are there: another thread may read at once
+
+    def read(self, path: Path) -> bytes:
+        """Return a photo's bytes, from its file if they were not added; raises PhotoError when that cannot be read."""
+        place = self._places.get(str(path))
+        if place is None:
+            return read_photo(path)
+        offset, length = place
+        # pread moves no file position, which forked processes share.
+        return os.pread(self._file.fileno(), length, offset)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def __enter__(self) -> "Pack":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,92 @@
+"""Several processes for one job: torchrun starts one for each GPU of each host, or one on a host without GPUs."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from train import stop
+from train.alive import Watch
+from train.contract import Job
+from train.hosts import wait_for_hosts
+from train.world import World
+
+PORT = "29500"  # of the chief, for the processes to meet; MASTER_PORT overrides it
+# A process whose host is silent is found by Watch; this only has to be longer than any wait for a slower one.
+PATIENCE = timedelta(hours=24)
+
+
+def per_host() -> int:
+    """Return how many processes this host runs."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+def started_by_torchrun() -> bool:
+    """Return whether this process is one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
+    """Run this program in `local` processes on this host, together with those of the other hosts; returns the status."""
+    wait_for_hosts(job.hosts)
+    environment = dict(os.environ)
+    if job.network_interface:
+        environment |= {"GLOO_SOCKET_IFNAME": job.network_interface, "NCCL_SOCKET_IFNAME": job.network_interface}
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--nnodes", str(len(job.hosts))]
+    command += ["--node-rank", str(job.hosts.index(job.current_host)), "--nproc-per-node", str(local)]
+    command += ["--master-addr", job.hosts[0], "--master-port", os.environ.get("MASTER_PORT", PORT)]
+    command += ["--max-restarts", "0", "-m", "train", *arguments]
+    print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
+    agent = subprocess.Popen(command, env=environment)
+    waiter = threading.Thread(target=lambda: (stop.requested.wait(), agent.send_signal(signal.SIGTERM)), daemon=True)
+    waiter.start()
+    status = agent.wait()
+    return stop.STATUS if status and stop.requested.is_set() else int(status != 0)
+
+
+def join() -> tuple[World, Watch | None]:
+    """Return this process's place in the world, connected to the others when there are any."""
+    if not started_by_torchrun():
+        return World(), None
+    import torch
+    from torch import distributed
+
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    control = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    if rank:
+        sys.stdout = Path(os.devnull).open("w")  # the chief alone prints, once for all
+    return World(rank, size, control), Watch(rank, size)
+
+
+def lost(error: Exception) -> str | None:
+    """Return a sentence when an error means that another process is gone, else None."""
+    text = str(error)
+    if not started_by_torchrun() or not any(
+        word in text.lower() for word in ("gloo", "nccl", "connection", "tcpstore")
+    ):
+        return None
+    return (
+        "another process of the job ended or its host is gone: look at the failure text and log of the other hosts first "
+        f"({text.splitlines()[0][:200]})"
+    )
+
+
+def leave(world: World, watch: Watch | None) -> None:
+    """Wait for all processes, the chief above all: when the first host ends, local mode stops the others."""
+    if watch is None:
+        return
+    from torch import distributed
+
+    watch.close()
+    world.barrier()
+    distributed.destroy_process_group()
