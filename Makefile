@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 BIN := .venv/bin
+TRAIN_BIN := .venv-train/bin
 BACKBONE ?= timm/tf_efficientnet_lite0
 TRIALS ?= 8
 DATA ?= data/samples
@@ -25,6 +26,10 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
+.venv-train/.ready: requirements/train.lock requirements/dev.lock pyproject.toml
+	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
+	@touch $@
+
 demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
 	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
 	$(BIN)/byoc run --data "$(DATA)" --backbone "$(BACKBONE)" --trials $(TRIALS) $(if $(OUT),--out "$(OUT)")
@@ -39,11 +44,12 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: .venv/.ready-dev ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long"
+test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
+	$(BIN)/pytest -m "not long and not trainenv"
+	$(TRAIN_BIN)/pytest -m trainenv
 
 test-long: .venv/.ready-dev ## the tests that take minutes each
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m "long and not trainenv"
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
@@ -57,5 +63,5 @@ bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv and .venv-train, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-train runs data .mypy_cache .pytest_cache .ruff_cache

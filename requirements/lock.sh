@@ -3,7 +3,7 @@
 #   plain    plain-process training, serving and the driver; torch itself is left out, since its builds differ by index
 #   dev      what the tests and lint need beside it
 #   samples  the wheel that carries the demo's photographs
-#   train    the training image: smdebug's numpy and protobuf with the toolkit that resolves beside them
+#   train    what the training program needs in its image: smdebug's numpy and protobuf with the toolkit that resolves beside them
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
 set -euo pipefail
@@ -17,9 +17,9 @@ compile() {
   "$tools/venv/bin/pip-compile" --quiet --generate-hashes --strip-extras \
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line "$@"
 }
-# CUDA libraries come with torch where its build needs them; they and torch stay out of the plain locks.
-compile --unsafe-package torch --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
-compile --unsafe-package torch --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
+# CUDA libraries come with torch where its build needs them; they and torch stay out of the plain and the train locks.
+compile --unsafe-package torch --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
+compile --unsafe-package torch --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes .venv-train: what the training image holds, with pytest. Its numpy and protobuf are older than .venv's, for smdebug.
+#   PYTHON    the interpreter (default python3.11)
+#   PIP_ARGS  passed to pip for torch alone, as in setup.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -x .venv-train/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-train
+pip=.venv-train/bin/pip
+torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
+echo "setup: .venv-train, the packages of the training image"
+# shellcheck disable=SC2086  # PIP_ARGS holds several words
+$pip install --quiet ${PIP_ARGS:-} "$torch"
+$pip install --quiet --no-deps --require-hashes -r requirements/train.lock
+# pytest and what an editable install needs; as constraints, the other locks give their versions and hashes
+$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest hatchling editables
+# Last: sagemaker-training brings a command `train` too, and ours must be the one that stays.
+$pip install --quiet --no-deps --no-build-isolation --force-reinstall --editable .
+$pip check
+echo "setup: done, .venv-train takes $(du -sh .venv-train | cut -f1)"

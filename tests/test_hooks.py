@@ -1,0 +1,149 @@
+"""The Debugger's hook in a real loop, read back by smdebug itself; whatever goes wrong, the loop goes on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+trainenv = pytest.mark.trainenv
+
+LOOP = """
+import os, shutil, sys
+from pathlib import Path
+import torch
+from train.hooks import open_hook
+base = Path(sys.argv[1])
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+hook = open_hook(base)
+hook and hook.attach(model)
+for step in range(6):
+    loss = model(torch.ones(2, 4)).square().mean()
+    model.zero_grad()
+    loss.backward()
+    hook and hook.step("train", {"loss": loss, "auxiliary": step / 2})
+    exec(sys.argv[2])
+hook and hook.step("validation", {"loss": torch.tensor(7.0, dtype=torch.bfloat16)})
+hook and hook.close()
+print("smdebug" in sys.modules, "ended")
+"""
+READ = """
+import json, sys
+from smdebug import modes
+from smdebug.trials import create_trial
+trial = create_trial(sys.argv[1])
+result = {}
+for name in trial.tensor_names():
+    tensor, found = trial.tensor(name), {}
+    for mode in (modes.TRAIN, modes.EVAL):
+        for step in tensor.steps(mode=mode):
+            reductions = tensor.reduction_values(step, mode=mode)
+            value = {f"{'abs_' * absolute}{kind}": float(number) for (kind, absolute), number in reductions.items()}
+            found[f"{mode.name} {step}"] = value or tensor.value(step, mode=mode).tolist()
+    result[name] = found
+print("READ", json.dumps(result))
+"""
+
+
+def loop(base: Path, config: Any, *, after_step: str = "") -> tuple[list[str], list[str]]:
+    """Run a small training with this configuration, and return the lines of its output and of its errors."""
+    folder = base / "input" / "config"
+    folder.mkdir(parents=True)
+    if config is not None:
+        text = config if isinstance(config, str) else json.dumps(config)
+        (folder / "debughookconfig.json").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOOP, str(base), after_step], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    done = subprocess.run([sys.executable, "-P", "-c", READ, str(folder)], capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("READ "))
+    return json.loads(line.removeprefix("READ "))  # type: ignore[no-any-return]
+
+
+def test_without_a_configuration_there_is_no_hook_and_smdebug_is_not_imported(tmp_path: Path) -> None:
+    assert loop(tmp_path, None) == (["False ended"], [])
+    assert not (tmp_path / "output").exists()
+
+
+@trainenv
+def test_losses_are_saved_by_name_at_the_interval_in_both_modes(tmp_path: Path) -> None:
+    output, errors = loop(tmp_path, {"HookParameters": {"train.save_interval": "2", "eval.save_interval": "1"}})
+    assert (output, errors) == (["True ended"], [])
+    saved = read(tmp_path / "output" / "tensors")
+    assert saved.keys() == {"loss_output_0", "auxiliary_loss_output_0"}
+    assert saved["auxiliary_loss_output_0"] == {"TRAIN 0": 0.0, "TRAIN 2": 1.0, "TRAIN 4": 2.0}
+    assert saved["loss_output_0"].keys() == {"TRAIN 0", "TRAIN 2", "TRAIN 4", "EVAL 0"}
+    assert saved["loss_output_0"]["EVAL 0"] == 7.0 and saved["loss_output_0"]["TRAIN 0"] > 0
+
+
+@trainenv
+def test_gradients_are_saved_as_reductions_when_asked_for_and_outputs_never(tmp_path: Path) -> None:
+    config = {
+        "LocalPath": str(tmp_path / "elsewhere"),
+        "HookParameters": {"save_interval": "3", "save_all": "true"},
+        "CollectionConfigurations": [
+            {"CollectionName": "losses"},
+            {"CollectionName": "gradients", "CollectionParameters": {"save_raw_tensor": "true"}},
+            {"CollectionName": "relu_output", "CollectionParameters": {"include_regex": ".*relu_output"}},
+        ],
+    }
+    output, errors = loop(
+        tmp_path, config, after_step="gradient = model[0].weight.grad; step or print(gradient.norm().item())"
+    )
+    assert errors == [] and "saved, not relu_output, save_all" in output[0]
+    saved = read(tmp_path / "elsewhere")
+    assert {name for name in saved if "loss" not in name} == {
+        f"gradient/Sequential_{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")
+    }
+    weight = saved["gradient/Sequential_0.weight"]
+    assert weight.keys() == {"TRAIN 0", "TRAIN 3"}
+    assert weight["TRAIN 0"].keys() == {"min", "max", "mean", "std", "abs_mean", "l2"}
+    assert weight["TRAIN 0"]["l2"] == pytest.approx(float(output[1]), rel=1e-5)
+
+
+@trainenv
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "AttributeError"),
+        ({"HookParameters": {"save_interval": "often"}}, "ValueError: invalid literal for int"),
+        (
+            {
+                "CollectionConfigurations": [
+                    {"CollectionName": "gradients", "CollectionParameters": {"reductions": "odd"}}
+                ]
+            },
+            "reductions",
+        ),
+        ({"LocalPath": "/dev/null/tensors"}, "NotADirectoryError"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_costs_one_line(tmp_path: Path, config: Any, reason: str) -> None:
+    output, errors = loop(tmp_path, config)
+    assert output[-1].endswith(" ended") and len(errors) == 1, errors
+    assert errors[0].startswith("debugger hook off: ") and reason in errors[0]
+
+
+@trainenv
+def test_a_folder_that_goes_away_under_training_costs_one_line(tmp_path: Path) -> None:
+    replace = "shutil.rmtree(base / 'output') or (base / 'output').write_text('') if step == 1 else None"
+    output, errors = loop(tmp_path, {"HookParameters": {"save_interval": "1"}}, after_step=replace)
+    assert output == ["True ended"] and len(errors) == 1 and errors[0].startswith("debugger hook off: "), errors
+
+
+@trainenv
+def test_tensors_of_another_run_are_left_alone(tmp_path: Path) -> None:
+    config = {"LocalPath": str(tmp_path / "tensors"), "HookParameters": {"save_interval": "1"}}
+    loop(tmp_path / "a", config)
+    before = read(tmp_path / "tensors")
+    output, errors = loop(tmp_path / "b", config)
+    assert output == ["True ended"] and len(errors) == 1 and "already exists" in errors[0]
+    assert read(tmp_path / "tensors") == before

@@ -1,0 +1,174 @@
+"""The Debugger's hook: losses, and reductions of gradients when the job asks for them, in smdebug's own format.
+
+smdebug's modules are not registered with it: its hooks on every layer cost time in each step, save outputs (771 MB in 7
+steps of a resnet18 were seen) and raise into training. What is wanted is at hand after each step.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# What SageMaker's rules on gradients read, where the configuration names no reductions.
+REDUCTIONS = "min,max,mean,std,abs_mean,l2_norm"
+KEPT = frozenset({"losses", "gradients"})
+_MODES = {"train": "TRAIN", "validation": "EVAL"}
+
+
+class Hook:
+    """Saves what its configuration asks for; after the first error it says so in one line and does nothing more."""
+
+    def __init__(self, hook: Any, modes: Mapping[str, Any]) -> None:
+        self._hook, self._modes = hook, modes
+        self._model: nn.Module | None = None
+
+    def attach(self, model: nn.Module) -> None:
+        """Save gradients of this model from now on, if the configuration asks for gradients."""
+        self._model = model
+
+    def step(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
+        """Count one step of `train` or `validation`, and save what is due: a loss named `loss` as `loss_output_0`.
+
+        In training it is called after backward, while the parameters still have their gradients.
+        """
+        if self._hook is not None:
+            try:
+                self._step(mode, losses)
+            except Exception as error:
+                self._off(error)
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._hook is not None:
+            try:
+                self._hook.close()
+            except Exception as error:
+                self._off(error)
+            self._drop()
+
+    def _step(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
+        hook = self._hook
+        hook.set_mode(self._modes[mode])
+        hook._increment_step()
+        if not hook.prepared_collections:
+            hook._prepare_collections()
+        if not hook._get_collections_to_save_for_step():
+            return
+        hook._initialize_writers()
+        if hook.first_process is False:
+            raise FileExistsError(f"{hook.out_dir} belongs to another run; name another LocalPath, or empty the folder")
+        for name, value in losses.items():
+            # The collection of losses knows its own by this form of name.
+            name = name if name.lower().endswith("loss") else f"{name}_loss"
+            hook._save_for_tensor(f"{name}_output_0", torch.as_tensor(value).detach().float())
+        if mode == "train" and self._model is not None and hook._is_collection_being_saved_for_step("gradients"):
+            for name, parameter in self._model.named_parameters():
+                if parameter.grad is not None:
+                    tensor_name = f"{hook.GRADIENT_PREFIX}{type(self._model).__name__}_{name}"
+                    hook._save_for_tensor(tensor_name, parameter.grad.detach().float())
+        hook.last_saved_step = hook.step
+        # Whoever reads while training goes on needs whole files, and the list of collections once.
+        hook._close_writers()
+        if not hook.exported_collections:
+            hook.export_collections()
+            hook.exported_collections = True
+
+    def _off(self, error: Exception) -> None:
+        _say(error)
+        # Its files close once more when they are dropped, and Python prints what fails then, with a traceback.
+        printer, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            self._hook.writer, self._hook.tb_writers = None, {}
+            link: BaseException | None = error
+            while link is not None:
+                traceback.clear_frames(link.__traceback__)
+                link = link.__context__
+        finally:
+            sys.unraisablehook = printer
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._hook is not None:
+            # It would write, and maybe raise, once more when the program ends.
+            atexit.unregister(self._hook._cleanup)
+        self._hook = self._model = None
+
+
+def open_hook(base: Path) -> Hook | None:
+    """Return the hook that input/config/debughookconfig.json asks for, None without that file, or without smdebug.
+
+    It never raises: what is wrong is said in one line.
+    """
+    path = base / "input" / "config" / "debughookconfig.json"
+    if not path.exists():
+        return None
+    try:
+        return _open(json.loads(path.read_text()), base / "output" / "tensors")
+    except Exception as error:
+        _say(error)
+        return None
+
+
+def _open(config: dict[str, Any], folder: Path) -> Hook:
+    os.environ.setdefault("SMDEBUG_LOG_LEVEL", "critical")
+    # Its profiler evaluates text of its configuration as Python, and is not used here.
+    os.environ.setdefault("SMPROFILER_CONFIG_PATH", os.devnull)
+    # With checkpoints it would list all of their files in every step.
+    os.environ.setdefault("CHECKPOINT_CONFIG_FILE_PATH", f"{os.devnull}/none")
+    import smdebug.pytorch as smd
+    from smdebug.core.utils import error_handling_agent
+
+    config = _narrowed(config, folder)
+    # Its constructor does not touch the folder; that it can be written is better known now than in step 500.
+    Path(config["LocalPath"]).expanduser().mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config, file)
+        file.flush()
+        hook = smd.Hook.create_from_json_file(file.name)
+    if error_handling_agent.disable_smdebug:
+        raise RuntimeError("smdebug refused its configuration")
+    return Hook(hook, {name: getattr(smd.modes, mode) for name, mode in _MODES.items()})
+
+
+def _narrowed(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the configuration with nothing but losses and reductions of gradients, and with a folder to save to."""
+    parameters = dict(config.get("HookParameters") or {})
+    collections = {
+        item["CollectionName"]: dict(item.get("CollectionParameters") or {})
+        for item in config.get("CollectionConfigurations") or []
+    }
+    left_out = sorted(collections.keys() - KEPT) + [key for key in ("save_all", "include_regex") if key in parameters]
+    if left_out:
+        print(
+            f"debugger hook: only losses and reductions of gradients are saved, not {', '.join(left_out)}", flush=True
+        )
+    for values in (parameters, *collections.values()):
+        for key in ("save_all", "include_regex", "save_raw_tensor"):
+            values.pop(key, None)
+    if "gradients" in collections and "reductions" not in parameters:
+        collections["gradients"].setdefault("reductions", REDUCTIONS)
+    return {
+        "LocalPath": config.get("LocalPath") or str(folder),
+        "HookParameters": parameters,
+        "CollectionConfigurations": [
+            {"CollectionName": name, "CollectionParameters": values}
+            for name, values in ({"losses": {}} | collections).items()
+            if name in KEPT
+        ],
+    }
+
+
+def _say(error: BaseException) -> None:
+    while isinstance(error, AttributeError) and error.__context__:  # smdebug's own handling of an error failed too
+        error = error.__context__
+    with contextlib.suppress(OSError):
+        print(f"debugger hook off: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
