@@ -61,12 +61,13 @@ def finetune_stage(
     optimizer = make_optimizer(groups, config, config.finetune_lr)
     steps = -(-len(train) // config.finetune_batch_size)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
+    average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     photos = Photos(train, config, preprocessing, pack)
     mix = batch_augmentation(config, classes)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
-        mine = [[(epoch, int(position)) for position in world.mine(step)] for step in steps]
+        mine = [[(epoch, int(position)) for position in world.mine(step.tolist())] for step in steps]
         with Progress(f"fine-tuning, epoch {epoch} of {config.finetune_epochs}", len(train), "photos") as progress:
             progress.advance(len(train) - sum(map(len, steps)))
             with contextlib.closing(_load(photos, mine)) as loaded:
@@ -76,8 +77,9 @@ def finetune_stage(
                     progress.advance(len(step))
 
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
-        whole = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
-        return predict_photos(whole, validation, preprocessing, precision=precision, pack=pack, world=world)
+        inner = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
+        assert isinstance(inner, Classifier)
+        return predict_photos(inner, validation, preprocessing, precision=precision, pack=pack, world=world)
 
     return Stage(
         name="finetune",
@@ -178,7 +180,7 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
     # The main process decodes nothing: its threads belong to the model.
     loader: DataLoader[Any] = DataLoader(
         photos,
-        batch_sampler=steps,  # type: ignore[arg-type]
+        batch_sampler=steps,
         collate_fn=functools.partial(_collate, photos.preprocessing.crop),
         num_workers=local_threads(),
         multiprocessing_context=multiprocessing.get_context("fork"),

@@ -44,10 +44,14 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     command += ["--max-restarts", "0", "-m", "train", *arguments]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     agent = subprocess.Popen(command, env=environment)
-    waiter = threading.Thread(target=lambda: (stop.requested.wait(), agent.send_signal(signal.SIGTERM)), daemon=True)
-    waiter.start()
+    threading.Thread(target=_forward, args=(agent,), daemon=True).start()
     status = agent.wait()
     return stop.STATUS if status and stop.requested.is_set() else int(status != 0)
+
+
+def _forward(agent: "subprocess.Popen[bytes]") -> None:
+    stop.requested.wait()
+    agent.send_signal(signal.SIGTERM)  # which it passes on to the processes, and gives them 30 s
 
 
 def join() -> tuple[World, Watch | None]:
