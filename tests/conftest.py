@@ -1,9 +1,12 @@
 """Real parts for the tests: a labelled set of photos, a model trained on it, and a running server."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,6 +129,43 @@ def train(tmp_path: Path) -> Callable[..., Run]:
         return run_training(tmp_path / "opt-ml", {channel: folder}, hyperparameters)
 
     return run
+
+
+@contextlib.contextmanager
+def training(
+    base: Path, photos: Path, *, prefix: tuple[str, ...] = (), port: int = 0, **hyperparameters: str
+) -> "Iterator[subprocess.Popen[str]]":
+    """Start the `train` command, as the container does; below a `base` that was used before it goes on."""
+    config = base / "input" / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    (base / "input" / "data").mkdir(exist_ok=True)
+    (base / "input" / "data" / "training").unlink(missing_ok=True)
+    (base / "input" / "data" / "training").symlink_to(photos)
+    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "precision": "fp32"} | hyperparameters))
+    process = subprocess.Popen(
+        [*prefix, str(Path(sys.executable).parent / "train")],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
+    assert process.stdout is not None
+    assert next((line for line in process.stdout if line.startswith(start)), None), "the program ended before"
+
+
+def terminate(process: "subprocess.Popen[str]") -> tuple[str, float]:
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    return output, time.monotonic() - started
 
 
 def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":

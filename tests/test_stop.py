@@ -1,51 +1,9 @@
 """SIGTERM to the real training program: what was done is kept, and it ends soon with status 143."""
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from classifier import artifact
-from tests.conftest import LITE
-
-
-@contextlib.contextmanager
-def training(base: Path, photos: Path, **hyperparameters: str) -> "Iterator[subprocess.Popen[str]]":
-    """Start the `train` command, as the container does."""
-    config = base / "input" / "config"
-    config.mkdir(parents=True)
-    (base / "input" / "data").mkdir()
-    (base / "input" / "data" / "training").symlink_to(photos)
-    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "precision": "fp32"} | hyperparameters))
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "train")],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
-    assert process.stdout is not None
-    assert next((line for line in process.stdout if line.startswith(start)), None), "the program ended before"
-
-
-def terminate(process: "subprocess.Popen[str]") -> tuple[str, float]:
-    started = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
-    return output, time.monotonic() - started
+from tests.conftest import terminate, training, wait_for_line
 
 
 def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(samples: Path, tmp_path: Path) -> None:

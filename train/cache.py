@@ -4,6 +4,7 @@ A shard is written beside its place and renamed, so several processes may share 
 same photo twice.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -85,10 +86,9 @@ class FeatureCache:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write what is pending; when that fails, say so: training needs the features, not the files."""
         if not self._pending:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         digests = b"".join(self._pending)
         path = self._folder / f"{hashlib.sha256(digests).hexdigest()}.safetensors"
         temporary = path.with_name(f".{path.stem}.{os.getpid()}")
@@ -97,10 +97,17 @@ class FeatureCache:
             "features": torch.stack(list(self._pending.values())),
         }
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             save_file(shard, temporary)
             temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            print(
+                f"feature cache: {len(self._pending)} photos' features are not kept in {self._folder}: {error}",
+                file=sys.stderr,
+            )
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         self._pending = {}
 
 

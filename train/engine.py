@@ -160,7 +160,9 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
     if world.size > 1:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        nn.utils.vector_to_parameters(world.total(nn.utils.parameters_to_vector(gradients)), gradients)
+        whole = world.total(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        for gradient, part in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
     _step(stage)
     return tally
 

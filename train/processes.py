@@ -1,10 +1,8 @@
 """Several processes for one job: torchrun starts one for each GPU of each host, or one on a host without GPUs."""
 
+import logging
 import os
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -35,23 +33,28 @@ def started_by_torchrun() -> bool:
 def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     """Run this program in `local` processes on this host, together with those of the other hosts; returns the status."""
     wait_for_hosts(job.hosts)
-    environment = dict(os.environ)
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+    from torch.distributed.run import config_from_args, parse_args
+
     if job.network_interface:
-        environment |= {"GLOO_SOCKET_IFNAME": job.network_interface, "NCCL_SOCKET_IFNAME": job.network_interface}
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--nnodes", str(len(job.hosts))]
-    command += ["--node-rank", str(job.hosts.index(job.current_host)), "--nproc-per-node", str(local)]
+        os.environ |= {"GLOO_SOCKET_IFNAME": job.network_interface, "NCCL_SOCKET_IFNAME": job.network_interface}
+    # Its errors end in ours: each process has said what was wrong.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    command = ["--nnodes", str(len(job.hosts)), "--node-rank", str(job.hosts.index(job.current_host))]
+    command += ["--nproc-per-node", str(local), "--max-restarts", "0"]
     command += ["--master-addr", job.hosts[0], "--master-port", os.environ.get("MASTER_PORT", PORT)]
-    command += ["--max-restarts", "0", "-m", "train", *arguments]
+    config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
-    agent = subprocess.Popen(command, env=environment)
-    threading.Thread(target=_forward, args=(agent,), daemon=True).start()
-    status = agent.wait()
-    return stop.STATUS if status and stop.requested.is_set() else int(status != 0)
-
-
-def _forward(agent: "subprocess.Popen[bytes]") -> None:
-    stop.requested.wait()
-    agent.send_signal(signal.SIGTERM)  # which it passes on to the processes, and gives them 30 s
+    try:
+        # On SIGTERM it passes that on to the processes and gives them 30 s.
+        elastic_launch(config, program)(*its_arguments)
+    except SignalException:
+        return stop.STATUS
+    except ChildFailedError as error:
+        return stop.STATUS if error.get_first_failure()[1].exitcode == stop.STATUS else 1
+    return 0
 
 
 def join() -> tuple[World, Watch | None]:
