@@ -137,7 +137,7 @@ class _Real:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root = os.path.realpath(folder)
-        # Each parent is resolved once: with a realpath for each photo, 100,000 take 10 s instead of 3.
+        # Each parent is resolved once: a realpath for each photo took most of the 7 s that 100,000 took to list, now 2.
         self._parents: dict[str, str] = {}
 
     def path(self, path: str) -> str:

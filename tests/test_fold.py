@@ -45,7 +45,9 @@ def test_folded_backbones_give_the_same_features(name: str, left: int) -> None:
     assert all(torch.equal(before[key], value) for key, value in backbone.state_dict().items())
     images = torch.randn(2, 3, preprocessing.crop, preprocessing.crop)
     with torch.inference_mode():
-        torch.testing.assert_close(copied(images), backbone(images), atol=1e-4, rtol=1e-4)
+        expected = backbone(images)
+        # Random numbers in many layers make some backbones' features large, and their rounding with them.
+        torch.testing.assert_close(copied(images), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
 
 
 class Residual(nn.Module):
