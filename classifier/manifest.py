@@ -38,18 +38,18 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
     """
     numbered = manifest.suffix.lower() == ".lst"
     rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), _json_rows)
-    root = os.path.realpath(folder)
+    real = _Real(folder)
     seen: dict[str, tuple[int, str]] = {}
     by_class: dict[str, list[Path]] = {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             for line, path, label in rows(manifest, lines):
-                real = _inside(folder, root, path, f"{manifest}, line {line}")
+                file = _inside(real, path, f"{manifest}, line {line}")
                 if not label:
                     raise DataError(
                         f"{manifest}, line {line}: the label of {_shown(path)} is empty; name its class or remove the line"
                     )
-                earlier, other = seen.setdefault(real, (line, label))
+                earlier, other = seen.setdefault(file, (line, label))
                 if other != label:
                     raise DataError(
                         f"{manifest}, line {line}: {_shown(path)} has the label {_shown(label)} here and {_shown(other)} in "
@@ -131,20 +131,42 @@ def _lst_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
         yield line, cells[2], str(int(number[1]))
 
 
-def _inside(folder: Path, root: str, path: str, where: str) -> str:
+class _Real:
+    """Real paths below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = os.path.realpath(folder)
+        # Each parent is resolved once: with a realpath for each photo, 100,000 take 10 s instead of 3.
+        self._parents: dict[str, str] = {}
+
+    def path(self, path: str) -> str:
+        parent, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            return os.path.realpath(self.folder / path)
+        if parent not in self._parents:
+            self._parents[parent] = os.path.realpath(self.folder / parent)
+        real = f"{self._parents[parent].rstrip('/')}/{name}"
+        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - Path takes three times as long
+
+
+def _inside(real: _Real, path: str, where: str) -> str:
     """Return the real path of a photo; raises DataError when it lies outside the folder."""
+    folder = real.folder
     if not path.strip():
         raise DataError(f"{where}: the path is empty; name a photo below {folder} or remove the line")
     if path.startswith("/"):
         raise DataError(f"{where}: the path {_shown(path)} is absolute; write it relative to {folder}")
     try:
         path.encode()  # no lone surrogates, which JSON can spell
-        real = os.path.realpath(folder / path)
+        if "\0" in path:
+            raise ValueError("embedded null byte")
+        file = real.path(path)
     except ValueError as error:
         raise DataError(f"{where}: the path {_shown(path)} can be no file's name; correct it") from error
-    if not Path(real).is_relative_to(root):
+    if file != real.root and not file.startswith(f"{real.root.rstrip('/')}/"):
         raise DataError(f"{where}: the path {_shown(path)} leads out of {folder}; put the photo below that folder")
-    return real
+    return file
 
 
 def _shown(value: object) -> str:

@@ -116,17 +116,23 @@ def _list(source: _Source) -> ByClass:
     """Return the files of each class, sorted."""
     if source.manifest:
         return read_manifest(source.manifest, source.folder)
-    return {
-        entry.name: [file for file in _visible(entry) if not file.is_dir()]
-        for entry in _visible(source.folder)
-        if entry.is_dir()
-    }
+    return {entry.name: _files(entry) for entry in _visible(source.folder) if entry.is_dir()}
 
 
 def _visible(folder: Path) -> list[Path]:
     """Return what a folder holds, sorted, so that the order of listing never matters; hidden entries are left out."""
+    return [folder / entry.name for entry in _scan(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in _scan(folder) if not entry.is_dir()]
+
+
+def _scan(folder: Path) -> "list[os.DirEntry[str]]":
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        # The listing says what is a folder; asking for each of 100,000 photos takes a second.
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error
 
@@ -163,8 +169,12 @@ def _split_off(
     the folder lies nor on what the other classes hold.
     """
 
+    below = f"{folder}/"
+
     def rank(path: Path) -> bytes:
-        return hashlib.sha256(os.fsencode(f"{seed}/{path.relative_to(folder).as_posix()}")).digest()
+        return hashlib.sha256(
+            os.fsencode(f"{seed}/{str(path).removeprefix(below)}")
+        ).digest()  # relative_to takes 10 us
 
     train: ByClass = {}
     validation: ByClass = {}

@@ -19,9 +19,11 @@ class Progress:
         self._next_line = self._start + 2.0 if shown else float("inf")
         self._bar = None
         if shown and sys.stderr.isatty():
-            # Trap: on a terminal that says it has 0 columns tqdm shows nothing; shutil takes 80 for 0.
-            columns = shutil.get_terminal_size().columns
-            self._bar = tqdm(desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False, ncols=columns)
+            # Trap: a terminal may say that it has 0 columns and 0 lines, where tqdm shows nothing; shutil says 80 and 24.
+            columns, lines = shutil.get_terminal_size()
+            self._bar = tqdm(
+                desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False, ncols=columns - 1, nrows=lines
+            )
 
     def advance(self, steps: int = 1) -> None:
         """Count `steps` as done."""

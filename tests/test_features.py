@@ -1,5 +1,7 @@
 """The feature pass and its cache."""
 
+import hashlib
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,15 +11,18 @@ import pytest
 import torch
 
 from classifier.backbones import build_backbone
-from classifier.images import load_pixels
+from classifier.errors import ConfigError
+from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
-from tests.conftest import LITE, run_training
+from tests.conftest import LITE, ROOT, run_training
 from train.cache import FeatureCache, cache_key
 from train.engine import wilson_interval
-from train.features import extract
+from train.features import extract, resolve_precision
 from train.lanes import forward
+from train.pack import Pack
+from train.views import draw, view_key
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +121,192 @@ def test_a_pass_that_is_stopped_keeps_what_was_done(lite: Classifier, tiny: Path
     assert len(FeatureCache(cache, folder.name)) == 4
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU answers")
+def test_fp16_without_a_gpu_is_refused() -> None:
+    assert resolve_precision("auto") in ("bf16", "fp32") and resolve_precision("fp32") == "fp32"
+    with pytest.raises(ConfigError, match="fp16, which needs a GPU"):
+        resolve_precision("fp16")
+
+
 def test_the_interval_is_wilsons() -> None:
     # Newcombe 1998, table I: 81 of 263.
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson_interval(10, 10)[1] == pytest.approx(1)
+
+
+def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
+    return dict(load_photo_set({"training": folder}, validation_share=0.1, seed=0).splits)
+
+
+def test_views_follow_the_photos_and_are_what_one_plain_pass_gives_for_them(lite: Classifier, tiny: Path) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)
+    splits, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, views=2)
+    train = splits["train"]
+    assert train.features.shape == (24, 1280) and train.rows.tolist() == list(range(24))
+    assert train.photos == photos["train"] * 3 and train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 3
+    assert splits["validation"].features.shape == (4, 1280)
+    pixels = []
+    for photo in photos["train"]:
+        data = photo.path.read_bytes()
+        decoded = Decoded(data, preprocessing)
+        view = draw(view_key(hashlib.sha256(data).digest(), 2), *decoded.size)
+        pixels.append(decoded.pixels(view.box, flip=view.flip))
+    expected = forward(lite, torch.from_numpy(np.stack(pixels)), "fp32")
+    torch.testing.assert_close(train.features[16:], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(train.features[:8], run(lite, tiny, None)["train"], atol=1e-4, rtol=1e-4)
+
+
+def test_views_are_kept_beside_the_photos_and_more_of_them_compute_only_the_new_ones(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+
+    def views(count: int) -> torch.Tensor:
+        splits, _ = extract(
+            lite,
+            photos_of(tiny),
+            preprocessing,
+            precision="fp32",
+            cache=tmp_path / "cache",
+            max_unreadable=0,
+            views=count,
+        )
+        return splits["train"].features
+
+    run(lite, tiny, tmp_path / "cache")
+    one = views(1)
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) == 16 + 8
+    two = views(2)
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) == 16 + 16
+    assert torch.equal(two[:16], one) and len({row.numpy().tobytes() for row in two}) == 24
+
+
+def test_the_fingerprint_follows_content_labels_and_order_but_not_names(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)["test"]
+
+    def fingerprint(*photos: Photo) -> str:
+        splits, _ = extract(
+            lite, {"test": photos}, preprocessing, precision="fp32", cache=tmp_path / "cache", max_unreadable=0
+        )
+        return splits["test"].fingerprint
+
+    copied = Photo(Path(shutil.copy(photos[0].path, tmp_path / "copy.jpg")), photos[0].label)
+    assert fingerprint(*photos) == fingerprint(copied, *photos[1:])
+    others = {
+        fingerprint(*photos),
+        fingerprint(*photos[::-1]),
+        fingerprint(*photos[1:]),
+        fingerprint(Photo(photos[0].path, 1), *photos[1:]),
+    }
+    assert len(others) == 4
+
+
+def test_a_pack_filled_by_the_pass_serves_the_next_one_when_the_files_are_gone(lite: Classifier, tiny: Path) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)
+    (tiny / "test" / "brick" / "damaged.jpg").write_bytes(b"no photo")
+    damaged = Photo(tiny / "test" / "brick" / "damaged.jpg", 0)
+    content = {photo.path: photo.path.read_bytes() for split in photos.values() for photo in split}
+    with Pack() as pack:
+        first, unreadable = extract(
+            lite,
+            photos | {"test": (*photos["test"], damaged)},
+            preprocessing,
+            precision="fp32",
+            cache=None,
+            max_unreadable=10,
+            pack=pack,
+        )
+        assert [item.path for item in unreadable] == [damaged.path] and damaged not in first["test"].photos
+        shutil.rmtree(tiny)
+        assert {path: pack.read(path) for path in content} == content
+        second, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, pack=pack)
+    for name in photos:
+        torch.testing.assert_close(first[name].features, second[name].features, atol=1e-4, rtol=1e-4)
+
+
+def test_sampled_photos_leave_their_pixels_also_when_their_features_are_kept(
+    lite: Classifier, tiny: Path, tmp_path: Path
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos = photos_of(tiny)["train"]
+    expected = [load_pixels(photo.path.read_bytes(), preprocessing) for photo in photos]
+    for _ in range(2):
+        splits, _ = extract(
+            lite,
+            {"train": photos},
+            preprocessing,
+            precision="fp32",
+            cache=tmp_path / "cache",
+            max_unreadable=100,
+            sample=4,
+        )
+        np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[::2]))
+    for photo in photos[::2]:
+        photo.path.write_bytes(b"")
+    splits, unreadable = extract(
+        lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=100, sample=4
+    )
+    assert len(unreadable) == 4 and splits["train"].photos == photos[1::2]
+    np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[1:2]))
+
+
+def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
+    lite: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, preprocessing = build_backbone(LITE)
+    photos, before = photos_of(tiny)["train"], torch.get_num_threads()
+    photos[2].path.write_bytes(b"")
+
+    def features() -> torch.Tensor:
+        splits, _ = extract(
+            lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=50, views=1
+        )
+        return splits["train"].features
+
+    in_memory = features()
+    monkeypatch.setattr("train.share.IN_MEMORY", 0)
+    in_file = features()
+    assert in_memory.shape == (14, 1280) and torch.get_num_threads() == before
+    torch.testing.assert_close(in_file, in_memory, atol=1e-4, rtol=1e-4)
+
+
+AUDIT = """
+import os, sys
+log = os.open(os.environ["OPEN_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def hook(event, arguments, below=os.environ["OPEN_BELOW"]):
+    if event == "open" and str(arguments[0]).startswith(below) and str(arguments[0]).endswith(".jpg"):
+        os.write(log, (str(arguments[0]) + "\\n").encode())
+sys.addaudithook(hook)
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one lane
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"views": "2"}])
+def test_the_program_opens_each_photo_once_in_the_listed_order(
+    tiny: Path, tmp_path: Path, options: dict[str, str]
+) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "sitecustomize.py").write_text(AUDIT)
+    base, log = tmp_path / "opt-ml", tmp_path / "log.txt"
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "audit"), str(ROOT)]),
+        "OPEN_LOG": str(log),
+        "OPEN_BELOW": str(base / "input" / "data"),
+    }
+    done = run_training(base, {"training": tiny}, {"precision": "fp32"} | options, environment=environment)
+    assert done.status == 0, done.errors
+    folder = base / "input" / "data" / "training"
+    listed = [
+        str(path)
+        for split in ("train", "validation", "test")
+        for label in ("brick", "coffee")
+        for path in sorted((folder / split / label).iterdir())
+    ]
+    assert log.read_text().splitlines() == listed

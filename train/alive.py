@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from torch.distributed import PrefixStore, TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed.distributed_c10d import PrefixStore
 
 BEAT = 2.0  # seconds
 SILENCE = 30.0  # seconds after which a process counts as gone

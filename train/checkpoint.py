@@ -101,6 +101,11 @@ class Checkpoints:
         best = content["best"] | {"score": tuple(content["best"]["score"])}
         return Kept(Best(**best), content["finished"], content["epochs"])
 
+    def discard(self) -> None:
+        """Remove all checkpoints."""
+        for path in self._folder.glob("*-*.pt") if self._world.chief else ():
+            path.unlink(missing_ok=True)
+
     def _found(self) -> list[Path]:
         """Return the checkpoints, newest first; by their names, since a copy from S3 has other times."""
         found = [path for stage in STAGES for path in sorted(self._folder.glob(f"{stage}-*.pt"))]
@@ -139,13 +144,16 @@ class Checkpoints:
                 content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many types
                 print(f"checkpoint {path} is damaged and left out: {error}", file=sys.stderr, flush=True)
+                # Else it would count as one of the two that are kept.
+                path.unlink(missing_ok=True)
                 continue
             refusal = self._difference(path, content)
             break
-        content, refusal = self._world.broadcast((content, refusal))
+        found: dict[str, Any] | None
+        found, refusal = self._world.broadcast((content, refusal))
         if refusal:
             raise ConfigError(refusal)
-        return content
+        return found
 
     def _difference(self, path: Path, content: Mapping[str, Any]) -> str | None:
         """Return a sentence on what differs between the job that wrote a checkpoint and this one."""

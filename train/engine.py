@@ -4,14 +4,14 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parallel import DistributedDataParallel
 
 from classifier.errors import ConfigError
 from train import stop
@@ -23,6 +23,7 @@ from train.seeds import generator, seed_for
 from train.stage import Batch, Best, Stage, State
 from train.world import World
 
+Lanes = Callable[..., Any]  # as map()
 LOOK = 50  # steps between two looks at the losses: reading one waits for the GPU
 
 
@@ -46,7 +47,7 @@ def fit(
     is no longer a number.
     """
     state = state or State()
-    runner = _runner(stage, world)
+    runner = compiled(stage.model) if stage.compile else stage.model
     while state.epoch <= stage.epochs and not (stage.early_stopping and state.since_best >= stage.early_stopping):
         positions = torch.randperm(len(stage.labels), generator=generator(seed, stage.name, state.epoch))
         steps = positions.split(stage.batch_size)  # type: ignore[no-untyped-call]
@@ -80,12 +81,6 @@ def fit(
     return best
 
 
-def _runner(stage: Stage, world: World) -> nn.Module:
-    model = compiled(stage.model) if stage.compile else stage.model
-    # Statistics of batches are frozen, so there is no buffer to keep equal.
-    return DistributedDataParallel(model, broadcast_buffers=False) if world.size > 1 else model
-
-
 def _learn_epoch(
     stage: Stage,
     runner: nn.Module,
@@ -104,13 +99,13 @@ def _learn_epoch(
             module.eval()
     unread: list[Tensor] = []
     stopped = False
-    with contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as batches:
+    with contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as batches, _lanes(stage) as lanes:
         while state.step < len(steps) and not stopped:
             started = time.perf_counter()
             batch = next(batches)
             state.waited += time.perf_counter() - started
             torch.manual_seed(seed_for(seed, stage.name, state.epoch, state.step, world.rank))
-            unread.append(_learn(stage, runner, batch, len(steps[state.step]), world))
+            unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step]), world))
             if hook:
                 hook.step("train", {"loss": unread[-1][0]})
             state.step += 1
@@ -123,26 +118,54 @@ def _learn_epoch(
     return not stopped
 
 
-def _learn(stage: Stage, runner: nn.Module, batch: Batch, size: int, world: World) -> Tensor:
+@contextlib.contextmanager
+def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
+    """Give a map() over a step's parts: a thread for each core, or one after the other."""
+    if not stage.lane:
+        yield map
+        return
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+        yield pool.map
+    # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+    torch.set_num_threads(threads)
+
+
+def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int, world: World) -> Tensor:
     """Do one step on this process's part of `size` photos; returns its share of the loss and its hits as a tensor [2]."""
     inputs, targets = batch
-    tally = torch.zeros(2, device=inputs.device)
-    parts = max(1, min(stage.accumulate, len(inputs)))
-    stage.optimizer.zero_grad()
-    for number, (part, target) in enumerate(zip(inputs.chunk(parts), targets.chunk(parts), strict=True), 1):
-        together = isinstance(runner, DistributedDataParallel) and number < parts
-        with runner.no_sync() if together else contextlib.nullcontext():  # type: ignore[operator]
-            with stage.autocast():
-                output = runner(part)
-            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-            loss = _loss(stage, logits, target) / size
-            if auxiliary is not None:
-                loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
-            # Processes average their gradients, and their shares of a step differ: hence the factor.
-            scaled = loss * world.size
-            (stage.scaler.scale(scaled) if stage.scaler else scaled).backward()  # type: ignore[no-untyped-call]
+    parameters = [parameter for group in stage.optimizer.param_groups for parameter in group["params"]]
+
+    def learn_part(part: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        pixels, target = part
+        with stage.autocast():
+            output = runner(pixels)
+        logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+        loss = _loss(stage, logits, target) / size
+        if auxiliary is not None:
+            loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
+        # Not backward(): lanes that add to the same .grad at the same time would lose sums.
+        gradients = torch.autograd.grad(
+            stage.scaler.scale(loss) if stage.scaler else loss, parameters, materialize_grads=True
+        )
         truth = target if target.ndim == 1 else target.argmax(1)
-        tally += torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum()))
+        return torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum())), gradients
+
+    parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
+    tally = torch.zeros(2, device=inputs.device)
+    stage.optimizer.zero_grad()
+    for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):
+        tally += share
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+    if world.size > 1:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        nn.utils.vector_to_parameters(world.total(nn.utils.parameters_to_vector(gradients)), gradients)
+    _step(stage)
+    return tally
+
+
+def _step(stage: Stage) -> None:
     if stage.scaler:
         stage.scaler.unscale_(stage.optimizer)
     if stage.clip_norm:
@@ -156,7 +179,6 @@ def _learn(stage: Stage, runner: nn.Module, batch: Batch, size: int, world: Worl
         stage.schedule.step()
     if stage.ema:
         stage.ema.update_parameters(stage.model)
-    return tally
 
 
 def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from classifier.errors import ConfigError, DataError
 from classifier.images import load_pixels, read_photo
@@ -18,11 +18,16 @@ from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from train import stop
 from train.cache import FeatureCache, cache_key
+from train.fold import folded
 from train.lanes import CHUNK, Lane, Work, in_flight
 from train.pack import Pack
 from train.share import Report, Share, make_room
 from train.world import World, local_threads
 
+# Images to compute from which a folded backbone saves more than folding costs, 0.1 to 0.8 s. In bf16 on 2 busy cores it
+# was 1.46 times as fast for efficientnet-lite0 and 1.11 for inception_v3 (medians of ten turns), and as near to float32:
+# 3.3 % off on average, 3.1 % without.
+FOLDED_FROM = 1000
 LISTED = 5  # unreadable photos named in a message
 
 
@@ -74,11 +79,15 @@ def extract(
     are unreadable, at once if this process is alone, and Stopped on SIGTERM; what is done by then stays in the cache.
     """
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
-    device = next(model.parameters()).device.type
-    works = _works(splits, CHUNK[device], views, sample, world)
+    device = next(model.parameters()).device
+    works = _works(splits, CHUNK[device.type], views, sample, world)
     shares = {name: Share([work for work in works if work.split == name]) for name in splits}
     mine, done = sum(len(work.photos) for work in works), 0
-    lane = Lane(model, preprocessing, precision, store, pack, CHUNK[device])
+    images = sum(len(photos) * (1 + views * (name == "train")) for name, photos in splits.items())
+    if images - (0 if store is None else len(store)) >= FOLDED_FROM:
+        backbone = folded(model.backbone, preprocessing.crop)
+        model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval().to(device)
+    lane = Lane(model, preprocessing, precision, store, pack, CHUNK[device.type])
     threads = torch.get_num_threads()
     with (
         Progress(label, mine, "photos", shown=world.chief) as progress,

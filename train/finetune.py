@@ -24,6 +24,7 @@ from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
 from train.features import Features, extract
 from train.head import class_weights, predict
+from train.lanes import CHUNK
 from train.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.pack import Pack
 from train.seeds import seed_for
@@ -60,12 +61,13 @@ def finetune_stage(
     optimizer = make_optimizer(groups, config, config.finetune_lr)
     steps = -(-len(train) // config.finetune_batch_size)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    averaged = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema else None
+    average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     photos = Photos(train, config, preprocessing, pack)
     mix = batch_augmentation(config, classes)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
-        mine = [[(epoch, int(position)) for position in world.mine(step)] for step in steps]
+        mine = [[(epoch, int(position)) for position in world.mine(step.tolist())] for step in steps]
         with Progress(f"fine-tuning, epoch {epoch} of {config.finetune_epochs}", len(train), "photos") as progress:
             progress.advance(len(train) - sum(map(len, steps)))
             with contextlib.closing(_load(photos, mine)) as loaded:
@@ -75,8 +77,9 @@ def finetune_stage(
                     progress.advance(len(step))
 
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
-        whole = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
-        return predict_photos(whole, validation, preprocessing, precision=precision, pack=pack, world=world)
+        inner = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
+        assert isinstance(inner, Classifier)
+        return predict_photos(inner, validation, preprocessing, precision=precision, pack=pack, world=world)
 
     return Stage(
         name="finetune",
@@ -97,6 +100,7 @@ def finetune_stage(
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
+        lane=0 if device.type != "cpu" or config.compile or _is_random(trained) else CHUNK["cpu"],
         compile=config.compile,
     )
 
@@ -176,7 +180,7 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
     # The main process decodes nothing: its threads belong to the model.
     loader: DataLoader[Any] = DataLoader(
         photos,
-        batch_sampler=steps,  # type: ignore[arg-type]
+        batch_sampler=steps,
         collate_fn=functools.partial(_collate, photos.preprocessing.crop),
         num_workers=local_threads(),
         multiprocessing_context=multiprocessing.get_context("fork"),
@@ -195,6 +199,15 @@ def _collate(crop: int, samples: list[Sample]) -> Any:
     if wrong is not None:
         return wrong
     return np.stack([sample[0] for sample in samples]), np.array([sample[1] for sample in samples])
+
+
+def _is_random(model: nn.Module) -> bool:
+    """Return whether a model draws random numbers, which lanes would do in another order each time."""
+    names = ("dropout", "stochasticdepth", "droppath")
+    return any(
+        type(module).__name__.lower().startswith(names) and getattr(module, "p", getattr(module, "drop_prob", 1))
+        for module in model.modules()
+    )
 
 
 def _to(tensor: Tensor | None, device: torch.device) -> Tensor | None:

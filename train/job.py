@@ -113,7 +113,7 @@ def run(
     lap("model")
     splits = _features(shared, photos, feature_cache)
     lap("features")
-    resumed = shared.checkpoints.load() if shared.checkpoints else None
+    resumed = _resumed(shared)
     best = _head(shared, splits, resumed)
     outputs = {
         name: (predict(shared.model.head, split, world), split.labels)
@@ -186,13 +186,27 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dic
     return splits
 
 
+def _resumed(shared: _Job) -> dict[str, Any] | None:
+    """Return the content of the checkpoint to go on from, or None to start anew."""
+    if not shared.checkpoints:
+        return None
+    resumed = shared.checkpoints.load()
+    if resumed and resumed["stage"] != "head" and not shared.checkpoints.load_best("head"):
+        print("the head that fine-tuning began with is lost, so training starts anew", flush=True)
+        shared.checkpoints.discard()
+        return None
+    return resumed
+
+
 def _head(shared: _Job, splits: Mapping[str, Features], resumed: Mapping[str, Any] | None) -> Best:
     """Train the head on the features, or go on with it, and leave it as the best one."""
     checkpoints, world, head = shared.checkpoints, shared.world, shared.model.cpu().head
     data = splits["train"], splits["validation"]
     kept = checkpoints.load_best("head") if checkpoints else None
-    if checkpoints and (kept or resumed):
-        _replay(shared, checkpoints, resumed["epochs"] if resumed else kept.epochs)
+    if checkpoints and resumed:
+        _replay(shared, checkpoints, resumed["epochs"])
+    elif checkpoints and kept and kept.finished is not None:
+        _replay(shared, checkpoints, kept.epochs)
     if kept and kept.finished is not None:
         shared.config = dataclasses.replace(shared.config, **kept.finished)
         head.load_state_dict(kept.best.model)

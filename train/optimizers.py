@@ -25,7 +25,7 @@ def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: floa
                 split.append({**group, "params": chosen, "weight_decay": decay})
     if config.optimizer == "sgd":
         return torch.optim.SGD(split, lr=lr, momentum=config.momentum)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](split, lr=lr)
+    return (torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam)(split, lr=lr)
 
 
 def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, decay: float) -> list[dict[str, object]]:

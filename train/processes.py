@@ -44,10 +44,14 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     command += ["--max-restarts", "0", "-m", "train", *arguments]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     agent = subprocess.Popen(command, env=environment)
-    waiter = threading.Thread(target=lambda: (stop.requested.wait(), agent.send_signal(signal.SIGTERM)), daemon=True)
-    waiter.start()
+    threading.Thread(target=_forward, args=(agent,), daemon=True).start()
     status = agent.wait()
     return stop.STATUS if status and stop.requested.is_set() else int(status != 0)
+
+
+def _forward(agent: "subprocess.Popen[bytes]") -> None:
+    stop.requested.wait()
+    agent.send_signal(signal.SIGTERM)  # which it passes on to the processes, and gives them 30 s
 
 
 def join() -> tuple[World, Watch | None]:
@@ -64,7 +68,7 @@ def join() -> tuple[World, Watch | None]:
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     if rank:
-        sys.stdout = Path(os.devnull).open("w")  # the chief alone prints, once for all
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process; the chief alone prints, once for all
     return World(rank, size, control), Watch(rank, size)
 
 
