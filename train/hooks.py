@@ -152,7 +152,7 @@ def _narrowed(config: dict[str, Any], folder: Path) -> dict[str, Any]:
             f"debugger hook: only losses and reductions of gradients are saved, not {', '.join(left_out)}", flush=True
         )
     for values in (parameters, *collections.values()):
-        for key in ("save_all", "include_regex", "save_raw_tensor"):
+        for key in ("save_all", "include_regex", "save_raw_tensor", "include_workers"):  # the chief alone saves
             values.pop(key, None)
     if "gradients" in collections and "reductions" not in parameters:
         collections["gradients"].setdefault("reductions", REDUCTIONS)
