@@ -10,7 +10,7 @@ DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
 
-.PHONY: help setup demo check fix test test-long bench-features bench-decode bench-front lock clean
+.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: .venv/.ready-dev ## all tests but the long ones, on real photos and a real
 
 test-long: .venv/.ready-dev ## the tests that take minutes each
 	$(BIN)/pytest -m long
+
+bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
+	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
