@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from classifier import backbones
+from classifier.backbones import build_backbone
 from classifier.spec import Preprocessing
 from classifier.weights import load_pretrained
 
@@ -36,7 +36,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="of each phase of one epoch (default: all, of every epoch)")
     options = parser.parse_args()
     torch.manual_seed(0)
-    _, _, preprocessing = backbones.build_backbone(options.backbone)
+    # First of all, as it also mends a torchvision that does not fit its torch; timm needs one too.
+    _, _, preprocessing = build_backbone(options.backbone)
     loaders = _loaders(options.folder, preprocessing, options.backbone, options.batch_size)
     model = _model(options.backbone, len(loaders["train"].dataset.classes))
     last_layer = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -51,12 +52,11 @@ def main() -> int:
 
 
 def _loaders(folder: Path, preprocessing: Preprocessing, name: str, batch_size: int) -> dict[str, Any]:
-    torchvision = backbones._torchvision()
     from torchvision import datasets, transforms
 
     # The notebook resizes to 299; the weights' own recipe, 342, would cost it a little more time.
     side = preprocessing.crop if name == "inception_v3" else preprocessing.resize
-    mode = torchvision.transforms.InterpolationMode(preprocessing.interpolation)
+    mode = transforms.InterpolationMode(preprocessing.interpolation)
     sized = [transforms.Resize(side, interpolation=mode), transforms.CenterCrop(preprocessing.crop)]
     last = [transforms.ToTensor(), transforms.Normalize(preprocessing.mean, preprocessing.std)]
     chosen = {
@@ -73,12 +73,15 @@ def _loaders(folder: Path, preprocessing: Preprocessing, name: str, batch_size: 
 
 def _model(name: str, classes: int) -> nn.Module:
     """Return the whole model, frozen but for a new last layer."""
-    model: Any
     if name.startswith("timm/"):
-        model = backbones._timm().create_model(name.removeprefix("timm/"))
+        import timm
+
+        model = timm.create_model(name.removeprefix("timm/"))
     else:
+        from torchvision import models
+
         options = {"init_weights": False} if name == "inception_v3" else {}
-        model = backbones._torchvision().models.get_model(name, weights=None, **options)
+        model = models.get_model(name, weights=None, **options)
     if name == LITE:
         load_pretrained(model, name, None)
     for parameter in model.parameters():

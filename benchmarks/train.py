@@ -46,7 +46,7 @@ def main() -> int:
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
             print(f"{name}: not run, since {error}\n")
             continue
-        _keep(name, measured, time.perf_counter() - started)
+        _keep(name, measured, options.threads, time.perf_counter() - started)
         for note in measured.notes:
             print(f"{name}: {note}")
         print()
@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
     add("--small-photos", type=int, help="of --small, epochs-dogs and trials-dogs (default: all)")
     add("--classes", type=int, default=30, help="of FOLDER, epochs-accuracy (default: %(default)s)")
     add("--trials-photos", type=int, default=2000, help="of FOLDER, trials-breeds (default: %(default)s)")
-    add("--finetune-classes", type=int, default=60, help="of FOLDER (default: %(default)s)")
+    add("--finetune-classes", type=int, default=50, help="of FOLDER (default: %(default)s)")
     add("--finetune-epochs", type=int, default=3, help="default: %(default)s")
     add(
         "--growth-sizes",
@@ -116,32 +116,38 @@ def _features(options: argparse.Namespace) -> Measured:
 
 def _known() -> dict[str, Any]:
     path = machine.RESULTS / "train.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"parts": {}}
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ratios": {}, "parts": {}}
     return known
 
 
-def _keep(name: str, measured: Measured, seconds: float) -> None:
+def _keep(name: str, measured: Measured, threads: int, seconds: float) -> None:
     """Put a part into results/train.json beside what other parts left there."""
     entry = {
         "machine": machine.describe(),
+        "threads": threads,
         "seconds": seconds,
         "ratios": {ratio.name: ratio.to_json() for ratio in measured.ratios},
         "settings": measured.settings,
         "notes": measured.notes,
         "raw": measured.raw,
     }
-    parts = _known()["parts"] | {name: entry}
-    machine.write_results("train", {"parts": {part: parts[part] for part in PARTS if part in parts}})
+    known = _known()["parts"] | {name: entry}
+    parts = {part: known[part] for part in PARTS if part in known}
+    ratios = {
+        figure: ratio | {"part": part, "date": kept["machine"]["date"]}
+        for part, kept in parts.items()
+        for figure, ratio in kept["ratios"].items()
+    }
+    machine.write_results("train", {"ratios": ratios, "parts": parts})
 
 
 def _print_table(known: dict[str, Any]) -> None:
     print(f"{'figure':74} {'value':>15} {'target':>16}  {'':3} date")
-    for entry in known["parts"].values():
-        for name, ratio in entry["ratios"].items():
-            bound = "at most" if ratio["at_most"] else "at least"
-            target = f"{bound} {ratio['target']:.6g}" if ratio["target"] is not None else ""
-            reached = {True: "yes", False: "no", None: ""}[ratio["reached"]]
-            print(f"{name:74} {ratio['value']:15,.4g} {target:>16}  {reached:3} {entry['machine']['date']}")
+    for name, ratio in known["ratios"].items():
+        bound = "at most" if ratio["at_most"] else "at least"
+        target = f"{bound} {ratio['target']:.6g}" if ratio["target"] is not None else ""
+        reached = {True: "yes", False: "no", None: ""}[ratio["reached"]]
+        print(f"{name:74} {ratio['value']:15,.4g} {target:>16}  {reached:3} {ratio['date']}")
 
 
 if __name__ == "__main__":

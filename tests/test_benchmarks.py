@@ -53,7 +53,9 @@ def test_the_comparison_with_the_copied_loop_keeps_parts_that_were_not_run(sampl
     options = ("--small", samples, "--small-photos", "60", "--backbone", LITE, "--batch-size", "16", "--steps", "2")
     bench("train", tmp_path, samples, "--part", "growth", "--growth-sizes", "40", "--growth-backbone", LITE)
     text, results = bench("train", tmp_path, samples, "--part", "trials-dogs", *options)
-    parts = json.loads(results.read_text())["parts"]
+    found = json.loads(results.read_text())
+    parts = found["parts"]
+    assert [ratio["part"] for ratio in found["ratios"].values()] == ["trials-dogs", "growth", "growth", "growth"]
     assert list(parts) == ["trials-dogs", "growth"]
     for part, count in (("trials-dogs", 1), ("growth", 3)):
         assert len(parts[part]["ratios"]) == count and parts[part]["machine"]["date"]
