@@ -11,7 +11,7 @@ DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
 
-.PHONY: help setup demo check fix test test-long bench-features bench-decode bench-front lock clean
+.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on rea
 
 test-long: .venv/.ready-dev ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv"
+
+bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
+	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LITE, ROOT
 
 
 def bench(name: str, tmp_path: Path, *arguments: str | Path) -> "tuple[str, Path]":
     # Run from a copy, so that the committed results stay what was measured.
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
-    shutil.rmtree(tmp_path / "benchmarks" / "results", ignore_errors=True)
+    if not (tmp_path / "benchmarks").exists():
+        shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results"))
     command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -32,7 +32,33 @@ def test_a_benchmark_writes_its_numbers_with_machine_and_date(
     assert numbers["machine"]["cores"] >= 1 and numbers["machine"]["date"]
 
 
-@pytest.mark.parametrize("name", ["features", "decode"])
+@pytest.mark.parametrize("name", ["features", "decode", "train"])
 def test_a_benchmark_whose_photos_are_absent_says_that_it_was_not_run(tmp_path: Path, name: str) -> None:
     text, results = bench(name, tmp_path, tmp_path / "absent")
     assert "not run" in text and not results.exists()
+
+
+def test_the_copied_loop_trains_the_last_layer(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "baseline.json"
+    command = [sys.executable, "-m", "benchmarks.baseline", str(tiny), "--out", str(out), "--backbone", LITE]
+    command += ["--epochs", "6", "--lr", "0.01", "--batch-size", "4"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    phases = json.loads(out.read_text())["phases"]
+    assert [phase["phase"] for phase in phases] == ["train", "validation"] * 6
+    assert phases[-2]["loss"] < phases[0]["loss"] / 2 and phases[-2]["accuracy"] == 1
+    assert phases[0]["step_photos"] == [4, 4] and len(phases[0]["step_seconds"]) == 2
+
+
+def test_the_comparison_with_the_copied_loop_keeps_parts_that_were_not_run(samples: Path, tmp_path: Path) -> None:
+    options = ("--small", samples, "--small-photos", "60", "--backbone", LITE, "--batch-size", "16", "--steps", "2")
+    bench("train", tmp_path, samples, "--part", "growth", "--growth-sizes", "40", "--growth-backbone", LITE)
+    text, results = bench("train", tmp_path, samples, "--part", "trials-dogs", *options)
+    found = json.loads(results.read_text())
+    parts = found["parts"]
+    assert [ratio["part"] for ratio in found["ratios"].values()] == ["trials-dogs", "growth", "growth", "growth"]
+    assert list(parts) == ["trials-dogs", "growth"]
+    for part, count in (("trials-dogs", 1), ("growth", 3)):
+        assert len(parts[part]["ratios"]) == count and parts[part]["machine"]["date"]
+        assert all(name in text and ratio["value"] > 0 for name, ratio in parts[part]["ratios"].items())
+    assert parts["trials-dogs"]["raw"]["baseline"]["measured_steps"] == 6
+    assert "6 measured steps" in text

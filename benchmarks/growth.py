@@ -1,0 +1,100 @@
+"""Part of benchmarks.train on growth: does a photo cost the same time among 100,000 as among 1,000, and how much memory."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.machine import sample_photos
+from benchmarks.runs import Measured, NotRun, Ratio, ours, weights
+
+TARGET_RATE, TARGET_BYTES, TARGET_MEMORY = 0.9, 4e9, 1.25
+SOURCES = 1000  # photos that are multiplied, the same for every size, so that decoding one costs the same
+CLASSES = 10
+VALIDATION = 10  # one photo in ten
+
+
+def measure(options: Namespace) -> Measured:
+    """Train on ever more photos and compare the feature pass's photos per second and the process's largest memory."""
+    sizes = sorted(options.growth_sizes)
+    sources = sample_photos(options.folder, SOURCES) if options.folder.is_dir() else []
+    if not sources:
+        raise NotRun(f"{options.folder} holds no JPEG photos, so growth was not measured; name a folder of photos")
+    runs: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
+    with _multiplied(sources, sizes[-1]) as photos:
+        # Small sizes before and after the large one: the machine's speed drifts, and a short pass says little alone.
+        for size in [*sizes, *sizes[-2::-1], *sizes[:-1]]:
+            with _first(photos, size) as folder:
+                backbone = options.growth_backbone
+                runs[size].append(ours(folder, backbone, options.threads, {"epochs": "1"}))
+    rates = {size: median(size / run["steps"]["features"] for run in ran) for size, ran in runs.items()}
+    peaks = {size: max(run["peak_memory_bytes"] for run in ran) for size, ran in runs.items()}
+    width = runs[sizes[0]][0]["features"]
+    beyond = {size: peak - 4 * width * size for size, peak in peaks.items()}
+    first, last = sizes[0], sizes[-1]
+    return Measured(
+        [
+            Ratio(
+                "growth: photos/s of the feature pass, slowest size / fastest",
+                min(rates.values()) / max(rates.values()),
+                TARGET_RATE,
+            ),
+            Ratio(f"growth: largest memory at {last:,} photos, bytes", peaks[last], TARGET_BYTES, at_most=True),
+            Ratio(
+                f"growth: memory beyond the features, {last:,} photos / {first:,}",
+                beyond[last] / beyond[first],
+                TARGET_MEMORY,
+                at_most=True,
+            ),
+        ],
+        {
+            "backbone": options.growth_backbone,
+            "weights": weights(options.growth_backbone),
+            "sizes": sizes,
+            "features": width,
+            "threads": options.threads,
+            "sources": len(sources),
+        },
+        {
+            "runs": {str(size): ran for size, ran in runs.items()},
+            "images_per_second": rates,
+            "peak_memory_bytes": peaks,
+        },
+        tuple(
+            f"{size:,} photos: {rates[size]:.0f}/s in the feature pass, median of {len(runs[size])}; largest memory "
+            f"{peaks[size] / 1e6:,.0f} MB, of which features {4 * width * size / 1e6:,.0f} MB"
+            for size in sizes
+        ),
+    )
+
+
+@contextmanager
+def _multiplied(sources: list[Path], count: int) -> Iterator[list[Path]]:
+    """Make `count` photo files for the length of a block, each of other content: its number follows the JPEG's end."""
+    bodies = [path.read_bytes() for path in sources]
+    with TemporaryDirectory(prefix="bench-growth-") as name:
+        made = []
+        for number in range(count):
+            folder = Path(name) / f"{number // 1000:03d}"
+            folder.mkdir(exist_ok=True)
+            made.append(folder / f"{number:06d}.jpg")
+            made[-1].write_bytes(bodies[number % len(bodies)] + number.to_bytes(8, "little"))
+        os.sync()  # else the disk is still busy with them while the first size is measured
+        yield made
+
+
+@contextmanager
+def _first(photos: list[Path], count: int) -> Iterator[Path]:
+    """Lay out the first `count` photos as train and validation of a few classes, as hard links."""
+    with TemporaryDirectory(prefix="bench-first-") as name:
+        for number, path in enumerate(islice(photos, count)):
+            split = "validation" if number % VALIDATION == 0 else "train"
+            folder = Path(name) / split / f"class{number // VALIDATION % CLASSES}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / path.name).hardlink_to(path)
+        yield Path(name)
