@@ -153,7 +153,9 @@ def training(
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:

@@ -133,7 +133,7 @@ def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
 
 def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int, world: World) -> Tensor:
     """Do one step on this process's part of `size` photos; returns its share of the loss and its hits as a tensor [2]."""
-    inputs, targets = batch
+    inputs, targets = stage.mix(*batch) if stage.mix and len(batch[1]) else batch
     parameters = [parameter for group in stage.optimizer.param_groups for parameter in group["params"]]
 
     def learn_part(part: Batch) -> tuple[Tensor, Sequence[Tensor]]:
@@ -161,7 +161,9 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
     if world.size > 1:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         whole = world.total(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        for gradient, part in zip(gradients, whole.split([gradient.numel() for gradient in gradients]), strict=True):
+        for gradient, part in zip(
+            gradients, torch.split(whole, [gradient.numel() for gradient in gradients]), strict=True
+        ):
             gradient.copy_(part.view_as(gradient))
     _step(stage)
     return tally
@@ -228,7 +230,7 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
 
 def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
     name = "lr" if stage.name == "head" else "finetune-lr"
-    rate = stage.optimizer.param_groups[-1].get("initial_lr", stage.optimizer.param_groups[-1]["lr"])
+    rate = max(group.get("initial_lr", group["lr"]) for group in stage.optimizer.param_groups)
     return ConfigError(f"the loss is no longer a number at step {step} of epoch {epoch}; lower {name}, now {rate:g}")
 
 

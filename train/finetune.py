@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import ctypes
 import functools
 import multiprocessing
+import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +34,7 @@ from train.stage import Batch, Stage
 from train.world import World, local_threads
 
 Sample = tuple[Pixels, int] | str
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def finetune_stage(
@@ -64,7 +67,6 @@ def finetune_stage(
     average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     photos = Photos(train, config, preprocessing, pack)
-    mix = batch_augmentation(config, classes)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
         mine = [[(epoch, int(position)) for position in world.mine(step.tolist())] for step in steps]
@@ -72,8 +74,7 @@ def finetune_stage(
             progress.advance(len(train) - sum(map(len, steps)))
             with contextlib.closing(_load(photos, mine)) as loaded:
                 for step, (pixels, targets) in zip(steps, loaded, strict=True):
-                    batch = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-                    yield mix(*batch) if mix and len(targets) else batch
+                    yield pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
                     progress.advance(len(step))
 
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
@@ -90,6 +91,7 @@ def finetune_stage(
         labels=labels,
         batches=batches,
         predict=judge,
+        mix=batch_augmentation(config, classes),
         label_smoothing=config.label_smoothing,
         class_weights=_to(class_weights(labels, config), device),
         early_stopping=config.early_stopping,
@@ -183,12 +185,18 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
         batch_sampler=steps,
         collate_fn=functools.partial(_collate, photos.preprocessing.crop),
         num_workers=local_threads(),
+        worker_init_fn=_die_with_parent,
         multiprocessing_context=multiprocessing.get_context("fork"),
     )
     for batch in loader:
         if isinstance(batch, str):
             raise DataError(f"a photo that was readable before is no longer: {batch}")
         yield torch.from_numpy(batch[0]), torch.from_numpy(batch[1])
+
+
+def _die_with_parent(number: int) -> None:
+    # Trap: a worker whose parent was killed waits for ever to write what nobody reads.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _collate(crop: int, samples: list[Sample]) -> Any:

@@ -45,7 +45,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     command = ["--nnodes", str(len(job.hosts)), "--node-rank", str(job.hosts.index(job.current_host))]
     command += ["--nproc-per-node", str(local), "--max-restarts", "0"]
     command += ["--master-addr", job.hosts[0], "--master-port", os.environ.get("MASTER_PORT", PORT)]
-    config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))
+    config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))  # type: ignore[no-untyped-call]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     try:
         # On SIGTERM it passes that on to the processes and gives them 30 s.

@@ -27,6 +27,7 @@ class Stage:
     batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
     # Returns a model's logits for all validation photos, and their labels.
     predict: Callable[[nn.Module], tuple[Tensor, Tensor]]
+    mix: Callable[[Tensor, Tensor], Batch] | None = None  # what to do with a batch of photos and labels first
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
     early_stopping: int = 0

@@ -1,0 +1,212 @@
+"""Several hosts: the real program once a host, on loopback and in network namespaces of their own."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import run_training, terminate, wait_for_line
+
+JOB = {
+    "backbone": "timm/test_efficientnet",
+    "weights": "random",
+    "precision": "fp32",
+    "epochs": "3",
+    "batch-size": "3",
+    "finetune-epochs": "2",
+    "finetune-batch-size": "3",
+    "finetune-lr": "0.003",
+}
+ENDLESS = JOB | {"finetune-epochs": "10000"}
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@contextlib.contextmanager
+def job(
+    folder: Path,
+    photos: Path,
+    hyperparameters: dict[str, str],
+    hosts: Sequence[str],
+    port: int,
+    *,
+    prefixes: Sequence[tuple[str, ...]] = ((), ()),
+    interface: str = "lo",
+) -> "Iterator[list[subprocess.Popen[str]]]":
+    """Start `train` once for each host, each with its own /opt/ml."""
+    processes = []
+    try:
+        for host, prefix in zip(hosts, prefixes, strict=True):
+            base = folder / host
+            (base / "input" / "config").mkdir(parents=True)
+            (base / "input" / "data").mkdir()
+            (base / "checkpoints").mkdir()
+            (base / "input" / "data" / "training").symlink_to(photos)
+            resources = {"current_host": host, "hosts": list(hosts), "network_interface_name": interface}
+            for name, content in (("hyperparameters", hyperparameters), ("resourceconfig", resources)):
+                (base / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+            processes.append(
+                subprocess.Popen(
+                    [*prefix, str(Path(sys.executable).parent / "train")],
+                    env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": str(port)},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        yield processes
+    finally:
+        for process in processes:
+            kill_host(process)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def kill_host(process: "subprocess.Popen[str]") -> None:
+    """End all processes of a host at once, as a machine that goes does."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+    family = {process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    for pid in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def losses(base: Path) -> list[float]:
+    lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
+    return [loss for line in lines if (record := json.loads(line))["kind"] == "epoch" for loss in record["step_losses"]]
+
+
+def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
+    chief, other = (folder / host for host in hosts)
+    assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
+    weights = [load_file(base / "model" / "model.safetensors") for base in (chief, alone)]
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
+    # The chief alone writes.
+    written = {path.relative_to(other).parts[0] for path in other.rglob("*") if path.is_file()}
+    assert written <= {"input", "checkpoints"} and not list((other / "checkpoints").glob("*.pt"))
+
+
+def test_two_hosts_train_what_one_does_and_the_chief_alone_writes(tiny: Path, tmp_path: Path, port: int) -> None:
+    alone = run_training(tmp_path / "alone", {"training": tiny}, JOB)
+    assert alone.status == 0, alone.errors
+    hosts = ("127.0.0.1", "127.0.0.2")
+    with job(tmp_path, tiny, JOB, hosts, port) as processes:
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], outputs
+    assert_as_one(tmp_path, tmp_path / "alone", hosts)
+    assert len(re.findall("^epoch=", outputs[0], re.MULTILINE)) == 5 and "epoch=" not in outputs[1]
+
+
+def test_sigterm_to_both_hosts_keeps_a_checkpoint_and_the_best_model(tiny: Path, tmp_path: Path, port: int) -> None:
+    with job(tmp_path, tiny, ENDLESS, ("127.0.0.1", "127.0.0.2"), port) as processes:
+        wait_for_line(processes[0], "epoch=5 ")
+        processes[1].send_signal(signal.SIGTERM)
+        output, seconds = terminate(processes[0])
+        processes[1].wait(timeout=60)
+        assert [process.returncode for process in processes] == [143, 143] and seconds < 30, output
+    chief = tmp_path / "127.0.0.1"
+    assert (chief / "model" / "model.json").exists() and list((chief / "checkpoints").glob("finetune-*.pt"))
+
+
+@pytest.mark.parametrize("dying", [0, 1])
+def test_when_a_host_dies_the_other_ends_within_a_minute_and_says_why(
+    tiny: Path, tmp_path: Path, port: int, dying: int
+) -> None:
+    hosts = ("127.0.0.1", "127.0.0.2")
+    with job(tmp_path, tiny, ENDLESS, hosts, port) as processes:
+        wait_for_line(processes[0], "epoch=4 ")
+        kill_host(processes[dying])
+        started = time.monotonic()
+        output, _ = processes[1 - dying].communicate(timeout=90)
+        assert time.monotonic() - started < 60 and processes[1 - dying].returncode == 1, output
+    failure = (tmp_path / hosts[1 - dying] / "output" / "failure").read_text()
+    assert re.match("another process of the job ended|the chief host does not answer", failure)
+
+
+@contextlib.contextmanager
+def namespaces(names: Sequence[str]) -> Iterator[None]:
+    """Two hosts that reach each other and nothing else, and know each other by name."""
+    addresses = {name: f"192.0.2.{number}" for number, name in enumerate(names, 1)}
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            folder = Path("/etc/netns") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            lines = "".join(f"{address} {host}\n" for host, address in addresses.items())
+            (folder / "hosts").write_text(f"127.0.0.1 localhost\n{lines}")
+        ends = [("netns", name, "name", "eth0") for name in names]
+        ip("link", "add", "eth0", "netns", names[0], "type", "veth", "peer", *ends[1][2:], *ends[1][:2])
+        for name, address in addresses.items():
+            ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                ip("-n", name, "link", "set", device, "up")
+        yield
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+            shutil.rmtree(Path("/etc/netns") / name, ignore_errors=True)
+
+
+needs_ip = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces take root and the package iproute2"
+)
+
+
+@needs_ip
+def test_two_hosts_in_networks_of_their_own_train_what_one_does(tiny: Path, tmp_path: Path, port: int) -> None:
+    alone = run_training(tmp_path / "alone", {"training": tiny}, JOB)
+    assert alone.status == 0, alone.errors
+    hosts = (f"algo-1-{os.getpid()}", f"algo-2-{os.getpid()}")
+    prefixes = [("ip", "netns", "exec", host) for host in hosts]
+    with (
+        namespaces(hosts),
+        job(tmp_path, tiny, JOB, hosts, port, prefixes=prefixes, interface="eth0") as processes,
+    ):
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], outputs
+    assert_as_one(tmp_path, tmp_path / "alone", hosts)
+
+
+@needs_ip
+@pytest.mark.long
+def test_a_host_whose_network_goes_silent_is_noticed_within_a_minute(tiny: Path, tmp_path: Path, port: int) -> None:
+    hosts = (f"algo-1-{os.getpid()}", f"algo-2-{os.getpid()}")
+    prefixes = [("ip", "netns", "exec", host) for host in hosts]
+    with (
+        namespaces(hosts),
+        job(tmp_path, tiny, ENDLESS, hosts, port, prefixes=prefixes, interface="eth0") as processes,
+    ):
+        wait_for_line(processes[0], "epoch=4 ")
+        subprocess.run(["ip", "-n", hosts[1], "link", "set", "eth0", "down"], check=True)
+        started = time.monotonic()
+        output, _ = processes[0].communicate(timeout=90)
+        assert time.monotonic() - started < 60 and processes[0].returncode == 1, output
+    failure = (tmp_path / hosts[0] / "output" / "failure").read_text()
+    assert "has been silent for 30 seconds" in failure
