@@ -12,7 +12,7 @@ from torch.nn import functional
 from classifier import artifact
 from tests.conftest import Run, run_training
 from train.calibrate import FEWEST, HIGHEST, LOWEST, fit_temperature
-from train.engine import calibration_error, judge
+from train.evaluation import calibration_error, judge
 
 
 def sampled(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -77,6 +77,7 @@ def test_every_value_the_tuner_may_try_is_allowed() -> None:
 
 def test_every_metric_definition_reads_its_own_number_from_the_line() -> None:
     numbers = {definition["Name"]: float(index) + 0.123456 for index, definition in enumerate(METRIC_DEFINITIONS, 1)}
+    numbers["epoch"] = 3
     line = metric_line(3, numbers)
     assert "\n" not in line
     for definition in METRIC_DEFINITIONS:

@@ -18,7 +18,7 @@ from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
 from tests.conftest import LITE, ROOT, run_training
 from train.cache import FeatureCache, cache_key
-from train.engine import wilson_interval
+from train.evaluation import wilson_interval
 from train.features import extract, resolve_precision
 from train.lanes import forward
 from train.pack import Pack

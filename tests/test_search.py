@@ -16,10 +16,13 @@ from classifier.models import build_head
 from classifier.photos import Photo
 from tests.conftest import Run, run_training
 from train.config import METRIC_DEFINITIONS, TUNING_RANGES, Config, parse, searched
-from train.engine import evaluate, fit
+from train.engine import fit
+from train.evaluation import Evaluation, judge
 from train.features import Features
+from train.head import head_stage, predict
 from train.records import Records
 from train.search import search
+from train.world import World
 
 TRIALS = 6
 
@@ -47,7 +50,7 @@ class Study:
         self.head = fresh_head(self.config)
         records = Records(folder)
         try:
-            self.winner, self.best_epoch = search(
+            self.winner, found = search(
                 self.head,
                 train,
                 VALIDATION,
@@ -55,7 +58,9 @@ class Study:
                 searched(hyperparameters),
                 records,
                 lambda *epoch: self.epochs.append(epoch),
+                world=World(),
             )
+            self.best_epoch = found.epoch
         finally:
             records.close()
             self.trials = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
@@ -64,6 +69,10 @@ class Study:
 def fresh_head(config: Config) -> nn.Module:
     torch.manual_seed(config.seed)
     return build_head(16, config.hidden, config.dropout, 8)
+
+
+def evaluate(head: nn.Module, split: Features) -> Evaluation:
+    return judge(predict(head, split, World()), split.labels)
 
 
 def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
@@ -108,7 +117,8 @@ def test_what_is_given_is_not_searched(tmp_path: Path) -> None:
 def test_a_trial_trains_the_head_that_a_job_with_its_hyperparameters_trains(tmp_path: Path) -> None:
     study = Study(tmp_path, {"hidden": "32", "dropout": "0.3"})
     head = fresh_head(study.config)
-    fit(head, TRAIN, VALIDATION, study.winner, lambda epoch, metrics: None)
+    stage = head_stage(head, TRAIN, VALIDATION, study.winner, World())
+    fit(stage, study.winner.seed, lambda epoch, metrics: None, world=World())
     torch.testing.assert_close(head.state_dict(), study.head.state_dict(), atol=1e-4, rtol=1e-3)
 
 
@@ -166,7 +176,8 @@ def test_each_epochs_metrics_are_printed_exactly_once(found: Run) -> None:
     assert len(epochs) == 2
     for definition in METRIC_DEFINITIONS:
         numbers = [float(text) for text in re.findall(definition["Regex"], found.output)]
-        assert numbers == pytest.approx([epoch[definition["Name"].replace(":", "_")] for epoch in epochs], rel=1e-4)
+        # They are printed with six digits.
+        assert numbers == pytest.approx([epoch[definition["Name"].replace(":", "_")] for epoch in epochs], rel=1e-5)
     assert len(re.findall(rf"^trial \d of {TRIALS}: lr ", found.output, re.MULTILINE)) == TRIALS
 
 

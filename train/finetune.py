@@ -66,6 +66,8 @@ def finetune_stage(
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
+    if averaged:
+        averaged.update_parameters(trained)  # else the average would begin after the first step
     photos = Photos(train, config, preprocessing, pack)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:

@@ -1,0 +1,82 @@
+"""What training starts from: the `model` channel's artifact, all of it or its backbone alone."""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import LITE, Run, run_training
+
+
+def continued(base: Path, photos: Path, channel: Path, **hyperparameters: str) -> Run:
+    """Train a little on from an earlier artifact; the rate is so low that nothing is learnt."""
+    return run_training(base, {"training": photos, "model": channel}, {"lr": "1e-7", "epochs": "1"} | hyperparameters)
+
+
+@pytest.fixture(scope="module")
+def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact as SageMaker hands it on: model.tar.gz in a folder."""
+    folder = tmp_path_factory.mktemp("archive")
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
+        for path in sorted(model.iterdir()):
+            tar.add(path, path.name)
+    return folder
+
+
+def test_for_the_same_classes_training_goes_on_with_the_whole_model(
+    samples: Path, model: Path, archive: Path, tmp_path: Path
+) -> None:
+    run = continued(tmp_path / "opt-ml", samples, archive, precision="fp32")
+    assert run.status == 0, run.errors
+    assert "with weights from the channel 'model', backbone and head" in run.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, run.base / "model"))
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=0)
+    assert run.record("epoch", stage="head")["train_accuracy"] > 0.95
+
+
+def test_for_other_classes_the_backbone_alone_is_kept_and_that_is_said(tiny: Path, model: Path, tmp_path: Path) -> None:
+    run = continued(tmp_path / "opt-ml", tiny, model)
+    assert run.status == 0, run.errors
+    assert "the channel 'model', its backbone only: it knows 14 classes, the photos have 2" in run.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, run.base / "model"))
+    assert torch.equal(before["backbone.conv_stem.weight"], after["backbone.conv_stem.weight"])
+    assert after["head.0.weight"].shape == (2, 1280)
+
+
+def test_the_backbone_of_the_artifact_need_not_be_given_and_another_is_refused(
+    tiny: Path, model: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "without"
+    config = base / "input" / "config"
+    run = continued(base, tiny, model)
+    given = json.loads((config / "hyperparameters.json").read_text())
+    given.pop("backbone")
+    (config / "hyperparameters.json").write_text(json.dumps(given))
+    from train.train import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGEMAKER_BASE_DIR", str(base))
+        assert main([]) == 0
+    assert json.loads((base / "model" / "model.json").read_text())["model"]["backbone"] == LITE
+    run = continued(tmp_path / "other", tiny, model, backbone="resnet18")
+    assert run.status == 1
+    assert run.failure.startswith(f"hyperparameter backbone is resnet18, but the channel 'model' holds a {LITE}")
+
+
+def test_a_damaged_archive_and_one_that_reaches_outside_are_refused(tiny: Path, archive: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(archive, damaged)
+    whole = (damaged / "model.tar.gz").read_bytes()
+    (damaged / "model.tar.gz").write_bytes(whole[: len(whole) // 2])
+    run = continued(tmp_path / "a", tiny, damaged)
+    assert run.status == 1 and "model.tar.gz cannot be unpacked" in run.failure and "Traceback" not in run.errors
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with tarfile.open(outside / "model.tar.gz", "w:gz") as tar:
+        tar.add(archive / "model.tar.gz", "../../escaped")
+    run = continued(tmp_path / "b", tiny, outside)
+    assert run.status == 1 and "cannot be unpacked" in run.failure and not (tmp_path / "escaped").exists()
