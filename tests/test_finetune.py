@@ -187,7 +187,14 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
 
 
 def test_the_kept_average_lies_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
-    settings = {"epochs": "1", "lr": "0.0001", "precision": "fp32", "finetune-epochs": "1", "finetune-lr": "0.001"}
+    settings = {
+        "epochs": "1",
+        "lr": "0.0001",
+        "precision": "fp32",
+        "finetune-epochs": "1",
+        "finetune-lr": "0.001",
+        "finetune-batch-size": "4",
+    }
     plain = run_training(tmp_path / "plain", {"training": tiny}, settings)
     averaged = run_training(tmp_path / "averaged", {"training": tiny}, settings | {"ema": "0.9999"})
     start = run_training(tmp_path / "start", {"training": tiny}, settings | {"finetune-epochs": "0"})

@@ -77,7 +77,7 @@ class Config:
     finetune_epochs: int = _knob(
         0, "Passes over the photos that train the backbone too, after the head.", low=0, high=10000
     )
-    finetune_lr: float = _knob(0.0003, "Highest learning rate of fine-tuning, that of the head.", low=1e-8, high=10)
+    finetune_lr: float = _knob(0.0001, "Highest learning rate of fine-tuning, that of the head.", low=1e-8, high=10)
     finetune_batch_size: int = _knob(32, "Photos in one step of fine-tuning, over all processes.", low=1, high=65536)
     layer_decay: float = _knob(
         0.7, "Each eighth of the backbone's layers learns at this times the rate of the next one up.", low=0.01, high=1
