@@ -77,10 +77,11 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
         help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: a new folder under runs/)")
-    verb.add_argument("--backbone", default="inception_v3", help="default: %(default)s")
+    verb.add_argument("--backbone", help="default: inception_v3, or that of --model")
     verb.add_argument(
         "--pretrained", type=Path, metavar="DIR", help="folder with the backbone's weights, the `pretrained` channel"
     )
+    verb.add_argument("--model", type=Path, metavar="DIR", help="an earlier artifact to train on, the `model` channel")
     verb.add_argument("--feature-cache", type=Path, default=cache, metavar="DIR", help="default: %(default)s")
     verb.add_argument(
         "--set",

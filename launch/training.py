@@ -17,24 +17,26 @@ from train.config import parse
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every run of a job shares: the photos, the fixed hyperparameters, the weights' channel and the feature cache."""
+    """What every run of a job shares: the photos, the fixed hyperparameters, the other channels and the feature cache."""
 
     data: Path
     hyperparameters: Mapping[str, str]
-    pretrained: Path | None
+    channels: Mapping[str, Path]  # beside the photos': pretrained, model
     feature_cache: Path
 
 
 def recipe(options: Namespace) -> Recipe:
     """Return the recipe that the command line asks for; raises ConfigError for a hyperparameter that training would refuse."""
-    fixed = {"backbone": options.backbone}
+    channels = {name: getattr(options, name) for name in ("pretrained", "model") if getattr(options, name)}
+    # An earlier artifact knows its backbone.
+    fixed = {} if options.model and not options.backbone else {"backbone": options.backbone or "inception_v3"}
     for pair in options.hyperparameters:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
         fixed[name] = value
     parse(fixed)
-    return Recipe(options.data, fixed, options.pretrained, options.feature_cache)
+    return Recipe(options.data, fixed, channels, options.feature_cache)
 
 
 def new_folder(out: Path | None) -> Path:
@@ -96,7 +98,7 @@ def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> 
     config, data = base / "input" / "config", base / "input" / "data"
     config.mkdir(parents=True)
     data.mkdir()
-    channels = {"training": recipe.data} | ({"pretrained": recipe.pretrained} if recipe.pretrained else {})
+    channels = {"training": recipe.data, **recipe.channels}
     for name, folder in channels.items():
         (data / name).symlink_to(folder.resolve(), target_is_directory=True)
     files = {

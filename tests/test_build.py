@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import LITE, Run, run_training
+from tests.conftest import LITE, Run, byoc, run_training
 
 
 def continued(base: Path, photos: Path, channel: Path, **hyperparameters: str) -> Run:
@@ -80,3 +80,9 @@ def test_a_damaged_archive_and_one_that_reaches_outside_are_refused(tiny: Path, 
         tar.add(archive / "model.tar.gz", "../../escaped")
     run = continued(tmp_path / "b", tiny, outside)
     assert run.status == 1 and "cannot be unpacked" in run.failure and not (tmp_path / "escaped").exists()
+
+
+def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> None:
+    done = byoc("train", "--data", tiny, "--model", model, "--set", "epochs=1", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert f"{LITE} with weights from the channel 'model', its backbone only" in done.stdout

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT, run_training
+
 trainenv = pytest.mark.trainenv
 
 LOOP = """
@@ -147,3 +149,33 @@ def test_tensors_of_another_run_are_left_alone(tmp_path: Path) -> None:
     output, errors = loop(tmp_path / "b", config)
     assert output == ["True ended"] and len(errors) == 1 and "already exists" in errors[0]
     assert read(tmp_path / "tensors") == before
+
+
+IMAGE = ROOT / ".venv-train" / "bin"
+
+
+@pytest.mark.skipif(not (IMAGE / "train").exists(), reason="`make test` makes .venv-train first")
+def test_the_program_saves_both_stages_losses_and_gradients_where_the_platform_asks_for_them(
+    tiny: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "opt-ml"
+    (base / "input" / "config").mkdir(parents=True)
+    gradients = {"CollectionName": "gradients", "CollectionParameters": {"save_interval": "1"}}
+    config = {"HookParameters": {"save_interval": "1"}, "CollectionConfigurations": [gradients]}
+    (base / "input" / "config" / "debughookconfig.json").write_text(json.dumps(config))
+    job = {"epochs": "2", "batch-size": "4", "finetune-epochs": "1", "finetune-batch-size": "4", "precision": "fp32"}
+    small = {"backbone": "timm/test_efficientnet", "weights": "random"}
+    run = run_training(base, {"training": tiny}, job | small, program=str(IMAGE / "train"))
+    assert run.status == 0 and "debugger hook off" not in run.errors, run.errors
+    done = subprocess.run(
+        [str(IMAGE / "python"), "-c", READ, str(base / "output" / "tensors")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    saved = json.loads(done.stdout.rpartition("READ ")[2])
+    # Two epochs of the head and one of fine-tuning, of two steps each.
+    losses = [loss for record in run.records if record["kind"] == "epoch" for loss in record["step_losses"]]
+    found = [saved["loss_output_0"][f"TRAIN {step}"] for step in range(6)]
+    assert found == pytest.approx(losses, rel=1e-4)
+    assert any(name.startswith("gradient/") and "conv_stem" in name for name in saved)
