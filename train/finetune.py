@@ -104,7 +104,7 @@ def finetune_stage(
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
-        lane=0 if device.type != "cpu" or config.compile or _is_random(trained) else CHUNK["cpu"],
+        lane=CHUNK["cpu"] if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
         compile=config.compile,
     )
 
@@ -124,7 +124,8 @@ class WithAuxiliary(nn.Module):
         return (logits, self.auxiliary(seen)) if self.training else logits
 
     def _see(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._seen = output
+        if self.training:
+            self._seen = output
 
 
 def predict_photos(
@@ -211,10 +212,11 @@ def _collate(crop: int, samples: list[Sample]) -> Any:
     return np.stack([sample[0] for sample in samples]), np.array([sample[1] for sample in samples])
 
 
-def _is_random(model: nn.Module) -> bool:
-    """Return whether a model draws random numbers, which lanes would do in another order each time."""
+def _fits_lanes(model: nn.Module) -> bool:
+    """Return whether threads may run a model side by side: not when it draws random numbers, whose order would differ each
+    time, nor when it keeps what it saw."""
     names = ("dropout", "stochasticdepth", "droppath")
-    return any(
+    return not isinstance(model, WithAuxiliary) and not any(
         type(module).__name__.lower().startswith(names) and getattr(module, "p", getattr(module, "drop_prob", 1))
         for module in model.modules()
     )
