@@ -17,6 +17,7 @@ from classifier.errors import UserError
 
 START_SECONDS = 120
 STOP_SECONDS = 30
+LINE_SECONDS = 2  # between lines that say that it is still starting
 
 
 @contextlib.contextmanager
@@ -51,8 +52,12 @@ def _command(model: Path, port: int) -> list[str]:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    started = time.monotonic()
+    next_line = LINE_SECONDS
+    while (waited := time.monotonic() - started) < START_SECONDS:
+        if waited >= next_line:
+            print(f"the server loads the model: {waited:.0f} s", file=sys.stderr, flush=True)
+            next_line += LINE_SECONDS
         if process.poll() is not None:
             raise UserError(log.read_text().strip().splitlines()[-1])
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):

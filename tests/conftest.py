@@ -100,6 +100,7 @@ def run_training(
     environment: Mapping[str, str] | None = None,
     prefix: tuple[str, ...] = (),
     program: str | None = None,
+    mode: str = "File",
 ) -> Run:
     """Run `python -m train` as a user would, over a folder laid out as SageMaker lays out /opt/ml."""
     config = base / "input" / "config"
@@ -107,7 +108,7 @@ def run_training(
     (base / "input" / "data").mkdir()
     for name, folder in channels.items():
         (base / "input" / "data" / name).symlink_to(folder)
-    (config / "inputdataconfig.json").write_text(json.dumps({name: {} for name in channels}))
+    (config / "inputdataconfig.json").write_text(json.dumps({name: {"TrainingInputMode": mode} for name in channels}))
     (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "2"} | dict(hyperparameters)))
     command = [*prefix, *([program] if program else [sys.executable, "-P", "-m", "train"])]
     command += ["--feature-cache", str(feature_cache)] if feature_cache else []

@@ -288,9 +288,16 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one lane
 """
 
 
-@pytest.mark.parametrize("options", [{}, {"views": "2"}])
+FINETUNE = {"finetune-epochs": "2", "backbone": "timm/test_efficientnet", "weights": "random"}
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [({}, "File"), ({"views": "2"}, "File"), (FINETUNE, "FastFile")],
+    ids=["plain", "views", "tuned"],
+)
 def test_the_program_opens_each_photo_once_in_the_listed_order(
-    tiny: Path, tmp_path: Path, options: dict[str, str]
+    tiny: Path, tmp_path: Path, options: dict[str, str], mode: str
 ) -> None:
     (tmp_path / "audit").mkdir()
     (tmp_path / "audit" / "sitecustomize.py").write_text(AUDIT)
@@ -300,7 +307,7 @@ def test_the_program_opens_each_photo_once_in_the_listed_order(
         "OPEN_LOG": str(log),
         "OPEN_BELOW": str(base / "input" / "data"),
     }
-    done = run_training(base, {"training": tiny}, {"precision": "fp32"} | options, environment=environment)
+    done = run_training(base, {"training": tiny}, {"precision": "fp32"} | options, environment=environment, mode=mode)
     assert done.status == 0, done.errors
     folder = base / "input" / "data" / "training"
     listed = [

@@ -1,6 +1,11 @@
 """SIGTERM to the real training program: what was done is kept, and it ends soon with status 143."""
 
+import os
+import signal
+import time
 from pathlib import Path
+
+import pytest
 
 from classifier import artifact
 from tests.conftest import terminate, training, wait_for_line
@@ -39,3 +44,27 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
     assert "the best model so far was written" in output and "epoch=10000 " not in output
     loaded, spec = artifact.load(base / "model")
     assert artifact.run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace takes root")
+def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_path: Path) -> None:
+    base = tmp_path / "opt-ml"
+    prefix = ("unshare", "--pid", "--fork", "--mount-proc")
+    settings = {"finetune-epochs": "10000", "backbone": "timm/test_efficientnet", "weights": "random"}
+    with training(base, tiny, prefix=prefix, **settings) as process:
+        wait_for_line(process, "epoch=7 ")
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert "NSpid:\t" + child + "\t1\n" in Path(f"/proc/{child}/status").read_text()
+        started = time.monotonic()
+        os.kill(int(child), signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 143 and time.monotonic() - started < 30, output
+    assert "the best model so far was written" in output and (base / "model" / "model.json").exists()
+    assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _below(base, path)]
+
+
+def _below(base: Path, environ: Path) -> bool:
+    try:
+        return str(base).encode() in environ.read_bytes()
+    except OSError:
+        return False

@@ -147,6 +147,7 @@ def predict_photos(
         precision=precision,
         cache=None,
         max_unreadable=0,
+        pack=pack,
         world=world,
         label=label,
     )
