@@ -210,3 +210,16 @@ def test_a_host_whose_network_goes_silent_is_noticed_within_a_minute(tiny: Path,
         assert time.monotonic() - started < 60 and processes[0].returncode == 1, output
     failure = (tmp_path / hosts[0] / "output" / "failure").read_text()
     assert "has been silent for 30 seconds" in failure
+
+
+def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tmp_path: Path) -> None:
+    base = tmp_path / "opt-ml"
+    (base / "input" / "config").mkdir(parents=True)
+    resources = {"current_host": "localhost", "hosts": ["localhost", "missing.invalid"], "network_interface_name": "lo"}
+    (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
+    # A network of its own, so that no name server is asked.
+    alone = ("unshare", "--map-root-user", "--net")
+    started = time.monotonic()
+    run = run_training(base, {"training": tiny}, JOB, prefix=alone, environment={"BYOC_HOSTS_DEADLINE": "3"})
+    assert run.status == 1 and time.monotonic() - started < 60
+    assert "missing.invalid" in run.failure and "BYOC_HOSTS_DEADLINE" in run.failure and "Traceback" not in run.errors
