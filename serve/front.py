@@ -14,7 +14,17 @@ from aiohttp import web
 
 from serve.model_server import ModelServer
 
-SUPPORTED = ("image/jpeg", "image/png")
+# Whatever they say, the bytes decide; the last two name no format, as does a request without a Content-Type.
+SUPPORTED = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "application/x-image",
+    "application/octet-stream",
+)
 MAX_BODY = 25 * 1024 * 1024  # what hosting accepts; the older limit was 6 MB
 
 
@@ -84,8 +94,8 @@ async def _ping(request: web.Request) -> web.Response:
 async def _invocations(request: web.Request) -> web.Response:
     # Compared without parameters and case, as in `image/JPEG; charset=utf-8`.
     if request.content_type.lower() not in SUPPORTED:
-        supported = " or ".join(SUPPORTED)
-        return _error(request, 415, f"Content-Type {request.content_type!r} is not supported; send {supported}")
+        supported = ", ".join(SUPPORTED)
+        return _error(request, 415, f"Content-Type {request.content_type!r} is not supported; send one of {supported}")
     body = await request.read()
     if not body:
         return _error(request, 400, "the body is empty; send the bytes of one photo")

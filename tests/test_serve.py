@@ -64,6 +64,26 @@ def test_a_png_is_answered_too(url: str, samples: Path, tmp_path: Path) -> None:
     assert status == 200 and answer["predictions"][0]["label"] == "coffee"
 
 
+@pytest.mark.parametrize(
+    ("form", "content_type"),
+    [
+        ("webp", "image/webp"),
+        ("gif", "image/gif"),
+        ("bmp", "image/bmp"),
+        ("tiff", "image/tiff"),
+        ("png", "application/x-image"),
+        ("webp", "application/octet-stream"),
+    ],
+)
+def test_every_usual_format_is_answered(url: str, samples: Path, tmp_path: Path, form: str, content_type: str) -> None:
+    image = Image.open(samples / "test" / "coffee" / "000.jpg").convert("RGB")
+    # Of an animation the first frame counts.
+    frames = {"save_all": True, "append_images": [Image.new("RGB", image.size)]} if form == "gif" else {}
+    image.save(tmp_path / f"photo.{form}", **frames)
+    status, answer = post(url, (tmp_path / f"photo.{form}").read_bytes(), content_type)
+    assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+
+
 def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: bytes) -> None:
     assert post(url, photo, "image/JPEG; charset=utf-8")[0] == 200
 
@@ -77,7 +97,7 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: 
             b"{}",
             "application/json",
             415,
-            "Content-Type 'application/json' is not supported; send image/jpeg or image/png",
+            "Content-Type 'application/json' is not supported; send one of image/jpeg, image/png, image/webp",
         ),
         (b"x" * (25 * 1024 * 1024 + 1), "image/jpeg", 413, "over the limit of 26,214,400 bytes"),
     ],
