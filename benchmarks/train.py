@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
         help="default: 1000,10000,100000",
     )
     add("--growth-backbone", default="mobilenet_v3_small", help="default: %(default)s")
-    add("--features-photos", type=int, default=1600, help="default: %(default)s")
+    add("--features-photos", type=int, default=3600, help="default: %(default)s")
     add("--rounds", type=int, default=3, help="of features (default: %(default)s)")
     return parser.parse_args()
 
