@@ -174,8 +174,8 @@ def test_gradients_are_clipped_to_the_norm_and_left_alone_below_it() -> None:
 
 def test_balanced_weights_give_each_class_the_same_say() -> None:
     labels = torch.tensor([0] * 6 + [1] * 2)
-    weights = class_weights(labels, Config(class_weights="balanced"))
-    assert weights is not None and class_weights(labels, Config()) is None
+    weights = class_weights(labels, 2, Config(class_weights="balanced"))
+    assert weights is not None and class_weights(labels, 2, Config()) is None
     assert (weights * labels.bincount()).tolist() == pytest.approx([4, 4])
     torch.manual_seed(0)
     head = nn.Linear(4, 2)

@@ -4,15 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SCALARS = (
-    "train:loss",
-    "train:accuracy",
-    "validation:loss",
-    "validation:accuracy",
-    "validation:macro_f1",
-    "images_per_second",
-    "learning_rate",
-)
+from train.config import METRICS
 
 
 class Board:
@@ -33,7 +25,7 @@ class Board:
         for loss in metrics["step_losses"]:
             self._steps[stage] = self._steps.get(stage, 0) + 1
             self._writer.add_scalar(f"{stage}/step_loss", loss, self._steps[stage])
-        for name in SCALARS:
+        for name in METRICS:
             self._writer.add_scalar(f"{stage}/{name.replace(':', '_')}", metrics[name], epoch)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Checkpoints: everything a killed job needs to go on as if nothing had happened. Written by the chief alone.
 
 In the folder lie the newest two checkpoints, `head-0003-000040.<digest>.pt` after step 40 of epoch 3, and the best model of
-each stage, `best-head-0002.<digest>.pt` from epoch 2. A file is written beside its place and renamed; the digest of its content, which its
-name holds, tells a damaged one. They are read by torch.load(weights_only=True), which runs no code.
+each stage, `best-head-0002.<digest>.pt` from epoch 2. A file is written beside its place and renamed; the digest of its
+content, which its name holds, tells a damaged one. They are read by torch.load(weights_only=True), which runs no code.
 """
 
 import dataclasses
@@ -45,9 +45,8 @@ class Checkpoints:
         self._folder, self._every, self._world = folder, every, world
         self._job = json.loads(json.dumps(job))
         self._last = time.monotonic()
-        self.epochs: list[
-            dict[str, Any]
-        ] = []  # the records of the epochs so far: outputs do not survive an interruption
+        # The records of the epochs so far: outputs do not survive an interruption.
+        self.epochs: list[dict[str, Any]] = []
         if world.chief:
             for left in folder.glob(".*.part"):
                 left.unlink()

@@ -138,7 +138,7 @@ TUNING_RANGES: dict[str, dict[str, Any]] = {
 }
 OBJECTIVE = "validation:accuracy"
 
-_METRICS = (
+METRICS = (
     "train:loss",
     "train:accuracy",
     "validation:loss",
@@ -150,12 +150,12 @@ _METRICS = (
 )
 # What SageMaker needs to read the metric lines: a name and a regular expression with one group each. `epoch` counts the
 # epochs of both stages.
-METRIC_DEFINITIONS = [{"Name": name, "Regex": f"\\b{name}=([-+0-9.e]+)"} for name in ("epoch", *_METRICS)]
+METRIC_DEFINITIONS = [{"Name": name, "Regex": f"\\b{name}=([-+0-9.e]+)"} for name in ("epoch", *METRICS)]
 
 
 def metric_line(epoch: int, metrics: Mapping[str, float]) -> str:
     """Return the one line an epoch prints; METRIC_DEFINITIONS read it."""
-    return f"epoch={epoch} " + " ".join(f"{name}={metrics[name]:.6g}" for name in _METRICS)
+    return f"epoch={epoch} " + " ".join(f"{name}={metrics[name]:.6g}" for name in METRICS)
 
 
 def hyphenated(name: str) -> str:

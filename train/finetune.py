@@ -25,8 +25,8 @@ from classifier.spec import Preprocessing
 from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
 from train.features import Features, extract
-from train.head import class_weights, predict
-from train.lanes import CHUNK
+from train.head import class_weights, classes_of, predict
+from train.lanes import CHUNK, autocast
 from train.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.pack import Pack
 from train.seeds import seed_for
@@ -56,14 +56,14 @@ def finetune_stage(
     """
     device = next(model.parameters()).device
     labels = torch.tensor([photo.label for photo in train])
-    classes = len(labels.bincount())
+    classes = classes_of(model.head)
+    weights = class_weights(labels, classes, config)
     trained: nn.Module = model if auxiliary is None else WithAuxiliary(model, *auxiliary)
     trained.to(device)
     above = [model.head] + ([] if auxiliary is None else [auxiliary[1]])
     groups = layer_groups(model.backbone, above, config.finetune_lr, config.layer_decay)
     optimizer = make_optimizer(groups, config, config.finetune_lr)
     steps = -(-len(train) // config.finetune_batch_size)
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     if averaged:
@@ -95,12 +95,12 @@ def finetune_stage(
         predict=judge,
         mix=batch_augmentation(config, classes),
         label_smoothing=config.label_smoothing,
-        class_weights=_to(class_weights(labels, config), device),
+        class_weights=weights if weights is None else weights.to(device),
         early_stopping=config.early_stopping,
         auxiliary=config.auxiliary,
         schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
         ema=averaged,
-        autocast=functools.partial(torch.autocast, device.type, half, enabled=half is not None),
+        autocast=functools.partial(autocast, device.type, precision),
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
@@ -221,7 +221,3 @@ def _fits_lanes(model: nn.Module) -> bool:
         type(module).__name__.lower().startswith(names) and getattr(module, "p", getattr(module, "drop_prob", 1))
         for module in model.modules()
     )
-
-
-def _to(tensor: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if tensor is None else tensor.to(device)

@@ -35,7 +35,7 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
         batches=batches,
         predict=lambda model: (predict(model, validation, world), validation.labels),
         label_smoothing=config.label_smoothing,
-        class_weights=class_weights(train.labels, config),
+        class_weights=class_weights(train.labels, classes_of(head), config),
         early_stopping=config.early_stopping,
     )
 
@@ -53,12 +53,18 @@ def predict(head: nn.Module, split: Features, world: World) -> Tensor:
     return whole
 
 
-def class_weights(labels: Tensor, config: Config) -> Tensor | None:
+def classes_of(head: nn.Module) -> int:
+    """Return for how many classes a head answers; some may have no photo that can be read."""
+    last = list(head.modules())[-1]
+    assert isinstance(last, nn.Linear)
+    return last.out_features
+
+
+def class_weights(labels: Tensor, classes: int, config: Config) -> Tensor | None:
     """Return for each class its weight in the loss, 1 on average over the photos; None when all weigh the same."""
     if config.class_weights == "none":
         return None
-    counts = labels.bincount()
-    return len(labels) / (len(counts) * counts.clamp(min=1))
+    return len(labels) / (classes * labels.bincount(minlength=classes).clamp(min=1))
 
 
 def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:

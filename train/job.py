@@ -18,7 +18,7 @@ from train import stop
 from train.board import Board
 from train.build import build_start
 from train.checkpoint import Checkpoints, restore
-from train.config import Config, metric_line, searched
+from train.config import TUNING_RANGES, Config, metric_line, searched
 from train.contract import Job
 from train.engine import copied, fit
 from train.features import Features, extract, resolve_precision
@@ -235,7 +235,9 @@ def _head(shared: _Job, splits: Mapping[str, Features], resumed: Mapping[str, An
         )
         best = found or as_it_is(head, data[1], world)
     if checkpoints and not shared.stopped():
-        changed = {name: getattr(shared.config, name) for name in ("lr", "batch_size", "epochs")}
+        # What a search may have chosen.
+        names = [name.replace("-", "_") for name in TUNING_RANGES]
+        changed = {name: getattr(shared.config, name) for name in names}
         checkpoints.save_best("head", best, changed)
     return best
 

@@ -110,13 +110,15 @@ def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
     return decoded.pixels(drawn.box, flip=drawn.flip)
 
 
+def autocast(device: str, precision: str) -> torch.autocast:
+    """Return the context in which a backbone computes at a precision."""
+    return torch.autocast(device, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
+
+
 def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
     """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
     device = next(model.parameters()).device
-    with (
-        torch.inference_mode(),
-        torch.autocast(device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST),
-    ):
+    with torch.inference_mode(), autocast(device.type, precision):
         return model.features(pixels.to(device)).cpu()
 
 

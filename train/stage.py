@@ -38,9 +38,8 @@ class Stage:
     scaler: torch.amp.GradScaler | None = None
     clip_norm: float = 0.0
     accumulate: int = 1
-    lane: int = (
-        0  # photos in each of a step's parts, of which every core has one under way; 0 when the parts take turns
-    )
+    # Photos in each of a step's parts, of which every core has one under way; 0 when the parts take turns.
+    lane: int = 0
     compile: bool = False
 
     @property
