@@ -69,12 +69,13 @@ def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tm
     base = tmp_path / "opt-ml"
     settings = {"finetune-epochs": "10000", "finetune-batch-size": "1"}
     with training(base, tiny, epochs="1", backbone="timm/test_efficientnet", weights="random", **settings) as process:
-        wait_for_line(process, "epoch=2 ")
-        readers = []
-        while not readers:
-            readers = psutil.Process(process.pid).children()
-        for reader in readers:
-            reader.terminate()
+        for epoch in (2, 3, 4):
+            wait_for_line(process, f"epoch={epoch} ")
+            readers: list[psutil.Process] = []
+            while not readers:
+                readers = psutil.Process(process.pid).children()
+            for reader in readers:
+                reader.terminate()
         wait_for_line(process, "epoch=9 ")
         output, _ = terminate(process)
         assert process.returncode == 143 and "the best model so far was written" in output
