@@ -38,6 +38,12 @@ _SIDEWAYS = (5, 6, 7, 8)  # width and height change places
 _MIRRORED, _UPSIDE_DOWN = (2, 3, 7, 8), (3, 4, 6, 7)
 
 
+def limit_pixels(most: int) -> None:
+    """Refuse photos of more than `most` pixels from now on, where memory is short."""
+    global MAX_PIXELS
+    MAX_PIXELS = most
+
+
 def load_pixels(data: bytes, preprocessing: Preprocessing, *, draft: bool = True) -> Pixels:
     """Decode a photo and return its upright centre crop.
 

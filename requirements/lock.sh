@@ -18,8 +18,9 @@ compile() {
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line "$@"
 }
 # CUDA libraries come with torch where its build needs them; they and torch stay out of the plain and the train locks.
-compile --unsafe-package torch --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
-compile --unsafe-package torch --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
+# openvino does without openvino-telemetry, and then sends nothing to anybody.
+compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
+compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in

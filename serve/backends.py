@@ -47,15 +47,20 @@ BACKENDS = {
         Backend("torch", "torch", "cpu", "fp32"),
     )
 }
+AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
+
+
+def candidates() -> list[Backend]:
+    """Return the backends to try, the fastest first; those on a GPU only where there is one."""
+    return [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]
 
 
 def check(backend: Backend) -> None:
     """Raise Unavailable where the machine lacks what the backend needs."""
     if backend.device == "cuda":
-        # Asked of the driver's device first: torch takes two seconds to import.
-        if not Path("/dev/nvidiactl").exists():
+        if not _has_gpu():
             raise Unavailable("there is no GPU")
         import torch
 
@@ -105,12 +110,14 @@ def open_torch(model: "Classifier", backend: Backend) -> Forward:
     import torch
 
     model = model.to(backend.device)
+    old_gpu = backend.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    dtype = torch.float16 if old_gpu else torch.bfloat16
 
     def forward(pixels: Pixels) -> Logits:
         batches = [pixels] if backend.device == "cuda" else [photo[None] for photo in pixels]
         mixed: Any = contextlib.nullcontext()
         if backend.precision == "bf16":
-            mixed = torch.autocast(backend.device, torch.bfloat16)
+            mixed = torch.autocast(backend.device, dtype)
         with torch.inference_mode(), mixed:
             outputs = [model(torch.from_numpy(batch).to(backend.device)).float().cpu().numpy() for batch in batches]
         return np.concatenate(outputs)
@@ -142,6 +149,10 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     converted = frontend.convert(frontend.load(decoder))
     converted.reshape([-1, crop, crop, 3])
     return converted
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidiactl").exists()  # torch, which would know, takes two seconds to import
 
 
 def _flags() -> set[str]:

@@ -94,10 +94,10 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: 
         (b"hello", "image/jpeg", 422, "the body is no usable photo: not an image"),
         (b"", "image/jpeg", 400, "the body is empty"),
         (
-            b"{}",
-            "application/json",
+            b"a,b",
+            "text/csv",
             415,
-            "Content-Type 'application/json' is not supported; send one of image/jpeg, image/png, image/webp",
+            "Content-Type 'text/csv' is not supported; send one of image/jpeg, image/png, image/webp",
         ),
         (b"x" * (25 * 1024 * 1024 + 1), "image/jpeg", 413, "over the limit of 26,214,400 bytes"),
     ],
@@ -128,7 +128,14 @@ def test_the_callers_id_is_the_request_id(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/models", 404), ("GET", "/invocations", 405), ("POST", "/models", 404)]
+    ("method", "path", "status"),
+    [
+        ("GET", "/models", 404),
+        ("GET", "/invocations", 405),
+        ("POST", "/models", 404),
+        ("POST", "/models/model/invoke", 404),
+        ("POST", "/predictions/m", 404),
+    ],
 )
 def test_other_routes_are_closed(url: str, method: str, path: str, status: int) -> None:
     with contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
