@@ -4,6 +4,7 @@ A backend is written once into a folder, by `python -m serve.prepare`, and opene
 function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,9 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch calls its tracer deprecated, and warns of what a trace may miss in a model; the guard looks at what it gives.
+        warnings.simplefilter("ignore")
         traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
     # Not openvino.convert_model: it takes twice the time and reports its use over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")

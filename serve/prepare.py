@@ -8,7 +8,6 @@ import argparse
 import json
 import shutil
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the prepared model goes")
     parser.add_argument("--backend", default=AUTO, choices=(AUTO, *BACKENDS), help="default: %(default)s")
     options = parser.parse_args(argv)
-    warnings.filterwarnings("ignore")  # torch's tracer has opinions on models that are not ours
     try:
         prepare(options.model_dir, options.out, options.backend)
     except UserError as error:
