@@ -29,10 +29,11 @@ START_SECONDS = 60.0
 # Only warnings and what the workers say on standard error: the model server's own files would grow with the requests.
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
 <Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
-<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
-<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="error"/><Logger name="MODEL_LOG" level="{level}"/>
+<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/><Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
 <Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
+# What the model server says of its workers' streams, in the same breath as what they write there.
+_TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
 
 class ModelServer:
@@ -105,7 +106,8 @@ class ModelServer:
         started = False
         for line in self._process.stdout:
             self._last.append(line.strip())
-            if started:  # before that, a new Java warns of what the model server's old libraries do
+            # Before it has started, a new Java warns of what the model server's old libraries do.
+            if started and not line.startswith(_TALK):
                 print(line, end="", file=sys.stderr, flush=True)
             started = started or line.startswith("Model server started")
 

@@ -21,7 +21,7 @@ from serve.multi_model import add_routes
 from serve.settings import Settings, read_settings
 
 WATCH_SECONDS = 0.1
-DRAIN_SECONDS = 16.0  # with the model server's own 4 s twice, all is over within 25 s; the platform kills after 30
+DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +53,7 @@ async def _serve(settings: Settings) -> None:
                     front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
                 await _until(stop, _load(front), _watch(front))
                 front.draining = True
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS, front.give_up)
         finally:
             await asyncio.to_thread(server.stop)
     finally:
@@ -64,7 +65,7 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
     app = make_app(front)
     if front.settings.multi_model:
         add_routes(app, store)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS + 1)
     await runner.setup()
     host, port = front.settings.host, front.settings.port
     try:

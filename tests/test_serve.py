@@ -153,7 +153,8 @@ def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> N
 
 
 @contextlib.contextmanager
-def started(model: Path, port: int, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def started(model: Path, port: int, tmp_path: Path, **told: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the server with environment variables `told`; its log is log.txt in `tmp_path`."""
     command = [
         sys.executable,
         "-P",
@@ -166,7 +167,7 @@ def started(model: Path, port: int, tmp_path: Path) -> Iterator["subprocess.Pope
         "--port",
         str(port),
     ]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    environment = os.environ | {"TMPDIR": str(tmp_path)} | told
     with (tmp_path / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
