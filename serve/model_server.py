@@ -29,7 +29,8 @@ START_SECONDS = 60.0
 # Only warnings and what the workers say on standard error: the model server's own files would grow with the requests.
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
 <Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
-<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/><Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
+<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
+<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
 <Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
 # What the model server says of its workers' streams, in the same breath as what they write there.
