@@ -69,7 +69,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
         else:
             _write(out, candidate, source, difference, refused)
             return
-        if isinstance(refused[candidate.name], str) and backend == AUTO:
+        if backend == AUTO and candidate.device == "cpu":
             print(f"{candidate.name} is not used: {refused[candidate.name]}", flush=True)
     if backend == AUTO:
         raise ArtifactError(f"no backend can run the model in {model_dir}: {refused}")
