@@ -18,9 +18,10 @@ from serve.intake import Intake
 from serve.model import Model
 from serve.model_server import ModelServer
 from serve.multi_model import add_routes
-from serve.settings import Settings, read_settings
+from serve.settings import MB, Settings, read_settings
 
 WATCH_SECONDS = 0.1
+DISK = 100 * MB  # for the prepared model, sockets and settings
 DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
@@ -45,6 +46,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = Path(tempfile.mkdtemp(prefix="byoc-serve-"))
     try:
+        _check_disk(folder.parent)
         server = ModelServer(folder, settings)
         try:
             front = Front(settings, server, Intake(settings))
@@ -58,6 +60,13 @@ async def _serve(settings: Settings) -> None:
             await asyncio.to_thread(server.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_disk(folder: Path) -> None:
+    # Java would say "Invalid configuration: null" of a full disk, and OpenVINO "iostream error".
+    left = shutil.disk_usage(folder).free
+    if left < DISK:
+        raise ConfigError(f"{folder} has {left // MB} MB left, {DISK // MB} are needed; free some or set TMPDIR")
 
 
 @contextlib.asynccontextmanager

@@ -72,7 +72,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_at_the_start_ends_the_program_with_one_sentence(model: Path, small_disk: Path) -> None:
     done = serve(model, "--port", str(free_port()), TMPDIR=str(small_disk))
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("serving failed: ") and "No space left" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("serving failed: ") and "MB left, 100 are needed" in done.stderr
 
 
 def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811
