@@ -15,10 +15,7 @@ case "$program/$device" in
   *) fail "'$program' for '$device' is no image; write train or serve, then cuda or cpu" ;;
 esac
 docker=$(docker/cli.sh)
-answer=$("$docker" info 2>&1) || case "$answer" in
-  *"permission denied"*) fail "this user may not talk to Docker; add it to the group docker, or use sudo" ;;
-  *) fail "Docker does not answer; start it (on Debian, as root: docker/engine.sh)" ;;
-esac
+docker/running.sh "$docker"
 
 dockerfile=docker/$program.Dockerfile
 base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' "$dockerfile")}
@@ -46,6 +43,8 @@ name=byoc-classifier-$program:$device
 echo "build: $name $version ($revision) on $base"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file "$dockerfile" --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
   ! grep -q "no space left on device" "$log" ||
     fail "the disk is full where Docker keeps its images; free some (docker system prune), $device images take about $([ "$device" = cuda ] && echo 25 || echo 8) GB while they are built"

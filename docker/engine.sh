@@ -28,7 +28,7 @@ fi
 
 done_so_far=""
 if ! command -v docker > /dev/null || { ! docker info > /dev/null 2>&1 && ! command -v dockerd > /dev/null; }; then
-  [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null ||
+  { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; } ||
     fail "no Docker Engine is installed and only root on Debian can have it installed from here; install Docker and start it"
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends docker.io iptables > /dev/null
