@@ -10,8 +10,9 @@ TRIALS ?= 8
 DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
+DEVICE ?= cuda
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front lock clean
+.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +27,7 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.venv-train/.ready: requirements/train.lock requirements/dev.lock pyproject.toml
+.venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
 	@touch $@
 
@@ -62,6 +63,10 @@ bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=pyt
 
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
+
+build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag)
+	docker/build.sh train $(DEVICE)
+	docker/build.sh serve $(DEVICE)
 
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
