@@ -220,6 +220,7 @@ def _replace(path: Path, write: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
+        temporary.chmod(0o644)  # safetensors makes its files for their owner alone; who serves may be somebody else
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

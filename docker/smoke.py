@@ -19,7 +19,9 @@ COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 def main(program: str, device: str) -> None:
     """Import, print, and fail on what must not be there."""
     other = "serve" if program == "train" else "train"
-    importlib.import_module("classifier.backbones").build_backbone("resnet18")  # imports torchvision the one way that works
+    importlib.import_module("classifier.backbones").build_backbone(
+        "resnet18"
+    )  # imports torchvision the one way that works
     for name in [*COMMON, *MODULES[program], *(["openvino"] if (program, device) == ("serve", "cpu") else [])]:
         importlib.import_module(name)
     build = importlib.import_module("torch").version.cuda
@@ -30,7 +32,9 @@ def main(program: str, device: str) -> None:
     found = [name for name in COMPILERS if shutil.which(name)]
     assert not found, f"compilers left in the image: {found}"
     subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
-    print(f"smoke: {program} for {device}, Python {sys.version.split()[0]}, torch {version('torch')}, numpy {version('numpy')}")
+    print(
+        f"smoke: {program} for {device}, Python {sys.version.split()[0]}, torch {version('torch')}, numpy {version('numpy')}"
+    )
 
 
 if __name__ == "__main__":
