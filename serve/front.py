@@ -21,6 +21,7 @@ from serve.model_server import ModelServer
 from serve.settings import Settings
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
+NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
 _NOT_LOADED = "no worker has loaded the model yet; try again"
 
 
@@ -71,7 +72,7 @@ def make_app(front: Front) -> web.Application:
 
 
 async def _name(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "byoc-classifier"  # not aiohttp's, which tells versions
+    response.headers["Server"] = NAME
 
 
 async def _client(app: web.Application) -> AsyncIterator[None]:
@@ -217,13 +218,13 @@ async def _json_errors(
         return error(request, 500, "the server failed; its log says why under this request id")
 
 
-def error(request: web.Request, status: int, message: str) -> web.Response:
+def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
     """Return an error as JSON: code, one sentence and the request's id."""
     body = {"code": status, "message": message, "request_id": request_id(request)}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
 
 
-def request_id(request: web.Request) -> str:
+def request_id(request: web.BaseRequest) -> str:
     """Return the caller's own id for a request, or one made for it."""
     if "request_id" not in request:
         given = request.headers.get(INFERENCE_ID, "")

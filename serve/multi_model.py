@@ -42,7 +42,7 @@ class _Models:
         try:
             asked = json.loads(await request.read())
             name, url = asked["model_name"], asked["url"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return error(request, 400, 'the body must be {"model_name": "...", "url": "..."}')
         try:
             folder = self._folder(name, url)

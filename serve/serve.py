@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import errno
+import functools
+import resource
 import shutil
 import signal
 import sys
@@ -18,10 +20,15 @@ from serve.intake import Intake
 from serve.model import Model
 from serve.model_server import ModelServer
 from serve.multi_model import add_routes
+from serve.protocol import Protocol
 from serve.settings import MB, Settings, read_settings
 
 WATCH_SECONDS = 0.1
 DISK = 100 * MB  # for the prepared model, sockets and settings
+# A connection without a whole request's headers is closed after this; longer than the 60 to 75 s after which proxies
+# let go of idle ones, so that they never send into one that is being closed.
+IDLE_SECONDS = 300.0
+CONNECTIONS = 65_536
 DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
@@ -30,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         settings = read_settings(argv[1:] if argv[:1] == ["serve"] else argv)
+        _allow_connections()
         asyncio.run(_serve(settings))
     except UserError as error:
         print(f"serving failed: {error}", file=sys.stderr, flush=True)
@@ -38,6 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"serving failed: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def _allow_connections() -> None:
+    """Let this process hold as many connections as it may: some systems start it with 1,024, which slow clients can use up."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+    if 0 <= allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _serve(settings: Settings) -> None:
@@ -74,17 +90,22 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
     app = make_app(front)
     if front.settings.multi_model:
         add_routes(app, store)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS + 1)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1)
     await runner.setup()
-    host, port = front.settings.host, front.settings.port
+    loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
+    listener: asyncio.Server | None = None
+    assert runner.server is not None
+    connection = functools.partial(Protocol, runner.server, loop=loop, keepalive_timeout=IDLE_SECONDS)
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await loop.create_server(connection, host, port, backlog=1024)
         except (OSError, OverflowError) as error:
             taken = "is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else f"cannot be opened ({error})"
             raise ConfigError(f"port {port} on {host} {taken}; choose another with --port") from error
         yield
     finally:
+        if listener:
+            listener.close()
         await runner.cleanup()
 
 
