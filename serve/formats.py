@@ -27,6 +27,9 @@ SUPPORTED = (*PHOTO_TYPES, "application/json")
 # In order of preference where Accept leaves a choice.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
+# Photos in one request: decoded, each waits as 150 to 270 kB for the others, and all of them hold one worker.
+MAX_INSTANCES = 500
+MAX_COMMAS = 20 * MAX_INSTANCES  # of JSON's many small values, each takes far more memory than it has bytes
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -81,6 +84,9 @@ def asked_top_k(attributes: str) -> int | None:
 
 def read_instances(body: bytes) -> list[bytes]:
     """Return the photos in `{"instances": [{"b64": ...}, ...]}`; raises RequestError naming what is wrong with it."""
+    too_many = f"the body must hold at most {MAX_INSTANCES} instances; send the others in further requests"
+    if body.count(b",") > MAX_COMMAS:
+        raise RequestError(too_many)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -88,6 +94,8 @@ def read_instances(body: bytes) -> list[bytes]:
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list) or not instances:
         raise RequestError('the body must be {"instances": [{"b64": "..."}, ...]} with at least one instance')
+    if len(instances) > MAX_INSTANCES:
+        raise RequestError(too_many)
     photos = []
     for number, instance in enumerate(instances):
         text = instance.get("b64") if isinstance(instance, dict) else None

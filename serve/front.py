@@ -21,6 +21,7 @@ from serve.model_server import ModelServer
 from serve.settings import Settings
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
+NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
 _NOT_LOADED = "no worker has loaded the model yet; try again"
 
 
@@ -35,10 +36,17 @@ class Front:
     client: aiohttp.ClientSession | None = None
     started: bool = False  # the model server, to which a multi-model endpoint's models are given later
     draining: bool = False
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self._workers)
         self.log = RequestLog(self.settings.log_requests)
+
+    def give_up(self) -> None:
+        """Answer 503 to what could not be finished before the platform's patience ends."""
+        self.draining = True
+        for task in self.in_flight:
+            task.cancel()
 
     def _workers(self) -> tuple[int, int]:
         models = list(self.models.values())
@@ -64,7 +72,7 @@ def make_app(front: Front) -> web.Application:
 
 
 async def _name(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "byoc-classifier"  # not aiohttp's, which tells versions
+    response.headers["Server"] = NAME
 
 
 async def _client(app: web.Application) -> AsyncIterator[None]:
@@ -115,7 +123,9 @@ async def _invocations(request: web.Request) -> web.Response:
 async def invoke(request: web.Request, model: Model | None) -> web.Response:
     """Answer a request from a model; every mistake is the answer's sentence."""
     front, told, start = request.app[FRONT], None, time.perf_counter()
-    size = 0
+    size, task = 0, asyncio.current_task()
+    assert task is not None
+    front.in_flight.add(task)
     try:
         asked, echoed = _asked(request, front.settings)
         async with front.intake.body(request) as body:
@@ -135,6 +145,13 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
     except aiohttp.ClientError:
         logging.exception("request %s: the model server did not answer", request_id(request))
         answer = error(request, 503, "the model server did not answer; send the request again")
+    except asyncio.CancelledError:
+        if not front.draining:
+            raise
+        task.uncancel()
+        answer = error(request, 503, "the server is stopping; send the request again")
+    finally:
+        front.in_flight.discard(task)
     seconds = time.perf_counter() - start
     front.metrics.observe(answer.status, seconds, told)
     front.log.write(
@@ -160,9 +177,9 @@ def _asked(request: web.Request, settings: Settings) -> tuple[dict[str, Any], st
     asked: dict[str, Any] = {"id": request_id(request), "content_type": content_type, "accept": accept}
     if settings.model_code:  # its functions decide what they take and give
         return asked | {"json": False, "top_k": None}, attributes
-    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`.
-    kind = request.content_type.lower()
-    if kind not in SUPPORTED:
+    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`; without any, the bytes say what they are.
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind and kind not in SUPPORTED:
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
     form = accepted(accept)
     if form is None:
@@ -201,13 +218,13 @@ async def _json_errors(
         return error(request, 500, "the server failed; its log says why under this request id")
 
 
-def error(request: web.Request, status: int, message: str) -> web.Response:
+def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
     """Return an error as JSON: code, one sentence and the request's id."""
     body = {"code": status, "message": message, "request_id": request_id(request)}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
 
 
-def request_id(request: web.Request) -> str:
+def request_id(request: web.BaseRequest) -> str:
     """Return the caller's own id for a request, or one made for it."""
     if "request_id" not in request:
         given = request.headers.get(INFERENCE_ID, "")

@@ -43,6 +43,10 @@ class Intake:
                         if self._held > self._settings.held:
                             raise Refused(503, "the server holds as many bytes of requests as it may; try again")
                         parts.append(part)
+            except web.RequestPayloadError as error:
+                raise Refused(
+                    400, "the body is not encoded as its Content-Encoding and Transfer-Encoding say"
+                ) from error
             except TimeoutError:
                 raise Refused(408, f"the body did not arrive within {self._settings.timeout} seconds") from None
             if not taken:

@@ -7,6 +7,7 @@ download and run code for anybody. Models are registered under names of our own.
 import asyncio
 import collections
 import contextlib
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -26,13 +27,16 @@ from serve.settings import Settings
 HEAP = "256m"  # Java's default would be a quarter of the host's memory
 STOP_SECONDS = 4.0
 START_SECONDS = 60.0
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 # Only warnings and what the workers say on standard error: the model server's own files would grow with the requests.
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
 <Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
 <Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
-<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="error"/><Logger name="MODEL_LOG" level="{level}"/>
+<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
 <Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
+# What the model server says of its workers' streams, in the same breath as what they write there.
+_TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
 
 class ModelServer:
@@ -96,6 +100,7 @@ class ModelServer:
             env=environment,
             cwd=folder,
             start_new_session=True,  # its own process group, so that every worker can be reached to stop it
+            preexec_fn=_die_with_parent,
         )
         self.pid = self._process.pid
         threading.Thread(target=self._pass_on, daemon=True).start()
@@ -105,7 +110,8 @@ class ModelServer:
         started = False
         for line in self._process.stdout:
             self._last.append(line.strip())
-            if started:  # before that, a new Java warns of what the model server's old libraries do
+            # Before it has started, a new Java warns of what the model server's old libraries do.
+            if started and not line.startswith(_TALK):
                 print(line, end="", file=sys.stderr, flush=True)
             started = started or line.startswith("Model server started")
 
@@ -172,6 +178,11 @@ class ModelServer:
         # The Java process is gone; a worker may stay behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the front is killed: it could not stop anybody then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def java() -> str:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import errno
+import functools
+import resource
 import shutil
 import signal
 import sys
@@ -18,10 +20,16 @@ from serve.intake import Intake
 from serve.model import Model
 from serve.model_server import ModelServer
 from serve.multi_model import add_routes
-from serve.settings import Settings, read_settings
+from serve.protocol import Protocol
+from serve.settings import MB, Settings, read_settings
 
 WATCH_SECONDS = 0.1
-DRAIN_SECONDS = 16.0  # with the model server's own 4 s twice, all is over within 25 s; the platform kills after 30
+DISK = 100 * MB  # for the prepared model, sockets and settings
+# A connection without a whole request's headers is closed after this; longer than the 60 to 75 s after which proxies
+# let go of idle ones, so that they never send into one that is being closed.
+IDLE_SECONDS = 300.0
+CONNECTIONS = 65_536
+DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         settings = read_settings(argv[1:] if argv[:1] == ["serve"] else argv)
+        _allow_connections()
         asyncio.run(_serve(settings))
     except UserError as error:
         print(f"serving failed: {error}", file=sys.stderr, flush=True)
@@ -39,12 +48,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _allow_connections() -> None:
+    """Let this process hold as many connections as it may: some systems start it with 1,024, which slow clients can use up."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+    if 0 <= allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = Path(tempfile.mkdtemp(prefix="byoc-serve-"))
     try:
+        _check_disk(folder.parent)
         server = ModelServer(folder, settings)
         try:
             front = Front(settings, server, Intake(settings))
@@ -53,10 +71,18 @@ async def _serve(settings: Settings) -> None:
                     front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
                 await _until(stop, _load(front), _watch(front))
                 front.draining = True
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS, front.give_up)
         finally:
             await asyncio.to_thread(server.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_disk(folder: Path) -> None:
+    # Java would say "Invalid configuration: null" of a full disk, and OpenVINO "iostream error".
+    left = shutil.disk_usage(folder).free
+    if left < DISK:
+        raise ConfigError(f"{folder} has {left // MB} MB left, {DISK // MB} are needed; free some or set TMPDIR")
 
 
 @contextlib.asynccontextmanager
@@ -64,17 +90,22 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
     app = make_app(front)
     if front.settings.multi_model:
         add_routes(app, store)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1)
     await runner.setup()
-    host, port = front.settings.host, front.settings.port
+    loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
+    listener: asyncio.Server | None = None
+    assert runner.server is not None
+    connection = functools.partial(Protocol, runner.server, loop=loop, keepalive_timeout=IDLE_SECONDS)
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await loop.create_server(connection, host, port, backlog=1024)
         except (OSError, OverflowError) as error:
             taken = "is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else f"cannot be opened ({error})"
             raise ConfigError(f"port {port} on {host} {taken}; choose another with --port") from error
         yield
     finally:
+        if listener:
+            listener.close()
         await runner.cleanup()
 
 
