@@ -37,6 +37,8 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
     for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    with torch.inference_mode():  # logits whose differences no rounding outdoes, of probabilities that it hardly moves
+        model.head[0].weight /= model(_pixels(spec, photos[:1])).std()
     _save(folder, model, spec, photos)
 
 

@@ -60,8 +60,20 @@ def load(url: str, photos: Photos, clients: int, seconds: float, field: str | No
 
 
 def _wrk(url: str, listed: Path, clients: int, seconds: float, field: str | None) -> tuple[dict[str, Any], float]:
-    command: Sequence[str] = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", str(SCRIPT), url]
-    process = subprocess.Popen([*command, "--", str(listed), *([field] if field else [])], stdout=subprocess.PIPE, text=True)
+    command: Sequence[str] = [
+        "wrk",
+        "-t1",
+        f"-c{clients}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "60s",
+        "-s",
+        str(SCRIPT),
+        url,
+    ]
+    process = subprocess.Popen(
+        [*command, "--", str(listed), *([field] if field else [])], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     output = process.stdout.read()
     process.stdout.close()

@@ -154,6 +154,13 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     return converted
 
 
+def told(error: BaseException) -> str:
+    """Return what a library's error says, in one line."""
+    # OpenVINO and torch say where in their sources first, and what happened last.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+    return f"{type(error).__name__}: {lines[-1][:200]}"
+
+
 def _has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()  # torch, which would know, takes two seconds to import
 

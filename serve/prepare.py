@@ -16,7 +16,7 @@ from classifier import artifact
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, told
 from serve.predictor import GUARD, PREPARED, softmax
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr, flush=True)
         return 1
     except Exception as error:  # of the libraries, which raise many types
-        print(_told(error), file=sys.stderr, flush=True)
+        print(told(error), file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -61,7 +61,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
         except (Unavailable, _Unlike) as error:
             refused[candidate.name] = str(error)
         except Exception as error:  # the libraries raise many types
-            refused[candidate.name] = _told(error)
+            refused[candidate.name] = told(error)
         else:
             _write(out, candidate, source, difference, refused)
             return
@@ -113,7 +113,7 @@ class _Source:
                 artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
-                print(f"{artifact.ONNX} is not used: {_told(error)}", flush=True)
+                print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
 
@@ -145,12 +145,6 @@ def _write(out: Path, backend: Backend, source: _Source, difference: Difference,
         f"{backend.name} is used: it moves no probability of the self-test by more than {difference.largest:.1g}",
         flush=True,
     )
-
-
-def _told(error: BaseException) -> str:
-    # OpenVINO and torch say where in their sources first, and what happened last.
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    return f"{type(error).__name__}: {lines[-1][:200]}"
 
 
 if __name__ == "__main__":

@@ -139,10 +139,12 @@ def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
 
 def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: Path, tmp_path: Path) -> None:
     prepare(model, tmp_path, "openvino")
-    data = bytearray((tmp_path / "model.bin").read_bytes())
-    values = np.frombuffer(data, dtype=np.float32)
-    values[len(values) // 4 : len(values) // 2] *= -1
-    (tmp_path / "model.bin").write_bytes(data)
+    data = (tmp_path / "model.bin").read_bytes()
+    bias = load_file(model / artifact.WEIGHTS)["head.0.bias"].numpy()
+    assert data.count(bias.tobytes()) == 1
+    (tmp_path / "model.bin").write_bytes(
+        data.replace(bias.tobytes(), (bias + np.arange(len(bias))).astype(np.float32).tobytes())
+    )
     with pytest.raises(ArtifactError, match="fails its self-test"):
         Predictor(tmp_path, threads=1)
 
