@@ -39,6 +39,6 @@ images() {
   compile --allow-unsafe "$constraint" --output-file "requirements/serve-$1.lock" requirements/{shared,serve,"serve-$1"}.in
 }
 images cpu
-export PIP_CONFIG_FILE=/dev/null PIP_INDEX_URL=https://pypi.org/simple
-unset PIP_FIND_LINKS PIP_EXTRA_INDEX_URL
+export PIP_CONFIG_FILE=/dev/null
+unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL
 images cuda
