@@ -11,7 +11,7 @@ DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front lock clean
+.PHONY: help setup demo check fix test test-stock test-soak test-long bench-train bench-features bench-decode bench-front lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,11 +44,21 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.venv-stock/.ready: requirements/stock.lock requirements/setup_stock.sh
+	PYTHON=$(PYTHON) bash requirements/setup_stock.sh
+	@touch $@
+
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long and not trainenv"
+	$(BIN)/pytest -m "not long and not soak and not stock and not trainenv"
 	$(TRAIN_BIN)/pytest -m trainenv
 
-test-long: .venv/.ready-dev ## the tests that take minutes each
+test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our server, on the stock serving stack, where they work
+	$(BIN)/pytest -m stock
+
+test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
+	$(BIN)/pytest -m soak
+
+test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv"
 
 bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
@@ -66,5 +76,5 @@ bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv and .venv-train, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the environments, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-train .venv-stock runs data .mypy_cache .pytest_cache .ruff_cache

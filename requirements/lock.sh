@@ -6,6 +6,7 @@
 #   train    what the training program needs in its image: smdebug's numpy and protobuf with the toolkit that resolves beside them
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
+#   stock    the stock serving stack that tests attack
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3.11}
@@ -24,6 +25,6 @@ compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in
-for name in train sdk peers; do
+for name in train sdk peers stock; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
