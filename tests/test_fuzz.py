@@ -5,20 +5,19 @@ repeats it, and hypothesis shrinks what it found.
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from launch.server import serving
 from tests.mutants import corpus, mutants, pieces
 from tests.wire import Answer, check_refusal, metric, post
 
@@ -35,30 +34,24 @@ def seeds(photo: bytes) -> dict[str, bytes]:
     return corpus(photo)
 
 
-@pytest.fixture
-def server(model: Path, tmp_path: Path) -> Iterator[str]:
-    with serving(model, 0, tmp_path / "log.txt") as url:
-        yield url
-
-
 def test_the_seeds_are_photos_and_their_pieces_are_all_of_them(url: str, seeds: dict[str, bytes]) -> None:
     for name, seed in seeds.items():
         answer = post(url, seed, "application/octet-stream")
-        assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", (name, answer.body)
+        assert answer.status == 200, (name, answer.body)
         assert b"".join(pieces(seed)) == seed and len(pieces(seed)) >= 3, name
 
 
 def test_whatever_a_fuzzer_makes_of_a_photo_is_answered_and_kills_nothing(
-    server: str, photo: bytes, seeds: dict[str, bytes]
+    url: str, photo: bytes, seeds: dict[str, bytes]
 ) -> None:
-    fuzz(server, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "60")), _seed(1))
+    fuzz(url, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "60")), _seed(1))
 
 
 @pytest.mark.long
 def test_whatever_a_fuzzer_makes_of_a_photo_in_ten_minutes_kills_nothing(
-    server: str, photo: bytes, seeds: dict[str, bytes]
+    url: str, photo: bytes, seeds: dict[str, bytes]
 ) -> None:
-    fuzz(server, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "600")), _seed(int(time.time())))
+    fuzz(url, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "600")), _seed(int(time.time())))
 
 
 def _seed(default: int) -> int:
@@ -68,22 +61,23 @@ def _seed(default: int) -> int:
 def fuzz(url: str, photo: bytes, seeds: dict[str, bytes], seconds: float, seed: int) -> None:
     """Send spoiled photos and, of every five, one spoiled JSON body, until the time is up."""
     counts: dict[int, int] = {}
-    sender = Sender(url, counts)
+    restarts = metric(url, "byoc_worker_restarts_total")
     photos = mutants(seeds)
-    bodies: list[tuple[str, Any]] = [("application/octet-stream", photos)] * 4 + [
-        ("application/json", json_bodies(photos))
-    ]
+    kinds = [("application/octet-stream", photos)] * 4 + [("application/json", json_bodies(photos))]
     end, turn = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        content_type, strategy = bodies[turn % len(bodies)]
+        content_type, strategy = kinds[turn % len(kinds)]
         try:
-            _run(seed + turn, strategy, lambda body, kind=content_type: sender.check(body, kind))  # type: ignore[misc]
-            assert metric(url, "byoc_worker_restarts_total") == 0, "a worker died"
+            with contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=90)) as connection:
+                _run(seed + turn, strategy, Sender(connection, content_type, counts).check)
+            assert metric(url, "byoc_worker_restarts_total") == restarts, "a worker died"
             answer = post(url, photo)
             assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", answer.body
         except BaseException as error:
+            # Begun at a turn of the first kind, so that each seed meets the kind of body that it met here.
+            again = turn - turn % len(kinds)
             error.add_note(
-                f"repeat it with BYOC_FUZZ_SEED={seed + turn} (turn {turn}, {content_type}); answers {counts}"
+                f"repeat it with BYOC_FUZZ_SEED={seed + again}, turn {turn - again}; answers so far {counts}"
             )
             raise
         turn += 1
@@ -111,17 +105,16 @@ def _run(seed: int, strategy: st.SearchStrategy[bytes], check: Callable[[bytes],
 class Sender:
     """Sends bodies over one connection and checks the answers."""
 
-    def __init__(self, url: str, counts: dict[int, int]) -> None:
-        self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=90)
-        self._counts = counts
+    def __init__(self, connection: http.client.HTTPConnection, content_type: str, counts: dict[int, int]) -> None:
+        self._connection, self._content_type, self._counts = connection, content_type, counts
 
-    def check(self, body: bytes, content_type: str) -> None:
+    def check(self, body: bytes) -> None:
         try:
-            self._connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+            self._connection.request("POST", "/invocations", body, {"Content-Type": self._content_type})
             got = self._connection.getresponse()
             answer = Answer(got.status, dict(got.getheaders()), got.read())
         except BaseException:
-            self._connection.close()
+            self._connection.close()  # the next request opens it anew
             raise
         self._counts[answer.status] = self._counts.get(answer.status, 0) + 1
         if answer.status != 200:
