@@ -7,6 +7,7 @@ BYOC_SOAK_SECONDS says for how long (120; the long test 1,800).
 import asyncio
 import base64
 import collections
+import contextlib
 import gzip
 import io
 import json
@@ -27,7 +28,7 @@ from launch.server import serving
 from tests.wire import ask, metric, png, saved
 
 WORKERS = 2
-KILL_SECONDS = 20.0  # between two workers that are killed
+KILL_SECONDS = 20.0  # between two workers that are killed, at least
 SAMPLE_SECONDS = 1.0
 CLOSE = 0.01  # how far a probability may lie from the one that the quiet server gave
 
@@ -67,6 +68,7 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
     with serving(model, 0, log) as url:
         load = Load(url, {kind: [quiet(url, sent) for sent in requests] for kind, requests in mixed(samples).items()})
         asyncio.run(load.run(seconds, warm_up))
+        oldest, all_of_them = load.survivors(), thirds(load.totals)
         deadline = time.monotonic() + 30
         while metric(url, "byoc_workers_ready") < WORKERS:
             assert time.monotonic() < deadline, "a killed worker was not replaced"
@@ -80,12 +82,14 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
     )
     print(f"soak: {dict(sorted(load.counts.items()))}")
     print(
-        f"soak: resident memory MB, highest of each third after the warm-up: {[round(peak / 2**20) for peak in load.peaks]}"
+        f"soak: resident MB at most, by thirds after the warm-up: {oldest} of what was never killed, {all_of_them} of all"
     )
     assert "Traceback" not in lines, lines[lines.index("Traceback") - 300 :][:1500]
     # A worker has one request at a time, so no more can have been lost.
     assert len(load.lost) <= load.kills, load.lost
-    assert load.peaks[-1] <= 1.05 * load.peaks[0], load.peaks
+    assert oldest[-1] <= 1.05 * oldest[0], oldest
+    if seconds >= 600:  # long enough for each third to see new workers grow to their full size
+        assert all_of_them[-1] <= 1.05 * all_of_them[0], all_of_them
     for kind in ("good", "bad", "huge", "slow", "aborted"):
         assert load.counts[kind] >= seconds / 20, load.counts
 
@@ -120,6 +124,12 @@ def mixed(samples: Path) -> dict[str, list[Sent]]:
             Sent("packed", gzip.compress(bytes(2**20) * 64), status=413, headers=(("Content-Encoding", "gzip"),)),
         ],
     }
+
+
+def thirds(values: list[float]) -> list[int]:
+    """Return the highest value of each third, in MB."""
+    third = max(1, len(values) // 3)
+    return [round(max(part) / 2**20) for part in (values[:third], values[third:-third] or values, values[-third:])]
 
 
 def instances(photos: list[bytes]) -> bytes:
@@ -158,11 +168,12 @@ class Load:
         self.counts: collections.Counter[str] = collections.Counter()
         self.lost: list[tuple[float, str, str]] = []
         self.kills = 0
-        self.peaks: list[float] = []
+        self.totals: list[float] = []  # of all processes, as /metrics tells
+        self._each: list[dict[int, int]] = []  # of each process
 
     async def run(self, seconds: float, warm_up: float) -> None:
         """Load the server; raises the first wrong answer."""
-        start = time.monotonic()
+        start, self._pause = time.monotonic(), max(KILL_SECONDS, seconds / 12)
         clients: list[Callable[[], Awaitable[None]]] = [self._good, self._good, self._bad, self._huge]
         clients += [self._slow, self._slow, self._aborted, self._kill]
         timeout = aiohttp.ClientTimeout(total=90)
@@ -170,9 +181,16 @@ class Load:
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as self._client,
             asyncio.TaskGroup() as group,
         ):
+            for sent in self.requests["huge"]:  # each worker has seen each before memory counts
+                await asyncio.gather(*(self._send("huge", sent) for _ in range(WORKERS)))
             for client in clients:
                 group.create_task(self._until(start + seconds, client))
             group.create_task(self._watch(start + warm_up, start + seconds))
+
+    def survivors(self) -> list[int]:
+        """Return the highest memory of each third, in MB, of the processes that lived all the time: a leak would show there."""
+        lived = set(self._each[0]) & set(self._each[-1])
+        return thirds([sum(sizes.get(pid, 0) for pid in lived) for sizes in self._each])
 
     async def _until(self, end: float, work: Callable[[], Awaitable[None]]) -> None:
         while time.monotonic() < end:
@@ -213,7 +231,8 @@ class Load:
         await self._send("slow", sent, trickle())
 
     async def _aborted(self) -> None:
-        sent = random.choice(self.requests["good"] + self.requests["huge"])
+        # One that was sent whole is computed all the same: many huge ones would leave no time for the others.
+        sent = random.choice(self.requests["good"] * 4 + self.requests["huge"])
         host, _, port = self._url.removeprefix("http://").partition(":")
         _, writer = await asyncio.open_connection(host, int(port))
         head = f"POST /invocations HTTP/1.1\r\nHost: {host}\r\nContent-Type: {sent.content_type}\r\n"
@@ -222,11 +241,11 @@ class Load:
         await asyncio.sleep(random.uniform(0, 0.1))
         writer.transport.abort()
         self.counts["aborted"] += 1
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
 
     async def _kill(self) -> None:
         """Kill the youngest worker: the others live on, so that what they would leak is seen."""
-        await asyncio.sleep(KILL_SECONDS)
+        await asyncio.sleep(self._pause)
         workers = await asyncio.to_thread(self._workers)
         if len(workers) >= WORKERS:  # one stays to serve
             workers[-1].kill()
@@ -242,10 +261,15 @@ class Load:
         return sorted(leaves, key=lambda process: process.create_time())
 
     async def _watch(self, begin: float, end: float) -> None:
-        samples: list[float] = []
         await asyncio.sleep(max(0.0, begin - time.monotonic()))
         while time.monotonic() < end:
-            samples.append(await asyncio.to_thread(metric, self._url, "byoc_resident_memory_bytes"))
+            await asyncio.to_thread(self._look)
             await asyncio.sleep(SAMPLE_SECONDS)
-        third = max(1, len(samples) // 3)
-        self.peaks = [max(part) for part in (samples[:third], samples[third:-third], samples[-third:])]
+
+    def _look(self) -> None:
+        self.totals.append(metric(self._url, "byoc_resident_memory_bytes"))
+        sizes = {}
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sizes[process.pid] = process.memory_info().rss
+        self._each.append(sizes)
