@@ -17,8 +17,8 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test and of the contract: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build lock clean \
-	samples contract contract-docs local-test test-docker
+.PHONY: help setup demo check fix test test-stock test-soak test-long bench-train bench-features bench-decode bench-front \
+	build lock clean samples contract contract-docs local-test test-docker
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,21 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.venv-stock/.ready: requirements/stock.lock requirements/setup_stock.sh
+	PYTHON=$(PYTHON) bash requirements/setup_stock.sh
+	@touch $@
+
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long and not trainenv and not docker"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not soak and not stock and not trainenv and not docker"
 	$(TRAIN_BIN)/pytest -m trainenv
 
-test-long: .venv/.ready-dev ## the tests that take minutes each
+test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
+	$(BIN)/pytest -m soak
+
+test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our server, on the stock serving stack, where they work
+	$(BIN)/pytest -m stock
+
+test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv and not docker"
 
 test-docker: .venv/.ready-dev .venv-sdk/.ready ## the tests that need a Docker Engine and both images
@@ -98,5 +108,5 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv, .venv-train and .venv-sdk, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train .venv-sdk runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the environments, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-* runs data .mypy_cache .pytest_cache .ruff_cache
