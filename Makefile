@@ -11,8 +11,9 @@ DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
 DEVICE ?= cuda
+PUSH ?=
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build lock clean
+.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build push test-images image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,22 +36,23 @@ demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=fold
 	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
 	$(BIN)/byoc run --data "$(DATA)" --backbone "$(BACKBONE)" --trials $(TRIALS) $(if $(OUT),--out "$(OUT)")
 
-check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck
+check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run requirements/*.sh
+	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh
+	$(BIN)/hadolint docker/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long and not trainenv"
+	$(BIN)/pytest -m "not long and not trainenv and not docker"
 	$(TRAIN_BIN)/pytest -m trainenv
 
 test-long: .venv/.ready-dev ## the tests that take minutes each
-	$(BIN)/pytest -m "long and not trainenv"
+	$(BIN)/pytest -m "long and not trainenv and not docker"
 
 bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
@@ -68,8 +70,24 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 	docker/build.sh train $(DEVICE)
 	docker/build.sh serve $(DEVICE)
 
+push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
+	./build_and_push.sh all --device $(DEVICE) $(PUSH)
+
+test-images: .venv/.ready-dev .venv-push/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
+	$(BIN)/pytest -m docker tests
+
+image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
+	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
+
+sbom: .venv-push/.ready ## what the images of DEVICE hold, as CycloneDX, with licences and known vulnerabilities, in sbom/
+	docker/sbom.sh $(DEVICE)
+
+.venv-push/.ready: requirements/push.lock
+	PYTHON=$(PYTHON) bash requirements/setup_push.sh
+	@touch $@
+
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv and .venv-train, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, .venv-train and .venv-push, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-train .venv-push sbom runs data .mypy_cache .pytest_cache .ruff_cache
