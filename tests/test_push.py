@@ -1,5 +1,6 @@
 """build_and_push.sh for real: the AWS command line against a stand-in for AWS, Docker against a registry with a password."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -183,7 +184,10 @@ def test_a_second_push_gives_the_same_digests_and_what_is_pulled_back_is_the_ima
 def test_a_version_that_ecr_holds_with_another_image_is_refused(
     place: Place, pushed: "subprocess.CompletedProcess[str]"
 ) -> None:
-    manifest = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64}, "layers": []})
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "config": {"digest": "sha256:" + "0" * 64}, "layers": []}
+    )
     put = ("ecr", "put-image", "--repository-name", "byoc-classifier-serve", "--image-tag", "taken")
     place.aws(*put, "--image-manifest", manifest)
     said = sentence(place.push("serve", "--device", "cpu", "--region", "us-east-1", "--tag", "taken"))
@@ -300,3 +304,43 @@ def test_a_user_who_may_not_talk_to_docker_is_told_how(tmp_path: Path) -> None:
         cwd="/", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "add it to the group docker" in done.stderr, (done, sys.platform)
+
+
+@pytest.fixture
+def full_engine(tmp_path: Path) -> Iterator[str]:
+    """A second engine whose disk holds the base image and not one byte more; its address."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
+    address = f"unix://{tmp_path}/engine.sock"
+    command = ["dockerd", "--host", address, "--data-root", disk / "data", "--exec-root", tmp_path / "exec"]
+    command += ["--pidfile", tmp_path / "pid", "--bridge", "none", "--iptables=false"]
+    with (tmp_path / "engine.log").open("wb") as log:
+        engine = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            if subprocess.run(["docker", "--host", address, "info"], capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        base = subprocess.run(
+            ["docker", "inspect", "--format", "{{.RepoTags}}", "byoc-base:bookworm"], capture_output=True, check=False
+        )
+        assert base.returncode == 0, "this test takes the base image that docker/base.sh makes"
+        saved = subprocess.Popen(["docker", "save", "byoc-base:bookworm"], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "--host", address, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        saved.wait()
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1 << 16))
+        yield address
+    finally:
+        engine.terminate()
+        engine.wait()
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk_is_named_with_what_an_image_takes(place: Place, full_engine: str) -> None:
+    here = {"DOCKER_HOST": full_engine, "BASE_IMAGE": "byoc-base:bookworm"}
+    done = place.push("serve", "--device", "cpu", "--region", "us-east-1", **here)
+    assert done.returncode == 1
+    assert done.stderr.startswith("build: the disk is full where Docker keeps its images"), (done.stdout, done.stderr)
