@@ -326,9 +326,8 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
             ["docker", "inspect", "--format", "{{.RepoTags}}", "byoc-base:bookworm"], capture_output=True, check=False
         )
         assert base.returncode == 0, "this test takes the base image that docker/base.sh makes"
-        saved = subprocess.Popen(["docker", "save", "byoc-base:bookworm"], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "--host", address, "load"], stdin=saved.stdout, check=True, capture_output=True)
-        saved.wait()
+        with subprocess.Popen(["docker", "save", "byoc-base:bookworm"], stdout=subprocess.PIPE) as saved:
+            subprocess.run(["docker", "--host", address, "load"], stdin=saved.stdout, check=True, capture_output=True)
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(1 << 16))
