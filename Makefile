@@ -73,21 +73,21 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-push/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
+test-images: .venv/.ready-dev .venv-images/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
 
-sbom: .venv-push/.ready ## what the images of DEVICE hold, as CycloneDX, with licences and known vulnerabilities, in sbom/
+sbom: .venv-images/.ready ## what the images of DEVICE hold, as CycloneDX, with licences and known vulnerabilities, in sbom/
 	docker/sbom.sh $(DEVICE)
 
-.venv-push/.ready: requirements/push.lock
-	PYTHON=$(PYTHON) bash requirements/setup_push.sh
+.venv-images/.ready: requirements/images.lock
+	PYTHON=$(PYTHON) bash requirements/setup_images.sh
 	@touch $@
 
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv, .venv-train and .venv-push, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train .venv-push sbom runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, .venv-train and .venv-images, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-train .venv-images sbom runs data .mypy_cache .pytest_cache .ruff_cache

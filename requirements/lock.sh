@@ -6,7 +6,7 @@
 #   shared-D what both images hold for device D, cpu or cuda: torch first; with smdebug's numpy and sagemaker-inference's setuptools
 #   train-D  the training image: smdebug's protobuf, and the toolkit that resolves beside it
 #   serve-D  the serving image
-#   push     what the tests of build_and_push.sh run
+#   images   what tests the push of images and lists what they hold
 #   build    what installs packages and builds wheels while an image is built
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
@@ -31,7 +31,7 @@ for name in sdk peers; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in
-compile --allow-unsafe --output-file requirements/push.lock requirements/push.in
+compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
 compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/shared.in
 compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,train}.in
 compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.docker
 
-TOOLS = ROOT / ".venv-push" / "bin"
+TOOLS = ROOT / ".venv-images" / "bin"
 TOKEN = "123456789012-auth-token"  # what the stand-in's ECR gives out as password
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def started(command: Sequence[str | Path], port: int, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
-    """Start a server of .venv-push and wait until its port is open."""
+    """Start a server of .venv-images and wait until its port is open."""
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen([*map(str, command)], env=os.environ | environment, stdout=log, stderr=log)
     for _ in range(300):
@@ -313,7 +313,18 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
     address = f"unix://{tmp_path}/engine.sock"
-    command = ["dockerd", "--host", address, "--data-root", disk / "data", "--exec-root", tmp_path / "exec"]
+    # In a network of its own: without a bridge it would take the running engine's bridge away.
+    command = [
+        "unshare",
+        "--net",
+        "dockerd",
+        "--host",
+        address,
+        "--data-root",
+        disk / "data",
+        "--exec-root",
+        tmp_path / "exec",
+    ]
     command += ["--pidfile", tmp_path / "pid", "--bridge", "none", "--iptables=false"]
     with (tmp_path / "engine.log").open("wb") as log:
         engine = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
