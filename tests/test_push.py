@@ -350,7 +350,7 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_full_disk_is_named_with_what_an_image_takes(place: Place, full_engine: str) -> None:
-    here = {"DOCKER_HOST": full_engine, "BASE_IMAGE": "byoc-base:bookworm"}
-    done = place.push("serve", "--device", "cpu", "--region", "us-east-1", **here)
+    here = {"DOCKER_HOST": full_engine, "BASE_IMAGE": "byoc-base:bookworm", "REGISTRY": place.registry}
+    done = place.push("serve", "--device", "cpu", **here)
     assert done.returncode == 1
     assert done.stderr.startswith("build: the disk is full where Docker keeps its images"), (done.stdout, done.stderr)
