@@ -12,8 +12,14 @@ OUT ?=
 PIP_ARGS ?=
 DEVICE ?= cuda
 PUSH ?=
+KIND ?= train
+IMAGE ?= byoc-classifier-$(KIND):cpu
+HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
+# The photos of local-test and of the contract: the optional folder beside the project, where it is there.
+DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build push test-images image-sizes sbom lock clean
+.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build push image-sizes sbom lock clean \
+	samples contract contract-docs local-test test-docker test-images
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +34,11 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
+.venv-sdk/.ready: requirements/sdk.lock
+	$(PYTHON) -m venv .venv-sdk
+	.venv-sdk/bin/pip install --quiet --no-deps --require-hashes -r requirements/sdk.lock
+	@touch $@
+
 .venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
 	@touch $@
@@ -40,7 +51,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh
+	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh local_test/*.sh local_test/*/*.sh
 	$(BIN)/hadolint docker/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
@@ -53,6 +64,22 @@ test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on rea
 
 test-long: .venv/.ready-dev ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv and not docker"
+
+test-docker: .venv/.ready-dev .venv-sdk/.ready .venv-images/.ready ## the tests that need a Docker Engine and both images
+	$(BIN)/pytest -m docker
+
+samples: .venv/.ready
+	@[ -d data/samples/test ] || $(BIN)/byoc data sample data/samples
+
+local-test: samples .venv-sdk/.ready ## train, serve and predict in SageMaker local mode, and check (DATA=folder HOSTS=n)
+	HOSTS="$(HOSTS)" local_test/local_test.sh "$(if $(filter data/samples,$(DATA)),$(or $(DOGS),$(DATA)),$(DATA))"
+
+contract: samples .venv/.ready-dev ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder)
+	$(BIN)/pytest -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
+	  --hyperparameters '$(HYPERPARAMETERS)' $(if $(MODEL),--model "$(MODEL)") $(if $(KEEP),--keep-model "$(KEEP)")
+
+contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side
+	DATA="$(DATA)" HYPERPARAMETERS='$(HYPERPARAMETERS)' local_test/contract/report.sh
 
 bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
@@ -74,7 +101,7 @@ push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUS
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
 test-images: .venv/.ready-dev .venv-images/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
-	$(BIN)/pytest -m docker tests
+	$(BIN)/pytest -m docker tests/test_docker_images.py tests/test_push.py
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
@@ -89,5 +116,5 @@ sbom: .venv-images/.ready ## what the images of DEVICE hold, as CycloneDX, with 
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
-clean: ## remove .venv, .venv-train and .venv-images, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train .venv-images sbom runs data .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the environments .venv*, results, samples and caches (the feature cache under ~/.cache stays)
+	rm -rf .venv .venv-train .venv-sdk .venv-images sbom runs data .mypy_cache .pytest_cache .ruff_cache

@@ -22,8 +22,9 @@ compile() {
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line "$@"
 }
 # CUDA libraries come with torch where its build needs them; they and torch stay out of the plain and the train locks.
-compile --unsafe-package torch --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
-compile --unsafe-package torch --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
+# openvino does without openvino-telemetry, and then sends nothing to anybody.
+compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
+compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in
@@ -34,7 +35,7 @@ compile --allow-unsafe --output-file requirements/build.lock requirements/build.
 compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
 compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/shared.in
 compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,train}.in
-compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in
 
 # The CUDA images hold the same versions, and torch with its libraries from PyPI and no other index. pip-compile would hash
 # torch's wheels for every platform, 20 GB of them; pip's report has the hash of the one that the images take.
@@ -44,7 +45,7 @@ cuda() {
   shift 2
   for input in "$@"; do inputs+=(--requirement "requirements/$input.in"); done
   sed -n 's/^\([a-z0-9].*==[^ ]*\).*/\1/p' "requirements/$name-cpu.lock" | sed '/^torch==/d' > "$pins"
-  env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null PIP_INDEX_URL=https://pypi.org/simple \
+  env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
     "$tools/venv/bin/pip" install --quiet --dry-run --ignore-installed --report "$tools/report" --constraint "$pins" "${inputs[@]}"
   # shellcheck disable=SC2086  # several names
   "$PYTHON" requirements/report.py "$tools/report" $without > "requirements/$name-cuda.lock"

@@ -1,124 +1,206 @@
-"""The public port: readiness, limits and errors. It alone is reachable; the model server answers only to it."""
+"""The public port: readiness, limits, errors, metrics. It alone is reachable; the model server answers only to it."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from serve.formats import ACCEPTS, SUPPORTED, RequestError, accepted, asked_top_k
+from serve.intake import Intake, Refused
+from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
+from serve.model import Model
 from serve.model_server import ModelServer
+from serve.settings import Settings
 
-# Whatever they say, the bytes decide; the last two name no format, as does a request without a Content-Type.
-SUPPORTED = (
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "image/bmp",
-    "image/tiff",
-    "application/x-image",
-    "application/octet-stream",
-)
-MAX_BODY = 25 * 1024 * 1024  # what hosting accepts; the older limit was 6 MB
+ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
+NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
+_NOT_LOADED = "no worker has loaded the model yet; try again"
 
 
 @dataclass
-class _State:
+class Front:
+    """What the routes share; `models` holds one model, or those of a multi-model endpoint by the platform's names."""
+
+    settings: Settings
     server: ModelServer
-    timeout: int
+    intake: Intake
+    models: dict[str, Model] = field(default_factory=dict)
     client: aiohttp.ClientSession | None = None
-    proved: bool = False  # a worker has answered through the model server
+    started: bool = False  # the model server, to which a multi-model endpoint's models are given later
+    draining: bool = False
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self._workers)
+        self.log = RequestLog(self.settings.log_requests)
+
+    def give_up(self) -> None:
+        """Answer 503 to what could not be finished before the platform's patience ends."""
+        self.draining = True
+        for task in self.in_flight:
+            task.cancel()
+
+    def _workers(self) -> tuple[int, int]:
+        models = list(self.models.values())
+        return sum(model.ready_workers() for model in models), sum(model.restarts for model in models)
 
 
-_STATE = web.AppKey("state", _State)
-_REASONS = {503: "the server is busy; try again", 504: "the model took too long", 507: "the model ran out of memory"}
+FRONT = web.AppKey("front", Front)
+ONLY = "model"  # the name of the model where there is but one
 
 
-def make_app(server: ModelServer, *, timeout: int) -> web.Application:
-    """Return the application; `timeout` is the seconds that a prediction may take."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_json_errors])
-    app[_STATE] = _State(server, timeout)
+def make_app(front: Front) -> web.Application:
+    """Return the application with the routes of an endpoint of one model."""
+    # The intake limits bodies; what aiohttp reads by itself are the small ones of a multi-model endpoint's routes.
+    app = web.Application(client_max_size=65536, middlewares=[_json_errors])
+    app[FRONT] = front
     app.router.add_get("/ping", _ping)
     app.router.add_post("/invocations", _invocations)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/execution-parameters", _execution_parameters)
     app.cleanup_ctx.append(_client)
+    app.on_response_prepare.append(_name)
     return app
 
 
-async def prove(app: web.Application) -> bool:
-    """Return whether a request would be answered now; to be called again and again while the server runs.
-
-    A worker that says it is ready is sent an empty body: only its answer shows that the model server knows it too.
-    """
-    state = app[_STATE]
-    if not state.server.ready_workers():
-        state.proved = False
-    elif not state.proved:
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            status, _ = await _ask(state, b"")
-            state.proved = status == 422
-    return state.proved
+async def _name(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = NAME
 
 
 async def _client(app: web.Application) -> AsyncIterator[None]:
-    state = app[_STATE]
-    connector = aiohttp.UnixConnector(path=str(state.server.socket), limit=0)
-    timeout = aiohttp.ClientTimeout(total=state.timeout)
+    front = app[FRONT]
+    connector = aiohttp.UnixConnector(path=str(front.server.socket), limit=0)
+    timeout = aiohttp.ClientTimeout(total=front.settings.timeout)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-        state.client = client
+        front.client = client
         yield
 
 
-async def _ask(state: _State, body: bytes) -> tuple[int, bytes]:
-    assert state.client is not None
-    async with state.client.post("http://model-server/invocations", data=body) as answer:
-        return answer.status, await answer.read()
-
-
-def _ready(state: _State) -> bool:
-    return state.proved and state.server.ready_workers() > 0
-
-
 async def _ping(request: web.Request) -> web.Response:
-    state = request.app[_STATE]
-    if _ready(state):
+    front = request.app[FRONT]
+    if front.draining:
+        return error(request, 503, "the server is stopping")
+    if front.settings.multi_model:
+        reason = front.server.failure() or (None if front.started else "the model server has not started yet")
+        return error(request, 503, reason) if reason else web.Response()
+    model = front.models.get(ONLY)
+    if model and model.ready:
         return web.Response()
-    return _error(request, 503, state.server.failure() or "no worker has loaded the model yet; try again")
+    return error(request, 503, (model and model.failure()) or _NOT_LOADED)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    text = await asyncio.to_thread(request.app[FRONT].metrics.text)
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _execution_parameters(request: web.Request) -> web.Response:
+    settings = request.app[FRONT].settings
+    return web.json_response(
+        {
+            "MaxConcurrentTransforms": settings.workers,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": settings.payload_mb,
+        }
+    )
 
 
 async def _invocations(request: web.Request) -> web.Response:
-    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`.
-    if request.content_type.lower() not in SUPPORTED:
-        supported = ", ".join(SUPPORTED)
-        return _error(request, 415, f"Content-Type {request.content_type!r} is not supported; send one of {supported}")
-    body = await request.read()
-    if not body:
-        return _error(request, 400, "the body is empty; send the bytes of one photo")
-    state = request.app[_STATE]
-    if not _ready(state):
-        return _error(request, 503, "no worker has loaded the model yet; try again")
+    front = request.app[FRONT]
+    if front.settings.multi_model:
+        return error(request, 404, "this is a multi-model endpoint; ask /models/NAME/invoke")
+    return await invoke(request, front.models.get(ONLY))
+
+
+async def invoke(request: web.Request, model: Model | None) -> web.Response:
+    """Answer a request from a model; every mistake is the answer's sentence."""
+    front, told, start = request.app[FRONT], None, time.perf_counter()
+    size, task = 0, asyncio.current_task()
+    assert task is not None
+    front.in_flight.add(task)
     try:
-        return _passed_on(request, *await _ask(state, body))
+        asked, echoed = _asked(request, front.settings)
+        async with front.intake.body(request) as body:
+            size, start = len(body), time.perf_counter()
+            if model is None or not model.ready or front.draining:
+                raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
+            assert front.client is not None
+            with front.intake.place():
+                status, text, content_type, told = await model.ask(front.client, body, asked)
+        answer = _passed_on(request, status, text, content_type, told)
+        if echoed and answer.status == 200:
+            answer.headers[ATTRIBUTES] = echoed
+    except (Refused, RequestError) as refused:
+        answer = error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
-        return _error(request, 504, f"the model took longer than {state.timeout} seconds")
+        answer = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
     except aiohttp.ClientError:
-        logging.exception("the model server did not answer")
-        return _error(request, 503, _REASONS[503])
+        logging.exception("request %s: the model server did not answer", request_id(request))
+        answer = error(request, 503, "the model server did not answer; send the request again")
+    except asyncio.CancelledError:
+        if not front.draining:
+            raise
+        task.uncancel()
+        answer = error(request, 503, "the server is stopping; send the request again")
+    finally:
+        front.in_flight.discard(task)
+    seconds = time.perf_counter() - start
+    front.metrics.observe(answer.status, seconds, told)
+    front.log.write(
+        request_id=request_id(request),
+        code=answer.status,
+        target_model=request.headers.get("X-Amzn-SageMaker-Target-Model", "")[:256] or None,
+        bytes=size,
+        seconds=round(seconds, 4),
+        **{name: round(value, 4) for name, value in (told or {}).items()},
+    )
+    return answer
 
 
-def _passed_on(request: web.Request, status: int, text: bytes) -> web.Response:
+def _asked(request: web.Request, settings: Settings) -> tuple[dict[str, Any], str]:
+    """Return what the worker has to know of a request, and the Custom-Attributes to echo; raises Refused and RequestError."""
+    attributes = request.headers.get(ATTRIBUTES, "")
+    if not re.fullmatch(r"[\x20-\x7e]{0,1024}", attributes):
+        raise RequestError(f"{ATTRIBUTES} must be at most 1,024 visible ASCII characters")
+    content_type, accept = request.headers.get("Content-Type", ""), request.headers.get("Accept", "*/*")
+    if max(len(content_type), len(accept)) > 1024:
+        raise RequestError("Content-Type and Accept must be at most 1,024 characters each")
+    accept = settings.accept if accept.strip() in ("", "*/*") else accept
+    asked: dict[str, Any] = {"id": request_id(request), "content_type": content_type, "accept": accept}
+    if settings.model_code:  # its functions decide what they take and give
+        return asked | {"json": False, "top_k": None}, attributes
+    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`; without any, the bytes say what they are.
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind and kind not in SUPPORTED:
+        raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
+    form = accepted(accept)
+    if form is None:
+        raise Refused(406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}")
+    top_k = asked_top_k(attributes)
+    return asked | {"json": kind == "application/json", "accept": form, "top_k": top_k}, attributes if top_k else ""
+
+
+def _passed_on(
+    request: web.Request, status: int, text: bytes, content_type: str, told: dict[str, float] | None
+) -> web.Response:
+    if told is None:  # the model server's own words, which may hold a traceback
+        if status == 507:
+            return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
+        return error(request, 503, "the worker that had this request ended; send the request again")
     if status == 200:
-        return web.Response(body=text, content_type="application/json")
-    if status == 422:
-        return _error(request, 422, json.loads(text)["message"])
-    if status in (400, 500):  # the model server's own words may hold a traceback
-        return _error(request, 500, "the prediction failed; the server's log says why under this request id")
-    return _error(request, status if status in _REASONS else 500, _REASONS.get(status, "the prediction failed"))
+        return web.Response(body=text, headers={"Content-Type": content_type})
+    message = json.loads(text)["message"]
+    if status == 500:
+        message = "the prediction failed; the server's log says why under this request id"
+    return error(request, status, message)
 
 
 @web.middleware
@@ -127,24 +209,24 @@ async def _json_errors(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
-        return _error(request, 413, f"the body is over the limit of {MAX_BODY:,} bytes; make the photo smaller")
-    except web.HTTPException as error:
-        return _error(request, error.status, f"{request.method} {request.path}: {error.reason}")
+    except web.HTTPException as problem:
+        return error(request, problem.status, f"{request.method} {request.path[:200]}: {problem.reason}")
     except (asyncio.CancelledError, ConnectionResetError):
         raise
     except Exception:
-        logging.exception("request %s failed", _request_id(request))
-        return _error(request, 500, "the server failed; its log says why under this request id")
+        logging.exception("request %s failed", request_id(request))
+        return error(request, 500, "the server failed; its log says why under this request id")
 
 
-def _error(request: web.Request, status: int, message: str) -> web.Response:
-    body = {"code": status, "message": message, "request_id": _request_id(request)}
+def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
+    """Return an error as JSON: code, one sentence and the request's id."""
+    body = {"code": status, "message": message, "request_id": request_id(request)}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
 
 
-def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Amzn-SageMaker-Inference-Id", "")
+def request_id(request: web.BaseRequest) -> str:
+    """Return the caller's own id for a request, or one made for it."""
     if "request_id" not in request:
+        given = request.headers.get(INFERENCE_ID, "")
         request["request_id"] = given if re.fullmatch(r"[\x21-\x7e]{1,64}", given) else uuid.uuid4().hex
     return str(request["request_id"])

@@ -1,60 +1,71 @@
-"""multi-model-server as a child process: its settings, its start, its workers' state and its end.
+"""multi-model-server as a child process: its settings, its start, the models it is given, and its end.
 
 It listens on Unix sockets in a private folder, so nothing but the front reaches it: its management interface would
-download and run code for anybody.
+download and run code for anybody. Models are registered under names of our own.
 """
 
+import asyncio
+import collections
 import contextlib
 import importlib.util
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
+
 from classifier.errors import UserError
-from serve.handler import FRONT_PID, MODEL_DIR, STATUS_DIR, TOP_K, alive
+from serve.settings import Settings
 
 HEAP = "256m"  # Java's default would be a quarter of the host's memory
-STOP_SECONDS = 15.0
+STOP_SECONDS = 4.0
+START_SECONDS = 60.0
+# Only warnings and what the workers say on standard error: the model server's own files would grow with the requests.
+_LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
+<Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
+<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
+<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
+<Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
+"""
+# A front that is killed cannot stop anybody. So a shell beside the model server, in its process group, waits for the end of
+# a pipe that the front alone holds open, and then kills the group.
+_LEASH = '(read end <&{0}; kill -9 0) & exec "$@" {0}<&-'
+# What the model server says of its workers' streams, in the same breath as what they write there.
+_TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
 
 class ModelServer:
-    """A running multi-model-server whose files all live in `folder`."""
+    """A running multi-model-server whose files all live in `folder`; what it logs goes to standard error."""
 
-    def __init__(
-        self, folder: Path, model_dir: Path, *, workers: int, threads: int, top_k: int, timeout: int, max_body: int
-    ) -> None:
+    def __init__(self, folder: Path, settings: Settings) -> None:
         self.socket = folder / "inference.sock"
-        self._status = folder / "status"
-        self._log = folder / "model-server.log"
-        self._status.mkdir()
-        archive = folder / "store" / "model"
-        (archive / "MAR-INF").mkdir(parents=True)
-        manifest = {"specificationVersion": "1.0", "model": {"modelName": "model", "handler": "serve.handler:handle"}}
-        (archive / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
-        settings = {
+        self._management = folder / "management.sock"
+        self._last: collections.deque[str] = collections.deque(maxlen=5)
+        self._client: aiohttp.ClientSession | None = None
+        (folder / "store").mkdir()
+        properties = {
             "inference_address": f"unix:{self.socket}",
-            "management_address": f"unix:{folder / 'management.sock'}",
+            "management_address": f"unix:{self._management}",
             "model_store": str(folder / "store"),
-            "load_models": "model=model",
-            "default_workers_per_model": workers,
-            "default_response_timeout": timeout,
-            "unregister_model_timeout": timeout,
-            "max_request_size": max_body,
+            # The front answers first; what takes longer is stopped here a second later.
+            "default_response_timeout": settings.timeout + 1,
+            "unregister_model_timeout": STOP_SECONDS,
+            # The front refuses what is over its limits, so the model server never has to.
+            "max_request_size": min(settings.max_body + 4096, 2**31 - 1),
+            "job_queue_size": settings.queue + 10,
             "decode_input_request": "false",
             "enable_envvars_config": "false",
         }
-        properties = folder / "config.properties"
-        properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        (folder / "config.properties").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        (folder / "log4j2.xml").write_text(_LOGGING.format(level="info" if settings.model_code else "warn"))
         environment = os.environ | {
-            MODEL_DIR: str(model_dir),
-            STATUS_DIR: str(self._status),
-            TOP_K: str(top_k),
-            FRONT_PID: str(os.getpid()),
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": str(settings.threads),
             # The workers find this package wherever it was started from.
             "PYTHONPATH": os.pathsep.join(
                 [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -63,61 +74,105 @@ class ModelServer:
             "TMPDIR": str(folder),
             "LOG_LOCATION": str(folder / "logs"),
             "METRICS_LOCATION": str(folder / "logs"),
+            # glibc gives a decoded photo's memory back and faults it in again: 130 against 82 ms at 12 megapixels.
+            "MALLOC_MMAP_THRESHOLD_": "1073741824",
+            "MALLOC_TRIM_THRESHOLD_": "1073741824",
         }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    java(),
-                    f"-Xmx{HEAP}",
-                    f"-Djava.io.tmpdir={folder}",
-                    f"-Dmodel_server_home={_home()}",
-                    "-cp",
-                    str(_home() / "mms" / "frontend" / "*"),
-                    "com.amazonaws.ml.mms.ModelServer",
-                    "--python",
-                    sys.executable,
-                    "-f",
-                    str(properties),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=folder,
-                start_new_session=True,  # its own process group, so that every worker can be reached to stop it
-            )
+        command = [java(), f"-Xmx{HEAP}", f"-Djava.io.tmpdir={folder}"]
+        command += [f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}", f"-Dmodel_server_home={_home()}"]
+        command += ["-cp", str(_home() / "mms" / "frontend" / "*"), "com.amazonaws.ml.mms.ModelServer"]
+        command += ["--python", sys.executable, "-f", str(folder / "config.properties")]
+        read_end, self._life = os.pipe()
+        self._process = subprocess.Popen(
+            ["sh", "-c", _LEASH.format(read_end), "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd=folder,
+            pass_fds=[read_end],
+            start_new_session=True,  # its own process group, so that every worker can be reached to stop it
+        )
+        os.close(read_end)
+        self.pid = self._process.pid
+        threading.Thread(target=self._pass_on, daemon=True).start()
+
+    def _pass_on(self) -> None:
+        assert self._process.stdout is not None
+        started = False
+        for line in self._process.stdout:
+            self._last.append(line.strip())
+            # Before it has started, a new Java warns of what the model server's old libraries do.
+            if started and not line.startswith(_TALK):
+                print(line, end="", file=sys.stderr, flush=True)
+            started = started or line.startswith("Model server started")
 
     def failure(self) -> str | None:
-        """Return why no worker will ever serve, or None as long as one may."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self._status / "failed").read_text()
-        if self._process.poll() is not None:
-            last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote nothing"]
-            return f"the model server ended with status {self._process.returncode}: {last[0][:300]}"
-        return None
+        """Return why the model server is gone, or None while it runs."""
+        if self._process.poll() is None:
+            return None
+        last = self._last[-1] if self._last else "it wrote nothing"
+        return f"the model server ended with status {self._process.returncode}: {last[:300]}"
 
-    def ready_workers(self) -> int:
-        """Return how many living workers have loaded the model and passed its self-test."""
-        count = 0
-        for mark in self._status.glob("*.ready"):
-            if alive(int(mark.stem)):
-                count += 1
-            else:
-                mark.unlink(missing_ok=True)
-        return count
+    @contextlib.asynccontextmanager
+    async def managed(self) -> AsyncIterator[None]:
+        """Reach the management interface within this block."""
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(self._management))) as self._client:
+            yield
+
+    async def started(self) -> None:
+        """Return once the management interface answers; raises UserError when the model server ends before."""
+        assert self._client is not None
+        end = time.monotonic() + START_SECONDS
+        while not self.failure() and time.monotonic() < end:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with self._client.get("http://model-server/models"):
+                    return
+            await asyncio.sleep(0.05)
+        raise UserError(self.failure() or f"the model server did not start within {START_SECONDS:g} s")
+
+    async def register(self, name: str, folder: Path, *, workers: int, batch_size: int, timeout: int) -> None:
+        """Start workers for the model whose manifest lies in `folder`; raises UserError when the model server refuses."""
+        asked = {
+            "url": folder.name,  # within the store
+            "model_name": name,
+            "handler": "serve.handler:handle",
+            "initial_workers": str(workers),
+            "synchronous": "false",
+            "batch_size": str(batch_size),
+            "max_batch_delay": "5",  # ms that a request may wait for others to share a pass with
+            "response_timeout": str(timeout + 1),
+        }
+        await self.started()
+        await self._ask("POST", "/models", asked)
+
+    async def unregister(self, name: str) -> None:
+        """Stop a model's workers and forget it."""
+        await self._ask("DELETE", f"/models/{name}", {})
+
+    async def _ask(self, method: str, path: str, query: dict[str, str]) -> None:
+        assert self._client is not None
+        try:
+            async with self._client.request(method, f"http://model-server{path}", params=query) as answer:
+                if answer.status >= 400:
+                    raise UserError(f"the model server refused {method} {path}: {(await answer.text())[:300]}")
+        except aiohttp.ClientError as error:
+            raise UserError(self.failure() or f"the model server did not answer {method} {path}") from error
 
     def stop(self) -> None:
         """End the server and its workers; returns when no process of the group is left."""
-        group = self._process.pid
-        for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, number)
+                os.killpg(self.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience)
+                self._process.wait(STOP_SECONDS)
                 break
         # The Java process is gone; a worker may stay behind.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
+        os.close(self._life)
 
 
 def java() -> str:

@@ -1,59 +1,64 @@
-"""The model in a worker: load it, prove that it computes what training saw, and turn photos into answers."""
+"""The model in a worker: open what serve.prepare wrote, prove it once more, and turn photos into probabilities."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from classifier import artifact
-from classifier.errors import PhotoError
+from classifier.errors import ArtifactError
 from classifier.images import Pixels, load_pixels
+from classifier.spec import ModelSpec
+from serve import backends
+from serve.backends import BACKENDS, Forward, Logits
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """The most probable classes of one photo, best first."""
-
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer's body."""
-        pairs = zip(self.labels, self.probabilities, strict=True)
-        return {"predictions": [{"label": label, "probability": probability} for label, probability in pairs]}
+PREPARED = "prepared.json"
+# The largest difference of a probability from the trained model's that a backend may make on the self-test.
+GUARD = 0.01
 
 
 class Predictor:
-    """A loaded and proved model; raises ArtifactError when it cannot be loaded or fails its self-test."""
+    """A prepared model on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
 
-    def __init__(self, folder: Path, *, top_k: int) -> None:
-        self._model, self._spec = artifact.load(folder)
-        self._top_k = min(top_k, len(self._spec.classes))
-        artifact.run_selftest(folder, self._model)
+    def __init__(self, prepared: Path, *, threads: int) -> None:
+        document = json.loads((prepared / PREPARED).read_text())
+        spec = ModelSpec.from_json(document["model"])
+        self.backend = BACKENDS[document["backend"]]
+        self.classes = spec.classes
+        self._preprocessing = spec.preprocessing
+        self._forward = _open(prepared, document, threads)
+        selftest = artifact.read_selftest(prepared)
+        artifact.check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
 
-    def predict(self, bodies: Sequence[bytes]) -> list[Prediction | PhotoError]:
-        """Answer each photo with its most probable classes, or with the reason why it is no usable photo."""
-        decoded = [self._decode(body) for body in bodies]
-        pixels = [item for item in decoded if not isinstance(item, PhotoError)]
-        predictions = iter(self._forward(pixels))
-        return [item if isinstance(item, PhotoError) else next(predictions) for item in decoded]
+    def decode(self, body: bytes) -> Pixels:
+        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
+        return load_pixels(body, self._preprocessing)
 
-    def _decode(self, body: bytes) -> Pixels | PhotoError:
-        try:
-            return load_pixels(body, self._spec.preprocessing)
-        except PhotoError as error:
-            return error
+    def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probabilities [N, classes] of photos' pixels [N, H, W, 3]."""
+        return softmax(self._forward(pixels))
 
-    def _forward(self, pixels: list[Pixels]) -> list[Prediction]:
-        if not pixels:
-            return []
-        with torch.inference_mode():
-            best = self._model(torch.from_numpy(np.stack(pixels))).softmax(1).topk(self._top_k)
-        classes = self._spec.classes
-        return [
-            Prediction(tuple(classes[index] for index in indices), tuple(values))
-            for values, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
+
+def softmax(logits: Logits) -> npt.NDArray[np.float32]:
+    """Return the probabilities of logits [N, classes]."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
+    backend = BACKENDS[document["backend"]]
+    try:
+        if backend.library == "openvino":
+            return backends.open_ir(prepared / backends.IR, backend.precision, threads)
+        import torch
+
+        torch.set_num_threads(threads)
+        model, _ = artifact.load(Path(document["artifact"]))
+        return backends.open_torch(model, backend)
+    except Exception as error:
+        raise ArtifactError(
+            f"a worker cannot open the model on {backend.name} ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
+            "choose another backend"
+        ) from error

@@ -1,105 +1,154 @@
-"""Serve one model: check the artifact -> start the model server -> open the port -> serve until SIGTERM or Ctrl-C."""
+"""Serve: read the settings -> start the model server -> open the port -> load the model -> answer until SIGTERM or Ctrl-C."""
 
-import argparse
 import asyncio
 import contextlib
 import errno
-import os
+import functools
+import resource
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
-from classifier import artifact
 from classifier.errors import ConfigError, UserError
-from serve.front import MAX_BODY, make_app, prove
+from serve.front import ONLY, Front, make_app
+from serve.intake import Intake
+from serve.model import Model
 from serve.model_server import ModelServer
+from serve.multi_model import add_routes
+from serve.protocol import Protocol
+from serve.settings import MB, Settings, read_settings
 
-TIMEOUT = 60  # seconds for one prediction, the platform's limit
 WATCH_SECONDS = 0.1
+DISK = 100 * MB  # for the prepared model, sockets and settings
+# A connection without a whole request's headers is closed after this; longer than the 60 to 75 s after which proxies
+# let go of idle ones, so that they never send into one that is being closed.
+IDLE_SECONDS = 300.0
+CONNECTIONS = 65_536
+DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until stopped and return the exit status; a model that cannot be served ends it with one sentence."""
-    base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-    parser = argparse.ArgumentParser(
-        prog="python -m serve", description="Serve a model artifact on /ping and /invocations."
-    )
-    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")), help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: one a core, %(default)s"
-    )
-    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    options = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        contents = artifact.check(options.model_dir)
-        if options.workers < 1 or options.top_k < 1:
-            raise ConfigError(f"workers {options.workers} and top-k {options.top_k} must be at least 1")
-        print(f"{contents.spec.backbone}, {len(contents.spec.classes)} classes, from {options.model_dir}", flush=True)
-        asyncio.run(_serve(options))
+        settings = read_settings(argv[1:] if argv[:1] == ["serve"] else argv)
+        _allow_connections()
+        asyncio.run(_serve(settings))
     except UserError as error:
         print(f"serving failed: {error}", file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:  # a full or read-only disk
+        print(f"serving failed: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr, flush=True)
         return 1
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
+def _allow_connections() -> None:
+    """Let this process hold as many connections as it may: some systems start it with 1,024, which slow clients can use up."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+    if 0 <= allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = Path(tempfile.mkdtemp(prefix="byoc-serve-"))
-    threads = max(1, len(os.sched_getaffinity(0)) // options.workers)
     try:
-        server = ModelServer(
-            folder,
-            options.model_dir.resolve(),
-            workers=options.workers,
-            threads=threads,
-            top_k=options.top_k,
-            timeout=TIMEOUT,
-            max_body=MAX_BODY,
-        )
+        _check_disk(folder.parent)
+        server = ModelServer(folder, settings)
         try:
-            async with _listening(server, options) as app:
-                await _watch(server, app, stop)
+            front = Front(settings, server, Intake(settings))
+            async with _listening(front, folder / "store"), server.managed():
+                if not settings.multi_model:
+                    front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
+                await _until(stop, _load(front), _watch(front))
+                front.draining = True
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS, front.give_up)
         finally:
             await asyncio.to_thread(server.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _check_disk(folder: Path) -> None:
+    # Java would say "Invalid configuration: null" of a full disk, and OpenVINO "iostream error".
+    left = shutil.disk_usage(folder).free
+    if left < DISK:
+        raise ConfigError(f"{folder} has {left // MB} MB left, {DISK // MB} are needed; free some or set TMPDIR")
+
+
 @contextlib.asynccontextmanager
-async def _listening(server: ModelServer, options: argparse.Namespace) -> AsyncIterator[web.Application]:
-    app = make_app(server, timeout=TIMEOUT)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=20)
+async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
+    app = make_app(front)
+    if front.settings.multi_model:
+        add_routes(app, store)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1)
     await runner.setup()
+    loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
+    listener: asyncio.Server | None = None
+    assert runner.server is not None
+    connection = functools.partial(Protocol, runner.server, loop=loop, keepalive_timeout=IDLE_SECONDS)
     try:
         try:
-            await web.TCPSite(runner, options.host, options.port).start()
+            listener = await loop.create_server(connection, host, port, backlog=1024)
         except (OSError, OverflowError) as error:
             taken = "is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else f"cannot be opened ({error})"
-            raise ConfigError(f"port {options.port} on {options.host} {taken}; choose another with --port") from error
-        yield app
+            raise ConfigError(f"port {port} on {host} {taken}; choose another with --port") from error
+        yield
     finally:
+        if listener:
+            listener.close()
         await runner.cleanup()
 
 
-async def _watch(server: ModelServer, app: web.Application, stop: asyncio.Event) -> None:
-    announced = False
-    while not stop.is_set():
-        failure = server.failure()
+async def _load(front: Front) -> None:
+    """Load the one model; a multi-model endpoint loads when it is asked to."""
+    model = front.models.get(ONLY)
+    if model:
+        assert front.client is not None
+        await model.load(front.client)
+        print("ready: the model is loaded and passed its self-test", flush=True)
+    else:
+        await front.server.started()
+        front.started = True
+        print(f"ready: models are loaded from {front.settings.models_dir}", flush=True)
+
+
+async def _watch(front: Front) -> None:
+    """Ask every model again and again whether it can answer; raises UserError when one of them or the server never will."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        failure = front.server.failure()
+        for model in list(front.models.values()):
+            assert front.client is not None
+            await model.prove(front.client)
+            failure = failure or (None if front.settings.multi_model else model.failure())
         if failure:
             raise UserError(failure)
-        if await prove(app) and not announced:
-            announced = True
-            print("ready: the model is loaded and passed its self-test", flush=True)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
+
+
+async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
+    """Return when asked to stop; raises what any of the work raises."""
+    stopped = asyncio.create_task(_wait(stop))
+    tasks = {stopped, *map(asyncio.create_task, work)}
+    try:
+        while not stopped.done():
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -128,7 +128,7 @@ def test_sigterm_to_both_hosts_keeps_a_checkpoint_and_the_best_model(tiny: Path,
         processes[1].wait(timeout=60)
         assert [process.returncode for process in processes] == [143, 143] and seconds < 30, output
     chief = tmp_path / "127.0.0.1"
-    assert (chief / "model" / "model.json").exists() and list((chief / "checkpoints").glob("finetune-*.pt"))
+    assert (chief / "model" / "model.json").exists() and list((chief / "checkpoints").glob("finetune-*.pt")), output
 
 
 @pytest.mark.parametrize("dying", [0, 1])

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from classifier import artifact
@@ -61,6 +62,23 @@ def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_
         assert process.returncode == 143 and time.monotonic() - started < 30, output
     assert "the best model so far was written" in output and (base / "model" / "model.json").exists()
     assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _below(base, path)]
+
+
+def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tmp_path: Path) -> None:
+    # As torchrun sends it: to the whole process group.
+    base = tmp_path / "opt-ml"
+    settings = {"finetune-epochs": "10000", "finetune-batch-size": "1"}
+    with training(base, tiny, epochs="1", backbone="timm/test_efficientnet", weights="random", **settings) as process:
+        for epoch in (2, 3, 4):
+            wait_for_line(process, f"epoch={epoch} ")
+            readers: list[psutil.Process] = []
+            while not readers:
+                readers = psutil.Process(process.pid).children()
+            for reader in readers:
+                reader.terminate()
+        wait_for_line(process, "epoch=9 ")
+        output, _ = terminate(process)
+        assert process.returncode == 143 and "the best model so far was written" in output
 
 
 def _below(base: Path, environ: Path) -> bool:

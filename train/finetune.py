@@ -192,7 +192,14 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
         worker_init_fn=_die_with_parent,
         multiprocessing_context=multiprocessing.get_context("fork"),
     )
-    for batch in loader:
+    # Trap: torchrun sends SIGTERM to the whole process group, and DataLoader's handler would end a worker while the training
+    # process still waits for the batch of its last step. Workers are born with SIGTERM blocked, and keep it so.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        loaded = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    for batch in loaded:
         if isinstance(batch, str):
             raise DataError(f"a photo that was readable before is no longer: {batch}")
         yield torch.from_numpy(batch[0]), torch.from_numpy(batch[1])

@@ -1,0 +1,151 @@
+"""Requests and answers on the wire: media types, JSON instances, Custom-Attributes, and the forms of an answer."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from classifier.errors import UserError
+
+# Whatever they say, the bytes decide; the last two of these name no format.
+PHOTO_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "application/x-image",
+    "application/octet-stream",
+)
+SUPPORTED = (*PHOTO_TYPES, "application/json")
+# In order of preference where Accept leaves a choice.
+ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
+MAX_TOP_K = 10_000
+# Photos in one request: decoded, each waits as 150 to 270 kB for the others, and all of them hold one worker.
+MAX_INSTANCES = 500
+MAX_COMMAS = 20 * MAX_INSTANCES  # of JSON's many small values, each takes far more memory than it has bytes
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class RequestError(UserError):
+    """A request that the client has to mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What a request asks for: how to read its body and how to write its answer."""
+
+    json: bool  # the body is JSON with instances, not a photo
+    accept: str
+    top_k: int | None  # None: all classes where the form lists them, else as many as the server is set to
+
+
+def accepted(header: str) -> str | None:
+    """Return the form of an answer that an Accept header likes best (RFC 9110, 12.5.1), or None when it takes none of ours."""
+    best: tuple[float, int] | None = None
+    for part in header.split(","):
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+        if "verbose" in parameters and kind == "application/json":
+            kind = "application/json;verbose"
+        for place, ours in enumerate(ACCEPTS):
+            group = kind.removesuffix("*") if kind.endswith("/*") else None
+            if kind in (ours, "*/*") or (group and ours.startswith(group)):
+                if quality > 0 and (best is None or (quality, -place) > best):
+                    best = (quality, -place)
+                break
+    return None if best is None else ACCEPTS[-best[1]]
+
+
+def asked_top_k(attributes: str) -> int | None:
+    """Return the top_k that Custom-Attributes ask for, as in `top_k=10,trace=abc`, or None; raises RequestError."""
+    found = re.search(r"(?:^|[,;\s])top_k=([^,;\s]*)", attributes)
+    if not found:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", found[1]) or not 1 <= int(found[1]) <= MAX_TOP_K:
+        raise RequestError(
+            f"top_k={found[1][:20]} in X-Amzn-SageMaker-Custom-Attributes must be a whole number from 1 to {MAX_TOP_K:,}"
+        )
+    return int(found[1])
+
+
+def read_instances(body: bytes) -> list[bytes]:
+    """Return the photos in `{"instances": [{"b64": ...}, ...]}`; raises RequestError naming what is wrong with it."""
+    too_many = f"the body must hold at most {MAX_INSTANCES} instances; send the others in further requests"
+    if body.count(b",") > MAX_COMMAS:
+        raise RequestError(too_many)
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is no JSON ({str(error)[:100]})") from error
+    instances = document.get("instances") if isinstance(document, dict) else None
+    if not isinstance(instances, list) or not instances:
+        raise RequestError('the body must be {"instances": [{"b64": "..."}, ...]} with at least one instance')
+    if len(instances) > MAX_INSTANCES:
+        raise RequestError(too_many)
+    photos = []
+    for number, instance in enumerate(instances):
+        text = instance.get("b64") if isinstance(instance, dict) else None
+        if not isinstance(text, str):
+            raise RequestError(f'instances[{number}] must be {{"b64": "..."}} with a photo in base64')
+        try:
+            photos.append(base64.b64decode(text, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise RequestError(f"instances[{number}].b64 is no base64 ({str(error)[:80]})") from error
+    return photos
+
+
+def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k: int) -> tuple[str, str]:
+    """Return an answer's text and content type for probabilities [N, classes], one row for each photo of the request."""
+    if form.accept == "application/json;verbose":
+        described = [_verbose(row, classes, form.top_k) for row in rows]
+        return json.dumps({"predictions": described} if form.json else described[0]), form.accept
+    answers = [_pairs(row, classes, form.top_k or top_k) for row in rows]
+    if form.accept == "text/csv":
+        return "".join(_csv(answer) for answer in answers), form.accept
+    if form.accept == "application/jsonlines":
+        return "".join(json.dumps({"predictions": answer}) + "\n" for answer in answers), form.accept
+    return json.dumps({"predictions": answers if form.json else answers[0]}), form.accept
+
+
+def _best(row: Probabilities, count: int) -> list[int]:
+    count = min(count, len(row))
+    part = np.argpartition(-row, count - 1)[:count]
+    return [int(index) for index in part[np.argsort(-row[part], kind="stable")]]
+
+
+def _pairs(row: Probabilities, classes: Sequence[str], top_k: int) -> list[dict[str, object]]:
+    return [{"label": classes[index], "probability": float(row[index])} for index in _best(row, top_k)]
+
+
+def _verbose(row: Probabilities, classes: Sequence[str], top_k: int | None) -> dict[str, object]:
+    """Return what the built-in TensorFlow algorithm answers: all classes in their order unless the best are asked for."""
+    indices = list(range(len(row))) if top_k is None else _best(row, top_k)
+    return {
+        "probabilities": [float(row[index]) for index in indices],
+        "labels": [classes[index] for index in indices],
+        "predicted_label": classes[int(row.argmax())],
+    }
+
+
+def _csv(pairs: Sequence[Mapping[str, object]]) -> str:
+    """Return a photo's line: label, probability, label, probability ... with quotes where a label needs them (RFC 4180)."""
+    fields = [field for pair in pairs for field in (_quoted(str(pair["label"])), repr(pair["probability"]))]
+    return ",".join(fields) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text

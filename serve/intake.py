@@ -1,0 +1,71 @@
+"""What is let in: a request's body within its limits of size, time and memory, and no more requests than can be answered."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from serve.settings import MB, Settings
+
+
+class Refused(Exception):
+    """A request that is answered with a status and one sentence, without asking the model."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Intake:
+    """Counts the requests and the bytes that are held at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._held = self._admitted = 0
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: web.Request) -> AsyncIterator[bytes]:
+        """Give a request's body while it is held; raises Refused: 400 empty, 408 too slow, 413 too large, 503 no room."""
+        limit, taken = self._settings.max_body, 0
+        if (request.content_length or 0) > limit:
+            raise _too_large(limit)
+        parts = []
+        try:
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    # A client that sends slowly holds nothing but these bytes: no worker waits for it.
+                    async for part in request.content.iter_any():
+                        taken += len(part)
+                        self._held += len(part)
+                        if taken > limit:
+                            raise _too_large(limit)
+                        if self._held > self._settings.held:
+                            raise Refused(503, "the server holds as many bytes of requests as it may; try again")
+                        parts.append(part)
+            except web.RequestPayloadError as error:
+                raise Refused(
+                    400, "the body is not encoded as its Content-Encoding and Transfer-Encoding say"
+                ) from error
+            except TimeoutError:
+                raise Refused(408, f"the body did not arrive within {self._settings.timeout} seconds") from None
+            if not taken:
+                raise Refused(400, "the body is empty; send the bytes of one photo, or JSON with instances")
+            yield b"".join(parts) if len(parts) != 1 else parts[0]
+        finally:
+            self._held -= taken
+
+    @contextlib.contextmanager
+    def place(self):  # type: ignore[no-untyped-def]
+        """Take one of the places in the queue for as long as the block runs; raises Refused when there is none."""
+        if self._admitted >= self._settings.queue:
+            raise Refused(503, f"the server is busy with {self._admitted} requests; try again")
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"the body is over the limit of {limit:,} bytes ({limit // MB} MB); make the photo smaller")

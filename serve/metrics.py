@@ -1,0 +1,101 @@
+"""What /metrics tells in Prometheus text, and the log line of a request."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from serve.memory import resident
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+LINES_A_SECOND = 10
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter began is of no use here
+
+
+class Metrics:
+    """Counts and times of this server's requests."""
+
+    def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
+        """`workers` returns how many workers are ready and how many have been replaced."""
+        self._registry = CollectorRegistry()
+        self._registry.register(_Now(workers))
+        self._requests = Counter("byoc_requests", "Requests by status code.", ["code"], registry=self._registry)
+        self._photos = Counter("byoc_photos", "Photos answered.", registry=self._registry)
+        self._batch = Histogram(
+            "byoc_batch_requests", "Requests in one pass of the model.", buckets=SIZES, registry=self._registry
+        )
+        self._seconds = {
+            name: Histogram(f"byoc_{name}_seconds", text, buckets=SECONDS, registry=self._registry)
+            for name, text in (
+                ("request", "From the whole body read to the answer."),
+                ("decode", "Decoding a request's photos."),
+                ("model", "The model's pass, for all requests that shared it."),
+                ("queue", "What remains: waiting for a worker, and the way to it and back."),
+            )
+        }
+
+    def observe(self, code: int, seconds: float, told: Mapping[str, float] | None) -> None:
+        """Count a request; `told` is what the worker said of it, None where none had it."""
+        self._requests.labels(str(code)).inc()
+        if told is None:
+            return
+        self._photos.inc(told["photos"])
+        self._batch.observe(told["batch"])
+        queue = max(0.0, seconds - told["decode"] - told["model"])
+        for name, value in (
+            ("request", seconds),
+            ("decode", told["decode"]),
+            ("model", told["model"]),
+            ("queue", queue),
+        ):
+            self._seconds[name].observe(value)
+
+    def text(self) -> bytes:
+        """Return all of it as Prometheus text."""
+        return generate_latest(self._registry)
+
+
+class _Now(Collector):
+    """What is counted only when somebody asks."""
+
+    def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        ready, restarts = self._workers()
+        yield GaugeMetricFamily("byoc_workers_ready", "Workers that can answer.", value=ready)
+        yield CounterMetricFamily("byoc_worker_restarts", "Workers that replaced others.", value=restarts)
+        yield GaugeMetricFamily(
+            "byoc_resident_memory_bytes", "Resident memory of all processes.", value=resident(os.getpid())
+        )
+
+
+class RequestLog:
+    """A JSON line for each request on standard output; `auto` writes ten a second at most and counts the rest."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode, self._second, self._lines, self._left_out = mode, 0, 0, 0
+
+    def write(self, **values: object) -> None:
+        """Write a request's line."""
+        if self._mode == "off":
+            return
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._mode == "auto" and self._lines >= LINES_A_SECOND:
+            self._left_out += 1
+            return
+        self._lines += 1
+        if self._left_out:
+            values["requests_left_out"], self._left_out = self._left_out, 0
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **values}
+        print(json.dumps(line), file=sys.stdout, flush=True)

@@ -1,0 +1,145 @@
+"""What the serving program is told: by its arguments and by the platform's environment variables, read here and nowhere else."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import ConfigError
+from classifier.images import MAX_PIXELS
+from serve.backends import BACKENDS
+from serve.formats import accepted
+from serve.memory import memory_limit
+
+MB = 1024 * 1024
+MAX_BODY_MB = 2000  # what multi-model-server can count
+# Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
+BYTES_A_PIXEL = 16
+MEMORY_A_WORKER = 350 * MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to serve; sizes in bytes, times in seconds."""
+
+    host: str
+    port: int
+    model_dir: Path  # of one model
+    models_dir: Path  # of many, each below a folder of its own name
+    multi_model: bool
+    model_code: bool
+    backend: str
+    workers: int  # for each model
+    threads: int  # for each worker
+    batch_size: int
+    top_k: int
+    accept: str
+    timeout: int
+    max_body: int
+    queue: int
+    memory: int
+    log_requests: str
+
+    @property
+    def max_pixels(self) -> int:
+        """Return how many pixels a photo may have, so that every worker can decode one at a time."""
+        return min(MAX_PIXELS, self.memory // (2 * self.workers * BYTES_A_PIXEL))
+
+    @property
+    def held(self) -> int:
+        """Return how many bytes of requests may be held at a time."""
+        return max(2 * self.max_body, min(512 * MB, self.memory // 4))
+
+    @property
+    def payload_mb(self) -> int:
+        """Return the largest body in MB that batch transform should send, where payload times concurrency is at most 100."""
+        return max(1, min(self.max_body // MB, 100 // self.workers))
+
+
+def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings; raises ConfigError for a value that cannot be used."""
+    base = Path(environment.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    batch = _flag(environment, "SAGEMAKER_BATCH")
+    multi_model = _flag(environment, "SAGEMAKER_MULTI_MODEL")
+    cores = len(os.sched_getaffinity(0))
+    memory = _number(environment, "BYOC_MEMORY_MB", 0, most=1 << 30) * MB or memory_limit()
+    workers = 1 if multi_model else max(1, min(cores, memory // (2 * MEMORY_A_WORKER)))
+    parser = argparse.ArgumentParser(prog="serve", description="Serve a model artifact on /ping and /invocations.")
+    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=_number(environment, "SAGEMAKER_BIND_TO_PORT", 8080, most=65535))
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=_number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", workers, most=1024),
+        help="processes that answer (default: one a core where memory suffices, %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=_number(environment, "BYOC_BATCH_SIZE", 0, most=1024),
+        help="requests that one pass of the model answers (default: 1, on a GPU 16)",
+    )
+    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default=environment.get("BYOC_BACKEND", "auto"), help=f"auto (default), {', '.join(BACKENDS)}"
+    )
+    options = parser.parse_args(argv)
+    for name in ("workers", "top_k"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
+    if options.backend not in ("auto", *BACKENDS):
+        raise ConfigError(f"backend {options.backend!r} is none of auto, {', '.join(BACKENDS)}")
+    accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
+    code = _flag(environment, "ALLOW_MODEL_CODE")
+    if not code and accepted(accept) is None:
+        raise ConfigError(f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {accept!r} is no form of an answer")
+    # A batch transform job may wait up to an hour for an answer; an endpoint for 60 s.
+    timeout = _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 3600 if batch else 60)
+    gpus = _gpus()
+    return Settings(
+        host=options.host,
+        port=options.port,
+        model_dir=options.model_dir,
+        models_dir=base / "models",
+        multi_model=multi_model,
+        model_code=code,
+        backend=options.backend,
+        workers=options.workers if not gpus else max(options.workers, gpus),
+        threads=1 if multi_model else max(1, cores // options.workers),
+        batch_size=options.batch_size or (16 if gpus else 1),
+        top_k=options.top_k,
+        accept=accept,
+        timeout=max(1, _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout)),
+        # 25 MB is what hosting accepts; batch transform says its own limit, where 0 means none.
+        max_body=(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 25, most=MAX_BODY_MB) or MAX_BODY_MB) * MB,
+        queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
+        memory=memory,
+        log_requests=_one_of(environment, "BYOC_REQUEST_LOG", ("auto", "on", "off")),
+    )
+
+
+def _gpus() -> int:
+    """Return how many NVIDIA GPUs this container was given, without importing torch."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, *, most: int = 1_000_000) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) > most:
+        raise ConfigError(f"the environment variable {name} is {text!r}; it must be a whole number from 0 to {most:,}")
+    return int(text)
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    return _one_of(environment, name, ("false", "true")) == "true"
+
+
+def _one_of(environment: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    text = environment.get(name, "").strip().lower() or values[0]
+    if text not in values:
+        raise ConfigError(f"the environment variable {name} is {text!r}; it must be one of {', '.join(values)}")
+    return text
