@@ -6,6 +6,7 @@
 #   shared-D what both images hold for device D, cpu or cuda: torch first; with smdebug's numpy and sagemaker-inference's setuptools
 #   train-D  the training image: smdebug's protobuf, and the toolkit that resolves beside it
 #   serve-D  the serving image
+#   images   what tests the push of images and lists what they hold
 #   build    what installs packages and builds wheels while an image is built
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
@@ -16,7 +17,7 @@ PYTHON=${PYTHON:-python3.11}
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$PYTHON" -m venv "$tools/venv"
-"$tools/venv/bin/pip" install --quiet pip-tools
+"$tools/venv/bin/pip" install --quiet --upgrade pip pip-tools
 compile() {
   "$tools/venv/bin/pip-compile" --quiet --generate-hashes --strip-extras \
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line "$@"
@@ -32,14 +33,25 @@ for name in sdk peers stock; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in
-# The CPU build of torch comes from wherever pip's own settings find it, the CUDA build from PyPI and no other index.
-images() {
-  compile --allow-unsafe --output-file "requirements/shared-$1.lock" requirements/shared.in
-  constraint="--constraint=requirements/shared-$1.lock"
-  compile --allow-unsafe "$constraint" --output-file "requirements/train-$1.lock" requirements/{shared,train}.in
-  compile --allow-unsafe "$constraint" --output-file "requirements/serve-$1.lock" requirements/{shared,serve,"serve-$1"}.in
+compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
+compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/shared.in
+compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,train}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in
+
+# The CUDA images hold the same versions, and torch with its libraries from PyPI and no other index. pip-compile would hash
+# torch's wheels for every platform, 20 GB of them; pip's report has the hash of the one that the images take.
+#   cuda NAME "LEFT OUT ..." INPUT...
+cuda() {
+  local name=$1 without=$2 pins=$tools/pins inputs=() input
+  shift 2
+  for input in "$@"; do inputs+=(--requirement "requirements/$input.in"); done
+  sed -n 's/^\([a-z0-9].*==[^ ]*\).*/\1/p' "requirements/$name-cpu.lock" | sed '/^torch==/d' > "$pins"
+  env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_INDEX_URL PIP_CONFIG_FILE=/dev/null \
+    "$tools/venv/bin/pip" install --quiet --dry-run --ignore-installed --report "$tools/report" --constraint "$pins" "${inputs[@]}"
+  # shellcheck disable=SC2086  # several names
+  "$PYTHON" requirements/report.py "$tools/report" $without > "requirements/$name-cuda.lock"
 }
-images cpu
-export PIP_CONFIG_FILE=/dev/null
-unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL
-images cuda
+# Without triton, which compiles for the GPU and needs a compiler that no image has; serving needs no cusolver either.
+cuda shared "triton nvidia-cusolver" shared
+cuda train "triton" shared train
+cuda serve "triton nvidia-cusolver" shared serve
