@@ -15,10 +15,10 @@ PUSH ?=
 KIND ?= train
 IMAGE ?= byoc-classifier-$(KIND):cpu
 HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
-# The photos of local-test and of the contract: the optional folder beside the project, where it is there.
+# The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-soak test-stock test-long test-docker test-images samples local-test contract \
+.PHONY: help setup demo check fix test test-soak test-stock test-long test-images samples local-test contract \
 	contract-docs bench-train bench-features bench-decode bench-front build push image-sizes sbom lock clean
 
 help: ## print this help
@@ -52,7 +52,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh local_test/*.sh local_test/*/*.sh
-	$(BIN)/hadolint docker/*.Dockerfile
+	$(BIN)/hadolint docker/*.Dockerfile local_test/plain/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -74,9 +74,6 @@ test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our 
 
 test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv and not docker"
-
-test-docker: .venv/.ready-dev .venv-sdk/.ready .venv-images/.ready ## the tests that need a Docker Engine and both images
-	$(BIN)/pytest -m docker
 
 samples: .venv/.ready
 	@[ -d data/samples/test ] || $(BIN)/byoc data sample data/samples
@@ -110,8 +107,8 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
-	$(BIN)/pytest -m docker tests/test_docker_images.py tests/test_push.py
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside (make build DEVICE=cpu comes first)
+	$(BIN)/pytest -m docker tests
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
