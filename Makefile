@@ -109,6 +109,7 @@ push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUS
 
 test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
+	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
