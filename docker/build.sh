@@ -46,7 +46,7 @@ trap 'rm -f "$log"' EXIT
 # Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file "$dockerfile" --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
-  ! grep -q "no space left on device" "$log" ||
+  ! grep -q -i "no space left on device" "$log" ||
     fail "the disk is full where Docker keeps its images; free some (docker system prune), $device images take about $([ "$device" = cuda ] && echo 25 || echo 8) GB while they are built"
   fail "$name was not built; the reason is above"
 }

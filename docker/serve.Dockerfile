@@ -37,7 +37,8 @@ ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 COPY requirements/shared-${DEVICE}.lock /locks/
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca --mount=type=bind,source=wheels,target=/wheels \
-    pip install --no-deps --require-hashes --find-links /wheels --requirement "/locks/shared-$DEVICE.lock"; \
+    [ "$DEVICE" = cuda ] || export PIP_FIND_LINKS=/wheels; \
+    pip install --no-deps --require-hashes --requirement "/locks/shared-$DEVICE.lock"; \
     strip-packages /opt/venv
 
 # What this image alone holds beside them.
@@ -57,7 +58,7 @@ COPY LICENSE README.md pyproject.toml /project/
 COPY classifier /project/classifier
 COPY serve /project/serve
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
-    pip install --no-deps --no-index --prefix /opt/project /dist/*.whl; \
+    pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \
     find /opt/project/bin -type f ! -name serve -delete
 
 FROM base AS image-cpu

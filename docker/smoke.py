@@ -19,9 +19,8 @@ COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 def main(program: str, device: str) -> None:
     """Import, print, and fail on what must not be there."""
     other = "serve" if program == "train" else "train"
-    importlib.import_module("classifier.backbones").build_backbone(
-        "resnet18"
-    )  # imports torchvision the one way that works
+    # Imports torchvision, in the one way that works beside every build of torch.
+    importlib.import_module("classifier.backbones").build_backbone("resnet18")
     for name in [*COMMON, *MODULES[program], *(["openvino"] if (program, device) == ("serve", "cpu") else [])]:
         importlib.import_module(name)
     build = importlib.import_module("torch").version.cuda
@@ -32,9 +31,8 @@ def main(program: str, device: str) -> None:
     found = [name for name in COMPILERS if shutil.which(name)]
     assert not found, f"compilers left in the image: {found}"
     subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
-    print(
-        f"smoke: {program} for {device}, Python {sys.version.split()[0]}, torch {version('torch')}, numpy {version('numpy')}"
-    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy"))
+    print(f"smoke: {program} for {device}, Python {sys.version.split()[0]}, {versions}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ find "$packages" -type d \( -name test -o -name tests \) ! -path '*/numpy/_core/
 find "$packages" -path '*/numpy/_core/tests/*' -type f ! -name '_natype.py' ! -name '__init__.py' -delete
 if [ -d "$packages/torch" ]; then
   rm -rf "$packages/torch/include" "$packages/torch/share"
-  # torch_shm_manager is what data loaders share tensors through when file descriptors run out.
+  # Of CUDA: headers, static libraries, code for compilers, and a second nvrtc that no library names.
+  find "$packages" -path "$packages/nvidia/*" \( -path '*/include/*' -o -name '*.a' -o -name '*.bc' -o -name 'libnvrtc*.alt.*' \) \
+    ! -type d -delete
+  # Of torch's programs data loaders use torch_shm_manager, when file descriptors run out.
   find "$packages/torch/bin" -mindepth 1 ! -name torch_shm_manager -delete
 fi

@@ -8,9 +8,7 @@ believes these alone, and takes an answer for the handler's own only when it car
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +35,7 @@ _top_k = 5
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
     """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
     if _predictor is None and _code is None:
-        _load(Path(context.system_properties["model_dir"]))
+        _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
         return []
     context.metrics = None  # else the model server writes a log line for every request
@@ -150,12 +148,13 @@ def _coded(body: bytes, asks: dict[str, Any]) -> _Answer:
     return answer
 
 
-def _load(folder: Path) -> None:
+def _load(folder: Path, gpu: int | None) -> None:
     global _predictor, _code, _top_k
+    if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     settings = json.loads((folder / SETTINGS).read_text())
     status = folder / "status"
     _log_to_stderr()
-    threading.Thread(target=_end_with, args=(settings["front"],), daemon=True).start()
     try:
         # Imported here, in the worker's own process: the model server forks it from a parent that must stay small.
         if settings["code"]:
@@ -183,21 +182,6 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s worker %(process)d: %(message)s"))
     log.addHandler(handler)
     log.propagate = False
-
-
-def _end_with(front: int) -> None:
-    """Kill the model server's whole process group once the front is gone: killed itself, it could not stop anybody."""
-    while alive(front):
-        time.sleep(1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process runs; a zombie answers signals but serves nobody."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def _report(path: Path, text: str) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.test_serve import free_port, photo, started, wait_for  # noqa: F401 - a fixture
+from tests.test_serve import free_port, photo, started, wait_for, workers  # noqa: F401 - a fixture
 
 
 class Endpoint:
@@ -30,8 +29,7 @@ class Endpoint:
         return self.ask("POST", "/models", {"model_name": name, "url": str(self.models / name / "model")})
 
     def workers(self) -> int:
-        family = psutil.Process(self.pid).children(recursive=True)
-        return sum("model_service_worker" in " ".join(child.cmdline()) and not child.children() for child in family)
+        return len(workers(self.pid))
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ def started(model: Path, port: int, tmp_path: Path, **told: str) -> Iterator["su
 def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
     """Return the codes of /ping until it is 200."""
     codes: list[int] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while codes[-1:] != [200]:
         assert process.poll() is None and time.monotonic() < deadline
         try:
@@ -192,6 +192,12 @@ def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
             pass
         time.sleep(0.05)
     return codes
+
+
+def workers(pid: int) -> list[psutil.Process]:
+    """Return the workers of a server; their parent, from which they are forked, is none."""
+    family = psutil.Process(pid).children(recursive=True)
+    return [child for child in family if "model_service_worker" in " ".join(child.cmdline()) and not child.children()]
 
 
 def free_port() -> int:
@@ -224,10 +230,10 @@ def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
     with started(model, port, tmp_path) as process:
         wait_for(process, url)
         java = psutil.Process(process.pid).children()[0]
-        workers = [child for child in java.children(recursive=True) if not child.children()]
-        for worker in workers:
+        found = workers(process.pid)
+        for worker in found:
             worker.kill()
-        assert not psutil.wait_procs(workers, timeout=5)[1]
+        assert found and not psutil.wait_procs(found, timeout=5)[1]
         wait_for(process, url)
         assert post(url, photo)[0] == 200
         java.kill()

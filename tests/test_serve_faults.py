@@ -14,12 +14,7 @@ import psutil
 import pytest
 
 from tests.test_answers import metric
-from tests.test_serve import free_port, photo, post, serve, started, wait_for  # noqa: F401 - a fixture
-
-
-def workers(pid: int) -> list[psutil.Process]:
-    family = psutil.Process(pid).children(recursive=True)
-    return [child for child in family if "model_service_worker" in " ".join(child.cmdline()) and not child.children()]
+from tests.test_serve import free_port, photo, post, serve, started, wait_for, workers  # noqa: F401 - a fixture
 
 
 def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811

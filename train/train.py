@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import processes, script, stop
@@ -80,6 +81,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     if watch:
         watch.on_silence = lambda message: os._exit(_failed(base, message))
     if world.chief:
+        print(device.found(), flush=True)
         _announce(config, photos)
     seconds = run(job, config, photos, feature_cache, world, started)
     stopped = stop.requested.is_set()

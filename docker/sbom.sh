@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Lists what both images hold into sbom/: CycloneDX files, licences, and what is known of vulnerabilities.
+#   docker/sbom.sh [cuda|cpu]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+device=${1:-cuda} python=.venv-images/bin/python
+for program in train serve; do
+  name=byoc-classifier-$program
+  docker image inspect "$name:$device" > /dev/null 2>&1 || {
+    echo "sbom: $name:$device is not built; make build DEVICE=$device" >&2
+    exit 1
+  }
+  $python docker/sbom.py "$name:$device" sbom
+  $python docker/vulnerabilities.py "$name:$device" "requirements/$program-$device.lock" "sbom/$name-$device-vulnerabilities.txt"
+done

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes .venv-images: the AWS command line, a stand-in for AWS, a registry (Debian's, unpacked and not installed), and what makes the SBOM.
+#   PYTHON    the interpreter (default python3.11)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -x .venv-images/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-images
+.venv-images/bin/pip install --quiet --no-deps --require-hashes -r requirements/images.lock
+if [ ! -x .venv-images/bin/docker-registry ]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  chmod 755 "$work"
+  (cd "$work" && apt-get download --quiet docker-registry > /dev/null 2>&1) || {
+    echo "setup: apt has no package docker-registry; run apt-get update, or put a docker-registry into .venv-images/bin" >&2
+    exit 1
+  }
+  dpkg -x "$work"/docker-registry_*.deb "$work/root"
+  install "$work/root/usr/bin/docker-registry" .venv-images/bin/
+fi
+echo "setup: .venv-images takes $(du -sh .venv-images | cut -f1)"

@@ -1,0 +1,183 @@
+"""The CPU images from outside, in a real Docker: what they hold, what they say of themselves, and that both work as any user."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import LITE
+
+pytestmark = pytest.mark.docker
+
+TRAIN, SERVE = "byoc-classifier-train:cpu", "byoc-classifier-serve:cpu"
+# An ordinary user, nothing writable but /tmp (where nothing may execute) and what is mounted, no network.
+LOCKED = ("--user", "4321:4321", "--read-only", "--tmpfs", "/tmp", "--network", "none")
+BUDGET = {TRAIN: 1.8e9, SERVE: 1.6e9}
+
+CLIENT = """
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read() or None, {"Content-Type": "application/x-image"})
+try:
+    answer = urllib.request.urlopen(request, timeout=60)
+except urllib.error.HTTPError as error:
+    answer = error
+except OSError as error:
+    sys.exit(f"0 {error}")
+print(answer.status, answer.read().decode())
+"""
+LEFTOVERS = r"""
+ls -A /wheels /run/secrets /root/.cache /locks /project /var/lib/apt/lists /var/cache/apt/archives 2> /dev/null |
+  grep -v -e : -e '^$' -e partial -e lock
+find / -xdev \( -name pip.conf -o -name '*.whl' \) -not -path '/proc/*'
+find /opt/venv -type d -name tests -not -path '*/numpy/_core/tests'
+"""
+
+
+def docker(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=300, check=check)
+
+
+def inspect(image: str) -> dict[str, Any]:
+    found = docker("image", "inspect", image, check=False)
+    assert found.returncode == 0, f"{image} is not built; make build DEVICE=cpu"
+    description: dict[str, Any] = json.loads(found.stdout)[0]
+    return description
+
+
+def inside(image: str, command: str) -> str:
+    return docker("run", "--rm", "--network", "none", image, "sh", "-c", command).stdout
+
+
+@pytest.fixture(scope="module")
+def job(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as /opt/ml after a job: two classes, trained by the image under LOCKED."""
+    base = tmp_path_factory.mktemp("opt-ml")
+    for split, count in (("train", 6), ("validation", 3), ("test", 3)):
+        for label in ("brick", "coffee"):
+            target = base / "input/data/training" / split / label
+            target.mkdir(parents=True)
+            for photo in sorted((samples / split / label).iterdir())[:count]:
+                (target / photo.name).write_bytes(photo.read_bytes())
+    (base / "input/config").mkdir()
+    (base / "input/config/hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "3", "lr": "0.01"}))
+    for folder in ("model", "output"):
+        (base / folder).mkdir()
+        (base / folder).chmod(0o777)
+    for folder in (base, *base.parents[:1]):
+        folder.chmod(0o755)
+    mounts = (
+        "-v",
+        f"{base}/input:/opt/ml/input:ro",
+        "-v",
+        f"{base}/model:/opt/ml/model",
+        "-v",
+        f"{base}/output:/opt/ml/output",
+    )
+    done = docker("run", "--rm", *LOCKED, "--shm-size", "64m", *mounts, TRAIN, "train", check=False)
+    assert done.returncode == 0, done.stderr
+    (base / "log.txt").write_text(done.stdout)
+    return base
+
+
+@pytest.fixture(scope="module")
+def served(job: Path) -> Iterator[str]:
+    """A serving container under LOCKED, with the model mounted read-only."""
+    container = docker("run", "--detach", *LOCKED, "-v", f"{job}/model:/opt/ml/model:ro", SERVE, "serve").stdout.strip()
+    try:
+        for _ in range(300):
+            if ask(container, "/ping")[0] == 200:
+                break
+            time.sleep(0.2)
+        yield container
+    finally:
+        docker("rm", "--force", container)
+
+
+def ask(container: str, path: str, body: Path | None = None) -> tuple[int, str]:
+    """Ask from inside the container, which has no network; return status and text."""
+    done = subprocess.run(
+        ["docker", "exec", "-i", container, "python", "-c", CLIENT, f"http://127.0.0.1:8080{path}"],
+        input=body.read_bytes() if body else b"",
+        capture_output=True,
+        timeout=90,
+        check=False,
+    )
+    status, _, text = done.stdout.decode().partition(" ")
+    return int(status or 0), text.strip()
+
+
+@pytest.mark.parametrize(("image", "program"), [(TRAIN, "train"), (SERVE, "serve")])
+def test_an_image_names_itself_and_starts_its_program_by_argument_or_alone(image: str, program: str) -> None:
+    found = inspect(image)
+    config, labels = found["Config"], found["Config"]["Labels"]
+    assert (found["Os"], found["Architecture"]) == ("linux", "amd64")
+    assert config["Entrypoint"] == ["/usr/local/bin/byoc-entrypoint"] and config["Cmd"] == [program]
+    assert not config.get("User"), "the platform expects root"
+    for name in ("title", "version", "revision", "source", "licenses"):
+        assert labels[f"org.opencontainers.image.{name}"]
+    other = "serve" if program == "train" else "train"
+    refused = docker("run", "--rm", "--network", "none", image, other, check=False)
+    assert refused.returncode == 64 and f"no program '{other}'" in refused.stderr
+
+
+def test_the_serving_image_claims_the_capabilities_it_earns() -> None:
+    labels = inspect(SERVE)["Config"]["Labels"]
+    assert labels["com.amazonaws.sagemaker.capabilities.multi-models"] == "true"
+    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+
+
+@pytest.mark.parametrize("image", [TRAIN, SERVE])
+def test_an_image_keeps_no_secret_no_cache_no_wheel_and_no_test(image: str) -> None:
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout
+    assert not [word for word in ("PIP_", "INDEX_URL", "PASSWORD", "TOKEN", "_PROXY") if word in history.upper()]
+    assert inside(image, LEFTOVERS) == ""
+
+
+@pytest.mark.parametrize("image", [TRAIN, SERVE])
+def test_an_image_holds_no_compiler_and_lets_every_user_read_it(image: str) -> None:
+    assert inside(image, "for c in gcc cc g++ clang ld make; do command -v $c; done; true") == ""
+    assert inside(image, "find /opt/venv /usr/local -not -type l -not -perm -o=r -print") == ""
+
+
+@pytest.mark.parametrize("image", [TRAIN, SERVE])
+def test_an_image_keeps_to_its_size_budget(image: str) -> None:
+    assert inspect(image)["Size"] <= BUDGET[image]
+
+
+def test_both_images_share_the_layers_that_hold_torch() -> None:
+    train, serve = (inspect(image)["RootFS"]["Layers"] for image in (TRAIN, SERVE))
+    shared = [layer for layer in train if layer in serve]
+    assert shared == train[: len(shared)] and len(shared) >= 4  # base, Python, entry point, torch
+
+
+def test_the_program_is_process_1_so_that_it_gets_the_signals(served: str) -> None:
+    command = docker("exec", served, "cat", "/proc/1/cmdline").stdout
+    assert command.split("\0")[1] == "/opt/venv/bin/serve"
+
+
+def test_an_ordinary_user_trains_on_a_read_only_root_without_network(job: Path) -> None:
+    log = (job / "log.txt").read_text()
+    assert "device: cpu, " in log and "test: accuracy" in log
+    assert {path.name for path in (job / "model").iterdir()} >= {"model.json", "model.safetensors"}
+
+
+def test_an_ordinary_user_serves_on_a_read_only_root_without_network(served: str, job: Path) -> None:
+    assert ask(served, "/ping")[0] == 200
+    photo = next((job / "input/data/training/test/coffee").iterdir())
+    status, text = ask(served, "/invocations", photo)
+    assert status == 200 and json.loads(text)["predictions"][0]["label"] == "coffee"
+
+
+def test_serving_stops_by_itself_when_docker_stops_it(served: str) -> None:
+    docker("stop", "--time", "30", served)
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", served).stdout.strip() == "0"
+
+
+def test_training_without_a_job_ends_with_one_sentence() -> None:
+    done = docker("run", "--rm", *LOCKED, TRAIN, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("training failed: /opt/ml holds no input/data") and "Traceback" not in done.stderr

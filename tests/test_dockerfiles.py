@@ -1,0 +1,59 @@
+"""What the Dockerfiles and the images' locks promise that can be seen without Docker."""
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+PROGRAMS, DEVICES = ("train", "serve"), ("cpu", "cuda")
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:", text, re.MULTILINE))
+
+
+def test_the_dockerfiles_are_one_text_down_to_what_each_image_alone_holds() -> None:
+    heads = {
+        (ROOT / "docker" / f"{program}.Dockerfile")
+        .read_text()
+        .partition("ARG BASE_IMAGE")[2]
+        .partition("FROM shared AS")[0]
+        for program in PROGRAMS
+    }
+    assert len(heads) == 1 and "shared-${DEVICE}.lock" in heads.pop()
+
+
+def test_a_dockerfile_asks_for_no_frontend_that_must_be_pulled() -> None:
+    for program in PROGRAMS:
+        assert "syntax=" not in (ROOT / "docker" / f"{program}.Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_lock_holds_what_both_images_share_in_the_same_versions(program: str, device: str) -> None:
+    own, shared = pins(f"{program}-{device}"), pins(f"shared-{device}")
+    assert shared.items() <= own.items()
+    assert own["torch"] == ("2.13.0+cpu" if device == "cpu" else "2.13.0")
+    assert own["numpy"] == "2.2.6" and int(own["setuptools"].split(".")[0]) < 81
+
+
+def test_the_locks_of_both_devices_differ_only_in_what_the_device_takes() -> None:
+    for program in PROGRAMS:
+        cpu, cuda = pins(f"{program}-cpu"), pins(f"{program}-cuda")
+        assert {name for name in cpu.keys() & cuda.keys() if cpu[name] != cuda[name]} == {"torch"}
+        assert all(name.startswith(("nvidia-", "cuda-")) for name in cuda.keys() - cpu.keys())
+        assert {name for name in cpu.keys() - cuda.keys() if not name.startswith("openvino")} == set()
+
+
+def test_training_and_serving_pin_the_stack_that_works_together() -> None:
+    train, serve = pins("train-cpu"), pins("serve-cpu")
+    assert (train["sagemaker-training"], train["smdebug"], train["protobuf"]) == ("4.9.0", "1.0.34", "3.20.3")
+    assert (serve["multi-model-server"], serve["sagemaker-inference"]) == ("1.1.11", "1.10.1")
+
+
+def test_the_build_context_lets_in_only_what_is_used() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*" and all(line.startswith("!") for line in lines[1:])
+    assert not [line for line in lines if "tests" in line or ".git" in line]
