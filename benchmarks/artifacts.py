@@ -1,5 +1,7 @@
 """Artifacts to measure serving with: real weights with their own 1,000-way head, and an architecture with random weights."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
+from launch.training import Recipe, train
 
 LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
 SELFTEST_PHOTOS = 16  # as many as training keeps
@@ -38,7 +41,9 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     with torch.inference_mode():  # logits whose differences no rounding outdoes, of probabilities that it hardly moves
-        model.head[0].weight /= model(_pixels(spec, photos[:1])).std()
+        scale = model(_pixels(spec, photos[:1])).std()
+        for parameter in model.head.parameters():
+            parameter /= scale
     _save(folder, model, spec, photos)
 
 
@@ -63,3 +68,12 @@ def _pixels(spec: ModelSpec, photos: Sequence[Path]) -> torch.Tensor:
 def _save(folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Path]) -> None:
     chosen = photos[:: max(1, len(photos) // SELFTEST_PHOTOS)][:SELFTEST_PHOTOS]
     artifact.save(folder, model, spec, _pixels(spec, chosen), {})
+
+
+def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
+    """Train on a folder of photos, as `byoc train` does with its defaults."""
+    with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
+        base = Path(name) / "job"
+        base.mkdir()
+        train(base, Recipe(photos, {"backbone": backbone}, {}, Path(name) / "cache"), {}, threads=threads, quiet=True)
+        shutil.copytree(base / "model", folder)

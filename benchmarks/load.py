@@ -56,6 +56,8 @@ def load(url: str, photos: Photos, clients: int, seconds: float, field: str | No
         listed.flush()
         _wrk(url, Path(listed.name), clients, WARM_SECONDS, field)
         found, cpu = _wrk(url, Path(listed.name), clients, seconds, field)
+    if not found["requests"]:
+        raise NotRun(f"{url} answered nothing in {seconds:g} s; load for longer")
     return found | {"requests/s": found["requests"] / found["seconds"], "client_cpu": cpu}
 
 

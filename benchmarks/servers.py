@@ -110,7 +110,7 @@ def _stock(python: Path, folder: Path, told: Mapping[str, str]) -> Server:
         "METRICS_LOCATION": str(folder / "logs"),
     }
     command = [str(python), "-m", "benchmarks.peers.stock_server", str(folder)]
-    return Server(STOCK, command, f"http://127.0.0.1:{port}/invocations", told | environment)
+    return Server(STOCK, command, f"http://127.0.0.1:{port}/invocations", {**told, **environment})
 
 
 def _torchserve(name: str, python: Path, folder: Path, handler: str, environment: Mapping[str, str]) -> Server:
@@ -142,7 +142,7 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             server.command,
-            env=environment | server.environment,
+            env={**environment, **server.environment},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
