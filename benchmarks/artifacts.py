@@ -43,7 +43,7 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
     with torch.inference_mode():  # logits whose differences no rounding outdoes, of probabilities that it hardly moves
         scale = model(_pixels(spec, photos[:1])).std()
         for parameter in model.head.parameters():
-            parameter /= scale
+            parameter.div_(scale)
     _save(folder, model, spec, photos)
 
 

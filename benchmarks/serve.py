@@ -101,6 +101,7 @@ def _compare(options: argparse.Namespace, model: str, name: str) -> Measured:
     python = options.peers_python.absolute()
     if not python.exists():
         raise NotRun(f"{python} is missing; make it with bash requirements/setup_peers.sh")
+    others = os.getloadavg()[0]
     artifact = _artifact(options, model)
     photos = load.inputs(options.folder, options.work / "photos", large=options.large)
     work = options.work / f"{model}-{name}"
@@ -120,6 +121,7 @@ def _compare(options: argparse.Namespace, model: str, name: str) -> Measured:
         "rounds": options.rounds,
         "photos": len(photos[name].paths),
     }
+    settings["load before"] = others
     settings["versions"] = _versions(python)
     raw = {"rows": rows, "medians": table, "limit_seconds": limits, "limit_requests_s": limit}
     errors = sum(row["errors"] for row in rows)
