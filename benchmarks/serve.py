@@ -220,6 +220,9 @@ def _backends(options: argparse.Namespace) -> Measured:
         artifact = _artifact(options, model)
         raw["seconds"][model] = measure(artifact, paths, [*names, ONNXRUNTIME], rounds=options.rounds, photos=24)
         raw["differences"][model] = differences(artifact, paths, names)
+        own = sorted((options.train / "test").rglob("*.jp*g")) if model == "lite0" else []
+        if own:  # of its own classes, as the self-test is; the others are none of them
+            raw["differences"]["lite0, test photos"] = differences(artifact, own, names)
         print(f"{model:14} {'ms a photo':>12} {'largest':>9} {'mean':>9} {'over 0.01':>10} {'top-1':>6}")
         for name in ("decode", *names, ONNXRUNTIME):
             line = f"  {name:12} {1000 * raw['seconds'][model][name]['median']:12.2f}"
