@@ -10,8 +10,15 @@ TRIALS ?= 8
 DATA ?= data/samples
 OUT ?=
 PIP_ARGS ?=
+DEVICE ?= cuda
+KIND ?= train
+IMAGE ?= byoc-classifier-$(KIND):cpu
+HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
+# The photos of local-test and of the contract: the optional folder beside the project, where it is there.
+DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-stock test-soak test-long bench-train bench-features bench-decode bench-front lock clean
+.PHONY: help setup demo check fix test test-stock test-soak test-long bench-train bench-features bench-decode bench-front build lock clean \
+	samples contract contract-docs local-test test-docker
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +33,12 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
-.venv-train/.ready: requirements/train.lock requirements/dev.lock pyproject.toml
+.venv-sdk/.ready: requirements/sdk.lock
+	$(PYTHON) -m venv .venv-sdk
+	.venv-sdk/bin/pip install --quiet --no-deps --require-hashes -r requirements/sdk.lock
+	@touch $@
+
+.venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
 	@touch $@
 
@@ -38,7 +50,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run requirements/*.sh
+	$(BIN)/shellcheck .ci/run requirements/*.sh local_test/*.sh local_test/*/*.sh
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -49,7 +61,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	@touch $@
 
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long and not soak and not stock and not trainenv"
+	$(BIN)/pytest -m "not long and not soak and not stock and not trainenv and not docker"
 	$(TRAIN_BIN)/pytest -m trainenv
 
 test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our server, on the stock serving stack, where they work
@@ -59,7 +71,23 @@ test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOA
 	$(BIN)/pytest -m soak
 
 test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
-	$(BIN)/pytest -m "long and not trainenv"
+	$(BIN)/pytest -m "long and not trainenv and not docker"
+
+test-docker: .venv/.ready-dev .venv-sdk/.ready ## the tests that need a Docker Engine and both images
+	$(BIN)/pytest -m docker
+
+samples: .venv/.ready
+	@[ -d data/samples/test ] || $(BIN)/byoc data sample data/samples
+
+local-test: samples .venv-sdk/.ready ## train, serve and predict in SageMaker local mode, and check (DATA=folder HOSTS=n)
+	HOSTS="$(HOSTS)" local_test/local_test.sh "$(if $(filter data/samples,$(DATA)),$(or $(DOGS),$(DATA)),$(DATA))"
+
+contract: samples .venv/.ready-dev ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder)
+	$(BIN)/pytest -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
+	  --hyperparameters '$(HYPERPARAMETERS)' $(if $(MODEL),--model "$(MODEL)") $(if $(KEEP),--keep-model "$(KEEP)")
+
+contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side
+	DATA="$(DATA)" HYPERPARAMETERS='$(HYPERPARAMETERS)' local_test/contract/report.sh
 
 bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
@@ -73,8 +101,12 @@ bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=pyt
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
 
+build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag)
+	docker/build.sh train $(DEVICE)
+	docker/build.sh serve $(DEVICE)
+
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
 clean: ## remove the environments, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train .venv-stock runs data .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-train .venv-stock .venv-sdk runs data .mypy_cache .pytest_cache .ruff_cache

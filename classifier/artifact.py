@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from classifier.errors import ArtifactError
 from classifier.spec import FORMAT_VERSION, ModelSpec
 
@@ -109,32 +112,85 @@ def load(folder: Path) -> tuple["Classifier", ModelSpec]:
     return model, spec
 
 
+@dataclass(frozen=True)
+class Selftest:
+    """A few photos' pixels, uint8 [N, H, W, 3], and the probabilities [N, classes] that the trained model gave them."""
+
+    pixels: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far probabilities are from others: of all the largest and the mean, and how many best classes changed."""
+
+    largest: float
+    mean: float
+    top1_changes: int
+
+
+def read_selftest(folder: Path) -> Selftest:
+    """Return the self-test beside a model, without torch; raises ArtifactError when it holds something else."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(folder / SELFTEST)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / SELFTEST} is no safetensors file ({error}); save the artifact again") from error
+    if stored.keys() != {"pixels", "probabilities"}:
+        raise ArtifactError(f"{folder / SELFTEST} holds {sorted(stored)}, not pixels and probabilities; save it again")
+    pixels, expected = stored["pixels"], stored["probabilities"]
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or expected.ndim != 2 or not 0 < len(pixels) == len(expected):
+        raise ArtifactError(
+            f"{folder / SELFTEST} holds pixels {pixels.dtype} {list(pixels.shape)} and probabilities {list(expected.shape)}, "
+            "not a few photos and what the model gave them; save the artifact again"
+        )
+    return Selftest(pixels, expected)
+
+
+def compare(ours: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Difference:
+    """Return how far our probabilities [N, classes] are from the expected ones; raises ArtifactError for other shapes."""
+    if ours.shape != expected.shape:
+        raise ArtifactError(
+            f"the self-test holds probabilities {list(expected.shape)}, the model gives {list(ours.shape)}; save it again"
+        )
+    distance = np.abs(ours - expected)
+    changes = int((ours.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    return Difference(float(distance.max()), float(distance.mean()), changes)
+
+
+def check_selftest(
+    folder: Path, ours: npt.NDArray[np.float32], selftest: Selftest, tolerance: float = SELFTEST_TOLERANCE
+) -> Difference:
+    """Prove that the probabilities are the trained model's; returns how far they are.
+
+    Raises ArtifactError when a top-1 differs or a probability differs by more than `tolerance`.
+    """
+    difference = compare(ours, selftest.probabilities)
+    if difference.top1_changes or not difference.largest <= tolerance:
+        raise ArtifactError(
+            f"the model in {folder} fails its self-test: a probability differs by {difference.largest:.4f} from what training "
+            f"saw (at most {tolerance} is allowed); check the library versions in {SPEC}"
+        )
+    return difference
+
+
 def run_selftest(folder: Path, model: "Classifier") -> float:
     """Prove that the model computes what the trained one did; returns the largest difference of a probability.
 
     Raises ArtifactError when a top-1 differs or a probability differs by more than SELFTEST_TOLERANCE.
     """
-    stored = _tensors(folder / SELFTEST)
-    if stored.keys() != {"pixels", "probabilities"}:
-        raise ArtifactError(f"{folder / SELFTEST} holds {sorted(stored)}, not pixels and probabilities; save it again")
-    expected = stored["probabilities"]
+    import torch
+
+    selftest = read_selftest(folder)
     try:
-        ours = probabilities(model, stored["pixels"])
+        ours = probabilities(model, torch.from_numpy(selftest.pixels))
     except RuntimeError as error:
         raise ArtifactError(
             f"{folder / SELFTEST} holds no photos for this model ({str(error).splitlines()[0]}); save the artifact again"
         ) from error
-    if ours.shape != expected.shape:
-        raise ArtifactError(
-            f"{folder / SELFTEST} holds probabilities {list(expected.shape)}, the model gives {list(ours.shape)}; save it again"
-        )
-    difference = float((ours - expected).abs().max())
-    if not difference <= SELFTEST_TOLERANCE or not bool((ours.argmax(1) == expected.argmax(1)).all()):
-        raise ArtifactError(
-            f"the model in {folder} fails its self-test: a probability differs by {difference:.4f} from what training saw "
-            f"(at most {SELFTEST_TOLERANCE} is allowed); check the library versions in {SPEC}"
-        )
-    return difference
+    return check_selftest(folder, ours.numpy(), selftest).largest
 
 
 def probabilities(model: "Classifier", pixels: "Tensor") -> "Tensor":
@@ -200,6 +256,7 @@ def _replace(path: Path, write: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
+        temporary.chmod(0o644)  # safetensors makes its files for their owner alone; who serves may be somebody else
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

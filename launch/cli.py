@@ -48,11 +48,13 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("train", help="run the training program once")
     _add_job_options(verb)
+    _add_image(verb)
     verb.set_defaults(call=training.command)
 
     verb = verbs.add_parser("tune", help="find hyperparameters; every trial is a run of the training program")
     _add_job_options(verb)
     verb.add_argument("--trials", type=int, default=8, help="default: %(default)s")
+    _add_image(verb)
     verb.set_defaults(call=tune.command)
 
     verb = verbs.add_parser("serve", help="serve a model artifact in the foreground")
@@ -65,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
     verb.set_defaults(call=predict.command)
     return parser
+
+
+def _add_image(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--image", help="run the training program in this image, with Docker, instead of this environment"
+    )
 
 
 def _add_job_options(verb: argparse.ArgumentParser) -> None:

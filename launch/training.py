@@ -1,4 +1,4 @@
-"""The training program in a process of its own, over a folder laid out as SageMaker lays out /opt/ml."""
+"""The training program in a process or a container of its own, over a folder laid out as SageMaker lays out /opt/ml."""
 
 import json
 import os
@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import IO, Any
 
 from classifier.errors import ConfigError, UserError
+from launch import container
 from train.config import parse
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every run of a job shares: the photos, the fixed hyperparameters, the other channels and the feature cache."""
+    """What every run of a job shares: photos, fixed hyperparameters, other channels, feature cache, and image if any."""
 
     data: Path
     hyperparameters: Mapping[str, str]
     channels: Mapping[str, Path]  # beside the photos': pretrained, model
     feature_cache: Path
+    image: str | None = None  # run the program in this image instead of this environment
+
+    @property
+    def all_channels(self) -> dict[str, Path]:
+        return {"training": self.data, **self.channels}
 
 
 def recipe(options: Namespace) -> Recipe:
@@ -36,7 +42,10 @@ def recipe(options: Namespace) -> Recipe:
             raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
         fixed[name] = value
     parse(fixed)
-    return Recipe(options.data, fixed, channels, options.feature_cache)
+    image: str | None = getattr(options, "image", None)
+    if image:
+        container.check(image)
+    return Recipe(options.data, fixed, channels, options.feature_cache, image)
 
 
 def new_folder(out: Path | None) -> Path:
@@ -59,7 +68,10 @@ def train(
     environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
+    if recipe.image:
+        command = container.command(recipe.image, base, recipe.all_channels, recipe.feature_cache, threads)
+    else:
+        command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
     with (base / "log.txt").open("w") as log:
         status = _wait(command, environment, log if quiet else None)
     if status:
@@ -98,12 +110,11 @@ def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> 
     config, data = base / "input" / "config", base / "input" / "data"
     config.mkdir(parents=True)
     data.mkdir()
-    channels = {"training": recipe.data, **recipe.channels}
-    for name, folder in channels.items():
+    for name, folder in recipe.all_channels.items():
         (data / name).symlink_to(folder.resolve(), target_is_directory=True)
     files = {
         "hyperparameters": dict(hyperparameters),
-        "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},
+        "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in recipe.all_channels},
         "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"},
     }
     for name, value in files.items():

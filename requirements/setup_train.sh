@@ -10,7 +10,9 @@ torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 echo "setup: .venv-train, the packages of the training image"
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
 $pip install --quiet ${PIP_ARGS:-} "$torch"
-$pip install --quiet --no-deps --require-hashes -r requirements/train.lock
+# The image's lock holds the CPU build of torch; here the build stays that pip has just chosen.
+sed '/^torch==/,/[^\\]$/d' requirements/train-cpu.lock > .venv-train/train.lock
+$pip install --quiet --no-deps --require-hashes -r .venv-train/train.lock
 # pytest and what an editable install needs; as constraints, the other locks give their versions and hashes
 $pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest hatchling editables
 # Last: sagemaker-training brings a command `train` too, and ours must be the one that stays.

@@ -36,10 +36,17 @@ class Front:
     client: aiohttp.ClientSession | None = None
     started: bool = False  # the model server, to which a multi-model endpoint's models are given later
     draining: bool = False
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self._workers)
         self.log = RequestLog(self.settings.log_requests)
+
+    def give_up(self) -> None:
+        """Answer 503 to what could not be finished before the platform's patience ends."""
+        self.draining = True
+        for task in self.in_flight:
+            task.cancel()
 
     def _workers(self) -> tuple[int, int]:
         models = list(self.models.values())
@@ -116,7 +123,9 @@ async def _invocations(request: web.Request) -> web.Response:
 async def invoke(request: web.Request, model: Model | None) -> web.Response:
     """Answer a request from a model; every mistake is the answer's sentence."""
     front, told, start = request.app[FRONT], None, time.perf_counter()
-    size = 0
+    size, task = 0, asyncio.current_task()
+    assert task is not None
+    front.in_flight.add(task)
     try:
         asked, echoed = _asked(request, front.settings)
         async with front.intake.body(request) as body:
@@ -136,6 +145,13 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
     except aiohttp.ClientError:
         logging.exception("request %s: the model server did not answer", request_id(request))
         answer = error(request, 503, "the model server did not answer; send the request again")
+    except asyncio.CancelledError:
+        if not front.draining:
+            raise
+        task.uncancel()
+        answer = error(request, 503, "the server is stopping; send the request again")
+    finally:
+        front.in_flight.discard(task)
     seconds = time.perf_counter() - start
     front.metrics.observe(answer.status, seconds, told)
     front.log.write(
@@ -161,9 +177,9 @@ def _asked(request: web.Request, settings: Settings) -> tuple[dict[str, Any], st
     asked: dict[str, Any] = {"id": request_id(request), "content_type": content_type, "accept": accept}
     if settings.model_code:  # its functions decide what they take and give
         return asked | {"json": False, "top_k": None}, attributes
-    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`.
-    kind = request.content_type.lower()
-    if kind not in SUPPORTED:
+    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`; without any, the bytes say what they are.
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind and kind not in SUPPORTED:
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
     form = accepted(accept)
     if form is None:

@@ -8,9 +8,7 @@ believes these alone, and takes an answer for the handler's own only when it car
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +153,6 @@ def _load(folder: Path) -> None:
     settings = json.loads((folder / SETTINGS).read_text())
     status = folder / "status"
     _log_to_stderr()
-    threading.Thread(target=_end_with, args=(settings["front"],), daemon=True).start()
     try:
         # Imported here, in the worker's own process: the model server forks it from a parent that must stay small.
         if settings["code"]:
@@ -183,21 +180,6 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s worker %(process)d: %(message)s"))
     log.addHandler(handler)
     log.propagate = False
-
-
-def _end_with(front: int) -> None:
-    """Kill the model server's whole process group once the front is gone: killed itself, it could not stop anybody."""
-    while alive(front):
-        time.sleep(1)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process runs; a zombie answers signals but serves nobody."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def _report(path: Path, text: str) -> None:

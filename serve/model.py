@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from classifier.errors import ArtifactError, UserError
-from serve.handler import ANSWERED, ASKED, SETTINGS, alive
+from serve.handler import ANSWERED, ASKED, SETTINGS
 from serve.model_server import ModelServer
 from serve.settings import Settings
 
@@ -98,7 +98,6 @@ class Model:
             "threads": self._settings.threads,
             "top_k": self._settings.top_k,
             "max_pixels": self._settings.max_pixels,
-            "front": os.getpid(),
         }
         (self._folder / SETTINGS).write_text(json.dumps(told))
 
@@ -146,7 +145,7 @@ class Model:
         count = 0
         for mark in self._status.glob("*.ready"):
             self._seen.add(mark.stem)
-            if alive(int(mark.stem)):
+            if _alive(int(mark.stem)):
                 count += 1
             else:
                 mark.unlink(missing_ok=True)
@@ -159,3 +158,11 @@ class Model:
         end = time.monotonic() + LOAD_SECONDS
         while self.ready_workers() and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie answers signals but serves nobody."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -30,9 +30,14 @@ START_SECONDS = 60.0
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
 <Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
 <Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
-<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="error"/><Logger name="MODEL_LOG" level="{level}"/>
+<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
 <Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
+# A front that is killed cannot stop anybody. So a shell beside the model server, in its process group, waits for the end of
+# a pipe that the front alone holds open, and then kills the group.
+_LEASH = '(read end <&{0}; kill -9 0) & exec "$@" {0}<&-'
+# What the model server says of its workers' streams, in the same breath as what they write there.
+_TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
 
 class ModelServer:
@@ -73,21 +78,13 @@ class ModelServer:
             "MALLOC_MMAP_THRESHOLD_": "1073741824",
             "MALLOC_TRIM_THRESHOLD_": "1073741824",
         }
+        command = [java(), f"-Xmx{HEAP}", f"-Djava.io.tmpdir={folder}"]
+        command += [f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}", f"-Dmodel_server_home={_home()}"]
+        command += ["-cp", str(_home() / "mms" / "frontend" / "*"), "com.amazonaws.ml.mms.ModelServer"]
+        command += ["--python", sys.executable, "-f", str(folder / "config.properties")]
+        read_end, self._life = os.pipe()
         self._process = subprocess.Popen(
-            [
-                java(),
-                f"-Xmx{HEAP}",
-                f"-Djava.io.tmpdir={folder}",
-                f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
-                f"-Dmodel_server_home={_home()}",
-                "-cp",
-                str(_home() / "mms" / "frontend" / "*"),
-                "com.amazonaws.ml.mms.ModelServer",
-                "--python",
-                sys.executable,
-                "-f",
-                str(folder / "config.properties"),
-            ],
+            ["sh", "-c", _LEASH.format(read_end), "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,8 +92,10 @@ class ModelServer:
             errors="replace",
             env=environment,
             cwd=folder,
+            pass_fds=[read_end],
             start_new_session=True,  # its own process group, so that every worker can be reached to stop it
         )
+        os.close(read_end)
         self.pid = self._process.pid
         threading.Thread(target=self._pass_on, daemon=True).start()
 
@@ -105,7 +104,8 @@ class ModelServer:
         started = False
         for line in self._process.stdout:
             self._last.append(line.strip())
-            if started:  # before that, a new Java warns of what the model server's old libraries do
+            # Before it has started, a new Java warns of what the model server's old libraries do.
+            if started and not line.startswith(_TALK):
                 print(line, end="", file=sys.stderr, flush=True)
             started = started or line.startswith("Model server started")
 
@@ -172,6 +172,7 @@ class ModelServer:
         # The Java process is gone; a worker may stay behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        os.close(self._life)
 
 
 def java() -> str:

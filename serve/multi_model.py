@@ -16,7 +16,7 @@ from serve.memory import memory_left
 from serve.model import Model, OutOfMemory
 from serve.settings import MB
 
-PAGE = 100  # models on a page of the list
+PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer
 # A worker's own memory and its model's: measured 190 to 260 MB and three times the weights' bytes (docs/serving.md).
 WORKER_BYTES, TIMES_WEIGHTS = 260 * MB, 3
 
@@ -79,12 +79,13 @@ class _Models:
         return web.json_response({"status": f"the model {name} is loaded"})
 
     async def list(self, request: web.Request) -> web.Response:
-        token = request.query.get("next_page_token", "")
+        token, limit = request.query.get("next_page_token", ""), request.query.get("limit", "")
+        page = min(PAGE, int(limit)) if re.fullmatch("[1-9][0-9]{0,5}", limit) else PAGE
         # A page begins after the model that ended the last one, whichever were loaded or unloaded since.
         names = sorted(name for name in self._front.models if name > token)
-        answer: dict[str, Any] = {"models": [self._described(name) for name in names[:PAGE]]}
-        if len(names) > PAGE:
-            answer["nextPageToken"] = names[PAGE - 1]
+        answer: dict[str, Any] = {"models": [self._described(name) for name in names[:page]]}
+        if len(names) > page:
+            answer["nextPageToken"] = names[page - 1]
         return web.json_response(answer)
 
     async def show(self, request: web.Request) -> web.Response:

@@ -1,30 +1,64 @@
-"""The model in a worker: load it, prove that it computes what training saw, and turn photos into probabilities."""
+"""The model in a worker: open what serve.prepare wrote, prove it once more, and turn photos into probabilities."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from classifier import artifact
+from classifier.errors import ArtifactError
 from classifier.images import Pixels, load_pixels
+from classifier.spec import ModelSpec
+from serve import backends
+from serve.backends import BACKENDS, Forward, Logits
+
+PREPARED = "prepared.json"
+# The largest difference of a probability from the trained model's that a backend may make on the self-test.
+GUARD = 0.01
 
 
 class Predictor:
-    """A loaded and proved model; raises ArtifactError when it cannot be loaded or fails its self-test."""
+    """A prepared model on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
 
     def __init__(self, prepared: Path, *, threads: int) -> None:
-        torch.set_num_threads(threads)
-        folder = Path(json.loads((prepared / "prepared.json").read_text())["model_dir"])
-        self._model, self._spec = artifact.load(folder)
-        artifact.run_selftest(folder, self._model)
-        self.classes = self._spec.classes
+        document = json.loads((prepared / PREPARED).read_text())
+        spec = ModelSpec.from_json(document["model"])
+        self.backend = BACKENDS[document["backend"]]
+        self.classes = spec.classes
+        self._preprocessing = spec.preprocessing
+        self._forward = _open(prepared, document, threads)
+        selftest = artifact.read_selftest(prepared)
+        artifact.check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
 
     def decode(self, body: bytes) -> Pixels:
-        return load_pixels(body, self._spec.preprocessing)
+        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
+        return load_pixels(body, self._preprocessing)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            found: npt.NDArray[np.float32] = self._model(torch.from_numpy(pixels)).softmax(1).numpy()
-        return found
+        """Return the probabilities [N, classes] of photos' pixels [N, H, W, 3]."""
+        return softmax(self._forward(pixels))
+
+
+def softmax(logits: Logits) -> npt.NDArray[np.float32]:
+    """Return the probabilities of logits [N, classes]."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
+    backend = BACKENDS[document["backend"]]
+    try:
+        if backend.library == "openvino":
+            return backends.open_ir(prepared / backends.IR, backend.precision, threads)
+        import torch
+
+        torch.set_num_threads(threads)
+        model, _ = artifact.load(Path(document["artifact"]))
+        return backends.open_torch(model, backend)
+    except Exception as error:
+        raise ArtifactError(
+            f"a worker cannot open the model on {backend.name} ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
+            "choose another backend"
+        ) from error

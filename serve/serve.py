@@ -21,14 +21,15 @@ from serve.model import Model
 from serve.model_server import ModelServer
 from serve.multi_model import add_routes
 from serve.protocol import Protocol
-from serve.settings import Settings, read_settings
+from serve.settings import MB, Settings, read_settings
 
 WATCH_SECONDS = 0.1
+DISK = 100 * MB  # for the prepared model, sockets and settings
 # A connection without a whole request's headers is closed after this; longer than the 60 to 75 s after which proxies
 # let go of idle ones, so that they never send into one that is being closed.
 IDLE_SECONDS = 300.0
 CONNECTIONS = 65_536
-DRAIN_SECONDS = 16.0  # with the model server's own 4 s twice, all is over within 25 s; the platform kills after 30
+DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +62,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = Path(tempfile.mkdtemp(prefix="byoc-serve-"))
     try:
+        _check_disk(folder.parent)
         server = ModelServer(folder, settings)
         try:
             front = Front(settings, server, Intake(settings))
@@ -69,10 +71,18 @@ async def _serve(settings: Settings) -> None:
                     front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
                 await _until(stop, _load(front), _watch(front))
                 front.draining = True
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS, front.give_up)
         finally:
             await asyncio.to_thread(server.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_disk(folder: Path) -> None:
+    # Java would say "Invalid configuration: null" of a full disk, and OpenVINO "iostream error".
+    left = shutil.disk_usage(folder).free
+    if left < DISK:
+        raise ConfigError(f"{folder} has {left // MB} MB left, {DISK // MB} are needed; free some or set TMPDIR")
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +90,7 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
     app = make_app(front)
     if front.settings.multi_model:
         add_routes(app, store)
-    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1)
     await runner.setup()
     loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
     listener: asyncio.Server | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classifier.errors import ConfigError
 from classifier.images import MAX_PIXELS
+from serve.backends import BACKENDS
 from serve.formats import accepted
 from serve.memory import memory_limit
 
@@ -16,7 +17,6 @@ MAX_BODY_MB = 2000  # what multi-model-server can count
 # Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
 BYTES_A_PIXEL = 16
 MEMORY_A_WORKER = 350 * MB
-BACKENDS = ("auto", "openvino-bf16", "openvino", "torch-bf16", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,15 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         help="requests that one pass of the model answers (default: 1, on a GPU 16)",
     )
     parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument("--backend", default=environment.get("BYOC_BACKEND", "auto"), help=", ".join(BACKENDS))
+    parser.add_argument(
+        "--backend", default=environment.get("BYOC_BACKEND", "auto"), help=f"auto (default), {', '.join(BACKENDS)}"
+    )
     options = parser.parse_args(argv)
     for name in ("workers", "top_k"):
         if getattr(options, name) < 1:
             raise ConfigError(f"{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
-    if options.backend not in BACKENDS:
-        raise ConfigError(f"backend {options.backend!r} is none of {', '.join(BACKENDS)}")
+    if options.backend not in ("auto", *BACKENDS):
+        raise ConfigError(f"backend {options.backend!r} is none of auto, {', '.join(BACKENDS)}")
     accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
     code = _flag(environment, "ALLOW_MODEL_CODE")
     if not code and accepted(accept) is None:

@@ -32,7 +32,7 @@ from train.search import search
 from train.stage import Best, State
 from train.world import World, device, local_threads
 
-SELFTEST_PHOTOS = 4
+SELFTEST_PHOTOS = 16
 
 
 @dataclasses.dataclass

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds one image and names it byoc-classifier-PROGRAM:DEVICE.
+#   docker/build.sh train|serve [cuda|cpu]
+# Variables:
+#   BASE_IMAGE     Debian 12 with its Python 3.11, by exact tag (default: the Dockerfile's; where that can't be pulled, docker/base.sh makes one)
+#   CA_BUNDLE      certificates for the build, given as a secret (default: the file that PIP_CERT or SSL_CERT_FILE names)
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY  passed to the build where set
+#   SOURCE         URL of the source, for the label (default: git's remote origin)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+program=${1:-} device=${2:-cuda}
+fail() { echo "build: $1" >&2; exit 1; }
+case "$program/$device" in
+  train/cuda | train/cpu | serve/cuda | serve/cpu) ;;
+  *) fail "'$program' for '$device' is no image; write train or serve, then cuda or cpu" ;;
+esac
+docker=$(docker/cli.sh)
+docker/running.sh "$docker"
+
+dockerfile=docker/$program.Dockerfile
+base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' "$dockerfile")}
+if ! "$docker" image inspect "$base" > /dev/null 2>&1 && ! "$docker" pull --quiet --platform linux/amd64 "$base" > /dev/null 2>&1; then
+  [ -z "${BASE_IMAGE:-}" ] || fail "the base image $base cannot be pulled; correct BASE_IMAGE or the network"
+  base=byoc-base:bookworm
+  BASE=$base docker/base.sh
+fi
+[ "$device" = cuda ] || docker/wheels.sh
+
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
+revision=$(git rev-parse --short=12 HEAD 2> /dev/null || echo unknown)
+[ -z "$(git status --porcelain 2> /dev/null)" ] || revision=$revision-dirty
+# Only an address that others can open, and without the name and password that it may hold.
+source=${SOURCE:-$({ git config --get remote.origin.url || true; } | sed -n 's#^\(https://\)\([^/@]*@\)\{0,1\}#\1#p')}
+options=(--build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device" --build-arg "VERSION=$version"
+  --build-arg "REVISION=$revision" --build-arg "SOURCE=${source:-unknown}")
+for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
+  [ -z "${!name:-}" ] || options+=(--build-arg "$name")
+done
+bundle=${CA_BUNDLE:-${PIP_CERT:-${SSL_CERT_FILE:-}}}
+[ ! -f "$bundle" ] || options+=(--secret "id=ca,src=$bundle")
+
+name=byoc-classifier-$program:$device
+echo "build: $name $version ($revision) on $base"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file "$dockerfile" --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
+  ! grep -q "no space left on device" "$log" ||
+    fail "the disk is full where Docker keeps its images; free some (docker system prune), $device images take about $([ "$device" = cuda ] && echo 25 || echo 8) GB while they are built"
+  fail "$name was not built; the reason is above"
+}
+echo "build: made $name, $("$docker" image inspect --format '{{.Size}}' "$name" | awk '{printf "%.2f GB", $1 / 1e9}')"

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Makes a Docker Engine answer: installs Debian's where there is none, starts it where none runs, and says which of these it did.
+#   docker/engine.sh        leave a running engine as it is, else start one
+#   docker/engine.sh stop   stop the engine that this script started, and no other
+# Variables:
+#   ENGINE_STATE  folder for the pid and the log of what it started (default /var/run/byoc-engine)
+set -euo pipefail
+state=${ENGINE_STATE:-/var/run/byoc-engine}
+pid_file=$state/pid
+
+fail() { echo "engine: $1" >&2; exit 1; }
+
+# The pid of the engine that this script started, if that process still is one.
+started() {
+  local pid
+  pid=$(cat "$pid_file" 2> /dev/null) && [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dockerd ] && echo "$pid"
+}
+
+if [ "${1:-}" = stop ]; then
+  pid=$(started) || { echo "engine: nothing to stop, none was started by this script"; exit 0; }
+  kill "$pid"
+  for _ in $(seq 300); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
+  [ ! -d "/proc/$pid" ] || fail "process $pid did not stop within 30 s; look into $state/log"
+  rm -f "$pid_file"
+  echo "engine: stopped"
+  exit 0
+fi
+
+done_so_far=""
+if ! command -v docker > /dev/null || { ! docker info > /dev/null 2>&1 && ! command -v dockerd > /dev/null; }; then
+  { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; } ||
+    fail "no Docker Engine is installed and only root on Debian can have it installed from here; install Docker and start it"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends docker.io iptables > /dev/null
+  done_so_far="installed, "
+fi
+if docker info > /dev/null 2>&1; then
+  echo "engine: ${done_so_far}already running, version $(docker version --format '{{.Server.Version}}')"
+  exit 0
+fi
+[ "$(id -u)" = 0 ] || fail "Docker does not answer and only root can start it; start Docker, or add this user to the group docker"
+mkdir -p "$state"
+setsid dockerd > "$state/log" 2>&1 < /dev/null &
+echo $! > "$pid_file"
+for _ in $(seq 300); do
+  docker info > /dev/null 2>&1 && break
+  started > /dev/null || fail "dockerd ended at once: $(tail -n 1 "$state/log")"
+  sleep 0.1
+done
+docker info > /dev/null 2>&1 || fail "dockerd does not answer after 30 s; look into $state/log"
+echo "engine: ${done_so_far}started, version $(docker version --format '{{.Server.Version}}'), log in $state/log"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Ends with one sentence unless Docker answers.
+#   docker/running.sh [DOCKER]   DOCKER: the docker command (default docker)
+set -euo pipefail
+answer=$("${1:-docker}" info 2>&1 > /dev/null) && exit 0
+case "$answer" in
+  *"permission denied"*) echo "this user may not talk to Docker; add it to the group docker, or use sudo" >&2 ;;
+  *) echo "Docker does not answer; start it (on Debian, as root: docker/engine.sh)" >&2 ;;
+esac
+exit 1

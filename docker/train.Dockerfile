@@ -1,0 +1,88 @@
+# The Training image. Build it with make, or: docker build --file docker/train.Dockerfile --build-arg DEVICE=cpu .
+# Down to the stage `packages` this is the same text in both Dockerfiles, so that those layers are built and stored once.
+#   BASE_IMAGE  Debian 12 with its Python 3.11, by exact tag
+#   DEVICE      cuda or cpu
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL  where pip looks, instead of or beside PyPI
+#   secret ca   a bundle of certificates, for builds behind a proxy that has its own
+ARG BASE_IMAGE=debian:12.12-slim
+ARG DEVICE=cuda
+
+# What both images stand on: Debian's own Python and certificates.
+# hadolint ignore=DL3029
+FROM --platform=linux/amd64 ${BASE_IMAGE} AS base
+SHELL ["/bin/sh", "-euc"]
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean; \
+    apt-get update; \
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates python3; \
+    rm -rf /var/log/* /var/lib/dpkg/*-old /var/cache/debconf/* /var/cache/ldconfig
+
+# The compiler, and pip with what builds wheels, stay in this stage.
+FROM base AS builder
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get update; \
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-venv; \
+    python3 -m venv /opt/tools; \
+    python3 -m venv --without-pip /opt/venv
+COPY docker/pip.sh /usr/local/bin/pip
+COPY docker/strip.sh /usr/local/bin/strip-packages
+COPY requirements/build.lock /locks/
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+    pip --python /opt/tools/bin/python install --no-deps --require-hashes --requirement /locks/build.lock
+
+# The packages that both images hold, torch first among them, in one layer that both share.
+FROM builder AS shared
+ARG DEVICE
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+COPY requirements/shared-${DEVICE}.lock /locks/
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca --mount=type=bind,source=wheels,target=/wheels \
+    pip install --no-deps --require-hashes --find-links /wheels --requirement "/locks/shared-$DEVICE.lock"; \
+    strip-packages /opt/venv
+
+# What this image alone holds beside them.
+FROM shared AS packages
+COPY requirements/train-${DEVICE}.lock /locks/
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+    pip install --no-deps --require-hashes --no-build-isolation --prefix /opt/packages --requirement "/locks/train-$DEVICE.lock"; \
+    strip-packages /opt/packages
+
+# The project's own code, last.
+FROM packages AS project
+COPY LICENSE README.md pyproject.toml /project/
+COPY classifier /project/classifier
+COPY train /project/train
+RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
+    pip install --no-deps --no-index --prefix /opt/project /dist/*.whl; \
+    find /opt/project/bin -type f ! -name train -delete
+
+FROM base AS image-cpu
+
+FROM base AS image-cuda
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+# hadolint ignore=DL3006
+FROM image-${DEVICE}
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BYOC_PROGRAM=train
+COPY docker/entrypoint.sh /usr/local/bin/byoc-entrypoint
+COPY --from=shared /opt/venv /opt/venv
+COPY --from=packages /opt/packages /opt/venv
+COPY --from=project /opt/project /opt/venv
+ARG DEVICE
+RUN --mount=type=bind,source=docker/smoke.py,target=/tmp/smoke.py python /tmp/smoke.py train "$DEVICE"
+ENTRYPOINT ["/usr/local/bin/byoc-entrypoint"]
+CMD ["train"]
+ARG VERSION=0
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="byoc-classifier-train" \
+      org.opencontainers.image.description="Training image of byoc-classifier for Amazon SageMaker" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.licenses="Apache-2.0"

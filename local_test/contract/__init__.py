@@ -1,0 +1,1 @@
+"""The SageMaker container contract, checked from outside on any image; imports nothing of the project beside it."""

@@ -1,0 +1,161 @@
+"""One HTTP request at a time, as the platform sends it, and the running endpoint that gets it."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_test.contract.engine import Container, EngineError
+
+PORT = 8080
+PATIENCE = 120  # seconds to become ready; the platform gives 480
+REPLY = 70  # seconds for a reply: the platform's 60 and some for the way
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; status 0 when the connection broke, with the reason as body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, None when it is none."""
+        with contextlib.suppress(ValueError):
+            return json.loads(self.body)
+        return None
+
+    def brief(self) -> str:
+        return f"{self.status} {self.text.strip()[:120]}" if self.status != 200 else "200"
+
+
+def send(
+    address: tuple[str, int],
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout: float = REPLY,
+) -> Answer:
+    """Send one request on a connection of its own."""
+    begun = time.monotonic()
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        # A server may refuse a body before all of it was sent; its answer still counts.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, path, body or None, dict(headers or {}))
+        got = connection.getresponse()
+        content = got.read()
+        names = {name.lower(): value for name, value in got.getheaders()}
+        return Answer(got.status, names, content, time.monotonic() - begun)
+    except (OSError, http.client.HTTPException) as error:
+        reason = f"no answer: {type(error).__name__} {error}".strip()
+        return Answer(0, {}, reason.encode(), time.monotonic() - begun)
+    finally:
+        connection.close()
+
+
+class Endpoint(Container):
+    """A serving container with its port published on the loopback interface."""
+
+    def __init__(
+        self,
+        image: str,
+        model: Path | None,
+        options: Sequence[str] = (),
+        *,
+        environment: Mapping[str, str] | None = None,
+        port: int = PORT,
+        network: str | None = None,
+        command: Sequence[str] = ("serve",),
+    ) -> None:
+        named = [part for pair in (environment or {}).items() for part in ("--env", "=".join(pair))]
+        mounted = ("--volume", f"{model}:/opt/ml/model:ro") if model else ()
+        ways = ("--network", network) if network else ("--publish", f"127.0.0.1::{port}")
+        self.refusals: list[Answer] = []
+        self.port = port
+        super().__init__(image, command, [*named, *mounted, *ways, *options])
+        try:
+            # Ends at once when the image cannot even start.
+            self.place = (self.address(), port) if network else self.published(port)
+        except EngineError:
+            self.place = ("127.0.0.1", 9)
+
+    def get(self, path: str, timeout: float = REPLY) -> Answer:
+        return self._kept(send(self.place, "GET", path, timeout=timeout))
+
+    def post(self, path: str, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
+        """Send a body; other headers by keyword, `_` for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content_type:
+            named["Content-Type"] = content_type
+        return self._kept(send(self.place, "POST", path, body, named))
+
+    def invoke(self, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
+        return self.post("/invocations", body, content_type, **headers)
+
+    def _kept(self, answer: Answer) -> Answer:
+        if answer.status >= 400:
+            self.refusals.append(answer)
+        return answer
+
+    def wait_ready(self, patience: float = PATIENCE) -> float:
+        """Wait for the first 200 from /ping and return the seconds since the start; raises AssertionError."""
+        while time.monotonic() - self.started < patience:
+            if send(self.place, "GET", "/ping", timeout=2).status == 200:
+                return time.monotonic() - self.started
+            if not self.running():
+                raise AssertionError(f"the container ended with status {self.status()}: {self.last_line()}")
+            time.sleep(0.05)
+        raise AssertionError(f"/ping gave no 200 within {patience:g} s: {self.last_line()}")
+
+    def age(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
+
+    def connect_seconds(self) -> float:
+        """Return how long a connection takes."""
+        place, begun = self.direct(), time.monotonic()
+        with socket.create_connection(place, timeout=5):
+            return time.monotonic() - begun
+
+    def direct(self) -> tuple[str, int]:
+        """Return, on Linux, the container's own address: the engine's proxy accepts whether or not the server does."""
+        address = self.address() if os.uname().sysname == "Linux" else ""
+        return (address, self.port) if address else self.place
+
+    def kill_all_but_the_first_process(self) -> None:
+        """Kill every process inside except the one that the engine started."""
+        self.execute("/bin/sh", "-c", "kill -9 -1")
+
+    def listening(self) -> set[int]:
+        """Return the ports that others can reach: listening, and not on the loopback interface alone."""
+        ports = set()
+        table = self.execute("/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
+        for line in table.splitlines():
+            fields = line.split()
+            if len(fields) > 3 and fields[3] == "0A":
+                address, _, port = fields[1].rpartition(":")
+                if address not in ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"):
+                    ports.add(int(port, 16))
+        return ports
+
+
+class First(Endpoint):
+    """The endpoint that most clauses share: when it was ready, and its answer to a photo sent at that moment."""
+
+    ready: float
+    first: Answer

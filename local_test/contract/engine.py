@@ -1,0 +1,141 @@
+"""Containers and networks through the docker command, each with a name of its own and always removed."""
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+DOCKER = os.environ.get("DOCKER", "docker")
+LABEL = f"contract-suite={os.getpid()}"
+_number = itertools.count(1)
+
+
+class EngineError(Exception):
+    """The docker command failed; the text is the last line that it printed."""
+
+
+def docker(*arguments: str, timeout: float = 120) -> str:
+    """Run one docker command and return what it prints; raises EngineError."""
+    try:
+        done = subprocess.run([DOCKER, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+    except FileNotFoundError:
+        raise EngineError(f"{DOCKER} is not there; install Docker Engine, or set DOCKER to its command") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"docker {arguments[0]} ended with status {done.returncode}"]
+        raise EngineError(lines[-1])
+    return done.stdout.strip()
+
+
+def unique_name() -> str:
+    """Return a name that no other run of the suite uses."""
+    return f"contract-{os.getpid()}-{next(_number)}"
+
+
+def image_config(image: str) -> dict[str, Any]:
+    """Return what `docker image inspect` says of an image."""
+    (found,) = json.loads(docker("image", "inspect", image))
+    return dict(found)
+
+
+class Container:
+    """One running or ended container; as a context manager it is removed at the end."""
+
+    def __init__(self, image: str, command: Sequence[str], options: Sequence[str] = ()) -> None:
+        self.name = unique_name()
+        self.started = time.monotonic()
+        docker("run", "--detach", "--name", self.name, "--label", LABEL, *options, image, *command)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Kill it if need be and remove it."""
+        with contextlib.suppress(EngineError):
+            docker("rm", "--force", "--volumes", self.name)
+
+    def wait(self, seconds: float) -> int | None:
+        """Return the exit status, or None when it still runs after `seconds`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return int(docker("wait", self.name, timeout=seconds))
+        return None
+
+    def stop(self, seconds: int) -> tuple[int, float]:
+        """Send SIGTERM, after `seconds` SIGKILL; return the exit status and how long it took."""
+        begun = time.monotonic()
+        docker("stop", "--time", str(seconds), self.name, timeout=seconds + 60)
+        return int(self._inspect("{{.State.ExitCode}}")), time.monotonic() - begun
+
+    def _inspect(self, template: str) -> str:
+        return docker("inspect", "--format", template, self.name)
+
+    def running(self) -> bool:
+        return self._inspect("{{.State.Running}}") == "true"
+
+    def status(self) -> int:
+        """Return the exit status, 0 while it runs."""
+        return int(self._inspect("{{.State.ExitCode}}"))
+
+    def published(self, port: int) -> tuple[str, int]:
+        """Return the address on the loopback interface that leads to a port inside."""
+        host, _, number = docker("port", self.name, f"{port}/tcp").splitlines()[0].rpartition(":")
+        return host, int(number)
+
+    def address(self) -> str:
+        """Return its address on its network, which a Linux host can reach."""
+        return self._inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+
+    def logs(self) -> str:
+        """Return everything it printed so far, standard output and standard error."""
+        done = subprocess.run([DOCKER, "logs", self.name], capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout + done.stderr
+
+    def last_line(self) -> str:
+        """Return the last line it printed, for a message."""
+        lines = [line.strip() for line in self.logs().splitlines() if line.strip()]
+        return lines[-1][:200] if lines else "it printed nothing"
+
+    def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command inside it."""
+        return subprocess.run(
+            [DOCKER, "exec", self.name, *command], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def changes(self) -> list[str]:
+        """Return the paths that it changed outside its mounts."""
+        return [line[2:] for line in docker("diff", self.name).splitlines()]
+
+
+@contextlib.contextmanager
+def internal_network() -> Iterator[str]:
+    """A network whose containers reach each other and nothing else."""
+    name = unique_name()
+    docker("network", "create", "--internal", "--label", LABEL, name)
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(EngineError):
+            docker("network", "rm", name)
+
+
+def open_up(image: str, folder: Path) -> None:
+    """Let the user that runs the suite read and remove what a container's root wrote below `folder`."""
+    if os.geteuid():
+        options = ("--rm", "--user", "0", "--network", "none", "--label", LABEL, "--entrypoint", "chmod")
+        docker("run", *options, "--volume", f"{folder}:/opened", image, "-R", "a+rwX", "/opened")
+
+
+def remove_everything() -> None:
+    """Remove what a run of the suite that was cut short left."""
+    for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
+        listing = ("ps", "--all") if kind == "container" else ("network", "ls")
+        with contextlib.suppress(EngineError):
+            for name in docker(*listing, "--quiet", "--filter", f"label={LABEL}").split():
+                docker(*remove, name)

@@ -1,0 +1,59 @@
+"""Serving that ends: SIGTERM with requests in flight, and processes that die."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from local_test.contract import bodies
+from local_test.contract.clause import GUIDE, HOSTING, clause
+from local_test.contract.client import Answer, Endpoint, send
+
+Seen = Callable[[str], None]
+LIMIT = 30  # seconds between SIGTERM and SIGKILL
+FLYING = 8  # requests with 12-megapixel photos
+
+
+@clause("SIGTERM ends the server before SIGKILL follows after 30 s; requests in flight are answered", HOSTING)
+def test_sigterm_drains_the_server(image: str, model: Path, photo: bytes, seen: Seen) -> None:
+    large, answers = bodies.enlarged(photo, 4000, 3000), list[tuple[Answer, float]]()
+
+    def ask(endpoint: Endpoint) -> None:
+        answer = send(endpoint.direct(), "POST", "/invocations", large, {"Content-Type": "image/jpeg"})
+        answers.append((answer, time.monotonic()))
+
+    with Endpoint(image, model) as endpoint:
+        endpoint.wait_ready()
+        ask(endpoint)
+        clients = [threading.Thread(target=ask, args=(endpoint,)) for _ in range(FLYING)]
+        for client in clients:
+            client.start()
+        time.sleep(0.2)  # so that all are on their way
+        asked = time.monotonic()
+        status, seconds = endpoint.stop(LIMIT)
+        for client in clients:
+            client.join()
+    codes = [answer.status for answer, end in answers if end > asked]
+    counts = ", ".join(f"{codes.count(code)} of {code or 'no answer'}" for code in sorted(set(codes)))
+    seen(f"exit status {status} after {seconds:.1f} s; {len(codes)} in flight: {counts}")
+    assert status != 137 and seconds < LIMIT, "SIGKILL ended it"
+    assert codes, "nothing was in flight"
+    assert set(codes) <= {200, 503}, "requests in flight were lost"
+
+
+@clause(
+    "when its processes die the server recovers or the container ends, not 0: a dead server is not kept",
+    GUIDE.format("build-multi-model-build-container"),
+)
+def test_a_dead_server_is_not_kept(image: str, model: Path, photo: bytes, seen: Seen) -> None:
+    with Endpoint(image, model) as endpoint:
+        endpoint.wait_ready()
+        endpoint.kill_all_but_the_first_process()
+        status = endpoint.wait(LIMIT)
+        if status is not None:
+            seen(f"exit status {status}; {endpoint.last_line()[:120]}")
+            assert status, "exit status 0"
+            return
+        answer = endpoint.invoke(photo, "image/jpeg")
+        seen(f"it runs on; a photo {answer.brief()}")
+        assert answer.status == 200, "a dead server is kept"

@@ -1,0 +1,207 @@
+"""Training: start, outcome, failure text and configuration files."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_test.contract import images
+from local_test.contract.clause import (
+    API,
+    CONFIGURATION,
+    DOCKERFILE,
+    LOCAL_MODE,
+    OUTCOME,
+    OUTPUT,
+    OWN,
+    SERVERLESS,
+    clause,
+)
+from local_test.contract.job import Ended, Job, model_files
+
+Seen = Callable[[str], None]
+MakeJob = Callable[..., Job]
+
+
+@clause("`docker run IMAGE train` runs the job; exit status 0 says that it completed", DOCKERFILE)
+def test_the_argument_train_runs_the_job(trained: Ended, seen: Seen) -> None:
+    seen(trained.succeeded())
+
+
+@clause("the entry point is in exec form, so that the program gets the signals, and is not tini", DOCKERFILE)
+def test_the_entry_point_is_in_exec_form(image: str, seen: Seen) -> None:
+    entry, command = images.entry(image)
+    seen(f"ENTRYPOINT {entry}, CMD {command}")
+    assert not images.shell_form(entry) and not images.shell_form(command), "a shell gets the signals"
+    assert not entry or "tini" not in entry[0], "tini is confused by the arguments train and serve"
+
+
+@clause("without an argument the image trains: SDK v3's local mode sets no command", LOCAL_MODE)
+def test_without_an_argument_the_image_trains(image: str, job: MakeJob, seen: Seen) -> None:
+    seen(job().run(image, command=()).succeeded())
+
+
+@clause("the image is for linux/amd64 and holds no NVIDIA driver", DOCKERFILE)
+def test_the_image_holds_no_driver(image: str, seen: Seen) -> None:
+    seen(images.platform(image))
+    assert images.platform(image) == "linux/amd64", "endpoints and jobs run on linux/amd64"
+    found = images.drivers(image)
+    assert not found, f"it holds {found[0]}"
+
+
+@clause("/opt/ml/model holds the artifact, without symbolic links", OUTPUT)
+def test_the_artifact_is_in_the_model_folder(trained: Ended, seen: Seen) -> None:
+    trained.succeeded()
+    links = [path.name for path in trained.job.model.rglob("*") if path.is_symlink()]
+    seen(", ".join(path.name for path in model_files(trained.job.model)[:6]))
+    assert not links, f"symbolic link {links[:1]}"
+
+
+@clause("any user may read the artifact: a serverless endpoint may serve it without root", SERVERLESS)
+def test_any_user_may_read_the_artifact(trained: Ended, seen: Seen) -> None:
+    trained.succeeded()
+    modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in model_files(trained.job.model)}
+    seen(", ".join(f"{name} {mode}" for name, mode in list(modes.items())[:6]))
+    assert all(int(mode, 8) & 0o004 for mode in modes.values()), "only its owner may read a file"
+
+
+@clause("a job that succeeds leaves no failure text", OUTCOME)
+def test_success_leaves_no_failure_text(trained: Ended, seen: Seen) -> None:
+    trained.succeeded()
+    seen("no /opt/ml/output/failure" if not trained.job.failure else trained.job.failure[:80])
+    assert not trained.job.failure, "a failure text beside exit status 0"
+
+
+@clause("what is no result goes to /tmp: the image's other folders stay as they were", CONFIGURATION)
+def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
+    trained.succeeded()
+    # Folders that hold a changed path count as changed themselves; they are left out.
+    allowed = ("/tmp", "/opt/ml", "/run", "/dev")
+    paths = [path for path in trained.changes if not path.startswith(allowed)]
+    strays = [path for path in paths if not any(other.startswith(f"{path}/") for other in trained.changes)]
+    seen(f"{len(trained.changes)} changed paths")
+    assert not strays, f"changed: {', '.join(strays[:3])}"
+
+
+@clause(
+    "the tuner's objective is printed once an epoch, as often as the hyperparameter `epochs` says",
+    API.format("HyperParameterTuningJob"),
+)
+def test_the_objective_is_printed_once_an_epoch(
+    trained: Ended, pytestconfig: pytest.Config, hyperparameters: dict[str, str], seen: Seen
+) -> None:
+    trained.succeeded()
+    found = re.findall(pytestconfig.getoption("--objective"), trained.log)
+    seen(f"{len(found)} values in {hyperparameters['epochs']} epochs: {', '.join(found[:3])}")
+    assert len(found) == int(hyperparameters["epochs"]), "not once an epoch"
+
+
+@clause("hyperparameters arrive as strings, quoted as JSON by the SDK", CONFIGURATION)
+def test_hyperparameters_quoted_as_json_are_understood(
+    image: str, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
+) -> None:
+    # As the SDK sends them: text as a JSON string, numbers bare.
+    quoted = {
+        name: value if re.fullmatch(r"[-+0-9.e]+|true|false", value) else f'"{value}"'
+        for name, value in hyperparameters.items()
+    }
+    seen(job(more=quoted).run(image).succeeded())
+
+
+@clause(
+    "hyperparameters that the platform, its SDK and its tuner add are no obstacle",
+    API.format("HyperParameterTuningJob"),
+)
+def test_hyperparameters_of_the_platform_are_ignored(image: str, job: MakeJob, seen: Seen) -> None:
+    added = {
+        "_tuning_objective_metric": "validation:accuracy",
+        "sagemaker_job_name": '"contract"',
+        "sagemaker_region": '"us-east-1"',
+        "sagemaker_container_log_level": "20",
+        "sagemaker_enable_cloudwatch_metrics": "false",
+    }
+    seen(job(more=added).run(image).succeeded())
+
+
+@clause("an unknown hyperparameter is refused by name in the failure text", OWN)
+def test_an_unknown_hyperparameter_is_refused_by_name(image: str, job: MakeJob, seen: Seen) -> None:
+    ended = job(more={"epohcs-typed-wrongly": "3"}).run(image)
+    seen(f"exit status {ended.status}; {ended.job.failure.splitlines()[0][:160] if ended.job.failure else 'no text'}")
+    assert ended.status, "exit status 0"
+    assert "epohcs-typed-wrongly" in ended.job.failure.split("\n")[0], "the first line does not name it"
+
+
+@clause("configuration files, keys and folders of newer jobs are no obstacle", CONFIGURATION)
+def test_newer_configuration_is_no_obstacle(image: str, job: MakeJob, seen: Seen) -> None:
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": "ml.g5.xlarge", "hosts": ["algo-1"]}
+    newer = {
+        "current_instance_type": "ml.g5.xlarge",
+        "current_group_name": "homogeneousCluster",
+        "current_instance_group": group,
+        "instance_groups": [group],
+        "topology": [],
+    }
+    laid_out = job(resources=newer)
+    files: dict[str, Any] = {
+        "init-config.json": {"inputMode": "FILE"},
+        "trainingjobconfig.json": {"TrainingJobName": "contract"},
+        "metric-definition-regex.json": [],
+        "upstreamoutputdataconfig.json": [],
+        "profilerconfig.json": {"DisableProfiler": True},
+        "checkpointconfig.json": {"LocalPath": "/opt/ml/checkpoints"},
+    }
+    for name, value in files.items():
+        laid_out.write(name, value)
+    # SDK v3 mounts a channel for its drivers; a folder is not yet a channel of photos.
+    drivers = laid_out.folder / "sm_drivers"
+    drivers.mkdir()
+    (drivers / "sm_train.sh").write_text("exit 0\n")
+    seen(laid_out.run(image, ("--volume", f"{drivers}:/opt/ml/input/data/sm_drivers:ro")).succeeded())
+
+
+@clause("only what local mode writes is needed: input modes, hosts, string hyperparameters", LOCAL_MODE)
+def test_the_least_configuration_is_enough(image: str, job: MakeJob, channels: dict[str, Path], seen: Seen) -> None:
+    seen(job(inputs={name: {"TrainingInputMode": "File"} for name in channels}).run(image).succeeded())
+
+
+@clause("nothing that the image needs lies below /opt/ml, which the platform may hide", DOCKERFILE)
+def test_nothing_the_image_needs_lies_below_opt_ml(image: str, job: MakeJob, seen: Seen) -> None:
+    laid_out = job()
+    empty = laid_out.folder / "empty"
+    empty.mkdir(mode=0o777)
+    seen(laid_out.run(image, ("--volume", f"{empty}:/opt/ml")).succeeded())
+
+
+@clause("100 environment entries of 512 characters are no obstacle", API.format("CreateTrainingJob"))
+def test_a_full_environment_is_no_obstacle(image: str, job: MakeJob, seen: Seen) -> None:
+    entries = [part for number in range(100) for part in ("--env", f"CONTRACT_{number}={'x' * 512}")]
+    seen(job().run(image, entries).succeeded())
+
+
+@pytest.fixture(scope="module")
+def failed(image: str, hyperparameters: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A job whose channels hold no photos."""
+    folder = tmp_path_factory.mktemp("failed")
+    channels = {name: folder / name for name in ("train", "validation")}
+    for path in channels.values():
+        path.mkdir(mode=0o755)
+    return Job(folder / "job", channels, hyperparameters).run(image)
+
+
+@clause("a job that fails ends with a status other than 0 and says why in /opt/ml/output/failure", OUTCOME)
+def test_a_failed_job_says_why(failed: Ended, seen: Seen) -> None:
+    seen(f"without photos: exit status {failed.status}, {len(failed.job.failure)} characters of text")
+    assert failed.status, "exit status 0"
+    assert failed.job.failure.strip(), "no /opt/ml/output/failure"
+
+
+@clause("the failure text begins with a sentence that says what was wrong and keeps to 1,024 characters", OWN)
+def test_the_failure_text_begins_with_the_reason(failed: Ended, seen: Seen) -> None:
+    text = failed.job.failure.strip()
+    first = text.split("\n")[0]
+    seen(f"first line: {first[:160]!r}")
+    hollow = ("Traceback", "Framework Error", "ExecuteUserScriptError", "Algorithm Error")
+    assert first and not first.startswith(hollow) and 'ErrorMessage ""' not in text, "it does not begin with the reason"
+    assert len(text) <= 1024, f"{len(text)} characters, of which the platform keeps 1,024"

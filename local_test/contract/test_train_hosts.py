@@ -1,0 +1,62 @@
+"""Training on two hosts, whose names may resolve late."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local_test.contract.clause import API, CONFIGURATION, OUTPUT, clause
+from local_test.contract.engine import internal_network
+from local_test.contract.job import Ended, Job, model_files
+
+Seen = Callable[[str], None]
+HOSTS = ["algo-1", "algo-2"]
+LATE = 4  # seconds that the second host starts later
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    image: str, channels: dict[str, Path], hyperparameters: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> list[Ended]:
+    """A job of two containers on a network of their own, with folders of their own."""
+    folder = tmp_path_factory.mktemp("hosts")
+    jobs = [Job(folder / host, channels, hyperparameters, {"current_host": host, "hosts": HOSTS}) for host in HOSTS]
+    with internal_network() as network:
+        places = [("--network", network, "--network-alias", host, "--hostname", host) for host in HOSTS]
+        with jobs[0].start(image, places[0]) as first:
+            time.sleep(LATE)
+            with jobs[1].start(image, places[1]) as second:
+                return [job.end(image, container) for job, container in zip(jobs, (first, second), strict=True)]
+
+
+@clause("two hosts train together and both end with exit status 0, though one starts late", CONFIGURATION)
+def test_two_hosts_train_together(hosts: list[Ended], seen: Seen) -> None:
+    seen(", ".join(f"{host} exit status {ended.status}" for host, ended in zip(HOSTS, hosts, strict=True)))
+    reasons = [ended.job.failure.split("\n")[0] or ended.last_line for ended in hosts if ended.status != 0]
+    assert not reasons, reasons[0][:200]
+    assert any(model_files(ended.job.model) for ended in hosts), "no host left a model"
+
+
+@clause(
+    "with two hosts the tuner's objective comes once an epoch, from one host only",
+    API.format("HyperParameterTuningJob"),
+)
+def test_one_host_prints_the_objective(
+    hosts: list[Ended], pytestconfig: pytest.Config, hyperparameters: dict[str, str], seen: Seen
+) -> None:
+    counts = [len(re.findall(pytestconfig.getoption("--objective"), ended.log)) for ended in hosts]
+    seen(f"{counts} values in {hyperparameters['epochs']} epochs")
+    assert sorted(counts) == [0, int(hyperparameters["epochs"])], "not once an epoch from one host"
+
+
+@clause("two hosts leave one artifact: files of one name would overwrite each other in S3", OUTPUT)
+def test_two_hosts_leave_one_artifact(hosts: list[Ended], seen: Seen) -> None:
+    assert all(ended.status == 0 for ended in hosts), "the job failed"
+    for name in ("model", "output/data"):
+        folders = [ended.job.folder / name for ended in hosts]
+        files = [{path.relative_to(folder) for path in model_files(folder)} for folder in folders]
+        seen(f"{name}: {len(files[0])} and {len(files[1])} files")
+        clash = sorted(map(str, files[0] & files[1]))
+        assert not clash, f"both hosts write {', '.join(clash[:3])} to {name}"

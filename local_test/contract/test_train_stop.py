@@ -1,0 +1,90 @@
+"""Training that is stopped, and goes on: SIGTERM within its limit, checkpoints, spot restarts."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local_test.contract.clause import API, DOCKERFILE, GUIDE, clause
+from local_test.contract.engine import Container, open_up
+from local_test.contract.job import Job, copy, model_files
+
+Seen = Callable[[str], None]
+LIMIT = 120  # seconds between SIGTERM and SIGKILL
+EPOCH = re.compile(r"\bepoch\W{1,3}(\d+)", re.IGNORECASE)
+
+
+class Stopped:
+    """A long job that got SIGTERM in the middle of an epoch."""
+
+    def __init__(self, image: str, job: Job) -> None:
+        self.job = job
+        with job.start(image) as container:
+            self.epoch = _first_epoch(container)
+            self.status, self.seconds = container.stop(LIMIT)
+            self.last_line = container.last_line()
+        open_up(image, job.folder)
+
+
+def _first_epoch(container: Container) -> int | None:
+    """Wait for the first line that names an epoch and return its number, None when the job ended before."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        if found := EPOCH.search(container.logs()):
+            return int(found[1])
+        if not container.running():
+            return None
+        time.sleep(0.2)
+    return None
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    image: str,
+    channels: dict[str, Path],
+    hyperparameters: dict[str, str],
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Stopped:
+    long = hyperparameters | dict(json.loads(pytestconfig.getoption("--long")))
+    return Stopped(image, Job(tmp_path_factory.mktemp("stopped"), channels, long, checkpoints=True))
+
+
+@clause("SIGTERM ends the job in order before SIGKILL follows after 120 s", DOCKERFILE)
+def test_sigterm_ends_the_job(stopped: Stopped, seen: Seen) -> None:
+    assert stopped.epoch is not None, f"it ended before an epoch: {stopped.last_line}"
+    seen(f"exit status {stopped.status} after {stopped.seconds:.1f} s")
+    assert stopped.status != 137 and stopped.seconds < LIMIT, "SIGKILL ended it"
+
+
+@clause("what was learnt before SIGTERM is in /opt/ml/model, which the platform still uploads", DOCKERFILE)
+def test_a_stopped_job_leaves_a_model(stopped: Stopped, seen: Seen) -> None:
+    files = model_files(stopped.job.model)
+    seen(f"{len(files)} model files")
+    assert files, "/opt/ml/model is empty"
+
+
+@clause("checkpoints are written to /opt/ml/checkpoints where the platform made it", API.format("CheckpointConfig"))
+def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
+    files = model_files(stopped.job.checkpoint_folder)
+    seen(f"{len(files)} files")
+    assert files, "/opt/ml/checkpoints is empty"
+
+
+@clause(
+    "started anew with the same checkpoints the job goes on where it was: managed spot training",
+    GUIDE.format("model-managed-spot-training"),
+)
+def test_a_restarted_job_goes_on(image: str, stopped: Stopped, tmp_path: Path, seen: Seen) -> None:
+    assert model_files(stopped.job.checkpoint_folder), "there are no checkpoints to go on from"
+    again = Job(tmp_path, stopped.job.channels, stopped.job.hyperparameters, checkpoints=True)
+    copy(stopped.job.checkpoint_folder, again.checkpoint_folder)
+    with again.start(image) as container:
+        epoch = _first_epoch(container)
+        container.stop(1)
+    open_up(image, tmp_path)
+    seen(f"stopped after epoch {stopped.epoch} or later, goes on with epoch {epoch}")
+    assert epoch is not None and epoch > 1, "it began again"

@@ -1,0 +1,49 @@
+"""What SageMaker local mode leaves on a machine: exited containers, a network, files of root's; found and removed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+NETWORK = "sagemaker-local"  # the SDK's name, the same for every run
+
+
+def docker(*arguments: str) -> str:
+    """Run one docker command and return all that it prints, empty when it fails."""
+    done = subprocess.run(
+        ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return "" if done.returncode else done.stdout
+
+
+class Leftovers:
+    """Of the runs whose compose files lie below one folder, which belongs to us alone."""
+
+    def __init__(self, folder: Path, image: str) -> None:
+        self.folder, self.image = folder, image
+        self._projects: set[str] = set()
+        self.network_was_there = NETWORK in docker("network", "ls", "--format", "{{.Name}}").split()
+
+    def containers(self, *filters: str) -> list[str]:
+        """Return the ids of the containers: compose names its projects by the folder of their file."""
+        # Kept, since the SDK removes such a folder itself, and leaves the container.
+        self._projects |= {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
+        options = [part for text in filters for part in ("--filter", text)]
+        listed = [
+            docker("ps", "--all", "--quiet", *options, "--filter", f"label=com.docker.compose.project={name}")
+            for name in sorted(self._projects)
+        ]
+        return " ".join(listed).split()
+
+    def remove_containers(self) -> None:
+        """Kill and remove them."""
+        if found := self.containers():
+            docker("rm", "--force", "--volumes", *found)
+
+    def remove(self) -> None:
+        """Remove containers, network and the files that only root may remove."""
+        self.remove_containers()
+        if not self.network_was_there:
+            docker("network", "rm", NETWORK)  # fails, as it should, while another run uses it
+        if os.geteuid() and self.folder.exists():
+            options = ("--rm", "--user", "0", "--network", "none", "--volume", f"{self.folder}:/left")
+            docker("run", *options, "--entrypoint", "find", self.image, "/left", "-mindepth", "1", "-delete")

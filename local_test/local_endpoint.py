@@ -1,0 +1,82 @@
+"""An endpoint in local mode: the SDK's generic Model, deployed to a container on this machine until Ctrl-C."""
+
+import argparse
+import shutil
+import socket
+import tarfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from local_test.leftovers import Leftovers, docker
+from local_test.stop import LocalModeError, Stop
+
+ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed name will do
+
+
+def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
+    """Serve options.model on options.port until a signal; raises LocalModeError when it cannot be served."""
+    from sagemaker.model import Model
+    from sagemaker.predictor import Predictor
+
+    _check_port(options.port)
+    # The SDK unpacks the archive beside itself and mounts that folder.
+    (work / "model").mkdir()
+    archive = work / "model" / "model.tar.gz"
+    if options.model.is_file():
+        shutil.copy(options.model, archive)
+    else:
+        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+            for path in sorted(options.model.iterdir()):
+                tar.add(path, path.name)
+    model = Model(
+        image_uri=options.image,
+        model_data=f"file://{archive}",
+        role=ROLE,
+        sagemaker_session=session,
+        predictor_cls=Predictor,
+    )
+    threading.Thread(target=_give_up_early, args=(leftovers, stop), daemon=True).start()
+    name = "local"
+    try:
+        # With wait=True the SDK polls for 30 s more; it has waited for /ping anyway.
+        model.deploy(1, "local", endpoint_name=name, wait=False)
+        url = f"http://127.0.0.1:{options.port}/invocations"
+        print(f"ready: curl -H 'Content-Type: image/jpeg' --data-binary @PHOTO.jpg {url}\nCtrl-C stops it", flush=True)
+        stop.wait()
+    except Exception as error:
+        if not stop.is_set():
+            raise LocalModeError(f"the endpoint was not ready: {_last_words(leftovers) or error}") from error
+    finally:
+        session.sagemaker_client.delete_endpoint(name)
+    print("stopped; nothing is left", flush=True)
+    return 0
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalModeError(f"port {port} is taken ({error.strerror}); name another with --port") from error
+
+
+def _last_words(leftovers: Leftovers) -> str:
+    """Return why the engine could not start the container, or else the last line that it printed."""
+    for container in leftovers.containers():
+        reason = docker("inspect", "--format", "{{.State.Error}}", container).strip()
+        return reason or (docker("logs", "--tail", "1", container).strip())
+    return ""
+
+
+def _give_up_early(leftovers: Leftovers, stop: Stop) -> None:
+    """End the SDK's wait for /ping, which lasts two minutes, when the container has ended or we are to stop."""
+    from sagemaker.local import entities
+
+    failed = threading.Event()
+    threading.excepthook = lambda args: failed.set()  # the SDK's thread raises when compose fails
+    while not (stop.is_set() or failed.is_set() or leftovers.containers("status=exited")):
+        time.sleep(0.5)
+    entities.HEALTH_CHECK_TIMEOUT_LIMIT = 0

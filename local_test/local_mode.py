@@ -1,0 +1,107 @@
+"""SageMaker local mode with SDK v2: offline, without credentials, and with nothing left behind.
+
+    .venv-sdk/bin/python -m local_test.local_mode train --image IMAGE --data DIR --out DIR [--hosts 2] [--set NAME=VALUE]...
+    .venv-sdk/bin/python -m local_test.local_mode serve --image IMAGE --model DIR [--port N]
+
+train_local.sh and serve_local.sh call it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from local_test import local_endpoint, local_training
+from local_test.leftovers import Leftovers
+from local_test.stop import LocalModeError, Stop
+
+# Without an opt-out the SDK calls AWS, fails, and logs a traceback.
+CONFIG = "SchemaVersion: '1.0'\nSageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}\n"
+
+
+def main() -> int:
+    """Run one verb and return the exit status: 0, 1 with one sentence, or 128 and the number of the signal."""
+    options = _parser().parse_args()
+    with tempfile.TemporaryDirectory(prefix="byoc-local-", ignore_cleanup_errors=True) as name:
+        work = Path(name)
+        leftovers = Leftovers(work / "containers", options.image)
+        stop = Stop(leftovers.remove_containers)
+        try:
+            session = _session(work, options)
+            return int(options.call(options, session, work, leftovers, stop))
+        except LocalModeError as error:
+            if not stop.is_set():
+                print(f"local mode: {error}", file=sys.stderr, flush=True)
+            return 128 + stop.number if stop.is_set() else 1
+        finally:
+            leftovers.remove()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="SageMaker local mode, offline.")
+    verbs = parser.add_subparsers(required=True)
+    train, serve = verbs.add_parser("train"), verbs.add_parser("serve")
+    train.add_argument("--data", type=Path, required=True)
+    train.add_argument("--out", type=Path, required=True)
+    train.add_argument("--hosts", type=int, default=1)
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="hyperparameters")
+    train.set_defaults(call=local_training.train)
+    serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--port", type=int, default=8080)
+    serve.set_defaults(call=local_endpoint.serve)
+    for verb in (train, serve):
+        verb.add_argument("--image", required=True)
+    return parser
+
+
+def _session(work: Path, options: argparse.Namespace) -> Any:
+    """Return the SDK's local session, made so that it makes no call to AWS and keeps to our folder."""
+    for command, remedy in (
+        (["docker", "info"], "Docker does not answer; install and start it"),
+        (["docker", "image", "inspect", options.image], f"there is no image {options.image}; build it or name another"),
+    ):
+        if shutil.which("docker") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+            raise LocalModeError(remedy)
+    _compose_on_path(work)
+    (work / "containers").mkdir()
+    (work / "config.yaml").write_text(CONFIG)
+    # Credentials would be written into the compose file in clear, and into the containers.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(work / "config.yaml"),
+        "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+    }
+    from sagemaker.local import LocalSession
+
+    session = LocalSession()
+    # Without local_code the SDK asks AWS for its default bucket.
+    local = {"local_code": True, "container_root": str(work / "containers")}
+    session.config = {"local": local | ({"serving_port": options.port} if "port" in options else {})}
+    return session
+
+
+def _compose_on_path(work: Path) -> None:
+    """The SDK takes `docker compose` when it calls itself v2, else `docker-compose`; later versions get that name here."""
+    found = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
+    if (found.returncode == 0 and "v2" in found.stdout) or shutil.which("docker-compose"):
+        return
+    if found.returncode:
+        raise LocalModeError("Docker Compose is not installed; install it (Debian: docker-compose), or use --plain")
+    command = work / "bin" / "docker-compose"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\nexec docker compose "$@"\n')
+    command.chmod(0o755)
+    os.environ["PATH"] = f"{command.parent}:{os.environ['PATH']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""How inference runs: on OpenVINO or torch, at float32 or bfloat16, on a processor or a GPU.
+
+A backend is written once into a folder, by `python -m serve.prepare`, and opened there by every worker. Opened, it is a
+function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifier.images import Pixels
+
+if TYPE_CHECKING:
+    from classifier.models import Classifier
+
+Logits = npt.NDArray[np.float32]
+Forward = Callable[[Pixels], Logits]
+
+
+class Unavailable(Exception):
+    """Why a backend cannot run on this machine, as a clause."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A library, the device it runs on, and the precision of its sums' factors."""
+
+    name: str
+    library: str
+    device: str
+    precision: str
+
+
+# From the fastest down. One photo on one thread of an EPYC with avx512_bf16, milliseconds for inception_v3 and
+# tf_efficientnet_lite0: 53 and 4.7, 103 and 8.6, 81 and 14.7, 133 and 18.7 (python -m benchmarks.serve --part backends).
+BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend("torch-cuda", "torch", "cuda", "bf16"),
+        Backend("openvino-bf16", "openvino", "cpu", "bf16"),
+        Backend("openvino", "openvino", "cpu", "fp32"),
+        Backend("torch-bf16", "torch", "cpu", "bf16"),
+        Backend("torch", "torch", "cpu", "fp32"),
+    )
+}
+IR = "model.xml"
+_PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
+
+
+def check(backend: Backend) -> None:
+    """Raise Unavailable where the machine lacks what the backend needs."""
+    if backend.device == "cuda":
+        # Asked of the driver's device first: torch takes two seconds to import.
+        if not Path("/dev/nvidiactl").exists():
+            raise Unavailable("there is no GPU")
+        import torch
+
+        if not torch.cuda.is_available():
+            raise Unavailable("torch finds no GPU")
+    elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
+        raise Unavailable("the processor has no bfloat16")
+    if backend.library == "openvino":
+        try:
+            import openvino  # noqa: F401
+        except ImportError as error:
+            raise Unavailable(f"openvino cannot be imported ({error})") from error
+
+
+def open_ir(path: Path, precision: str, threads: int) -> Forward:
+    """Compile an IR or ONNX file for one photo at a time on `threads` threads."""
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    _, height, width, channels = model.input(0).get_partial_shape()
+    # For a batch of one fixed size it is 10 to 15 % faster than for any size.
+    model.reshape([1, height, width, channels])
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Trap: pinned, the threads of two workers may share a core while another is idle.
+            "ENABLE_CPU_PINNING": False,
+        },
+    )
+    request = compiled.create_infer_request()
+
+    def forward(pixels: Pixels) -> Logits:
+        return np.concatenate([request.infer(photo[None], share_inputs=True)[0] for photo in pixels])
+
+    return forward
+
+
+def open_torch(model: "Classifier", backend: Backend) -> Forward:
+    """Return the torch model as a forward function; one photo at a time on a processor, all at once on a GPU."""
+    import contextlib
+
+    import torch
+
+    model = model.to(backend.device)
+
+    def forward(pixels: Pixels) -> Logits:
+        batches = [pixels] if backend.device == "cuda" else [photo[None] for photo in pixels]
+        mixed: Any = contextlib.nullcontext()
+        if backend.precision == "bf16":
+            mixed = torch.autocast(backend.device, torch.bfloat16)
+        with torch.inference_mode(), mixed:
+            outputs = [model(torch.from_numpy(batch).to(backend.device)).float().cpu().numpy() for batch in batches]
+        return np.concatenate(outputs)
+
+    return forward
+
+
+def write_ir(model: Any, folder: Path) -> None:
+    """Write an OpenVINO model as IR into the folder, its weights in float32."""
+    import openvino
+
+    # Otherwise it halves the weights' precision.
+    openvino.save_model(model, folder / IR, compress_to_fp16=False)
+
+
+def from_torch(model: "Classifier", crop: int) -> Any:
+    """Convert a torch model into an OpenVINO model."""
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
+    # Not openvino.convert_model: it takes twice the time and reports its use over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    # Trap: the frontend does not keep the decoder alive, so this name must.
+    decoder = TorchScriptPythonDecoder(traced, example_input=(pixels,))
+    converted = frontend.convert(frontend.load(decoder))
+    converted.reshape([-1, crop, crop, 3])
+    return converted
+
+
+def _flags() -> set[str]:
+    """Return what /proc/cpuinfo says that the processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()}

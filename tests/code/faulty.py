@@ -1,0 +1,30 @@
+"""An artifact's inference.py in the original style, which does what a body says: for faults that photos do not cause."""
+
+import os
+import time
+from pathlib import Path
+
+
+def model_fn(model_dir):
+    return float((Path(model_dir) / "weights.txt").read_text())
+
+
+def input_fn(body, content_type):
+    return content_type, body.decode()
+
+
+def predict_fn(data, model):
+    content_type, text = data
+    if text.startswith("sleep"):
+        time.sleep(float(text.split()[1]))
+    if text == "die":
+        os._exit(1)
+    if text == "memory":
+        raise MemoryError
+    if text == "raise":
+        raise RuntimeError(f"secret of {__file__}")
+    return f"{content_type} {text} {model}"
+
+
+def output_fn(prediction, accept):
+    return prediction.encode(), accept

@@ -1,0 +1,201 @@
+"""Trying the images on this machine: local mode and docker run, their answers, and that nothing is left behind."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LITE, ROOT
+
+pytestmark = pytest.mark.docker
+
+TRAIN = os.environ.get("TRAIN_IMAGE", "byoc-classifier-train:cpu")
+SERVE = os.environ.get("SERVE_IMAGE", "byoc-classifier-serve:cpu")
+MODES = pytest.mark.parametrize("mode", [[], ["--plain"]], ids=["local-mode", "plain"])
+
+
+class Machine:
+    """Runs a script of local_test with a folder for temporary files of its own, and says what it leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.containers, self.networks = self._listed()
+
+    def start(self, script: str, *arguments: str | Path, image: str, log: Path) -> "subprocess.Popen[str]":
+        # In a session of its own, so that a signal reaches it as Ctrl-C does: with all that it started.
+        with log.open("w") as output:
+            return subprocess.Popen(
+                [ROOT / "local_test" / script, *map(str, arguments)],
+                env=os.environ | {"TMPDIR": str(self.temporary), "IMAGE": image},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def run(self, script: str, *arguments: str | Path, image: str, log: Path) -> int:
+        return self.start(script, *arguments, image=image, log=log).wait(timeout=300)
+
+    def _listed(self) -> tuple[set[str], set[str]]:
+        # Of the images and the network that these scripts use: other programs may run containers meanwhile.
+        filters = [part for image in (TRAIN, SERVE) for part in ("--filter", f"ancestor={image}")]
+        containers = subprocess.check_output(["docker", "ps", "--all", "--quiet", *filters], text=True)
+        networks = subprocess.check_output(["docker", "network", "ls", "--format", "{{.Name}}"], text=True)
+        return set(containers.split()), {name for name in networks.split() if name == "sagemaker-local"}
+
+    def left(self) -> list[str]:
+        containers, networks = self._listed()
+        files = [path.name for path in self.temporary.iterdir()]
+        return sorted(containers - self.containers) + sorted(networks - self.networks) + files
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def wait_for(text: str, log: Path, process: "subprocess.Popen[str]") -> None:
+    end = time.monotonic() + 120
+    while text not in log.read_text():
+        assert process.poll() is None and time.monotonic() < end, log.read_text()[-2000:]
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def artifact(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("local")
+    out = folder / "out"
+    arguments = ("--plain", "--out", out, "--set", f"backbone={LITE}", "--set", "epochs=2", samples)
+    assert Machine(folder).run("train_local.sh", *arguments, image=TRAIN, log=folder / "log") == 0, (
+        folder / "log"
+    ).read_text()
+    return out / "model"
+
+
+def test_plain_training_leaves_the_artifact_and_its_files_belong_to_the_user(artifact: Path) -> None:
+    assert sorted(path.name for path in artifact.iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "selftest.safetensors",
+    ]
+    assert {path.owner() for path in artifact.parent.rglob("*")} == {pwd.getpwuid(os.getuid()).pw_name}
+
+
+@pytest.mark.parametrize("hosts", ["1", "2"])
+def test_local_mode_trains_serves_and_predicts(samples: Path, machine: Machine, tmp_path: Path, hosts: str) -> None:
+    environment = os.environ | {"TMPDIR": str(machine.temporary), "HOSTS": hosts}
+    command = [ROOT / "local_test" / "local_test.sh", str(samples)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert machine.left() == []
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: str(number.name))
+def test_stopped_training_leaves_nothing_behind(
+    samples: Path, machine: Machine, tmp_path: Path, mode: list[str], number: signal.Signals
+) -> None:
+    log = tmp_path / "log"
+    settings = ("--set", f"backbone={LITE}", "--set", "epochs=10000")
+    process = machine.start(
+        "train_local.sh", *mode, *settings, "--out", tmp_path / "out", samples, image=TRAIN, log=log
+    )
+    wait_for("epoch=1 ", log, process)
+    os.killpg(process.pid, number)
+    assert process.wait(timeout=60) == 128 + number
+    assert machine.left() == [], log.read_text()[-2000:]
+
+
+@MODES
+def test_failed_training_prints_the_failure_text_and_leaves_nothing_behind(
+    samples: Path, machine: Machine, tmp_path: Path, mode: list[str]
+) -> None:
+    log = tmp_path / "log"
+    arguments = (*mode, "--set", "epohcs=2", "--out", tmp_path / "out", samples)
+    assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 1
+    assert "'epohcs' is unknown; did you mean 'epochs'?" in log.read_text().splitlines()[-1]
+    assert machine.left() == []
+
+
+@MODES
+def test_a_stopped_endpoint_leaves_nothing_behind(
+    samples: Path, artifact: Path, machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+) -> None:
+    log = tmp_path / "log"
+    process = machine.start("serve_local.sh", *mode, "--port", free_port, artifact, image=SERVE, log=log)
+    wait_for("ready: curl", log, process)
+    photo = samples / "test" / "coffee" / "000.jpg"
+    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    command = [ROOT / "local_test" / "predict.sh", photo]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
+    assert answer.startswith(f'{photo} {{"predictions": [')
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    assert machine.left() == [], log.read_text()[-2000:]
+
+
+@MODES
+def test_a_model_that_cannot_be_served_ends_with_a_sentence_and_leaves_nothing_behind(
+    machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+) -> None:
+    log, empty = tmp_path / "log", tmp_path / "empty"
+    empty.mkdir()
+    assert machine.run("serve_local.sh", *mode, "--port", free_port, empty, image=SERVE, log=log) == 1
+    assert "model.json is missing" in log.read_text().splitlines()[-1]
+    assert machine.left() == []
+
+
+def test_tuning_runs_its_trials_in_the_image(samples: Path, machine: Machine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("--trials", "2", "--backbone", LITE, "--out", out, samples)
+    assert machine.run("tune_local.sh", *arguments, image=TRAIN, log=tmp_path / "log") == 0
+    trials = json.loads((out / "tuning.json").read_text())
+    assert [trial["trial"] for trial in trials] and all(trial["validation_accuracy"] > 0.5 for trial in trials)
+    assert machine.left() == []
+
+
+def test_stopped_tuning_leaves_no_container(samples: Path, machine: Machine, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    arguments = ("--trials", "20", "--backbone", LITE, "--out", tmp_path / "out", samples)
+    process = machine.start("tune_local.sh", *arguments, image=TRAIN, log=log)
+    wait_for("trial 1 of 20", log, process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert machine.left() == [], log.read_text()[-2000:]
+
+
+def test_an_image_without_the_programs_fails_the_contract(samples: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "local_test/contract/test_train.py"]
+    # The serving image has no `train`.
+    command += [
+        "--image",
+        SERVE,
+        "--data",
+        str(samples),
+        "--results",
+        str(results),
+        "-k",
+        "argument_train or says_why",
+    ]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 1
+    rows = json.loads(results.read_text())
+    assert rows and {row["result"] for row in rows} == {"FAIL"}
+
+
+@pytest.fixture
+def free_port() -> Iterator[str]:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    yield str(port)
