@@ -15,11 +15,11 @@ PUSH ?=
 KIND ?= train
 IMAGE ?= byoc-classifier-$(KIND):cpu
 HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
-# The photos of local-test and of the contract: the optional folder beside the project, where it is there.
+# The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-long bench-train bench-features bench-decode bench-front build push image-sizes sbom lock clean \
-	samples contract contract-docs local-test test-docker test-images
+.PHONY: help setup demo check fix test test-soak test-stock test-long test-images samples local-test contract \
+	contract-docs bench-train bench-features bench-decode bench-front build push image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,21 +52,28 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh local_test/*.sh local_test/*/*.sh
-	$(BIN)/hadolint docker/*.Dockerfile
+	$(BIN)/hadolint docker/*.Dockerfile local_test/plain/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.venv-stock/.ready: requirements/stock.lock requirements/setup_stock.sh
+	PYTHON=$(PYTHON) bash requirements/setup_stock.sh
+	@touch $@
+
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
-	$(BIN)/pytest -m "not long and not trainenv and not docker"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not soak and not stock and not trainenv and not docker"
 	$(TRAIN_BIN)/pytest -m trainenv
 
-test-long: .venv/.ready-dev ## the tests that take minutes each
-	$(BIN)/pytest -m "long and not trainenv and not docker"
+test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
+	$(BIN)/pytest -m soak
 
-test-docker: .venv/.ready-dev .venv-sdk/.ready .venv-images/.ready ## the tests that need a Docker Engine and both images
-	$(BIN)/pytest -m docker
+test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our server, on the stock serving stack, where they work
+	$(BIN)/pytest -m stock
+
+test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
+	$(BIN)/pytest -m "long and not trainenv and not docker"
 
 samples: .venv/.ready
 	@[ -d data/samples/test ] || $(BIN)/byoc data sample data/samples
@@ -100,8 +107,9 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready ## test the CPU images and the push from outside (make build DEVICE=cpu comes first)
-	$(BIN)/pytest -m docker tests/test_docker_images.py tests/test_push.py
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside (make build DEVICE=cpu comes first)
+	$(BIN)/pytest -m docker tests
+	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
@@ -117,4 +125,4 @@ lock: ## make the lock files anew from pyproject.toml and requirements/*.in
 	PYTHON=$(PYTHON) bash requirements/lock.sh
 
 clean: ## remove the environments .venv*, results, samples and caches (the feature cache under ~/.cache stays)
-	rm -rf .venv .venv-train .venv-sdk .venv-images sbom runs data .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* sbom runs data .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,7 @@
 """Bytes to pixels in exactly one way, for training, checking and serving alike. Imports no torch."""
 
-import collections
 import io
-import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from classifier.errors import PhotoError
+from classifier.jpeg import limit_segments
 from classifier.spec import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
@@ -20,9 +18,6 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares o
 
 # A 108-megapixel phone photo passes; 20,000 x 20,000 does not. Decoded, the largest PNG takes 480 MB.
 MAX_PIXELS = 120_000_000
-# A progressive JPEG has about ten scans, and EXIF or XMP in a few segments; each scan costs a pass over all pixels and
-# each segment a copy of those before it, however short they are in the file: 50 of them in 8 kB took 3.5 s at 110 megapixels.
-_MOST = {"scans": 64, "pieces of metadata": 500}
 # No other decoders: Pillow has some for formats that nobody sends, and one that starts another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 # Our own limit acts on the header, before any pixel is decoded; Pillow's would only warn between its limit and twice that.
@@ -30,10 +25,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of oddities in EXIF, TIFF and palette data that it can live with; a line for each photo would flood the log.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but those that lie within a scan: \xff\x00 and restarts
-_END_OF_IMAGE, _START_OF_SCAN, _METADATA = 0xD9, 0xDA, 0xE1
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS = {
@@ -146,7 +137,7 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     if not data:
         raise PhotoError("the file is empty")
     try:
-        _limit_segments(data)
+        limit_segments(data)
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         size: tuple[float, float] = image.size
         width, height = image.size
@@ -167,40 +158,6 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     except Exception as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
         raise PhotoError(reason.splitlines()[0][:200]) from error
-
-
-def _limit_segments(data: bytes) -> None:
-    """Refuse a JPEG that takes far more time than its size tells; raises PhotoError."""
-    if not data.startswith(b"\xff\xd8"):
-        return
-    found = collections.Counter[str]()
-    several = components = 0
-    for marker, start in _markers(data):
-        kind = "scans" if marker == _START_OF_SCAN else "pieces of metadata" if marker == _METADATA else ""
-        found[kind] += 1
-        if kind and found[kind] > _MOST[kind]:
-            raise PhotoError(f"a JPEG of more than {_MOST[kind]} {kind} is not decoded; save the photo anew")
-        if marker in _FRAMES:
-            several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
-        # Only then does the decoder read further scans. Counting bytes is quicker than reading markers, but counts those
-        # of metadata, and of what follows the image, too.
-        if marker == _START_OF_SCAN and not (
-            (several or _byte(data, start + 2) < components) and data.count(b"\xff\xda", start) > _MOST["scans"] // 2
-        ):
-            return
-
-
-def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Find the markers of a JPEG and where what follows each begins, up to the image's end."""
-    position = 2
-    while (match := _MARKER.search(data, position)) and (marker := match[0][1]) != _END_OF_IMAGE:
-        position = match.end()
-        yield marker, position
-        position += int.from_bytes(data[position : position + 2], "big")
-
-
-def _byte(data: bytes, position: int) -> int:
-    return data[position] if position < len(data) else 0
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

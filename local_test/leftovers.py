@@ -21,7 +21,6 @@ class Leftovers:
     def __init__(self, folder: Path, image: str) -> None:
         self.folder, self.image = folder, image
         self._projects: set[str] = set()
-        self.network_was_there = NETWORK in docker("network", "ls", "--format", "{{.Name}}").split()
 
     def containers(self, *filters: str) -> list[str]:
         """Return the ids of the containers: compose names its projects by the folder of their file."""
@@ -42,8 +41,7 @@ class Leftovers:
     def remove(self) -> None:
         """Remove containers, network and the files that only root may remove."""
         self.remove_containers()
-        if not self.network_was_there:
-            docker("network", "rm", NETWORK)  # fails, as it should, while another run uses it
+        docker("network", "rm", NETWORK)  # fails, as it should, while another run uses it
         if os.geteuid() and self.folder.exists():
             options = ("--rm", "--user", "0", "--network", "none", "--volume", f"{self.folder}:/left")
             docker("run", *options, "--entrypoint", "find", self.image, "/left", "-mindepth", "1", "-delete")

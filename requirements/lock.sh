@@ -10,6 +10,7 @@
 #   build    what installs packages and builds wheels while an image is built
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
+#   stock    the stock serving stack that tests attack
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3.11}
@@ -28,7 +29,7 @@ compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in
-for name in sdk peers; do
+for name in sdk peers stock; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in

@@ -35,7 +35,7 @@ _top_k = 5
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
     """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
     if _predictor is None and _code is None:
-        _load(Path(context.system_properties["model_dir"]))
+        _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
         return []
     context.metrics = None  # else the model server writes a log line for every request
@@ -148,8 +148,10 @@ def _coded(body: bytes, asks: dict[str, Any]) -> _Answer:
     return answer
 
 
-def _load(folder: Path) -> None:
+def _load(folder: Path, gpu: int | None) -> None:
     global _predictor, _code, _top_k
+    if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     settings = json.loads((folder / SETTINGS).read_text())
     status = folder / "status"
     _log_to_stderr()

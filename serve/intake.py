@@ -23,6 +23,7 @@ class Intake:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held = self._admitted = 0
+        self._arriving: dict[asyncio.Timeout, None] = {}  # the oldest first
 
     @contextlib.asynccontextmanager
     async def body(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -30,30 +31,42 @@ class Intake:
         limit, taken = self._settings.max_body, 0
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
-        parts = []
+        parts, limited = [], asyncio.timeout(self._settings.timeout)
+        self._arriving[limited] = None
         try:
             try:
-                async with asyncio.timeout(self._settings.timeout):
+                async with limited:
                     # A client that sends slowly holds nothing but these bytes: no worker waits for it.
                     async for part in request.content.iter_any():
                         taken += len(part)
                         self._held += len(part)
                         if taken > limit:
                             raise _too_large(limit)
-                        if self._held > self._settings.held:
-                            raise Refused(503, "the server holds as many bytes of requests as it may; try again")
                         parts.append(part)
+                        if self._held > self._settings.held:
+                            self._make_room()
             except web.RequestPayloadError as error:
                 raise Refused(
                     400, "the body is not encoded as its Content-Encoding and Transfer-Encoding say"
                 ) from error
             except TimeoutError:
+                if self._held > self._settings.held:
+                    raise Refused(503, "the server holds as many bytes of requests as it may; try again") from None
                 raise Refused(408, f"the body did not arrive within {self._settings.timeout} seconds") from None
+            finally:
+                self._arriving.pop(limited, None)
             if not taken:
                 raise Refused(400, "the body is empty; send the bytes of one photo, or JSON with instances")
             yield b"".join(parts) if len(parts) != 1 else parts[0]
         finally:
             self._held -= taken
+
+    def _make_room(self) -> None:
+        """End the wait for the body that has been arriving longest: clients that stall must not keep others out."""
+        for oldest in self._arriving:
+            del self._arriving[oldest]
+            oldest.reschedule(asyncio.get_running_loop().time())
+            return
 
     @contextlib.contextmanager
     def place(self):  # type: ignore[no-untyped-def]

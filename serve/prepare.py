@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier import artifact
+from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore")  # torch's tracer has opinions on models that are not ours
     try:
         prepare(options.model_dir, options.out, options.backend)
+        # Without torch, which only OpenVINO on the processor does without, nothing here could use a GPU.
+        cpu = device.line(cuda=None, gpus=(), driver=device.driver_version())
+        print(device.found() if "torch" in sys.modules else cpu, flush=True)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

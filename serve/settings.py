@@ -64,7 +64,9 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     multi_model = _flag(environment, "SAGEMAKER_MULTI_MODEL")
     cores = len(os.sched_getaffinity(0))
     memory = _number(environment, "BYOC_MEMORY_MB", 0, most=1 << 30) * MB or memory_limit()
-    workers = 1 if multi_model else max(1, min(cores, memory // (2 * MEMORY_A_WORKER)))
+    gpus = _gpus()
+    # One a GPU, since each holds the model; without GPUs one a core, where memory suffices.
+    workers = 1 if multi_model else gpus or max(1, min(cores, memory // (2 * MEMORY_A_WORKER)))
     parser = argparse.ArgumentParser(prog="serve", description="Serve a model artifact on /ping and /invocations.")
     parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
@@ -73,7 +75,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         "--workers",
         type=int,
         default=_number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", workers, most=1024),
-        help="processes that answer (default: one a core where memory suffices, %(default)s)",
+        help="processes that answer (default: one a GPU, else one a core where memory suffices, %(default)s)",
     )
     parser.add_argument(
         "--batch-size",
@@ -97,7 +99,6 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         raise ConfigError(f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {accept!r} is no form of an answer")
     # A batch transform job may wait up to an hour for an answer; an endpoint for 60 s.
     timeout = _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 3600 if batch else 60)
-    gpus = _gpus()
     return Settings(
         host=options.host,
         port=options.port,
@@ -106,7 +107,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         multi_model=multi_model,
         model_code=code,
         backend=options.backend,
-        workers=options.workers if not gpus else max(options.workers, gpus),
+        workers=options.workers,
         threads=1 if multi_model else max(1, cores // options.workers),
         batch_size=options.batch_size or (16 if gpus else 1),
         top_k=options.top_k,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,44 @@ def model(trained: "Run") -> Path:
     return trained.base / "model"
 
 
+SERVE_IMAGE = os.environ.get("BYOC_SERVE_IMAGE")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With BYOC_SERVE_IMAGE, the tests that ask a running server ask a container of that image, and no others run."""
+    if SERVE_IMAGE:
+        config.hook.pytest_deselected([item for item in items if "url" not in getattr(item, "fixturenames", ())])
+        items[:] = [item for item in items if "url" in getattr(item, "fixturenames", ())]
+
+
 @pytest.fixture(scope="session")
 def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(model, 0, tmp_path_factory.mktemp("server") / "log.txt") as url:
+    if SERVE_IMAGE:
+        with contained(model, SERVE_IMAGE) as url:
+            yield url
+    else:
+        with serving(model, 0, tmp_path_factory.mktemp("server") / "log.txt") as url:
+            yield url
+
+
+@contextlib.contextmanager
+def contained(model: Path, image: str) -> Iterator[str]:
+    """Serve a model in a container as serverless inference might: an ordinary user, nothing writable but /tmp."""
+    command = ["docker", "run", "--detach", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "65534:65534"]
+    command += ["--publish", "127.0.0.1::8080", "--volume", f"{model}:/opt/ml/model:ro", image, "serve"]
+    # The model lies in a folder that only its owner may enter; the container's user sees the mount alone.
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        port = subprocess.run(["docker", "port", name, "8080"], capture_output=True, text=True, check=True).stdout
+        url = f"http://{port.splitlines()[0].strip()}"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
+                break
+            time.sleep(0.2)
         yield url
+    finally:
+        subprocess.run(["docker", "stop", name], capture_output=True, check=True)
 
 
 @pytest.fixture

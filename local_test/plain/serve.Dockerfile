@@ -1,5 +1,5 @@
 # The stock stack, to compare with: sagemaker-inference's default handler on multi-model-server.
-ARG BASE_IMAGE=debian:12-slim
+ARG BASE_IMAGE=debian:12.12-slim
 FROM ${BASE_IMAGE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 LABEL com.amazonaws.sagemaker.capabilities.multi-models=true \

@@ -1,5 +1,5 @@
 # The stock stack, to compare with: sagemaker-training's own `train`, which runs a user's script.
-ARG BASE_IMAGE=debian:12-slim
+ARG BASE_IMAGE=debian:12.12-slim
 FROM ${BASE_IMAGE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # sagemaker-training comes as source with a C extension.

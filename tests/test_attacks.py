@@ -1,0 +1,489 @@
+"""Attacks on a running server: on its doors, its parser, its limits and its decoders. Each fails, and the next photo is answered.
+
+Those on artifacts are in test_attacks_artifact.py; that they work on the stock stack is shown in test_attacks_stock.py.
+"""
+
+import base64
+import contextlib
+import gzip
+import io
+import json
+import pickle
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from tests.wire import (
+    ask,
+    check_refusal,
+    connect,
+    exchange,
+    jpeg_with,
+    metric,
+    png,
+    post,
+    raw_answers,
+    saved,
+    tiff_directory,
+    webp_canvas,
+)
+
+
+@pytest.fixture(scope="module")
+def photo(samples: Path) -> bytes:
+    return (samples / "test" / "coffee" / "000.jpg").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def unharmed(url: str, photo: bytes) -> Iterator[None]:
+    """After every attack the same workers answer the next photo right."""
+    before = metric(url, "byoc_worker_restarts_total")
+    yield
+    answer = post(url, photo)
+    assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee"
+    assert metric(url, "byoc_worker_restarts_total") == before
+
+
+def family(url: str) -> list[psutil.Process]:
+    """Return the server's processes, found by the port that one of our children listens on."""
+    port = int(url.rpartition(":")[2])
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(c.status == "LISTEN" and c.laddr.port == port for c in child.net_connections("tcp")):
+                return [child, *child.children(recursive=True)]
+    raise AssertionError(f"none of our processes listens on {port}")
+
+
+# --- doors
+
+
+def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alone(url: str) -> None:
+    processes = family(url)
+    assert len(processes) >= 3
+    listening = {c.laddr.port for p in processes for c in p.net_connections("inet") if c.status in ("LISTEN", "NONE")}
+    assert listening == {int(url.rpartition(":")[2])}
+    sockets = {c.laddr for p in processes for c in p.net_connections("unix") if c.laddr}
+    assert any(path.endswith("management.sock") for path in sockets)  # so we look at the right ones
+    for path in sockets:  # none of them abstract, which has no permissions
+        assert Path(path).is_absolute() and Path(path).parent.stat().st_mode & 0o077 == 0, path
+
+
+MANAGEMENT = [
+    ("GET", "/models"),
+    ("POST", "/models?url=http://127.0.0.1:9/evil.mar"),
+    ("GET", "/models/m"),
+    ("PUT", "/models/m?min_worker=100"),
+    ("DELETE", "/models/m"),
+    ("OPTIONS", "/"),
+    ("GET", "/api-description"),
+    ("OPTIONS", "/models"),
+    ("POST", "/predictions/m"),
+    ("POST", "/models/m/invoke"),
+    ("POST", "/m/invoke"),
+    ("POST", "/m/predict"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), MANAGEMENT)
+def test_the_model_servers_own_routes_are_not_reachable(url: str, method: str, path: str) -> None:
+    check_refusal(ask(url, method, path, b"" if method == "POST" else None), 404, 405)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//models",
+        "/./models",
+        "/ping/../models",
+        "/invocations/../models",
+        "/invocations;/models",
+        "/invocations/models",
+        "/%6dodels",
+        "/%2e%2e/models",
+        "/models%00",
+        "/models%2f",
+        "/models#/ping",
+        "http://model-server/models",
+        "http://127.0.0.1:8081/models",
+    ],
+)
+def test_no_spelling_of_a_path_reaches_the_management_routes(url: str, target: str) -> None:
+    for method in ("GET", "POST"):
+        received = exchange(
+            url, f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        status, body = raw_answers(received)[0]
+        assert status in (400, 404, 405) and json.loads(body)["code"] == status and b"modelName" not in body
+
+
+def test_connect_and_upgrade_open_no_tunnel(url: str) -> None:
+    received = exchange(url, b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n")
+    assert raw_answers(received)[0][0] in (400, 404, 405)
+    upgrade = (
+        b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    )
+    assert b"101" not in exchange(url, upgrade).split(b"\r\n")[0]
+
+
+# --- code that arrives in a body
+
+
+class Bomb:
+    """Whoever unpickles it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def pickled_npy(path: Path) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([Bomb(path)], dtype=object), allow_pickle=True)
+    assert not path.exists()
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["application/x-npy", "application/x-npz", "application/pickle", "text/csv"])
+def test_a_pickled_array_is_415_under_every_name_and_nothing_of_it_runs(url: str, tmp_path: Path, kind: str) -> None:
+    sentence = check_refusal(post(url, pickled_npy(tmp_path / "run"), kind), 415)
+    assert kind in sentence and "image/jpeg" in sentence and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-image", "image/tiff"])
+def test_a_pickle_that_claims_to_be_a_photo_is_not_unpickled(url: str, tmp_path: Path, kind: str) -> None:
+    for body in (pickled_npy(tmp_path / "run"), pickle.dumps(Bomb(tmp_path / "run"))):
+        check_refusal(post(url, body, kind), 422)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) (r) file\nshowpage\n%%EOF\n",
+        b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",
+        b"P6 8 8 255\n" + bytes(192),
+        b"push graphic-context\nviewbox 0 0 8 8\nfill 'url(https://127.0.0.1:9/)'\npop graphic-context\n",
+    ],
+    ids=["eps", "pdf", "svg", "ppm", "mvg"],
+)
+def test_a_format_that_is_not_on_the_list_meets_no_decoder(url: str, body: bytes) -> None:
+    assert "not an image" in check_refusal(post(url, body, "application/octet-stream"), 422)
+
+
+# --- smuggling and other nonsense for the parser
+
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n"
+INNER = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n0\r\n\r\n" % (5 + len(INNER)) + INNER,
+        HEAD + b"Content-Length: 0\r\nContent-Length: 33\r\n\r\n" + INNER,
+        HEAD + b"Content-Length: 0, 33\r\n\r\n" + INNER,
+        HEAD + b"Content-Length: +0\r\n\r\n" + INNER,
+        HEAD + b"Content-Length: -1\r\n\r\n" + INNER,
+        HEAD + b"Content-Length : 0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n" + INNER,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n" + INNER,
+        HEAD + b"X: a\r\n Content-Length: 0\r\n\r\n" + INNER,
+        HEAD + b"X: a\nContent-Length: 0\n\n" + INNER,
+        HEAD + b"X: a\0b\r\nContent-Length: 0\r\n\r\n" + INNER,
+        HEAD + b"X: a\rContent-Length: 0\r\n\r\n" + INNER,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40) + b"\r\n\r\n" + INNER,
+        b"GET /ping HTTP/9.9\r\nHost: a\r\n\r\n" + INNER,
+        b"GET /ping HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n" + INNER,
+        b"GET /ping HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 10_000 + b"\r\n" + INNER,
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n" + INNER,
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_is_refused_and_what_follows_is_not_read(url: str, sent: bytes) -> None:
+    received = exchange(url, sent)
+    status, body = raw_answers(received)[0]
+    assert status == 400 and json.loads(body)["code"] == 400
+    assert len(raw_answers(received)) == 1 and b"byoc_" not in received
+    assert b"Server: byoc-classifier\r\n" in received and b"aiohttp" not in received and b"Traceback" not in received
+
+
+def test_an_expectation_that_cannot_be_met_is_a_json_error(url: str) -> None:
+    answer = ask(url, "POST", "/invocations", b"x", {"Expect": "a-pony", "Content-Type": "image/jpeg"})
+    check_refusal(answer, 417)
+
+
+# --- header and parameter injection
+
+ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
+
+
+@pytest.mark.parametrize("name", [ATTRIBUTES, INFERENCE_ID, "X-Amzn-SageMaker-Target-Model", "Accept"])
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n ", b"\0", b"\r\n\t"], ids=repr)
+def test_a_line_end_in_a_header_never_reaches_an_answers_headers(url: str, photo: bytes, name: str, end: bytes) -> None:
+    value = b"top_k=1" + end + b"Set-Cookie: a=b"
+    length = b"Content-Length: %d\r\n" % len(photo)
+    received = exchange(url, HEAD + length + name.encode() + b": " + value + b"\r\n\r\n" + photo)
+    head = received.partition(b"\r\n\r\n")[0].lower()
+    assert head.split()[1] in (b"200", b"400") and b"set-cookie" not in head
+
+
+def test_attributes_are_echoed_only_when_they_are_visible_ascii_and_short(url: str, photo: bytes) -> None:
+    good = post(url, photo, **{ATTRIBUTES: "top_k=2,trace=abc"})
+    assert good.status == 200 and good.headers[ATTRIBUTES] == "top_k=2,trace=abc" and len(good.json["predictions"]) == 2
+    for value in ("top_k=2\x7f", "top_k=2\xe9", "top_k=2," + "a" * 1025):
+        check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
+    for value in ("top_k=0", "top_k=-1", "top_k=1e9", "top_k=99999999999999", "top_k=\xb2", "top_k=1;top_k=", "top_k="):
+        if value != "top_k=1;top_k=":  # where the first counts
+            check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
+
+
+@pytest.mark.parametrize("value", ["a" * 65, "\xe9", "a b", "\t", "{}\u00e9"])
+def test_an_id_that_is_not_visible_ascii_is_replaced(url: str, value: str) -> None:
+    answer = post(url, b"x", **{INFERENCE_ID: value})
+    check_refusal(answer, 422)
+    assert len(answer.json["request_id"]) == 32 and answer.json["request_id"] != value
+
+
+def test_our_own_internal_headers_are_not_believed_from_outside(url: str, photo: bytes) -> None:
+    forged = {"X-Byoc-Asked": '{"probe": true}', "X-Byoc-Answered": "{}", "Expect": "100-continue"}
+    answer = post(url, photo, **forged)
+    assert answer.status == 200 and len(answer.json["predictions"]) == 5 and "X-Byoc-Answered" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "model_name=../../etc",
+        "model_name=other",
+        "workers=100",
+        "url=http://127.0.0.1:9/a.mar",
+        "handler=os:system",
+        "batch_size=9999",
+        "top_k=1",
+        "=&&&%00%zz",
+        "a" * 4000,
+    ],
+)
+def test_a_query_changes_nothing(url: str, photo: bytes, query: str) -> None:
+    plain = post(url, photo)
+    answer = ask(url, "POST", f"/invocations?{query}", photo, {"Content-Type": "image/jpeg"})
+    assert (answer.status, answer.json) == (200, plain.json)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ('image/jpeg; charset=utf-8; x="a;b,c"', 200),
+        ("IMAGE/JPEG;;;", 200),
+        ("image/jpeg; boundary=" + "x" * 2000, 400),
+        # What is no media type says nothing, and the bytes decide: a photo, or 422.
+        ("image/jpeg, application/x-npy", 200),
+        ("image/jpeg\x00", 400),
+        ("image/../json", 200),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/json; charset=utf-7", 400),  # read as JSON, which a photo is not
+        ("application/x-www-form-urlencoded", 415),
+        ("", 200),
+    ],
+)
+def test_odd_content_types_are_read_or_refused(url: str, photo: bytes, kind: str, status: int) -> None:
+    head = b"POST /invocations HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    sent = head + f"Content-Type: {kind}\r\nContent-Length: {len(photo)}\r\n\r\n".encode() + photo
+    found, body = raw_answers(exchange(url, sent))[0]
+    assert found == status and ("predictions" in json.loads(body)) == (status == 200)
+
+
+# --- limits of a body
+
+
+def test_a_length_over_the_limit_is_refused_before_anything_is_sent(url: str) -> None:
+    for length in (25 * 1024**2 + 1, 2**40, 2**62):
+        received = exchange(url, HEAD + b"Content-Length: %d\r\n\r\nx" % length)
+        status, body = raw_answers(received)[0]
+        assert status == 413 and "26,214,400" in json.loads(body)["message"]
+
+
+def test_chunks_are_counted_and_refused_over_the_limit(url: str) -> None:
+    chunk = b"100000\r\n" + bytes(1024**2) + b"\r\n"
+    received = b""
+    with connect(url) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(40):
+            connection.sendall(chunk)
+        connection.sendall(b"0\r\n\r\n")
+    with connect(url) as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 26 * chunk)
+        received = connection.recv(65536)
+    assert raw_answers(received)[0][0] == 413
+
+
+def test_a_body_shorter_than_its_length_gets_no_answer_and_one_longer_is_the_next_request(
+    url: str, photo: bytes
+) -> None:
+    with connect(url, timeout=5) as connection:
+        connection.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n" + photo)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+    received = exchange(url, HEAD + b"Content-Length: %d\r\n\r\n" % (len(photo) - 9) + photo)
+    assert raw_answers(received)[-1][0] == 400 and b"predictions" not in received
+
+
+def test_a_compressed_body_is_measured_unpacked_and_a_false_one_refused(url: str, photo: bytes) -> None:
+    assert post(url, gzip.compress(photo), **{"Content-Encoding": "gzip"}).status == 200
+    before = metric(url, "byoc_resident_memory_bytes")
+    bomb = gzip.compress(bytes(2**20) * 512, 9)
+    assert len(bomb) < 600_000
+    assert "26,214,400" in check_refusal(post(url, bomb, **{"Content-Encoding": "gzip"}), 413)
+    assert metric(url, "byoc_resident_memory_bytes") - before < 100 * 2**20
+    check_refusal(post(url, photo, **{"Content-Encoding": "gzip"}), 400)
+
+
+# --- slow clients
+
+
+def test_hundreds_of_slow_clients_keep_nobody_waiting(url: str, photo: bytes) -> None:
+    starts = [
+        b"POST /inv",
+        b"POST /invocations HTTP/1.1\r\nX-Slow: ",
+        HEAD + b"Content-Length: 1000\r\n\r\n" + photo[:100],
+    ]
+    starts += [HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connect(url)) for _ in range(300)]
+        for number, connection in enumerate(slow):
+            connection.sendall(starts[number % len(starts)])
+        for turn in range(3):
+            for connection in slow:
+                connection.sendall(b"a")
+            answer = post(url, photo)
+            assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", turn
+        assert metric(url, "byoc_workers_ready") >= 1 and ask(url, "GET", "/ping").status == 200
+
+
+def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) -> None:
+    part = bytes(2**20)
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):  # 720 MB, where 512 MB at most are held
+            connection = stack.enter_context(connect(url))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(HEAD + b"Content-Length: 26214400\r\n\r\n")
+                for _ in range(24):
+                    connection.sendall(part)
+        answer = post(url, photo)
+        assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee"
+
+
+# --- bombs for the decoders
+
+
+@pytest.fixture(scope="module")
+def bombs(photo: bytes) -> dict[str, bytes]:
+    image = Image.open(io.BytesIO(photo)).convert("RGB")
+    small = image.resize((8, 8))
+    progressive = saved(image, "jpeg", progressive=True)
+    exif = b"\xff\xe1\x00\x12Exif\0\0" + b"a" * 10
+    return {
+        "png header": png(60_000, 60_000),
+        "png bits": saved(Image.new("1", (16_000, 16_000)), "png"),
+        "png largest": png(2**31 - 1, 2**31 - 1),
+        "gif": saved(Image.new("P", (16_000, 16_000)), "gif"),
+        "tiff": saved(Image.new("1", (16_000, 16_000)), "tiff", compression="group4"),
+        "webp canvas": webp_canvas(16_383, 16_383, saved(small, "webp", lossless=True)),
+        "jpeg scans": jpeg_with(b"", 5000, progressive),
+        "jpeg metadata": jpeg_with(exif * 50_000, 0, photo),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("png header", "60000 x 60000 pixels are over the limit"),
+        ("png bits", "16000 x 16000 pixels"),
+        ("png largest", "pixels are over the limit"),
+        ("gif", "16000 x 16000 pixels"),
+        ("tiff", "16000 x 16000 pixels"),
+        ("webp canvas", "16383 x 16383 pixels"),
+        ("jpeg scans", "more than 64 scans"),
+        ("jpeg metadata", "more than 500 pieces of metadata"),
+    ],
+)
+def test_an_image_that_is_small_in_bytes_alone_is_refused(
+    url: str, bombs: dict[str, bytes], name: str, reason: str
+) -> None:
+    body = bombs[name]
+    assert len(body) < 8 * 2**20
+    before = metric(url, "byoc_resident_memory_bytes")
+    assert reason in check_refusal(post(url, body, "application/octet-stream"), 422)
+    assert metric(url, "byoc_resident_memory_bytes") - before < 100 * 2**20
+
+
+def test_of_many_frames_only_the_first_is_decoded(url: str, photo: bytes) -> None:
+    image = Image.open(io.BytesIO(photo)).convert("RGB")
+    frames = [Image.new("RGB", image.size, (number % 256, 0, 0)) for number in range(2000)]
+    for form in ("gif", "webp", "tiff"):
+        small = frames[: 2000 if form == "gif" else 200]
+        body = saved(image, form, save_all=True, append_images=small)
+        before = metric(url, "byoc_resident_memory_bytes")
+        answer = post(url, body, f"image/{form}")
+        assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", form
+        assert metric(url, "byoc_resident_memory_bytes") - before < 100 * 2**20, form
+
+
+def test_a_tiff_whose_tags_all_name_the_same_megabytes_is_not_read_a_thousand_times(url: str) -> None:
+    body = tiff_directory(1000, 4 * 2**20)  # 4 GB if each were read
+    before = metric(url, "byoc_resident_memory_bytes")
+    assert post(url, body, "image/tiff").status in (200, 422)
+    assert metric(url, "byoc_resident_memory_bytes") - before < 200 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[" * 5_000_000, "the body is no JSON"),
+        (b'{"instances":' * 100_000, "the body is no JSON"),
+        (b'{"instances": [' + b"{}," * 2_000_000 + b"{}]}", "at most 500 instances"),
+        (b'{"instances": [' + b'{"b64": ""},' * 600 + b'{"b64": ""}]}', "at most 500 instances"),
+        (b"1" * 1_000_000, "the body is no JSON"),
+        (b'{"instances": 1e999}', "must be"),
+        (b'{"instances": [{"b64": "' + b"=" * 1000 + b'"}]}', "is no base64"),
+        (b'{"instances": [{"b64": "\\ud800"}]}', "is no base64"),
+        (b"\xff\xfe[\x00]\x00", "must be"),
+        (b"\x80", "the body is no JSON"),
+    ],
+)
+def test_json_that_is_large_in_memory_alone_is_refused(url: str, body: bytes, reason: str) -> None:
+    before = metric(url, "byoc_resident_memory_bytes")
+    assert reason in check_refusal(post(url, body, "application/json"), 400)
+    assert metric(url, "byoc_resident_memory_bytes") - before < 200 * 2**20
+
+
+def test_a_thousand_tiny_photos_in_one_request_are_refused(url: str) -> None:
+    tiny = base64.b64encode(saved(Image.new("L", (1, 1)), "gif")).decode()
+    body = json.dumps({"instances": [{"b64": tiny}] * 1000}).encode()
+    assert "at most 500" in check_refusal(post(url, body, "application/json"), 400)
+
+
+# --- what errors tell
+
+
+def test_no_error_tells_of_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
+    damaged = [photo[:200], photo[:-2] + b"\xff", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0\xff\xff\xff\xff", b"BM"]
+    for body in damaged:
+        answer = post(url, body, "application/octet-stream")
+        if answer.status != 200:
+            check_refusal(answer, 422)
+    check_refusal(post(url, photo, Accept="text/html"), 406)
+    check_refusal(post(url, photo, "text/html"), 415)
+    for path in ("/", "/.env", "/../../etc/passwd", "/static/../serve"):
+        check_refusal(ask(url, "GET", path.replace("..", "%2e%2e")), 404)
+    assert "Traceback" not in ask(url, "GET", "/metrics").body.decode()

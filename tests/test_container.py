@@ -1,0 +1,38 @@
+"""`--image`: the training program in its image instead of this environment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LITE, byoc
+
+
+def test_without_docker_an_image_is_refused_with_a_sentence(tiny: Path, tmp_path: Path) -> None:
+    done = byoc(
+        "train", "--data", tiny, "--image", "some-image", "--out", tmp_path / "out", env={"PATH": str(tmp_path)}
+    )
+    assert done.returncode == 1
+    assert done.stderr == "byoc: --image needs Docker, which is not installed; install it or leave --image out\n"
+
+
+@pytest.mark.docker
+def test_an_image_that_is_not_there_is_refused_with_a_sentence(tiny: Path, tmp_path: Path) -> None:
+    done = byoc("tune", "--data", tiny, "--image", "no-such-image:1", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("byoc: image no-such-image:1 cannot be run (") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.docker
+def test_training_in_the_image_writes_what_training_here_writes(tiny: Path, tmp_path: Path) -> None:
+    image = os.environ.get("TRAIN_IMAGE", "byoc-classifier-train:cpu")
+    arguments = ("train", "--data", tiny, "--backbone", LITE, "--feature-cache", tmp_path / "cache")
+    arguments += ("--set", "precision=fp32")
+    for name, more in (("here", ()), ("image", ("--image", image))):
+        done = byoc(*arguments, "--out", tmp_path / name, *more)
+        assert done.returncode == 0, done.stderr
+    written = []
+    for base in (tmp_path / "here", tmp_path / "image"):
+        paths = [*(base / "model").rglob("*"), *(base / "output").rglob("*")]
+        written.append({path.relative_to(base) for path in paths if not path.name.startswith("events.out.")})
+    assert written[0] == written[1]
