@@ -5,6 +5,7 @@
 #   BASE_IMAGE     Debian 12 with its Python 3.11, by exact tag (default: the Dockerfile's; where that can't be pulled, docker/base.sh makes one)
 #   CA_BUNDLE      certificates for the build, given as a secret (default: the file that PIP_CERT or SSL_CERT_FILE names)
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY  passed to the build where set
+#   NO_CACHE=1     make every layer anew, with the newest of Debian's packages; pip's downloads stay cached
 #   SOURCE         URL of the source, for the label (default: git's remote origin)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,6 +37,7 @@ options=(--build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device" --build-arg
 for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
   [ -z "${!name:-}" ] || options+=(--build-arg "$name")
 done
+[ -z "${NO_CACHE:-}" ] || options+=(--no-cache)
 bundle=${CA_BUNDLE:-${PIP_CERT:-${SSL_CERT_FILE:-}}}
 [ ! -f "$bundle" ] || options+=(--secret "id=ca,src=$bundle")
 
@@ -50,4 +52,4 @@ DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file
     fail "the disk is full where Docker keeps its images; free some (docker system prune), $device images take about $([ "$device" = cuda ] && echo 25 || echo 8) GB while they are built"
   fail "$name was not built; the reason is above"
 }
-echo "build: made $name, $("$docker" image inspect --format '{{.Size}}' "$name" | awk '{printf "%.2f GB", $1 / 1e9}')"
+echo "build: made $name, $("$docker" image inspect --format '{{.Size}}' "$name" | awk '{printf "%.2f GB", $1 / 1e9}') in $SECONDS s"

@@ -9,6 +9,9 @@ if [ ! -x .venv-images/bin/docker-registry ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   chmod 755 "$work"
+  if [ "$(id -u)" = 0 ] && ! apt-cache show docker-registry > /dev/null 2>&1; then
+    apt-get update -qq
+  fi
   (cd "$work" && apt-get download --quiet docker-registry > /dev/null 2>&1) || {
     echo "setup: apt has no package docker-registry; run apt-get update, or put a docker-registry into .venv-images/bin" >&2
     exit 1

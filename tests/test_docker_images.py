@@ -181,3 +181,12 @@ def test_training_without_a_job_ends_with_one_sentence() -> None:
     done = docker("run", "--rm", *LOCKED, TRAIN, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("training failed: /opt/ml holds no input/data") and "Traceback" not in done.stderr
+
+
+def test_an_output_folder_that_the_user_may_not_write_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output/failure").write_text("of an earlier attempt")
+    tmp_path.chmod(0o755)
+    done = docker("run", "--rm", *LOCKED, "-v", f"{tmp_path}:/opt/ml", TRAIN, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("training failed: user 4321 may not write to /opt/ml/output")

@@ -172,6 +172,9 @@ def started(model: Path, port: int, tmp_path: Path, **told: str) -> Iterator["su
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             yield process
+        except BaseException as error:
+            error.add_note((tmp_path / "log.txt").read_text(errors="replace"))
+            raise
         finally:
             process.kill()
             process.wait()

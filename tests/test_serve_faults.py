@@ -75,7 +75,7 @@ def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, tmp
     disk.mkdir()
     if (
         os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "none", disk], check=False).returncode
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", disk], check=False).returncode
     ):
         pytest.skip("mounting a small file system takes root")
     try:

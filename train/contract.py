@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,13 @@ def write_failure(base: Path, message: str) -> None:
 
 
 def forget_failure(base: Path) -> None:
-    """Remove the text that an earlier attempt left."""
-    (base / "output" / "failure").unlink(missing_ok=True)
+    """Remove the text that an earlier attempt left; raises ConfigError where this user may not."""
+    try:
+        (base / "output" / "failure").unlink(missing_ok=True)
+    except PermissionError as error:
+        raise ConfigError(
+            f"user {os.getuid()} may not write to {base}/output; let it, or run as another user"
+        ) from error
 
 
 def _read_object(path: Path) -> dict[str, Any]:

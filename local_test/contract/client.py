@@ -14,7 +14,7 @@ from typing import Any
 from local_test.contract.engine import Container, EngineError
 
 PORT = 8080
-PATIENCE = 120  # seconds to become ready; the platform gives 480
+PATIENCE = 480  # seconds to become ready, as many as the platform gives
 REPLY = 70  # seconds for a reply: the platform's 60 and some for the way
 
 

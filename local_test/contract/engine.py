@@ -108,6 +108,11 @@ class Container:
             [DOCKER, "exec", self.name, *command], capture_output=True, text=True, timeout=60, check=False
         )
 
+    def memory(self) -> float:
+        """Return the resident memory of all its processes, in MB."""
+        lines = docker("top", self.name, "-o", "pid,rss").splitlines()[1:]
+        return sum(int(line.split()[-1]) for line in lines) / 1024
+
     def changes(self) -> list[str]:
         """Return the paths that it changed outside its mounts."""
         return [line[2:] for line in docker("diff", self.name).splitlines()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from local_test.contract.engine import Container, open_up
 
-PATIENCE = 150  # seconds for one job
+PATIENCE = 300  # seconds for one job
 
 
 @dataclass

@@ -13,6 +13,7 @@ from local_test.contract.client import Answer, Endpoint, send
 
 Seen = Callable[[str], None]
 ROOT = "/opt/ml/models"
+LOADING = 360  # seconds that the platform gives a model to load
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,16 @@ def multi(image: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def load(endpoint: Endpoint, name: str, url: str | None = None) -> Answer:
     body = {"model_name": name, "url": url or f"{ROOT}/{name}/model"}
-    return endpoint.post("/models", json.dumps(body).encode(), "application/json")
+    return send(
+        endpoint.place, "POST", "/models", json.dumps(body).encode(), {"Content-Type": "application/json"}, LOADING
+    )
+
+
+def have(endpoint: Endpoint, *wanted: str) -> None:
+    """Load those that are not loaded; raises AssertionError."""
+    for name in wanted:
+        answer = load(endpoint, name)
+        assert answer.status in (200, 409), f"loading a good model gets {answer.brief()}"
 
 
 def unload(endpoint: Endpoint, name: str) -> Answer:
@@ -100,8 +110,7 @@ def test_a_model_is_loaded_once(multi: Endpoint, photo: bytes, seen: Seen) -> No
     MULTI_MODEL,
 )
 def test_loaded_models_are_listed(multi: Endpoint, seen: Seen) -> None:
-    load(multi, "a" * 40)
-    load(multi, "b" * 40)
+    have(multi, "a" * 40, "b" * 40)
     one, missing = multi.get(f"/models/{'b' * 40}"), multi.get("/models/unheard-of")
     seen(f"listed: {len(names(multi))}; one: {one.text.strip()[:120]}; not loaded: {missing.status}")
     assert sorted(names(multi)) == ["a" * 40, "b" * 40]
@@ -112,11 +121,24 @@ def test_loaded_models_are_listed(multi: Endpoint, seen: Seen) -> None:
 
 @clause("DELETE /models/NAME unloads: 200, then invoking and deleting it are 404", MULTI_MODEL)
 def test_a_model_is_unloaded(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    load(multi, "b" * 40)
+    have(multi, "b" * 40)
     first, again = unload(multi, "b" * 40), unload(multi, "b" * 40)
     answer = multi.post(f"/models/{'b' * 40}/invoke", photo, "image/jpeg")
     seen(f"delete {first.status}, again {again.status}, invoke {answer.status}")
     assert (first.status, again.status, answer.status) == (200, 404, 404)
+
+
+@clause("the memory of a model is free when DELETE /models/NAME returns", MULTI_MODEL)
+def test_unloading_frees_the_memory(multi: Endpoint, photo: bytes, seen: Seen) -> None:
+    unload(multi, "b" * 40)
+    before = multi.memory()
+    have(multi, "b" * 40)
+    multi.post(f"/models/{'b' * 40}/invoke", photo, "image/jpeg")
+    loaded = multi.memory()
+    unload(multi, "b" * 40)
+    after = multi.memory()
+    seen(f"resident: {before:.0f} MB, with the model {loaded:.0f}, then {after:.0f}")
+    assert after - before < 0.5 * (loaded - before), "most of it is still taken"
 
 
 @clause("a model that cannot be served is refused when it is loaded", OWN)
@@ -143,7 +165,7 @@ def test_models_come_from_their_folder_alone(multi: Endpoint, seen: Seen) -> Non
 
 @clause("/ping stays 200 whatever is loaded, and the other models are unharmed", MULTI_MODEL)
 def test_other_models_are_unharmed(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    load(multi, "a" * 40)
+    have(multi, "a" * 40)
     answer, ping = multi.post(f"/models/{'a' * 40}/invoke", photo, "image/jpeg"), multi.get("/ping")
     seen(f"invoke {answer.brief()}, /ping {ping.status}")
     assert (answer.status, ping.status) == (200, 200)
