@@ -54,13 +54,14 @@ def load(url: str, photos: Photos, clients: int, seconds: float, field: str | No
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
         listed.write("".join(f"{path.resolve()}\n" for path in photos.paths))
         listed.flush()
-        _wrk(url, Path(listed.name), clients, WARM_SECONDS, field)
+        warm, _ = _wrk(url, Path(listed.name), clients, WARM_SECONDS, field)
         found, cpu = _wrk(url, Path(listed.name), clients, seconds, field)
         if not found["requests"]:  # slower than that
             found, cpu = _wrk(url, Path(listed.name), clients, 5 * seconds, field)
     if not found["requests"]:
         raise NotRun(f"{url} answered nothing in {5 * seconds:g} s; load for longer")
-    return found | {"requests/s": found["requests"] / found["seconds"], "client_cpu": cpu}
+    rates = {"requests/s": found["requests"] / found["seconds"], "client_cpu": cpu}
+    return found | rates | {"warm_requests": warm["requests"]}
 
 
 def _wrk(url: str, listed: Path, clients: int, seconds: float, field: str | None) -> tuple[dict[str, Any], float]:

@@ -170,14 +170,10 @@ def _medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for row in rows:
         own = [other for other in rows if (other["server"], other["clients"]) == (row["server"], row["clients"])]
         values = {key: median(other[key] for other in own) for key in ("requests/s", "p50", "p95", "p99")}
-        # The warm-up's requests are in the server's seconds, so only shares of them mean something.
-        total = sum(sum(other["server_cpu"].values()) for other in own) or 1
-        shares = {
-            f"share {role}": sum(other["server_cpu"][role] for other in own) / total for role in row["server_cpu"]
-        }
-        values |= shares | {
-            "client ms": 1000 * sum(other["client_cpu"] for other in own) / sum(o["requests"] for o in own)
-        }
+        answered = sum(other["requests"] + other["warm_requests"] for other in own)
+        for role in row["server_cpu"]:
+            values[f"{role} ms"] = 1000 * sum(other["server_cpu"][role] for other in own) / answered
+        values["client ms"] = 1000 * sum(other["client_cpu"] for other in own) / sum(other["requests"] for other in own)
         found[f"{row['server']}, {row['clients']} clients"] = values
     return found
 
@@ -202,8 +198,14 @@ def _ratios(model: str, name: str, table: dict[str, dict[str, float]], limit: fl
             found.append(Ratio(f"{label}: p99, ours / {server}", worse, 1.0 if targeted else None, at_most=True))
     share = ours["requests/s"] / limit
     found.append(Ratio(f"{label}: share of the limit", share, LIMIT_TARGETS.get((model, name))))
-    found.append(Ratio(f"{label}: front's share of the server's processor time", ours["share first"]))
-    found.append(Ratio(f"{label}: Java's share of the server's processor time", ours["share java"]))
+    total = sum(ours[f"{role} ms"] for role in ("first", "java", "workers"))
+    for role, title in (("first", "front"), ("java", "Java")):
+        found.append(Ratio(f"{label}: {title}'s share of the server's processor time", ours[f"{role} ms"] / total))
+    alone = table.get(f"{OURS}, 1 clients")
+    if alone:  # one client waits for every step, so its seconds a request are all the steps' seconds
+        found.append(
+            Ratio(f"{label}: front's share of a lone request's time", alone["first ms"] * alone["requests/s"] / 1000)
+        )
     return found
 
 
@@ -279,17 +281,15 @@ def _versions(python: Path) -> dict[str, str]:
 
 
 def _print(model: str, name: str, table: dict[str, dict[str, float]], limit: dict[str, float]) -> None:
-    print(f"{model}, {name:10} {'':26} requests/s      p50      p95      p99 ms   CPU: front  Java  client ms")
+    roles = ("first", "java", "workers", "client")
+    heads = ("requests/s", "p50", "p95", "p99")
+    print(
+        f"{f'{model}, {name}':44}{''.join(f'{head:>11}' for head in heads)}   processor ms a request: {', '.join(roles)}"
+    )
     for server, row in table.items():
-        front = (
-            f"{100 * row['share first']:9.1f}% {100 * row['share java']:4.1f}%"
-            if server.startswith(f"{OURS},")
-            else " " * 16
-        )
-        print(
-            f"  {server:42} {row['requests/s']:10.1f} {row['p50']:8.1f} {row['p95']:8.1f} {row['p99']:8.1f} {front} {row['client ms']:8.2f}"
-        )
-    print("".join(f"  {f'limit, {backend}':42} {rate:10.1f}\n" for backend, rate in limit.items()))
+        costs = "".join(f"{row[f'{role} ms']:8.2f}" for role in roles)
+        print(f"  {server:42}{''.join(f'{row[head]:11.1f}' for head in heads)}   {costs}")
+    print("".join(f"  {f'limit, {backend}':42}{rate:11.1f}\n" for backend, rate in limit.items()))
 
 
 if __name__ == "__main__":
