@@ -19,7 +19,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 DOGS := $(wildcard ../shared/data/dogs)
 
 .PHONY: help setup demo check fix test test-soak test-stock test-long test-images samples local-test contract \
-	contract-docs bench-train bench-features bench-decode bench-front build push image-sizes sbom lock clean
+	contract-docs bench-train bench-features bench-decode bench-front bench-serve build push image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 
 .venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
+	@touch $@
+
+.venv-peers/.ready: requirements/peers.lock requirements/plain.lock
+	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_peers.sh
 	@touch $@
 
 demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
@@ -96,6 +100,9 @@ bench-features: .venv/.ready-dev ## features per second against the bare forward
 
 bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=python with requirements/peers.lock)
 	$(BIN)/python -m benchmarks.front $(if $(PEERS),--peers-python "$(PEERS)")
+
+bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
+	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, cast
 
-from benchmarks.machine import describe, summary, write_results
+from benchmarks.machine import describe, free_port, summary, write_results
 
 BODY = os.urandom(110_000)  # as many bytes as a photo of 500 x 375
 ANSWER = json.dumps({"predictions": [{"label": f"class {n}", "probability": 0.2} for n in range(5)]}).encode()
@@ -74,7 +74,7 @@ def _measure(options: argparse.Namespace) -> list[Row]:
         backend, fronts = Path(folder) / "backend.sock", {}
         stack.enter_context(_server(sys.executable, "backend", backend, 0))
         for name, kind in FRONTS.items():
-            python, port = sys.executable if kind == "ours" else options.peers_python, _free_port()
+            python, port = sys.executable if kind == "ours" else options.peers_python, free_port()
             fronts[name] = stack.enter_context(_server(python, kind, backend, port)), port
         for number in range(-1, options.rounds):
             for clients in CLIENTS:
@@ -114,12 +114,6 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -1,10 +1,12 @@
 """What every benchmark shares: the machine's description, photos to measure with, the results file."""
 
+import contextlib
 import datetime
 import json
 import os
 import platform
 import random
+import socket
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,6 +60,19 @@ def write_results(name: str, results: Mapping[str, Any]) -> None:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def free_port(below: int = 65536) -> int:
+    """Return a port that nothing listens on; `below` is for servers that refuse high ones."""
+    if below == 65536:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+    while True:
+        port = random.SystemRandom().randrange(10_000, below)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _version(name: str) -> str | None:

@@ -8,21 +8,15 @@ long measurement can be made in pieces.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from benchmarks import epochs, finetune, gpu, growth, machine
+from benchmarks import epochs, finetune, gpu, growth, machine, parts
 from benchmarks.runs import LITE, Measured, NotRun, Ratio
-from classifier.errors import UserError
 
 # In the order in which they run: the last two load torch here, which would spoil the memory that growth measures.
-PARTS: dict[str, Callable[[argparse.Namespace], Measured]] = {
+PARTS: dict[str, parts.Part] = {
     "epochs-dogs": epochs.dogs,
     "epochs-breeds": epochs.breeds,
     "epochs-accuracy": epochs.accuracy,
@@ -39,18 +33,7 @@ def main() -> int:
     """Run the chosen parts, print all that is known and keep it in results/train.json."""
     options = _options()
     print(f"{machine.summary(machine.describe())}, {options.threads} threads\n")
-    for name in options.part:
-        started = time.perf_counter()
-        try:
-            measured = PARTS[name](options)
-        except (NotRun, UserError, subprocess.CalledProcessError) as error:
-            print(f"{name}: not run, since {error}\n")
-            continue
-        _keep(name, measured, options.threads, time.perf_counter() - started)
-        for note in measured.notes:
-            print(f"{name}: {note}")
-        print()
-    _print_table(_known())
+    parts.run("train", PARTS, options)
     return 0
 
 
@@ -59,7 +42,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/breeds"), metavar="FOLDER")
     add = parser.add_argument
     add("--small", type=Path, default=Path("../shared/data/dogs"), metavar="FOLDER", help="default: %(default)s")
-    add("--part", type=_parts, default=list(PARTS), help=f"some of {', '.join(PARTS)}, by name or how it begins")
+    add(
+        "--part",
+        type=lambda text: parts.chosen(text, PARTS),
+        default=list(PARTS),
+        help=f"some of {', '.join(PARTS)}, by name or how it begins",
+    )
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of both sides (default: %(default)s)")
     add("--backbone", default="inception_v3", help="of epochs and trials (default: %(default)s)")
     add("--batch-size", type=int, default=64, help="of epochs and trials (default: %(default)s)")
@@ -83,14 +71,6 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _parts(text: str) -> list[str]:
-    wanted = text.split(",")
-    unknown = [prefix for prefix in wanted if not any(name.startswith(prefix) for name in PARTS)]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no part; known are {', '.join(PARTS)}")
-    return [name for name in PARTS if name.startswith(tuple(wanted))]
-
-
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
@@ -112,42 +92,6 @@ def _features(options: argparse.Namespace) -> Measured:
         if not limit.startswith("a:")  # "best of a" is the better of them
     ]
     return Measured(ratios, found["settings"], {"rounds": found["rounds"], "ratios": found["ratios"]})
-
-
-def _known() -> dict[str, Any]:
-    path = machine.RESULTS / "train.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"ratios": {}, "parts": {}}
-    return known
-
-
-def _keep(name: str, measured: Measured, threads: int, seconds: float) -> None:
-    """Put a part into results/train.json beside what other parts left there."""
-    entry = {
-        "machine": machine.describe(),
-        "threads": threads,
-        "seconds": seconds,
-        "ratios": {ratio.name: ratio.to_json() for ratio in measured.ratios},
-        "settings": measured.settings,
-        "notes": measured.notes,
-        "raw": measured.raw,
-    }
-    known = _known()["parts"] | {name: entry}
-    parts = {part: known[part] for part in PARTS if part in known}
-    ratios = {
-        figure: ratio | {"part": part, "date": kept["machine"]["date"]}
-        for part, kept in parts.items()
-        for figure, ratio in kept["ratios"].items()
-    }
-    machine.write_results("train", {"ratios": ratios, "parts": parts})
-
-
-def _print_table(known: dict[str, Any]) -> None:
-    print(f"{'figure':74} {'value':>15} {'target':>16}  {'':3} date")
-    for name, ratio in known["ratios"].items():
-        bound = "at most" if ratio["at_most"] else "at least"
-        target = f"{bound} {ratio['target']:.6g}" if ratio["target"] is not None else ""
-        reached = {True: "yes", False: "no", None: ""}[ratio["reached"]]
-        print(f"{name:74} {ratio['value']:15,.4g} {target:>16}  {reached:3} {ratio['date']}")
 
 
 if __name__ == "__main__":

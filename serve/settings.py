@@ -8,7 +8,7 @@ from pathlib import Path
 
 from classifier.errors import ConfigError
 from classifier.images import MAX_PIXELS
-from serve.backends import BACKENDS
+from serve.backends import AUTO, BACKENDS
 from serve.formats import accepted
 from serve.memory import memory_limit
 
@@ -84,15 +84,13 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         help="requests that one pass of the model answers (default: 1, on a GPU 16)",
     )
     parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument(
-        "--backend", default=environment.get("BYOC_BACKEND", "auto"), help=f"auto (default), {', '.join(BACKENDS)}"
-    )
+    parser.add_argument("--backend", default=environment.get("BYOC_BACKEND", AUTO), help=", ".join((AUTO, *BACKENDS)))
     options = parser.parse_args(argv)
     for name in ("workers", "top_k"):
         if getattr(options, name) < 1:
             raise ConfigError(f"{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
-    if options.backend not in ("auto", *BACKENDS):
-        raise ConfigError(f"backend {options.backend!r} is none of auto, {', '.join(BACKENDS)}")
+    if options.backend not in (AUTO, *BACKENDS):
+        raise ConfigError(f"backend {options.backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
     accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
     code = _flag(environment, "ALLOW_MODEL_CODE")
     if not code and accepted(accept) is None:

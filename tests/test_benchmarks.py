@@ -62,3 +62,26 @@ def test_the_comparison_with_the_copied_loop_keeps_parts_that_were_not_run(sampl
         assert all(name in text and ratio["value"] > 0 for name, ratio in parts[part]["ratios"].items())
     assert parts["trials-dogs"]["raw"]["baseline"]["measured_steps"] == 6
     assert "6 measured steps" in text
+
+
+@pytest.fixture
+def artifacts(model: Path, tmp_path: Path) -> Path:
+    shutil.copytree(model, tmp_path / "artifacts" / "lite0")
+    return tmp_path / "artifacts"
+
+
+def test_the_start_and_the_workers_memory_are_measured(samples: Path, artifacts: Path, tmp_path: Path) -> None:
+    options = ("--part", "start", "--artifacts", artifacts, "--rounds", "1", "--seconds", "1", "--large", "2")
+    text, results = bench("serve", tmp_path, samples / "test", *options)
+    if not shutil.which("wrk"):
+        assert "not run, since wrk is not installed" in text
+        return
+    found = json.loads(results.read_text())
+    assert all(ratio["value"] > 0 and name in text for name, ratio in found["ratios"].items())
+    assert found["ratios"]["lite0: largest worker after photos of 12 megapixels, MB"]["reached"]
+
+
+def test_servers_are_not_compared_without_their_packages(samples: Path, artifacts: Path, tmp_path: Path) -> None:
+    options = ("--part", "lite0-natural", "--artifacts", artifacts, "--peers-python", tmp_path / "absent")
+    text, results = bench("serve", tmp_path, samples / "test", *options)
+    assert "absent is missing; make it with bash requirements/setup_peers.sh" in text and not results.exists()

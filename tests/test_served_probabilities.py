@@ -9,6 +9,7 @@ import torch
 
 from classifier import artifact
 from classifier.images import load_pixels
+from launch.server import serving
 from tests.conftest import SHARED
 
 
@@ -18,17 +19,21 @@ def photos(samples: Path) -> list[Path]:
     return found[:: max(1, len(found) // 60)][:60]
 
 
-def test_served_probabilities_equal_trainings_to_four_digits(url: str, model: Path, samples: Path) -> None:
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_served_probabilities_at_float32_equal_trainings_to_four_digits(
+    model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
     classifier, spec = artifact.load(model)
     files = photos(samples)
     assert len(files) >= 50
-    for file in files:
-        data = file.read_bytes()
-        with torch.inference_mode():
-            expected = classifier(torch.from_numpy(load_pixels(data, spec.preprocessing))[None]).softmax(1)[0]
-        request = urllib.request.Request(f"{url}/invocations", data=data, headers={"Content-Type": "image/jpeg"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            for item in json.load(answer)["predictions"]:
-                assert item["probability"] == pytest.approx(
-                    float(expected[spec.classes.index(item["label"])]), abs=1e-4
-                ), file
+    monkeypatch.setenv("BYOC_BACKEND", backend)
+    with serving(model, 0, tmp_path / "log.txt") as url:
+        for file in files:
+            data = file.read_bytes()
+            with torch.inference_mode():
+                expected = classifier(torch.from_numpy(load_pixels(data, spec.preprocessing))[None]).softmax(1)[0]
+            request = urllib.request.Request(f"{url}/invocations", data=data, headers={"Content-Type": "image/jpeg"})
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                for item in json.load(answer)["predictions"]:
+                    number = spec.classes.index(item["label"])
+                    assert item["probability"] == pytest.approx(float(expected[number]), abs=1e-4), file

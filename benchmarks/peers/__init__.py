@@ -1,0 +1,1 @@
+"""What the compared servers run: as their documentation shows, and with our decode and model."""

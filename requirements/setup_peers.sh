@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Makes .venv-peers: the servers that benchmarks/serve.py compares with, on the torch, Pillow and model server of .venv.
+#   PYTHON    the interpreter (default python3.11)
+#   PIP_ARGS  passed to pip for torch alone, as in setup.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -x .venv-peers/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-peers
+pip=.venv-peers/bin/pip
+torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
+echo "setup: .venv-peers, the servers to compare with"
+# shellcheck disable=SC2086  # PIP_ARGS holds several words
+$pip install --quiet ${PIP_ARGS:-} "$torch"
+$pip install --quiet --no-deps --require-hashes -r requirements/plain.lock
+# Last: sagemaker-inference needs an older setuptools than the rest was locked with.
+$pip install --quiet --no-deps --require-hashes -r requirements/peers.lock
+echo "setup: done, .venv-peers takes $(du -sh .venv-peers | cut -f1)"

@@ -1,0 +1,242 @@
+"""Which backend serves: the fastest that is true to the trained model, shown on real photos and with wrong weights."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks import artifacts
+from classifier import artifact
+from classifier.errors import ArtifactError
+from classifier.images import load_pixels
+from launch.server import serving
+from serve import backends
+from serve.backends import Unavailable
+from serve.predictor import GUARD, Predictor
+from serve.prepare import prepare
+from tests.conftest import SHARED
+
+
+def usable(name: str) -> bool:
+    try:
+        backends.check(backends.BACKENDS[name])
+    except Unavailable:
+        return False
+    return True
+
+
+BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
+
+
+@pytest.fixture(scope="session")
+def photos(samples: Path) -> list[Path]:
+    """200 natural photos where they lie beside the project, else the samples' test photos."""
+    return sorted((SHARED / "photos").glob("*.[jJ]*")) or sorted(samples.glob("test/*/*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def imagenet(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imagenet") / "model"
+    artifacts.imagenet_lite(folder, photos)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def with_onnx(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx") / "model"
+    loaded, spec = artifact.load(model)
+    pixels = load_file(model / artifact.SELFTEST)["pixels"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's exporter, about itself
+        artifact.save(folder, loaded, spec, pixels, {}, onnx=True)
+    return folder
+
+
+def told(out: Path) -> dict[str, Any]:
+    return dict(json.loads((out / "prepared.json").read_text()))
+
+
+def expected(folder: Path, pixels: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    loaded, _ = artifact.load(folder)
+    return artifact.probabilities(loaded, torch.from_numpy(pixels)).numpy()
+
+
+def decoded(folder: Path, photos: list[Path]) -> "np.ndarray[Any, Any]":
+    preprocessing = artifact.check(folder).spec.preprocessing
+    return np.stack([load_pixels(photo.read_bytes(), preprocessing) for photo in photos])
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_a_float32_backend_computes_what_training_computes(
+    imagenet: Path, photos: list[Path], tmp_path: Path, name: str
+) -> None:
+    prepare(imagenet, tmp_path, name)
+    pixels = decoded(imagenet, photos[:20])
+    found = Predictor(tmp_path, threads=1).probabilities(pixels)
+    assert found.dtype == np.float32 and np.abs(found - expected(imagenet, pixels)).max() < 1e-4
+    assert told(tmp_path)["backend"] == name and told(tmp_path)["difference"]["largest"] < 1e-4
+
+
+def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
+    imagenet: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(imagenet, tmp_path, "auto")
+    pixels = decoded(imagenet, photos)
+    difference = artifact.compare(Predictor(tmp_path, threads=1).probabilities(pixels), expected(imagenet, pixels))
+    assert len(pixels) >= 100 and difference.top1_changes == 0 and difference.largest <= GUARD
+    # Of 1,000 classes and natural photos bfloat16 moves some probability too far, and a line says so.
+    for name, reason in told(tmp_path)["refused"].items():
+        assert f"{name} is not used: {reason}\n" in capsys.readouterr().out
+
+
+@BF16
+def test_bfloat16_that_moves_a_probability_too_far_is_refused_even_when_asked_for(
+    imagenet: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"moves a probability by 0\.0\d+ \(at most 0.01 is allowed\); leave the choice"
+    ):
+        prepare(imagenet, tmp_path, "openvino-bf16")
+    assert not (tmp_path / "prepared.json").exists()
+
+
+@BF16
+def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tmp_path: Path) -> None:
+    artifacts.random_weights(tmp_path / "model", "resnet18", photos)
+    prepare(tmp_path / "model", tmp_path / "out", "auto")
+    assert told(tmp_path / "out")["backend"] == "openvino-bf16"
+    assert 0 < told(tmp_path / "out")["difference"]["largest"] <= GUARD
+
+
+def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert = backends.from_torch
+
+    def wrong(trained: Any, crop: int) -> Any:
+        spoiled, _ = artifact.load(model)
+        with torch.no_grad():
+            spoiled.backbone.conv_stem.weight[0] *= -1
+        return convert(spoiled, crop)
+
+    monkeypatch.setattr(backends, "from_torch", wrong)
+    prepare(model, tmp_path, "auto")
+    assert told(tmp_path)["backend"] in ("torch-bf16", "torch") and "openvino" in told(tmp_path)["refused"]
+    assert "openvino is not used: on " in capsys.readouterr().out
+    pixels = artifact.read_selftest(model).pixels
+    assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(model, pixels)).max() <= GUARD
+
+
+def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: Path, tmp_path: Path) -> None:
+    prepare(model, tmp_path, "openvino")
+    data = (tmp_path / "model.bin").read_bytes()
+    bias = load_file(model / artifact.WEIGHTS)["head.0.bias"].numpy()
+    assert data.count(bias.tobytes()) == 1
+    (tmp_path / "model.bin").write_bytes(
+        data.replace(bias.tobytes(), (bias + np.arange(len(bias))).astype(np.float32).tobytes())
+    )
+    with pytest.raises(ArtifactError, match="fails its self-test"):
+        Predictor(tmp_path, threads=1)
+
+
+def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from serve.prepare import prepare; "
+        f"prepare(Path({str(with_onnx)!r}), Path({str(tmp_path)!r}), 'openvino'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+    pixels = artifact.read_selftest(model).pixels
+    assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(model, pixels)).max() < 1e-4
+
+
+def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_path: Path) -> None:
+    """Its checksum is right, its weights are those of another training: the server answers as the trained model does."""
+    broken = Path(shutil.copytree(with_onnx, tmp_path / "model"))
+    other, spec = artifact.load(with_onnx)
+    with torch.no_grad():
+        other.head[0].bias += torch.arange(len(spec.classes)).float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        artifact._export_onnx(other, load_file(with_onnx / artifact.SELFTEST)["pixels"], broken / artifact.ONNX)
+    document = json.loads((broken / artifact.SPEC).read_text())
+    document["files"][artifact.ONNX] = artifact._fingerprint(broken / artifact.ONNX)
+    (broken / artifact.SPEC).write_text(json.dumps(document))
+    photo = (samples / "test" / "coffee" / "000.jpg").read_bytes()
+    with serving(broken, 0, tmp_path / "log.txt") as url:
+        request = urllib.request.Request(f"{url}/invocations", data=photo, headers={"Content-Type": "image/jpeg"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            best = json.load(answer)["predictions"][0]
+    pixels = load_pixels(photo, spec.preprocessing)[None]
+    assert best["label"] == "coffee" and best["probability"] == pytest.approx(
+        expected(with_onnx, pixels).max(), abs=GUARD
+    )
+    assert "model.onnx is not used: ArtifactError" in (tmp_path / "log.txt").read_text()
+
+
+def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(model: Path, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(model, tmp_path / "model"))
+    kept = {name: tensor[:4].contiguous() for name, tensor in load_file(older / artifact.SELFTEST).items()}
+    save_file(kept, older / artifact.SELFTEST)
+    document = json.loads((older / artifact.SPEC).read_text())
+    document["files"][artifact.SELFTEST] = artifact._fingerprint(older / artifact.SELFTEST)
+    (older / artifact.SPEC).write_text(json.dumps(document))
+    prepare(older, tmp_path / "out", "auto")
+    Predictor(tmp_path / "out", threads=1)
+
+
+def test_a_worker_on_openvino_loads_no_torch(model: Path, tmp_path: Path) -> None:
+    prepare(model, tmp_path, "openvino")
+    code = (
+        "import sys; from pathlib import Path; from serve.predictor import Predictor; "
+        f"Predictor(Path({str(tmp_path)!r}), threads=1); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-P", "-m", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def lose_weights(folder: Path) -> None:
+    (folder / artifact.WEIGHTS).unlink()
+
+
+def lose_selftest(folder: Path) -> None:
+    data = load_file(folder / artifact.SELFTEST)
+    data["probabilities"] = data["probabilities"].flip(1)
+    save_file(data, folder / artifact.SELFTEST)
+    document = json.loads((folder / artifact.SPEC).read_text())
+    document["files"][artifact.SELFTEST] = artifact._fingerprint(folder / artifact.SELFTEST)
+    (folder / artifact.SPEC).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"), [(lose_weights, "model.safetensors is missing"), (lose_selftest, "fails its self-test")]
+)
+def test_a_model_that_cannot_be_prepared_ends_the_program_with_one_sentence(
+    model: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    spoil(broken)
+    done = run("serve.prepare", "--model-dir", broken, "--out", tmp_path / "out")
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(usable("torch-cuda"), reason="there is a GPU")
+def test_a_backend_that_was_asked_for_and_cannot_serve_ends_serving_with_one_sentence(
+    model: Path,
+) -> None:
+    done = run("serve", "--model-dir", model, "--host", "127.0.0.1", "--port", "0", "--backend", "torch-cuda")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "backend 'torch-cuda' cannot serve the model in" in done.stderr and "there is no GPU" in done.stderr
