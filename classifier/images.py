@@ -44,7 +44,7 @@ _MIRRORED, _UPSIDE_DOWN = (2, 3, 7, 8), (3, 4, 6, 7)
 
 
 def _silence_libtiff() -> None:
-    """Keep the library from writing to standard error: a damaged fax of 20 kB makes it write 9,000 lines into the log."""
+    """Keep the library from writing to standard error: nine damaged faxes of 20 kB each made it write 9,000 lines into the log."""
     with contextlib.suppress(OSError, AttributeError):
         maps = Path("/proc/self/maps").read_text().splitlines()
         for path in {line.split(maxsplit=5)[-1] for line in maps if "libtiff" in line}:

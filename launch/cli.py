@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_image(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--image", help="run the training program in this image, with Docker, instead of this environment"
+        "--image",
+        help="run the training program in this image, with Docker, instead of this environment; images.json names the one "
+        "that build_and_push.sh pushed",
     )
 
 

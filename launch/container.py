@@ -1,5 +1,6 @@
 """The training program inside its image: `docker run` with the platform's mounts, on this machine."""
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -11,10 +12,28 @@ from classifier.errors import ConfigError
 LABEL = "byoc-classifier.job"
 
 
+def training_image(name: str) -> str:
+    """Return the image that `--image` names: a name that Docker knows, or in a file `*.json` the one that was pushed.
+
+    Raises ConfigError when the file that build_and_push.sh writes is missing or holds no training image.
+    """
+    if not name.endswith(".json"):
+        return name
+    try:
+        uri = json.loads(Path(name).read_text())["train"]["uri"]
+    except FileNotFoundError:
+        raise ConfigError(f"{name} is missing; ./build_and_push.sh writes it when it has pushed the images") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{name} holds no training image ({error!r}); push it: ./build_and_push.sh train") from error
+    return str(uri)
+
+
 def check(image: str) -> None:
-    """Raise ConfigError when the image cannot be run."""
+    """Raise ConfigError when the image cannot be run; one that was pushed is pulled where it is not here."""
     try:
         found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
+        if found.returncode and "@sha256:" in image:
+            found = subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise ConfigError("--image needs Docker, which is not installed; install it or leave --image out") from None
     if found.returncode:

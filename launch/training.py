@@ -42,7 +42,8 @@ def recipe(options: Namespace) -> Recipe:
             raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
         fixed[name] = value
     parse(fixed)
-    image: str | None = getattr(options, "image", None)
+    named: str | None = getattr(options, "image", None)
+    image = container.training_image(named) if named else None
     if image:
         container.check(image)
     return Recipe(options.data, fixed, channels, options.feature_cache, image)

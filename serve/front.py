@@ -94,7 +94,8 @@ async def _ping(request: web.Request) -> web.Response:
     model = front.models.get(ONLY)
     if model and model.ready:
         return web.Response()
-    return error(request, 503, (model and model.failure()) or _NOT_LOADED)
+    failed = model and model.failure()  # which may name folders; serve.serve says it in the log and ends
+    return error(request, 503, "the model cannot be served; the server's log says why" if failed else _NOT_LOADED)
 
 
 async def _metrics(request: web.Request) -> web.Response:

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import aiohttp
 
-from classifier.errors import UserError
+from classifier.errors import ConfigError, UserError
 from serve.settings import Settings
 
 HEAP = "256m"  # Java's default would be a quarter of the host's memory
 STOP_SECONDS = 4.0
+MAX_SOCKET_PATH = 100  # bytes; Linux takes 107, and the workers' sockets have longer names than ours
 START_SECONDS = 60.0
 # Only warnings and what the workers say on standard error: the model server's own files would grow with the requests.
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
@@ -44,8 +45,12 @@ class ModelServer:
     """A running multi-model-server whose files all live in `folder`; what it logs goes to standard error."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self.socket = folder / "inference.sock"
-        self._management = folder / "management.sock"
+        self.socket = folder / "infer.sock"
+        self._management = folder / "manage.sock"
+        if len(os.fsencode(self._management)) > MAX_SOCKET_PATH:
+            raise ConfigError(
+                f"{folder} is too long a path for Unix sockets; set TMPDIR to a folder with a shorter one"
+            )
         self._last: collections.deque[str] = collections.deque(maxlen=5)
         self._client: aiohttp.ClientSession | None = None
         (folder / "store").mkdir()

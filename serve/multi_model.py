@@ -73,7 +73,8 @@ class _Models:
             await self._forget(model)
             del self._needs[name]
             if isinstance(problem, UserError):
-                return error(request, 507 if isinstance(problem, OutOfMemory) else 400, str(problem))
+                told = str(problem).replace(str(folder), name)  # no paths for clients
+                return error(request, 507 if isinstance(problem, OutOfMemory) else 400, told)
             raise
         self._front.models[name] = model
         return web.json_response({"status": f"the model {name} is loaded"})

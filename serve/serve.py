@@ -60,7 +60,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    folder = Path(tempfile.mkdtemp(prefix="byoc-serve-"))
+    folder = Path(tempfile.mkdtemp(prefix="byoc-"))
     try:
         _check_disk(folder.parent)
         server = ModelServer(folder, settings)

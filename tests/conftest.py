@@ -61,7 +61,7 @@ SERVE_IMAGE = os.environ.get("BYOC_SERVE_IMAGE")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With BYOC_SERVE_IMAGE, the tests that ask a running server ask a container of that image, and no others run."""
     if SERVE_IMAGE:
-        config.hook.pytest_deselected([item for item in items if "url" not in getattr(item, "fixturenames", ())])
+        config.hook.pytest_deselected(items=[item for item in items if "url" not in getattr(item, "fixturenames", ())])
         items[:] = [item for item in items if "url" in getattr(item, "fixturenames", ())]
 
 

@@ -1,10 +1,13 @@
 """`--image`: the training program in its image instead of this environment."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from classifier.errors import ConfigError
+from launch.container import training_image
 from tests.conftest import LITE, byoc
 
 
@@ -14,6 +17,26 @@ def test_without_docker_an_image_is_refused_with_a_sentence(tiny: Path, tmp_path
     )
     assert done.returncode == 1
     assert done.stderr == "byoc: --image needs Docker, which is not installed; install it or leave --image out\n"
+
+
+def test_images_json_names_the_image_that_was_pushed(tmp_path: Path) -> None:
+    uri = "registry.example/byoc-classifier-train@sha256:0123"
+    (tmp_path / "images.json").write_text(json.dumps({"train": {"uri": uri}}))
+    assert training_image(str(tmp_path / "images.json")) == uri
+    assert training_image("byoc-classifier-train:cpu") == "byoc-classifier-train:cpu"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "is missing; ./build_and_push.sh writes it"), ("{", "holds no training image"), ('{"serve": {}}', "train")],
+)
+def test_an_images_json_without_a_training_image_is_refused_with_a_sentence(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (tmp_path / "images.json").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        training_image(str(tmp_path / "images.json"))
 
 
 @pytest.mark.docker

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,30 +71,43 @@ def test_a_full_disk_at_the_start_ends_the_program_with_one_sentence(model: Path
     assert done.stderr.splitlines()[-1].startswith("serving failed: ") and "MB left, 100 are needed" in done.stderr
 
 
-def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", disk], check=False).returncode
-    ):
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A file system of 400 MB, at a path that is short enough for Unix sockets."""
+    if os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
+    folder = Path(tempfile.mkdtemp(prefix="disk-"))
     try:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        with started(model, port, tmp_path, TMPDIR=str(disk)) as process:
-            wait_for(process, url)
-            with pytest.raises(OSError), (disk / "filler").open("wb") as file:
-                while True:
-                    file.write(bytes(1 << 20))
-                    file.flush()
-            for _ in range(20):
-                status, answer = post(url, photo)
-                assert status == 200 and answer["predictions"][0]["label"] == "coffee"
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(25) == 0
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", folder], check=False).returncode:
+            pytest.skip("this machine does not allow mounting")
+        yield folder
+        subprocess.run(["umount", "-l", folder], check=True)
     finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+        folder.rmdir()
+
+
+def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:  # noqa: F811
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, TMPDIR=str(disk)) as process:
+        wait_for(process, url)
+        with pytest.raises(OSError), (disk / "filler").open("wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        for _ in range(20):
+            status, answer = post(url, photo)
+            assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(25) == 0
+
+
+def test_a_path_that_is_too_long_for_sockets_ends_the_program_with_one_sentence(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    done = serve(model, "--port", str(free_port()), TMPDIR=str(folder))
+    assert done.returncode == 1 and "is too long a path for Unix sockets" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not list(folder.iterdir())
 
 
 def flip(folder: Path) -> None:

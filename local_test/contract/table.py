@@ -59,13 +59,17 @@ def markdown(runs: Mapping[str, Sequence[Row]]) -> str:
         results = [found[test].result if test in found else NOT_RUN for found in by_test.values()]
         lines.append(f"| {_cell(row.clause)} | {_cell(row.source)} | " + " | ".join(results) + " |")
     for name, rows in runs.items():
-        lines += ["", f"{name}: {summary(rows)}."]
-        lines += ["", *(f"- {_cell(row.clause)}: {_cell(row.seen)}" for row in rows if row.result == "FAIL")]
+        lines += ["", f"**{name}**, {summary(rows)}{_what_was_seen(rows)}"]
     return "\n".join(lines).rstrip()
 
 
+def _what_was_seen(rows: Sequence[Row]) -> str:
+    failures = [f"- *{_cell(row.clause)}*: {_cell(row.seen)}" for row in rows if row.result == "FAIL"]
+    return "\n".join(["; what was seen in the failures:", "", *failures]) if failures else "."
+
+
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("*/*", r"\*/\*").split())
 
 
 def main() -> None:
