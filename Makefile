@@ -68,7 +68,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 
 test: .venv/.ready-dev .venv-train/.ready ## all tests but the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not soak and not stock and not trainenv and not docker"
-	$(TRAIN_BIN)/pytest -m trainenv
+	$(TRAIN_BIN)/pytest -m trainenv tests/test_hooks.py tests/test_script.py
 
 test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
 	$(BIN)/pytest -m soak
