@@ -40,6 +40,11 @@ if docker info > /dev/null 2>&1; then
 fi
 [ "$(id -u)" = 0 ] || fail "Docker does not answer and only root can start it; start Docker, or add this user to the group docker"
 mkdir -p "$state"
+# An engine that was killed leaves its pid behind, and the next one refuses to start when that pid is a zombie or another program.
+left=$(cat /var/run/docker.pid 2> /dev/null || true)
+if [ -n "$left" ] && ! grep -q -s -E "^State:.[RSD]" "/proc/$left/status" || [ "$(cat "/proc/${left:-none}/comm" 2> /dev/null)" != dockerd ]; then
+  rm -f /var/run/docker.pid
+fi
 setsid dockerd > "$state/log" 2>&1 < /dev/null &
 echo $! > "$pid_file"
 for _ in $(seq 300); do
