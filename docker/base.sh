@@ -3,10 +3,9 @@
 # It holds no certificate of this machine; the Dockerfiles add Debian's own ca-certificates, and a build behind a proxy
 # gets the proxy's as a secret. Does nothing when the image is there (REBUILD=1 makes it anew).
 #   BASE    name and tag of the image (default byoc-base:bookworm)
-#   MIRROR  where Debian's packages come from (default http://deb.debian.org)
+#   MIRROR  where Debian's packages come from (default: debootstrap's own)
 set -euo pipefail
 base=${BASE:-byoc-base:bookworm}
-mirror=${MIRROR:-http://deb.debian.org}
 
 fail() { echo "base: $1" >&2; exit 1; }
 
@@ -21,6 +20,8 @@ command -v debootstrap > /dev/null || {
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debootstrap > /dev/null
 }
+mirror=${MIRROR:-$(sed -n 's#^DEF_MIRROR="\(.*\)/debian"$#\1#p' "$(command -v debootstrap)")}
+[ -n "$mirror" ] || fail "debootstrap names no mirror of its own; name one: MIRROR=URL docker/base.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root

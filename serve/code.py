@@ -22,12 +22,6 @@ from serve.predictor import Predictor
 NAMES = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 
 
-def code_folder(model_dir: Path) -> Path | None:
-    """Return the folder of an artifact's code, or None for an artifact that brings none."""
-    folder = model_dir / "code"
-    return folder if folder.exists() or folder.is_symlink() else None
-
-
 class ModelCode:
     """An artifact's functions with a model loaded; raises ArtifactError when there is no program or no model."""
 
