@@ -128,7 +128,7 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
     assert task is not None
     front.in_flight.add(task)
     try:
-        asked, echoed = _asked(request, front.settings)
+        asked, echoed = _asked(request, front.settings, raw=model is not None and model.code)
         async with front.intake.body(request) as body:
             size, start = len(body), time.perf_counter()
             if model is None or not model.ready or front.draining:
@@ -166,7 +166,7 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
     return answer
 
 
-def _asked(request: web.Request, settings: Settings) -> tuple[dict[str, Any], str]:
+def _asked(request: web.Request, settings: Settings, *, raw: bool) -> tuple[dict[str, Any], str]:
     """Return what the worker has to know of a request, and the Custom-Attributes to echo; raises Refused and RequestError."""
     attributes = request.headers.get(ATTRIBUTES, "")
     if not re.fullmatch(r"[\x20-\x7e]{0,1024}", attributes):
@@ -176,7 +176,7 @@ def _asked(request: web.Request, settings: Settings) -> tuple[dict[str, Any], st
         raise RequestError("Content-Type and Accept must be at most 1,024 characters each")
     accept = settings.accept if accept.strip() in ("", "*/*") else accept
     asked: dict[str, Any] = {"id": request_id(request), "content_type": content_type, "accept": accept}
-    if settings.model_code:  # its functions decide what they take and give
+    if raw:  # the artifact's functions decide what they take and give
         return asked | {"json": False, "top_k": None}, attributes
     # Compared without parameters and case, as in `image/JPEG; charset=utf-8`; without any, the bytes say what they are.
     kind = content_type.partition(";")[0].strip().lower()

@@ -31,6 +31,7 @@ class Model:
         self.name, self.model_dir = name, model_dir
         self._folder, self._server, self._settings = store / name, server, settings
         self._status = self._folder / "status"
+        self.code = (model_dir / "code").exists() or (model_dir / "code").is_symlink()  # brings functions of its own
         self._seen: set[str] = set()
         self._proved = False
 
@@ -47,20 +48,19 @@ class Model:
     async def start(self) -> None:
         """Check and prepare the model and start its workers; raises UserError with the reason when it cannot be served."""
         self._status.mkdir(parents=True)
-        code = (self.model_dir / "code").exists() or (self.model_dir / "code").is_symlink()
-        if code and not self._settings.model_code:
+        if self.code and not self._settings.model_code:
             raise ArtifactError(
                 f"{self.model_dir} brings code, which is not run; remove its folder code, or set ALLOW_MODEL_CODE=true "
                 "if you trust whoever made it"
             )
-        if not code or (self.model_dir / "model.json").exists():
+        if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
-        self._write_archive(code)
+        self._write_archive()
         await self._server.register(
             self.name,
             self._folder,
             workers=self._settings.workers,
-            batch_size=1 if code else self._settings.batch_size,
+            batch_size=1 if self.code else self._settings.batch_size,
             timeout=self._settings.timeout,
         )
 
@@ -87,14 +87,14 @@ class Model:
         if process.returncode:
             raise ArtifactError(told[-1][:600])
 
-    def _write_archive(self, code: bool) -> None:
+    def _write_archive(self) -> None:
         manifest = {"specificationVersion": "1.0", "model": {"modelName": self.name, "handler": "serve.handler:handle"}}
         (self._folder / "MAR-INF").mkdir()
         (self._folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
         told = {
             "model_dir": str(self.model_dir),
             "prepared": str(self._folder / "prepared"),
-            "code": code,
+            "code": self.code,
             "threads": self._settings.threads,
             "top_k": self._settings.top_k,
             "max_pixels": self._settings.max_pixels,
