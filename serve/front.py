@@ -22,6 +22,7 @@ from serve.settings import Settings
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
 NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
+CLIENT_GONE = 499  # in metrics alone, as nginx counts them
 _NOT_LOADED = "no worker has loaded the model yet; try again"
 
 
@@ -135,7 +136,8 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
                 raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
             assert front.client is not None
             with front.intake.place():
-                status, text, content_type, told = await model.ask(front.client, body, asked)
+                async with asyncio.timeout(front.settings.timeout):
+                    status, text, content_type, told = await model.ask(front.client, body, asked)
         answer = _passed_on(request, status, text, content_type, told)
         if echoed and answer.status == 200:
             answer.headers[ATTRIBUTES] = echoed
@@ -148,6 +150,7 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
         answer = error(request, 503, "the model server did not answer; send the request again")
     except asyncio.CancelledError:
         if not front.draining:
+            front.metrics.observe(CLIENT_GONE, time.perf_counter() - start, None)
             raise
         task.uncancel()
         answer = error(request, 503, "the server is stopping; send the request again")

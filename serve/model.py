@@ -16,6 +16,8 @@ from serve.handler import ANSWERED, ASKED, SETTINGS
 from serve.model_server import ModelServer
 from serve.settings import Settings
 
+Answered = tuple[int, bytes, str, dict[str, float] | None]
+
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
 
@@ -34,6 +36,9 @@ class Model:
         self.code = (model_dir / "code").exists() or (model_dir / "code").is_symlink()  # brings functions of its own
         self._seen: set[str] = set()
         self._proved = False
+        # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
+        # busy: a pass each, and the next one.
+        self._turn = asyncio.Semaphore(2 * settings.workers * settings.batch_size)
 
     async def load(self, client: aiohttp.ClientSession) -> None:
         """Return once a worker has loaded the model, passed its self-test and answered; raises UserError when none can."""
@@ -114,12 +119,22 @@ class Model:
                 self._proved = status == 200 and told is not None
         return self._proved
 
-    async def ask(
-        self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]
-    ) -> tuple[int, bytes, str, dict[str, float] | None]:
+    async def ask(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
         """Return status, text, content type, and what the worker tells of it, or None when no worker answered."""
-        headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
-        async with client.post(f"http://model-server/predictions/{self.name}", data=body, headers=headers) as answer:
+        await self._turn.acquire()
+        sent = asyncio.create_task(self._send(client, body, asked))
+        sent.add_done_callback(self._done)
+        return await asyncio.shield(sent)  # whoever gives up its answer leaves the turn to it until it is computed
+
+    def _done(self, sent: "asyncio.Task[Answered]") -> None:
+        self._turn.release()
+        if not sent.cancelled():
+            sent.exception()  # nobody may be left to hear of it
+
+    async def _send(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
+        headers, url = {ASKED: json.dumps(asked)}, f"http://model-server/predictions/{self.name}"
+        headers["Content-Type"] = "application/octet-stream"
+        async with client.post(url, data=body, headers=headers) as answer:
             told = answer.headers.get(ANSWERED)
             content_type = answer.headers.get("Content-Type", "application/json")
             return answer.status, await answer.read(), content_type, None if told is None else json.loads(told)

@@ -98,8 +98,10 @@ class _Models:
         model = self._front.models.pop(name, None)
         if model is None:
             return _not_loaded(request)
-        await self._forget(model)
-        del self._needs[name]
+        try:
+            await asyncio.shield(self._forget(model))  # to its end, also when the client does not wait for it
+        finally:
+            del self._needs[name]
         return web.json_response({"status": f"the model {name} is unloaded"})
 
     async def invoke(self, request: web.Request) -> web.Response:

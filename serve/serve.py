@@ -90,7 +90,8 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
     app = make_app(front)
     if front.settings.multi_model:
         add_routes(app, store)
-    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1)
+    # Whose client has gone is not computed: clients that time out and try again would pile up work for nobody.
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1, handler_cancellation=True)
     await runner.setup()
     loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
     listener: asyncio.Server | None = None

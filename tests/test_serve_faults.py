@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.test_answers import metric
+from tests.test_answers import ask, instances, metric
 from tests.test_serve import free_port, photo, post, serve, started, wait_for, workers  # noqa: F401 - a fixture
 
 
@@ -50,6 +51,34 @@ def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo
         failed = [answer for answer in answers if answer[0] != 200]
         assert len(failed) <= 1 and all(status == 503 for status, _ in failed), failed
         assert len(answers) > 10 and {label for status, label in answers if status == 200} == {"coffee"}
+
+
+def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    body = instances(*[photo] * 64)
+    head = f"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1") as process:
+        wait_for(process, url)
+        [worker] = workers(process.pid)
+
+        def spent() -> float:
+            times = worker.cpu_times()
+            return times.user + times.system
+
+        before = spent()
+        assert ask(url, body, Content_Type="application/json")[0] == 200
+        one, before = spent() - before, spent()
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        for client in clients:
+            client.sendall(head.encode() + b"\r\n\r\n" + body)
+        time.sleep(0.5)  # all of them wait for the one worker, but those that it has been given
+        for client in clients:
+            client.close()
+        assert post(url, photo)[0] == 200
+        assert metric(url, 'byoc_requests_total{code="499"}') == 20
+        # Two were with the model server: one with the worker, and the next.
+        assert spent() - before < 6 * one
 
 
 @pytest.fixture
