@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_answers import ask, get
+from tests.test_answers import ask, get, instances
 from tests.test_serve import free_port, photo, serve, started, wait_for  # noqa: F401 - a fixture
 
 CODE = Path(__file__).parent / "code" / "faulty.py"
@@ -141,6 +141,20 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
         assert status == 200 and json.loads(answer)["predicted_label"] == classes[-1 - classes.index("coffee")]
         assert ask(url, b"x", Content_Type="image/jpeg")[0] == 422
         assert ask(url, b"x", Content_Type="text/plain")[0] == 400
+
+
+def test_where_code_is_allowed_an_artifact_without_any_is_served_as_usual(
+    model: Path,
+    photo: bytes,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, ALLOW_MODEL_CODE="true") as process:
+        wait_for(process, url)
+        status, _, answer = ask(url, instances(photo, photo), Content_Type="application/json", Accept="text/csv")
+        assert status == 200 and [line.split(",")[0] for line in answer.splitlines()] == ["coffee", "coffee"]
+        assert ask(url, b"hello", Content_Type="text/x")[0] == 415
 
 
 def test_without_leave_an_artifact_with_code_is_refused_by_name(model: Path, tmp_path: Path) -> None:
