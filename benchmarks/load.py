@@ -17,7 +17,7 @@ from benchmarks.runs import NotRun
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MEGAPIXELS_12 = 12_000_000
-WARM_SECONDS = 1.0
+WARM_SECONDS = 2.0
 
 
 @dataclass(frozen=True)

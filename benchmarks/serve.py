@@ -178,6 +178,7 @@ def _medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         for role in row["server_cpu"]:
             values[f"{role} ms"] = 1000 * sum(other["server_cpu"][role] for other in own) / answered
         values["client ms"] = 1000 * sum(other["client_cpu"] for other in own) / sum(other["requests"] for other in own)
+        values["errors"] = sum(other["errors"] for other in own)
         found[f"{row['server']}, {row['clients']} clients"] = values
     return found
 
@@ -288,11 +289,12 @@ def _print(model: str, name: str, table: dict[str, dict[str, float]], limit: dic
     roles = ("first", "java", "workers", "client")
     heads = ("requests/s", "p50", "p95", "p99")
     print(
-        f"{f'{model}, {name}':44}{''.join(f'{head:>11}' for head in heads)}   processor ms a request: {', '.join(roles)}"
+        f"{f'{model}, {name}':44}{''.join(f'{head:>11}' for head in heads)}{'errors':>8}   "
+        f"processor ms a request: {', '.join(roles)}"
     )
     for server, row in table.items():
         costs = "".join(f"{row[f'{role} ms']:8.2f}" for role in roles)
-        print(f"  {server:42}{''.join(f'{row[head]:11.1f}' for head in heads)}   {costs}")
+        print(f"  {server:42}{''.join(f'{row[head]:11.1f}' for head in heads)}{row['errors']:8.0f}   {costs}")
     print("".join(f"  {f'limit, {backend}':42}{rate:11.1f}\n" for backend, rate in limit.items()))
 
 
