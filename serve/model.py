@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import aiohttp
 
 from classifier.errors import ArtifactError, UserError
 from serve.handler import ANSWERED, ASKED, SETTINGS
-from serve.model_server import ModelServer
+from serve.model_server import LENT_BYTES, ModelServer
 from serve.settings import Settings
 
 Answered = tuple[int, bytes, str, dict[str, float] | None]
@@ -132,12 +133,15 @@ class Model:
             sent.exception()  # nobody may be left to hear of it
 
     async def _send(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
-        headers, url = {ASKED: json.dumps(asked)}, f"http://model-server/predictions/{self.name}"
-        headers["Content-Type"] = "application/octet-stream"
-        async with client.post(url, data=body, headers=headers) as answer:
-            told = answer.headers.get(ANSWERED)
-            content_type = answer.headers.get("Content-Type", "application/json")
-            return answer.status, await answer.read(), content_type, None if told is None else json.loads(told)
+        url = f"http://model-server/predictions/{self.name}"
+        with _lent(body) as path:
+            if path:
+                body, asked = b"", asked | {"body": path}
+            headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
+            async with client.post(url, data=body, headers=headers) as answer:
+                told = answer.headers.get(ANSWERED)
+                content_type = answer.headers.get("Content-Type", "application/json")
+                return answer.status, await answer.read(), content_type, None if told is None else json.loads(told)
 
     @property
     def ready(self) -> bool:
@@ -173,6 +177,22 @@ class Model:
         end = time.monotonic() + LOAD_SECONDS
         while self.ready_workers() and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _lent(body: bytes) -> Iterator[str | None]:
+    """Give the path at which a worker finds a large body while the block runs, or None for one to be sent to it.
+
+    On its way through the model server a body is held three times, in a heap that large ones do not fit.
+    """
+    if len(body) < LENT_BYTES:
+        yield None
+        return
+    with os.fdopen(os.memfd_create("body"), "wb", buffering=0) as file:
+        view = memoryview(body)
+        while view:
+            view = view[file.write(view) :]
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 def _alive(pid: int) -> bool:

@@ -13,7 +13,7 @@ from serve.formats import accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
-MAX_BODY_MB = 2000  # what multi-model-server can count
+MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
 # Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
 BYTES_A_PIXEL = 16
 MEMORY_A_WORKER = 350 * MB

@@ -153,3 +153,23 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
         json.loads(line) for line in (tmp_path / "log.txt").read_text().splitlines() if line.startswith("{")
     ]
     assert [line["code"] for line in lines] == [200, 413] and lines[0]["photos"] == 2
+
+
+def test_a_body_that_the_model_servers_heap_could_not_hold_is_answered(
+    model: Path,
+    photo: bytes,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Image.open(io.BytesIO(photo)) as image:
+        image.resize((7400, 7400)).save(tmp_path / "large.tiff")
+    large = (tmp_path / "large.tiff").read_bytes()
+    assert len(large) > 160_000_000
+    told = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "200", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
+    with started(model, port, tmp_path, **told) as process:
+        wait_for(process, url)
+        for _ in range(2):
+            status, _, text = ask(url, large, Content_Type="image/tiff")
+            assert status == 200 and json.loads(text)["predictions"][0]["label"] == "coffee"
+    assert "OutOfMemory" not in (tmp_path / "log.txt").read_text()
