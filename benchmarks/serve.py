@@ -237,7 +237,7 @@ def _backends(options: argparse.Namespace) -> Measured:
         print(f"{model:14} {'ms a photo':>12} {'largest':>9} {'mean':>9} {'over 0.01':>10} {'top-1':>6}")
         for name in ("decode", *names, ONNXRUNTIME):
             line = f"  {name:12} {1000 * raw['seconds'][model][name]['median']:12.2f}"
-            far = raw["differences"][model].get(name)
+            far = raw["differences"].get(model, {}).get(name)
             print(line + (" {:9.5f} {:9.5f} {:10} {:6}".format(*list(far.values())[:4]) if far else ""))
     ratios = []
     for model in MODELS:
