@@ -37,7 +37,7 @@ class Backend:
 
 
 # From the fastest down. One photo on one thread of an EPYC with avx512_bf16, milliseconds for inception_v3 and
-# tf_efficientnet_lite0: 53 and 4.7, 103 and 8.6, 81 and 14.7, 133 and 18.7 (python -m benchmarks.serve --part backends).
+# tf_efficientnet_lite0: 54 and 5.8, 104 and 9.4, 83 and 15.7, 138 and 19.5 (python -m benchmarks.serve --part backends).
 BACKENDS = {
     backend.name: backend
     for backend in (
