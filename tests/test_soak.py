@@ -232,7 +232,7 @@ class Load:
         await self._send("slow", sent, trickle())
 
     async def _aborted(self) -> None:
-        # One that was sent whole is computed all the same: many huge ones would leave no time for the others.
+        # One that a worker has got is computed all the same: many huge ones would leave no time for the others.
         sent = random.choice(self.requests["good"] * 4 + self.requests["huge"])
         host, _, port = self._url.removeprefix("http://").partition(":")
         _, writer = await asyncio.open_connection(host, int(port))
