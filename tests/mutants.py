@@ -85,7 +85,7 @@ def _interlaced(image: Image.Image) -> bytes:
     ):
         for y in range(top, image.height, down):
             row = [image.getpixel((x, y)) for x in range(left, image.width, across)]
-            raw += b"\0" + bytes(value for pixel in row for value in pixel) if row else b""  # type: ignore[union-attr]
+            raw += b"\0" + bytes(value for pixel in row for value in pixel) if row else b""
     head = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         _chunk(kind, content) for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))

@@ -57,7 +57,7 @@ def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alo
     assert len(processes) >= 3
     listening = {c.laddr.port for p in processes for c in p.net_connections("inet") if c.status in ("LISTEN", "NONE")}
     assert listening == {int(url.rpartition(":")[2])}
-    sockets = {c.laddr for p in processes for c in p.net_connections("unix") if c.laddr}
+    sockets = {str(c.laddr) for p in processes for c in p.net_connections("unix") if c.laddr}
     assert any(path.endswith("manage.sock") for path in sockets)  # so we look at the right ones
     for path in sockets:  # none of them abstract, which has no permissions
         assert Path(path).is_absolute() and Path(path).parent.stat().st_mode & 0o077 == 0, path

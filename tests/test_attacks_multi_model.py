@@ -99,8 +99,8 @@ def test_a_model_is_loaded_from_its_own_folder_and_from_no_other_url(
     urls += [f"{good}?x=1", f"{good}#x", f"{good}//", good.upper()]
     for url in urls:
         assert "must be" in check_message(endpoint.load("target", url)), url
-    for url in (None, 1, ["x"], {"a": "b"}, True):
-        body = json.dumps({"model_name": "target", "url": url}).encode()
+    for other in (None, 1, ["x"], {"a": "b"}, True):
+        body = json.dumps({"model_name": "target", "url": other}).encode()
         check_message(ask(endpoint.url, "POST", "/models", body))
     assert not seen and endpoint.loaded() == sorted({"good"} & set(endpoint.loaded()))
 

@@ -26,7 +26,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.test_attacks import pickled_npy
+from tests.test_attacks_bodies import pickled_npy
 from tests.wire import Answer, ask, post
 
 pytestmark = pytest.mark.stock

@@ -49,8 +49,8 @@ def test_an_image_that_is_not_there_is_refused_with_a_sentence(tiny: Path, tmp_p
 @pytest.mark.docker
 def test_training_in_the_image_writes_what_training_here_writes(tiny: Path, tmp_path: Path) -> None:
     image = os.environ.get("TRAIN_IMAGE", "byoc-classifier-train:cpu")
-    arguments = ("train", "--data", tiny, "--backbone", LITE, "--feature-cache", tmp_path / "cache")
-    arguments += ("--set", "precision=fp32")
+    cache = tmp_path / "cache"
+    arguments = ("train", "--data", tiny, "--backbone", LITE, "--feature-cache", cache, "--set", "precision=fp32")
     for name, more in (("here", ()), ("image", ("--image", image))):
         done = byoc(*arguments, "--out", tmp_path / name, *more)
         assert done.returncode == 0, done.stderr

@@ -64,9 +64,9 @@ def job(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (target / photo.name).write_bytes(photo.read_bytes())
     (base / "input/config").mkdir()
     (base / "input/config/hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "3", "lr": "0.01"}))
-    for folder in ("model", "output"):
-        (base / folder).mkdir()
-        (base / folder).chmod(0o777)
+    for name in ("model", "output"):
+        (base / name).mkdir()
+        (base / name).chmod(0o777)
     for folder in (base, *base.parents[:1]):
         folder.chmod(0o755)
     mounts = (

@@ -181,7 +181,7 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
     head = nn.Linear(4, 2)
     loss = functional.cross_entropy(head(clouds([6, 2]).features), labels, weights, reduction="sum") / 8
     loss.backward()
-    expected = head.weight.detach() - 0.1 * head.weight.grad  # type: ignore[operator]
+    expected = head.weight.detach() - 0.1 * head.weight.grad
     actual = one_step(Config(optimizer="sgd", momentum=0.0, lr=0.1, epochs=1, batch_size=8, class_weights="balanced"))
     torch.testing.assert_close(actual.weight.detach(), expected)
 
@@ -244,7 +244,7 @@ def test_inceptions_auxiliary_classifier_adds_its_loss_in_training_and_is_not_in
     backbone, features, _ = build_backbone("inception_v3")
     auxiliary = build_auxiliary("inception_v3", 3)
     assert auxiliary is not None and build_auxiliary("resnet18", 3) is None
-    preprocessing = Preprocessing(resize=80, crop=80, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)  # type: ignore[arg-type]
+    preprocessing = Preprocessing(resize=80, crop=80, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
     classifier = Classifier(backbone, build_head(features, (), 0.0, 3), preprocessing, 1.0)
     model = WithAuxiliary(classifier, *auxiliary).eval()
     pixels = torch.zeros(2, 299, 299, 3, dtype=torch.uint8)

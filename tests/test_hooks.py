@@ -66,7 +66,7 @@ def loop(base: Path, config: Any, *, after_step: str = "") -> tuple[list[str], l
 def read(folder: Path) -> dict[str, dict[str, Any]]:
     done = subprocess.run([sys.executable, "-P", "-c", READ, str(folder)], capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("READ "))
-    return json.loads(line.removeprefix("READ "))  # type: ignore[no-any-return]
+    return json.loads(line.removeprefix("READ "))
 
 
 def test_without_a_configuration_there_is_no_hook_and_smdebug_is_not_imported(tmp_path: Path) -> None:

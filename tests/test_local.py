@@ -96,7 +96,7 @@ def test_plain_training_leaves_the_artifact_and_its_files_belong_to_the_user(art
 @pytest.mark.parametrize("hosts", ["1", "2"])
 def test_local_mode_trains_serves_and_predicts(samples: Path, machine: Machine, tmp_path: Path, hosts: str) -> None:
     environment = os.environ | {"TMPDIR": str(machine.temporary), "HOSTS": hosts}
-    command = [ROOT / "local_test" / "local_test.sh", str(samples)]
+    command = [str(ROOT / "local_test" / "local_test.sh"), str(samples)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert machine.left() == []

@@ -59,7 +59,7 @@ def test_inception_takes_299_pixels_and_has_no_auxiliary_head() -> None:
     backbone, features, preprocessing = build_backbone("inception_v3")
     assert (features, preprocessing.crop, preprocessing.resize) == (2048, 299, 342)
     assert not [key for key in backbone.state_dict() if key.startswith(("AuxLogits", "fc"))]
-    assert backbone.transform_input is True
+    assert backbone.transform_input
 
 
 def test_an_unknown_backbone_names_the_nearest() -> None:

@@ -38,8 +38,8 @@ def test_what_is_not_read_is_told(tiny: Path) -> None:
     (tiny / "vall").mkdir()
     told = load({"training": tiny}).notes
     assert [note.split(" is not read")[0] for note in told] == [str(tiny / "notes.csv"), str(tiny / "vall")]
-    (told,) = load({"train": tiny / "train", "val": tiny / "test", "extra": tiny}).notes
-    assert told.startswith(f"{tiny} is not read; the photos come from {tiny / 'train'}")
+    (note,) = load({"train": tiny / "train", "val": tiny / "test", "extra": tiny}).notes
+    assert note.startswith(f"{tiny} is not read; the photos come from {tiny / 'train'}")
 
 
 def test_classes_are_the_folder_names_in_order(tiny: Path) -> None:

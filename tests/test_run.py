@@ -75,8 +75,8 @@ def test_results_are_never_overwritten(finished: tuple[Path, str], samples: Path
 def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
     samples: Path, feature_cache: Path, tmp_path: Path
 ) -> None:
-    command = [str(Path(sys.executable).parent / "byoc"), "run", "--data", samples, "--backbone", LITE, "--trials", "1"]
-    command += ["--out", tmp_path / "out", "--feature-cache", feature_cache, "--keep-serving"]
+    command: list[str | Path] = [Path(sys.executable).parent / "byoc", "run", "--data", samples, "--backbone", LITE]
+    command += ["--trials", "1", "--out", tmp_path / "out", "--feature-cache", feature_cache, "--keep-serving"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
@@ -97,19 +97,9 @@ def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
 
 
 def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) -> None:
-    command = [
-        str(Path(sys.executable).parent / "byoc"),
-        "tune",
-        "--data",
-        samples,
-        "--backbone",
-        LITE,
-        "--out",
-        tmp_path / "out",
-    ]
-    process = subprocess.Popen(
-        [*command, "--feature-cache", tmp_path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", samples, "--backbone", LITE]
+    command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
         while not (family := psutil.Process(process.pid).children(recursive=True)):

@@ -79,7 +79,7 @@ def raw_answers(received: bytes) -> list[tuple[int, bytes]]:
     answers = []
     while received:
         head, _, rest = received.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
         answers.append((int(head.split()[1]), rest[:length]))
         received = rest[length:]
     return answers
