@@ -36,7 +36,7 @@ class _Models:
         self._front, self._store = front, store
         self._loading: set[str] = set()
         self._numbers = itertools.count()
-        self._needs: dict[str, int] = {}
+        self._needs: dict[Model, int] = {}
 
     async def load(self, request: web.Request) -> web.Response:
         try:
@@ -64,14 +64,13 @@ class _Models:
         if needed > left:
             message = f"the model {name} takes about {needed // MB:,} MB and {left // MB:,} MB are left; unload others"
             return error(request, 507, message)
-        self._needs[name] = needed
         model = Model(f"m{next(self._numbers)}", folder, self._store, self._front.server, settings)
+        self._needs[model] = needed
         try:
             assert self._front.client is not None
             await model.load(self._front.client)
         except BaseException as problem:
             await self._forget(model)
-            del self._needs[name]
             if isinstance(problem, UserError):
                 told = str(problem).replace(str(folder), name)  # no paths for clients
                 return error(request, 507 if isinstance(problem, OutOfMemory) else 400, told)
@@ -98,10 +97,7 @@ class _Models:
         model = self._front.models.pop(name, None)
         if model is None:
             return _not_loaded(request)
-        try:
-            await asyncio.shield(self._forget(model))  # to its end, also when the client does not wait for it
-        finally:
-            del self._needs[name]
+        await asyncio.shield(self._forget(model))  # to its end, also when the client does not wait for it
         return web.json_response({"status": f"the model {name} is unloaded"})
 
     async def invoke(self, request: web.Request) -> web.Response:
@@ -109,8 +105,12 @@ class _Models:
         return await invoke(request, model) if model else _not_loaded(request)
 
     async def _forget(self, model: Model) -> None:
-        await model.unload()
-        await asyncio.to_thread(shutil.rmtree, self._store / model.name, ignore_errors=True)
+        """Unload a model; its memory counts as taken until its workers have ended, whatever the client does."""
+        try:
+            await model.unload()
+            await asyncio.to_thread(shutil.rmtree, self._store / model.name, ignore_errors=True)
+        finally:
+            del self._needs[model]
 
     def _folder(self, name: Any, url: Any) -> Path:
         """Return where the platform put a model; raises UserError for anything but MODELS/<name>/model."""

@@ -53,7 +53,7 @@ def test_many_photos_in_one_request_are_answered_in_order(url: str, samples: Pat
     ]
 
 
-def test_a_hundred_photos_in_one_request_are_answered(url: str, photo: bytes) -> None:  # noqa: F811
+def test_a_hundred_photos_in_one_request_are_answered(url: str, photo: bytes) -> None:
     status, answer = post(url, instances(*[photo] * 100), "application/json")
     assert status == 200 and [best[0]["label"] for best in answer["predictions"]] == ["coffee"] * 100
 
@@ -71,7 +71,7 @@ def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, mess
     assert got == status and message in answer["message"]
 
 
-def test_the_instance_that_is_no_photo_is_named(url: str, photo: bytes) -> None:  # noqa: F811
+def test_the_instance_that_is_no_photo_is_named(url: str, photo: bytes) -> None:
     status, answer = post(url, instances(photo, photo[:100]), "application/json")
     assert status == 422 and answer["message"].startswith("instances[1] is no usable photo")
 
@@ -79,19 +79,19 @@ def test_the_instance_that_is_no_photo_is_named(url: str, photo: bytes) -> None:
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/json;verbose", "application/jsonlines", "text/csv"]
 )
-def test_the_answer_has_the_form_that_accept_asks_for(url: str, photo: bytes, accept: str) -> None:  # noqa: F811
+def test_the_answer_has_the_form_that_accept_asks_for(url: str, photo: bytes, accept: str) -> None:
     status, headers, text = ask(url, photo, Content_Type="image/jpeg", Accept=accept)
     assert status == 200 and headers["Content-Type"] == accept and "coffee" in text
     if accept == "application/json;verbose":
         assert json.loads(text)["predicted_label"] == "coffee" and len(json.loads(text)["labels"]) == 14
 
 
-def test_an_accept_that_cannot_be_satisfied_is_406_and_names_the_forms(url: str, photo: bytes) -> None:  # noqa: F811
+def test_an_accept_that_cannot_be_satisfied_is_406_and_names_the_forms(url: str, photo: bytes) -> None:
     status, _, text = ask(url, photo, Content_Type="image/jpeg", Accept="application/xml")
     assert status == 406 and "application/json, application/json;verbose" in json.loads(text)["message"]
 
 
-def test_top_k_is_understood_and_echoed(url: str, photo: bytes) -> None:  # noqa: F811
+def test_top_k_is_understood_and_echoed(url: str, photo: bytes) -> None:
     asked = {ATTRIBUTES: "trace=7,top_k=3"}
     status, headers, text = ask(url, photo, Content_Type="image/jpeg", **asked)
     assert status == 200 and headers[ATTRIBUTES] == "trace=7,top_k=3" and len(json.loads(text)["predictions"]) == 3
@@ -99,7 +99,7 @@ def test_top_k_is_understood_and_echoed(url: str, photo: bytes) -> None:  # noqa
     assert ask(url, photo, Content_Type="image/jpeg", **{ATTRIBUTES: "top_k=all"})[0] == 400
 
 
-def test_metrics_count_requests_and_split_their_time(url: str, photo: bytes) -> None:  # noqa: F811
+def test_metrics_count_requests_and_split_their_time(url: str, photo: bytes) -> None:
     before = metric(url, 'byoc_requests_total{code="200"}'), metric(url, 'byoc_requests_total{code="422"}')
     assert (post(url, photo)[0], post(url, b"x")[0]) == (200, 422)
     after = metric(url, 'byoc_requests_total{code="200"}'), metric(url, 'byoc_requests_total{code="422"}')
@@ -118,7 +118,7 @@ def test_execution_parameters_stay_within_batch_transforms_limits(url: str) -> N
 
 def test_batch_transforms_environment_sets_its_limits_and_the_port(
     model: Path,
-    photo: bytes,  # noqa: F811
+    photo: bytes,
     tmp_path: Path,
 ) -> None:
     port = free_port()
@@ -157,7 +157,7 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
 
 def test_a_body_that_the_model_servers_heap_could_not_hold_is_answered(
     model: Path,
-    photo: bytes,  # noqa: F811
+    photo: bytes,
     tmp_path: Path,
 ) -> None:
     port = free_port()

@@ -141,7 +141,7 @@ def test_what_only_loading_can_find_is_refused_with_a_sentence(model: Path, tmp_
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_a_spoiled_artifact_is_refused_with_a_sentence_and_nothing_of_it_runs(
-    endpoint: Endpoint,  # noqa: F811
+    endpoint: Endpoint,
     tmp_path: Path,
     name: str,
 ) -> None:
@@ -155,7 +155,7 @@ def test_a_spoiled_artifact_is_refused_with_a_sentence_and_nothing_of_it_runs(
 
 
 def test_pickles_and_programs_beside_a_good_model_are_never_touched(
-    endpoint: Endpoint,  # noqa: F811
+    endpoint: Endpoint,
     samples: Path,
     tmp_path: Path,
 ) -> None:

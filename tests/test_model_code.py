@@ -124,7 +124,7 @@ def test_on_sigterm_the_request_in_flight_is_answered(tmp_path: Path) -> None:
 
 def test_what_the_code_does_not_define_is_done_as_without_it(
     model: Path,
-    photo: bytes,  # noqa: F811
+    photo: bytes,
     tmp_path: Path,
 ) -> None:
     artifact = Path(shutil.copytree(model, tmp_path / "model"))
@@ -145,7 +145,7 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
 
 def test_where_code_is_allowed_an_artifact_without_any_is_served_as_usual(
     model: Path,
-    photo: bytes,  # noqa: F811
+    photo: bytes,
     tmp_path: Path,
 ) -> None:
     port = free_port()

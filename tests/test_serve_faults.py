@@ -19,7 +19,7 @@ from tests.test_answers import ask, instances, metric
 from tests.test_serve import free_port, photo, post, serve, started, wait_for, workers  # noqa: F401 - a fixture
 
 
-def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811
+def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
@@ -53,7 +53,7 @@ def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo
         assert len(answers) > 10 and {label for status, label in answers if status == 200} == {"coffee"}
 
 
-def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: bytes, tmp_path: Path) -> None:  # noqa: F811
+def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: bytes, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     body = instances(*[photo] * 64)
@@ -115,7 +115,7 @@ def disk() -> Iterator[Path]:
         folder.rmdir()
 
 
-def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with started(model, port, tmp_path, TMPDIR=str(disk)) as process:

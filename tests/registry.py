@@ -1,0 +1,123 @@
+"""Where the tests of build_and_push.sh push to: a stand-in for AWS and a registry with a password, both on loopback."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TOOLS = ROOT / ".venv-images" / "bin"
+TOKEN = "123456789012-auth-token"  # what the stand-in's ECR gives out as password
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def started(command: Sequence[str | Path], port: int, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    """Start a server of .venv-images and wait until its port is open."""
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen([*map(str, command)], env=os.environ | environment, stdout=log, stderr=log)
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError((folder / "server.log").read_text())
+
+
+def serve_registry(folder: Path, password: str) -> "tuple[subprocess.Popen[bytes], str]":
+    """Start a registry on loopback that lets in the user AWS alone."""
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    hashed = f"import bcrypt; print('AWS:' + bcrypt.hashpw(b'{password}', bcrypt.gensalt(5)).decode())"
+    done = subprocess.run([TOOLS / "python", "-c", hashed], capture_output=True, text=True, check=True)
+    (folder / "htpasswd").write_text(done.stdout)
+    config = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+        "auth": {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}},
+    }
+    (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
+    process = started([TOOLS / "docker-registry", "serve", folder / "config.yml"], port, folder)
+    return process, f"127.0.0.1:{port}"
+
+
+@dataclass
+class Place:
+    """A clone of the project, and where it pushes to."""
+
+    checkout: Path
+    registry: str
+    environment: dict[str, str]
+
+    def push(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run build_and_push.sh as a user would; an empty value takes a variable away."""
+        merged = {name: value for name, value in (self.environment | environment).items() if value}
+        command = ["./build_and_push.sh", *arguments]
+        return subprocess.run(
+            command, cwd=self.checkout, env=merged, capture_output=True, text=True, timeout=550, check=False
+        )
+
+    def aws(self, *arguments: str) -> dict[str, object]:
+        command = [str(TOOLS / "aws"), "--region", "us-east-1", "--output", "json", *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, object] = json.loads(done.stdout or "{}")
+        return answer
+
+    def images(self) -> dict[str, dict[str, object]]:
+        written: dict[str, dict[str, object]] = json.loads((self.checkout / "images.json").read_text())
+        return written
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("push")
+    checkout = folder / "checkout"
+    subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
+    for wheel in (ROOT / "wheels").glob("*.whl"):
+        shutil.copy(wheel, checkout / "wheels")
+    port = free_port()
+    aws = started([TOOLS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], port, folder)
+    registry, host = serve_registry(folder / "registry", TOKEN)
+    environment = {name: value for name, value in os.environ.items() if name not in PROXIES and "AWS" not in name}
+    environment |= {
+        "PATH": f"{TOOLS}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "DOCKER_CONFIG": str(folder / "docker"),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "ECR_REGISTRY": host,
+    }
+    try:
+        yield Place(checkout, host, environment)
+    finally:
+        for process in (aws, registry):
+            process.kill()
+            process.wait()
+
+
+def sentence(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return the one line that a failed run wrote to stderr."""
+    assert done.returncode == 1, done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
