@@ -14,12 +14,15 @@ from PIL import Image, UnidentifiedImageError
 from classifier.errors import PhotoError
 from classifier.jpeg import limit_segments
 from classifier.spec import Preprocessing
+from classifier.tiff import limit_pieces
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo's width and height
 
 # A 108-megapixel phone photo passes; 20,000 x 20,000 does not. Decoded, the largest PNG takes 480 MB.
 MAX_PIXELS = 120_000_000
+# Pillow decodes a BMP with run-length compression in Python: 0.3 s for so many pixels, 11 s for the most.
+MAX_RUN_LENGTH_PIXELS = 4_000_000
 # No other decoders: Pillow has some for formats that nobody sends, and one that starts another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 # Our own limit acts on the header, before any pixel is decoded; Pillow's would only warn between its limit and twice that.
@@ -154,11 +157,17 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
         raise PhotoError("the file is empty")
     try:
         limit_segments(data)
+        limit_pieces(data)
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         size: tuple[float, float] = image.size
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise PhotoError(f"{width} x {height} pixels are over the limit of {MAX_PIXELS:,}; make the photo smaller")
+        if width * height > MAX_RUN_LENGTH_PIXELS and image.tile[0].codec_name == "bmp_rle":
+            raise PhotoError(
+                f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
+                "compression; save the photo without"
+            )
         if short_side and min(width, height) >= 2 * short_side:
             scale = min(width, height) / short_side
             # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded

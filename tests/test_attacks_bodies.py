@@ -16,6 +16,7 @@ from PIL import Image
 from tests.test_attacks import unharmed  # noqa: F401 - a fixture
 from tests.wire import (
     HEAD,
+    bmp_run_length,
     check_refusal,
     connect,
     exchange,
@@ -26,6 +27,7 @@ from tests.wire import (
     raw_answers,
     saved,
     tiff_directory,
+    tiff_strips,
     webp_canvas,
 )
 
@@ -146,6 +148,9 @@ def bombs(photo: bytes) -> dict[str, bytes]:
         "webp canvas": webp_canvas(16_383, 16_383, saved(small, "webp", lossless=True)),
         "jpeg scans": jpeg_with(b"", 5000, progressive),
         "jpeg metadata": jpeg_with(exif * 50_000, 0, photo),
+        "jpeg comments": jpeg_with(b"\xff\xfe\0\2" * 1_000_000, 0, photo),
+        "bmp": bmp_run_length(120_000_000, 1),
+        "tiff strips": tiff_strips(1_000_000),
     }
 
 
@@ -159,7 +164,10 @@ def bombs(photo: bytes) -> dict[str, bytes]:
         ("tiff", "16000 x 16000 pixels"),
         ("webp canvas", "16383 x 16383 pixels"),
         ("jpeg scans", "more than 64 scans"),
-        ("jpeg metadata", "more than 500 pieces of metadata"),
+        ("jpeg metadata", "more than 500 segments"),
+        ("jpeg comments", "more than 500 segments"),
+        ("bmp", "120000000 x 1 pixels are over the limit of 4,000,000 for a BMP with run-length compression"),
+        ("tiff strips", "a TIFF of 1,000,000 strips or tiles"),
     ],
 )
 def test_an_image_that_is_small_in_bytes_alone_is_refused(

@@ -1,6 +1,7 @@
 """Bytes to pixels: orientation, modes, limits and damage."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from classifier.errors import PhotoError
 from classifier.images import MAX_PIXELS, decode, load_pixels, to_rgb
 from classifier.spec import Preprocessing
+from classifier.tiff import limit_pieces
+from tests.wire import bmp_run_length, tiff_strips
 
 PREPROCESSING = Preprocessing(resize=64, crop=48, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 UPRIGHT = np.zeros((60, 80, 3), np.uint8)
@@ -140,3 +143,25 @@ def test_no_image_says_why(data: bytes, reason: str) -> None:
 def test_a_damaged_exif_block_does_not_make_a_photo_unusable() -> None:
     data = encoded(Image.fromarray(UPRIGHT), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     assert decode(data).size == (80, 60)
+
+
+def test_a_bmp_with_run_length_compression_is_decoded_up_to_a_limit() -> None:
+    assert decode(bmp_run_length(20_000, 1)).size == (20_000, 1)
+    with pytest.raises(PhotoError, match="over the limit of 4,000,000 for a BMP with run-length"):
+        decode(bmp_run_length(4_000_001, 1))
+
+
+def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> None:
+    assert decode(tiff_strips(60_000)).size == (8, 8)
+    old, new = "HHI4s", "HHQ8s"
+    for order, magic, directory, entry in (
+        (">", b"MM\0*", struct.pack(">IH", 8, 1), old),
+        (">", b"MM*\0", struct.pack(">IH", 8, 1), old),
+        ("<", b"II\0*", struct.pack("<IH", 8, 1), old),
+        ("<", b"II+\0", struct.pack("<HHQQ", 8, 0, 16, 1), new),
+        (">", b"MM\0+", struct.pack(">HHQQ", 8, 0, 16, 1), new),
+    ):
+        tiles = magic + directory + struct.pack(order + entry, 324, 4, 70_000, b"")
+        with pytest.raises(PhotoError, match="70,000 strips or tiles"):
+            limit_pieces(tiles)
+        limit_pieces(tiles[:-9])  # cut short: the decoder says so

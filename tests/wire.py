@@ -135,6 +135,23 @@ def tiff_directory(entries: int, blob: int) -> bytes:
     return b"II*\0" + struct.pack("<I", start) + bytes(blob) + struct.pack("<H", len(tags)) + packed + bytes(4)
 
 
+def tiff_strips(count: int) -> bytes:
+    """A TIFF of 8 x 8 pixels that names its one strip any number of times."""
+    table = 8 + 2 + 8 * 12 + 4
+    tags = {256: (3, 1, 8), 257: (3, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 278: (3, 1, 1)}
+    tags |= {273: (4, count, table), 279: (4, count, table)}
+    packed = b"".join(struct.pack("<HHII", tag, *value) for tag, value in sorted(tags.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + packed + bytes(4) + struct.pack("<I", 8) * count
+
+
+def bmp_run_length(width: int, height: int) -> bytes:
+    """A BMP with run-length compression of one pixel, the rest of which is filled up by one end of a line."""
+    data = b"\1\1\0\0\0\1"
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    start = 14 + len(head) + 1024
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + head + bytes(1024) + data
+
+
 def jpeg_with(segments: bytes, scans: int, photo: bytes) -> bytes:
     """A JPEG with more metadata after its first marker, and its last scan repeated."""
     last = photo.rindex(b"\xff\xda")
