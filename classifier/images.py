@@ -158,7 +158,7 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     try:
         limit_segments(data)
         limit_pieces(data)
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         size: tuple[float, float] = image.size
         width, height = image.size
         if width * height > MAX_PIXELS:
