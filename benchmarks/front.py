@@ -182,8 +182,8 @@ def _serve(kind: str, backend: str, port: int) -> None:
         return _serve_starlette(_ModelServer(backend), port)
     from aiohttp import web
 
+    from serve.channel import ANSWERED
     from serve.front import ONLY, Front, make_app
-    from serve.handler import ANSWERED
     from serve.intake import Intake
     from serve.model import Model
     from serve.settings import read_settings

@@ -161,6 +161,14 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[-1][:200]}"
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        words in said for words in ("out of memory", "allocate memory", "bad_alloc")
+    )
+
+
 def _has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()  # torch, which would know, takes two seconds to import
 

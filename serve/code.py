@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from classifier import images
 from classifier.errors import ArtifactError
 from serve.formats import ACCEPTS, PHOTO_TYPES, Form, RequestError, accepted, read_instances, write_answer
 from serve.predictor import Predictor
@@ -26,7 +25,6 @@ class ModelCode:
     """An artifact's functions with a model loaded; raises ArtifactError when there is no program or no model."""
 
     def __init__(self, model_dir: Path, prepared: Path, settings: dict[str, Any]) -> None:
-        images.limit_pixels(settings["max_pixels"])
         module = _import(model_dir / "code" / _program())
         self._own: dict[str, Callable[..., Any]] = {name: getattr(module, name, None) or _none for name in NAMES}
         self._predictor: Predictor | None = None

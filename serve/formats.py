@@ -29,6 +29,7 @@ ACCEPTS = ("application/json", "application/json;verbose", "application/jsonline
 MAX_TOP_K = 10_000
 # Photos in one request: decoded, each waits as 150 to 270 kB for the others, and all of them hold one worker.
 MAX_INSTANCES = 500
+MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer; written as JSON they are about 30 MB
 MAX_COMMAS = 20 * MAX_INSTANCES  # of JSON's many small values, each takes far more memory than it has bytes
 
 Probabilities = npt.NDArray[np.float32]
@@ -106,6 +107,16 @@ def read_instances(body: bytes) -> list[bytes]:
         except (binascii.Error, ValueError) as error:
             raise RequestError(f"instances[{number}].b64 is no base64 ({str(error)[:80]})") from error
     return photos
+
+
+def check_size(form: Form, photos: int, classes: int, top_k: int) -> None:
+    """Raise RequestError when an answer for so many photos would list more than MAX_LABELS labels."""
+    all_of_them = form.top_k is None and form.accept == "application/json;verbose"
+    labels = photos * (classes if all_of_them else min(classes, form.top_k or top_k))
+    if labels > MAX_LABELS:
+        raise RequestError(
+            f"the answer would list {labels:,} labels, at most {MAX_LABELS:,} are; ask for fewer with top_k or send fewer photos"
+        )
 
 
 def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k: int) -> tuple[str, str]:

@@ -108,7 +108,7 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     settings = request.app[FRONT].settings
     return web.json_response(
         {
-            "MaxConcurrentTransforms": settings.workers,
+            "MaxConcurrentTransforms": settings.transforms,
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": settings.payload_mb,
         }
@@ -132,6 +132,8 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
         asked, echoed = _asked(request, front.settings, raw=model is not None and model.code)
         async with front.intake.body(request) as body:
             size, start = len(body), time.perf_counter()
+            if model is not None and model.gone:
+                raise Refused(404, "the model was unloaded")
             if model is None or not model.ready or front.draining:
                 raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
             assert front.client is not None

@@ -57,7 +57,9 @@ class Intake:
                 self._arriving.pop(limited, None)
             if not taken:
                 raise Refused(400, "the body is empty; send the bytes of one photo, or JSON with instances")
-            yield b"".join(parts) if len(parts) != 1 else parts[0]
+            body = b"".join(parts) if len(parts) != 1 else parts[0]
+            parts.clear()  # else the body would be held twice
+            yield body
         finally:
             self._held -= taken
 

@@ -3,28 +3,30 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from classifier.errors import ArtifactError, UserError
-from serve.handler import ANSWERED, ASKED, SETTINGS
-from serve.model_server import LENT_BYTES, ModelServer
+from serve.channel import ANSWERED, ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend
+from serve.model_server import ModelServer
 from serve.settings import Settings
 
 Answered = tuple[int, bytes, str, dict[str, float] | None]
 
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
+PROBE_SECONDS = 2.0
+DEATHS = 3  # of workers while they load the model, after which none is expected to live
 
 
-class OutOfMemory(UserError):
-    """There is no memory for another model."""
+class NoRoom(UserError):
+    """There is too little memory, or room on the disk, for a model."""
 
 
 class Model:
@@ -36,7 +38,9 @@ class Model:
         self._status = self._folder / "status"
         self.code = (model_dir / "code").exists() or (model_dir / "code").is_symlink()  # brings functions of its own
         self._seen: set[str] = set()
-        self._proved = False
+        self._registered = False
+        self._proved = self._answered = False
+        self.gone = False  # unloaded, which a request may learn when its body has arrived
         # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
         # busy: a pass each, and the next one.
         self._turn = asyncio.Semaphore(2 * settings.workers * settings.batch_size)
@@ -48,7 +52,7 @@ class Model:
         while not await self.prove(client):
             failure = self.failure()
             if failure or time.monotonic() > deadline:
-                raise ArtifactError(failure or f"no worker was ready within {LOAD_SECONDS:g} s")
+                raise failure or ArtifactError(f"no worker was ready within {LOAD_SECONDS:g} s")
             await asyncio.sleep(POLL_SECONDS)
 
     async def start(self) -> None:
@@ -62,6 +66,7 @@ class Model:
         if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
         self._write_archive()
+        self._registered = True
         await self._server.register(
             self.name,
             self._folder,
@@ -89,9 +94,9 @@ class Model:
             raise
         told = errors.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
         if process.returncode == -9:
-            raise OutOfMemory(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
+            raise NoRoom(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
         if process.returncode:
-            raise ArtifactError(told[-1][:600])
+            raise (NoRoom if process.returncode == NO_ROOM else ArtifactError)(told[-1][:600])
 
     def _write_archive(self) -> None:
         manifest = {"specificationVersion": "1.0", "model": {"modelName": self.name, "handler": "serve.handler:handle"}}
@@ -104,20 +109,25 @@ class Model:
             "threads": self._settings.threads,
             "top_k": self._settings.top_k,
             "max_pixels": self._settings.max_pixels,
+            "timeout": self._settings.timeout,
         }
         (self._folder / SETTINGS).write_text(json.dumps(told))
 
     async def prove(self, client: aiohttp.ClientSession) -> bool:
         """Return whether a request would be answered now; to be called again and again.
 
-        A worker that says it is ready is sent a probe: only its answer shows that the model server knows it too.
+        A worker that says it is ready is sent a probe: only its answer shows that the model server knows it too. If the model
+        has answered before, one that does not answer at once is busy with the requests that waited for it.
         """
         if not self.ready_workers():
             self._proved = False
         elif not self._proved:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                status, _, _, told = await self.ask(client, b"", {"probe": True})
-                self._proved = status == 200 and told is not None
+            with contextlib.suppress(aiohttp.ClientError):
+                try:
+                    async with asyncio.timeout(PROBE_SECONDS):
+                        await self.ask(client, b"", {"probe": True})
+                except TimeoutError:
+                    self._proved = self._answered
         return self._proved
 
     async def ask(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
@@ -134,14 +144,23 @@ class Model:
 
     async def _send(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
         url = f"http://model-server/predictions/{self.name}"
-        with _lent(body) as path:
-            if path:
-                body, asked = b"", asked | {"body": path}
+        with contextlib.ExitStack() as stack:
+            loan = None
+            if len(body) > LENT_BYTES or asked.get("json") or self.code:  # whose answers may be large
+                loan = stack.enter_context(lend(body))
+                body, asked = b"", asked | {"lent": loan.path}
             headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
             async with client.post(url, data=body, headers=headers) as answer:
-                told = answer.headers.get(ANSWERED)
+                text = await answer.read()
                 content_type = answer.headers.get("Content-Type", "application/json")
-                return answer.status, await answer.read(), content_type, None if told is None else json.loads(told)
+                if ANSWERED not in answer.headers:
+                    return answer.status, text, content_type, None
+            self._proved = self._answered = True
+            told = json.loads(answer.headers[ANSWERED])
+            if told.pop("lent", None):
+                assert loan is not None
+                text = loan.answer()
+            return answer.status, text, content_type, told
 
     @property
     def ready(self) -> bool:
@@ -153,11 +172,23 @@ class Model:
         """How many workers have replaced others."""
         return max(0, len(self._seen) - self._settings.workers)
 
-    def failure(self) -> str | None:
+    def failure(self) -> UserError | None:
         """Return why no worker will ever serve, or None as long as one may."""
+        gone = self._server.failure()
+        if gone:
+            return UserError(gone)
+        dead = [mark for mark in self._status.glob("*.loading") if not _alive(int(mark.stem))]
+        failed = self._status / "failed"
+        if self.ready_workers():  # so what befell others does not tell what will befall the next
+            for mark in (*dead, failed):
+                mark.unlink(missing_ok=True)
+            return None
         with contextlib.suppress(FileNotFoundError):
-            return (self._status / "failed").read_text()
-        return self._server.failure()
+            reason = failed.read_text()
+            return (NoRoom if reason.startswith(NO_MEMORY) else ArtifactError)(reason)
+        if len(dead) >= DEATHS:
+            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
+        return None
 
     def ready_workers(self) -> int:
         """Return how many living workers have loaded the model and passed its self-test."""
@@ -172,27 +203,15 @@ class Model:
 
     async def unload(self) -> None:
         """Stop the workers; returns when they are gone and their memory is free."""
-        with contextlib.suppress(UserError):  # never registered
-            await self._server.unregister(self.name)
+        self.gone = True
+        if self._registered:
+            try:
+                await self._server.unregister(self.name)
+            except UserError as error:
+                logging.warning("%s", error)
         end = time.monotonic() + LOAD_SECONDS
         while self.ready_workers() and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
-
-
-@contextlib.contextmanager
-def _lent(body: bytes) -> Iterator[str | None]:
-    """Give the path at which a worker finds a large body while the block runs, or None for one to be sent to it.
-
-    On its way through the model server a body is held three times, in a heap that large ones do not fit.
-    """
-    if len(body) < LENT_BYTES:
-        yield None
-        return
-    with os.fdopen(os.memfd_create("body"), "wb", buffering=0) as file:
-        view = memoryview(body)
-        while view:
-            view = view[file.write(view) :]
-        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 def _alive(pid: int) -> bool:

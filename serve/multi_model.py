@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -13,12 +14,13 @@ from aiohttp import web
 from classifier.errors import UserError
 from serve.front import FRONT, Front, error, invoke
 from serve.memory import memory_left
-from serve.model import Model, OutOfMemory
+from serve.model import Model, NoRoom
 from serve.settings import MB
 
 PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer
 # A worker's own memory and its model's: measured 190 to 260 MB and three times the weights' bytes (docs/serving.md).
 WORKER_BYTES, TIMES_WEIGHTS = 260 * MB, 3
+DISK_BYTES = 10 * MB  # what is written of a model beside its weights
 
 
 def add_routes(app: web.Application, store: Path) -> None:
@@ -48,6 +50,8 @@ class _Models:
             folder = self._folder(name, url)
         except UserError as problem:
             return error(request, 400, str(problem))
+        if self._front.draining:
+            return error(request, 503, "the server is stopping")
         if name in self._front.models or name in self._loading:
             return error(request, 409, f"the model {name} is already loaded")
         self._loading.add(name)
@@ -61,9 +65,11 @@ class _Models:
         needed = settings.workers * (WORKER_BYTES + TIMES_WEIGHTS * _bytes(folder))
         # The limit given for all models, or what the machine has left, whichever is tighter.
         left = min(memory_left(), settings.memory - sum(self._needs.values()))
-        if needed > left:
-            message = f"the model {name} takes about {needed // MB:,} MB and {left // MB:,} MB are left; unload others"
-            return error(request, 507, message)
+        disk = shutil.disk_usage(self._store.parent).free
+        for what, takes, has in (("memory", needed, left), ("the disk", _bytes(folder) + DISK_BYTES, disk)):
+            if takes > has:
+                message = f"the model {name} takes about {takes // MB:,} MB of {what} and {has // MB:,} MB are left"
+                return error(request, 507, f"{message}; unload others")
         model = Model(f"m{next(self._numbers)}", folder, self._store, self._front.server, settings)
         self._needs[model] = needed
         try:
@@ -71,9 +77,14 @@ class _Models:
             await model.load(self._front.client)
         except BaseException as problem:
             await self._forget(model)
+            if isinstance(problem, OSError):
+                logging.exception("the model %s cannot be loaded", name)
+                return error(request, 507, f"the model {name} found no room in memory or on the disk; unload others")
             if isinstance(problem, UserError):
-                told = str(problem).replace(str(folder), name)  # no paths for clients
-                return error(request, 507 if isinstance(problem, OutOfMemory) else 400, told)
+                told = str(problem)
+                for path in (folder, self._store / model.name):  # none for clients
+                    told = told.replace(str(path), name)
+                return error(request, 507 if isinstance(problem, NoRoom) else 400, told)
             raise
         self._front.models[name] = model
         return web.json_response({"status": f"the model {name} is loaded"})

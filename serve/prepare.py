@@ -5,6 +5,7 @@ because torch, which it may import, would cost each worker 200 MB and seconds.
 """
 
 import argparse
+import errno
 import json
 import shutil
 import sys
@@ -16,7 +17,8 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, told
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, out_of_memory, told
+from serve.channel import NO_ROOM
 from serve.predictor import GUARD, PREPARED, softmax
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # of the libraries, which raise many types
         print(told(error), file=sys.stderr, flush=True)
-        return 1
+        return NO_ROOM if _no_room(error) else 1
     return 0
 
 
@@ -64,6 +66,8 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
         except (Unavailable, _Unlike) as error:
             refused[candidate.name] = str(error)
         except Exception as error:  # the libraries raise many types
+            if _no_room(error):  # there would be none for another either
+                raise
             refused[candidate.name] = told(error)
         else:
             _write(out, candidate, source, difference, refused)
@@ -116,9 +120,15 @@ class _Source:
                 artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
+                if _no_room(error):
+                    raise
                 print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
+
+
+def _no_room(error: Exception) -> bool:
+    return out_of_memory(error) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
 def _guarded(forward: Forward, selftest: artifact.Selftest) -> Difference:

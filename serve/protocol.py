@@ -1,5 +1,6 @@
 """HTTP on one connection of the public port, as aiohttp speaks it, but with JSON errors also for what is no HTTP at all."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -7,6 +8,8 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from serve.front import NAME, error
+
+READ_SECONDS = 60.0  # for a client to take its answer, which is held for it
 
 
 class Protocol(web.RequestHandler):
@@ -33,7 +36,13 @@ class Protocol(web.RequestHandler):
         """Send an answer; those that aiohttp makes before any of our handlers is asked become JSON."""
         if isinstance(resp, web.HTTPException):
             resp = error(request, resp.status, resp.reason)
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport:
+                self.transport.abort()
+            return resp, True  # as aiohttp says of a client that is gone
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log one line: whoever sends nonsense must not fill the log with tracebacks."""

@@ -66,7 +66,7 @@ async def _serve(settings: Settings) -> None:
         server = ModelServer(folder, settings)
         try:
             front = Front(settings, server, Intake(settings))
-            async with _listening(front, folder / "store"), server.managed():
+            async with server.managed(), _listening(front, folder / "store"):
                 if not settings.multi_model:
                     front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
                 await _until(stop, _load(front), _watch(front))
@@ -127,13 +127,14 @@ async def _watch(front: Front) -> None:
     """Ask every model again and again whether it can answer; raises UserError when one of them or the server never will."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        failure = front.server.failure()
-        for model in list(front.models.values()):
-            assert front.client is not None
-            await model.prove(front.client)
-            failure = failure or (None if front.settings.multi_model else model.failure())
+        assert front.client is not None
+        await asyncio.gather(*(model.prove(front.client) for model in front.models.values()))
+        gone = front.server.failure()
+        failure = UserError(gone) if gone else None
+        if ONLY in front.models:
+            failure = front.models[ONLY].failure()
         if failure:
-            raise UserError(failure)
+            raise failure
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:

@@ -13,6 +13,8 @@ from serve.formats import accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
+# Batch transform sends at most so many MB at a time, payload times concurrency, and by itself bodies of up to 6 MB.
+BATCH_MB, DEFAULT_BATCH_MB = 100, 6
 MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
 # Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
 BYTES_A_PIXEL = 16
@@ -37,6 +39,7 @@ class Settings:
     accept: str
     timeout: int
     max_body: int
+    max_body_told: bool  # else it is hosting's
     queue: int
     memory: int
     log_requests: str
@@ -53,8 +56,14 @@ class Settings:
 
     @property
     def payload_mb(self) -> int:
-        """Return the largest body in MB that batch transform should send, where payload times concurrency is at most 100."""
-        return max(1, min(self.max_body // MB, 100 // self.workers))
+        """Return the largest body in MB that batch transform should send: what it said itself, else as every worker can have one."""
+        most = max(1, min(self.max_body // MB, BATCH_MB))
+        return most if self.max_body_told else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
+
+    @property
+    def transforms(self) -> int:
+        """Return how many bodies batch transform should send at a time."""
+        return max(1, min(self.workers, BATCH_MB // self.payload_mb))
 
 
 def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -113,6 +122,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         timeout=max(1, _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout)),
         # 25 MB is what hosting accepts; batch transform says its own limit, where 0 means none.
         max_body=(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 25, most=MAX_BODY_MB) or MAX_BODY_MB) * MB,
+        max_body_told=bool(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()),
         queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
         memory=memory,
         log_requests=_one_of(environment, "BYOC_REQUEST_LOG", ("auto", "on", "off")),

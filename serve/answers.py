@@ -1,0 +1,136 @@
+"""Requests to answers in a worker: decode every photo, compute them together, and answer each request on its own."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classifier.errors import PhotoError, UserError
+from classifier.images import Pixels
+from serve.backends import out_of_memory
+from serve.formats import Form, RequestError, check_size, read_instances, write_answer
+from serve.predictor import Predictor
+
+if TYPE_CHECKING:
+    from serve.code import ModelCode
+
+CHUNK = 32  # photos in one pass at most, however many a request brings
+_NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
+
+log = logging.getLogger("serve")
+
+
+@dataclass
+class Answer:
+    """One request's answer; `told` is for the front: seconds and how many photos."""
+
+    status: int
+    text: bytes | str
+    content_type: str = "application/json"
+    told: dict[str, float] = field(default_factory=dict)
+
+
+class Worker:
+    """A model that answers; `seconds` is how long the model server waits for an answer before it ends the worker."""
+
+    def __init__(self, predictor: Predictor, *, top_k: int, seconds: float) -> None:
+        self._predictor, self._top_k, self._seconds = predictor, top_k, seconds
+
+    def answers(self, bodies: Sequence[bytes], asked: Sequence[dict[str, Any]]) -> list[Answer]:
+        """Answer a batch of requests; the status and text of one do not depend on the others."""
+        begin = time.perf_counter()
+        read: list[list[Pixels] | Answer] = []
+        decode = []
+        for body, asks in zip(bodies, asked, strict=True):
+            start = time.perf_counter()
+            # Half of the time is for decoding; the pass over what was decoded takes less (docs/serving.md).
+            read.append([] if asks.get("probe") else self._read(body, asks, begin + self._seconds / 2))
+            decode.append(time.perf_counter() - start)
+        pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
+        start = time.perf_counter()
+        rows, failed = iter(()), None
+        try:
+            rows = iter(self._compute(pixels))
+        except Exception as error:
+            failed = _failed(error, "prediction", *asked)
+        model = time.perf_counter() - start
+        answers = []
+        for item, asks, seconds in zip(read, asked, decode, strict=True):
+            answer = item if isinstance(item, Answer) else failed or self._write([next(rows) for _ in item], asks)
+            count = 0 if isinstance(item, Answer) else len(item)
+            told = {"decode": seconds, "model": model if count else 0.0, "photos": count, "batch": len(bodies)}
+            answers.append(Answer(answer.status, answer.text, answer.content_type, told))
+        return answers
+
+    def _read(self, body: bytes, asks: dict[str, Any], end: float) -> list[Pixels] | Answer:
+        number, many = 0, bool(asks["json"])
+        try:
+            photos = read_instances(body) if many else [body]
+            check_size(_form(asks), len(photos), len(self._predictor.classes), self._top_k)
+            decoded: list[Pixels] = []
+            for number, photo in enumerate(photos):
+                if number and time.perf_counter() > end:
+                    return refused(504, f"{number} of {len(photos)} photos were decoded in time; send fewer at once")
+                decoded.append(self._predictor.decode(photo))
+            return decoded
+        except RequestError as error:
+            return refused(400, str(error))
+        except PhotoError as error:
+            return refused(422, f"{f'instances[{number}]' if many else 'the body'} is no usable photo: {error}")
+        except Exception as error:
+            return _failed(error, "decoding", asks)
+
+    def _compute(self, pixels: list[Pixels]) -> list[Any]:
+        parts = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
+        return [row for part in parts for row in self._predictor.probabilities(np.stack(part))]
+
+    def _write(self, rows: list[Any], asks: dict[str, Any]) -> Answer:
+        if not rows:
+            return Answer(200, "")
+        return Answer(200, *write_answer(_form(asks), np.stack(rows), self._predictor.classes, self._top_k))
+
+
+class CodeWorker:
+    """Functions that an artifact brings, which answer."""
+
+    def __init__(self, code: "ModelCode") -> None:
+        self._code = code
+
+    def answers(self, bodies: Sequence[bytes], asked: Sequence[dict[str, Any]]) -> list[Answer]:
+        """Answer a batch of requests, one after another."""
+        return [self._answer(body, asks) for body, asks in zip(bodies, asked, strict=True)]
+
+    def _answer(self, body: bytes, asks: dict[str, Any]) -> Answer:
+        if asks.get("probe"):
+            return Answer(200, "")
+        start = time.perf_counter()
+        try:
+            answer = Answer(200, *self._code.answer(body, asks["content_type"], asks["accept"]))
+        except PhotoError as error:
+            answer = refused(422, f"the body is no usable photo: {error}")
+        except UserError as error:
+            answer = refused(400, str(error))
+        except Exception as error:
+            answer = _failed(error, "the artifact's code", asks)
+        answer.told = {"decode": 0.0, "model": time.perf_counter() - start, "photos": 1, "batch": 1}
+        return answer
+
+
+def refused(status: int, message: str) -> Answer:
+    """Return an error whose sentence the front passes on."""
+    return Answer(status, json.dumps({"message": message}))
+
+
+def _failed(error: Exception, what: str, *asked: dict[str, Any]) -> Answer:
+    if out_of_memory(error):
+        return refused(507, _NO_MEMORY)
+    log.exception("request %s: %s failed", ", ".join(str(asks.get("id")) for asks in asked), what, exc_info=error)
+    return refused(500, "the prediction failed")
+
+
+def _form(asks: dict[str, Any]) -> Form:
+    return Form(json=asks["json"], accept=asks["accept"], top_k=asks["top_k"])
