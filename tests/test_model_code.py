@@ -71,6 +71,11 @@ def test_too_little_memory_is_507(faulty: tuple[str, Path]) -> None:
     assert told(faulty[0], "hello")[0] == 200
 
 
+@pytest.mark.parametrize("size", [100_000, 300_000, 30_000_000])
+def test_an_answer_of_any_size_arrives_whole(faulty: tuple[str, Path], size: int) -> None:
+    assert told(faulty[0], f"large {size}") == (200, "x" * size)
+
+
 def test_too_many_requests_are_503_and_ping_answers_while_every_worker_is_busy(faulty: tuple[str, Path]) -> None:
     url, _ = faulty
     codes: list[int] = []

@@ -6,6 +6,10 @@ from pathlib import Path
 
 
 def model_fn(model_dir):
+    if (Path(model_dir) / "die").exists():
+        os._exit(1)
+    if (Path(model_dir) / "raise").exists():
+        raise RuntimeError("no model for now")
     return float((Path(model_dir) / "weights.txt").read_text())
 
 
@@ -17,6 +21,8 @@ def predict_fn(data, model):
     content_type, text = data
     if text.startswith("sleep"):
         time.sleep(float(text.split()[1]))
+    if text.startswith("large"):
+        return "x" * int(text.split()[1])
     if text == "die":
         os._exit(1)
     if text == "memory":
