@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ def artifact(tmp_path: Path) -> Path:
     return folder
 
 
-def until(what: str, true: "object") -> None:
+def until(what: str, true: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() < end, what
         time.sleep(0.1)
 
