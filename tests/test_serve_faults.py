@@ -127,6 +127,14 @@ def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, dis
         for _ in range(20):
             status, answer = post(url, photo)
             assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        ready = metric(url, "byoc_workers_ready")
+        workers(process.pid)[0].kill()
+        deadline = time.monotonic() + 60
+        while metric(url, "byoc_worker_restarts_total") < 1 or metric(url, "byoc_workers_ready") < ready:
+            assert time.monotonic() < deadline, "a worker is not replaced where the disk is full"
+            time.sleep(0.2)
+        status, answer = post(url, photo)
+        assert status == 200 and answer["predictions"][0]["label"] == "coffee"
         process.send_signal(signal.SIGTERM)
         assert process.wait(25) == 0
 

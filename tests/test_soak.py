@@ -86,6 +86,7 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
     )
     assert "Traceback" not in lines, lines[lines.index("Traceback") - 300 :][:1500]
     # A worker has one request at a time, so no more can have been lost.
+    assert load.kills > 0 and restarts > 0
     assert len(load.lost) <= load.kills, load.lost
     # Heaps and the allocator's arenas still grow in the first minutes: of two, the figures are printed and not judged.
     if seconds >= 600:
