@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 SETTINGS = "settings.json"  # beside the manifest that the model server reads
 ASKED, ANSWERED = "X-Byoc-Asked", "X-Byoc-Answered"  # headers with JSON
@@ -18,12 +18,15 @@ NO_MEMORY = "there is too little memory"  # how the reason in status/failed begi
 LENT_BYTES = 256 * 1024
 
 
+Place = tuple[str, int]  # a lent file's path and inode: once given back, its path may name another request's file
+
+
 class Loan:
-    """A file in memory that lasts as long as the front holds it; `path` is what a worker opens."""
+    """A file in memory that lasts as long as the front holds it; `place` is where a worker finds it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        self.place: Place = (f"/proc/{os.getpid()}/fd/{file.fileno()}", os.fstat(file.fileno()).st_ino)
 
     def answer(self) -> bytes:
         """Return what the worker left."""
@@ -35,21 +38,35 @@ class Loan:
 def lend(body: bytes) -> Iterator[Loan]:
     """Lend a body while the block runs."""
     with os.fdopen(os.memfd_create("body"), "w+b", buffering=0) as file:
-        view = memoryview(body)
-        while view:
-            view = view[file.write(view) :]
+        _write(file, body)
         yield Loan(file)
 
 
-def fetch(path: str) -> bytes:
+def fetch(place: Place) -> bytes:
     """Return a lent body, in the worker; empty when the front has given the request up, so that nobody waits for it."""
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
+    with _opened(place, "rb") as file:
+        return file.read() if file else b""
 
 
-def leave(path: str, text: bytes | str) -> None:
+def leave(place: Place, text: bytes | str) -> None:
     """Put an answer in the place of a lent body, in the worker, unless the front has given the request up."""
-    with contextlib.suppress(FileNotFoundError):
-        Path(path).write_bytes(text.encode() if isinstance(text, str) else text)
+    with _opened(place, "r+b") as file:
+        if file:
+            file.truncate(0)
+            _write(file, text.encode() if isinstance(text, str) else text)
+
+
+@contextlib.contextmanager
+def _opened(place: Place, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO | None]:
+    path, inode = place
+    with contextlib.ExitStack() as stack:
+        file = None
+        with contextlib.suppress(OSError):
+            file = stack.enter_context(Path(path).open(mode, buffering=0))
+        yield file if file and os.fstat(file.fileno()).st_ino == inode else None
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

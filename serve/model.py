@@ -148,7 +148,7 @@ class Model:
             loan = None
             if len(body) > LENT_BYTES or asked.get("json") or self.code:  # whose answers may be large
                 loan = stack.enter_context(lend(body))
-                body, asked = b"", asked | {"lent": loan.path}
+                body, asked = b"", asked | {"lent": loan.place}
             headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
             async with client.post(url, data=body, headers=headers) as answer:
                 text = await answer.read()
