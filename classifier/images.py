@@ -163,7 +163,7 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise PhotoError(f"{width} x {height} pixels are over the limit of {MAX_PIXELS:,}; make the photo smaller")
-        if width * height > MAX_RUN_LENGTH_PIXELS and image.tile[0].codec_name == "bmp_rle":
+        if width * height > MAX_RUN_LENGTH_PIXELS and [tile.codec_name for tile in image.tile] == ["bmp_rle"]:
             raise PhotoError(
                 f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
                 "compression; save the photo without"

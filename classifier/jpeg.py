@@ -13,6 +13,8 @@ _MOST = {"scans": 64, "segments": 500}
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but those that lie within a scan: \xff\x00 and restarts
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers that nothing follows, not even a length
+_PADDING = 65_536
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 
 
@@ -38,12 +40,19 @@ def limit_segments(data: bytes) -> None:
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Find the markers of a JPEG and where what follows each begins, up to the image's end."""
-    position = 2
-    while (match := _MARKER.search(data, position)) and (marker := match[0][1]) != _END_OF_IMAGE:
+    """Find the markers of a JPEG and where what follows each begins, up to the end of an image that has begun."""
+    position, begun = 2, False
+    while match := _MARKER.search(data, position):
+        marker = match[0][1]
+        if marker == _END_OF_IMAGE and begun:
+            return
+        begun = begun or marker == _START_OF_SCAN
+        if match.start() - position > _PADDING and not begun:  # Pillow takes it byte by byte
+            raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo anew")
         position = match.end()
         yield marker, position
-        position += int.from_bytes(data[position : position + 2], "big")
+        if marker not in _ALONE:
+            position += int.from_bytes(data[position : position + 2], "big")
 
 
 def _byte(data: bytes, position: int) -> int:

@@ -28,7 +28,9 @@ def limit_pieces(data: bytes) -> None:
         (start,) = struct.unpack_from(order + offset_form, data, place)
         (length,) = struct.unpack_from(order + length_form, data, start)
         start += struct.calcsize(order + length_form)
-        for _ in range(min(length, MAX_PIECES)):
+        if length > MAX_PIECES:
+            raise PhotoError(f"a TIFF of {length:,} tags is not decoded; save the photo anew")
+        for _ in range(length):
             tag, _, count = struct.unpack_from(order + entry_form, data, start)
             if tag in (_STRIPS, _TILES) and count > MAX_PIECES:
                 raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo anew")

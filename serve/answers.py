@@ -35,7 +35,7 @@ class Answer:
 
 
 class Worker:
-    """A model that answers; `seconds` is how long the model server waits for an answer before it ends the worker."""
+    """A model that answers; `seconds` is how long the model server waits for an answer before it gives the worker up."""
 
     def __init__(self, predictor: Predictor, *, top_k: int, seconds: float) -> None:
         self._predictor, self._top_k, self._seconds = predictor, top_k, seconds
@@ -47,14 +47,16 @@ class Worker:
         decode = []
         for body, asks in zip(bodies, asked, strict=True):
             start = time.perf_counter()
-            # Half of the time is for decoding; the pass over what was decoded takes less (docs/serving.md).
+            # Half of the time is for decoding, the rest for the model; else the model server would end the worker.
             read.append([] if asks.get("probe") else self._read(body, asks, begin + self._seconds / 2))
             decode.append(time.perf_counter() - start)
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
         start = time.perf_counter()
         rows, failed = iter(()), None
         try:
-            rows = iter(self._compute(pixels))
+            rows = iter(self._compute(pixels, begin + 0.9 * self._seconds))
+        except TimeoutError as error:
+            failed = refused(504, str(error))
         except Exception as error:
             failed = _failed(error, "prediction", *asked)
         model = time.perf_counter() - start
@@ -84,9 +86,13 @@ class Worker:
         except Exception as error:
             return _failed(error, "decoding", asks)
 
-    def _compute(self, pixels: list[Pixels]) -> list[Any]:
-        parts = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
-        return [row for part in parts for row in self._predictor.probabilities(np.stack(part))]
+    def _compute(self, pixels: list[Pixels], end: float) -> list[Any]:
+        rows: list[Any] = []
+        for start in range(0, len(pixels), CHUNK):
+            if start and time.perf_counter() > end:
+                raise TimeoutError(f"{start} of {len(pixels)} photos were computed in time; send fewer at once")
+            rows += list(self._predictor.probabilities(np.stack(pixels[start : start + CHUNK])))
+        return rows
 
     def _write(self, rows: list[Any], asks: dict[str, Any]) -> Answer:
         if not rows:

@@ -18,7 +18,9 @@ NO_MEMORY = "there is too little memory"  # how the reason in status/failed begi
 LENT_BYTES = 256 * 1024
 
 
-Place = tuple[str, int]  # a lent file's path and inode: once given back, its path may name another request's file
+Place = tuple[
+    str, int, int
+]  # a lent file's path, device and inode: once given back, its path may name another request's file
 
 
 class Loan:
@@ -26,7 +28,7 @@ class Loan:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.place: Place = (f"/proc/{os.getpid()}/fd/{file.fileno()}", os.fstat(file.fileno()).st_ino)
+        self.place: Place = (f"/proc/{os.getpid()}/fd/{file.fileno()}", *_identity(file))
 
     def answer(self) -> bytes:
         """Return what the worker left."""
@@ -58,12 +60,17 @@ def leave(place: Place, text: bytes | str) -> None:
 
 @contextlib.contextmanager
 def _opened(place: Place, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO | None]:
-    path, inode = place
+    path, *identity = place
     with contextlib.ExitStack() as stack:
         file = None
         with contextlib.suppress(OSError):
             file = stack.enter_context(Path(path).open(mode, buffering=0))
-        yield file if file and os.fstat(file.fileno()).st_ino == inode else None
+        yield file if file and [*_identity(file)] == identity else None
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

@@ -177,7 +177,8 @@ class Model:
         gone = self._server.failure()
         if gone:
             return UserError(gone)
-        dead = [mark for mark in self._status.glob("*.loading") if not _alive(int(mark.stem))]
+        loading = self._loading()
+        dead = [mark for mark, alive in loading.items() if not alive]
         failed = self._status / "failed"
         if self.ready_workers():  # so what befell others does not tell what will befall the next
             for mark in (*dead, failed):
@@ -186,9 +187,13 @@ class Model:
         with contextlib.suppress(FileNotFoundError):
             reason = failed.read_text()
             return (NoRoom if reason.startswith(NO_MEMORY) else ArtifactError)(reason)
-        if len(dead) >= DEATHS:
+        if len(dead) >= DEATHS and len(dead) == len(loading):
             return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
         return None
+
+    def _loading(self) -> dict[Path, bool]:
+        """Return the marks of workers that began to load the model and did not end it, and whether they live."""
+        return {mark: _alive(int(mark.stem)) for mark in self._status.glob("*.loading")}
 
     def ready_workers(self) -> int:
         """Return how many living workers have loaded the model and passed its self-test."""
@@ -210,7 +215,7 @@ class Model:
             except UserError as error:
                 logging.warning("%s", error)
         end = time.monotonic() + LOAD_SECONDS
-        while self.ready_workers() and time.monotonic() < end:
+        while (self.ready_workers() or any(self._loading().values())) and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -164,7 +164,7 @@ class ModelServer:
             async with self._client.request(method, f"http://model-server{path}", params=query) as answer:
                 if answer.status >= 400:
                     raise UserError(f"the model server refused {method} {path}: {(await answer.text())[:300]}")
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise UserError(self.failure() or f"the model server did not answer {method} {path}") from error
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """The routes of a multi-model endpoint: load, list, show, unload and invoke (contract of the platform's mms-container-apis)."""
 
 import asyncio
+import errno
 import itertools
 import json
 import logging
@@ -77,7 +78,7 @@ class _Models:
             await model.load(self._front.client)
         except BaseException as problem:
             await self._forget(model)
-            if isinstance(problem, OSError):
+            if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
                 logging.exception("the model %s cannot be loaded", name)
                 return error(request, 507, f"the model {name} found no room in memory or on the disk; unload others")
             if isinstance(problem, UserError):

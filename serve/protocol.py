@@ -9,7 +9,8 @@ from aiohttp.web_request import BaseRequest
 
 from serve.front import NAME, error
 
-READ_SECONDS = 60.0  # for a client to take its answer, which is held for it
+# An answer is held for its client so long, and longer by its size for a slow one.
+READ_SECONDS, READ_BYTES_A_SECOND = 60.0, 100_000
 
 
 class Protocol(web.RequestHandler):
@@ -37,7 +38,8 @@ class Protocol(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = error(request, resp.status, resp.reason)
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            size = resp.content_length or 0
+            async with asyncio.timeout(READ_SECONDS + size / READ_BYTES_A_SECOND):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if self.transport:

@@ -130,9 +130,9 @@ async def _watch(front: Front) -> None:
         assert front.client is not None
         await asyncio.gather(*(model.prove(front.client) for model in front.models.values()))
         gone = front.server.failure()
-        failure = UserError(gone) if gone else None
-        if ONLY in front.models:
-            failure = front.models[ONLY].failure()
+        if gone:
+            raise UserError(gone)
+        failure = None if front.settings.multi_model else front.models[ONLY].failure()
         if failure:
             raise failure
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
-from classifier.images import MAX_PIXELS, decode, load_pixels, to_rgb
+from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, tiff_strips
@@ -143,6 +143,11 @@ def test_no_image_says_why(data: bytes, reason: str) -> None:
 def test_a_damaged_exif_block_does_not_make_a_photo_unusable() -> None:
     data = encoded(Image.fromarray(UPRIGHT), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     assert decode(data).size == (80, 60)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_large_photo_of_every_format_is_decoded(kind: str) -> None:
+    assert decode(encoded(Image.new("RGB", (2500, 2000), "red"), kind)).size == (2500, 2000)
 
 
 def test_a_bmp_with_run_length_compression_is_decoded_up_to_a_limit() -> None:

@@ -84,7 +84,8 @@ def test_batch_transform_is_never_told_of_more_than_it_may_send(workers: int, pa
 
 
 def test_a_client_that_does_not_take_its_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0.4)
+    monkeypatch.setattr(protocol, "READ_BYTES_A_SECOND", 500_000_000)
 
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=bytes(50_000_000))

@@ -135,13 +135,14 @@ def tiff_directory(entries: int, blob: int) -> bytes:
     return b"II*\0" + struct.pack("<I", start) + bytes(blob) + struct.pack("<H", len(tags)) + packed + bytes(4)
 
 
-def tiff_strips(count: int) -> bytes:
-    """A TIFF of 8 x 8 pixels that names its one strip any number of times."""
-    table = 8 + 2 + 8 * 12 + 4
-    tags = {256: (3, 1, 8), 257: (3, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 278: (3, 1, 1)}
-    tags |= {273: (4, count, table), 279: (4, count, table)}
-    packed = b"".join(struct.pack("<HHII", tag, *value) for tag, value in sorted(tags.items()))
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + packed + bytes(4) + struct.pack("<I", 8) * count
+def tiff_strips(count: int, tags: int = 0) -> bytes:
+    """A BigTIFF of 8 x 8 pixels that names its one strip any number of times, after any number of other tags."""
+    table = 16 + 8 + (8 + tags) * 20 + 8
+    entries = [(254, 4, 1, 0)] * tags
+    entries += [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    entries += [(273, 4, count, table), (278, 3, 1, 1), (279, 4, count, table)]
+    packed = b"".join(struct.pack("<HHQQ", *entry) for entry in entries)
+    return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, len(entries)) + packed + bytes(8) + struct.pack("<I", 8) * count
 
 
 def bmp_run_length(width: int, height: int) -> bytes:
