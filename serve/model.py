@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -214,6 +215,11 @@ class Model:
                 await self._server.unregister(self.name)
             except UserError as error:
                 logging.warning("%s", error)
+        # Trap: of a worker that still loads, the model server ends the parent alone.
+        for mark, alive in self._loading().items():
+            if alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(mark.stem), signal.SIGKILL)
         end = time.monotonic() + LOAD_SECONDS
         while (self.ready_workers() or any(self._loading().values())) and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)

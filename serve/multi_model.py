@@ -55,10 +55,19 @@ class _Models:
             return error(request, 503, "the server is stopping")
         if name in self._front.models or name in self._loading:
             return error(request, 409, f"the model {name} is already loaded")
+        task = asyncio.current_task()
+        assert task is not None
         self._loading.add(name)
+        self._front.in_flight.add(task)  # which the front gives up when it stops
         try:
             return await self._load(request, name, folder)
+        except asyncio.CancelledError:
+            if not self._front.draining:
+                raise
+            task.uncancel()
+            return error(request, 503, "the server is stopping")
         finally:
+            self._front.in_flight.discard(task)
             self._loading.discard(name)
 
     async def _load(self, request: web.Request, name: str, folder: Path) -> web.Response:
@@ -77,6 +86,8 @@ class _Models:
             assert self._front.client is not None
             await model.load(self._front.client)
         except BaseException as problem:
+            if self._front.draining and isinstance(problem, asyncio.CancelledError):
+                raise  # the workers end with the model server
             await self._forget(model)
             if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
                 logging.exception("the model %s cannot be loaded", name)
