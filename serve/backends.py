@@ -4,6 +4,7 @@ A backend is written once into a folder, by `python -m serve.prepare`, and opene
 function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
 """
 
+import errno
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -167,6 +168,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(
         words in said for words in ("out of memory", "allocate memory", "bad_alloc")
     )
+
+
+def no_room(error: BaseException) -> bool:
+    """Return whether an error says that memory or the disk was too small."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
+    return full or out_of_memory(error)
 
 
 def _has_gpu() -> bool:

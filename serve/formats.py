@@ -29,7 +29,7 @@ ACCEPTS = ("application/json", "application/json;verbose", "application/jsonline
 MAX_TOP_K = 10_000
 # Photos in one request: decoded, each waits as 150 to 270 kB for the others, and all of them hold one worker.
 MAX_INSTANCES = 500
-MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer; written as JSON they are about 30 MB
+MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer; as JSON 21 to 34 MB
 MAX_COMMAS = 20 * MAX_INSTANCES  # of JSON's many small values, each takes far more memory than it has bytes
 
 Probabilities = npt.NDArray[np.float32]

@@ -1,7 +1,6 @@
 """The routes of a multi-model endpoint: load, list, show, unload and invoke (contract of the platform's mms-container-apis)."""
 
 import asyncio
-import errno
 import itertools
 import json
 import logging
@@ -13,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from classifier.errors import UserError
+from serve.backends import no_room
 from serve.front import FRONT, Front, error, invoke
 from serve.memory import memory_left
 from serve.model import Model, NoRoom
@@ -89,14 +89,14 @@ class _Models:
             if self._front.draining and isinstance(problem, asyncio.CancelledError):
                 raise  # the workers end with the model server
             await self._forget(model)
-            if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
-                logging.exception("the model %s cannot be loaded", name)
-                return error(request, 507, f"the model {name} found no room in memory or on the disk; unload others")
             if isinstance(problem, UserError):
                 told = str(problem)
                 for path in (folder, self._store / model.name):  # none for clients
                     told = told.replace(str(path), name)
                 return error(request, 507 if isinstance(problem, NoRoom) else 400, told)
+            if no_room(problem):
+                logging.exception("the model %s cannot be loaded", name)
+                return error(request, 507, f"the model {name} found no room in memory or on the disk; unload others")
             raise
         self._front.models[name] = model
         return web.json_response({"status": f"the model {name} is loaded"})

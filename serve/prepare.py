@@ -5,7 +5,6 @@ because torch, which it may import, would cost each worker 200 MB and seconds.
 """
 
 import argparse
-import errno
 import json
 import shutil
 import sys
@@ -17,7 +16,7 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, out_of_memory, told
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, no_room, told
 from serve.channel import NO_ROOM
 from serve.predictor import GUARD, PREPARED, softmax
 
@@ -42,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # of the libraries, which raise many types
         print(told(error), file=sys.stderr, flush=True)
-        return NO_ROOM if _no_room(error) else 1
+        return NO_ROOM if no_room(error) else 1
     return 0
 
 
@@ -66,7 +65,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
         except (Unavailable, _Unlike) as error:
             refused[candidate.name] = str(error)
         except Exception as error:  # the libraries raise many types
-            if _no_room(error):  # there would be none for another either
+            if no_room(error):  # there would be none for another either
                 raise
             refused[candidate.name] = told(error)
         else:
@@ -120,15 +119,11 @@ class _Source:
                 artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
-                if _no_room(error):
+                if no_room(error):
                     raise
                 print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
-
-
-def _no_room(error: Exception) -> bool:
-    return out_of_memory(error) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
 def _guarded(forward: Forward, selftest: artifact.Selftest) -> Difference:

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     status = main()
     if status and started_by_torchrun():
         # Trap: a process that fails leaves torch's process group open, whose threads sometimes end it by SIGABRT on its way
-        # out ("terminate called without an active exception"): 1 of 8 times. Then its status would be lost.
+        # out ("terminate called without an active exception"): 3 of 16 times. Then its status would be lost.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
