@@ -109,7 +109,11 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
     assert len(keys) == 4
 
 
-def test_a_pass_that_is_stopped_keeps_what_was_done(lite: Classifier, tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4, the photo that stops the pass is the first to be done
+def test_a_pass_that_is_stopped_keeps_what_was_done(
+    lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    monkeypatch.setattr("train.features.local_threads", lambda: lanes)
     _, _, preprocessing = build_backbone(LITE)
     bad = tmp_path / "bad.jpg"
     bad.touch()

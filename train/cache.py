@@ -81,20 +81,24 @@ class FeatureCache:
 
     def add(self, features: Mapping[bytes, Tensor]) -> None:
         """Keep features [D] by digest; they reach the disk a shard at a time."""
-        self._pending |= features
-        if len(self._pending) >= SHARD:
+        with self._lock:
+            self._pending |= features
+            full = len(self._pending) >= SHARD
+        if full:
             self.flush()
 
     def flush(self) -> None:
         """Write what is pending; when that fails, say so: training needs the features, not the files."""
-        if not self._pending:
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        if not pending:
             return
-        digests = b"".join(self._pending)
+        digests = b"".join(pending)
         path = self._folder / f"{hashlib.sha256(digests).hexdigest()}.safetensors"
         temporary = path.with_name(f".{path.stem}.{os.getpid()}")
         shard = {
             "digests": torch.frombuffer(bytearray(digests), dtype=torch.uint8).view(-1, 32),
-            "features": torch.stack(list(self._pending.values())),
+            "features": torch.stack(list(pending.values())),
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -102,13 +106,12 @@ class FeatureCache:
             temporary.replace(path)
         except (OSError, SafetensorError) as error:
             print(
-                f"feature cache: {len(self._pending)} photos' features are not kept in {self._folder}: {error}",
+                f"feature cache: {len(pending)} photos' features are not kept in {self._folder}: {error}",
                 file=sys.stderr,
             )
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        self._pending = {}
 
 
 _ROWS = 2**32

@@ -89,27 +89,25 @@ def extract(
         model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval().to(device)
     lane = Lane(model, preprocessing, precision, store, pack, CHUNK[device.type])
     threads = torch.get_num_threads()
-    with (
-        Progress(label, mine, "photos", shown=world.chief) as progress,
-        contextlib.closing(in_flight(lane.run, works, local_threads())) as chunks,
-    ):
-        try:
+    try:
+        with (
+            Progress(label, mine, "photos", shown=world.chief) as progress,
+            contextlib.closing(in_flight(lane.run, works, local_threads())) as chunks,
+        ):
             for chunk in chunks:
                 make_room(shares, chunk)
                 shares[chunk.work.split].take(chunk)
-                if store is not None:
-                    store.add(chunk.computed)
                 if world.size == 1 and chunk.unreadable:
                     _refuse_too_many(splits, {name: share.unreadable for name, share in shares.items()}, max_unreadable)
                 progress.advance(len(chunk.work.photos))
                 done += len(chunk.work.photos)
                 if stop.requested.is_set() and (done < mine or world.size > 1):
                     raise _stopped(done, mine, cache)
-        finally:
-            if store is not None:
-                store.flush()
-            # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
-            torch.set_num_threads(threads)
+    finally:
+        if store is not None:
+            store.flush()
+        # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+        torch.set_num_threads(threads)
     try:
         everyone: list[dict[str, Report]] = world.gather({name: share.report() for name, share in shares.items()})
     except RuntimeError:

@@ -43,7 +43,6 @@ class Chunk:
     work: Work
     digests: dict[int, bytes] = field(default_factory=dict)
     rows: list[tuple[int, int, Tensor]] = field(default_factory=list)  # photo, view (0 is the photo itself), [D]
-    computed: dict[bytes, Tensor] = field(default_factory=dict)
     pixels: dict[int, Pixels] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
 
@@ -98,9 +97,10 @@ class Lane:
 
     def _compute(self, chunk: Chunk, batch: Sequence[tuple[int, int, bytes, Pixels]]) -> None:
         pixels = torch.from_numpy(np.stack([pixels for *_, pixels in batch]))
-        for (index, view, key, _), row in zip(batch, forward(self.model, pixels, self.precision), strict=True):
-            chunk.rows.append((index, view, row))
-            chunk.computed[key] = row
+        features = forward(self.model, pixels, self.precision)
+        if self.store is not None:  # at once: a pass that is stopped takes no further chunks
+            self.store.add({key: row for (_, _, key, _), row in zip(batch, features, strict=True)})
+        chunk.rows.extend((index, view, row) for (index, view, _, _), row in zip(batch, features, strict=True))
 
 
 def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
