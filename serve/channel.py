@@ -17,10 +17,8 @@ NO_MEMORY = "there is too little memory"  # how the reason in status/failed begi
 # Smaller bodies go through it, which is 4 % faster at 110 kB; what is larger is lent, 7 % faster at 1 MB.
 LENT_BYTES = 256 * 1024
 
-
-Place = tuple[
-    str, int, int
-]  # a lent file's path, device and inode: once given back, its path may name another request's file
+# A lent file's path, device and inode: once given back, its path may name another request's file.
+Place = tuple[str, int, int]
 
 
 class Loan:

@@ -9,6 +9,7 @@ header ANSWERED.
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from serve.predictor import Predictor
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
+_seconds = 0  # that an answer may take
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
@@ -35,7 +37,13 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
     context.metrics = None  # else the model server writes a log line for every request
     asked = [json.loads(context.get_request_header(index, ASKED)) for index in range(len(data))]
     bodies = [_body(*pair) for pair in zip(data, asked, strict=True)]
-    answers = _worker.answers(bodies, asked)
+    # Trap: the model server waits for a worker that never comes back, and nobody else has its place meanwhile. The kernel
+    # ends it wherever it is stuck; by then the front has answered 504.
+    signal.alarm(_seconds + 1)
+    try:
+        answers = _worker.answers(bodies, asked)
+    finally:
+        signal.alarm(0)
     for index, (answer, asks) in enumerate(zip(answers, asked, strict=True)):
         if "lent" in asks and len(answer.text) > channel.LENT_BYTES:
             channel.leave(asks["lent"], answer.text)
@@ -51,9 +59,12 @@ def _body(request: dict[str, Any], asked: dict[str, Any]) -> bytes:
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
+    global _seconds
     if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     settings = json.loads((folder / SETTINGS).read_text())
+    _seconds = int(settings["timeout"])
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     status = folder / "status"
     loading = status / f"{os.getpid()}.loading"
     _log_to_stderr()

@@ -205,6 +205,8 @@ class Model:
                 count += 1
             else:
                 mark.unlink(missing_ok=True)
+                if not self.gone:
+                    logging.warning("worker %s ended", mark.stem)
         return count
 
     async def unload(self) -> None:

@@ -1,8 +1,10 @@
 """Limits of time, memory and size that the serving program keeps by itself, and what is told of them."""
 
 import asyncio
+import base64
 import io
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,11 @@ from aiohttp import web
 from PIL import Image
 
 from serve import protocol
+from serve.answers import Worker
 from serve.backends import out_of_memory
 from serve.formats import MAX_LABELS, Form, RequestError, check_size
+from serve.predictor import Predictor
+from serve.prepare import prepare
 from serve.settings import read_settings
 from tests.test_answers import instances, metric
 from tests.test_serve import free_port, photo, post, started, wait_for  # noqa: F401 - a fixture
@@ -35,6 +40,26 @@ def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
         status, answer = post(url, instances(*[slow] * 400), "application/json")
         assert status == 504 and "of 400 photos were decoded in time; send fewer at once" in answer["message"]
         assert post(url, photo)[0] == 200 and metric(url, "byoc_worker_restarts_total") == 0
+
+
+def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    prepare(model, tmp_path, "openvino")
+    predictor = Predictor(tmp_path, threads=1)
+    with Image.open(io.BytesIO(photo)) as image:
+        buffer = io.BytesIO()
+        image.resize((8, 8)).save(buffer, "png")
+    many = json.dumps({"instances": [{"b64": base64.b64encode(buffer.getvalue()).decode()}] * 128}).encode()
+    asks = {"id": "1", "json": True, "accept": "application/json", "top_k": None}
+    for _ in range(2):  # the first one warms up
+        (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([many], [asks])
+        assert answer.status == 200
+    # Time enough to decode, and for one of four passes.
+    (answer,) = Worker(predictor, top_k=5, seconds=answer.told["model"] / 4).answers([many], [asks])
+    assert answer.status == 504 and re.search(r"(32|64|96) of 128 photos were computed in time", str(answer.text))
+    (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([buffer.getvalue()], [asks | {"json": False}])
+    assert answer.status == 200
 
 
 def test_a_large_answer_to_many_instances_arrives_whole(url: str, photo: bytes) -> None:
