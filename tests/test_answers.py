@@ -1,6 +1,8 @@
 """Requests and answers of the running server beyond a photo for JSON: instances, Accept, attributes, metrics, its log."""
 
 import base64
+import contextlib
+import http.client
 import io
 import json
 import signal
@@ -173,3 +175,28 @@ def test_a_body_that_the_model_servers_heap_could_not_hold_is_answered(
             status, _, text = ask(url, large, Content_Type="image/tiff")
             assert status == 200 and json.loads(text)["predictions"][0]["label"] == "coffee"
     assert "OutOfMemory" not in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.long
+def test_a_gigabyte_of_photos_in_one_request_as_asynchronous_inference_sends_it_is_answered(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    port = free_port()
+    with Image.open(io.BytesIO(photo)) as image:
+        image.resize((4000, 3000)).save(tmp_path / "large.jpg", quality=98)
+    large = (tmp_path / "large.jpg").read_bytes()
+    count = 750_000_000 // len(large)
+    told = {
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1024",
+        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "3600",
+    }
+    with started(model, port, tmp_path, **told) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=600)) as connection:
+            body = instances(*[large] * count)
+            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert len(body) > 990_000_000 and answer.status == 200
+            labels = [best[0]["label"] for best in json.load(answer)["predictions"]]
+    assert labels == ["coffee"] * count
