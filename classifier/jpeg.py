@@ -1,4 +1,4 @@
-"""JPEGs that take far more time than their size tells: those of hundreds of scans or segments."""
+"""JPEGs that take far more time than their size tells: those of many scans or of hundreds of segments."""
 
 import collections
 import re
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from classifier.errors import PhotoError
 
 # A progressive JPEG has about ten scans, and metadata in a few segments. Each scan costs a pass over all pixels, however
-# short it is in the file: 50 of them in 8 kB took 3.5 s at 110 megapixels. Pillow copies all EXIF before a further piece,
-# and 5,000,000 empty segments of any kind, 20 MB, took it 8 s.
-_MOST = {"scans": 64, "segments": 500}
+# short it is in the file: 50 of them in 8 kB took 3.5 s at 110 megapixels. Pillow copies all EXIF before a further piece:
+# 760 of 64 kB took 8 s. 5,000,000 empty segments of any kind, 20 MB, took it 8 s; what is long costs 0.04 s a megabyte.
+_MOST = {"scans": 64, "EXIF segments": 500, "segments": 500}
+_LONG = 32_768  # bytes of the file for each further segment: what makes a file large holds up to 65,535 in each
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but those that lie within a scan: \xff\x00 and restarts
-_END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
+_END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers that nothing follows, not even a length
 _PADDING = 65_536  # bytes between two segments; 8,000,000 of them took 2.4 s
@@ -25,10 +26,11 @@ def limit_segments(data: bytes) -> None:
     found = collections.Counter[str]()
     several = components = 0
     for marker, start in _markers(data):
-        kind = "scans" if marker == _START_OF_SCAN else "segments"
+        kind = {_START_OF_SCAN: "scans", _EXIF: "EXIF segments"}.get(marker, "segments")
         found[kind] += 1
-        if found[kind] > _MOST[kind]:
-            raise PhotoError(f"a JPEG of more than {_MOST[kind]} {kind} is not decoded; save the photo anew")
+        most = _MOST[kind] + (start // _LONG if kind == "segments" else 0)
+        if found[kind] > most:
+            raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo anew")
         if marker in _FRAMES:
             several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
         # Only then does the decoder read further scans. Counting bytes is quicker than reading markers, but counts those

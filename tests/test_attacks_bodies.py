@@ -168,7 +168,7 @@ def bombs(photo: bytes) -> dict[str, bytes]:
         ("tiff", "16000 x 16000 pixels"),
         ("webp canvas", "16383 x 16383 pixels"),
         ("jpeg scans", "more than 64 scans"),
-        ("jpeg metadata", "more than 500 segments"),
+        ("jpeg metadata", "more than 500 EXIF segments"),
         ("jpeg comments", "more than 500 segments"),
         ("jpeg after its end", "more than 500 segments"),
         ("jpeg in a jpeg", "more than 500 segments"),

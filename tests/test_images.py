@@ -12,7 +12,7 @@ from classifier.errors import PhotoError
 from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
-from tests.wire import bmp_run_length, tiff_strips
+from tests.wire import bmp_run_length, jpeg_with, tiff_strips
 
 PREPROCESSING = Preprocessing(resize=64, crop=48, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 UPRIGHT = np.zeros((60, 80, 3), np.uint8)
@@ -148,6 +148,16 @@ def test_a_damaged_exif_block_does_not_make_a_photo_unusable() -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_large_photo_of_every_format_is_decoded(kind: str) -> None:
     assert decode(encoded(Image.new("RGB", (2500, 2000), "red"), kind)).size == (2500, 2000)
+
+
+def test_a_jpeg_may_be_as_large_as_its_metadata_makes_it_but_for_exif() -> None:
+    photo = encoded(Image.new("RGB", (300, 300), "teal"), "JPEG")
+    comments, exif = (marker + b"\xff\xff" + bytes(65_533) for marker in (b"\xff\xfe", b"\xff\xe1"))
+    large = jpeg_with(700 * comments + 20 * exif, 0, photo)
+    assert len(large) > 45_000_000
+    assert (load_pixels(large, PREPROCESSING) == load_pixels(photo, PREPROCESSING)).all()
+    with pytest.raises(PhotoError, match="more than 500 EXIF segments"):
+        load_pixels(jpeg_with(501 * exif, 0, photo), PREPROCESSING)
 
 
 def test_a_bmp_with_run_length_compression_is_decoded_up_to_a_limit() -> None:
