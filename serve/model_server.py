@@ -119,8 +119,11 @@ class ModelServer:
         """Return why the model server is gone, or None while it runs."""
         if self._process.poll() is None:
             return None
+        status = self._process.returncode
+        if status < 0:  # its last words are of something else then
+            return f"the model server was ended by {signal.Signals(-status).name}"
         last = self._last[-1] if self._last else "it wrote nothing"
-        return f"the model server ended with status {self._process.returncode}: {last[:300]}"
+        return f"the model server ended with status {status}: {last[:300]}"
 
     @contextlib.asynccontextmanager
     async def managed(self) -> AsyncIterator[None]:

@@ -241,7 +241,7 @@ def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
         assert post(url, photo)[0] == 200
         java.kill()
         assert process.wait(25) == 1
-    assert "the model server ended with status -9" in (tmp_path / "log.txt").read_text()
+    assert "the model server was ended by SIGKILL" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_front_that_is_killed_takes_the_model_server_with_it(model: Path, tmp_path: Path) -> None:
