@@ -109,7 +109,8 @@ def _compare(options: argparse.Namespace, model: str, name: str) -> Measured:
     work = options.work / f"{model}-{name}"
     backend = prepared(artifact, work / "prepared")
     fastest = sorted({backend, "openvino-bf16"} if _bf16() else {backend})
-    everything, paths = name == "natural" and model != "lite0-1000", photos[name].paths
+    everything = name == "natural" and model != "lite0-1000"
+    paths = photos[name].paths
 
     def limit_seconds() -> dict[str, Any]:
         return measure(artifact, paths, fastest, rounds=2, photos=len(paths))
@@ -199,10 +200,14 @@ def _until_quiet(running: list[Running]) -> None:
     """Return when no server computes: some go on for seconds with what their last clients left, at the next one's cost."""
     end = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < end:
-        before = sum(sum(server.cpu_seconds().values()) for server in running)
+        before = _computed(running)
         time.sleep(0.5)
-        if sum(sum(server.cpu_seconds().values()) for server in running) - before < 0.05:
+        if _computed(running) - before < 0.05:
             return
+
+
+def _computed(running: list[Running]) -> float:
+    return sum(sum(server.cpu_seconds().values()) for server in running)
 
 
 def _medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -35,7 +35,7 @@ class Answer:
 
 
 class Worker:
-    """A model that answers; `seconds` is how long the model server waits for an answer before it gives the worker up."""
+    """A model that answers; `seconds` is how long its answers may take; one that takes longer costs the worker."""
 
     def __init__(self, predictor: Predictor, *, top_k: int, seconds: float) -> None:
         self._predictor, self._top_k, self._seconds = predictor, top_k, seconds
@@ -47,7 +47,7 @@ class Worker:
         decode = []
         for body, asks in zip(bodies, asked, strict=True):
             start = time.perf_counter()
-            # Half of the time is for decoding, the rest for the model; else the model server would end the worker.
+            # Half of the time is for decoding, the rest for the model; else the handler's alarm would end the worker.
             read.append([] if asks.get("probe") else self._read(body, asks, begin + self._seconds / 2))
             decode.append(time.perf_counter() - start)
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]

@@ -59,7 +59,7 @@ class ModelServer:
             "inference_address": f"unix:{self.socket}",
             "management_address": f"unix:{self._management}",
             "model_store": str(folder / "store"),
-            # The front answers first; what takes longer is stopped here a second later.
+            # The front answers first. Trap: a worker that was stuck was left alone long after this; serve.handler ends it.
             "default_response_timeout": settings.timeout + 1,
             "unregister_model_timeout": STOP_SECONDS,
             "max_request_size": LENT_BYTES + 4096,

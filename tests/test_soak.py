@@ -251,6 +251,8 @@ class Load:
         workers = await asyncio.to_thread(self._workers)
         if len(workers) >= WORKERS:  # one stays to serve
             workers[-1].kill()
+            # Else the last one, killed as the load ends, might still count as ready when the good photos are asked again.
+            await asyncio.to_thread(psutil.wait_procs, workers[-1:], 10)
             self.kills += 1
             self.counts["kills"] += 1
 
