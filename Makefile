@@ -18,7 +18,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup demo check fix test test-soak test-stock test-long test-images samples local-test contract \
+.PHONY: help setup demo check fix test test-soak test-stock test-long test-images test-inside samples local-test contract \
 	contract-docs bench-train bench-features bench-decode bench-front bench-serve build push image-sizes sbom lock clean
 
 help: ## print this help
@@ -118,6 +118,10 @@ test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the C
 	$(BIN)/pytest -m docker tests
 	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
 
+test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (make build DEVICE=cpu comes first)
+	tests/inside.sh train
+	tests/inside.sh serve
+
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")
 
@@ -126,6 +130,10 @@ sbom: .venv-images/.ready ## what the images of DEVICE hold, as CycloneDX, with 
 
 .venv-images/.ready: requirements/images.lock
 	PYTHON=$(PYTHON) bash requirements/setup_images.sh
+	@touch $@
+
+.venv-inside/.ready: .venv/.ready requirements/dev.lock requirements/samples.lock
+	bash requirements/setup_inside.sh
 	@touch $@
 
 lock: ## make the lock files anew from pyproject.toml and requirements/*.in

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,15 @@ import pytest
 
 from launch.samples import write_samples
 from launch.server import serving
+from tests.places import INSIDE, left_out
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 LITE = "timm/tf_efficientnet_lite0"
+collect_ignore = left_out(Path(__file__).parent)
+TRAINED_WITH = {"precision": "fp32", "lr": "0.01"}
+# Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
+PREPARED = os.environ.get("BYOC_PREPARED")
 
 
 # Nothing here may reach another machine: whatever tries is sent to a closed port on this one.
@@ -33,19 +39,28 @@ os.environ |= {
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos") / "samples"
-    write_samples(folder)
+    if PREPARED:
+        shutil.copytree(Path(PREPARED) / "samples", folder)
+    else:
+        write_samples(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("features")
+    folder = tmp_path_factory.mktemp("cache") / "features"
+    if PREPARED:
+        shutil.copytree(Path(PREPARED) / "features", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def trained(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
-    base = tmp_path_factory.mktemp("trained")
-    run = run_training(base, {"training": samples}, {"precision": "fp32", "lr": "0.01"}, feature_cache)
+    base = tmp_path_factory.mktemp("trained") / "opt-ml"
+    if PREPARED:
+        shutil.copytree(Path(PREPARED) / "opt-ml", base, symlinks=True)
+        return Run(base, subprocess.CompletedProcess([], 0, *json.loads((Path(PREPARED) / "printed.json").read_text())))
+    run = run_training(base, {"training": samples}, TRAINED_WITH, feature_cache)
     assert run.status == 0, run.errors
     return run
 
@@ -59,7 +74,13 @@ SERVE_IMAGE = os.environ.get("BYOC_SERVE_IMAGE")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With BYOC_SERVE_IMAGE, the tests that ask a running server ask a container of that image, and no others run."""
+    """With BYOC_SERVE_IMAGE, the tests that ask a running server ask a container of that image, and no others run.
+
+    Inside an image, what is marked for the host is left out with its reason.
+    """
+    for item in items:
+        if INSIDE and (host := item.get_closest_marker("host")):
+            item.add_marker(pytest.mark.skip(f"on the host only: {host.args[0]}"))
     if SERVE_IMAGE:
         config.hook.pytest_deselected(items=[item for item in items if "url" not in getattr(item, "fixturenames", ())])
         items[:] = [item for item in items if "url" in getattr(item, "fixturenames", ())]

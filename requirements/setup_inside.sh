@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Makes .venv-inside: the packages that tests need inside the images and that no image holds, for the images' Python, by the
+# hashes of dev.lock and samples.lock. A folder, which tests/inside.sh mounts; no image is changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p .venv-inside
+# A name's lines in a lock: its version and its hashes.
+pins() { awk -v names=" $2 " '/^[a-z0-9]/ {split($0, part, "=="); taken = index(names, " " part[1] " ")} taken' "requirements/$1.lock"; }
+pins dev "execnet hypothesis iniconfig pluggy pygments pytest pytest-xdist sortedcontainers" > .venv-inside/inside.lock
+pins samples "scikit-image" >> .venv-inside/inside.lock
+rm -rf .venv-inside/packages
+.venv/bin/pip install --quiet --no-deps --require-hashes --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
+  --platform manylinux_2_17_x86_64 --only-binary :all: --target .venv-inside/packages --requirement .venv-inside/inside.lock
+echo "setup: .venv-inside takes $(du -sh .venv-inside | cut -f1)"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs the tests inside an image, with the interpreter, the packages and the code that are installed there: those of training,
+# script mode and hooks in the training image, those of serving in the serving image. tests/places.py says which runs where.
+# There is no network, and the checkout is read-only; of its code only tests and the driver are seen.
+#   tests/inside.sh train|serve [arguments of pytest]      as in: tests/inside.sh train tests/test_script.py -k archive
+# Variables:
+#   IMAGE    another image (default byoc-classifier-PROGRAM:cpu)
+#   CODE=1   with the checkout's classifier, train and serve in place of those in the image, while they are changed
+#   THREADS  tests at once (default 2)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { echo "inside: $1" >&2; exit 1; }
+program=${1:-}
+case "$program" in
+  train | serve) shift ;;
+  *) fail "'$program' is no image; write train or serve" ;;
+esac
+image=${IMAGE:-byoc-classifier-$program:cpu}
+# The serving image cannot train the model that its tests ask for.
+trainer=$image
+[ "$program" = train ] || trainer=${TRAIN_IMAGE:-byoc-classifier-train:cpu}
+for name in "$image" "$trainer"; do
+  docker image inspect "$name" > /dev/null 2>&1 || fail "$name is not built; make build DEVICE=cpu"
+done
+[ -f .venv-inside/.ready ] || fail "the packages of the tests are not there; make .venv-inside/.ready"
+
+options=(--rm --network none --hostname algo-1 --add-host algo-1:127.0.0.1 --workdir /inside --entrypoint python --volume "$PWD/.venv-inside/packages:/packages:ro"
+  --env PYTHONPATH=/inside:/packages --env BYOC_INSIDE="$program" --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis)
+for path in *; do
+  case "$path" in
+    classifier | train | serve) [ -n "${CODE:-}" ] || continue ;;
+    data | environment | runs | sbom | wheels) continue ;;
+  esac
+  options+=(--volume "$PWD/$path:/inside/$path:ro")
+done
+[ ! -d ../shared ] || options+=(--volume "$(realpath ../shared):/shared:ro")
+
+prepared=$PWD/.venv-inside/prepared-$(docker image inspect --format '{{slice .Id 7 19}}' "$trainer")
+if [ ! -f "$prepared/printed.json" ]; then
+  rm -rf "$PWD"/.venv-inside/prepared-*
+  mkdir -p "$prepared"
+  docker run "${options[@]}" --user "$(id -u):$(id -g)" --volume "$prepared:/prepared" "$trainer" -m tests.prepare /prepared
+fi
+[ "$#" -gt 0 ] || set -- tests
+docker run "${options[@]}" --env BYOC_PREPARED=/prepared --volume "$prepared:/prepared:ro" "$image" \
+  -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "not long and not soak and not stock and not docker" "$@"

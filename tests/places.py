@@ -1,0 +1,56 @@
+"""Where each file of tests runs inside the images: a file that is not named here runs in the training image."""
+
+import os
+from pathlib import Path
+
+# Inside which image this is, "train" or "serve"; empty on the host.
+INSIDE = os.environ.get("BYOC_INSIDE", "")
+
+SERVING = {
+    "test_answers",
+    "test_attacks",
+    "test_attacks_artifact",
+    "test_attacks_bodies",
+    "test_attacks_multi_model",
+    "test_backends",
+    "test_channel",
+    "test_formats",
+    "test_fuzz",
+    "test_model_code",
+    "test_multi_model",
+    "test_multi_model_faults",
+    "test_serve",
+    "test_serve_faults",
+    "test_serve_limits",
+    "test_served_probabilities",
+    "test_worker_loss",
+}
+BOTH = {"test_device", "test_environment", "test_images"}
+# What asks for more than an image's packages, and why.
+HOST = {
+    "test_arrows": "looks at the source of every package",
+    "test_attacks_stock": "needs .venv-stock",
+    "test_benchmarks": "benchmarks run beside the source",
+    "test_check": "the driver runs on the host",
+    "test_container": "starts containers",
+    "test_contract_suite": "starts containers",
+    "test_docker_images": "starts containers",
+    "test_dockerfiles": "looks at the source",
+    "test_engine": "starts a Docker Engine",
+    "test_local": "starts containers",
+    "test_push": "pushes images",
+    "test_push_refusals": "pushes images",
+    "test_readme": "looks at the source",
+    "test_run": "the driver runs on the host",
+    "test_setup": "makes environments",
+    "test_soak": "takes minutes; make test-soak runs it",
+}
+
+
+def left_out(folder: Path) -> list[str]:
+    """Return the files of tests that do not run here; none on the host."""
+    if not INSIDE:
+        return []
+    here = SERVING | BOTH if INSIDE == "serve" else None
+    names = {path.stem for path in folder.glob("test_*.py")}
+    return [f"{name}.py" for name in names if name in HOST or (name not in here if here else name in SERVING)]
