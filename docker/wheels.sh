@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Puts the CPU build of torch into wheels/, from wherever pip finds it; a build takes it from there and checks its hash.
-#   PYTHON    an interpreter with pip (default python3.11)
+#   PYTHON    an interpreter with pip (default: .venv's, else python3)
 #   PIP_ARGS  passed to pip, as in PIP_ARGS="--index-url URL" to name the index that has it
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ -n "${PYTHON:-}" ] || { PYTHON=.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
 torch=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/shared-cpu.lock)
 if compgen -G "wheels/torch-*+cpu-*.whl" > /dev/null; then
   echo "wheels: the CPU build of torch is there"
   exit 0
 fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
-"${PYTHON:-python3.11}" -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
+"$PYTHON" -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
   --dest wheels ${PIP_ARGS:-} "$torch" 2> /dev/null || {
   echo "wheels: pip finds no $torch; name the index that has it: PIP_ARGS=\"--index-url URL\" docker/wheels.sh" >&2
   exit 1

@@ -13,7 +13,7 @@
 #   stock    the stock serving stack that tests attack
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3.11}
+PYTHON=$(requirements/python.sh 3.11)  # the images' own
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$PYTHON" -m venv "$tools/venv"

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Makes .venv: torch first, said aloud because its builds differ so much in size, then everything else by hash.
-#   PYTHON    the interpreter (default python3.11)
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in PIP_ARGS="--index-url URL" to choose another build
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3.11}
-if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-  echo "setup: $PYTHON is not Python 3.11, the version this stack was tried on; install it or name one: make setup PYTHON=..." >&2
+version() { "$1" -c 'import platform; print(platform.python_version())'; }
+if [ ! -x .venv/bin/python ]; then
+  python=$(requirements/python.sh)
+  "$python" -m venv .venv
+elif [ -n "${PYTHON:-}" ] && [ "$(version "$PYTHON")" != "$(version .venv/bin/python)" ]; then
+  echo "setup: .venv is of Python $(version .venv/bin/python); remove it (rm -r .venv) to make it with $PYTHON" >&2
   exit 1
 fi
-[ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
+echo "setup: .venv with Python $(version .venv/bin/python)"
 torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 
 # shellcheck disable=SC2086  # PIP_ARGS holds several words

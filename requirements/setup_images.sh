@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes .venv-images: the AWS command line, a stand-in for AWS, a registry (Debian's, unpacked and not installed), and what makes the SBOM.
-#   PYTHON    the interpreter (default python3.11)
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -x .venv-images/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-images
+[ -x .venv-images/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-images; }
 .venv-images/bin/pip install --quiet --no-deps --require-hashes -r requirements/images.lock
 if [ ! -x .venv-images/bin/docker-registry ]; then
   work=$(mktemp -d)

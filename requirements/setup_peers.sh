@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Makes .venv-peers: the servers that benchmarks/serve.py compares with, on the torch, Pillow and model server of .venv.
-#   PYTHON    the interpreter (default python3.11)
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in setup.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -x .venv-peers/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-peers
+[ -x .venv-peers/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-peers; }
 pip=.venv-peers/bin/pip
 torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 echo "setup: .venv-peers, the servers to compare with"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Makes .venv-stock: the stock serving stack that tests attack on the loopback address, multi-model-server with
 # sagemaker-inference's default handler; no torch, since the attacks need no model. Exact versions, by hash.
-#   PYTHON    the interpreter (default python3.11)
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -x .venv-stock/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-stock
+[ -x .venv-stock/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-stock; }
 echo "setup: .venv-stock, the stock serving stack"
 .venv-stock/bin/pip install --quiet --no-deps --require-hashes -r requirements/stock.lock
 .venv-stock/bin/pip check

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Makes .venv-train: what the training image holds, with pytest. Its numpy and protobuf are older than .venv's, for smdebug.
-#   PYTHON    the interpreter (default python3.11)
+#   PYTHON    the interpreter (default python3.11, the only version that this takes, as the image does)
 #   PIP_ARGS  passed to pip for torch alone, as in setup.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -x .venv-train/bin/python ] || "${PYTHON:-python3.11}" -m venv .venv-train
+[ -x .venv-train/bin/python ] || {
+  # PYTHON may be another, for .venv
+  python=$(requirements/python.sh 3.11 2> /dev/null || PYTHON="" requirements/python.sh 3.11)
+  "$python" -m venv .venv-train
+}
 pip=.venv-train/bin/pip
 torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 echo "setup: .venv-train, the packages of the training image"

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +25,10 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 LITE = "timm/tf_efficientnet_lite0"
 collect_ignore = left_out(Path(__file__).parent)
+# The oldest Python that is admitted is the images' own.
+IMAGES = (
+    tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].split(",")[0].removeprefix(">=")
+)
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01"}
 # Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
 PREPARED = os.environ.get("BYOC_PREPARED")
@@ -34,6 +40,16 @@ os.environ |= {
     "http_proxy": "http://127.0.0.1:9",
     "no_proxy": "127.0.0.1,localhost",
 }
+
+
+def pytest_report_header() -> str | None:
+    """Say what a run on another Python than the images' does not show."""
+    here = platform.python_version()
+    return (
+        None
+        if here == IMAGES
+        else f"Python {here}: what came after {IMAGES} is missing in the images; make test-inside runs there"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,8 @@ if [ ! -f "$prepared/printed.json" ]; then
   mkdir -p "$prepared"
   docker run "${options[@]}" --user "$(id -u):$(id -g)" --volume "$prepared:/prepared" "$trainer" -m tests.prepare /prepared
 fi
+marked="not long and not soak and not stock and not docker"
+[ "$program" = train ] || marked="$marked and not trainenv"
 [ "$#" -gt 0 ] || set -- tests
 docker run "${options[@]}" --env BYOC_PREPARED=/prepared --volume "$prepared:/prepared:ro" "$image" \
-  -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "not long and not soak and not stock and not docker" "$@"
+  -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "$marked" "$@"

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Prints the Python that an environment is made with: the first that is here, is of an admitted version and can make environments.
+#   requirements/python.sh [VERSION ...]   the versions that will do (default: 3.11 3.12 3.13, all that the project runs on)
+# Variables:
+#   PYTHON  this one and no other
+set -euo pipefail
+versions=("$@")
+[ "$#" -gt 0 ] || versions=(3.11 3.12 3.13)
+listed=$(printf ", %s" "${versions[@]}")
+listed=${listed:2}
+how="install one from your distribution (Debian, Ubuntu: python3-venv) or with uv (uv python install ${versions[0]}), or name one: PYTHON=path"
+
+# The interpreter's version, when it runs and can make environments.
+able() { "$1" -c 'import ensurepip, venv, sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null; }
+
+if [ -n "${PYTHON:-}" ]; then
+  version=$(able "$PYTHON") || { echo "setup: $PYTHON does not run or cannot make environments; $how" >&2; exit 1; }
+  [[ " ${versions[*]} " = *" $version "* ]] || { echo "setup: $PYTHON is Python $version, and this takes $listed; $how" >&2; exit 1; }
+  echo "$PYTHON"
+  exit
+fi
+lame=()
+for name in "${versions[@]/#/python}" python3; do
+  if version=$(able "$name") && [[ " ${versions[*]} " = *" $version "* ]]; then
+    echo "$name"
+    exit
+  fi
+  [ "$name" = python3 ] || ! "$name" -c '' 2> /dev/null || lame+=("$name")
+done
+[ "${#lame[@]}" = 0 ] || how="${lame[0]} is here without venv: install ${lame[0]}-venv, or $how"
+echo "setup: found no Python of $listed that can make environments; $how" >&2
+exit 1
