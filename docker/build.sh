@@ -28,12 +28,14 @@ fi
 [ "$device" = cuda ] || docker/wheels.sh
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
-revision=$(git rev-parse --short=12 HEAD 2> /dev/null || echo unknown)
-[ -z "$(git status --porcelain 2> /dev/null)" ] || revision=$revision-dirty
-# Only an address that others can open, and without the name and password that it may hold.
+options=(--build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device" --label "org.opencontainers.image.version=$version")
+# Labels say what is known; of the source only an address that others can open, without the name and password that it may hold.
+if revision=$(git rev-parse --short=12 HEAD 2> /dev/null); then
+  [ -z "$(git status --porcelain)" ] || revision=$revision-dirty
+  options+=(--label "org.opencontainers.image.revision=$revision")
+fi
 source=${SOURCE:-$({ git config --get remote.origin.url || true; } | sed -n 's#^\(https://\)\([^/@]*@\)\{0,1\}#\1#p')}
-options=(--build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device" --build-arg "VERSION=$version"
-  --build-arg "REVISION=$revision" --build-arg "SOURCE=${source:-unknown}")
+[ -z "$source" ] || options+=(--label "org.opencontainers.image.source=$source")
 for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
   [ -z "${!name:-}" ] || options+=(--build-arg "$name")
 done
@@ -42,7 +44,7 @@ bundle=${CA_BUNDLE:-${PIP_CERT:-${SSL_CERT_FILE:-}}}
 [ ! -f "$bundle" ] || options+=(--secret "id=ca,src=$bundle")
 
 name=byoc-classifier-$program:$device
-echo "build: $name $version ($revision) on $base"
+echo "build: $name $version${revision:+ ($revision)} on $base"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.

@@ -54,13 +54,15 @@ RUN python3 -m zipfile --extract /opt/packages/lib/python3.11/site-packages/mms/
 
 # The project's own code, last.
 FROM packages AS project
+COPY docker/pip.conf /opt/project/
 COPY LICENSE README.md pyproject.toml /project/
 COPY classifier /project/classifier
 COPY environment /project/environment
 COPY serve /project/serve
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
     pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \
-    find /opt/project/bin -type f ! -name serve -delete
+    find /opt/project/bin -type f ! -name serve -delete; \
+    pip freeze | grep -E '^torch(vision)?==' > /opt/project/constraints.txt
 
 FROM base AS image-cpu
 
@@ -85,14 +87,8 @@ RUN --mount=type=bind,source=docker/smoke.py,target=/tmp/smoke.py python /tmp/sm
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/byoc-entrypoint"]
 CMD ["serve"]
-ARG VERSION=0
-ARG REVISION=unknown
-ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="byoc-classifier-serve" \
       org.opencontainers.image.description="Serving image of byoc-classifier for Amazon SageMaker" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.source="$SOURCE" \
       org.opencontainers.image.licenses="Apache-2.0" \
       com.amazonaws.sagemaker.capabilities.multi-models="true" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"

@@ -50,13 +50,15 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
 
 # The project's own code, last.
 FROM packages AS project
+COPY docker/pip.conf /opt/project/
 COPY LICENSE README.md pyproject.toml /project/
 COPY classifier /project/classifier
 COPY environment /project/environment
 COPY train /project/train
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
     pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \
-    find /opt/project/bin -type f ! -name train -delete
+    find /opt/project/bin -type f ! -name train -delete; \
+    pip freeze | grep -E '^torch(vision)?==' > /opt/project/constraints.txt
 
 FROM base AS image-cpu
 
@@ -79,12 +81,6 @@ ARG DEVICE
 RUN --mount=type=bind,source=docker/smoke.py,target=/tmp/smoke.py python /tmp/smoke.py train "$DEVICE"
 ENTRYPOINT ["/usr/local/bin/byoc-entrypoint"]
 CMD ["train"]
-ARG VERSION=0
-ARG REVISION=unknown
-ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="byoc-classifier-train" \
       org.opencontainers.image.description="Training image of byoc-classifier for Amazon SageMaker" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.source="$SOURCE" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -20,7 +20,13 @@ if [ -n "${PYTHON:-}" ]; then
   exit
 fi
 lame=()
-for name in "${versions[@]/#/python}" python3; do
+# On PATH, then where pyenv and uv keep those that are not.
+shopt -s nullglob
+kept=()
+for version in "${versions[@]}"; do
+  kept+=("${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/"python$version" "$HOME/.local/share/uv/python/cpython-$version".*/bin/"python$version")
+done
+for name in "${versions[@]/#/python}" python3 "${kept[@]}"; do
   if version=$(able "$name") && [[ " ${versions[*]} " = *" $version "* ]]; then
     echo "$name"
     exit

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import LITE
+from tests.conftest import IMAGES, LITE
 
 pytestmark = pytest.mark.docker
 
@@ -32,7 +33,7 @@ print(answer.status, answer.read().decode())
 LEFTOVERS = r"""
 ls -A /wheels /run/secrets /root/.cache /locks /project /var/lib/apt/lists /var/cache/apt/archives 2> /dev/null |
   grep -v -e : -e '^$' -e partial -e lock
-find / -xdev \( -name pip.conf -o -name '*.whl' \) -not -path '/proc/*'
+find / -xdev \( -name pip.conf -o -name '*.whl' \) -not -path '/proc/*' -not -path /opt/venv/pip.conf
 find /opt/venv -type d -name tests -not -path '*/numpy/_core/tests'
 """
 
@@ -117,8 +118,10 @@ def test_an_image_names_itself_and_starts_its_program_by_argument_or_alone(image
     assert (found["Os"], found["Architecture"]) == ("linux", "amd64")
     assert config["Entrypoint"] == ["/usr/local/bin/byoc-entrypoint"] and config["Cmd"] == [program]
     assert not config.get("User"), "the platform expects root"
-    for name in ("title", "version", "revision", "source", "licenses"):
+    for name in ("title", "version", "licenses"):
         assert labels[f"org.opencontainers.image.{name}"]
+    assert "unknown" not in labels.values()
+    assert labels.get("org.opencontainers.image.source", "https://").startswith("https://")
     other = "serve" if program == "train" else "train"
     refused = docker("run", "--rm", "--network", "none", image, other, check=False)
     assert refused.returncode == 64 and f"no program '{other}'" in refused.stderr
@@ -146,6 +149,49 @@ def test_an_image_holds_no_compiler_and_lets_every_user_read_it(image: str) -> N
 @pytest.mark.parametrize("image", [TRAIN, SERVE])
 def test_an_image_keeps_to_its_size_budget(image: str) -> None:
     assert inspect(image)["Size"] <= BUDGET[image]
+
+
+@pytest.mark.parametrize("image", [TRAIN, SERVE])
+def test_an_image_runs_the_oldest_python_that_is_admitted_and_what_users_import(image: str) -> None:
+    assert inside(image, "python --version").strip() == f"Python {IMAGES}"
+    code = "import torch, torchvision, timm, PIL.Image, numpy; print(torchvision.ops.box_area(torch.ones(1, 4)).item())"
+    assert inside(image, f"python -c '{code}'").strip() == "0.0"
+    libraries = inside(
+        image, "cd /opt/venv/lib/python3.11/site-packages; ls -d torchvision.libs torchvision/*.so 2> /dev/null || true"
+    )
+    assert libraries == "", "libraries for CUDA that the CPU build of torch cannot load"
+
+
+def wheel(folder: Path, name: str, version: str = "1.0", needs: str = "") -> None:
+    """Write a wheel of one module without contents."""
+    information = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+        file.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{information}/RECORD", "")
+
+
+@pytest.fixture
+def derived() -> Iterator[str]:
+    """The name of an image that the test builds."""
+    yield "byoc-classifier-derived:test"
+    docker("image", "rm", "--force", "byoc-classifier-derived:test", check=False)
+
+
+@pytest.mark.parametrize("image", [TRAIN, SERVE])
+def test_a_package_is_added_by_two_lines_on_top_of_an_image(image: str, derived: str, tmp_path: Path) -> None:
+    wheel(tmp_path, "an_added_package")
+    wheel(tmp_path, "torch", "2.0.0")
+    wheel(tmp_path, "asks_for_another_torch", needs="Requires-Dist: torch==2.0.0\n")
+    lines = f"FROM {image}\nCOPY *.whl /wheels/\nRUN pip install --no-index --find-links /wheels "
+    (tmp_path / "Dockerfile").write_text(lines + "an_added_package")
+    built = docker("build", "--network", "none", "--tag", derived, tmp_path, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    docker("run", "--rm", *LOCKED, derived, "python", "-c", "import an_added_package, torch, torchvision")
+    (tmp_path / "Dockerfile").write_text(lines + "asks_for_another_torch")
+    refused = docker("build", "--network", "none", "--tag", derived, tmp_path, check=False)
+    assert refused.returncode and "requested (constraint) torch==2.13.0" in refused.stdout + refused.stderr
 
 
 def test_both_images_share_the_layers_that_hold_torch() -> None:

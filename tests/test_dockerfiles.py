@@ -1,9 +1,14 @@
 """What the Dockerfiles and the images' locks promise that can be seen without Docker."""
 
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from classifier import __version__
 from tests.conftest import ROOT
 
 PROGRAMS, DEVICES = ("train", "serve"), ("cpu", "cuda")
@@ -51,6 +56,46 @@ def test_training_and_serving_pin_the_stack_that_works_together() -> None:
     train, serve = pins("train-cpu"), pins("serve-cpu")
     assert (train["sagemaker-training"], train["smdebug"], train["protobuf"]) == ("4.9.0", "1.0.34", "3.20.3")
     assert (serve["multi-model-server"], serve["sagemaker-inference"]) == ("1.1.11", "1.10.1")
+
+
+def test_pip_is_in_what_both_images_hold_for_users_who_add_packages() -> None:
+    assert pins("shared-cpu")["pip"] == pins("shared-cuda")["pip"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "source", "label"),
+    [
+        (None, "", None),
+        ("git@example.org:me/classifier.git", "", None),
+        ("https://me:secret@example.org/me/classifier.git", "", "https://example.org/me/classifier.git"),
+        ("https://example.org/me/classifier.git", "https://example.org/fork", "https://example.org/fork"),
+    ],
+)
+def test_a_build_labels_its_image_with_what_is_known_and_nothing_else(
+    origin: str | None, source: str, label: str | None, tmp_path: Path
+) -> None:
+    checkout, programs = tmp_path / "checkout", tmp_path / "bin"
+    shutil.copytree(ROOT / "docker", checkout / "docker")
+    (checkout / "classifier").mkdir()
+    shutil.copy(ROOT / "classifier/__init__.py", checkout / "classifier")
+    if origin:
+        subprocess.run(["git", "init", "--quiet", checkout], check=True)
+        subprocess.run(["git", "-C", checkout, "remote", "add", "origin", origin], check=True)
+    programs.mkdir()
+    (programs / "docker").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')  # prints what Docker would be asked to do
+    (programs / "docker").chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "SOURCE": source,
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+    }
+    done = subprocess.run(
+        [checkout / "docker/build.sh", "serve", "cuda"], env=environment, capture_output=True, text=True, check=False
+    )
+    labels = re.findall(r"^org\.opencontainers\.image\.(.*)$", done.stdout, re.MULTILINE)
+    known = [f"version={__version__}", *([f"source={label}"] if label else [])]
+    assert labels == known, done.stdout + done.stderr
 
 
 def test_the_build_context_lets_in_only_what_is_used() -> None:

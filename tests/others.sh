@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the tests that need no torch on the other Pythons that the project admits, where they are on this machine. Their environments
+# hold all that the locks name but torch, whose build for them may take 3 GB.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tests=(tests/test_{channel,check,config,formats,images,manifest,photos,progress}.py)
+version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+for version in 3.11 3.12 3.13; do
+  [ "$version" != "$(version .venv/bin/python)" ] || continue
+  if ! python=$(PYTHON="" requirements/python.sh "$version" 2> /dev/null); then
+    echo "others: no Python $version on this machine, so nothing ran on it"
+    continue
+  fi
+  environment=.venv-$version
+  [ -x "$environment/bin/python" ] || "$python" -m venv "$environment"
+  "$environment/bin/pip" install --quiet --no-deps --require-hashes -r requirements/plain.lock -r requirements/samples.lock -r requirements/dev.lock
+  "$environment/bin/pip" install --quiet --no-deps --no-build-isolation --editable .
+  echo "others: $("$environment/bin/python" --version)"
+  "$environment/bin/pytest" -p no:cacheprovider "${tests[@]}"
+done
