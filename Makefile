@@ -16,7 +16,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev demo check fix test test-script test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev demo check fix test test-script test-others test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x .ci/run build_and_push.sh docker/*.sh requirements/*.sh local_test/*.sh local_test/*/*.sh
+	$(BIN)/shellcheck -x .ci/run build_and_push.sh {docker,requirements,tests,local_test,local_test/*}/*.sh
 	$(BIN)/hadolint docker/*.Dockerfile local_test/plain/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
@@ -71,6 +71,9 @@ test: .venv/.ready-dev ## all tests but the long ones, on real photos and a real
 
 test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test)
 	$(TRAIN_BIN)/pytest -m trainenv $$(grep -l mark.trainenv tests/test_*.py)
+
+test-others: .venv/.ready-dev ## the tests that need no torch, on the other Pythons of 3.11, 3.12 and 3.13 that are on this machine
+	tests/others.sh
 
 test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
 	$(BIN)/pytest -m soak
@@ -116,9 +119,10 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside (make build DEVICE=cpu comes first)
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside, and test-inside (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
 	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
+	@$(MAKE) --no-print-directory test-inside
 
 test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (make build DEVICE=cpu comes first)
 	tests/inside.sh train

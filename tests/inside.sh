@@ -44,5 +44,8 @@ fi
 marked="not long and not soak and not stock and not docker"
 [ "$program" = train ] || marked="$marked and not trainenv"
 [ "$#" -gt 0 ] || set -- tests
+status=0
 docker run "${options[@]}" --env BYOC_PREPARED=/prepared --volume "$prepared:/prepared:ro" "$image" \
-  -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "$marked" "$@"
+  -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "$marked" "$@" || status=$?
+echo "inside: the tests of $program in $image took $SECONDS s"
+exit "$status"
