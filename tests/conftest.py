@@ -30,6 +30,9 @@ collect_ignore = left_out(Path(__file__).parent)
 IMAGES = (
     tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].split(",")[0].removeprefix(">=")
 )
+TORCH = importlib.util.find_spec("torch")
+WITHOUT_TORCH = "needs torch, which tests/others.sh does without"
+needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01"}
 # Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
 PREPARED = os.environ.get("BYOC_PREPARED")
@@ -176,8 +179,8 @@ def run_training(
     mode: str = "File",
 ) -> Run:
     """Run `python -m train` as a user would, over a folder laid out as SageMaker lays out /opt/ml."""
-    if not importlib.util.find_spec("torch"):
-        pytest.skip("training needs torch, which tests/others.sh does without")
+    if not TORCH:
+        pytest.skip(WITHOUT_TORCH)
     config = base / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
     (base / "input" / "data").mkdir()

@@ -24,7 +24,7 @@ for name in "$image" "$trainer"; do
 done
 [ -f .venv-inside/.ready ] || fail "the packages of the tests are not there; make .venv-inside/.ready"
 
-options=(--rm --network none --hostname algo-1 --add-host algo-1:127.0.0.1 --workdir /inside --entrypoint python --volume "$PWD/.venv-inside/packages:/packages:ro"
+options=(--rm --init --network none --hostname algo-1 --add-host algo-1:127.0.0.1 --workdir /inside --entrypoint python --volume "$PWD/.venv-inside/packages:/packages:ro"
   --env PYTHONPATH=/inside:/packages --env BYOC_INSIDE="$program" --env HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis)
 for path in *; do
   case "$path" in

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from classifier.errors import ConfigError
+from tests.conftest import needs_torch
 from train.config import (
     METRIC_DEFINITIONS,
     OBJECTIVE,
@@ -91,6 +92,7 @@ def test_metric_definitions_keep_the_platforms_limits() -> None:
     assert all(len(item["Regex"]) <= 500 and len(item["Name"]) <= 255 for item in METRIC_DEFINITIONS)
 
 
+@needs_torch
 def test_help_prints_the_table() -> None:
     done = subprocess.run([sys.executable, "-P", "-m", "train", "--help"], capture_output=True, text=True, check=True)
     assert help_table() in done.stdout
