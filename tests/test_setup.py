@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.places import BOTH, HOST, SERVING
 
 HERE = f"python3.{sys.version_info.minor}"
 
@@ -113,3 +114,9 @@ def test_a_bare_pytest_leaves_out_what_takes_minutes_or_needs_docker() -> None:
         check=False,
     )
     assert done.returncode == 5 and "deselected" in done.stdout, done.stdout
+
+
+def test_the_lists_of_what_runs_where_inside_the_images_name_files_that_are_there() -> None:
+    named = [*SERVING, *BOTH, *HOST]
+    assert len(named) == len(set(named))
+    assert not [name for name in named if not (ROOT / "tests" / f"{name}.py").exists()]
