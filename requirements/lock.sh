@@ -11,6 +11,8 @@
 #   sdk      the SageMaker SDK
 #   peers    what benchmarks compare with
 #   stock    the stock serving stack that tests attack
+# Made on the images' Python, with the hashes of all files of a release, so that they install on the others that are admitted too;
+# tests/others.sh tries that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=$(requirements/python.sh 3.11)  # the images' own

@@ -181,6 +181,8 @@ def run_training(
     """Run `python -m train` as a user would, over a folder laid out as SageMaker lays out /opt/ml."""
     if not TORCH:
         pytest.skip(WITHOUT_TORCH)
+    if INSIDE == "serve":
+        pytest.skip("in the training image only: the serving image cannot train")
     config = base / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
     (base / "input" / "data").mkdir()
@@ -251,6 +253,8 @@ def terminate(process: "subprocess.Popen[str]") -> tuple[str, float]:
 
 
 def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the console command."""
+    """Run the console command, which no image holds."""
+    if INSIDE:
+        pytest.skip("on the host only: the driver runs there")
     command = [str(Path(sys.executable).parent / "byoc"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
