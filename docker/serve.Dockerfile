@@ -62,7 +62,8 @@ COPY serve /project/serve
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
     pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \
     find /opt/project/bin -type f ! -name serve -delete; \
-    pip freeze | grep -E '^torch(vision)?==' > /opt/project/constraints.txt
+    pip freeze > /opt/project/constraints.txt; \
+    sed -i -E '/^torch(vision)?==/!d' /opt/project/constraints.txt
 
 FROM base AS image-cpu
 
