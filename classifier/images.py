@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
-from classifier import avif, depth, jpeg, kinds, png, tiff, webp
+from classifier import avif, depth, gif, jpeg, kinds, png, tiff, webp
 from classifier.errors import PhotoError
 from classifier.spec import Preprocessing
 
@@ -208,6 +208,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     jpeg.limit_segments(data)
     png.limit_chunks(data)
     tiff.limit_pieces(data)
+    data = gif.still(data)
     most = MAX_PIXELS
     if avif.is_avif(data):
         most //= 2  # its decoder holds a photo three times
