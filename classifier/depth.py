@@ -63,8 +63,8 @@ def eight_bits(image: Image.Image, told: float | None = None) -> Image.Image:
     top = _top(samples, told)
     result = np.empty(samples.shape, np.uint8)
     for rows in range(0, len(samples), _ROWS):
-        part = np.nan_to_num(samples[rows : rows + _ROWS].astype(np.float32))
-        result[rows : rows + _ROWS] = np.clip(np.rint(part / np.float32(top / 255)), 0, 255)
+        part = np.clip(np.nan_to_num(samples[rows : rows + _ROWS].astype(np.float32)), 0, np.float32(top))
+        result[rows : rows + _ROWS] = np.rint(part / np.float32(top / 255))
     return Image.fromarray(result)
 
 

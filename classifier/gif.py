@@ -6,7 +6,7 @@ from classifier.errors import PhotoError
 
 _EXTENSION, _CONTROL, _CONTROL_LENGTH = 0x21, 0xF9, 4
 _BLOCK = re.compile(rb"[!,;]")
-# Pillow takes what lies between block by block and byte by byte: 12,000,000 blocks in 25 MB took it 3 s.
+# Pillow takes what lies between block by block and byte by byte: 1,000,000 blocks, 2 MB, took it 0.5 s.
 _MOST, _LONG, _PADDING = 10_000, 64, 65_536
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from classifier.errors import PhotoError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Pillow calls Python for each chunk: 2,000,000 empty ones in 25 MB took it 9 s. Programs write pixels 8 kB at a time.
+# Pillow calls Python for each chunk: 200,000 empty ones, 2.4 MB, took it 1.2 s. Programs write pixels 8 kB at a time.
 _MOST, _LONG = 10_000, 4096
 _LEAST_TRANSPARENCY = {0: 2, 2: 6}  # bytes by kind of colour; in a palette any number
 
