@@ -184,7 +184,7 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     # Pillow's decoders raise many types for damaged files (OSError, SyntaxError, ValueError, struct.error, EOFError ...).
     except Exception as error:
         reason = kinds.name(data) if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
-        cause = error
+    # Outside of the handler: an error keeps the memory of the photo that it belongs to.
     try:
         whole = next(filter(None, (mended(data) for mended in _MENDERS)), None)
         if whole is not None:
@@ -193,7 +193,7 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
         raise
     except Exception:  # what was wrong at first tells more
         pass
-    raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200]) from cause
+    raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200])
 
 
 def _noted(stored: _Stored, note: str) -> _Stored:
