@@ -255,6 +255,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int | None:
+    if image.format == "AVIF":
+        image.info.pop("xmp", None)  # Pillow would follow it; what turns an AVIF is its own property alone
     try:
         return image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # a damaged EXIF block does not make the photo unusable

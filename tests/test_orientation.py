@@ -174,3 +174,13 @@ def test_photos_of_all_formats_agree_with_pillows_own_way_of_turning() -> None:
         data = WRITERS[name](lies, 8)
         with Image.open(io.BytesIO(data)) as opened:
             np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(ImageOps.exif_transpose(opened)))
+
+
+def test_metadata_does_not_turn_an_avif_whose_own_property_turns_it() -> None:
+    photo = Image.fromarray(UPRIGHT)
+    assert decode(encoded(photo, "AVIF", xmp=xmp(6))).size == (80, 60)
+    block = Image.Exif()
+    block[0x0103] = 6
+    data = encoded(photo, "AVIF", exif=block)
+    assert data.count(b"\x01\x03\0\3") == 1
+    assert decode(data.replace(b"\x01\x03\0\3", b"\x01\x12\0\3")).size == (80, 60)
