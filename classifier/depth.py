@@ -25,10 +25,20 @@ _ROWS = 256  # scaled at a time: float32 of a whole photo would take four times 
 def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
     """Return an image that was decoded from `data` with at most 8 bits a sample, and what is odd about its range."""
     if not image.mode.startswith(("I", "F")):
+        _refuse_dark_colours(image, data)
         return image, ()
     grey = eight_bits(image, _white(image, data))
     dark = image.mode.startswith("I;16") and _over(np.asarray(grey), 16) <= _FEW
     return (ImageChops.invert(grey) if _inverted(image) else grey), ((_DARK,) if dark else ())
+
+
+def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
+    """Refuse a PNG of colours in the lower bits of 16; Pillow keeps the upper 8, so that nearly nothing is left of them."""
+    bits = significant_bits(data) if data[24:25] == b"\x10" else None
+    if bits and _over(np.asarray(image.getchannel(0)), 2 ** (bits - 8)) <= _FEW:
+        raise PhotoError(
+            f"its colours have {bits} bits in samples of 16, which is not read; save the photo with 8 bits a sample"
+        )
 
 
 def _white(image: Image.Image, data: bytes) -> float | None:

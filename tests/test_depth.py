@@ -153,13 +153,21 @@ def test_integers_whose_range_cannot_be_known_are_refused() -> None:
         decode(tiff(np.rint(RAMP * 1e9).astype(np.int32)))
 
 
-def test_colours_of_sixteen_bits_are_scaled_by_sixteen_bits() -> None:
-    # Pillow cannot write them.
-    values = np.rint(RAMP * 65_535).astype(">u2")
+def colours16(values: npt.NDArray[Any], bits: int | None = None) -> bytes:
+    """Return a PNG of 16 bits a colour, which Pillow cannot write."""
     rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in values)
     head = struct.pack(">IIBBBBB", 256, 64, 16, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    chunks = [(b"IHDR", head), (b"sBIT", bytes([bits or 16] * 3)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
-    np.testing.assert_allclose(grey(data), GREY, atol=1)
+
+
+def test_colours_of_sixteen_bits_are_scaled_by_sixteen_bits() -> None:
+    for bits in (None, 12, 8):
+        np.testing.assert_allclose(grey(colours16(np.rint(RAMP * 65_535), bits)), GREY, atol=1)
+
+
+def test_colours_in_the_lower_bits_of_sixteen_are_refused() -> None:
+    with pytest.raises(PhotoError, match="its colours have 12 bits in samples of 16"):
+        decode(colours16(np.rint(RAMP * 4095), 12))
