@@ -53,9 +53,7 @@ def _white(image: Image.Image, data: bytes) -> float | None:
         if most in {2**bits - 1 for bits in (1, *range(8, 33))}:
             return float(most)
     bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED
-    if isinstance(bits, int) and bits <= 16:
-        return 2 ** (bits - signed) - 1
-    return None
+    return float(2 ** (bits - signed) - 1) if isinstance(bits, int) and bits <= 16 else None
 
 
 def _inverted(image: Image.Image) -> bool:

@@ -233,8 +233,8 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     # Trap: Pillow turns a TIFF upright while it loads it, and takes the tag away; before that the tag would turn it twice.
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
-    image, notes = depth.scaled(image, data)
-    return _Stored(to_rgb(image), drafted[1][2:] if drafted else full, full, orientation, notes)
+    scaled, notes = depth.scaled(image, data)
+    return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, notes)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -141,7 +141,7 @@ JPEG_WAYS = {
 @pytest.mark.parametrize("way", JPEG_WAYS)
 def test_a_jpeg_without_its_end_is_read_and_one_that_is_cut_is_not(way: str) -> None:
     image = PHOTO.convert("L") if way == "grey" else PHOTO
-    whole = encoded(image, "JPEG", quality=90, **JPEG_WAYS[way])  # type: ignore[arg-type]
+    whole = encoded(image, "JPEG", quality=90, **JPEG_WAYS[way])
     expected = np.asarray(decode(whole))
     for data in (whole[:-2], whole[:-1], whole[:-2] + bytes(100), whole + GARBAGE, whole + b"\xff\xd8"):
         np.testing.assert_array_equal(np.asarray(decode(data)), expected)
