@@ -1,7 +1,6 @@
 """`byoc data check`: what is in a folder of photos, and what would make training fail."""
 
 import hashlib
-import io
 import json
 import os
 from argparse import Namespace
@@ -10,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from classifier.errors import DataError, PhotoError
-from classifier.images import decode, read_photo
+from classifier.images import look_at, read_photo
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
 from train.config import Config
@@ -32,6 +29,7 @@ class _Look:
     digest: str | None
     pixels: int
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 def survey(root: Path, config: Config) -> dict[str, Any]:
@@ -64,6 +62,7 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
                 counts[look.label] = counts.get(look.label, 0) + 1
         findings["splits"][split] = {"photos": sum(counts.values()), "classes": counts}
     findings["unreadable"] = [{"path": str(look.path), "reason": look.problem} for look in looks if look.problem]
+    findings["notes"] += _odd(looks)
     findings["large"] = [
         {"path": str(look.path), "megapixels": round(look.pixels / 1e6, 1)}
         for look in looks
@@ -121,11 +120,19 @@ def _look(path: Path, split: str, label: str) -> _Look:
         return _Look(path, split, label, None, 0, str(error))
     digest = hashlib.sha256(data).hexdigest() if data else None
     try:
-        decode(data, short_side=SHORT_SIDE)
-        width, height = Image.open(io.BytesIO(data)).size
-        return _Look(path, split, label, digest, width * height, None)
+        look = look_at(data, short_side=SHORT_SIDE)
+        return _Look(path, split, label, digest, look.size[0] * look.size[1], None, look.notes)
     except PhotoError as error:
         return _Look(path, split, label, digest, 0, str(error))
+
+
+def _odd(looks: list[_Look]) -> list[str]:
+    """Return a sentence for each oddity of photos that are read all the same."""
+    first: dict[str, list[_Look]] = {}
+    for look in looks:
+        for note in look.notes:
+            first.setdefault(note, []).append(look)
+    return [f"{len(found)} photos, first {found[0].path}: {note}" for note, found in first.items()]
 
 
 def _shared(looks: list[_Look]) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """`byoc data check`: it finds what training would stumble over, and says whether it would fail."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -68,3 +69,23 @@ def test_extreme_imbalance_and_very_large_photos_are_told(tiny: Path) -> None:
 def test_a_missing_folder_fails_with_the_sentence_that_training_would_say(tmp_path: Path) -> None:
     status, findings = check(tmp_path / "absent")
     assert status == 1 and "is not a folder" in findings["fatal"][0]
+
+
+def test_photos_that_are_read_though_something_is_odd_are_told(tiny: Path) -> None:
+    for number in (0, 1):
+        photo = tiny / "train" / "brick" / f"00{number}.jpg"
+        photo.write_bytes(photo.read_bytes()[:-2])
+    findings = check(tiny)[1]
+    told = [note for note in findings["notes"] if "its end is damaged" in note]
+    assert (
+        len(told) == 1
+        and told[0].startswith("2 photos, first ")
+        and "000.jpg: " in told[0]
+        and not findings["unreadable"]
+    )
+    png = tiny / "train" / "brick" / "000.jpg"
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(buffer, "PNG")
+    data = buffer.getvalue()
+    png.write_bytes(data[:33] + b"\0\0\0\0tEXt????" + data[33:])
+    assert not check(tiny)[1]["unreadable"]
