@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from classifier.errors import DataError
+from classifier.names import class_name, is_system
 
 # .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
@@ -19,12 +20,12 @@ Row = tuple[int, str, str]  # line number, path, label
 
 
 def manifests_in(folder: Path) -> list[Path]:
-    """Return the manifests at the top level of a folder, sorted; hidden files are none."""
+    """Return the manifests at the top level of a folder, sorted; without hidden and system files."""
     try:
         return sorted(
             entry
             for entry in folder.iterdir()
-            if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+            if entry.suffix.lower() in SUFFIXES and not is_system(entry.name) and entry.is_file()
         )
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error
@@ -49,6 +50,7 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
                     raise DataError(
                         f"{manifest}, line {line}: the label of {_shown(path)} is empty; name its class or remove the line"
                     )
+                label = class_name(label, f"{manifest}, line {line}")
                 earlier, other = seen.setdefault(file, (line, label))
                 if other != label:
                     raise DataError(
