@@ -14,6 +14,7 @@ from PIL import Image
 
 from classifier.errors import DataError, PhotoError
 from classifier.images import decode, read_photo
+from classifier.names import one_line
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
 from train.config import Config
@@ -41,7 +42,7 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
     `notes` what it would say of the photos. The splits are training's own, that of validation included.
     """
     findings: dict[str, Any] = {
-        "data": str(root),
+        "data": one_line(root),
         "fatal": [],
         "warnings": [],
         "notes": [],
@@ -63,9 +64,9 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
             if look.split == split:
                 counts[look.label] = counts.get(look.label, 0) + 1
         findings["splits"][split] = {"photos": sum(counts.values()), "classes": counts}
-    findings["unreadable"] = [{"path": str(look.path), "reason": look.problem} for look in looks if look.problem]
+    findings["unreadable"] = [{"path": one_line(look.path), "reason": look.problem} for look in looks if look.problem]
     findings["large"] = [
-        {"path": str(look.path), "megapixels": round(look.pixels / 1e6, 1)}
+        {"path": one_line(look.path), "megapixels": round(look.pixels / 1e6, 1)}
         for look in looks
         if look.pixels > LARGE_PIXELS
     ]
@@ -108,9 +109,13 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
     # Pillow decodes outside the interpreter's lock, so threads use all cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("check", len(files), "photos") as progress:
         looks = []
-        for look in pool.map(lambda file: _look(*file), files):
-            looks.append(look)
-            progress.advance()
+        try:
+            for look in pool.map(lambda file: _look(*file), files):
+                looks.append(look)
+                progress.advance()
+        except BaseException:  # Ctrl-C: leaving the pool would wait for all photos
+            pool.shutdown(cancel_futures=True)
+            raise
         return looks
 
 
@@ -136,7 +141,7 @@ def _shared(looks: list[_Look]) -> list[dict[str, str]]:
             continue
         other = first.setdefault(look.digest, look)
         if other.split != look.split:
-            shared.append({"path": str(other.path), "also": str(look.path)})
+            shared.append({"path": one_line(other.path), "also": one_line(look.path)})
     return shared
 
 

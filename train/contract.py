@@ -102,7 +102,7 @@ def write_failure(base: Path, message: str) -> None:
     """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), path.open("x") as file:
+    with contextlib.suppress(FileExistsError), path.open("x", errors="backslashreplace") as file:
         file.write(message[:FAILURE_LIMIT])
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import io
 import os
 import sys
 import time
@@ -18,7 +19,7 @@ from train.contract import Job, forget_failure, read_job, refuse_shards, write_f
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, or 1.
+    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, 130 by Ctrl-C, or 1.
 
     On failure output/failure says why, the useful sentence first.
     """
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     stop.install()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
     try:
         return _run(base, options.feature_cache, arguments)
     except stop.Stopped as stopped:
@@ -33,6 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.STATUS
     except UserError as error:
         return _failed(base, str(error))
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C, no model was written", file=sys.stderr, flush=True)
+        return stop.INTERRUPTED
+    except BrokenPipeError:
+        # Its buffer goes nowhere, so that the interpreter's end does not fail on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(
+            base, "what read the program's output has ended, as head does; let it read to the end, or write to a file"
+        )
     except Exception as error:
         lost = processes.lost(error)
         trace = traceback.format_exc()
