@@ -64,7 +64,7 @@ def sort_files(folder: Path, found: Found) -> list[Path]:
         path = folder / entry.name
         if is_system(entry.name):
             found.system.append(path)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             folders.append(path)
         else:
             (found.loose if _may_be_photo(entry) else found.other).append(path)
@@ -140,8 +140,18 @@ def _may_be_photo(entry: "os.DirEntry[str]") -> bool:
     suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - Path takes several times as long
     if NOT_PHOTOS.fullmatch(suffix):
         return False
-    # A link to nothing is a photo that cannot be read; a pipe would be waited for without end.
-    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    try:
+        # A link to nothing is a photo that cannot be read; a pipe would be waited for without end.
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except OSError:
+        return True
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or to where this user may not look
+        return False
 
 
 def named(paths: list[Path]) -> str:

@@ -336,9 +336,18 @@ def test_no_class_with_a_second_photo_is_refused(samples: Path, tmp_path: Path) 
 
 def test_a_folder_of_class_folders_trains_and_the_check_foretells_its_split(samples: Path, tmp_path: Path) -> None:
     folder = folders_of(samples, tmp_path / "photos", {"brick": 20, "cat": 1, "coffee": 10})
+    (folder / "coffee" / "more").mkdir()
+    (folder / "coffee" / "000.jpg").rename(folder / "coffee" / "more" / "000.jpg")
+    (folder / "dog").mkdir()
+    (folder / "brick" / "000.jpg.json").write_text("{}")
+    (folder / "brick" / "Thumbs.db").write_text("x")
     run = run_training(tmp_path / "opt-ml", {"training": folder}, {})
     assert run.status == 0, run.errors
     told = [
+        "photos in subfolders of a class's folder: 1 (more/000.jpg); each counts for the class of the topmost folder",
+        "class folders without photos: 1 (training/dog); they are left out",
+        "files that are not photos: 1 .json (brick/000.jpg.json); they are left out",
+        "hidden and system files: 1 (brick/Thumbs.db); they are left out",
         "no validation photos were given: 3 of the 31 train photos are used for validation (validation-share 0.1, seed 0)",
         "classes with a single photo: 1 ('cat'); it stays in train, so validation says nothing about them",
     ]
@@ -346,6 +355,7 @@ def test_a_folder_of_class_folders_trains_and_the_check_foretells_its_split(samp
     assert job["notes"] == told and all(run.output.count(line) == 1 for line in told)
     assert job["photos"] == {"train": 28, "validation": 3} and run.record("result", split="validation")["count"] == 3
     done = byoc("data", "check", folder)
+    told[1] = told[1].replace("training/", "photos/")  # the channel's name is the platform's
     assert done.returncode == 0 and all(f"note: {line}" in done.stdout.splitlines() for line in told)
     assert "train           28 photos in 3 classes, 1 to 18 a class" in done.stdout
     assert "validation       3 photos in 2 classes, 1 to 2 a class" in done.stdout

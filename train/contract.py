@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
+from classifier.names import is_system
 
 # Channels that carry something other than photos: weights, and the SDK's own driver scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
@@ -60,7 +61,7 @@ def read_job(base: Path) -> Job:
     if inputs:
         names = sorted(inputs)
     elif data.is_dir():
-        names = sorted(entry.name for entry in data.iterdir() if entry.is_dir())
+        names = sorted(entry.name for entry in data.iterdir() if entry.is_dir() and not is_system(entry.name))
     else:
         raise ConfigError(
             f"{base} holds no input/data; set SAGEMAKER_BASE_DIR to a folder laid out as SageMaker's /opt/ml"
