@@ -140,7 +140,9 @@ def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
         [Path(sys.executable).parent / "byoc", *command], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120
     )
     os.close(writer)
-    assert done.returncode == (1 if arguments[0] in ("predict", "train") else 141), done.stderr
+    # argparse may take no notice of it, predict has printed nothing, and training says why it failed.
+    expected = {"--help": (0, 141), "predict": (1,), "train": (1,)}.get(arguments[0], (141,))
+    assert done.returncode in expected, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
 
 
