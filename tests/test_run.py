@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,6 +145,17 @@ def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
     expected = {"--help": (0, 141), "predict": (1,), "train": (1,)}.get(arguments[0], (141,))
     assert done.returncode in expected, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
+
+
+def test_a_failure_is_written_although_nobody_reads_output_and_errors(tiny: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tiny / "train" / "coffee")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [Path(sys.executable).parent / "byoc", "train", "--data", tiny, "--out", tmp_path / "out"]
+    done = subprocess.run([str(part) for part in command], stdout=writer, stderr=writer, timeout=120)
+    os.close(writer)
+    assert done.returncode == 1
+    assert "only the class 'brick'" in (tmp_path / "out" / "output" / "failure").read_text()
 
 
 def test_answers_that_nobody_reads_end_predict_without_a_traceback(url: str, tiny: Path) -> None:

@@ -1,6 +1,7 @@
 """One training job: configuration -> photos -> features -> head -> fine-tuning -> test -> artifact. Run it with `python -m train`."""
 
 import argparse
+import contextlib
 import importlib.util
 import io
 import os
@@ -131,7 +132,8 @@ def _announce(config: Config, photos: PhotoSet) -> None:
 
 
 def _failed(base: Path, message: str) -> int:
-    print(f"training failed: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # the failure text must be written all the same
+        print(f"training failed: {message}", file=sys.stderr, flush=True)
     try:
         write_failure(base, message)
     except OSError as error:
