@@ -11,6 +11,7 @@ from typing import Any
 
 from classifier.errors import DataError, PhotoError
 from classifier.images import look_at, read_photo
+from classifier.names import one_line
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
 from train.config import Config
@@ -39,7 +40,7 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
     `notes` what it would say of the photos. The splits are training's own, that of validation included.
     """
     findings: dict[str, Any] = {
-        "data": str(root),
+        "data": one_line(root),
         "fatal": [],
         "warnings": [],
         "notes": [],
@@ -61,10 +62,10 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
             if look.split == split:
                 counts[look.label] = counts.get(look.label, 0) + 1
         findings["splits"][split] = {"photos": sum(counts.values()), "classes": counts}
-    findings["unreadable"] = [{"path": str(look.path), "reason": look.problem} for look in looks if look.problem]
+    findings["unreadable"] = [{"path": one_line(look.path), "reason": look.problem} for look in looks if look.problem]
     findings["notes"] += _odd(looks)
     findings["large"] = [
-        {"path": str(look.path), "megapixels": round(look.pixels / 1e6, 1)}
+        {"path": one_line(look.path), "megapixels": round(look.pixels / 1e6, 1)}
         for look in looks
         if look.pixels > LARGE_PIXELS
     ]
@@ -107,9 +108,13 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
     # Pillow decodes outside the interpreter's lock, so threads use all cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("check", len(files), "photos") as progress:
         looks = []
-        for look in pool.map(lambda file: _look(*file), files):
-            looks.append(look)
-            progress.advance()
+        try:
+            for look in pool.map(lambda file: _look(*file), files):
+                looks.append(look)
+                progress.advance()
+        except BaseException:  # Ctrl-C: leaving the pool would wait for all photos
+            pool.shutdown(cancel_futures=True)
+            raise
         return looks
 
 
@@ -132,7 +137,7 @@ def _odd(looks: list[_Look]) -> list[str]:
     for look in looks:
         for note in look.notes:
             first.setdefault(note, []).append(look)
-    return [f"{len(found)} photos, first {found[0].path}: {note}" for note, found in first.items()]
+    return [f"{len(found)} photos, first {one_line(found[0].path)}: {note}" for note, found in first.items()]
 
 
 def _shared(looks: list[_Look]) -> list[dict[str, str]]:
@@ -143,7 +148,7 @@ def _shared(looks: list[_Look]) -> list[dict[str, str]]:
             continue
         other = first.setdefault(look.digest, look)
         if other.split != look.split:
-            shared.append({"path": str(other.path), "also": str(look.path)})
+            shared.append({"path": one_line(other.path), "also": one_line(look.path)})
     return shared
 
 

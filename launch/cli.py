@@ -1,27 +1,59 @@
 """`byoc`: arguments to calls, nothing else."""
 
 import argparse
+import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.errors import UserError
-from launch import check, predict, run, samples, server, training, tune
+
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0, 1 with one sentence on standard error, or 130 after Ctrl-C."""
-    options = _parser().parse_args(argv)
+    """Run one verb and return the exit status: 0, 1 with one sentence on standard error, 130 after Ctrl-C, or 141 when
+    what read the output has ended, as `head` does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
     try:
-        status: int = options.call(options)
-        return status
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # here, where it can be caught, and not at the interpreter's end
+    except BrokenPipeError:
+        _drop_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        return _say(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except UserError as error:
-        print(f"byoc: {error}", file=sys.stderr)
-        return 1
+        return _say(str(error))
     except KeyboardInterrupt:
-        print("byoc: stopped", file=sys.stderr)
+        _say("stopped")
         return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
+    status: int = importlib.import_module(options.call).command(options)
+    return status
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, so that the interpreter's end does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(text: str) -> int:
+    print(f"byoc: {text}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--trials", type=int, default=8, help="trials of the tuner (default: %(default)s)")
     verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
-    verb.set_defaults(call=run.command)
+    verb.set_defaults(call="launch.run")
 
     data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(
         required=True, metavar="VERB"
@@ -41,31 +73,31 @@ def _parser() -> argparse.ArgumentParser:
     verb = data.add_parser("check", help="count, and find what would make training fail")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
-    verb.set_defaults(call=check.command)
+    verb.set_defaults(call="launch.check")
     verb = data.add_parser("sample", help="write the small labelled set of the demo")
     verb.add_argument("data", type=Path, metavar="DIR")
-    verb.set_defaults(call=samples.command)
+    verb.set_defaults(call="launch.samples")
 
     verb = verbs.add_parser("train", help="run the training program once")
     _add_job_options(verb)
     _add_image(verb)
-    verb.set_defaults(call=training.command)
+    verb.set_defaults(call="launch.training")
 
     verb = verbs.add_parser("tune", help="find hyperparameters; every trial is a run of the training program")
     _add_job_options(verb)
     verb.add_argument("--trials", type=int, default=8, help="default: %(default)s")
     _add_image(verb)
-    verb.set_defaults(call=tune.command)
+    verb.set_defaults(call="launch.tune")
 
     verb = verbs.add_parser("serve", help="serve a model artifact in the foreground")
     verb.add_argument("model", type=Path, metavar="DIR", help="the folder that holds model.json")
     verb.add_argument("--port", type=int, default=8080, help="default: %(default)s")
-    verb.set_defaults(call=server.command)
+    verb.set_defaults(call="launch.server")
 
     verb = verbs.add_parser("predict", help="send photos to a running server")
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
-    verb.set_defaults(call=predict.command)
+    verb.set_defaults(call="launch.predict")
     return parser
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from classifier.errors import UserError
 from classifier.images import read_photo
+from classifier.names import one_line
 
 TIMEOUT = 70  # seconds; the platform answers within 60
 
@@ -30,7 +31,7 @@ def predict(url: str, path: Path) -> list[dict[str, Any]]:
         text = error.read().decode(errors="replace")
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["message"]
-        raise UserError(f"{path}: {error.code} {text[:500]}") from error
+        raise UserError(f"{one_line(path)}: {error.code} {text[:500]}") from error
     except OSError as error:
         raise UserError(f"no server answers at {url} ({error}); start one with: byoc serve DIR") from error
 
@@ -41,8 +42,11 @@ def command(options: Namespace) -> int:
     for path in options.files:
         try:
             best = predict(options.url, path)
-            print(f"{path}: " + ", ".join(f"{item['label']} {item['probability']:.4f}" for item in best), flush=True)
+            print(
+                f"{one_line(path)}: " + ", ".join(f"{item['label']} {item['probability']:.4f}" for item in best),
+                flush=True,
+            )
         except UserError as error:
             failed = True
-            print(error if str(path) in str(error) else f"{path}: {error}", file=sys.stderr)
+            print(error if one_line(path) in str(error) else f"{one_line(path)}: {error}", file=sys.stderr)
     return int(failed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import DataError
+from classifier.names import one_line
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import report, survey
 from launch.predict import predict
@@ -79,7 +80,7 @@ def _spread(photos: tuple[Photo, ...]) -> list[Photo]:
 
 def _prediction(url: str, photo: Photo, photos: PhotoSet) -> dict[str, Any]:
     best = predict(url, photo.path)[0]
-    return {"file": str(photo.path), "truth": photos.classes[photo.label], **best}
+    return {"file": one_line(photo.path), "truth": photos.classes[photo.label], **best}
 
 
 def _summary(

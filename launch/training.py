@@ -78,7 +78,7 @@ def train(
     if status:
         failure = base / "output" / "failure"
         raise UserError(
-            failure.read_text()
+            failure.read_text(errors="replace")
             if failure.exists()
             else f"training ended with status {status}; {base / 'log.txt'} says more"
         )

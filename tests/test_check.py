@@ -35,12 +35,14 @@ def test_unreadable_files_are_named_with_their_reason_and_fail(tiny: Path) -> No
     good = (target / "000.jpg").read_bytes()
     (target / "half.jpg").write_bytes(good[: len(good) // 2])
     (target / "gone.jpg").symlink_to("nowhere")
+    (target / "self.jpg").symlink_to("self.jpg")
     status, findings = check(tiny)
     reasons = {Path(item["path"]).name: item["reason"] for item in findings["unreadable"]}
-    assert reasons.keys() == {"empty.jpg", "text.jpg", "half.jpg", "gone.jpg"}
+    assert reasons.keys() == {"empty.jpg", "text.jpg", "half.jpg", "gone.jpg", "self.jpg"}
     assert reasons["empty.jpg"] == "the file is empty" and reasons["text.jpg"] == "not an image"
     assert "damaged" in reasons["half.jpg"] and "cannot be read" in reasons["gone.jpg"]
-    assert status == 1 and "4 of 20 photos cannot be read, over the limit of 1 %" in findings["fatal"][0]
+    assert "Too many levels of symbolic links" in reasons["self.jpg"]
+    assert status == 1 and "5 of 21 photos cannot be read, over the limit of 1 %" in findings["fatal"][0]
 
 
 def test_the_same_photo_in_two_splits_is_a_warning(tiny: Path) -> None:

@@ -1,6 +1,9 @@
 """The driver, run as a user runs it: the main job from photos to answers, its single steps, and its end."""
 
+import itertools
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +116,149 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("data", "check", "{photos}"),
+        ("data", "check", "{photos}", "--json"),
+        ("data", "sample", "{photos}"),
+        ("predict", "{photos}/test/brick/000.jpg", "--url", "http://127.0.0.1:9"),
+        ("train", "--data", "{photos}", "--out", "{out}", "--backbone", LITE),
+        ("tune", "--data", "{photos}", "--out", "{out}", "--backbone", LITE, "--trials", "1", "--set", "epochs=1"),
+        ("run", "--data", "{photos}", "--out", "{out}", "--backbone", LITE),
+    ],
+)
+def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
+    tiny: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    command = [argument.format(photos=tiny, out=tmp_path / "out") for argument in arguments]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "byoc", *command], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120
+    )
+    os.close(writer)
+    # argparse may take no notice of it, predict has printed nothing, and training says why it failed.
+    expected = {"--help": (0, 141), "predict": (1,), "train": (1,)}.get(arguments[0], (141,))
+    assert done.returncode in expected, done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
+
+
+def test_a_failure_is_written_although_nobody_reads_output_and_errors(tiny: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tiny / "train" / "coffee")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [Path(sys.executable).parent / "byoc", "train", "--data", tiny, "--out", tmp_path / "out"]
+    done = subprocess.run([str(part) for part in command], stdout=writer, stderr=writer, timeout=120)
+    os.close(writer)
+    assert done.returncode == 1
+    assert "only the class 'brick'" in (tmp_path / "out" / "output" / "failure").read_text()
+
+
+def test_answers_that_nobody_reads_end_predict_without_a_traceback(url: str, tiny: Path) -> None:
+    photo = tiny / "test" / "brick" / "000.jpg"
+    script = 'set -o pipefail; "$0" predict "$@" | true'
+    byoc_command = Path(sys.executable).parent / "byoc"
+    done = subprocess.run(
+        ["bash", "-c", script, byoc_command, *[photo] * 40, "--url", url], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 141 and not done.stderr, done.stderr
+
+
+def test_a_full_disk_under_the_output_is_one_sentence(tiny: Path) -> None:
+    command = [Path(sys.executable).parent / "byoc", "data", "check", tiny]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr == "byoc: the output cannot be used: No space left on device\n"
+
+
+def test_a_folder_for_results_that_cannot_be_made_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = byoc("train", "--data", tiny, "--out", tmp_path / "file" / "out")
+    assert (
+        done.returncode == 1 and done.stderr == f"byoc: {tmp_path / 'file' / 'out'} cannot be used: Not a directory\n"
+    )
+
+
+@pytest.mark.parametrize("moment", ["import", "work"])
+@pytest.mark.parametrize("verb", ["check", "train"])
+def test_ctrl_c_in_a_terminal_leaves_no_traceback(samples: Path, tmp_path: Path, verb: str, moment: str) -> None:
+    arguments = {
+        "check": ["data", "check", samples],
+        "train": [
+            "train",
+            "--data",
+            samples,
+            "--out",
+            tmp_path / "out",
+            "--backbone",
+            LITE,
+            "--feature-cache",
+            tmp_path,
+        ],
+    }[verb]
+    with (tmp_path / "errors").open("w+") as errors:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "byoc", *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            end = time.monotonic() + 100
+            while not _is_at(moment, verb, process.pid) and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGINT)  # as the terminal does: to the driver and what it started
+            assert process.wait(60) == 130
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        errors.seek(0)
+        text = errors.read()
+    assert "byoc: stopped" in text and "Traceback" not in text and "Exception ignored" not in text, text
+
+
+def _is_at(moment: str, verb: str, pid: int) -> bool:
+    """Return whether the verb imports its heaviest package, or has gone on to its threads."""
+    family = psutil.Process(pid).children() if verb == "train" else [psutil.Process(pid)]
+    library = "libtorch" if verb == "train" else "_imaging"
+    try:
+        maps = Path(f"/proc/{family[0].pid}/maps").read_text() if family else ""
+        return library in maps if moment == "import" else "_imaging" in maps and family[0].num_threads() > 2
+    except (OSError, psutil.Error):
+        return False
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_file_name_makes_a_traceback(tiny: Path, tmp_path: Path, encoding: str) -> None:
+    good = (tiny / "train" / "brick" / "000.jpg").read_bytes()
+    for split, name in itertools.product(
+        ("train", "test"), (b"caf\xe9", "Zoë\u3042".encode(), b"a\nepoch=1 b", b"\x1b[2J")
+    ):
+        for end, content in ((b".jpg", good + name), (b"-.jpg", b"not a photo")):
+            path = os.fsencode(tiny / split / "brick") + b"/" + name + end
+            with open(path, "wb") as file:  # noqa: PTH123 - a name in bytes
+                file.write(content)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = byoc("data", "check", tiny, env=environment)
+    assert done.returncode == 1 and not done.stderr and "8 of 32 photos cannot be read" in done.stdout
+    assert "caf\\udce9-.jpg; not an image" in done.stdout and "a\\nepoch=1 b-.jpg; not an image" in done.stdout
+    findings = json.loads(byoc("data", "check", tiny, "--json", env=environment).stdout)
+    assert len(findings["unreadable"]) == 8 and json.dumps(findings, ensure_ascii=False).encode()
+    settings = ("--set", "max-unreadable=50", "--set", "epochs=1", "--feature-cache", tmp_path / "cache")
+    done = byoc("train", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, *settings, env=environment)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    left_out = [line for line in done.stdout.splitlines() if line.startswith("left out ")]
+    assert len(left_out) == 8 and sum("a\\nepoch=1 b-.jpg" in line for line in left_out) == 2
+    done = byoc("train", "--data", tiny, "--out", tmp_path / "again", "--backbone", LITE, env=environment)
+    assert done.returncode == 1 and "of 32 photos cannot be read" in done.stderr and "Traceback" not in done.stderr
+    names = [os.fsdecode(os.fsencode(tiny) + b"/test/brick/" + name) for name in (b"caf\xe9.jpg", b"a\nepoch=1 b-.jpg")]
+    done = byoc("predict", *names, tiny / "absent.jpg", "--url", "http://127.0.0.1:9", env=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 3, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
+from classifier.names import is_system
 
 # Channels that carry something other than photos: weights, and the SDK's own driver scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
@@ -26,6 +27,7 @@ class Job:
     current_host: str = "localhost"
     network_interface: str = ""
     fast_file: bool = False  # a channel is read from S3 as it is read here
+    sharded: tuple[str, ...] = ()  # channels of which each host holds a part
 
     @property
     def model_dir(self) -> Path:
@@ -59,7 +61,7 @@ def read_job(base: Path) -> Job:
     if inputs:
         names = sorted(inputs)
     elif data.is_dir():
-        names = sorted(entry.name for entry in data.iterdir() if entry.is_dir())
+        names = sorted(entry.name for entry in data.iterdir() if entry.is_dir() and not is_system(entry.name))
     else:
         raise ConfigError(
             f"{base} holds no input/data; set SAGEMAKER_BASE_DIR to a folder laid out as SageMaker's /opt/ml"
@@ -75,7 +77,23 @@ def read_job(base: Path) -> Job:
         current,
         str(resources.get("network_interface_name", "")),
         "FastFile" in modes,
+        tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
     )
+
+
+def _distribution(channel: Any) -> Any:
+    return channel.get("S3DistributionType") if isinstance(channel, dict) else None
+
+
+def refuse_shards(job: Job) -> None:
+    """Raise ConfigError when the platform gives each of several hosts a part of a channel."""
+    if len(job.hosts) > 1 and job.sharded:
+        channels = ", ".join(map(repr, job.sharded))
+        raise ConfigError(
+            f"the channel {channels} has the S3DistributionType ShardedByS3Key, so that each of the {len(job.hosts)} hosts "
+            "holds a part of its files; use FullyReplicated: the hosts share the work out by themselves, and with the input "
+            "mode FastFile no file is copied"
+        )
 
 
 def write_failure(base: Path, message: str) -> None:
@@ -85,7 +103,7 @@ def write_failure(base: Path, message: str) -> None:
     """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), path.open("x") as file:
+    with contextlib.suppress(FileExistsError), path.open("x", errors="backslashreplace") as file:
         file.write(message[:FAILURE_LIMIT])
 
 

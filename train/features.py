@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from classifier.errors import ConfigError, DataError
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
+from classifier.names import one_line
 from classifier.photos import Photo
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
@@ -200,7 +201,7 @@ def _refuse_too_many(
     total, count = sum(map(len, splits.values())), sum(map(len, missing.values()))
     if 100 * count <= limit * total:
         return
-    named = "; ".join(f"{item.path}: {item.reason}" for item in _listed(splits, missing)[:LISTED])
+    named = "; ".join(f"{one_line(item.path)}: {item.reason}" for item in _listed(splits, missing)[:LISTED])
     raise DataError(
         f"{count} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable): "
         f"{named}; remove or replace them, byoc data check DIR lists all"

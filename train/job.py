@@ -12,6 +12,7 @@ from torch import Tensor
 
 from classifier import __version__
 from classifier.models import Classifier
+from classifier.names import one_line
 from classifier.photos import PhotoSet
 from classifier.spec import ModelSpec
 from train import stop
@@ -174,8 +175,9 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dic
         world=shared.world,
     )
     for item in unreadable:
-        shared.records.write("unreadable", path=str(item.path), reason=item.reason)
-        print(f"left out {item.path}: {item.reason}", flush=True)
+        path = one_line(item.path)
+        shared.records.write("unreadable", path=path, reason=item.reason)
+        print(f"left out {path}: {item.reason}", flush=True)
     if shared.world.broadcast(folder.is_dir()):
         job = {
             "hyperparameters": shared.config.to_json(),

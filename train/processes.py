@@ -71,7 +71,7 @@ def join() -> tuple[World, Watch | None]:
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     if rank:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process; the chief alone prints, once for all
+        sys.stdout = Path(os.devnull).open("w", errors="replace")  # noqa: SIM115 - for the rest of the process; the chief alone prints, once for all
     return World(rank, size, control), Watch(rank, size)
 
 

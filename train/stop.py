@@ -8,6 +8,7 @@ import signal
 import threading
 
 STATUS = 143  # 128 + SIGTERM
+INTERRUPTED = 130  # 128 + SIGINT
 
 requested = threading.Event()
 

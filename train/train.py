@@ -1,7 +1,9 @@
 """One training job: configuration -> photos -> features -> head -> fine-tuning -> test -> artifact. Run it with `python -m train`."""
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import os
 import sys
 import time
@@ -10,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classifier import device
-from classifier.errors import ConfigError, UserError
+from classifier.errors import ConfigError, DataError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import processes, script, stop
 from train.config import Config, help_table, parse
-from train.contract import forget_failure, read_job, write_failure
+from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, or 1.
+    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, 130 by Ctrl-C, or 1.
 
     On failure output/failure says why, the useful sentence first.
     """
@@ -26,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     stop.install()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
     try:
         return _run(base, options.feature_cache, arguments)
     except stop.Stopped as stopped:
@@ -33,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.STATUS
     except UserError as error:
         return _failed(base, str(error))
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C, no model was written", file=sys.stderr, flush=True)
+        return stop.INTERRUPTED
+    except BrokenPipeError:
+        # Its buffer goes nowhere, so that the interpreter's end does not fail on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(
+            base, "what read the program's output has ended, as head does; let it read to the end, or write to a file"
+        )
     except Exception as error:
         lost = processes.lost(error)
         trace = traceback.format_exc()
@@ -70,16 +83,19 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
             raise ConfigError(
                 f"{name} needs the package {package}, which is not installed; install it or leave {name} out"
             )
-    photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+    refuse_shards(job)
+    found = _listed(job, config)
     if not processes.started_by_torchrun():
         local = processes.per_host()
         if len(job.hosts) * local > 1:
             return processes.run_torchrun(job, local, arguments)
+    from train.agree import agreed
     from train.job import run
 
     world, watch = processes.join()
     if watch:
         watch.on_silence = lambda message: os._exit(_failed(base, message))
+    photos = agreed(world, job, found)
     if world.chief:
         print(device.found(), flush=True)
         _announce(config, photos)
@@ -91,6 +107,16 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         return stop.STATUS
     print("done in " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()), flush=True)
     return 0
+
+
+def _listed(job: Job, config: Config) -> PhotoSet | DataError:
+    """Return the job's photos, or what is wrong with them where the other hosts may hold others."""
+    try:
+        return load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+    except DataError as error:
+        if len(job.hosts) == 1:
+            raise
+        return error
 
 
 def _announce(config: Config, photos: PhotoSet) -> None:
@@ -106,7 +132,8 @@ def _announce(config: Config, photos: PhotoSet) -> None:
 
 
 def _failed(base: Path, message: str) -> int:
-    print(f"training failed: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # the failure text must be written all the same
+        print(f"training failed: {message}", file=sys.stderr, flush=True)
     try:
         write_failure(base, message)
     except OSError as error:

@@ -1,0 +1,55 @@
+"""One rule says which files are a system's own, for all that is searched; names print on one line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from classifier.errors import WeightsError
+from classifier.names import is_system, look_alikes, one_line
+from classifier.weights import load_pretrained
+
+SYSTEM = ("._model.safetensors", ".model.pth", "__MACOSX", "Icon\r", "~$a.bin", "Thumbs.db", "desktop.ini", "@eaDir")
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_what_a_system_leaves_behind_is_known_in_any_case(name: str) -> None:
+    assert is_system(name) and is_system(name.upper()) and is_system(name.lower())
+
+
+@pytest.mark.parametrize(
+    "name", ["model.pth", "a.DS_Store", "Icon", "thumbs.db.jpg", "_a.jpg", "~a.jpg", "$a.jpg", "@a"]
+)
+def test_other_names_are_the_users(name: str) -> None:
+    assert not is_system(name)
+
+
+def test_system_files_beside_the_weights_are_not_counted(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    save_file({"weight": torch.ones(2, 2), "bias": torch.zeros(2)}, tmp_path / "weights.safetensors")
+    for name in ("._weights.safetensors", ".weights.pth", "~$weights.bin"):
+        (tmp_path / name).write_bytes(b"not weights")
+    assert load_pretrained(layer, "any", tmp_path) == str(tmp_path / "weights.safetensors")
+    assert torch.equal(layer.weight, torch.ones(2, 2))
+    (tmp_path / "more.pth").touch()
+    with pytest.raises(WeightsError, match="it holds 2"):
+        load_pretrained(layer, "any", tmp_path)
+
+
+def test_names_that_look_alike_are_grouped() -> None:
+    assert look_alikes(["cat", "Cat", "dog", " do g", "emu", "emu2", "c-at"]) == [["cat", "Cat"], ["dog", " do g"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("Zoë/犬 1.jpg", "Zoë/犬 1.jpg"),
+        ("a\nb", "a\\nb"),
+        ("caf\udce9", "caf\\udce9"),
+        ("\x1b[2J\u2028", "\\x1b[2J\\u2028"),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_a_name_prints_on_one_line(name: str, line: str) -> None:
+    assert one_line(Path(name)) == line and line.encode() and len(line.splitlines()) == 1
