@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from classifier.errors import PhotoError
 from classifier.jpeg import limit_segments
+from classifier.recordio import read_record_photo
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 
@@ -215,5 +216,7 @@ def read_photo(path: Path) -> bytes:
     """Read a photo's bytes; raises PhotoError when the file cannot be read."""
     try:
         return path.read_bytes()
+    except NotADirectoryError:  # a photo in a RecordIO file
+        return read_record_photo(path)
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror or error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classifier.errors import DataError
 from classifier.manifest import manifests_in, read_manifest
+from classifier.recordio import list_records, records_in
 
 # The spellings users have for each split; the first is SageMaker's usual channel name.
 SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
@@ -36,13 +37,19 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a split comes from: a folder of class folders, or a manifest of the photos below the folder."""
+    """Where a split comes from: a folder of class folders, a manifest of the photos below the folder, or RecordIO files."""
 
     folder: Path
     manifest: Path | None
+    records: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        return str(self.manifest or self.folder)
+        return ", ".join(map(str, self.records)) or str(self.manifest or self.folder)
+
+    def unread(self) -> list[Path]:
+        """Return what lies beside the RecordIO files: im2rec leaves its list there, and the photos may still be there."""
+        folders = [entry for entry in _visible(self.folder) if entry.is_dir()] if self.records else []
+        return manifests_in(self.folder) + folders if self.records else []
 
 
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
@@ -76,21 +83,22 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
             raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
         inside = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
         if any(name in inside for name in known):
-            folders, unread = inside, manifests_in(root)
-        elif inside or manifests_in(root):
+            folders, unread = inside, manifests_in(root) + records_in(root)
+        elif inside or manifests_in(root) or records_in(root):
             folders = {"train": root}
     sources, used = {}, set()
     for split, names in SPLITS.items():
         name = next((name for name in names if name in folders or name + LIST_CHANNEL in folders), None)
         if name is not None:
             sources[split] = _source(name, folders)
-            used |= {name, name + LIST_CHANNEL}
+            used |= {name} if sources[split].records else {name, name + LIST_CHANNEL}
     if "train" not in sources:
         where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
         raise DataError(
             f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
         )
     unread += [folder for name, folder in folders.items() if name not in used]
+    unread += [path for source in sources.values() for path in source.unread()]
     return sources, [
         f"{path} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
     ]
@@ -103,6 +111,9 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
     for path in (folder, listing):
         if path is not None and not path.is_dir():
             raise DataError(f"{path} is not a folder; name one that holds a folder of photos per class or a manifest")
+    records = tuple(records_in(folder))
+    if records:
+        return _Source(folder, None, records)
     held = manifests_in(listing or folder)
     if len(held) > 1:
         names = ", ".join(path.name for path in held)
@@ -114,6 +125,8 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
 
 def _list(source: _Source) -> ByClass:
     """Return the files of each class, sorted."""
+    if source.records:
+        return list_records(source.records, SPLITS)
     if source.manifest:
         return read_manifest(source.manifest, source.folder)
     return {entry.name: _files(entry) for entry in _visible(source.folder) if entry.is_dir()}
