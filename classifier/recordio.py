@@ -14,14 +14,13 @@ from typing import BinaryIO
 from classifier.errors import DataError, PhotoError
 
 SUFFIX = ".rec"
-MARK = 0xCED7230A
-PART = struct.Struct("<II")
+MARK = bytes.fromhex("0a23d7ce")  # 0xced7230a
+PART = struct.Struct("<4sI")
 # What im2rec puts before a photo: how many labels follow (0: the label is the next number), the label, and two numbers of no use here.
 HEADER = struct.Struct("<IfQQ")
 MAX_RECORD = (
     400_000_000  # bytes; the largest photo that is decoded, 120 megapixels, takes 360 million without compression
 )
-_MARKED = struct.pack("<I", MARK)
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _HEAD = HEADER.size + 4  # bytes of a record that hold its label
 _MAX_LABELS = 1000
@@ -98,8 +97,8 @@ def read_record(file: BinaryIO, where: str, *, keep: int = MAX_RECORD) -> bytes 
         if mark != MARK or kind > _LAST or first != (kind in (_WHOLE, _FIRST)):
             raise DataError(f"{where} is damaged: no record begins or goes on there; copy the file again")
         if not first:
-            record += _MARKED
-            length += len(_MARKED)
+            record += MARK
+            length += len(MARK)
         length += size
         if length > MAX_RECORD:
             raise DataError(f"{where} is longer than {MAX_RECORD:,} bytes; copy the file again or leave that photo out")
@@ -133,6 +132,12 @@ def photo_of(record: bytes) -> bytes:
     """Return the photo in a record."""
     count = HEADER.unpack_from(record)[0]
     return record[HEADER.size + 4 * count :]
+
+
+def packed(photo: bytes) -> bytes:
+    """Return a record with a photo, in one part and with the label 0."""
+    record = HEADER.pack(0, 0.0, 0, 0) + photo
+    return PART.pack(MARK, len(record)) + record + bytes(-len(record) % 4)
 
 
 def _labels(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import processes, script, stop
+from train import pipe, processes, script, stop
 from train.config import Config, help_table, parse
 from train.contract import forget_failure, read_job, write_failure
 
@@ -70,6 +70,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
             raise ConfigError(
                 f"{name} needs the package {package}, which is not installed; install it or leave {name} out"
             )
+    job = pipe.spooled(job)
     photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
     if not processes.started_by_torchrun():
         local = processes.per_host()
