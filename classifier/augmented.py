@@ -4,20 +4,18 @@
 """
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from classifier.errors import DataError
+from classifier.paths import SHOWN, shown
 
 SOURCE = "source-ref"
 METADATA = "-metadata"
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 _CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")
 _WRITTEN_NUMBER = re.compile(r"0|[1-9][0-9]*")
-_SHOWN = 80  # characters of a wrong value in a message
 
 
 class Classes:
@@ -31,7 +29,7 @@ class Classes:
         about = metadata if isinstance(metadata, Mapping) else {}
         if "failure-reason" in about:
             raise DataError(
-                f"{where} was never labelled (failure-reason {_shown(about['failure-reason'])}); remove it from the manifest"
+                f"{where} was never labelled (failure-reason {_json(about['failure-reason'])}); remove it from the manifest"
             )
         named = "class-name" in about
         if self._named is None:
@@ -45,59 +43,26 @@ class Classes:
 
 
 class Lines:
-    """Turns the lines of an augmented manifest into paths below a folder and classes.
+    """Turns the lines of one augmented manifest into the photos' addresses and classes."""
 
-    The folder is what a channel holds: the objects under one S3 prefix. Which prefix, the first photo tells: the file whose path
-    is the end of its key.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._prefix = ""
+    def __init__(self) -> None:
         self._label = ""
         self._classes = Classes()
 
     @property
     def found(self) -> bool:
         """Whether there was such a line."""
-        return bool(self._prefix)
+        return bool(self._label)
 
     def row(self, line: Mapping[str, Any], where: str) -> tuple[str, str]:
-        """Return a line's path below the folder and its class; raises DataError, which begins with `where`."""
+        """Return a line's photo and class; raises DataError, which begins with `where`."""
         source = line[SOURCE]
-        if not isinstance(source, str) or not source.startswith("s3://"):
-            raise DataError(
-                f"{where}: the {SOURCE} {_shown(source)} is not an address in S3; write s3://bucket/photo.jpg"
-            )
-        if not self._prefix:
-            self._prefix, self._label = self._find_prefix(source, where), _find_label(line, where)
-        if not source.startswith(self._prefix):
-            raise DataError(
-                f"{where}: {_shown(source)} does not lie below {self._prefix}, as the first photo of this channel does; "
-                "give other photos a channel of their own"
-            )
+        if not isinstance(source, str):
+            raise DataError(f"{where}: the {SOURCE} {shown(source)} is not text; write s3://bucket/photo.jpg")
+        self._label = self._label or _find_label(line, where)
         if self._label not in line:
-            raise DataError(
-                f"{where}: {_shown(dict(line))} has no {self._label!r}, the label of the first photo; add it"
-            )
-        name = self._classes.find(line[self._label], line.get(self._label + METADATA), f"{where}: the photo")
-        return source.removeprefix(self._prefix), name
-
-    def _find_prefix(self, source: str, where: str) -> str:
-        key = source.removeprefix("s3://").split("/")[1:]
-        tails = ["/".join(key[place:]) for place in range(len(key))]
-        # Trap: Path.is_file raises for a name that is too long.
-        found = [tail for tail in tails if tail and os.path.isfile(self._folder / tail)]  # noqa: PTH113
-        if not found:
-            raise DataError(
-                f"{where}: {_shown(source)} is not in {self._folder}, under no end of its path; let the channel's S3 prefix be "
-                "that of the photos"
-            )
-        if len(found) > 1:
-            raise DataError(
-                f"{where}: {_shown(source)} may be {found[0]!r} or {found[1]!r} in {self._folder}; remove one of them"
-            )
-        return source.removesuffix(found[0])
+            raise DataError(f"{where}: {_json(line)} has no {self._label!r}, the label of the first photo; add it")
+        return source, self._classes.find(line[self._label], line.get(self._label + METADATA), f"{where}: the photo")
 
 
 def all_numbers(classes: Iterable[str]) -> bool:
@@ -135,7 +100,7 @@ def _find_label(line: Mapping[str, Any], where: str) -> str:
             return wanted[0]
         if wanted:
             raise DataError(f"{where}: {wanted[0]!r} and {wanted[1]!r} may both be the label; leave one of them")
-    raise DataError(f'{where}: {_shown(dict(line))} has no label; add one, as in "class": "0"')
+    raise DataError(f'{where}: {_json(line)} has no label; add one, as in "class": "0"')
 
 
 def _value(text: bytes, where: str) -> Any:
@@ -152,7 +117,7 @@ def _value(text: bytes, where: str) -> Any:
 def _text(label: Any, where: str) -> str:
     """Return a class as text, a number without decimals."""
     if not isinstance(label, str | int | float):
-        raise DataError(f"{where} has the label {_shown(label)}; training needs one class a photo, a number or a text")
+        raise DataError(f"{where} has the label {_json(label)}; training needs one class a photo, a number or a text")
     text = json.dumps(label) if isinstance(label, bool) else str(label).strip()
     if not text:
         raise DataError(f"{where} has an empty label; name its class or remove it")
@@ -160,10 +125,10 @@ def _text(label: Any, where: str) -> str:
     if whole:
         return str(int(whole[1]))
     if isinstance(label, float) or _NUMBER.fullmatch(text):
-        raise DataError(f"{where} has the label {_shown(label)}; a class number is whole, from 0")
+        raise DataError(f"{where} has the label {_json(label)}; a class number is whole, from 0")
     return text
 
 
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _json(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -2,66 +2,69 @@
 
 import csv
 import functools
+import itertools
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from classifier import augmented
 from classifier.errors import DataError
+from classifier.names import class_name, is_system
+from classifier.paths import Below, shown
 
 # .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
-SHOWN = 60  # characters of a wrong value in a message
 
+_QUOTED = re.compile(r'\s*"(.+)"\s*')
 _CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # im2rec writes 3 as 3.000000
 
 Row = tuple[int, str, str]  # line number, path, label
 
 
 def manifests_in(folder: Path) -> list[Path]:
-    """Return the manifests at the top level of a folder, sorted; hidden files are none."""
+    """Return the manifests at the top level of a folder, sorted; without hidden and system files."""
     try:
         return sorted(
             entry
             for entry in folder.iterdir()
-            if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+            if entry.suffix.lower() in SUFFIXES and not is_system(entry.name) and entry.is_file()
         )
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error
 
 
 def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
-    """Return the photos of each class, both sorted; paths are relative to `folder` and must stay in it.
+    """Return the photos of each class, both sorted; paths lie in `folder`, as Below.find reads them.
 
     The classes of a .lst are its numbers as text, in numeric order, and so are those of an augmented manifest that holds
     numbers only. A photo listed twice with one label counts once; that
     a file is missing is found when it is read. Raises DataError for everything else that is wrong, naming the line.
     """
     numbered = manifest.suffix.lower() == ".lst"
-    in_s3 = augmented.Lines(folder)
+    in_s3 = augmented.Lines()
     json_rows = functools.partial(_json_rows, in_s3)
     rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), json_rows)
-    real = _Real(folder)
+    below = Below(folder)
     seen: dict[str, tuple[int, str]] = {}
     by_class: dict[str, list[Path]] = {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             for line, path, label in rows(manifest, lines):
-                file = _inside(real, path, f"{manifest}, line {line}")
+                photo, real = below.find(path, f"{manifest}, line {line}")
                 if not label:
                     raise DataError(
-                        f"{manifest}, line {line}: the label of {_shown(path)} is empty; name its class or remove the line"
+                        f"{manifest}, line {line}: the label of {shown(path)} is empty; name its class or remove the line"
                     )
-                earlier, other = seen.setdefault(file, (line, label))
+                label = class_name(label, f"{manifest}, line {line}")
+                earlier, other = seen.setdefault(real, (line, label))
                 if other != label:
                     raise DataError(
-                        f"{manifest}, line {line}: {_shown(path)} has the label {_shown(label)} here and {_shown(other)} in "
+                        f"{manifest}, line {line}: {shown(path)} has the label {shown(label)} here and {shown(other)} in "
                         f"line {earlier}; keep one of them"
                     )
                 if earlier == line:
-                    by_class.setdefault(label, []).append(folder / path)
+                    by_class.setdefault(label, []).append(photo)
     except UnicodeDecodeError as error:
         raise DataError(f"{manifest} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     except OSError as error:
@@ -71,28 +74,36 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
 
 
 def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
-    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    text = iter(lines)
+    first, reader = next(text, ""), None
     try:
-        header = [name.strip() for name in next(reader, [])]
+        separators = (one for one in ",;\t" if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
+        separator = next(separators, ",")
+        reader = csv.reader(itertools.chain([first], text), delimiter=separator, skipinitialspace=True, strict=True)
+        header = _header(reader)
         for name in ("path", "label"):
             if name not in header:
                 raise DataError(
-                    f"{manifest}, line 1: the header {_shown(','.join(header))} has no column {name!r}; a manifest starts "
+                    f"{manifest}, line 1: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
                     "with path,label; move the file elsewhere if it is none"
                 )
         path, label = header.index("path"), header.index("label")
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(
-                    f"{manifest}, line {reader.line_num}: {_shown(','.join(row))} has {len(row)} values, the header "
-                    f"{len(header)}; put a value that holds a comma in double quotes"
+                    f"{manifest}, line {reader.line_num}: {shown(separator.join(row))} has {len(row)} values, the header "
+                    f"{len(header)}; put a value that holds a {separator!r} in double quotes"
                 )
             if row:
                 yield reader.line_num, row[path], row[label].strip()
     except csv.Error as error:
         raise DataError(
-            f"{manifest}, line {reader.line_num}: no CSV ({error}); write path,label in each line"
+            f"{manifest}, line {reader.line_num if reader else 1}: no CSV ({error}); write path,label in each line"
         ) from error
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    return [name.strip().lower() for name in next(reader, [])]
 
 
 def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
@@ -104,20 +115,20 @@ def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> 
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: {_shown(text.strip())} is no JSON ({error}); {wanted}") from error
+            raise DataError(f"{where}: {shown(text.strip())} is no JSON ({error}); {wanted}") from error
         if not isinstance(value, dict):
-            raise DataError(f"{where}: {_shown(text.strip())} is no JSON object; {wanted}")
+            raise DataError(f"{where}: {shown(text.strip())} is no JSON object; {wanted}")
         if augmented.SOURCE in value and "path" not in value:
             yield line, *in_s3.row(value, where)
             continue
         for name in ("path", "label"):
             if name not in value:
-                raise DataError(f"{where}: {_shown(text.strip())} has no {name!r}; {wanted}")
+                raise DataError(f"{where}: {shown(text.strip())} has no {name!r}; {wanted}")
         path, label = value["path"], value["label"]
         if not isinstance(path, str):
-            raise DataError(f"{where}: the path {_shown(path)} is no text; {wanted}")
+            raise DataError(f"{where}: the path {shown(path)} is no text; {wanted}")
         if not isinstance(label, str | int) or isinstance(label, bool):
-            raise DataError(f"{where}: the label {_shown(label)} is neither text nor a whole number; {wanted}")
+            raise DataError(f"{where}: the label {shown(label)} is neither text nor a whole number; {wanted}")
         yield line, path, str(label).strip()
 
 
@@ -125,59 +136,18 @@ def _lst_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     for line, text in enumerate(lines, 1):
         if not text.strip():
             continue
-        cells = text.rstrip("\r\n").split("\t")
+        # im2rec writes tabs; where they were turned into spaces, only the path may hold more of them.
+        text = text.rstrip("\r\n")
+        cells = text.split("\t") if "\t" in text else text.split(maxsplit=2)
         if len(cells) != 3:
             raise DataError(
-                f"{manifest}, line {line}: {_shown(text.rstrip())} has {len(cells)} columns; write three with tabs between "
+                f"{manifest}, line {line}: {shown(text.rstrip())} has {len(cells)} columns; write three with tabs between "
                 "them: index, class number, path"
             )
         number = _CLASS_NUMBER.fullmatch(cells[1].strip())
         if not number:
             raise DataError(
-                f"{manifest}, line {line}: the class {_shown(cells[1])} is no whole number from 0; write index, class "
+                f"{manifest}, line {line}: the class {shown(cells[1])} is no whole number from 0; write index, class "
                 "number, path, or use a .csv for names"
             )
-        yield line, cells[2], str(int(number[1]))
-
-
-class _Real:
-    """Real paths below a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = os.path.realpath(folder)
-        # Each parent is resolved once: a realpath for each photo took most of the 7 s that 100,000 took to list, now 2.
-        self._parents: dict[str, str] = {}
-
-    def path(self, path: str) -> str:
-        parent, _, name = path.rpartition("/")
-        if name in ("", ".", ".."):
-            return os.path.realpath(self.folder / path)
-        if parent not in self._parents:
-            self._parents[parent] = os.path.realpath(self.folder / parent)
-        real = f"{self._parents[parent].rstrip('/')}/{name}"
-        return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - Path takes three times as long
-
-
-def _inside(real: _Real, path: str, where: str) -> str:
-    """Return the real path of a photo; raises DataError when it lies outside the folder."""
-    folder = real.folder
-    if not path.strip():
-        raise DataError(f"{where}: the path is empty; name a photo below {folder} or remove the line")
-    if path.startswith("/"):
-        raise DataError(f"{where}: the path {_shown(path)} is absolute; write it relative to {folder}")
-    try:
-        path.encode()  # no lone surrogates, which JSON can spell
-        if "\0" in path:
-            raise ValueError("embedded null byte")
-        file = real.path(path)
-    except ValueError as error:
-        raise DataError(f"{where}: the path {_shown(path)} can be no file's name; correct it") from error
-    if file != real.root and not file.startswith(f"{real.root.rstrip('/')}/"):
-        raise DataError(f"{where}: the path {_shown(path)} leads out of {folder}; put the photo below that folder")
-    return file
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        yield line, quoted[1] if (quoted := _QUOTED.fullmatch(cells[2])) else cells[2], str(int(number[1]))

@@ -2,20 +2,24 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import DataError
+from classifier.folders import ByClass, Found, look, named, notes, sort_files
 from classifier.manifest import manifests_in, read_manifest
+from classifier.names import alike, is_system, look_alikes, one_line
 from classifier.recordio import list_records, records_in
 
-# The spellings users have for each split; the first is SageMaker's usual channel name.
-SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+# The spellings users have for each split, in any case; the first is SageMaker's usual channel name.
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "eval", "evaluation", "dev"),
+    "test": ("test", "testing"),
+}
 # With this ending, a channel that holds only the list of another's photos, as for SageMaker's built-in algorithm.
 LIST_CHANNEL = "_lst"
-
-ByClass = dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -44,64 +48,93 @@ class _Source:
     records: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.records)) or str(self.manifest or self.folder)
+        return " and ".join(map(str, self.records)) or str(self.manifest or self.folder)
 
     def unread(self) -> list[Path]:
-        """Return what lies beside the RecordIO files: im2rec leaves its list there, and the photos may still be there."""
-        folders = [entry for entry in _visible(self.folder) if entry.is_dir()] if self.records else []
-        return manifests_in(self.folder) + folders if self.records else []
+        """Return what lies beside RecordIO files: im2rec leaves its list there, and the photos may still be there."""
+        return manifests_in(self.folder) + sort_files(self.folder, Found()) if self.records else []
 
 
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
     """List the photos of every split; without validation, a share of each class of train becomes it.
 
-    `channels` are folders by name: `train`, `validation` (or `valid`, `val`) and `test`, each with a folder per class or a
-    manifest (or its list in a channel `train_lst`, ...); or one channel of any name whose sub-folders have these names,
-    or which is train itself. Raises DataError for whatever cannot be trained on.
+    `channels` are folders by name: train, validation and test in one of the spellings in SPLITS, each with a folder per
+    class or a manifest (or its list in a channel `train_lst`, ...); or one channel of any name whose sub-folders have these
+    names, or which is train itself. Raises DataError for whatever cannot be trained on.
     """
-    sources, notes = _find_sources(channels)
-    listed = {split: _list(source) for split, source in sources.items()}
-    classes = _check(sources, listed)
+    sources, unread, beside = _find_sources(channels)
+    found = {split: _list(source) for split, source in sources.items()}
+    listed = {split: held.classes for split, held in found.items()}
+    classes = _check(sources, found)
+    told = [
+        f"{one_line(path)} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
+    ]
+    told += notes([*found.values(), beside])
+    told += [
+        f"the classes {', '.join(map(repr, group))} differ only by case or blanks; if they are one class, give it one name"
+        for group in look_alikes(classes)
+    ]
     if "validation" not in listed:
-        listed, told = _split_off(listed, sources["train"].folder, validation_share, seed)
-        notes += told
+        listed, of_split = _split_off(listed, sources["train"].folder, validation_share, seed)
+        told += of_split
     index = {name: label for label, name in enumerate(classes)}
     photos = {
         split: tuple(Photo(path, index[name]) for name, files in by_class.items() for path in files)
         for split, by_class in listed.items()
     }
-    return PhotoSet(classes, photos, tuple(notes))
+    return PhotoSet(classes, photos, tuple(told))
 
 
-def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], list[str]]:
-    """Return the source of each split that is there, and notes on what is left unread."""
-    known = [name + ending for names in SPLITS.values() for name in names for ending in ("", LIST_CHANNEL)]
-    folders, unread = dict(channels), []
-    if "train" not in channels and len(channels) == 1:
-        (root,) = channels.values()
+def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], list[Path], Found]:
+    """Return the source of each split that is there, the folders and manifests left unread, and files beside the splits."""
+    folders, unread, beside = dict(channels), list[Path](), Found()
+    splits = [name for name in channels if _split_of(name)]
+    if len(channels) == 1 or len(splits) == 1:
+        name = splits[0] if splits else next(iter(channels))
+        root = channels[name]
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
-        inside = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
-        if any(name in inside for name in known):
-            folders, unread = inside, manifests_in(root) + records_in(root)
-        elif inside or manifests_in(root) or records_in(root):
-            folders = {"train": root}
+        inside = {path.name: path for path in sort_files(root, beside)}
+        manifests = manifests_in(root) + records_in(root)
+        others = [path for other, path in channels.items() if other != name]
+        if _hold_splits(name, inside):
+            folders, unread = inside, [*manifests, *others]
+            beside.other = [path for path in beside.other if path not in manifests]
+        else:
+            if not others:
+                folders = {"train": root} if inside or beside.loose or manifests else {}
+            beside = Found()
     sources, used = {}, set()
-    for split, names in SPLITS.items():
-        name = next((name for name in names if name in folders or name + LIST_CHANNEL in folders), None)
-        if name is not None:
-            sources[split] = _source(name, folders)
-            used |= {name} if sources[split].records else {name, name + LIST_CHANNEL}
+    for split in SPLITS:
+        spelling = _spelling(split, folders)
+        if spelling is not None:
+            sources[split] = _source(spelling, folders)
+            used |= {spelling} if sources[split].records else {spelling, spelling + LIST_CHANNEL}
     if "train" not in sources:
         where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
         raise DataError(
             f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
         )
     unread += [folder for name, folder in folders.items() if name not in used]
-    unread += [path for source in sources.values() for path in source.unread()]
-    return sources, [
-        f"{path} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
-    ]
+    return sources, unread + [path for source in sources.values() for path in source.unread()], beside
+
+
+def _split_of(name: str) -> str | None:
+    """Return the split that a folder's or channel's name stands for."""
+    plain = name.removesuffix(LIST_CHANNEL).casefold()
+    return next((split for split, spellings in SPLITS.items() if plain in spellings), None)
+
+
+def _spelling(split: str, names: Iterable[str]) -> str | None:
+    """Return the name that stands for a split, without the ending of a list; the usual spelling goes first."""
+    there = sorted({name.removesuffix(LIST_CHANNEL) for name in names if _split_of(name) == split})
+    return min(there, key=lambda name: (SPLITS[split].index(name.casefold()), name.casefold() != name), default=None)
+
+
+def _hold_splits(channel: str, names: Iterable[str]) -> bool:
+    """Return whether the folders in the one channel are splits; in a channel named train, a single one may be a class."""
+    splits = {split for name in names if (split := _split_of(name))}
+    return {"train"} < splits if channel == "train" else bool(splits)
 
 
 def _source(name: str, folders: Mapping[str, Path]) -> _Source:
@@ -111,9 +144,9 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
     for path in (folder, listing):
         if path is not None and not path.is_dir():
             raise DataError(f"{path} is not a folder; name one that holds a folder of photos per class or a manifest")
-    records = tuple(records_in(folder))
+    records = records_in(folder)
     if records:
-        return _Source(folder, None, records)
+        return _Source(folder, None, tuple(records))
     held = manifests_in(listing or folder)
     if len(held) > 1:
         names = ", ".join(path.name for path in held)
@@ -123,50 +156,63 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
     return _Source(folder, held[0] if held else None)
 
 
-def _list(source: _Source) -> ByClass:
-    """Return the files of each class, sorted."""
+def _list(source: _Source) -> Found:
+    """Return what a split holds; raises DataError when it holds splits in its turn."""
     if source.records:
-        return list_records(source.records, SPLITS)
+        return Found(list_records(source.records, SPLITS))
     if source.manifest:
-        return read_manifest(source.manifest, source.folder)
-    return {entry.name: _files(entry) for entry in _visible(source.folder) if entry.is_dir()}
+        classes = read_manifest(source.manifest, source.folder)
+        system = [path for files in classes.values() for path in files if is_system(path.name)]
+        if system:
+            classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
+        return Found(classes, system=system)
+    found = look(source.folder)
+    inside = {source.folder: set(found.classes)}
+    for path in found.nested:
+        label, below, *_ = path.relative_to(source.folder).parts
+        inside.setdefault(source.folder / label, set()).add(below)
+    for folder, names in inside.items():
+        _refuse_splits(folder, names)
+    return found
 
 
-def _visible(folder: Path) -> list[Path]:
-    """Return what a folder holds, sorted, so that the order of listing never matters; hidden entries are left out."""
-    return [folder / entry.name for entry in _scan(folder)]
+def _refuse_splits(folder: Path, names: Iterable[str]) -> None:
+    splits = {name: split for name in sorted(names) if (split := _split_of(name))}
+    if "train" in splits.values() and len(set(splits.values())) > 1:
+        raise DataError(
+            f"{folder} holds the folders {', '.join(splits)}, which are splits and not classes; name {folder} as the one "
+            "folder of all photos, or put each class's folder below train, validation and test"
+        )
 
 
-def _files(folder: Path) -> list[Path]:
-    return [folder / entry.name for entry in _scan(folder) if not entry.is_dir()]
-
-
-def _scan(folder: Path) -> "list[os.DirEntry[str]]":
-    try:
-        # The listing says what is a folder; asking for each of 100,000 photos takes a second.
-        with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except PermissionError as error:
-        raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error
-
-
-def _check(sources: Mapping[str, _Source], listed: Mapping[str, ByClass]) -> tuple[str, ...]:
+def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[str, ...]:
     """Return the classes, in train's order; raises DataError for too few, an empty split, or one that train lacks."""
     train = sources["train"]
-    classes = tuple(name for name, files in listed["train"].items() if files)
-    if len(classes) < 2:
-        held = f"only the class {classes[0]!r}" if classes else "no class folder with photos and no manifest"
-        held = "no photos" if train.manifest and not classes else held
-        raise DataError(
-            f"{train} holds {held}; training needs at least two classes, each a folder of photos or a label in a manifest"
-        )
-    for split, by_class in listed.items():
-        unknown = [name for name, files in by_class.items() if files and name not in classes]
-        if unknown:
+    classes = tuple(name for name, files in found["train"].classes.items() if files)
+    for split, held in found.items():
+        if held.loose and not any(held.classes.values()):
             raise DataError(
-                f"the class {unknown[0]!r} is in {sources[split]} but not in {train}; add photos of it to train or remove it"
+                f"{sources[split]} holds {len(held.loose):,} photos that lie in no class folder ({named(held.loose)}); put each "
+                "into a folder named for its class, or add a manifest that names its class"
             )
-        if not any(by_class.values()):
+    if len(classes) < 2:
+        content = f"only the class {classes[0]!r}" if classes else "no class folder with photos and no manifest"
+        content = "no photos" if train.manifest and not classes else content
+        hint = (
+            f"; if the folders in {train.folder / classes[0]} are the classes, name that folder"
+            if found["train"].nested
+            else ""
+        )
+        raise DataError(
+            f"{train} holds {content}; training needs at least two classes, each a folder of photos or a label in a "
+            f"manifest{hint}"
+        )
+    for split, held in found.items():
+        for name in (name for name, files in held.classes.items() if files and name not in classes):
+            near = next((known for known in classes if alike(known) == alike(name)), None)
+            there = f", which has {near!r}; give both one name" if near else "; add photos of it to train or remove it"
+            raise DataError(f"the class {name!r} is in {sources[split]} but not in {train}{there}")
+        if not any(held.classes.values()):
             raise DataError(
                 f"{sources[split]} holds no photos; put a folder with photos per class or a manifest into it"
             )
@@ -199,15 +245,15 @@ def _split_off(
         raise DataError(
             f"no validation photos, and none can be split off {folder}, where each class has one photo; add photos"
         )
-    notes = [
+    told = [
         f"no validation photos were given: {taken:,} of the {total:,} train photos are used for validation "
         f"(validation-share {share:g}, seed {seed})"
     ]
     single = [name for name, files in listed["train"].items() if len(files) == 1]
     if single:
-        named = ", ".join(map(repr, single[:5])) + (", ..." if len(single) > 5 else "")
-        notes.append(
-            f"classes with a single photo: {len(single)} ({named}); it stays in train, so validation says nothing about them"
+        shown = ", ".join(map(repr, single[:5])) + (", ..." if len(single) > 5 else "")
+        told.append(
+            f"classes with a single photo: {len(single)} ({shown}); it stays in train, so validation says nothing about them"
         )
     splits = {"train": train, "validation": validation}
-    return splits | {split: by_class for split, by_class in listed.items() if split != "train"}, notes
+    return splits | {split: by_class for split, by_class in listed.items() if split != "train"}, told

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from classifier.errors import DataError, PhotoError
+from classifier.names import is_system
 
 SUFFIX = ".rec"
 MARK = bytes.fromhex("0a23d7ce")  # 0xced7230a
@@ -27,12 +28,12 @@ _MAX_LABELS = 1000
 
 
 def records_in(folder: Path) -> list[Path]:
-    """Return the RecordIO files at the top level of a folder, sorted; hidden files do not count."""
+    """Return the RecordIO files at the top level of a folder, sorted; without hidden and system files."""
     try:
         return sorted(
             entry
             for entry in folder.iterdir()
-            if entry.suffix.lower() == SUFFIX and not entry.name.startswith(".") and entry.is_file()
+            if entry.suffix.lower() == SUFFIX and not is_system(entry.name) and entry.is_file()
         )
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from classifier.backbones import AUXILIARY, download
 from classifier.errors import WeightsError
+from classifier.names import is_system
 
 State = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -41,7 +42,11 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 
 
 def _weights_file(folder: Path) -> Path:
-    files = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES) if folder.is_dir() else []
+    files = (
+        sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and not is_system(file.name))
+        if folder.is_dir()
+        else []
+    )
     # An artifact of ours brings its self-test along.
     files = [file for file in files if file.name != "selftest.safetensors"]
     if len(files) != 1:

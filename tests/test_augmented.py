@@ -78,31 +78,23 @@ CAT = {"source-ref": f"{BUCKET}/1.jpg", "class": 0}
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (
-            [{"source-ref": "1.jpg", "class": 0}],
-            "line 1: the source-ref 1.jpg is not an address in S3; write s3://bucket/",
-        ),
-        ([{"source-ref": 7, "class": 0}], "line 1: the source-ref 7 is not an address in S3"),
+        ([{"source-ref": 7, "class": 0}], "line 1: the source-ref 7 is not text; write s3://bucket/photo.jpg"),
         (
             [{"source-ref": "s3://other/9.jpg", "class": 0}],
-            "line 1: s3://other/9.jpg is not in .*, under no end of its path",
+            "line 1: no file below .* has the end of the path 's3://other/9",
         ),
-        ([{"source-ref": "s3://other", "class": 0}], "line 1: s3://other is not in "),
-        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: s3://other/\0 is not in "),
-        ([{"source-ref": "s3://other/\ud800", "class": 0}], "line 1: s3://other/\ud800 is not in "),
-        ([{"source-ref": "s3://other/" + 300 * "x", "class": 0}], "line 1: s3://other/x{69}... is not in "),
-        (
-            [CAT, {"source-ref": "s3://other/1.jpg", "class": 1}],
-            f"line 2: s3://other/1.jpg does not lie below {BUCKET}/",
-        ),
-        ([CAT, {"source-ref": f"{BUCKET}/../x.jpg", "class": 1}], r"line 2: the path '\.\./x.jpg' leads out of"),
+        ([{"source-ref": "s3://other", "class": 0}], "line 1: no file below .* has the end of the path 's3://other'"),
+        ([{"source-ref": "s3://other/" + 300 * "x", "class": 0}], "line 1: no file below .* has the end of the path"),
+        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: the path .* can be no file's name"),
+        ([CAT, {"source-ref": "s3://other/1.jpg", "class": 1}], f"line 2: the path .* does not begin with {BUCKET}/"),
+        ([CAT, {"source-ref": f"{BUCKET}/../x.jpg", "class": 1}], "line 2: the path .* leads out of"),
         ([CAT, {"source-ref": f"{BUCKET}/2.jpg"}], "line 2: .* has no 'class', the label of the first photo; add it"),
         ([{"source-ref": f"{BUCKET}/1.jpg"}], 'line 1: .* has no label; add one, as in "class": "0"'),
         ([{**CAT, "size": 3}], "line 1: 'class' and 'size' may both be the label; leave one of them"),
         ([{**CAT, "class": [0, 2]}], r"line 1: the photo has the label \[0, 2\]; training needs one class a photo"),
         ([{**CAT, "class": None}], "line 1: the photo has the label null; training needs one class a photo"),
         ([{**CAT, "class": 0.5}], "line 1: the photo has the label 0.5; a class number is whole, from 0"),
-        ([{**CAT, "class": "-1"}], "line 1: the photo has the label -1; a class number is whole, from 0"),
+        ([{**CAT, "class": "-1"}], 'line 1: the photo has the label "-1"; a class number is whole, from 0'),
         ([{**CAT, "class": " "}], "line 1: the photo has an empty label; name its class or remove it"),
         ([ground_truth(f"{BUCKET}/1.jpg", 0, "")], "line 1: the photo has an empty label"),
         (
@@ -115,9 +107,9 @@ CAT = {"source-ref": f"{BUCKET}/1.jpg", "class": 0}
         ),
         (
             [{**CAT, "class": -1, "class-metadata": {"failure-reason": "ClientError: no such key"}}],
-            r"line 1: the photo was never labelled \(failure-reason ClientError: no such key\); remove it",
+            r'line 1: the photo was never labelled \(failure-reason "ClientError: no such key"\); remove it',
         ),
-        ([CAT, {**CAT, "class": 1}], "line 2: '1.jpg' has the label '1' here and '0' in line 1; keep one of them"),
+        ([CAT, {**CAT, "class": 1}], "line 2: '.*1.jpg' has the label '1' here and '0' in line 1; keep one of them"),
         (
             [{**CAT, "animals": 1, "animals-metadata": {"class-name": "a"}, "x": 1, "x-metadata": {"class-name": "b"}}],
             "line 1: 'animals' and 'x' may both be the label",
@@ -127,13 +119,6 @@ CAT = {"source-ref": f"{BUCKET}/1.jpg", "class": 0}
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, lines: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, *lines)
-
-
-def test_a_photo_that_may_be_either_of_two_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "prefix").mkdir()
-    (tmp_path / "prefix" / "1.jpg").touch()
-    with pytest.raises(DataError, match=r"may be 'prefix/1.jpg' or '1.jpg' in .*; remove one of them"):
-        read(tmp_path, CAT)
 
 
 def manifest(folder: Path) -> None:

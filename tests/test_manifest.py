@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,59 @@ def test_the_classes_of_a_lst_are_its_numbers_in_numeric_order(tmp_path: Path) -
     assert list(classes) == ["2", "9", "10"] and classes["2"] == ["c d.jpg"] and classes["10"] == ["x/a.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "path;label\r\ncat/1 a.jpg;0\r\n\r\ndog/2.jpg;1\r\n"),
+        ("a.csv", "\ufeffLabel\tPATH\n0\tcat/1 a.jpg\n1\tdog/2.jpg\n"),
+        ("a.csv", 'path,label\n"cat/1 a.jpg","0"\n"dog/2.jpg","1"\n'),
+        ("a.csv", "path,label\ncat\\1 a.jpg,0\n.\\dog\\2.jpg,1\n"),
+        ("a.csv", "path,label\n{folder}/cat/1 a.jpg,0\n{real}/dog/2.jpg,1\n"),
+        ("a.csv", "path,label\n/opt/ml/input/data/train/cat/1 a.jpg,0\n/opt/ml/input/data/train/dog/2.jpg,1\n"),
+        ("a.csv", "path,label\ns3://bucket/pets/cat/1 a.jpg,0\ns3://bucket/pets/dog/2.jpg,1\n"),
+        ("a.jsonl", '{"path": "cat\\\\1 a.jpg", "label": 0}\r\n{"path": "s3://b/dog/2.jpg", "label": 1}\r\n'),
+        ("a.lst", "0 0 cat/1 a.jpg\r\n1 1.0 dog/2.jpg\r\n"),
+        ("a.lst", '0\t0\t"cat/1 a.jpg"\n1\t1\tdog\\2.jpg\n'),
+        ("a.lst", "0\t0\ts3://bucket/cat/1 a.jpg\n1\t1\ts3://bucket/dog/2.jpg\n"),
+    ],
+)
+def test_what_spreadsheets_windows_and_notebooks_write_is_read(tmp_path: Path, name: str, text: str) -> None:
+    real = tmp_path / "real"
+    for photo in ("cat/1 a.jpg", "dog/2.jpg"):
+        (real / photo).parent.mkdir(parents=True)
+        (real / photo).touch()
+    folder = tmp_path / "split"
+    folder.symlink_to(real)
+    text = text.replace("{folder}", str(folder)).replace("{real}", str(real))
+    found = read(folder, name, text)
+    assert {label: [Path(path).as_posix() for path in paths] for label, paths in found.items()} == {
+        "0": ["cat/1 a.jpg"],
+        "1": ["dog/2.jpg"],
+    }
+
+
+def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "a\\b.jpg").touch()
+    assert read(tmp_path, "photos.csv", "path,label\na\\b.jpg,cat\n") == {"cat": ["a\\b.jpg"]}
+
+
+def test_accents_may_be_composed_in_the_manifest_and_not_on_disk(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Zoë/é.jpg")
+    (tmp_path / decomposed).parent.mkdir()
+    (tmp_path / decomposed).touch()
+    text = f"path,label\nZoë/é.jpg,Zoë\nb.jpg,{unicodedata.normalize('NFD', 'Zoë')}\n"
+    assert read(tmp_path, "photos.csv", text) == {"Zoë": [decomposed, "b.jpg"]}
+
+
+def test_system_files_that_a_manifest_lists_are_left_out_and_told(tiny: Path) -> None:
+    rows = [(f"{photo.parent.name}/{photo.name}", photo.parent.name) for photo in (tiny / "train").glob("*/*")]
+    write_csv(tiny / "train", [*rows, ("brick/._000.jpg", "brick"), ("Thumbs.db", "coffee")])
+    (tiny / "train" / "._photos.csv").touch()
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+    assert len(photos.splits["train"]) == 8
+    assert photos.notes == ("hidden and system files: 2 (brick/._000.jpg, train/Thumbs.db); they are left out",)
+
+
 def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None:
     assert read(tmp_path, "photos.csv", "path,label\na.jpg,cat\n./a.jpg,cat\n") == {"cat": ["a.jpg"]}
 
@@ -62,7 +116,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
     [
         ("a.csv", "", "a.csv, line 1: the header '' has no column 'path'"),
         ("a.csv", "file,label\n", "a.csv, line 1: the header 'file,label' has no column 'path'; a manifest starts with"),
-        ("a.csv", "path;label\n", "the header 'path;label' has no column 'path'"),
+        ("a.csv", "path;name\n", "the header 'path;name' has no column 'path'"),
         ("a.csv", "path,class\n", "has no column 'label'"),
         ("a.csv", "path,label\na.jpg,cat\nb.jpg, \n", "a.csv, line 3: the label of 'b.jpg' is empty; name its class"),
         ("a.csv", "path,label\n,cat\n", "a.csv, line 2: the path is empty; name a photo below"),
@@ -71,6 +125,18 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", 'path,label\n"a.jpg"x,cat\n', "a.csv, line 2: no CSV ("),
         ("a.csv", "path,label\n/etc/a.jpg,cat\n", "line 2: the path '/etc/a.jpg' is absolute; write it relative to"),
         ("a.csv", "path,label\nx/../../a.jpg,cat\n", "line 2: the path 'x/../../a.jpg' leads out of"),
+        ("a.csv", "path,label\n../split-private/a.jpg,cat\n", "the path '../split-private/a.jpg' leads out of"),
+        ("a.csv", "path,label\nnear/a.jpg,cat\n", "the path 'near/a.jpg' leads out of"),
+        ("a.csv", "path,label\n..\\split-private\\a.jpg,cat\n", "split-private\\\\a.jpg' leads out of"),
+        ("a.csv", "path,label\n\\etc\\passwd,cat\n", "etc\\\\passwd' leads out of"),
+        ("a.csv", "path,label\nC:\\photos\\a.jpg,cat\n", "photos\\\\a.jpg' names another place; put the photos below"),
+        ("a.csv", "path,label\nhttps://x.test/a.jpg,cat\n", "the path 'https://x.test/a.jpg' names another place"),
+        ("a.csv", "path,label\ns3://b/c/gone.jpg,cat\n", "line 2: no file below"),
+        ("a.csv", "path,label\ns3://b/c/here.jpg,cat\ns3://b/d/here.jpg,dog\n", "does not begin with s3://b/c/ as those"),
+        ("a.csv", "path,label\n/opt/ml/input/data/train/gone.jpg,cat\n", "line 2: no file below"),
+        ("a.jsonl", '{"path": "a.jpg", "label": "cat\\udc80"}\n', "line 1: the class name 'cat\\udc80' is not valid UTF-8"),
+        ("a.jsonl", '{"path": "a.jpg", "label": "a\\nb"}\n', "the class name 'a\\nb' holds control characters and cannot be"),
+        ("a.csv", 'path,label\na.jpg,"a\tb"\n', "line 2: the class name 'a\\tb' holds control characters"),
         ("a.csv", "path,label\nlink/a.jpg,cat\n", "line 2: the path 'link/a.jpg' leads out of"),
         ("a.csv", "path,label\nphoto.jpg,cat\n", "line 2: the path 'photo.jpg' leads out of"),
         (
@@ -102,6 +168,10 @@ def test_a_wrong_line_is_one_sentence(tmp_path: Path, name: str, text: str, mess
     (tmp_path / "outside.jpg").touch()
     (folder / "link").symlink_to(tmp_path)
     (folder / "photo.jpg").symlink_to(tmp_path / "outside.jpg")
+    (tmp_path / "split-private").mkdir()
+    (tmp_path / "split-private" / "a.jpg").touch()
+    (folder / "near").symlink_to(tmp_path / "split-private")
+    (folder / "here.jpg").touch()
     with pytest.raises(DataError, match=re.escape(message)):
         read(folder, name, text)
 

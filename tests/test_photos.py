@@ -1,6 +1,8 @@
 """A folder of photos: splits, classes, the automatic validation split, and what is refused."""
 
+import os
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +21,55 @@ def names(photos: PhotoSet, split: str) -> list[str]:
     return [f"{photo.path.parent.name}/{photo.path.name}" for photo in photos.splits[split]]
 
 
-@pytest.mark.parametrize("name", ["validation", "valid", "val"])
-def test_validation_may_be_spelt_three_ways(tiny: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "eval", "evaluation", "dev", "Validation", "VAL"])
+def test_validation_has_many_spellings(tiny: Path, name: str) -> None:
     (tiny / "validation").rename(tiny / name)
     photos = load({"training": tiny})
     assert {photo.path.parent.parent for photo in photos.splits["validation"]} == {tiny / name}
     assert photos.splits.keys() == {"train", "validation", "test"} and not photos.notes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"training": "train", "validation": "validation"},
+        {"training": "train", "testing": "test"},
+        {"training": "train", "test": "test"},
+        {"Training": "train", "eval": "validation", "Test": "test"},
+        {"train": "train", "val": "validation", "testing": "test"},
+    ],
+)
+def test_training_beside_another_split_is_train(tiny: Path, names: dict[str, str]) -> None:
+    photos = load({channel: tiny / folder for channel, folder in names.items()})
+    expected = {folder: 8 if folder == "train" else 4 for folder in names.values()}
+    if "validation" not in expected:
+        assert photos.notes[0].startswith("no validation photos were given: 2 of the 8 train photos")
+        expected |= {"train": 6, "validation": 2}
+    assert {split: len(held) for split, held in photos.splits.items()} == expected
+
+
+@pytest.mark.parametrize("channel", ["training", "train", "images", "Train"])
+def test_one_channel_of_any_name_may_hold_the_splits(tiny: Path, channel: str) -> None:
+    (tiny / "train").rename(tiny / "Training")
+    photos = load({channel: tiny})
+    assert photos.classes == ("brick", "coffee") and photos.splits.keys() == {"train", "validation", "test"}
+
+
+def test_a_class_may_be_named_like_a_split_in_a_channel_named_train(tiny: Path) -> None:
+    (tiny / "train" / "brick").rename(tiny / "train" / "train")
+    assert load({"train": tiny / "train"}).classes == ("coffee", "train")
+
+
+def test_splits_below_a_class_or_beside_other_channels_are_refused(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"tiny holds the folders test, train, validation, which are splits and not classes"
+    ):
+        load({"train": tiny, "validation": tiny / "validation"})
+    shutil.copytree(tiny, tmp_path / "all" / "textures")
+    with pytest.raises(
+        DataError, match=r"all/textures holds the folders test, train, validation, which are .* name .*all/text"
+    ):
+        load({"training": tmp_path / "all"})
 
 
 def test_named_channels_are_the_splits(tiny: Path) -> None:
@@ -51,10 +96,159 @@ def test_classes_are_the_folder_names_in_order(tiny: Path) -> None:
     )
 
 
-def test_hidden_files_are_no_photos(tiny: Path) -> None:
-    (tiny / "train" / "brick" / ".DS_Store").touch()
-    (tiny / "train" / ".ipynb_checkpoints").mkdir()
-    assert len(load({"training": tiny}).splits["train"]) == 8
+SYSTEM = (".DS_Store", "._000.jpg", "Thumbs.db", "thumbs.db", "desktop.ini", "Icon\r", "~$000.jpg", "brick_$folder$")
+FOLDERS = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", ".Trashes")
+
+
+def test_hidden_and_system_files_are_told_and_never_counted(tiny: Path) -> None:
+    before = load({"training": tiny})
+    places = (tiny, tiny / "train", tiny / "train" / "brick", tiny / "test" / "coffee")
+    for place in places:
+        for name in SYSTEM:
+            (place / name).write_bytes(b"the same in each")
+        for name in FOLDERS:
+            shutil.copytree(tiny / "train" / "coffee", place / name)
+    photos = load({"training": tiny})
+    assert photos.splits == before.splits and photos.classes == before.classes
+    (note,) = photos.notes
+    assert note.startswith(f"hidden and system files: {len(places) * len(SYSTEM + FOLDERS)} (")
+    assert "\r" not in note and note.endswith("; they are left out")
+
+
+def test_a_name_that_is_like_a_system_files_is_a_photo(tiny: Path) -> None:
+    for name in ("Icon", "Thumbs.db.jpg", "my desktop.ini.png", "__MACOSX.jpg", "a.b"):
+        shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / "train" / "brick" / name)
+    photos = load({"training": tiny})
+    assert len(photos.splits["train"]) == 13 and not photos.notes
+
+
+def test_files_that_are_not_photos_by_their_suffix_are_left_out_and_told(tiny: Path) -> None:
+    for name in ("000.jpg.json", "001.jpg.JSON", "a.txt", "IMG_1.MOV"):
+        (tiny / "train" / "brick" / name).write_text("x")
+    (tiny / "README.md").write_text("x")
+    os.mkfifo(tiny / "train" / "brick" / "pipe")
+    photos = load({"training": tiny})
+    assert len(photos.splits["train"]) == 8
+    (note,) = photos.notes
+    assert note.startswith("files that are not photos: 2 .json, 1 .txt, 1 .mov, 1 without a suffix, 1 .md (") or (
+        "2 .json" in note and "1 without a suffix" in note and "1 .md" in note
+    )
+
+
+def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folder(tiny: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    train = tiny / "train"
+    for place in ("brick/b", "brick/a/deep", "brick/a b", "brick/.hidden", "coffee/b"):
+        shutil.copytree(tiny / "test" / "brick", train / place)
+    (train / "coffee" / "link").symlink_to(tiny / "validation" / "coffee")
+    photos = load({"train": train, "validation": tiny / "validation"})
+    shutil.rmtree(train / "brick" / ".hidden")  # which ImageFolder would read
+    assert photos.classes == ("brick", "coffee")
+    expected = [  # as torchvision.datasets.folder.make_dataset walks
+        (f"{root}/{name}", label)
+        for label, folder in enumerate(photos.classes)
+        for root, _, names in sorted(os.walk(train / folder, followlinks=True))
+        for name in sorted(names)
+    ]
+    assert [(str(photo.path), photo.label) for photo in photos.splits["train"]] == expected
+    assert len(photos.splits["train"]) == 8 + 5 * 2
+    assert any(note.startswith("photos in subfolders of a class's folder: 10 (") for note in photos.notes)
+
+
+def test_a_link_to_a_folder_above_it_is_told_and_not_followed_without_end(tiny: Path) -> None:
+    (tiny / "train" / "brick" / "again").symlink_to(tiny / "train" / "brick")
+    photos = load({"training": tiny})
+    assert len(photos.splits["train"]) == 8 and "files that are not photos: 1 without" in photos.notes[0]
+
+
+def test_empty_classes_and_loose_files_are_told(tiny: Path) -> None:
+    (tiny / "train" / "cat").mkdir()
+    (tiny / "train" / "dog" / "later").mkdir(parents=True)
+    (tiny / "train" / "dog" / "readme.txt").touch()
+    (tiny / "test" / "cat").mkdir()
+    for place in (tiny / "train" / "loose.jpg", tiny / "train" / "loose", tiny / "top.jpg"):
+        shutil.copy(tiny / "train" / "brick" / "000.jpg", place)
+    photos = load({"training": tiny})
+    assert photos.classes == ("brick", "coffee") and len(photos.splits["train"]) == 8
+    assert photos.notes == (
+        "class folders without photos: 3 (train/cat, train/dog, test/cat); they are left out",
+        "files beside the class folders: 3 (train/loose, train/loose.jpg, tiny/top.jpg); they are left out, put each into the "
+        "folder of its class",
+        "files that are not photos: 1 .txt (dog/readme.txt); they are left out",
+    )
+
+
+def test_a_class_that_is_empty_in_train_and_has_photos_elsewhere_is_refused(tiny: Path) -> None:
+    (tiny / "train" / "cat").mkdir()
+    shutil.copytree(tiny / "validation" / "brick", tiny / "validation" / "cat")
+    with pytest.raises(DataError, match=r"the class 'cat' is in .*validation but not in .*train; add photos of it"):
+        load({"training": tiny})
+
+
+@pytest.mark.parametrize("flat", ["train", "test", "."])
+def test_photos_without_class_folders_are_refused_as_what_they_are(tiny: Path, flat: str) -> None:
+    for photo in sorted((tiny / flat).glob("**/*.jpg")):
+        photo.rename(tiny / flat / f"{photo.parent.name}-{photo.parent.parent.name}-{photo.name}")
+    for folder in sorted((tiny / flat).glob("**/*/"), reverse=True):
+        folder.rmdir()
+    count = {"train": 8, "test": 4, ".": 16}[flat]
+    with pytest.raises(
+        DataError, match=rf"holds {count} photos that lie in no class folder \(.*000\.jpg, .*; put each into a"
+    ):
+        load({"training": tiny})
+
+
+def test_one_class_folder_with_folders_in_it_gets_a_hint(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "train", tmp_path / "all" / "images")
+    with pytest.raises(
+        DataError, match=r"only the class 'images'.*; if the folders in .*all/images are the classes, name"
+    ):
+        load({"training": tmp_path / "all"})
+
+
+def test_names_that_look_the_same_are_one_class_in_every_split(tiny: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    for split, name in (("train", composed), ("validation", decomposed), ("test", composed)):
+        (tiny / split / "coffee").rename(tiny / split / name)
+    shutil.copytree(tiny / "test" / composed, tiny / "train" / decomposed)
+    photos = load({"training": tiny})
+    assert photos.classes == (composed, "brick") and len(photos.splits["train"]) == 8 + 2
+    assert photos.notes == (
+        "classes whose folders are spelt with different bytes but look the same: 'Café'; each is one class",
+    )
+
+
+@pytest.mark.parametrize(
+    "other", ["Brick", "brick ", "b rick", "br\u200bick", "\uff22\uff32\uff29\uff23\uff2b", "brick_"]
+)
+def test_names_that_differ_by_case_or_blanks_get_a_warning_or_a_hint(tiny: Path, other: str) -> None:
+    (tiny / "test" / "brick").rename(tiny / "test" / other)
+    with pytest.raises(DataError, match=r"is in .*test but not in .*train, which has 'brick'; give both one name"):
+        load({"training": tiny})
+    shutil.copytree(tiny / "train" / "brick", tiny / "train" / other)
+    (note,) = load({"training": tiny}).notes
+    assert repr(other) in note and "'brick'" in note and "differ only by case or blanks" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            b"caf\xe9",
+            r"train: the class name 'caf\\udce9' is not valid UTF-8 and cannot be written in an answer; rename",
+        ),
+        (b"a\nb", r"the class name 'a\\nb' holds control characters"),
+        (b"a\x1b[31mb", r"holds control characters"),
+        (b"a\x7f", r"holds control characters"),
+        ("a\u2028b".encode(), r"holds control characters"),
+        (b"  ", r"the class name '  ' is blank; rename the class"),
+    ],
+)
+def test_a_class_name_that_cannot_be_written_is_refused(tiny: Path, name: bytes, message: str) -> None:
+    os.rename(os.fsencode(tiny / "train" / "brick"), os.fsencode(tiny / "train") + b"/" + name)  # noqa: PTH104
+    with pytest.raises(DataError, match=message):
+        load({"training": tiny})
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,150 @@
+"""What lies in a folder of class folders: the photos of each class, and all that is left out. Decodes nothing."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from classifier.errors import DataError
+from classifier.names import class_name, is_system, one_line
+
+# Suffixes of files that are never tried as photos. A photo may have any other suffix, or none, as objects in S3 often do.
+NOT_PHOTOS = re.compile(
+    r"\.(json|jsonl|manifest|lst|rec|idx|csv|tsv|txt|xml|yaml|yml|toml|ini|cfg|md|rst|html?|css|js|log|pdf|docx?|xlsx?|pptx?"
+    r"|zip|tar|gz|tgz|bz2|xz|7z|rar|mp4|mov|avi|mkv|webm|mp3|wav|aae|xmp|thm|py|pyc|ipynb|sh|r|mat|npy|npz|pkl|pickle|pth?"
+    r"|safetensors|onnx|h5|hdf5|parquet|tfrecords?|db|sqlite|lock|tmp|part|bak|md5|sha256)",
+    re.IGNORECASE,
+)
+SHOWN = 5  # names in a note
+
+ByClass = dict[str, list[Path]]
+
+
+@dataclass
+class Found:
+    """The photos of one split by class, sorted, and what was found beside them."""
+
+    classes: ByClass = field(default_factory=dict)
+    nested: list[Path] = field(default_factory=list)  # photos in a subfolder of their class's folder
+    loose: list[Path] = field(default_factory=list)  # files that may be photos, beside the class folders
+    empty: list[Path] = field(default_factory=list)  # class folders without a photo
+    merged: list[str] = field(default_factory=list)  # classes that several folders spell differently
+    system: list[Path] = field(default_factory=list)
+    other: list[Path] = field(
+        default_factory=list
+    )  # whose suffix says that they are not photos, and pipes and the like
+
+
+def look(folder: Path) -> Found:
+    """Return what lies in a folder of class folders, whose subfolders are read as torchvision's ImageFolder does.
+
+    Raises DataError for a folder that cannot be listed and for a class name that cannot be written.
+    """
+    found = Found()
+    for path in sort_files(folder, found):
+        name = class_name(path.name, f"the folder {one_line(folder)}")
+        files = _photos(path, found)
+        if name in found.classes and name not in found.merged:
+            found.merged.append(name)
+        found.classes.setdefault(name, []).extend(files)
+        if not files:
+            found.empty.append(path)
+    for name in found.merged:
+        found.classes[name].sort()
+    found.classes = {name: found.classes[name] for name in sorted(found.classes)}
+    return found
+
+
+def sort_files(folder: Path, found: Found) -> list[Path]:
+    """Put the files in a folder into `found`, as what they are, and return the subfolders, sorted."""
+    folders = []
+    for entry in scan(folder):
+        path = folder / entry.name
+        if is_system(entry.name):
+            found.system.append(path)
+        elif entry.is_dir():
+            folders.append(path)
+        else:
+            (found.loose if _may_be_photo(entry) else found.other).append(path)
+    return folders
+
+
+def scan(folder: Path) -> "list[os.DirEntry[str]]":
+    """Return what a folder holds, sorted, so that the order of listing never matters; raises DataError where it may not."""
+    try:
+        # The listing says what is a folder; asking for each of 100,000 photos takes a second.
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except PermissionError as error:
+        raise DataError(f"{error.filename} cannot be listed; give yourself read permission on it") from error
+
+
+def notes(found: Iterable[Found]) -> list[str]:
+    """Return a sentence for each kind of thing that was left out or may surprise, over all splits."""
+    splits = list(found)
+
+    def all_of(kind: Callable[[Found], list[Path]]) -> list[Path]:
+        return [path for split in splits for path in kind(split)]
+
+    sentences = []
+    if nested := all_of(lambda split: split.nested):
+        sentences.append(
+            f"photos in subfolders of a class's folder: {len(nested):,} ({named(nested)}); each counts for the class of the "
+            "topmost folder"
+        )
+    if empty := all_of(lambda split: split.empty):
+        sentences.append(f"class folders without photos: {len(empty):,} ({named(empty)}); they are left out")
+    if loose := all_of(lambda split: split.loose):
+        sentences.append(
+            f"files beside the class folders: {len(loose):,} ({named(loose)}); they are left out, put each into the folder of "
+            "its class"
+        )
+    if other := all_of(lambda split: split.other):
+        suffixes = Counter(path.suffix.lower() for path in other).most_common()
+        counts = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in suffixes)
+        sentences.append(f"files that are not photos: {counts} ({named(other)}); they are left out")
+    if system := all_of(lambda split: split.system):
+        sentences.append(f"hidden and system files: {len(system):,} ({named(system)}); they are left out")
+    if merged := sorted({name for split in splits for name in split.merged}):
+        sentences.append(
+            f"classes whose folders are spelt with different bytes but look the same: {', '.join(map(repr, merged))}; each "
+            "is one class"
+        )
+    return sentences
+
+
+def _photos(folder: Path, found: Found) -> list[Path]:
+    """Return the photos below a class's folder in the order of torchvision's ImageFolder: by folder, then by name."""
+    held = sorted(_walk(folder, found, ()), key=lambda part: part[0])
+    for place, files in held:
+        if place != str(folder):
+            found.nested += files
+    return [path for _, files in held for path in files]
+
+
+def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, list[Path]]]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:  # a link to a folder above it, which would never end
+        found.other.append(folder)
+        return
+    held = Found(system=found.system, other=found.other)
+    for path in sort_files(folder, held):
+        yield from _walk(path, found, (*above, here))
+    yield str(folder), held.loose
+
+
+def _may_be_photo(entry: "os.DirEntry[str]") -> bool:
+    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - Path takes several times as long
+    if NOT_PHOTOS.fullmatch(suffix):
+        return False
+    # A link to nothing is a photo that cannot be read; a pipe would be waited for without end.
+    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+
+
+def named(paths: list[Path]) -> str:
+    """Return the last two parts of the first few paths."""
+    shown = ", ".join(one_line(Path(*path.parts[-2:])) for path in paths[:SHOWN])
+    return shown + (", ..." if len(paths) > SHOWN else "")

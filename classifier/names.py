@@ -1,0 +1,70 @@
+"""Names of files and classes: which ones a system left behind, which cannot be written, which look the same."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from classifier.errors import DataError
+
+# Left behind by Windows, macOS, storage servers, Jupyter and Hadoop, in lower case.
+SYSTEM_NAMES = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "$recycle.bin",
+        "system volume information",
+        "icon\r",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "lost+found",
+        "__pycache__",
+        "_success",
+    }
+)
+_NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def is_system(name: str) -> bool:
+    """Return whether a file or folder is hidden or a system's own: it is never a photo, manifest, archive or weights."""
+    return name.startswith((".", "~$")) or name.casefold() in SYSTEM_NAMES or name.endswith("_$folder$")
+
+
+def class_name(name: str, where: str) -> str:
+    """Return a class's name in Unicode's composed form (NFC), so that names that look the same are the same.
+
+    Raises DataError, which begins with `where`, for a name that no answer or record could hold.
+    """
+    composed = unicodedata.normalize("NFC", name)
+    if not composed.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in composed):
+        problem = (
+            "is not valid UTF-8" if any("\ud800" <= char <= "\udfff" for char in name) else "holds control characters"
+        )
+        raise DataError(
+            f"{where}: the class name {name!r} {problem} and cannot be written in an answer; rename the class"
+        )
+    if not composed.strip():
+        raise DataError(f"{where}: the class name {name!r} is blank; rename the class")
+    return composed
+
+
+def alike(name: str) -> str:
+    """Return what names that differ only by case, blanks or invisible characters have in common."""
+    folded = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
+    return "".join(char for char in folded if char.isprintable() and not char.isspace())
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of names that differ only by case, blanks or invisible characters."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(alike(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def one_line(path: Path | str) -> str:
+    """Return a path as text that can be printed on one line: bytes that are not UTF-8 and control characters are escaped."""
+    text = str(path).encode(errors="backslashreplace").decode()
+    return _NOT_ON_ONE_LINE.sub(lambda match: repr(match[0])[1:-1], text)
