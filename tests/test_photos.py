@@ -136,7 +136,6 @@ def test_files_that_are_not_photos_by_their_suffix_are_left_out_and_told(tiny: P
 
 
 def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folder(tiny: Path) -> None:
-    from torchvision.datasets import ImageFolder
 
     train = tiny / "train"
     for place in ("brick/b", "brick/a/deep", "brick/a b", "brick/.hidden", "coffee/b"):

@@ -5,9 +5,13 @@ import gzip
 import json
 import os
 import resource
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +229,66 @@ def test_pipe_and_file_give_the_same_photos_and_classes(tiny: Path, tmp_path: Pa
     assert {name: sorted(photos) for name, photos in found.items()} == {
         name: sorted(photos) for name, photos in expected.items()
     }
+
+
+def test_sigterm_while_a_pipe_is_silent_ends_the_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    base, scratch = tmp_path / "job", tmp_path / "scratch"
+    scratch.mkdir()
+    lay_out(base, ["train"], {})
+    fifo = base / "input" / "data" / "train_0"
+    os.mkfifo(fifo)
+    process = started(base, {"TMPDIR": str(scratch)})
+    try:
+        with fifo.open("wb"):  # returns when the program has opened it too
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 143
+    assert "stopped by SIGTERM while the channel 'train' was read" in output and not list(scratch.iterdir())
+
+
+def test_two_hosts_read_their_pipes_and_train_together(tiny: Path, tmp_path: Path) -> None:
+    hosts, streams = ("127.0.0.1", "127.0.0.2"), as_streams(tiny, "packed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    processes = []
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            base = tmp_path / host
+            lay_out(base, streams, {"current_host": host, "hosts": hosts, "network_interface_name": "lo"})
+            for name, data in streams.items():
+                stack.enter_context(fed(base / "input" / "data" / f"{name}_0", data))
+            processes.append(started(base, {"MASTER_PORT": port}))
+            stack.callback(processes[-1].kill)
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "2 classes; photos: 8 train, 4 validation, 4 test" in outputs[0]
+
+
+def lay_out(base: Path, channels: Iterable[str], resources: Mapping[str, object]) -> None:
+    """Write a job's configuration with piped channels."""
+    (base / "input" / "config").mkdir(parents=True)
+    (base / "input" / "data").mkdir()
+    hyperparameters = {"backbone": "timm/test_efficientnet", "weights": "random", "epochs": "1"}
+    for name, content in (
+        ("inputdataconfig", {name: {"TrainingInputMode": "Pipe"} for name in channels}),
+        ("hyperparameters", hyperparameters),
+        ("resourceconfig", resources),
+    ):
+        (base / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+
+
+def started(base: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "train"],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_only_photos_can_be_piped(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import run_training, terminate, wait_for_line
+from train.agree import Held, difference
 
 JOB = {
     "backbone": "timm/test_efficientnet",
@@ -43,25 +44,29 @@ def port() -> int:
 @contextlib.contextmanager
 def job(
     folder: Path,
-    photos: Path,
+    photos: Path | Sequence[Path],
     hyperparameters: dict[str, str],
     hosts: Sequence[str],
     port: int,
     *,
+    distribution: str = "FullyReplicated",
     prefixes: Sequence[tuple[str, ...]] = ((), ()),
     interface: str = "lo",
 ) -> "Iterator[list[subprocess.Popen[str]]]":
-    """Start `train` once for each host, each with its own /opt/ml."""
+    """Start `train` once for each host, each with its own /opt/ml, and photos of its own where there are several."""
     processes = []
+    each = [photos] * len(hosts) if isinstance(photos, Path) else photos
     try:
-        for host, prefix in zip(hosts, prefixes, strict=True):
+        for host, prefix, channel in zip(hosts, prefixes, each, strict=True):
             base = folder / host
             (base / "input" / "config").mkdir(parents=True)
             (base / "input" / "data").mkdir()
             (base / "checkpoints").mkdir()
-            (base / "input" / "data" / "training").symlink_to(photos)
+            (base / "input" / "data" / "training").symlink_to(channel)
+            inputs = {"training": {"TrainingInputMode": "File", "S3DistributionType": distribution}}
             resources = {"current_host": host, "hosts": list(hosts), "network_interface_name": interface}
-            for name, content in (("hyperparameters", hyperparameters), ("resourceconfig", resources)):
+            files = {"hyperparameters": hyperparameters, "resourceconfig": resources, "inputdataconfig": inputs}
+            for name, content in files.items():
                 (base / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
             processes.append(
                 subprocess.Popen(
@@ -144,6 +149,98 @@ def test_when_a_host_dies_the_other_ends_within_a_minute_and_says_why(
         assert time.monotonic() - started < 60 and processes[1 - dying].returncode == 1, output
     failure = (tmp_path / hosts[1 - dying] / "output" / "failure").read_text()
     assert re.match("another process of the job ended|the chief host does not answer", failure)
+
+
+def failures(folder: Path, processes: "list[subprocess.Popen[str]]", hosts: Sequence[str]) -> set[str]:
+    """Return the failure texts of hosts that have all failed without a traceback."""
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [1] * len(hosts), outputs
+    assert not any("Traceback" in output or "IndexError" in output for output in outputs), outputs
+    return {(folder / host / "output" / "failure").read_text() for host in hosts}
+
+
+def test_a_channel_of_which_each_host_holds_a_part_is_refused_by_name_on_every_host(
+    tiny: Path, tmp_path: Path, port: int
+) -> None:
+    hosts = ("127.0.0.1", "127.0.0.2")
+    with job(tmp_path, tiny, JOB, hosts, port, distribution="ShardedByS3Key") as processes:
+        (failure,) = failures(tmp_path, processes, hosts)
+    assert failure.startswith(
+        "the channel 'training' has the S3DistributionType ShardedByS3Key, so that each of the 2 hosts"
+    )
+    assert "use FullyReplicated" in failure and "FastFile" in failure
+
+
+def test_one_host_alone_holds_every_part_and_trains(tiny: Path, tmp_path: Path, port: int) -> None:
+    with job(tmp_path, tiny, JOB, ("localhost",), port, distribution="ShardedByS3Key", prefixes=((),)) as (process,):
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+
+
+def without(photos: Path, folder: Path, *left_out: str) -> Path:
+    """Copy a folder of photos but for some files."""
+    shutil.copytree(photos, folder)
+    for name in left_out:
+        for path in list(folder.glob(name)):
+            path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        # The platform's shards in the order of keys: one host has nothing of a class, or nothing but a class.
+        (("test/coffee/*", "train/coffee/*", "validation/coffee/*"), "127.0.0.2 cannot use its photos (.* only the class 'brick'"),
+        (("validation/*/001.jpg",), "127.0.0.2 lacks 2 of the 16 photos of 127.0.0.1, first input/data/training/validation/brick"),
+    ],
+)  # fmt: skip
+def test_hosts_that_hold_different_photos_all_name_the_difference(
+    tiny: Path, tmp_path: Path, port: int, left_out: tuple[str, ...], message: str
+) -> None:
+    hosts = ("127.0.0.1", "127.0.0.2")
+    other = without(tiny, tmp_path / "other", *left_out)
+    with job(tmp_path, (tiny, other), JOB, hosts, port) as processes:
+        (failure,) = failures(tmp_path, processes, hosts)
+    assert re.search(f"^the hosts hold different photos: .*{message.replace('(', '[(]')}", failure), failure
+    assert failure.endswith("give all hosts the same photos, with S3DistributionType FullyReplicated in each channel")
+
+
+def test_the_same_fault_on_all_hosts_is_told_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
+    shutil.rmtree(tiny / "train" / "coffee")
+    hosts = ("127.0.0.1", "127.0.0.2")
+    with job(tmp_path, tiny, JOB, hosts, port) as processes:
+        assert all("/train holds only the class 'brick'" in one for one in failures(tmp_path, processes, hosts))
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"a.jpg": ("cat", 9), "b.jpg": ("cat", 2)}, "h2 lacks 1 of the classes of h1, first 'dog'"),
+        ({"a.jpg": ("cat", 9), "b.jpg": ("emu", 2)}, "h2 lacks 1 of the classes of h1, first 'dog'"),
+        (
+            {"a.jpg": ("cat", 9), "b.jpg": ("dog", 2), "c.jpg": ("emu", 2)},
+            "h1 lacks 1 of the classes of h2, first 'emu'",
+        ),
+        ({"a.jpg": ("cat", 9), "c.jpg": ("dog", 2)}, "h2 lacks 1 of the 2 photos of h1, first b.jpg"),
+        (
+            {"a.jpg": ("cat", 9), "b.jpg": ("dog", 2), "c.jpg": ("dog", 2)},
+            "h1 lacks 1 of the 3 photos of h2, first c.jpg",
+        ),
+        ({"a.jpg": ("dog", 9), "b.jpg": ("cat", 2)}, "a.jpg is 'cat' on h1 and 'dog' on h2"),
+        ({"a.jpg": ("cat", 9), "b.jpg": ("dog", 3)}, "b.jpg has 2 bytes on h1 and 3 on h2"),
+        ({"a.jpg": ("cat", 9), "b.jpg": ("dog", 2)}, ""),
+    ],
+)
+def test_a_difference_is_the_first_that_explains_the_others(other: dict[str, tuple[str, int]], sentence: str) -> None:
+    first = Held("h1", {"a.jpg": ("cat", 9), "b.jpg": ("dog", 2)})
+    assert difference([first, Held("h2", other)]) == sentence
+
+
+def test_at_most_three_hosts_are_named_with_their_difference() -> None:
+    hosts = [Held(f"h{number}", {} if number > 1 else {"a.jpg": ("cat", 1)}) for number in range(1, 7)]
+    assert difference(hosts).endswith("h4 lacks 1 of the classes of h1, first 'cat'; and 2 more hosts")
+    text = difference([hosts[0], Held("h2", {}, "no photos")])
+    assert text == "h1 holds 1 photos of 1 classes and h2 cannot use its photos (no photos)"
 
 
 @contextlib.contextmanager

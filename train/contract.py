@@ -26,6 +26,7 @@ class Job:
     current_host: str = "localhost"
     network_interface: str = ""
     fast_file: bool = False  # a channel is read from S3 as it is read here
+    sharded: tuple[str, ...] = ()  # channels of which each host holds a part
     pipes: frozenset[str] = frozenset()  # channels that come through a FIFO
 
     @property
@@ -74,8 +75,24 @@ def read_job(base: Path) -> Job:
         current,
         str(resources.get("network_interface_name", "")),
         "FastFile" in modes.values(),
+        tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
         frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
+
+
+def _distribution(channel: Any) -> Any:
+    return channel.get("S3DistributionType") if isinstance(channel, dict) else None
+
+
+def refuse_shards(job: Job) -> None:
+    """Raise ConfigError when the platform gives each of several hosts a part of a channel."""
+    if len(job.hosts) > 1 and job.sharded:
+        channels = ", ".join(map(repr, job.sharded))
+        raise ConfigError(
+            f"the channel {channels} has the S3DistributionType ShardedByS3Key, so that each of the {len(job.hosts)} hosts "
+            "holds a part of its files; use FullyReplicated: the hosts share the work out by themselves, and with the input "
+            "mode FastFile no file is copied"
+        )
 
 
 def write_failure(base: Path, message: str) -> None:

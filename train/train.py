@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classifier import device
-from classifier.errors import ConfigError, UserError
+from classifier.errors import ConfigError, DataError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import pipe, processes, script, stop
 from train.config import Config, help_table, parse
-from train.contract import forget_failure, read_job, write_failure
+from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,17 +70,20 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
             raise ConfigError(
                 f"{name} needs the package {package}, which is not installed; install it or leave {name} out"
             )
+    refuse_shards(job)
     job = pipe.spooled(job)
-    photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+    found = _listed(job, config)
     if not processes.started_by_torchrun():
         local = processes.per_host()
         if len(job.hosts) * local > 1:
             return processes.run_torchrun(job, local, arguments)
+    from train.agree import agreed
     from train.job import run
 
     world, watch = processes.join()
     if watch:
         watch.on_silence = lambda message: os._exit(_failed(base, message))
+    photos = agreed(world, job, found)
     if world.chief:
         print(device.found(), flush=True)
         _announce(config, photos)
@@ -92,6 +95,16 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         return stop.STATUS
     print("done in " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()), flush=True)
     return 0
+
+
+def _listed(job: Job, config: Config) -> PhotoSet | DataError:
+    """Return the job's photos, or what is wrong with them where the other hosts may hold others."""
+    try:
+        return load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+    except DataError as error:
+        if len(job.hosts) == 1:
+            raise
+        return error
 
 
 def _announce(config: Config, photos: PhotoSet) -> None:
