@@ -10,7 +10,7 @@ from classifier.errors import DataError
 from classifier.folders import ByClass, Found, look, named, notes, sort_files
 from classifier.manifest import manifests_in, read_manifest
 from classifier.names import alike, is_system, look_alikes, one_line
-from classifier.recordio import list_records, records_in
+from classifier.recordio import list_records, records_in, refuse_below
 
 # The spellings users have for each split, in any case; the first is SageMaker's usual channel name.
 SPLITS = {
@@ -167,6 +167,8 @@ def _list(source: _Source) -> Found:
             classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
         return Found(classes, system=system)
     found = look(source.folder)
+    if not any(found.classes.values()):
+        refuse_below(source.folder, found.other)
     inside = {source.folder: set(found.classes)}
     for path in found.nested:
         label, below, *_ = path.relative_to(source.folder).parts

@@ -58,6 +58,13 @@ def list_records(files: Sequence[Path], splits: Mapping[str, Sequence[str]]) -> 
     return {label: by_class[label] for label in sorted(by_class, key=int)}
 
 
+def refuse_below(folder: Path, files: Sequence[Path]) -> None:
+    """Raise DataError for a RecordIO file among the files below a folder of class folders, which is not read there."""
+    for path in files:
+        if path.suffix.lower() == SUFFIX:
+            raise DataError(f"{path} is not read, because RecordIO files are read in {folder} itself; move it there")
+
+
 def record_name(number: int, offset: int) -> str:
     """Return the name of a record below its file."""
     return f"record{number}@{offset}"

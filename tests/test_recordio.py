@@ -147,6 +147,12 @@ def test_what_lies_beside_the_files_is_told(tmp_path: Path) -> None:
     assert unread == [str(tmp_path / name) for name in ("list", "train.lst", "cat", "list")]
 
 
+def test_a_file_below_a_folder_where_it_is_not_read_is_named(tmp_path: Path) -> None:
+    write_records(tmp_path / "part-1" / "a.rec", [(b"a", 0), (b"b", 1)])
+    with pytest.raises(DataError, match=rf"part-1/a\.rec is not read, because .* in {tmp_path} itself; move it there"):
+        load_photo_set({"train": tmp_path}, validation_share=0.5, seed=1)
+
+
 def test_a_channel_that_holds_a_folder_for_each_split_may_hold_records(tmp_path: Path) -> None:
     for split, numbers in (("train", (0, 1)), ("validation", (0,)), ("test", (1,))):
         write_records(tmp_path / split / "a.rec", [(b"photo", number) for number in numbers])
