@@ -90,7 +90,7 @@ def find_class(texts: Sequence[bytes], classes: Classes, where: str) -> str:
 def _find_label(line: Mapping[str, Any], where: str) -> str:
     """Return which attribute is the label: the one whose metadata has a class, else the only one that can be."""
     others = [name for name in line if not name.endswith(("-ref", METADATA))]
-    about = {name: line.get(name + METADATA) for name in others}
+    about: dict[str, Any] = {name: line.get(name + METADATA) for name in others}
     for wanted in (
         [name for name in others if isinstance(about[name], dict) and "class-name" in about[name]],
         [name for name in others if about[name] is not None],

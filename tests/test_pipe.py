@@ -22,6 +22,7 @@ from classifier.images import read_photo
 from classifier.photos import load_photo_set
 from tests.conftest import Run, run_training
 from tests.recordio import MARK, labelled, packed, part, record, write_records
+from train import stop
 from train.pipe import spool
 
 JPEG = b"\xff\xd8\xff\xe0"
@@ -154,6 +155,22 @@ def test_a_pipe_that_never_comes_or_stays_silent_is_named(tmp_path: Path, monkey
         monkeypatch.setenv("BYOC_PIPE_DEADLINE", text)
         with pytest.raises(ConfigError, match=r"BYOC_PIPE_DEADLINE is .* it must be a number of seconds above 0"):
             spool(tmp_path / "train_0", "train", tmp_path / text)
+
+
+def test_sigterm_is_heard_while_bytes_keep_coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "requested", threading.Event())
+    stop.requested.set()
+    data = record(packed(JPEG, 0)) * 100
+    with fed(tmp_path / "train_0", data), pytest.raises(stop.Stopped, match="while the channel 'train' was read"):
+        spool(tmp_path / "train_0", "train", tmp_path / "train")
+
+
+def test_a_folder_in_the_place_of_a_pipe_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train_0").mkdir()
+    with pytest.raises(
+        ConfigError, match=r"train_0 cannot be read \(Is a directory\); make it a FIFO that you may read"
+    ):
+        spool(tmp_path / "train_0", "train", tmp_path / "train")
 
 
 def test_a_disk_without_room_is_named(tmp_path: Path) -> None:

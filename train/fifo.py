@@ -55,19 +55,25 @@ class Fifo(io.RawIOBase):
         super().close()
 
     def _next(self, count: int) -> bytes:
-        end, told = time.monotonic() + self._seconds, False
-        while not self._ready():
+        start, told = time.monotonic(), False
+        while True:
             if stop.requested.is_set():
                 raise stop.Stopped(f"stopped by SIGTERM while the channel {self._channel!r} was read")
-            if time.monotonic() >= end:
+            if self._ready():
+                break
+            waited = time.monotonic() - start
+            if waited >= self._seconds:
                 raise ConfigError(
                     f"no byte came through {self._path} for {self._seconds:g} s, so the channel {self._channel!r} has no photos; "
                     f"check its S3 address, or set {DEADLINE} to more seconds"
                 )
-            if not told and time.monotonic() > end - self._seconds + _TOLD_SECONDS:
+            if not told and waited > _TOLD_SECONDS:
                 told = True
                 print(f"waiting up to {self._seconds:g} s for the channel {self._channel}", file=sys.stderr, flush=True)
-        return os.read(self._descriptor, min(count, _CHUNK))
+        try:
+            return os.read(self._descriptor, min(count, _CHUNK))
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def _ready(self) -> bool:
         """Open the FIFO unless it is open, and return whether there are bytes or the end within a moment."""
@@ -79,10 +85,13 @@ class Fifo(io.RawIOBase):
                 time.sleep(_POLL_SECONDS)
                 return False
             except OSError as error:
-                raise ConfigError(f"{self._path} cannot be read ({error.strerror}); let this user read it") from error
+                raise self._unreadable(error) from error
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(1000 * _POLL_SECONDS))
+
+    def _unreadable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._path} cannot be read ({error.strerror}); make it a FIFO that you may read")
 
 
 def _deadline() -> float:

@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from classifier.augmented import Classes, all_numbers, find_class
 from classifier.errors import ConfigError, DataError
@@ -89,9 +89,10 @@ def spool(fifo: Path, channel: str, folder: Path) -> None:
 def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
     """Yield the records of a pipe, of which gzip is taken off where the platform has left it on."""
     first = pipe.begin(4)
-    source: IO[bytes] = io.BufferedReader(pipe, _CHUNK)
+    buffered = io.BufferedReader(pipe, _CHUNK)
+    source = cast(BinaryIO, buffered)
     if first[:2] == _GZIP:
-        source = gzip.GzipFile(fileobj=source)
+        source = cast(BinaryIO, gzip.GzipFile(fileobj=buffered))
     elif first and first != MARK:
         raise DataError(
             f"the channel {channel!r} has the input mode Pipe, but what comes is not RecordIO (it begins with {first.hex(' ')}): "
@@ -101,7 +102,7 @@ def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
     try:
         for number in itertools.count(1):
             where = f"record {number} of the channel {channel!r}"
-            record = read_record(cast(BinaryIO, source), where)
+            record = read_record(source, where)
             if record is None:
                 break
             yield where, record
