@@ -4,18 +4,17 @@ import contextlib
 import ctypes
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
+from classifier import avif, depth, gif, jpeg, kinds, png, tiff, webp
 from classifier.errors import PhotoError
-from classifier.jpeg import limit_segments
 from classifier.recordio import read_record_photo
 from classifier.spec import Preprocessing
-from classifier.tiff import limit_pieces
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo's width and height
@@ -25,7 +24,9 @@ MAX_PIXELS = 120_000_000
 # Pillow decodes a BMP with run-length compression in Python: 0.3 s for so many pixels, 11 s for the most.
 MAX_RUN_LENGTH_PIXELS = 4_000_000
 # No other decoders: Pillow has some for formats that nobody sends, and one that starts another program.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# The decoder of AVIF would start a thread a core; photos are decoded side by side already.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Our own limit acts on the header, before any pixel is decoded; Pillow's would only warn between its limit and twice that.
 Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of oddities in EXIF, TIFF and palette data that it can live with; a line for each photo would flood the log.
@@ -59,6 +60,7 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
+_MENDED = "its metadata or its end is damaged; its pixels are read"
 
 
 def limit_pixels(most: int) -> None:
@@ -127,12 +129,32 @@ def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What can be said of a photo: the upright width and height, and what was odd about it though it is read."""
+
+    size: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def look_at(data: bytes, *, short_side: int | None = None) -> Look:
+    """Decode a photo as training would and tell about it; raises what decode raises."""
+    stored = _decode_as_stored(data, short_side)
+    width, height = stored.full
+    return Look((height, width) if stored.orientation in _SIDEWAYS else (width, height), stored.notes)
+
+
+@dataclass(frozen=True)
 class _Stored:
-    """An RGB image the way it lies in its file; `size` is what it holds, in pixels that drafting may leave fractional."""
+    """An RGB image the way it lies in its file; `size` is what it holds, in pixels that drafting may leave fractional.
+
+    `full` is its size before drafting, `notes` are sentences about what was odd though it is read.
+    """
 
     image: Image.Image
     size: tuple[float, float]
+    full: tuple[int, int]
     orientation: int | None
+    notes: tuple[str, ...] = ()
 
     def upright(self, image: Image.Image) -> Image.Image:
         turn = _TRANSPOSITIONS.get(self.orientation or 1)
@@ -157,47 +179,75 @@ def _decode_as_stored(data: bytes, short_side: int | None) -> _Stored:
     if not data:
         raise PhotoError("the file is empty")
     try:
-        limit_segments(data)
-        limit_pieces(data)
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        size: tuple[float, float] = image.size
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise PhotoError(f"{width} x {height} pixels are over the limit of {MAX_PIXELS:,}; make the photo smaller")
-        if width * height > MAX_RUN_LENGTH_PIXELS and [tile.codec_name for tile in image.tile] == ["bmp_rle"]:
-            raise PhotoError(
-                f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
-                "compression; save the photo without"
-            )
-        if short_side and min(width, height) >= 2 * short_side:
-            scale = min(width, height) / short_side
-            # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded
-            # up. Trap: it rounds the image up to whole pixels; the box that it returns says what they hold.
-            drafted = image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
-            size = drafted[1][2:] if drafted else size
-        orientation = _orientation(image)
-        image.load()
-        return _Stored(to_rgb(image), size, orientation)
+        return _decode(data, short_side)
     except (PhotoError, MemoryError):
         raise
     # Pillow's decoders raise many types for damaged files (OSError, SyntaxError, ValueError, struct.error, EOFError ...).
     except Exception as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
-        raise PhotoError(reason.splitlines()[0][:200]) from error
+        reason = kinds.name(data) if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
+        cause = error
+    try:
+        whole = next(filter(None, (mended(data) for mended in _MENDERS)), None)
+        if whole is not None:
+            return _noted(_decode(whole, short_side), _MENDED)
+    except (PhotoError, MemoryError):
+        raise
+    except Exception:  # what was wrong at first tells more
+        pass
+    raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200]) from cause
+
+
+def _noted(stored: _Stored, note: str) -> _Stored:
+    return replace(stored, notes=(note, *stored.notes))
+
+
+# Each returns a file of its format without what is not needed for the pixels, or None.
+_MENDERS = (jpeg.mended, png.mended, tiff.mended, webp.mended, avif.mended)
+
+
+def _decode(data: bytes, short_side: int | None) -> _Stored:
+    jpeg.limit_segments(data)
+    png.limit_chunks(data)
+    tiff.limit_pieces(data)
+    data = gif.still(data)
+    most = MAX_PIXELS
+    if avif.is_avif(data):
+        most //= 2  # its decoder holds a photo three times
+        avif.limit_frames(data, 2 * most)  # transparency is a frame of its own
+        data = avif.first_frame(data)
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = image.size
+    if width * height > most:
+        raise PhotoError(f"{width} x {height} pixels are over the limit of {most:,}; make the photo smaller")
+    if width * height > MAX_RUN_LENGTH_PIXELS and [tile.codec_name for tile in image.tile] == ["bmp_rle"]:
+        raise PhotoError(
+            f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
+            "compression; save the photo without"
+        )
+    drafted = None
+    if short_side and min(width, height) >= 2 * short_side:
+        scale = min(width, height) / short_side
+        # Trap: draft picks the largest reduction that still covers the size asked for, so the size must be rounded
+        # up. Trap: it rounds the image up to whole pixels; the box that it returns says what they hold.
+        drafted = image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
+    image.load()
+    # Trap: Pillow turns a TIFF upright while it loads it, and takes the tag away; before that the tag would turn it twice.
+    orientation = _orientation(image)
+    full = (width, height) if drafted else image.size
+    image, notes = depth.scaled(image, data)
+    return _Stored(to_rgb(image), drafted[1][2:] if drafted else full, full, orientation, notes)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return any Pillow mode as RGB: transparency over white, 16-bit and float values scaled to 8 bits."""
+    """Return any Pillow mode as RGB: transparency over white, samples of more than 8 bits scaled to 8.
+
+    Raises PhotoError where nothing tells which of them is white.
+    """
     if image.mode == "RGB":
         return image
     if image.mode.startswith(("I", "F")):
         # Trap: convert() clips 16-bit values at 255 instead of scaling them.
-        values: npt.NDArray[np.floating] = np.asarray(image, dtype=np.float32)
-        if image.mode == "F" and values.size and values.max() <= 1:
-            values = values * 255
-        elif values.size and values.max() > 255:
-            values = values / 257
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+        return depth.eight_bits(image).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -1,7 +1,6 @@
 """`byoc data check`: what is in a folder of photos, and what would make training fail."""
 
 import hashlib
-import io
 import json
 import os
 from argparse import Namespace
@@ -10,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from classifier.errors import DataError, PhotoError
-from classifier.images import decode, read_photo
+from classifier.images import look_at, read_photo
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
 from train.config import Config
@@ -121,9 +118,8 @@ def _look(path: Path, split: str, label: str) -> _Look:
         return _Look(path, split, label, None, 0, str(error))
     digest = hashlib.sha256(data).hexdigest() if data else None
     try:
-        decode(data, short_side=SHORT_SIDE)
-        width, height = Image.open(io.BytesIO(data)).size
-        return _Look(path, split, label, digest, width * height, None)
+        look = look_at(data, short_side=SHORT_SIDE)
+        return _Look(path, split, label, digest, look.size[0] * look.size[1], None)
     except PhotoError as error:
         return _Look(path, split, label, digest, 0, str(error))
 

@@ -60,6 +60,9 @@ def corpus(photo: bytes) -> dict[str, bytes]:
         "tiff-pages": _saved(image, "tiff", **many),
         "bmp": _saved(image, "bmp"),
         "bmp-palette": _saved(palette, "bmp"),
+        "avif": _saved(image, "avif", exif=exif),
+        "avif-alpha": _saved(alpha, "avif"),
+        "avif-animated": _saved(image, "avif", **many),
     }
 
 
@@ -102,7 +105,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def pieces(data: bytes) -> list[bytes]:
     """Return a file's parts in their order, as its format divides it."""
     for start, split in _SPLITS.items():
-        if data.startswith(start):
+        if data.startswith(start, 4 if start == b"ftyp" else 0):
             return [piece for piece in split(data) if piece]
     raise ValueError(data[:8])
 
@@ -169,12 +172,24 @@ def _bmp(data: bytes) -> list[bytes]:
     return _cut(data, [0, 2, 10, 14, 18, 22, 26, 30, 34, 46, 50, 54])
 
 
+def _boxes(data: bytes) -> list[bytes]:
+    """Boxes, and those within the outermost ones that hold others."""
+    places, place = [0], 0
+    while place < len(data):
+        places.append(place)
+        place += (
+            12 if data[place + 4 : place + 8] == b"meta" else max(8, int.from_bytes(data[place : place + 4], "big"))
+        )
+    return _cut(data, places)
+
+
 def _cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip(places, [*places[1:], len(data)], strict=True)]
 
 
 _SPLITS: dict[bytes, Callable[[bytes], list[bytes]]] = {
     b"\xff\xd8": _jpeg, b"\x89PNG": _png, b"RIFF": _riff, b"GIF8": _gif, b"II": _tiff, b"BM": _bmp,
+    b"ftyp": _boxes,
 }  # fmt: skip
 
 

@@ -16,10 +16,12 @@ from PIL import Image
 from tests.test_attacks import unharmed  # noqa: F401 - a fixture
 from tests.wire import (
     HEAD,
+    avif_hidden,
     bmp_run_length,
     check_refusal,
     connect,
     exchange,
+    gif_blocks,
     jpeg_with,
     metric,
     png,
@@ -155,6 +157,9 @@ def bombs(photo: bytes) -> dict[str, bytes]:
         "tiff tags": tiff_strips(300_000, tags=66_000),
         "bmp": bmp_run_length(120_000_000, 1),
         "tiff strips": tiff_strips(1_000_000),
+        "png chunks": png(8, 8, comments=500_000),
+        "gif blocks": gif_blocks(3_000_000),
+        "avif frame": avif_hidden(16_000, 8_000),
     }
 
 
@@ -176,6 +181,9 @@ def bombs(photo: bytes) -> dict[str, bytes]:
         ("tiff tags", "a TIFF of 66,008 tags"),
         ("bmp", "120000000 x 1 pixels are over the limit of 4,000,000 for a BMP with run-length compression"),
         ("tiff strips", "a TIFF of 1,000,000 strips or tiles"),
+        ("png chunks", "a PNG of more than"),
+        ("gif blocks", "a GIF of more than"),
+        ("avif frame", "frames of more than"),
     ],
 )
 def test_an_image_that_is_small_in_bytes_alone_is_refused(

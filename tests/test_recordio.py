@@ -205,3 +205,12 @@ def test_data_check_reads_records(tiny: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and findings["splits"]["train"] == {"photos": 8, "classes": {"0": 4, "1": 4}}
     same = byoc("data", "check", tiny, "--json")
     assert findings["in_two_splits"] == [] == json.loads(same.stdout)["in_two_splits"]
+
+
+def test_byoc_predict_names_files_that_are_not_a_photo(url: str, tmp_path: Path) -> None:
+    write_records(tmp_path / "a.rec", [(b"photo", 0)])
+    (tmp_path / "output").write_text('{"source-ref": "s3://bucket/1.jpg", "class": 0}\n')
+    done = byoc("predict", "--url", url, tmp_path / "a.rec", tmp_path / "output")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "a RecordIO file of many photos, not an image; training reads it, a request is one photo" in done.stderr
+    assert "an augmented manifest, not an image; training reads it, a request is one of the photos" in done.stderr

@@ -93,14 +93,27 @@ def metric(url: str, name: str) -> float:
 # --- images that are small in bytes alone
 
 
-def png(width: int, height: int, data: bytes = b"") -> bytes:
-    """A grey PNG whose header says any size at all."""
+def png(width: int, height: int, data: bytes = b"", comments: int = 0) -> bytes:
+    """A grey PNG whose header says any size at all, with any number of empty comments."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"zzZz", b"") * comments
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def gif_blocks(count: int) -> bytes:
+    """A GIF of 8 x 8 pixels whose comment is divided into blocks of one byte."""
+    whole = saved(Image.new("L", (8, 8)), "gif")
+    place = 13 + (3 << (whole[10] & 7) + 1)
+    return whole[:place] + b"!\xfe" + b"\1?" * count + b"\0" + whole[place:]
+
+
+def avif_hidden(width: int, height: int) -> bytes:
+    """An AVIF whose header tells 8 x 8 pixels and whose frame has any number of them."""
+    size, told = struct.pack(">II", width, height), struct.pack(">II", 8, 8)
+    return saved(Image.new("L", (width, height)), "avif", speed=10).replace(size, told)
 
 
 def webp_canvas(width: int, height: int, frame: bytes) -> bytes:

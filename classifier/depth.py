@@ -1,0 +1,97 @@
+"""Grey photos of more than 8 bits a sample as 8 bits: by the range that their file tells, never by the brightest pixel."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageChops
+
+from classifier.errors import PhotoError
+from classifier.png import significant_bits
+
+_BITS, _INVERTED, _MOST, _FORMAT, _MOST_OF_ANY_TYPE = 258, 262, 281, 339, 341  # tags of TIFF 6.0
+_SIGNED = 2
+# White in 32-bit samples, where no file tells it: as programs write them. 1 is white in floats alone.
+_USUAL = (1, 255, 65_535)
+# Few samples decide nothing: a hot pixel, a stamped date, a highlight above white.
+_FEW = 0.01
+_DARK = (
+    "it has 16 bits a sample, of which nearly all are below 4,096: it is dark, or its 12 bits are not told in the file "
+    "(PNG: sBIT, TIFF: MaxSampleValue)"
+)
+_ROWS = 256  # scaled at a time: float32 of a whole photo would take four times its memory
+
+
+def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return an image that was decoded from `data` with at most 8 bits a sample, and what is odd about its range."""
+    if not image.mode.startswith(("I", "F")):
+        return image, ()
+    grey = eight_bits(image, _white(image, data))
+    dark = image.mode.startswith("I;16") and _over(np.asarray(grey), 16) <= _FEW
+    return (ImageChops.invert(grey) if _inverted(image) else grey), ((_DARK,) if dark else ())
+
+
+def _white(image: Image.Image, data: bytes) -> float | None:
+    """Return the sample that a file of grey samples calls white, or None where only the type of the samples tells."""
+    tags: Any = getattr(image, "tag_v2", None)
+    if tags is None:
+        bits = significant_bits(data)
+        return 2**bits - 1 if bits else None
+    for tag in (_MOST_OF_ANY_TYPE, _MOST):
+        most = _first(tags.get(tag))
+        # Some programs write the brightest sample there, not the brightest that can be.
+        if most in {2**bits - 1 for bits in (1, *range(8, 33))}:
+            return float(most)
+    bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED
+    if isinstance(bits, int) and bits <= 16:
+        return 2 ** (bits - signed) - 1
+    return None
+
+
+def _inverted(image: Image.Image) -> bool:
+    """Say whether 0 is white in a TIFF; Pillow turns only samples of up to 8 bits."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return bool(_first(tags.get(_INVERTED)) == 0)
+
+
+def eight_bits(image: Image.Image, told: float | None = None) -> Image.Image:
+    """Return an image of mode I;16, I or F as L: 0 is black, `told` is white.
+
+    Raises PhotoError where neither the file nor the type of its samples tells the range.
+    """
+    samples: npt.NDArray[Any] = np.asarray(image)
+    top = _top(samples, told)
+    result = np.empty(samples.shape, np.uint8)
+    for rows in range(0, len(samples), _ROWS):
+        part = np.clip(np.nan_to_num(samples[rows : rows + _ROWS].astype(np.float32)), 0, np.float32(top))
+        result[rows : rows + _ROWS] = np.rint(part / np.float32(top / 255))
+    return Image.fromarray(result)
+
+
+def _top(samples: npt.NDArray[Any], told: float | None) -> float:
+    integer = samples.dtype.kind in "ui"
+    if samples.dtype.itemsize == 2:
+        # A told depth that many samples exceed is not the range: PNG's sBIT may also mean the upper bits.
+        return told if told and _over(samples, told) <= _FEW else 65_535
+    if np.count_nonzero(samples < 0) > _FEW * samples.size:
+        raise PhotoError(
+            "its samples are signed, and many are below 0, which is black; save the photo with 8 bits a sample"
+        )
+    usual = _USUAL[integer:]
+    for top in (told,) if told else usual:
+        if _over(samples, top) <= _FEW and (told or top == usual[0] or _over(samples, top / 16) > _FEW):
+            return top
+    kind = f"32-bit {'integers' if integer else 'floats'}"
+    raise PhotoError(
+        f"its samples are {kind}, and neither the file nor their values tell which of them is white "
+        f"({', '.join(f'{top:,}' for top in usual)} are understood); save the photo with 8 or 16 bits a sample"
+    )
+
+
+def _over(samples: npt.NDArray[Any], limit: float) -> float:
+    """Return the share of samples above a limit; what is no number counts."""
+    return 1 - np.count_nonzero(samples <= limit) / samples.size
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and value else value

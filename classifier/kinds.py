@@ -1,0 +1,133 @@
+"""What bytes are that are not a photo of a format that is read, so that their owner knows what to do."""
+
+import base64
+import binascii
+import re
+
+_SAVE = "save it as JPEG or PNG"
+_HEIF = "a HEIC photo (HEIF) is not read; save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
+_RAW = "a raw photo is not read; develop it and save it as JPEG or PNG"
+# Where the bytes lie, what they are, and the sentence.
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\x0a", f"a JPEG XL image is not read; {_SAVE}"),
+    (0, b"\0\0\0\x0cJXL ", f"a JPEG XL image is not read; {_SAVE}"),
+    (0, b"\0\0\0\x0cjP  ", f"a JPEG 2000 image is not read; {_SAVE}"),
+    (0, b"\xff\x4f\xff\x51", f"a JPEG 2000 image is not read; {_SAVE}"),
+    (0, b"8BPS", f"a Photoshop document (PSD) is not read; {_SAVE}"),
+    (0, b"gimp xcf", f"a GIMP document (XCF) is not read; {_SAVE}"),
+    (0, b"\0\0\1\0", f"an icon (ICO) is not read; {_SAVE}"),
+    (0, b"\0\0\2\0", f"a cursor (CUR) is not read; {_SAVE}"),
+    (0, b"%PDF", "a PDF document, not an image; save its pages as JPEG or PNG"),
+    (0, b"%!PS", "a PostScript document, not an image; save its pages as JPEG or PNG"),
+    (0, b"qoif", f"a QOI image is not read; {_SAVE}"),
+    (0, b"\x76\x2f\x31\x01", f"an OpenEXR image is not read; {_SAVE}"),
+    (0, b"#?RADIANCE", f"a Radiance HDR image is not read; {_SAVE}"),
+    (0, b"DDS ", f"a DDS texture is not read; {_SAVE}"),
+    (0, b"BPG\xfb", f"a BPG image is not read; {_SAVE}"),
+    (0, b"\x8aMNG", f"an MNG animation is not read; {_SAVE}"),
+    (0, b"SIMPLE  =", f"a FITS image is not read; {_SAVE}"),
+    (128, b"DICM", f"a DICOM image is not read; {_SAVE}"),
+    (0, b"FUJIFILMCCD-RAW", _RAW),
+    (0, b"IIRO", _RAW),
+    (0, b"IIRS", _RAW),
+    (0, b"MMOR", _RAW),
+    (0, b"IIU\0", _RAW),
+    (0, b"FOVb", _RAW),
+    (6, b"HEAPCCDR", _RAW),
+    (0, b"PK\3\4", "a ZIP archive, not an image; unpack it"),
+    (0, b"\x1f\x8b", "a gzip archive, not an image; unpack it"),
+    (257, b"ustar", "a TAR archive, not an image; unpack it"),
+    (0, b"\x0a\x23\xd7\xce", "a RecordIO file of many photos, not an image; training reads it, a request is one photo"),
+    (0, b"\x93NUMPY", f"a NumPy array, not an image; {_SAVE}"),
+    (0, b"\x1a\x45\xdf\xa3", "a video, not an image; save frames of it as JPEG or PNG"),
+    (8, b"AVI ", "a video, not an image; save frames of it as JPEG or PNG"),
+    (8, b"WEBP", f"a WebP image that is damaged or of a kind that is not read; {_SAVE}"),
+    (0, b"\x89PNG\r\n\x1a\n", f"a PNG image that is damaged or of a kind that is not read; {_SAVE}"),
+    (0, b"\xff\xd8\xff", f"a JPEG image that is damaged or of a kind that is not read; {_SAVE}"),
+    (0, b"GIF8", f"a GIF image that is damaged or of a kind that is not read; {_SAVE}"),
+    (0, b"II*\0", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
+    (0, b"MM\0*", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
+    (0, b"II+\0", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
+    (0, b"MM\0+", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
+)
+# The same for text, without space before it and in small letters.
+_TEXTS = (
+    (b"version https://git-lfs.github.com/", "a Git LFS pointer instead of the photo; run `git lfs pull`"),
+    (b"/annex/objects/", "a git-annex pointer instead of the photo; run `git annex get`"),
+    (b"<svg", f"an SVG drawing, not an image of pixels; {_SAVE}"),
+    (b"<!doctype html", "an HTML page, not an image; download the photo itself"),
+    (b"<html", "an HTML page, not an image; download the photo itself"),
+)
+_JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"\d\]]')
+_ANNEX = re.compile(rb"[./]*\.git/annex/objects/")
+_BASE64 = 'the bytes are base64 text; decode them first, or send JSON as {"instances": [{"b64": "..."}]}'
+_ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+_FORM = "the bytes are a multipart form; send the photo's bytes alone"
+_LOOKED_AT = 4096  # bytes
+_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+def name(data: bytes) -> str:
+    """Return in one sentence what bytes are that no decoder knows, and what to do with them."""
+    head = data[:_LOOKED_AT]
+    if head[4:8] == b"ftyp":
+        return _media(head)
+    for place, magic, sentence in _MAGIC:
+        if head.startswith(magic, place):
+            return sentence
+    if not head.strip(b"\0"):
+        return "not an image: the file begins with nothing but zeros; copy or download it anew"
+    return _hidden(head) or _text(head) or "not an image"
+
+
+def _media(head: bytes) -> str:
+    """Name a file of the ISO base media format by the brands that it lists (ISO/IEC 14496-12, 4.3)."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[place : place + 4] for place in range(16, end, 4))}
+    if brands & {b"avif", b"avis"}:
+        return f"an AVIF image that is damaged or of a kind that is not read; {_SAVE}"
+    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
+        return _HEIF
+    if b"crx " in brands:
+        return _RAW
+    return "a video, not an image; save frames of it as JPEG or PNG"
+
+
+def _text(head: bytes) -> str | None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"data:image/"):
+        text = text.partition(b",")[2]
+    squeezed = b"".join(text.split())
+    if _ALPHABET.fullmatch(squeezed) and _is_photo(squeezed):
+        return _BASE64
+    small = text.lower()
+    for start, sentence in _TEXTS:
+        if small.startswith(start) or (start == b"<svg" and small.startswith((b"<?xml", b"<!--")) and start in small):
+            return sentence
+    if _ANNEX.match(text):
+        return dict(_TEXTS)[b"/annex/objects/"]
+    if _JSON.match(text) and b'"source-ref"' in text:
+        return "an augmented manifest, not an image; training reads it, a request is one of the photos that it names"
+    if _JSON.match(text):
+        return "JSON text, not an image; send it as application/json, or download the photo anew"
+    return None
+
+
+def _is_photo(squeezed: bytes) -> bool:
+    """Say whether base64 text begins as a photo does."""
+    part = squeezed[: len(squeezed[:64]) // 4 * 4].translate(bytes.maketrans(b"-_", b"+/"))
+    try:
+        decoded = base64.b64decode(part, validate=True)
+    except binascii.Error:
+        return False
+    photos = (*_PHOTOS, b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+    return decoded.startswith(photos) or decoded[4:8] == b"ftyp"
+
+
+def _hidden(head: bytes) -> str | None:
+    if head.startswith(b"--") and b"content-disposition:" in head.lower():
+        return _FORM
+    places = [place for place in map(head.find, _PHOTOS) if place > 0]
+    return (
+        f"not an image: a photo begins only after {min(places):,} bytes; cut off what is before it" if places else None
+    )

@@ -1,0 +1,25 @@
+"""WebPs whose pixels are sound and whose metadata or size is not."""
+
+import struct
+
+_PIXELS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
+
+
+def mended(data: bytes) -> bytes | None:
+    """Return a WebP of its pixels and its EXIF alone, its size put right; None when that changes nothing."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    kept, place = [], 12
+    while place + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, place)
+        end = place + 8 + size
+        if end > len(data):
+            if kind in _PIXELS:
+                return None
+            break
+        if kind in _PIXELS or kind == b"EXIF":
+            kept.append(data[place:end] + bytes(size % 2))
+        place = end + size % 2
+    content = b"WEBP" + b"".join(kept)
+    whole = b"RIFF" + struct.pack("<I", len(content)) + content
+    return whole if whole != data else None

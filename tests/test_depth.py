@@ -1,0 +1,165 @@
+"""Samples of more than 8 bits become 8 by the range that their file tells, never by their brightest pixel."""
+
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from classifier.errors import PhotoError
+from classifier.images import decode, look_at
+from tests.test_images import encoded
+
+RAMP = np.tile(np.linspace(0, 1, 256), (64, 1))
+GREY = np.rint(RAMP * 255).astype(int)
+
+
+def grey(data: bytes) -> npt.NDArray[np.int64]:
+    pixels = np.asarray(decode(data), dtype=int)
+    assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
+    return pixels[..., 0]
+
+
+def png16(values: npt.NDArray[Any], bits: int | None = None) -> bytes:
+    data = encoded(Image.fromarray(values.astype(np.uint16)))
+    told = b"sBIT" + bytes([bits or 0])
+    more = struct.pack(">I", 1) + told + struct.pack(">I", zlib.crc32(told)) if bits else b""
+    return data[:33] + more + data[33:]
+
+
+def tiff(values: npt.NDArray[Any], **tags: Any) -> bytes:
+    return encoded(Image.fromarray(values), "TIFF", tiffinfo={int(tag[1:]): value for tag, value in tags.items()})
+
+
+def tiff_by_hand(values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False) -> bytes:
+    """Return a grey TIFF whose samples are written as they are, in their own byte order."""
+    order = ">" if values.dtype.byteorder == ">" else "<"
+    body = values.tobytes()
+    height, width = values.shape
+    if bits == 12:
+        width = width * 16 // 12 if values.dtype == np.uint16 else width
+    numbers = [(256, width), (257, height), (258, bits), (259, 1), (262, int(not inverted)), (273, 8), (277, 1)]
+    numbers += [(278, height), (279, len(body)), (339, kind)]
+    entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, number) for tag, number in numbers)
+    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
+    return head + body + struct.pack(order + "H", len(numbers)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("top", [200, 4095, 20_000, 65_535])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_one_bright_pixel_changes_no_other_pixel(kind: str, top: int) -> None:
+    values = np.rint(RAMP * top).astype(np.uint16)
+    stamped = [values.copy() for _ in range(4)]
+    for copy, corner in zip(stamped, (0, 255, 256, 65_535), strict=True):
+        copy[0, 0] = corner
+    answers = [grey(encoded(Image.fromarray(copy), kind)) for copy in stamped]
+    for answer in answers:
+        np.testing.assert_array_equal(answer[1:], answers[0][1:])
+    np.testing.assert_array_equal(answers[0][1:], np.rint(values[1:] / 257).astype(int))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 15])
+def test_a_png_that_tells_its_bits_is_scaled_by_them(bits: int) -> None:
+    values = np.rint(RAMP * (2**bits - 1))
+    np.testing.assert_allclose(grey(png16(values, bits)), GREY, atol=1)
+    values[0, 0] = 65_535  # a hot pixel
+    np.testing.assert_allclose(grey(png16(values, bits))[1:], GREY[1:], atol=1)
+    # As the standard has it: the bits that are meant are the upper ones.
+    np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
+
+
+def test_bits_that_cannot_be_are_passed_over() -> None:
+    for bits in (1, 16, 17, 255):
+        np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
+
+
+def test_dark_samples_of_sixteen_bits_are_read_as_dark_and_told() -> None:
+    for data in (png16(RAMP * 4095), tiff(np.rint(RAMP * 4095).astype(np.uint16))):
+        assert grey(data).max() == 16 and "nearly all are below 4,096" in look_at(data).notes[0]
+    assert not look_at(png16(RAMP * 4095, 12)).notes and not look_at(png16(RAMP * 65_535)).notes
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_of_sixteen_bits_is_scaled_in_either_byte_order(order: str) -> None:
+    values = np.rint(RAMP * 65_535)
+    np.testing.assert_allclose(grey(tiff_by_hand(values.astype(order + "u2"), 16)), GREY, atol=1)
+    signed = np.rint(RAMP * 32_767).astype(order + "i2")
+    np.testing.assert_allclose(grey(tiff_by_hand(signed, 16, 2)), GREY, atol=1)
+
+
+def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:
+    values = np.rint(RAMP * 4095).astype(int)
+    first, second = values[:, ::2], values[:, 1::2]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1).astype(np.uint8)
+    data = tiff_by_hand(packed.reshape(64, -1), 12)
+    data = data.replace(struct.pack("<HHII", 256, 4, 1, 384), struct.pack("<HHII", 256, 4, 1, 256))
+    np.testing.assert_allclose(grey(data), GREY, atol=1)
+
+
+def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_mere_statistic() -> None:
+    values = np.rint(RAMP * 4095).astype(np.uint16)
+    np.testing.assert_allclose(grey(tiff(values, t281=4095)), GREY, atol=1)
+    for statistic in (3000, 300):
+        assert grey(tiff(values, t281=statistic)).max() == 16
+    np.testing.assert_allclose(grey(tiff(values * 16, t281=255)), GREY, atol=1)  # many samples are above it
+
+
+def test_where_zero_is_white_samples_are_turned() -> None:
+    values = np.rint(RAMP * 65_535).astype("<u2")
+    np.testing.assert_allclose(grey(tiff_by_hand(values, 16, inverted=True)), 255 - GREY, atol=1)
+    floats = RAMP.astype("<f4")
+    np.testing.assert_allclose(grey(tiff_by_hand(floats, 32, 3, inverted=True)), 255 - GREY, atol=1)
+
+
+@pytest.mark.parametrize("top", [1, 255, 65_535])
+def test_floats_of_the_usual_ranges_are_read_whatever_single_pixels_say(top: int) -> None:
+    values = (RAMP * top).astype(np.float32)
+    np.testing.assert_allclose(grey(tiff(values)), GREY, atol=1)
+    for odd in (1e9, -5.0, np.nan, np.inf, -np.inf):
+        values[0, 0] = odd
+        np.testing.assert_allclose(grey(tiff(values))[1:], GREY[1:], atol=1)
+
+
+@pytest.mark.parametrize("top", [255, 65_535])
+def test_integers_of_32_bits_are_read_in_the_usual_ranges(top: int) -> None:
+    values = np.rint(RAMP * top).astype(np.int32)
+    np.testing.assert_allclose(grey(tiff(values)), GREY, atol=1)
+    values[0, 0] = 2**31 - 1
+    np.testing.assert_allclose(grey(tiff(values))[1:], GREY[1:], atol=1)
+    told = tiff_by_hand(np.rint(RAMP * 4095).astype("<u4"), 32)
+    assert decode(told.replace(struct.pack("<HHII", 339, 4, 1, 1), struct.pack("<HHII", 281, 4, 1, 4095))).size
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (RAMP * 5, "neither the file nor their values tell which of them is white"),
+        (RAMP * 3000, "neither the file nor their values"),
+        (RAMP * 1e9, "neither the file nor their values"),
+        (np.full((64, 64), np.nan), "neither the file nor their values"),
+        (RAMP * 2 - 1, "many are below 0"),
+    ],
+)
+def test_floats_whose_range_cannot_be_known_are_refused(values: npt.NDArray[Any], reason: str) -> None:
+    with pytest.raises(PhotoError, match=reason):
+        decode(tiff(values.astype(np.float32)))
+
+
+def test_integers_whose_range_cannot_be_known_are_refused() -> None:
+    with pytest.raises(PhotoError, match=r"32-bit integers.*save the photo with 8 or 16 bits a sample"):
+        decode(tiff(np.rint(RAMP * 1e9).astype(np.int32)))
+
+
+def test_colours_of_sixteen_bits_are_scaled_by_sixteen_bits() -> None:
+    # Pillow cannot write them.
+    values = np.rint(RAMP * 65_535).astype(">u2")
+    rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", 256, 64, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+    np.testing.assert_allclose(grey(data), GREY, atol=1)

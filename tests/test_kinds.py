@@ -1,0 +1,143 @@
+"""What is not read is named with what to do about it, and what has been read for long still is."""
+
+import base64
+import io
+import json
+import struct
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifier.errors import PhotoError
+from classifier.images import decode
+from tests.test_images import encoded
+from tests.test_orientation import plain_tiff
+
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).resize((80, 60))
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32 + b"\nsize 12345\n"
+PAGE = b"<!DOCTYPE html>\n<html lang=en><title>Sign in</title>"
+
+
+def ftyp(*brands: bytes) -> bytes:
+    content = b"ftyp" + brands[0] + bytes(4) + b"".join(brands[1:])
+    return struct.pack(">I", len(content) + 4) + content + bytes(400)
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("1.jpg", encoded(PHOTO, "JPEG"))
+    return buffer.getvalue()
+
+
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("1.jpg"))
+    return buffer.getvalue()
+
+
+def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
+    """Return a preview as a raw photo's file begins with it, marked as such by more tags."""
+    data = plain_tiff(PHOTO, 1, "<")
+    (start,) = struct.unpack_from("<I", data, 4)
+    (length,) = struct.unpack_from("<H", data, start)
+    packed = [data[start + 2 + 12 * number :][:12] for number in range(length)]
+    packed = sorted([*packed, *(struct.pack("<HHII", *entry) for entry in entries)], key=lambda entry: entry[1::-1])
+    return data[:start] + struct.pack("<H", len(packed)) + b"".join(packed) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (ftyp(b"heic", b"mif1", b"heic"), "a HEIC photo.*save it as JPEG"),
+        (ftyp(b"mif1", b"heic", b"mif1"), "a HEIC photo.*save it as JPEG"),
+        (ftyp(b"hevc", b"msf1"), "a HEIC photo"),
+        (ftyp(b"crx ", b"isom"), "a raw photo"),
+        (ftyp(b"isom", b"mp42"), "a video"),
+        (ftyp(b"qt  "), "a video"),
+        (ftyp(b"avif", b"mif1"), "an AVIF image that is damaged"),
+        (b"\xff\x0a" + bytes(99), "a JPEG XL image is not read; save it as JPEG or PNG"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "a JPEG XL image"),
+        (b"8BPS\0\1" + bytes(99), "a Photoshop document"),
+        (b"%PDF-1.7\n1 0 obj", "a PDF document"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"<?xml version='1.0'?>\n<!-- made by -->\n<svg/>", "an SVG drawing"),
+        (b"\xef\xbb\xbf \n" + PAGE, "an HTML page.*download the photo itself"),
+        (b"<html><body>404", "an HTML page"),
+        (json.dumps({"error": "not found"}).encode(), "JSON text"),
+        (b'[{"a": 1}]', "JSON text"),
+        (LFS, "a Git LFS pointer.*git lfs pull"),
+        (b"../.git/annex/objects/Qx/1k/SHA256E-s5--4d.jpg/SHA256E-s5--4d.jpg", "a git-annex pointer.*git annex get"),
+        (b"/annex/objects/SHA256E-s5--4d.jpg\n", "a git-annex pointer"),
+        (bytes(5000), "nothing but zeros"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(99), "a raw photo"),
+        (b"IIRO\x08\0\0\0" + bytes(99), "a raw photo"),
+        (b"IIU\0\x18\0\0\0" + bytes(99), "a raw photo"),
+        (b"\x93NUMPY\1\0" + bytes(99), "a NumPy array"),
+        (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\n" + encoded(PHOTO, "JPEG"), "a multipart form"),
+        (b"\r\n" + encoded(PHOTO, "JPEG"), "a photo begins only after 2 bytes"),
+        (
+            b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(99),
+            "a TIFF image that is damaged or of a kind that is not read",
+        ),
+        (b"hello", "^not an image$"),
+    ],
+)
+def test_what_is_not_read_is_named_with_its_remedy(data: bytes, reason: str) -> None:
+    with pytest.raises(PhotoError, match=reason):
+        decode(data)
+
+
+def test_files_of_other_programs_are_named() -> None:
+    icon, jpeg2000 = encoded(PHOTO, "ICO", sizes=[(16, 16)]), encoded(PHOTO, "JPEG2000")
+    for data, reason in (
+        (icon, "an icon"),
+        (jpeg2000, "a JPEG 2000 image is not read; save it as JPEG or PNG"),
+        (zipped(), "a ZIP archive.*unpack it"),
+        (tarred(), "a TAR archive.*unpack it"),
+    ):
+        with pytest.raises(PhotoError, match=reason):
+            decode(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])
+def test_base64_text_of_every_format_is_named(kind: str) -> None:
+    data = encoded(PHOTO, kind)
+    plain, wrapped, safe = base64.b64encode(data), base64.encodebytes(data), base64.urlsafe_b64encode(data)
+    uri = b"data:image/" + kind.lower().encode() + b";base64," + plain
+    for text in (plain, wrapped, safe, safe.rstrip(b"="), uri, plain + b"\n"):
+        with pytest.raises(PhotoError, match="base64 text; decode them first, or send JSON"):
+            decode(text)
+
+
+def test_text_that_only_looks_like_base64_is_not_named_so() -> None:
+    for text in (b"hello", b"aGVsbG8gd29ybGQ=", b"A" * 5000):
+        with pytest.raises(PhotoError, match=r"^not an image$"):
+            decode(text)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        raw_tiff((50_706, 1, 4, 0x0401)),
+        raw_tiff((254, 4, 1, 1), (330, 4, 1, 8)),
+        b"II*\0\x10\0\0\0CR\2\0" + bytes(99),
+    ],
+    ids=["DNG", "NEF", "CR2"],
+)
+def test_a_raw_photo_is_refused_though_its_preview_could_be_read(data: bytes) -> None:
+    with pytest.raises(PhotoError, match=r"a raw photo .*develop it and save it as JPEG or PNG"):
+        decode(data)
+
+
+def test_the_first_picture_of_a_file_of_several_is_read() -> None:
+    other = Image.new("RGB", PHOTO.size, "red")
+    for kind in ("MPO", "PNG", "WEBP", "AVIF", "GIF", "TIFF"):
+        data = encoded(PHOTO.copy(), kind, save_all=True, append_images=[other.copy(), other.copy()])
+        difference = np.abs(np.asarray(decode(data), dtype=int) - np.asarray(PHOTO))
+        assert difference.mean() < 40, kind  # 130 from the other pictures

@@ -1,0 +1,176 @@
+"""Photos come out upright, turned exactly once, whatever format and whatever value tells how they lie."""
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from classifier.images import Decoded, decode, load_pixels, look_at
+from tests.test_images import PREPROCESSING, UPRIGHT, encoded
+
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def exif(orientation: int, order: str = ">") -> Image.Exif:
+    block = Image.Exif()
+    block.endian = order
+    block[0x0112] = orientation
+    return block
+
+
+def plain_tiff(image: Image.Image, orientation: int, order: str, tile: int = 0) -> bytes:
+    """Return a TIFF without compression in either byte order, in one strip or in tiles of `tile` pixels."""
+    pixels = np.asarray(image)
+    height, width, _ = pixels.shape
+    pieces = [pixels.tobytes()]
+    if tile:
+        padded = np.pad(pixels, ((0, -height % tile), (0, -width % tile), (0, 0)))
+        pieces = [
+            padded[top : top + tile, left : left + tile].tobytes()
+            for top in range(0, height, tile)
+            for left in range(0, width, tile)
+        ]
+    offsets = [8 + sum(map(len, pieces[:number])) for number in range(len(pieces))]
+    values: dict[int, tuple[str, list[int]]] = {
+        256: ("H", [width]), 257: ("H", [height]), 258: ("H", [8, 8, 8]), 259: ("H", [1]), 262: ("H", [2]),
+        274: ("H", [orientation]), 277: ("H", [3]),
+    }  # fmt: skip
+    if tile:
+        values |= {322: ("H", [tile]), 323: ("H", [tile])}
+        values |= {324: ("I", offsets), 325: ("I", [len(piece) for piece in pieces])}
+    else:
+        values |= {273: ("I", offsets), 278: ("H", [height]), 279: ("I", [len(pieces[0])])}
+    body, entries = b"".join(pieces), b""
+    for tag, (form, numbers) in sorted(values.items()):
+        packed = struct.pack(f"{order}{len(numbers)}{form}", *numbers)
+        if len(packed) > 4:
+            packed, body = struct.pack(order + "I", 8 + len(body)), body + packed
+        entries += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[form], len(numbers)) + packed.ljust(4, b"\0")
+    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
+    return head + body + struct.pack(order + "H", len(values)) + entries + bytes(4)
+
+
+def saved_as(kind: str, **options: Any) -> Callable[[Image.Image, int], bytes]:
+    return lambda image, orientation: encoded(image, kind, exif=exif(orientation), **options)
+
+
+def tiff_as(compression: str, **options: Any) -> Callable[[Image.Image, int], bytes]:
+    return lambda image, orientation: encoded(
+        image, "TIFF", compression=compression, tiffinfo={274: orientation}, **options
+    )
+
+
+def tiff_by_hand(order: str, tile: int = 0) -> Callable[[Image.Image, int], bytes]:
+    return lambda image, orientation: plain_tiff(image, orientation, order, tile)
+
+
+def xmp(orientation: int) -> bytes:
+    return b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>' % orientation
+
+
+WRITERS: dict[str, Callable[[Image.Image, int], bytes]] = {
+    "jpeg": saved_as("JPEG", quality=100, subsampling=0),
+    "jpeg progressive": saved_as("JPEG", quality=100, subsampling=0, progressive=True),
+    "jpeg with little-endian exif": lambda image, value: encoded(
+        image, "JPEG", quality=100, subsampling=0, exif=exif(value, "<")
+    ),
+    "jpeg with xmp": lambda image, value: encoded(image, "JPEG", quality=100, subsampling=0, xmp=xmp(value)),
+    "png": saved_as("PNG"),
+    "webp": saved_as("WEBP", quality=100),
+    "webp lossless": saved_as("WEBP", lossless=True),
+    "avif": saved_as("AVIF", quality=100, subsampling="4:4:4"),
+    "tiff": tiff_as("raw"),
+    "tiff lzw": tiff_as("tiff_lzw"),
+    "tiff deflate": tiff_as("tiff_adobe_deflate"),
+    "tiff packbits": tiff_as("packbits"),
+    "tiff jpeg": tiff_as("jpeg", quality=100),
+    "tiff big": tiff_as("raw", big_tiff=True),
+    "tiff pages": lambda image, value: encoded(
+        image, "TIFF", save_all=True, append_images=[Image.new("RGB", (9, 9))], tiffinfo={274: value}
+    ),
+    "tiff with xmp": lambda image, value: encoded(image, "TIFF", tiffinfo={700: xmp(value)}),
+    "tiff big-endian": tiff_by_hand(">"),
+    "tiff tiled": tiff_by_hand("<", 16),
+    "tiff tiled big-endian": tiff_by_hand(">", 32),
+}
+
+
+def lying(orientation: int, upright: Image.Image) -> Image.Image:
+    """Return how a photo lies in a file that tells this orientation."""
+    return upright.transpose(UNDO[orientation]) if orientation in UNDO else upright
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_comes_out_upright_once(name: str, orientation: int) -> None:
+    data = WRITERS[name](lying(orientation, Image.fromarray(UPRIGHT)), orientation)
+    decoded = np.asarray(decode(data), dtype=int)
+    assert decoded.shape == UPRIGHT.shape and look_at(data).size == (80, 60)
+    # Not where colours meet, which compression blurs.
+    for row, column in ((8, 8), (8, 70), (50, 8), (50, 70)):
+        np.testing.assert_allclose(decoded[row, column], UPRIGHT[row, column], atol=6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "tiff", "tiff lzw", "tiff tiled big-endian"])
+def test_the_crop_and_the_views_lie_in_the_upright_photo(name: str, orientation: int) -> None:
+    large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # a JPEG of this size is drafted
+    data = WRITERS[name](lying(orientation, large), orientation)
+    crop = load_pixels(data, PREPROCESSING).astype(int)
+    for row, column, colour in ((4, 4, (255, 0, 0)), (4, 43, (0, 255, 0)), (43, 4, (0, 0, 255)), (43, 43, (255,) * 3)):
+        np.testing.assert_allclose(crop[row, column], colour, atol=6)
+    decoded = Decoded(data, PREPROCESSING)
+    assert decoded.size[0] > decoded.size[1]
+    for box, colour in (
+        ((0, 0, 0.45, 0.45), (255, 0, 0)),
+        ((0.55, 0, 1, 0.45), (0, 255, 0)),
+        ((0, 0.55, 0.4, 1), (0, 0, 255)),
+    ):
+        np.testing.assert_allclose(decoded.pixels(box).mean(axis=(0, 1)), colour, atol=6)
+
+
+@pytest.mark.parametrize("value", [0, 9, 255, 65535])
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "tiff big", "tiff tiled big-endian"])
+def test_a_value_that_means_nothing_leaves_the_photo_as_it_lies(name: str, value: int) -> None:
+    decoded = np.asarray(decode(WRITERS[name](Image.fromarray(UPRIGHT), value)), dtype=int)
+    np.testing.assert_allclose(decoded[8, 8], UPRIGHT[8, 8], atol=6)
+    assert decoded.shape == UPRIGHT.shape
+
+
+def test_an_orientation_of_several_or_of_no_numbers_is_no_obstacle() -> None:
+    photo = encoded(Image.fromarray(UPRIGHT), "JPEG")
+    for kind, count, value in ((3, 2, b"\0\6\0\6"), (2, 2, b"6\0\0\0"), (4, 1, b"\0\0\0\6"), (5, 1, b"\xff" * 4)):
+        block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 0x0112, kind, count) + value + bytes(4)
+        data = photo[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + photo[2:]
+        assert sorted(decode(data).size) == [60, 80]
+
+
+def test_damage_in_metadata_does_not_cost_the_orientation() -> None:
+    lies = lying(6, Image.fromarray(UPRIGHT))
+    jpeg = encoded(lies, "JPEG", exif=exif(6))
+    short = b"\xff\xe0\x00\x07JFIF\0"
+    for data in (jpeg[:2] + short + jpeg[2:], jpeg[:-2], jpeg[:2] + short + jpeg[2:-2]):
+        assert decode(data).size == look_at(data).size == (80, 60) and look_at(data).notes
+    png = encoded(lies, exif=exif(6))
+    broken = png[:33] + struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0) + png[33:]
+    assert decode(broken).size == (80, 60)
+
+
+def test_photos_of_all_formats_agree_with_pillows_own_way_of_turning() -> None:
+    lies = lying(8, Image.fromarray(UPRIGHT))
+    for name in ("jpeg", "png", "webp", "tiff", "tiff lzw", "avif"):
+        data = WRITERS[name](lies, 8)
+        with Image.open(io.BytesIO(data)) as opened:
+            np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(ImageOps.exif_transpose(opened)))
