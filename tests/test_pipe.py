@@ -23,6 +23,7 @@ from classifier.photos import load_photo_set
 from tests.conftest import Run, run_training
 from tests.recordio import MARK, labelled, packed, part, record, write_records
 from train import stop
+from train.contract import read_job
 from train.pipe import spool
 
 JPEG = b"\xff\xd8\xff\xe0"
@@ -306,6 +307,11 @@ def started(base: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_reading_the_configuration_leaves_the_pipes_to_a_users_script(tmp_path: Path) -> None:
+    lay_out(tmp_path / "job", ["train", "code"], {})
+    assert read_job(tmp_path / "job").pipes == {"train", "code"}
 
 
 def test_only_photos_can_be_piped(tmp_path: Path) -> None:
