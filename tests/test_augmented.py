@@ -9,7 +9,9 @@ import pytest
 
 from classifier.errors import DataError
 from classifier.manifest import read_manifest
-from tests.conftest import Run, byoc
+from launch.check import survey
+from tests.conftest import Run
+from train.config import Config
 
 Train = Callable[..., Run]
 BUCKET = "s3://bucket/some/prefix"
@@ -133,9 +135,8 @@ def manifest(folder: Path) -> None:
 
 def test_an_augmented_manifest_trains_and_data_check_reads_it(tiny: Path, train: Train) -> None:
     manifest(tiny)
-    done = byoc("data", "check", tiny, "--json")
-    findings = json.loads(done.stdout)
-    assert done.returncode == 0 and findings["splits"]["train"] == {
+    findings = survey(tiny, Config())
+    assert not findings["fatal"] and findings["splits"]["train"] == {
         "photos": 8,
         "classes": {"a brick": 4, "a coffee": 4},
     }

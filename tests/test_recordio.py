@@ -1,6 +1,5 @@
 """RecordIO files train like the photos in them; whatever is wrong with one is named with its record."""
 
-import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,10 @@ from classifier.errors import DataError, PhotoError
 from classifier.images import read_photo
 from classifier.photos import load_photo_set
 from classifier.recordio import list_records, read_record
-from tests.conftest import Run, byoc, run_training
+from launch.check import survey
+from tests.conftest import Run, run_training
 from tests.recordio import MARK, labelled, packed, part, record, write_records
+from train.config import Config
 
 Train = Callable[..., Run]
 SPLITS = {"train": ("train",), "validation": ("validation", "val")}
@@ -199,18 +200,6 @@ def test_a_damaged_file_stops_training_with_a_sentence(tiny: Path, tmp_path: Pat
 
 
 def test_data_check_reads_records(tiny: Path, tmp_path: Path) -> None:
-    records = as_records(tiny, tmp_path / "records")
-    done = byoc("data", "check", records, "--json")
-    findings = json.loads(done.stdout)
-    assert done.returncode == 0 and findings["splits"]["train"] == {"photos": 8, "classes": {"0": 4, "1": 4}}
-    same = byoc("data", "check", tiny, "--json")
-    assert findings["in_two_splits"] == [] == json.loads(same.stdout)["in_two_splits"]
-
-
-def test_byoc_predict_names_files_that_are_not_a_photo(url: str, tmp_path: Path) -> None:
-    write_records(tmp_path / "a.rec", [(b"photo", 0)])
-    (tmp_path / "output").write_text('{"source-ref": "s3://bucket/1.jpg", "class": 0}\n')
-    done = byoc("predict", "--url", url, tmp_path / "a.rec", tmp_path / "output")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "a RecordIO file of many photos, not an image; training reads it, a request is one photo" in done.stderr
-    assert "an augmented manifest, not an image; training reads it, a request is one of the photos" in done.stderr
+    findings = survey(as_records(tiny, tmp_path / "records"), Config())
+    assert not findings["fatal"] and findings["splits"]["train"] == {"photos": 8, "classes": {"0": 4, "1": 4}}
+    assert findings["in_two_splits"] == [] == survey(tiny, Config())["in_two_splits"]
