@@ -13,6 +13,7 @@ from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from classifier import avif, depth, gif, jpeg, kinds, png, tiff, webp
 from classifier.errors import PhotoError
+from classifier.recordio import read_record_photo
 from classifier.spec import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
@@ -267,5 +268,7 @@ def read_photo(path: Path) -> bytes:
     """Read a photo's bytes; raises PhotoError when the file cannot be read."""
     try:
         return path.read_bytes()
+    except NotADirectoryError:  # a photo in a RecordIO file
+        return read_record_photo(path)
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror or error}") from error

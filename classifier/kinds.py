@@ -37,6 +37,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PK\3\4", "a ZIP archive, not an image; unpack it"),
     (0, b"\x1f\x8b", "a gzip archive, not an image; unpack it"),
     (257, b"ustar", "a TAR archive, not an image; unpack it"),
+    (0, b"\x0a\x23\xd7\xce", "a RecordIO file of many photos, not an image; training reads it, a request is one photo"),
     (0, b"\x93NUMPY", f"a NumPy array, not an image; {_SAVE}"),
     (0, b"\x1a\x45\xdf\xa3", "a video, not an image; save frames of it as JPEG or PNG"),
     (8, b"AVI ", "a video, not an image; save frames of it as JPEG or PNG"),
@@ -105,6 +106,8 @@ def _text(head: bytes) -> str | None:
             return sentence
     if _ANNEX.match(text):
         return dict(_TEXTS)[b"/annex/objects/"]
+    if _JSON.match(text) and b'"source-ref"' in text:
+        return "an augmented manifest, not an image; training reads it, a request is one of the photos that it names"
     if _JSON.match(text):
         return "JSON text, not an image; send it as application/json, or download the photo anew"
     return None

@@ -1,12 +1,14 @@
 """A manifest: one file that names photos and their classes, as CSV, JSON Lines or .lst. Imports no torch."""
 
 import csv
+import functools
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from classifier import augmented
 from classifier.errors import DataError
 from classifier.names import class_name, is_system
 from classifier.paths import Below, shown
@@ -35,11 +37,14 @@ def manifests_in(folder: Path) -> list[Path]:
 def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
     """Return the photos of each class, both sorted; paths lie in `folder`, as Below.find reads them.
 
-    The classes of a .lst are its numbers as text, in numeric order. A photo listed twice with one label counts once; that
+    The classes of a .lst are its numbers as text, in numeric order, and so are those of an augmented manifest that holds
+    numbers only. A photo listed twice with one label counts once; that
     a file is missing is found when it is read. Raises DataError for everything else that is wrong, naming the line.
     """
     numbered = manifest.suffix.lower() == ".lst"
-    rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), _json_rows)
+    in_s3 = augmented.Lines()
+    json_rows = functools.partial(_json_rows, in_s3)
+    rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), json_rows)
     below = Below(folder)
     seen: dict[str, tuple[int, str]] = {}
     by_class: dict[str, list[Path]] = {}
@@ -64,6 +69,7 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
         raise DataError(f"{manifest} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{manifest} cannot be read ({error.strerror}); make it a file that you may read") from error
+    numbered |= in_s3.found and augmented.all_numbers(by_class)
     return {label: sorted(by_class[label]) for label in sorted(by_class, key=int if numbered else str)}
 
 
@@ -100,7 +106,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     return [name.strip().lower() for name in next(reader, [])]
 
 
-def _json_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
+def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     wanted = 'write {"path": "cat/1.jpg", "label": "cat"}'
     for line, text in enumerate(lines, 1):
         if not text.strip():
@@ -112,6 +118,9 @@ def _json_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
             raise DataError(f"{where}: {shown(text.strip())} is no JSON ({error}); {wanted}") from error
         if not isinstance(value, dict):
             raise DataError(f"{where}: {shown(text.strip())} is no JSON object; {wanted}")
+        if augmented.SOURCE in value and "path" not in value:
+            yield line, *in_s3.row(value, where)
+            continue
         for name in ("path", "label"):
             if name not in value:
                 raise DataError(f"{where}: {shown(text.strip())} has no {name!r}; {wanted}")

@@ -10,6 +10,7 @@ from classifier.errors import DataError
 from classifier.folders import ByClass, Found, look, named, notes, sort_files
 from classifier.manifest import manifests_in, read_manifest
 from classifier.names import alike, is_system, look_alikes, one_line
+from classifier.recordio import list_records, records_in, refuse_below
 
 # The spellings users have for each split, in any case; the first is SageMaker's usual channel name.
 SPLITS = {
@@ -40,13 +41,18 @@ class PhotoSet:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a split comes from: a folder of class folders, or a manifest of the photos below the folder."""
+    """Where a split comes from: a folder of class folders, a manifest of the photos below the folder, or RecordIO files."""
 
     folder: Path
     manifest: Path | None
+    records: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        return str(self.manifest or self.folder)
+        return " and ".join(map(str, self.records)) or str(self.manifest or self.folder)
+
+    def unread(self) -> list[Path]:
+        """Return what lies beside RecordIO files: im2rec leaves its list there, and the photos may still be there."""
+        return manifests_in(self.folder) + sort_files(self.folder, Found()) if self.records else []
 
 
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
@@ -89,7 +95,7 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
         inside = {path.name: path for path in sort_files(root, beside)}
-        manifests = manifests_in(root)
+        manifests = manifests_in(root) + records_in(root)
         others = [path for other, path in channels.items() if other != name]
         if _hold_splits(name, inside):
             folders, unread = inside, [*manifests, *others]
@@ -103,13 +109,14 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         spelling = _spelling(split, folders)
         if spelling is not None:
             sources[split] = _source(spelling, folders)
-            used |= {spelling, spelling + LIST_CHANNEL}
+            used |= {spelling} if sources[split].records else {spelling, spelling + LIST_CHANNEL}
     if "train" not in sources:
         where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
         raise DataError(
             f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
         )
-    return sources, unread + [folder for name, folder in folders.items() if name not in used], beside
+    unread += [folder for name, folder in folders.items() if name not in used]
+    return sources, unread + [path for source in sources.values() for path in source.unread()], beside
 
 
 def _split_of(name: str) -> str | None:
@@ -137,6 +144,9 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
     for path in (folder, listing):
         if path is not None and not path.is_dir():
             raise DataError(f"{path} is not a folder; name one that holds a folder of photos per class or a manifest")
+    records = records_in(folder)
+    if records:
+        return _Source(folder, None, tuple(records))
     held = manifests_in(listing or folder)
     if len(held) > 1:
         names = ", ".join(path.name for path in held)
@@ -148,6 +158,8 @@ def _source(name: str, folders: Mapping[str, Path]) -> _Source:
 
 def _list(source: _Source) -> Found:
     """Return what a split holds; raises DataError when it holds splits in its turn."""
+    if source.records:
+        return Found(list_records(source.records, SPLITS))
     if source.manifest:
         classes = read_manifest(source.manifest, source.folder)
         system = [path for files in classes.values() for path in files if is_system(path.name)]
@@ -155,6 +167,8 @@ def _list(source: _Source) -> Found:
             classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
         return Found(classes, system=system)
     found = look(source.folder)
+    if not any(found.classes.values()):
+        refuse_below(source.folder, found.other)
     inside = {source.folder: set(found.classes)}
     for path in found.nested:
         label, below, *_ = path.relative_to(source.folder).parts

@@ -147,7 +147,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.jsonl", '{"path": "a.jpg", "label": "cat"}\n{"path": \n', "a.jsonl, line 2: '{\"path\":' is no JSON ("),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: '[[["),
         ("a.jsonl", "[1]\n", "line 1: '[1]' is no JSON object; write {"),
-        ("a.jsonl", '{"source-ref": "s3://b/a.jpg", "label": 1}\n', "\"label\": 1}' has no 'path'; write {"),
+        ("a.jsonl", '{"file": "a.jpg", "label": 1}\n', "\"label\": 1}' has no 'path'; write {"),
         ("a.jsonl", '{"path": "a.jpg"}\n', "has no 'label'"),
         ("a.jsonl", '{"path": 3, "label": "cat"}\n', "line 1: the path 3 is no text"),
         ("a.jsonl", '{"path": "a.jpg", "label": null}\n', "the label None is neither text nor a whole number"),

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import byoc
+from tests.recordio import write_records
 
 
 def post(
@@ -298,6 +299,15 @@ def test_byoc_predict_prints_a_line_a_file_and_fails_when_one_did(url: str, samp
     assert (
         "422 the body is no usable photo: not an image" in done.stderr and "absent.jpg: cannot be read" in done.stderr
     )
+
+
+def test_byoc_predict_names_the_built_in_algorithms_files(url: str, tmp_path: Path) -> None:
+    write_records(tmp_path / "a.rec", [(b"photo", 0)])
+    (tmp_path / "output").write_text('{"source-ref": "s3://bucket/1.jpg", "class": 0}\n')
+    done = byoc("predict", "--url", url, tmp_path / "a.rec", tmp_path / "output")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "a RecordIO file of many photos, not an image; training reads it, a request is one photo" in done.stderr
+    assert "an augmented manifest, not an image; training reads it, a request is one of the photos" in done.stderr
 
 
 def test_byoc_predict_says_when_no_server_answers(samples: Path) -> None:

@@ -86,11 +86,10 @@ def _content(held: Held) -> str:
 
 
 def _held(job: Job, found: PhotoSet | DataError) -> Held:
-    base = f"{job.base}/"
     if isinstance(found, DataError):
-        return Held(job.current_host, {}, str(found).replace(base, ""))
+        return Held(job.current_host, {}, _below(job, str(found)))
     photos = {
-        one_line(str(photo.path).removeprefix(base)): (
+        one_line(_below(job, str(photo.path))): (
             found.classes[photo.label],
             0 if job.fast_file else _size(photo.path),
         )
@@ -98,6 +97,13 @@ def _held(job: Job, found: PhotoSet | DataError) -> Held:
         for photo in held
     }
     return Held(job.current_host, photos)
+
+
+def _below(job: Job, text: str) -> str:
+    """Return a path or sentence without what differs between hosts: the folder in which the channels lie."""
+    for folder in {job.base, *(job.channels[name].parent for name in job.pipes)}:
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def _size(path: Path) -> int:

@@ -28,6 +28,7 @@ class Job:
     network_interface: str = ""
     fast_file: bool = False  # a channel is read from S3 as it is read here
     sharded: tuple[str, ...] = ()  # channels of which each host holds a part
+    pipes: frozenset[str] = frozenset()  # channels that come through a FIFO
 
     @property
     def model_dir(self) -> Path:
@@ -66,9 +67,7 @@ def read_job(base: Path) -> Job:
         raise ConfigError(
             f"{base} holds no input/data; set SAGEMAKER_BASE_DIR to a folder laid out as SageMaker's /opt/ml"
         )
-    modes = {str(channel.get("TrainingInputMode")) for channel in inputs.values() if isinstance(channel, dict)}
-    if "Pipe" in modes:
-        raise ConfigError("a channel's input mode is Pipe, which this program does not read; use File or FastFile")
+    modes = {name: channel.get("TrainingInputMode") for name, channel in inputs.items() if isinstance(channel, dict)}
     return Job(
         base,
         hyperparameters,
@@ -76,8 +75,9 @@ def read_job(base: Path) -> Job:
         hosts,
         current,
         str(resources.get("network_interface_name", "")),
-        "FastFile" in modes,
+        "FastFile" in modes.values(),
         tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
+        frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
 
 

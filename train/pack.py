@@ -30,7 +30,7 @@ class Pack:
             offset = self._end
             self._end += len(data)
         try:
-            _write(self._file.fileno(), data, offset)
+            write_at(self._file.fileno(), data, offset)
         except OSError as error:
             raise DataError(
                 f"the photos' bytes do not fit into {tempfile.gettempdir()} ({error.strerror}); give the job a larger volume "
@@ -60,7 +60,8 @@ class Pack:
         self.close()
 
 
-def _write(descriptor: int, data: bytes, offset: int) -> None:
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Write all of `data`; raises OSError when the disk has no room for it."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

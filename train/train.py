@@ -14,7 +14,7 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, DataError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import processes, script, stop
+from train import pipe, processes, script, stop
 from train.config import Config, help_table, parse
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 
@@ -84,6 +84,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
                 f"{name} needs the package {package}, which is not installed; install it or leave {name} out"
             )
     refuse_shards(job)
+    job = pipe.spooled(job)
     found = _listed(job, config)
     if not processes.started_by_torchrun():
         local = processes.per_host()

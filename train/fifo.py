@@ -1,0 +1,105 @@
+"""The FIFO through which the platform sends a channel in Pipe mode: waited for, but not for ever."""
+
+import io
+import os
+import select
+import sys
+import threading
+import time
+from pathlib import Path
+
+from classifier.errors import ConfigError
+from train import stop
+
+DEADLINE = "BYOC_PIPE_DEADLINE"  # environment variable, in seconds without a byte
+DEFAULT_DEADLINE = 600.0
+_POLL_SECONDS = 0.2
+_TOLD_SECONDS = 5.0  # of waiting without a line in the log
+_CHUNK = 1 << 20
+
+
+class Fifo(io.RawIOBase):
+    """A FIFO's bytes. Whoever reads is told within the deadline when no byte comes; raises ConfigError then.
+
+    The platform may make the FIFO late, and begin to write later still.
+    """
+
+    def __init__(self, path: Path, channel: str) -> None:
+        super().__init__()
+        self._path, self._channel, self._seconds = path, channel, _deadline()
+        self._descriptor = -1
+        self._ahead = b""
+
+    def begin(self, count: int) -> bytes:
+        """Return the first bytes, fewer than `count` only if there are no more; they are read once more afterwards."""
+        first = b""
+        while len(first) < count and (data := self._next(count - len(first))):
+            first += data
+        self._ahead = first
+        return first
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        view = memoryview(buffer).cast("B")
+        data = self._ahead[: len(view)] or self._next(len(view))
+        self._ahead = self._ahead[len(view) :]
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+    def _next(self, count: int) -> bytes:
+        start, told = time.monotonic(), False
+        while True:
+            if stop.requested.is_set():
+                raise stop.Stopped(f"stopped by SIGTERM while the channel {self._channel!r} was read")
+            if self._ready():
+                break
+            waited = time.monotonic() - start
+            if waited >= self._seconds:
+                raise ConfigError(
+                    f"no byte came through {self._path} for {self._seconds:g} s, so the channel {self._channel!r} has no photos; "
+                    f"check its S3 address, or set {DEADLINE} to more seconds"
+                )
+            if not told and waited > _TOLD_SECONDS:
+                told = True
+                print(f"waiting up to {self._seconds:g} s for the channel {self._channel}", file=sys.stderr, flush=True)
+        try:
+            return os.read(self._descriptor, min(count, _CHUNK))
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _ready(self) -> bool:
+        """Open the FIFO unless it is open, and return whether there are bytes or the end within a moment."""
+        if self._descriptor < 0:
+            try:
+                # Trap: opened otherwise, it blocks until somebody writes. Read at once, it looks as if it had ended.
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+            except FileNotFoundError:
+                time.sleep(_POLL_SECONDS)
+                return False
+            except OSError as error:
+                raise self._unreadable(error) from error
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return bool(poll.poll(1000 * _POLL_SECONDS))
+
+    def _unreadable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._path} cannot be read ({error.strerror}); make it a FIFO that you may read")
+
+
+def _deadline() -> float:
+    text = os.environ.get(DEADLINE, str(DEFAULT_DEADLINE))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ConfigError(f"the environment variable {DEADLINE} is {text!r}; it must be a number of seconds above 0")
+    return seconds

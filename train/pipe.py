@@ -1,0 +1,179 @@
+"""Pipe mode: a channel's photos come through a FIFO, once; they are kept in a local file before training begins.
+
+What a pipe may hold: RecordIO as im2rec packs it, or an augmented manifest's attributes, each wrapped as a record.
+"""
+
+import atexit
+import dataclasses
+import gzip
+import io
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from classifier.augmented import Classes, all_numbers, find_class
+from classifier.errors import ConfigError, DataError
+from classifier.recordio import HEADER, MARK, label_of, packed, photo_of, read_record, record_name
+from train.contract import OTHER_CHANNELS, Job
+from train.fifo import Fifo
+from train.pack import write_at
+from train.processes import started_by_torchrun
+
+_SPOOL = "BYOC_PIPE_SPOOL"  # where the process that started this one has left the photos
+_LINE_SECONDS = 5.0
+_CHUNK = 1 << 20
+_MAX_TEXT = 65_536  # bytes of an attribute
+_MAX_ATTRIBUTES = 16  # of one photo, as the API has it
+_GZIP = b"\x1f\x8b"
+
+Record = tuple[str, bytes]  # which one, and its bytes
+
+
+def spooled(job: Job) -> Job:
+    """Return the job with its piped channels as local folders, after reading each pipe to its end.
+
+    The folders go when this process ends. Raises a UserError where a pipe does not deliver photos with classes, and Stopped on
+    SIGTERM.
+    """
+    if not job.pipes:
+        return job
+    for name in job.pipes & OTHER_CHANNELS:
+        raise ConfigError(f"the channel {name!r} has the input mode Pipe, which is for photos only; give it File")
+    if started_by_torchrun():
+        folder = Path(os.environ[_SPOOL])
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="byoc-pipe-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[_SPOOL] = str(folder)
+        for name in sorted(job.pipes):
+            spool(job.base / "input" / "data" / f"{name}_0", name, folder / name)
+    return dataclasses.replace(job, channels={**job.channels, **{name: folder / name for name in job.pipes}})
+
+
+def spool(fifo: Path, channel: str, folder: Path) -> None:
+    """Read a FIFO to its end and leave its photos in `folder`: one RecordIO file and a manifest of what is in it."""
+    folder.mkdir()
+    listed: list[tuple[str, str]] = []
+    offset, told = 0, time.monotonic() + _LINE_SECONDS
+    with Fifo(fifo, channel) as pipe, (folder / fifo.name).open("wb", buffering=0) as file:
+        for number, (photo, label) in enumerate(_labelled(_records(pipe, channel), channel), 1):
+            listed.append((f"{fifo.name}/{record_name(number, offset)}", label))
+            try:
+                data = packed(photo)
+                write_at(file.fileno(), data, offset)
+                offset += len(data)
+            except OSError as error:
+                raise DataError(
+                    f"the photos of the channel {channel!r} do not fit into {tempfile.gettempdir()} ({error.strerror}); give "
+                    "the job a larger volume"
+                ) from error
+            if time.monotonic() >= told:
+                told = time.monotonic() + _LINE_SECONDS
+                print(f"channel {channel}: {number:,} photos, {offset / 1e6:,.0f} MB read", file=sys.stderr, flush=True)
+    if all_numbers(label for _, label in listed):
+        text = "".join(f"{number}\t{label}\t{path}\n" for number, (path, label) in enumerate(listed))
+        (folder / "photos.lst").write_text(text)
+    else:
+        text = "".join(json.dumps({"path": path, "label": label}) + "\n" for path, label in listed)
+        (folder / "photos.jsonl").write_text(text)
+
+
+def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
+    """Yield the records of a pipe, of which gzip is taken off where the platform has left it on."""
+    first = pipe.begin(4)
+    buffered = io.BufferedReader(pipe, _CHUNK)
+    source = cast(BinaryIO, buffered)
+    if first[:2] == _GZIP:
+        source = cast(BinaryIO, gzip.GzipFile(fileobj=buffered))
+    elif first and first != MARK:
+        raise DataError(
+            f"the channel {channel!r} has the input mode Pipe, but what comes is not RecordIO (it begins with {first.hex(' ')}): "
+            "without records nothing tells photos apart; give it the input mode FastFile, or for an augmented manifest the record "
+            "wrapping RecordIO"
+        )
+    try:
+        for number in itertools.count(1):
+            where = f"record {number} of the channel {channel!r}"
+            record = read_record(source, where)
+            if record is None:
+                break
+            yield where, record
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"the gzip data of the channel {channel!r} is damaged ({error}); upload it again") from error
+    if number == 1:
+        raise DataError(
+            f"nothing came through the pipe of the channel {channel!r}; check that its S3 address holds photos"
+        )
+
+
+def _labelled(records: Iterator[Record], channel: str) -> Iterator[tuple[bytes, str]]:
+    """Yield each photo with its class."""
+    where, first = next(records)
+    everything = itertools.chain([(where, first)], records)
+    if first[:4] == MARK:
+        raise DataError(
+            f"the records of the channel {channel!r} are RecordIO files as a whole; leave its record wrapping at None"
+        )
+    if _is_text(first) or _is_photo(first):
+        classes = Classes()
+        for where, photo, texts in _groups(everything, channel):
+            yield photo, find_class(texts, classes, f"the photo in {where}")
+    else:
+        for where, record in everything:
+            label = label_of(record, where)
+            yield photo_of(record), label
+
+
+def _groups(records: Iterator[Record], channel: str) -> Iterator[tuple[str, bytes, list[bytes]]]:
+    """Yield each photo with its other attributes: how many there are, and which is the photo, the first ones tell."""
+    ahead: list[Record] = []
+    photos: list[int] = []
+    for record in records:
+        if not _is_text(record[1]):
+            photos.append(len(ahead))
+        ahead.append(record)
+        if len(photos) == 2 or len(ahead) > 2 * _MAX_ATTRIBUTES:
+            break
+    if not photos:
+        raise DataError(
+            f"the channel {channel!r} has no photo among its first {len(ahead)} records; let AttributeNames be the photo and its "
+            'label, as in ["source-ref", "class"]'
+        )
+    size = photos[1] - photos[0] if len(photos) == 2 else len(ahead)
+    place = photos[0]
+    if size == 1:
+        raise DataError(
+            f"the photos of the channel {channel!r} come without labels; send an augmented manifest with AttributeNames such as "
+            '["source-ref", "class"], or give the channel the input mode FastFile'
+        )
+    everything = itertools.chain(ahead, records)
+    while group := list(itertools.islice(everything, size)):
+        if len(group) < size or place >= size:
+            raise DataError(
+                f"{group[-1][0]} is the last, but each photo of the channel comes with {size - 1} other records; let each line of "
+                "the manifest have all attributes"
+            )
+        where, photo = group.pop(place)
+        yield where, photo, [text for _, text in group]
+
+
+def _is_text(record: bytes) -> bool:
+    if len(record) > _MAX_TEXT:
+        return False
+    try:
+        return all(sign.isprintable() or sign in "\t\r\n" for sign in record.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_photo(record: bytes) -> bool:
+    """Return whether a record is a photo itself: im2rec's header begins with a small number, of which two bytes are 0."""
+    return record[2:4] != b"\0\0" or len(record) < HEADER.size
