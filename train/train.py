@@ -1,6 +1,7 @@
 """One training job: configuration -> photos -> features -> head -> fine-tuning -> test -> artifact. Run it with `python -m train`."""
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -13,8 +14,10 @@ from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import processes, script, stop
-from train.config import Config, help_table, parse
+from train.config import Config, help_table, parse, translated
 from train.contract import forget_failure, read_job, write_failure
+from train.foreign_names import check_class_count
+from train.places import check_writable, denied
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _failed(base, str(error))
     except Exception as error:
+        if sentence := denied(error):
+            return _failed(base, sentence)
         lost = processes.lost(error)
         trace = traceback.format_exc()
         return _failed(base, f"{lost or f'{type(error).__name__}: {error}'}\n\n{trace}")
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--feature-cache",
         type=Path,
         metavar="DIR",
-        help="keep the photos' features in this folder (default: checkpoints/features where checkpoints/ exists)",
+        help="keep the photos' features in this folder (default: features/ beside the checkpoints, where those are kept)",
     )
     return parser
 
@@ -64,6 +69,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     if script.wanted(job.hyperparameters):
         return script.run(base)
     config = parse(job.hyperparameters)
+    if job.current_host == job.hosts[0]:  # which alone writes
+        check_writable(base, job.places)
     for needs, package in ((config.export_onnx, "onnxscript"), (config.search_trials, "optuna")):
         if needs and importlib.util.find_spec(package) is None:
             name = "export-onnx" if package == "onnxscript" else "search-trials"
@@ -71,6 +78,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
                 f"{name} needs the package {package}, which is not installed; install it or leave {name} out"
             )
     photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+    check_class_count(job.hyperparameters, len(photos.classes))
+    photos = dataclasses.replace(photos, notes=(*translated(job.hyperparameters).notes, *photos.notes))
     if not processes.started_by_torchrun():
         local = processes.per_host()
         if len(job.hosts) * local > 1:
