@@ -68,7 +68,7 @@ RULES = (
         "num-layers",
         "backbone",
         {layers: f"resnet{layers}" for layers in ("18", "34", "50", "101", "152")},
-        "`backbone` names the network, as in resnet50",
+        "`backbone` names the network, as in `resnet50`",
     ),
     _read(
         "use-pretrained-model use-pretrained pretrained",
@@ -188,7 +188,7 @@ RULES = (
     _refused("amp use-amp mixed-precision fp16 bf16 half", "`precision` is auto, fp32, bf16 or fp16"),
     _refused("per-device-train-batch-size per-gpu-batch-size", "`batch-size` is that of all processes together"),
     _refused("max-steps num-steps max-iter steps-per-epoch", "`epochs` counts passes over all photos"),
-    _refused("model-id", "`backbone` names the network, as in resnet50 or timm/<name>"),
+    _refused("model-id", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),
 )
 BY_NAME = {name: rule for rule in RULES for name in rule.names}
 
