@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError
-from tests.conftest import LITE, ROOT, Run, byoc
+from tests.conftest import LITE, ROOT, Run
 from train.config import Config, hyphenated, parse, searched, translated
 from train.foreign_names import BY_NAME, RULES, check_class_count, check_size, table
 
@@ -192,22 +192,3 @@ def test_training_refuses_what_the_photos_and_the_backbone_contradict(
 ) -> None:
     run = train(tiny, **given)
     assert run.status == 1 and message in run.failure and "Traceback" not in run.errors
-
-
-def test_byoc_tune_leaves_what_is_given_by_another_name_alone(tiny: Path, tmp_path: Path) -> None:
-    options = ("--backbone", LITE, "--trials", "1", "--out", tmp_path / "out", "--feature-cache", tmp_path / "features")
-    done = byoc(
-        "tune", "--data", tiny, *options, "--set", "learning_rate=0.02", "--set", "n_epochs=2", "--set", "random_seed=1"
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^trial 1 of 1: batch-size \d+; validation:accuracy", done.stdout, re.MULTILINE)
-
-
-def test_byoc_takes_the_backbone_by_another_name_and_refuses_two_values(tiny: Path, tmp_path: Path) -> None:
-    options = ("--data", tiny, "--out", tmp_path / "out")
-    done = byoc("train", *options, "--backbone", "resnet18", "--set", "num_layers=50")
-    assert done.returncode == 1 and "backbone=resnet18 and num_layers=50 both mean backbone" in done.stderr
-    done = byoc("train", *options, "--set", "lr=1", "--set", "lr=2")
-    assert done.returncode == 1 and "byoc: lr is given as 1 and as 2; leave one of them out" in done.stderr
-    done = byoc("train", *options, "--set", "model_name=resnet_nonsense")
-    assert done.returncode == 1 and "backbone 'resnet_nonsense' is no torchvision classification model" in done.stderr

@@ -80,7 +80,6 @@ def _local_path(base: Path, file: str, default: Path) -> Path | None:
 
 
 def _sentence(may: str, places: str, reason: str) -> str:
-    return (
-        f"user {os.getuid()} may not {may} {places} ({reason}); give this user the right to, or run as one who has it, "
-        "such as root"
-    )
+    mount = os.strerror(errno.EROFS) in reason
+    remedy = "mount it writable" if mount else "give this user the right to, or run as one who has it, such as root"
+    return f"user {os.getuid()} may not {may} {places} ({reason}); {remedy}"
