@@ -63,6 +63,79 @@ def test_a_name_with_the_same_meaning_is_read_as_ours(given: dict[str, str], mea
     assert parse(given) == meant
 
 
+# What whole notebooks give: built-in image classification, JumpStart's TensorFlow models with all defaults, and a torch script.
+BUILT_IN = {
+    "num_layers": "18",
+    "use_pretrained_model": "1",
+    "image_shape": "3,224,224",
+    "num_classes": "257",
+    "num_training_samples": "15420",
+    "mini_batch_size": "128",
+    "epochs": "10",
+    "learning_rate": "0.01",
+    "precision_dtype": "float32",
+    "top_k": "2",
+    "optimizer": "sgd",
+    "momentum": "0.9",
+    "weight_decay": "0.0001",
+    "multi_label": "0",
+}
+JUMPSTART = {
+    "train_only_top_layer": "True",
+    "epochs": "3",
+    "batch_size": "32",
+    "optimizer": "adam",
+    "learning_rate": "0.001",
+    "beta_1": "0.9",
+    "beta_2": "0.999",
+    "momentum": "0.9",
+    "epsilon": "1e-07",
+    "rho": "0.95",
+    "initial_accumulator_value": "0.1",
+    "reinitialize_top_layer": "Auto",
+    "early_stopping": "False",
+    "early_stopping_patience": "5",
+    "early_stopping_min_delta": "0.0",
+    "dropout_rate": "0.2",
+    "regularizers_l2": "0.0001",
+    "label_smoothing": "0.1",
+    "image_resize_interpolation": "bilinear",
+    "augmentation": "False",
+    "augmentation_random_flip": "horizontal_and_vertical",
+    "augmentation_random_rotation": "0.2",
+    "augmentation_random_zoom": "0.1",
+    "binary_mode": "False",
+    "eval_metric": "auto",
+    "validation_split_ratio": "0.2",
+    "random_seed": "123",
+}
+SCRIPT = {
+    "batch-size": 64,
+    "test-batch-size": 1000,
+    "epochs": 2,
+    "lr": 0.01,
+    "momentum": 0.5,
+    "seed": 1,
+    "log-interval": 100,
+}
+
+
+def test_a_notebook_of_the_built_in_algorithm_is_understood_whole() -> None:
+    trained = {"lr": 0.01, "batch_size": 128, "epochs": 10, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
+    assert parse(BUILT_IN) == fields(backbone="resnet18", precision="fp32", **trained)
+    assert parse(SCRIPT | PLATFORM) == fields(batch_size=64, epochs=2, lr=0.01, momentum=0.5, seed=1)
+
+
+def test_of_jumpstarts_defaults_all_that_would_change_the_result_is_answered_at_once() -> None:
+    with pytest.raises(ConfigError) as told:
+        parse(JUMPSTART)
+    refused = re.findall(r"hyperparameter ([a-z_0-9]+)", str(told.value))
+    assert refused == ["epsilon", "regularizers_l2", "image_resize_interpolation"]
+    understood = parse({name: value for name, value in JUMPSTART.items() if name not in refused})
+    trained = {"epochs": 3, "batch_size": 32, "lr": 0.001, "dropout": 0.2, "label_smoothing": 0.1}
+    assert understood == fields(**trained, validation_share=0.2, seed=123)
+
+
 @pytest.mark.parametrize(
     "given",
     [

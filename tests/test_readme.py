@@ -1,5 +1,6 @@
 """The README is executed: every bash block runs, what it names exists, its figures are those of docs/benchmarks.md."""
 
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -47,9 +48,8 @@ def test_every_make_target_it_names_exists() -> None:
 
 def rows(text: str, header: str) -> list[list[str]]:
     """Return the cells of the table below a header."""
-    lines = text[text.index(header) :].splitlines()[2:]
-    table = lines[: next(number for number, line in enumerate(lines) if not line.startswith("|"))]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+    lines = itertools.takewhile(lambda line: line.startswith("|"), text[text.index(header) :].splitlines())
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in list(lines)[2:]]
 
 
 def test_the_documented_hyperparameters_are_the_programs() -> None:
