@@ -15,7 +15,7 @@ from train.values import canonical, plain_text, short
 
 # Names of the platform that do not begin with sagemaker_ (sagemaker-training, params.py).
 _PLATFORM = frozenset({"default-user-module-name", "-tuning-objective-metric"})
-HINT = 0.8  # similarity from which a known name is offered for an unknown one; "eval-freq" and "epochs" have 0.53
+HINT = 0.8  # similarity from which a known name is offered: optimiser and optimizer have 0.89, drop and dropout 0.73
 PATIENCE = "5"  # epochs, the default of both built-in algorithms with early_stopping=True
 
 
@@ -244,7 +244,7 @@ def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> G
     _early_stopping(found.get("early-stopping", {}), hyperparameters)
     for ours_, values in found.items():
         if len({canonical(text) for text in values.values()}) > 1:
-            said = " and ".join(f"{name}={hyperparameters[name]}" for name in values)
+            said = " and ".join(f"{name}={short(str(hyperparameters[name]))}" for name in values)
             problems.append(f"hyperparameters {said} both mean {ours_} and differ; leave one of them out")
     problems += [f"{_listed(names)} no place here: {rule.answer}" for rule, names in refused.items()]
     if unknown:
