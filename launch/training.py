@@ -34,13 +34,13 @@ class Recipe:
 def recipe(options: Namespace) -> Recipe:
     """Return the recipe that the command line asks for; raises ConfigError for a hyperparameter that training would refuse."""
     channels = {name: getattr(options, name) for name in ("pretrained", "model") if getattr(options, name)}
-    # An earlier artifact knows its backbone.
-    fixed = {} if options.model and not options.backbone else {"backbone": options.backbone or "inception_v3"}
+    fixed = {"backbone": options.backbone} if options.backbone else {}
     for pair in options.hyperparameters:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
-        fixed[name] = value
+        if fixed.setdefault(name, value) != value:
+            raise ConfigError(f"{name} is given as {fixed[name]} and as {value}; leave one of them out")
     parse(fixed)
     named: str | None = getattr(options, "image", None)
     image = container.training_image(named) if named else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.training import Recipe, new_folder, recipe, result, train
-from train.config import OBJECTIVE, searched, suggest
+from train.config import OBJECTIVE, parse, searched, suggest
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=int(recipe.hyperparameters.get("seed", 0)))
+    sampler = optuna.samplers.TPESampler(seed=parse(recipe.hyperparameters).seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     cores = len(os.sched_getaffinity(0))
     parallel = min(cores, 4)

@@ -11,7 +11,6 @@ from tests.conftest import needs_torch
 from train.config import (
     METRIC_DEFINITIONS,
     OBJECTIVE,
-    PLATFORM_NAMES,
     TUNING_RANGES,
     Config,
     help_table,
@@ -42,16 +41,63 @@ def test_an_underscore_means_a_hyphen() -> None:
     assert parse({"batch_size": "32"}) == parse({"batch-size": "32"})
 
 
-def test_names_that_the_platform_adds_are_left_out() -> None:
-    assert parse(dict.fromkeys(PLATFORM_NAMES, "x")) == Config()
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("64", 64),
+        (" 64 ", 64),
+        ("64.0", 64),
+        ("6.4e1", 64),
+        (64, 64),
+        (64.0, 64),
+        ('"64"', 64),
+        ('"\\"64\\""', 64),
+        ("\ufeff64", 64),
+        ("\uff16\uff14", 64),
+        (None, Config.batch_size),
+        ("null", Config.batch_size),
+        ("None", Config.batch_size),
+        ('"None"', Config.batch_size),
+    ],
+)
+def test_a_whole_number_is_read_in_every_way_that_a_notebook_writes_it(text: object, value: int) -> None:
+    assert parse({"batch-size": text}).batch_size == value
+
+
+@pytest.mark.parametrize("text", ["yes", "on", "TRUE", True, 1])
+def test_a_boolean_is_read_in_every_way_that_a_notebook_writes_it(text: object) -> None:
+    assert parse({"export-onnx": text}).export_onnx is True
+
+
+def test_a_choice_is_read_in_any_case_and_a_name_too() -> None:
+    assert parse({"Optimizer": "SGD", "WEIGHT_DECAY": "1e-4"}) == Config(optimizer="sgd", weight_decay=1e-4)
+
+
+@pytest.mark.parametrize("text", ["512,256", "[512, 256]", [512, 256], '"512, 256"', "(512, 256)", "[512.0, 256]"])
+def test_widths_are_read_in_every_way_that_a_notebook_writes_them(text: object) -> None:
+    assert parse({"hidden": text}).hidden == (512, 256)
+
+
+def test_hidden_may_be_none_as_its_default_is_called() -> None:
+    assert parse({"hidden": "none"}).hidden == ()
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"learning-rate": "0.1"}, "'learning-rate' is unknown"),
-        ({"epoch": "2"}, "did you mean 'epochs'"),
-        ({"batchsize": "2"}, "did you mean 'batch-size'"),
+        ({"epoch": "2"}, "'epoch' (did you mean 'epochs'?) is unknown"),
+        ({"batchsize": "2"}, "did you mean 'batch-size'?"),
+        ({"optimizer": '"adam'}, """optimizer is '"adam', whose quotes do not match; write the value without quotes"""),
+        ({"optimizer": 'adam"'}, "quotes do not match"),
+        ({"optimizer": '"'}, "quotes do not match"),
+        ({"optimizer": '"\\"adam"'}, "quotes do not match"),
+        ({"batch-size": "0x40"}, "batch-size is '0x40'; it must be a whole number"),
+        ({"batch-size": "1e400"}, "batch-size is '1e400'; it must be a whole number"),
+        ({"batch-size": "9" * 5000}, "9...'; it must be a whole number"),
+        ({"batch-size": "9" * 2500}, "9...; it must lie between 1 and 65536"),
+        ({"batch-size": {"value": 64}}, "batch-size is \"{'value': 64}\"; it must be a whole number"),
+        ({"lr": "0,001"}, "lr is '0,001'; it must be a number, as in 0.01"),
+        ({"lr": [0.1]}, "lr is '[0.1]'; it must be a number"),
         ({"lr": "fast"}, "lr is 'fast'; it must be a number"),
         ({"lr": "nan"}, "lr is nan; it must lie between"),
         ({"lr": "inf"}, "lr is inf"),
@@ -68,6 +114,20 @@ def test_names_that_the_platform_adds_are_left_out() -> None:
 def test_a_wrong_hyperparameter_is_one_sentence(given: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         parse(given)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    given = {"lr": "fast", "epochs": "0", "optimizer": '"adam', "epoch": "2", "momentun": "0.9"}
+    with pytest.raises(ConfigError) as names:
+        parse(given)
+    assert "'epoch' (did you mean 'epochs'?), 'momentun' (did you mean 'momentum'?) are unknown" in str(names.value)
+    assert "quotes do not match" in str(names.value)
+    with pytest.raises(ConfigError) as values:
+        parse({name: given[name] for name in ("lr", "epochs")})
+    assert str(values.value).splitlines() == [
+        "hyperparameter lr is 'fast'; it must be a number, as in 0.01",
+        "hyperparameter epochs is 0; it must lie between 1 and 10000",
+    ]
 
 
 def test_every_value_the_tuner_may_try_is_allowed() -> None:

@@ -1,5 +1,6 @@
-"""The README is executed: every bash block runs, every target it names exists, its table is the program's."""
+"""The README is executed: every bash block runs, what it names exists, its figures are those of docs/benchmarks.md."""
 
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from tests.conftest import ROOT
 from train.config import help_table
 
 README = (ROOT / "README.md").read_text()
+HYPERPARAMETERS = (ROOT / "docs" / "hyperparameters.md").read_text()
+BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +46,43 @@ def test_every_make_target_it_names_exists() -> None:
     assert targets and targets <= known
 
 
-def test_its_hyperparameters_are_the_programs() -> None:
-    assert help_table() in README
+def rows(text: str, header: str) -> list[list[str]]:
+    """Return the cells of the table below a header."""
+    lines = itertools.takewhile(lambda line: line.startswith("|"), text[text.index(header) :].splitlines())
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in list(lines)[2:]]
+
+
+def test_the_documented_hyperparameters_are_the_programs() -> None:
+    assert help_table() in HYPERPARAMETERS
+
+
+def test_the_hyperparameters_it_shows_have_the_programs_defaults() -> None:
+    documented = {cells[0].strip(): cells[1] for cells in rows(help_table(), "| hyperparameter | default |")}
+    shown = {cells[0].strip(): cells[1] for cells in rows(README, "| hyperparameter | default | meaning |")}
+    assert shown and shown.items() <= documented.items()
+
+
+def test_each_of_its_few_figures_is_one_measure_of_the_long_table_with_the_same_command() -> None:
+    figures = rows(README, "| figure | seen | command |")
+    assert 5 <= len(figures) <= 6
+    for _, seen, command in figures:
+        assert seen.removesuffix(" times") in BENCHMARKS and command in BENCHMARKS, seen
+        assert len(re.findall(r"[0-9.]+", seen.replace(" of ", ""))) == 1, seen
+
+
+def test_its_tree_names_every_folder_and_no_other() -> None:
+    tree = README[README.index("## The tree") :].split("```")[1]
+    named = set(re.findall(r"^([a-z_]+)/", tree, re.MULTILINE))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    tracked = {line.split("/")[0] for line in listed.splitlines() if "/" in line and not line.startswith(".")}
+    assert named and all((ROOT / name).is_dir() for name in named)
+    assert tracked <= named, "a checkout without git has nothing to compare"
+
+
+def test_every_file_it_links_to_exists() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), (document.name, link)
 
 
 def test_plain_make_prints_help() -> None:

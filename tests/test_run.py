@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -306,3 +307,22 @@ def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_pat
     assert done.returncode == 0 and f"serve {tmp_path / 'out' / 'model'}" in done.stdout
     done = byoc("serve", tmp_path / "absent")
     assert done.returncode == 1 and "model.json is missing" in done.stderr
+
+
+def test_byoc_tune_leaves_what_is_given_by_another_name_alone(tiny: Path, tmp_path: Path) -> None:
+    options = ("--backbone", LITE, "--trials", "1", "--out", tmp_path / "out", "--feature-cache", tmp_path / "features")
+    done = byoc(
+        "tune", "--data", tiny, *options, "--set", "learning_rate=0.02", "--set", "n_epochs=2", "--set", "random_seed=1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^trial 1 of 1: batch-size \d+; validation:accuracy", done.stdout, re.MULTILINE)
+
+
+def test_byoc_takes_the_backbone_by_another_name_and_refuses_two_values(tiny: Path, tmp_path: Path) -> None:
+    options = ("--data", tiny, "--out", tmp_path / "out")
+    done = byoc("train", *options, "--backbone", "resnet18", "--set", "num_layers=50")
+    assert done.returncode == 1 and "backbone=resnet18 and num_layers=50 both mean backbone" in done.stderr
+    done = byoc("train", *options, "--set", "lr=1", "--set", "lr=2")
+    assert done.returncode == 1 and "byoc: lr is given as 1 and as 2; leave one of them out" in done.stderr
+    done = byoc("train", *options, "--set", "model_name=resnet_nonsense")
+    assert done.returncode == 1 and "backbone 'resnet_nonsense' is no torchvision classification model" in done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.errors import DataError
+from classifier.errors import DataError, UserError
 from classifier.names import one_line
 from classifier.photos import PhotoSet
 from train.contract import Job
@@ -26,7 +26,7 @@ class Held:
     problem: str | None = None
 
 
-def agreed(world: World, job: Job, found: PhotoSet | DataError) -> PhotoSet:
+def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
     """Return the photos once all hosts hold the same; raises DataError, in every process, that names the difference.
 
     `found` is what this process lists, or the reason why that cannot be used. Sizes are not compared behind a FastFile
@@ -41,7 +41,7 @@ def agreed(world: World, job: Job, found: PhotoSet | DataError) -> PhotoSet:
             with contextlib.suppress(RuntimeError):
                 world.barrier()  # nobody leaves before all know
             raise DataError(f"the hosts hold different photos: {difference(everyone)}; {REMEDY}")
-    if isinstance(found, DataError):
+    if isinstance(found, UserError):
         raise found
     return found
 
@@ -85,8 +85,8 @@ def _content(held: Held) -> str:
     return f"holds {len(held.photos):,} photos of {len({label for label, _ in held.photos.values()})} classes"
 
 
-def _held(job: Job, found: PhotoSet | DataError) -> Held:
-    if isinstance(found, DataError):
+def _held(job: Job, found: PhotoSet | UserError) -> Held:
+    if isinstance(found, UserError):
         return Held(job.current_host, {}, _below(job, str(found)))
     photos = {
         one_line(_below(job, str(photo.path))): (

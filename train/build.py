@@ -16,7 +16,7 @@ from classifier.errors import ArtifactError, ConfigError
 from classifier.models import Classifier, build_head
 from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
-from train.config import Config, hyphenated
+from train.config import Config, translated
 from train.contract import Job
 
 
@@ -57,7 +57,7 @@ def _from_artifact(job: Job, config: Config, classes: tuple[str, ...]) -> Start:
     with tempfile.TemporaryDirectory() as scratch:
         folder = _unpacked(job.channels["model"], Path(scratch))
         earlier, old = artifact.load(folder)
-    given = {hyphenated(name) for name in job.hyperparameters}
+    given = translated(job.hyperparameters).values
     if "backbone" in given and config.backbone != old.backbone:
         raise ConfigError(
             f"hyperparameter backbone is {config.backbone}, but the channel 'model' holds a {old.backbone}; leave it out"

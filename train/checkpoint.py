@@ -48,6 +48,7 @@ class Checkpoints:
         # The records of the epochs so far: outputs do not survive an interruption.
         self.epochs: list[dict[str, Any]] = []
         if world.chief:
+            folder.mkdir(parents=True, exist_ok=True)
             for left in folder.glob(".*.part"):
                 left.unlink()
 

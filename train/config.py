@@ -1,28 +1,13 @@
 """Every hyperparameter in one place: type, range, default, one sentence, and what the tuner may try. Imports no torch."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from classifier.errors import ConfigError
-
-# Names that SageMaker, its SDK and its toolkit add to a job's hyperparameters (contract of sagemaker-training, params.py).
-PLATFORM_NAMES = frozenset(
-    {
-        "sagemaker_program",
-        "sagemaker_submit_directory",
-        "sagemaker_enable_cloudwatch_metrics",
-        "sagemaker_region",
-        "sagemaker_container_log_level",
-        "sagemaker_job_name",
-        "sagemaker_s3_output",
-        "default_user_module_name",
-        "_tuning_objective_metric",
-    }
-)
+from train.foreign_names import Given, translate
+from train.values import cast, short
 
 
 def _knob(
@@ -113,17 +98,9 @@ class Config:
 
     def __post_init__(self) -> None:
         for knob in dataclasses.fields(self):
-            value, low, high, choices = (
-                getattr(self, knob.name),
-                *(knob.metadata[key] for key in ("low", "high", "choices")),
-            )
-            name = hyphenated(knob.name)
-            if choices and value not in choices:
-                raise ConfigError(f"hyperparameter {name} is {value!r}; it must be one of {', '.join(choices)}")
-            for number in value if isinstance(value, tuple) else (value,):
-                # Written so that nan is refused too.
-                if low is not None and not low <= number <= high:
-                    raise ConfigError(f"hyperparameter {name} is {number}; it must lie between {low:g} and {high:g}")
+            problem = _out_of_range(hyphenated(knob.name), getattr(self, knob.name), knob.metadata)
+            if problem:
+                raise ConfigError(problem)
 
     def to_json(self) -> dict[str, Any]:
         """Return the hyperparameters by their hyphenated names."""
@@ -163,22 +140,32 @@ def hyphenated(name: str) -> str:
     return name.replace("_", "-")
 
 
-def parse(hyperparameters: Mapping[str, str]) -> Config:
+def translated(hyperparameters: Mapping[str, object]) -> Given:
+    """Return what SageMaker's map of strings means here, by our names; raises ConfigError that tells all that is wrong."""
+    return translate(hyperparameters, [hyphenated(knob.name) for knob in dataclasses.fields(Config)])
+
+
+def parse(hyperparameters: Mapping[str, object]) -> Config:
     """Return the configuration for SageMaker's map of strings.
 
-    `batch_size` means `batch-size`; names that the platform adds are left out. Raises ConfigError for an unknown name,
-    naming the nearest known one, and for a value of the wrong type or outside its range.
+    `batch_size` and `Batch-Size` mean `batch-size`, and docs/hyperparameters.md lists the names of other programs that mean
+    ours. Raises ConfigError for names that are unknown and for values of the wrong type or outside their range, all at once.
     """
-    knobs = {hyphenated(knob.name): knob for knob in dataclasses.fields(Config)}
+    given = translated(hyperparameters)
     values: dict[str, Any] = {}
-    for given, text in hyperparameters.items():
-        if given in PLATFORM_NAMES:
-            continue
-        name = hyphenated(given)
-        if name not in knobs:
-            near = get_close_matches(name, knobs, n=1, cutoff=0)[0]
-            raise ConfigError(f"hyperparameter {given!r} is unknown; did you mean {near!r}? Known: {', '.join(knobs)}")
-        values[knobs[name].name] = _cast(name, knobs[name].type, text)
+    problems = []
+    for knob in dataclasses.fields(Config):
+        name = hyphenated(knob.name)
+        if name in given.values:
+            called = given.called[name]
+            try:
+                value = values[knob.name] = cast(called, knob.type, given.values[name], knob.metadata["choices"])
+            except ConfigError as error:
+                problems.append(str(error))
+            else:
+                problems.append(_out_of_range(called, value, knob.metadata))
+    if any(problems):
+        raise ConfigError("\n".join(filter(None, problems)))
     config = Config(**values)
     if config.search_trials and not searched(hyperparameters):
         raise ConfigError(
@@ -188,9 +175,9 @@ def parse(hyperparameters: Mapping[str, str]) -> Config:
     return config
 
 
-def searched(hyperparameters: Mapping[str, str]) -> list[str]:
-    """Return the names in TUNING_RANGES that are not given, and so are open to a search."""
-    given = {hyphenated(name) for name in hyperparameters}
+def searched(hyperparameters: Mapping[str, object]) -> list[str]:
+    """Return the names in TUNING_RANGES that are not given, by whatever name, and so are open to a search."""
+    given = translated(hyperparameters).values
     return [name for name in TUNING_RANGES if name not in given]
 
 
@@ -206,22 +193,16 @@ def suggest(trial: Any, names: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _cast(name: str, type_: Any, value: object) -> Any:
-    # The SDK sends some values as JSON inside the string: "64", "\"adam\"", "[512, 256]".
-    text = str(value).strip()
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = str(json.loads(text))
-    try:
-        if type_ is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        if type_ == tuple[int, ...]:
-            return tuple(int(part) for part in text.strip("[]() ").split(",") if part.strip())
-        return type_(text)
-    except (ValueError, KeyError):
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(
-            type_, "whole numbers with commas"
-        )
-        raise ConfigError(f"hyperparameter {name} is {text!r}; it must be {wanted}") from None
+def _out_of_range(name: str, value: Any, knob: Mapping[str, Any]) -> str:
+    """Return the sentence on a value that its hyperparameter does not allow, empty for one that it does."""
+    low, high, choices = knob["low"], knob["high"], knob["choices"]
+    if choices and value not in choices:
+        return f"hyperparameter {name} is {short(value)!r}; it must be one of {', '.join(choices)}"
+    for number in value if isinstance(value, tuple) else (value,):
+        # Written so that nan is refused too.
+        if low is not None and not low <= number <= high:
+            return f"hyperparameter {name} is {short(str(number))}; it must lie between {low:g} and {high:g}"
+    return ""
 
 
 def help_table() -> str:

@@ -1,8 +1,6 @@
 """What SageMaker puts under /opt/ml for a training job, read once and turned into values."""
 
 import contextlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from classifier.names import is_system
+from train.json_file import read_object
+from train.places import Places, read_places
 
 # Channels that carry something other than photos: weights, and the SDK's own driver scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
@@ -23,6 +23,7 @@ class Job:
     base: Path
     hyperparameters: Mapping[str, str]
     channels: Mapping[str, Path]
+    places: Places
     hosts: tuple[str, ...] = ("localhost",)
     current_host: str = "localhost"
     network_interface: str = ""
@@ -50,15 +51,15 @@ def read_job(base: Path) -> Job:
     every folder in input/data is one, as when a person lays /opt/ml out by hand.
     """
     config = base / "input" / "config"
-    hyperparameters = _read_object(config / "hyperparameters.json")
-    resources = _read_object(config / "resourceconfig.json")
+    hyperparameters = read_object(config / "hyperparameters.json")
+    resources = read_object(config / "resourceconfig.json")
     # Sorted, so that all agree on the chief; a single host need not resolve.
     hosts = tuple(sorted(map(str, resources.get("hosts", [])))) or ("localhost",)
     current = str(resources.get("current_host", hosts[0]))
     if current not in hosts:
         raise ConfigError(f"current_host {current!r} is none of the hosts {', '.join(hosts)} in resourceconfig.json")
     data = base / "input" / "data"
-    inputs = _read_object(config / "inputdataconfig.json")
+    inputs = read_object(config / "inputdataconfig.json")
     if inputs:
         names = sorted(inputs)
     elif data.is_dir():
@@ -72,6 +73,7 @@ def read_job(base: Path) -> Job:
         base,
         hyperparameters,
         {name: data / name for name in names},
+        read_places(base),
         hosts,
         current,
         str(resources.get("network_interface_name", "")),
@@ -103,28 +105,10 @@ def write_failure(base: Path, message: str) -> None:
     """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), path.open("x", errors="backslashreplace") as file:
+    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(message[:FAILURE_LIMIT])
 
 
 def forget_failure(base: Path) -> None:
-    """Remove the text that an earlier attempt left; raises ConfigError where this user may not."""
-    try:
-        (base / "output" / "failure").unlink(missing_ok=True)
-    except PermissionError as error:
-        raise ConfigError(
-            f"user {os.getuid()} may not write to {base}/output; let it, or run as another user"
-        ) from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """Return a configuration file's object, empty when there is no such file."""
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON ({error}); write an object of strings") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path} must hold a JSON object, it holds {str(value)[:60]!r}")
-    return value
+    """Remove the text that an earlier attempt left."""
+    (base / "output" / "failure").unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from train.engine import copied, fit
 from train.features import Features, extract, resolve_precision
 from train.finetune import finetune_stage, predict_photos
 from train.finish import finish, versions
+from train.foreign_names import check_size
 from train.head import as_it_is, head_stage, predict
 from train.hooks import Hook, open_hook
 from train.pack import Pack
@@ -94,6 +95,7 @@ def run(
         processes=world.size,
     )
     start = build_start(job, config, photos.classes)
+    check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
     shared = _Job(
         job,
         start.config,
@@ -102,7 +104,7 @@ def run(
         resolve_precision(config.precision),
         world,
         records,
-        Board(job.base / "output" / "tensorboard" if world.chief else None),
+        Board(job.places.tensorboard if world.chief else None),
         open_hook(job.base) if world.chief else None,
         Pack() if job.fast_file and config.finetune_epochs else None,
     )
@@ -159,9 +161,9 @@ def run(
 
 def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dict[str, Features]:
     """Pass all photos through the frozen backbone and return the splits' features."""
-    folder = shared.job.base / "checkpoints"
+    folder = shared.job.places.checkpoints
     # Checkpoints survive a spot interruption, so what the feature pass did survives with them.
-    cache = feature_cache or (folder / "features" if folder.is_dir() else None)
+    cache = feature_cache or (folder / "features" if folder else None)
     splits, unreadable = extract(
         shared.model,
         photos.splits,
@@ -178,7 +180,8 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dic
         path = one_line(item.path)
         shared.records.write("unreadable", path=path, reason=item.reason)
         print(f"left out {path}: {item.reason}", flush=True)
-    if shared.world.broadcast(folder.is_dir()):
+    folder = shared.world.broadcast(folder)
+    if folder:
         job = {
             "hyperparameters": shared.config.to_json(),
             "classes": photos.classes,

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.util
 import io
 import os
@@ -12,11 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classifier import device
-from classifier.errors import ConfigError, DataError, UserError
+from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import pipe, processes, script, stop
-from train.config import Config, help_table, parse
+from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
+from train.foreign_names import check_class_count
+from train.places import check_writable, denied
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             base, "what read the program's output has ended, as head does; let it read to the end, or write to a file"
         )
     except Exception as error:
+        if sentence := denied(error):
+            return _failed(base, sentence)
         lost = processes.lost(error)
         trace = traceback.format_exc()
         return _failed(base, f"{lost or f'{type(error).__name__}: {error}'}\n\n{trace}")
@@ -63,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--feature-cache",
         type=Path,
         metavar="DIR",
-        help="keep the photos' features in this folder (default: checkpoints/features where checkpoints/ exists)",
+        help="keep the photos' features in this folder (default: features/ beside the checkpoints, where those are kept)",
     )
     return parser
 
@@ -77,6 +82,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     if script.wanted(job.hyperparameters):
         return script.run(base)
     config = parse(job.hyperparameters)
+    if job.current_host == job.hosts[0]:  # which alone writes
+        check_writable(base, job.places)
     for needs, package in ((config.export_onnx, "onnxscript"), (config.search_trials, "optuna")):
         if needs and importlib.util.find_spec(package) is None:
             name = "export-onnx" if package == "onnxscript" else "search-trials"
@@ -110,14 +117,16 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     return 0
 
 
-def _listed(job: Job, config: Config) -> PhotoSet | DataError:
+def _listed(job: Job, config: Config) -> PhotoSet | UserError:
     """Return the job's photos, or what is wrong with them where the other hosts may hold others."""
     try:
-        return load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
-    except DataError as error:
+        photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
+        check_class_count(job.hyperparameters, len(photos.classes))
+    except UserError as error:
         if len(job.hosts) == 1:
             raise
         return error
+    return dataclasses.replace(photos, notes=(*translated(job.hyperparameters).notes, *photos.notes))
 
 
 def _announce(config: Config, photos: PhotoSet) -> None:

@@ -1,0 +1,85 @@
+"""The folders that training writes to: SageMaker's own below /opt/ml, and those that the job's configuration names."""
+
+import errno
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from classifier.errors import ConfigError
+from train.json_file import read_object
+
+OPT_ML = PurePosixPath("/opt/ml")  # in the configuration; SAGEMAKER_BASE_DIR stands for it
+# What no other folder, photo or size would mend; a full disk is none of them.
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a job keeps checkpoints (None: nowhere) and TensorBoard's event files."""
+
+    checkpoints: Path | None
+    tensorboard: Path
+
+
+def read_places(base: Path) -> Places:
+    """Return the folders that checkpointconfig.json and tensorboardoutputconfig.json name, else the platform's defaults.
+
+    Without checkpointconfig.json, checkpoints are kept where `base` holds the folder. Raises ConfigError for a file that
+    is damaged and a path that is no absolute one.
+    """
+    checkpoints = base / "checkpoints"
+    named = _local_path(base, "checkpointconfig.json", checkpoints)
+    tensorboard = base / "output" / "tensorboard"
+    return Places(
+        named or (checkpoints if checkpoints.is_dir() else None),
+        _local_path(base, "tensorboardoutputconfig.json", tensorboard) or tensorboard,
+    )
+
+
+def check_writable(base: Path, places: Places) -> None:
+    """Raise ConfigError that names the folders which this user may not write to or make."""
+    folders = [base / "model", base / "output" / "data", places.tensorboard]
+    closed: dict[Path, str] = {}
+    for folder in folders + ([places.checkpoints] if places.checkpoints else []):
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        if not place.is_dir():
+            raise ConfigError(
+                f"training needs the folder {folder}, but {place} is a file; remove it, or name another path"
+            )
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            if error.errno in _DENIED:
+                closed[place] = os.strerror(error.errno)
+    if closed:
+        raise ConfigError(
+            _sentence("write to", ", ".join(map(str, closed)), " and ".join(dict.fromkeys(closed.values())))
+        )
+
+
+def denied(error: BaseException) -> str:
+    """Return the sentence on a file or folder that this user may not use, empty for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _DENIED or error.filename is None:
+        return ""
+    may = "write to" if os.access(error.filename, os.R_OK) else "use"
+    return _sentence(may, str(error.filename), os.strerror(error.errno))
+
+
+def _local_path(base: Path, file: str, default: Path) -> Path | None:
+    """Return the LocalPath of a configuration file, `default` where it names none, and None where there is no such file."""
+    path = base / "input" / "config" / file
+    if not path.exists():
+        return None
+    named = read_object(path).get("LocalPath") or str(OPT_ML / default.relative_to(base))
+    if not isinstance(named, str) or not named.startswith("/") or "\0" in named:
+        raise ConfigError(f"LocalPath is {named!r} in {path}; it must be an absolute path, as in {OPT_ML}/checkpoints")
+    below = PurePosixPath(named)
+    return base / below.relative_to(OPT_ML) if below.is_relative_to(OPT_ML) else Path(named)
+
+
+def _sentence(may: str, places: str, reason: str) -> str:
+    mount = os.strerror(errno.EROFS) in reason
+    remedy = "mount it writable" if mount else "give this user the right to, or run as one who has it, such as root"
+    return f"user {os.getuid()} may not {may} {places} ({reason}); {remedy}"
