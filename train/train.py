@@ -60,9 +60,9 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     started = time.perf_counter()
     if not processes.started_by_torchrun():
         forget_failure(base)
+    if name := script.named(base):
+        return script.run(base, name)
     job = read_job(base)
-    if script.wanted(job.hyperparameters):
-        return script.run(base)
     config = parse(job.hyperparameters)
     for needs, package in ((config.export_onnx, "onnxscript"), (config.search_trials, "optuna")):
         if needs and importlib.util.find_spec(package) is None:
