@@ -1,7 +1,6 @@
 """An endpoint in local mode: the SDK's generic Model, deployed to a container on this machine until Ctrl-C."""
 
 import argparse
-import shutil
 import socket
 import tarfile
 import threading
@@ -9,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from classifier.archives import unpack
+from classifier.errors import ArchiveError
+from local_test.code import copied
 from local_test.leftovers import Leftovers, docker
 from local_test.stop import LocalModeError, Stop
 
@@ -21,19 +23,12 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
     from sagemaker.predictor import Predictor
 
     _check_port(options.port)
-    # The SDK unpacks the archive beside itself and mounts that folder.
-    (work / "model").mkdir()
-    archive = work / "model" / "model.tar.gz"
-    if options.model.is_file():
-        shutil.copy(options.model, archive)
-    else:
-        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-            for path in sorted(options.model.iterdir()):
-                tar.add(path, path.name)
+    archive, environment = _packed(options, work)
     model = Model(
         image_uri=options.image,
         model_data=f"file://{archive}",
         role=ROLE,
+        env=environment,
         sagemaker_session=session,
         predictor_cls=Predictor,
     )
@@ -52,6 +47,34 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         session.sagemaker_client.delete_endpoint(name)
     print("stopped; nothing is left", flush=True)
     return 0
+
+
+def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, str]]:
+    """Return the artifact as the archive that the SDK wants, with the user's code in it, and the variables for that code."""
+    folder = options.model
+    if folder.is_file():
+        try:
+            unpack(folder, work / "unpacked")
+        except ArchiveError as error:
+            raise LocalModeError(str(error)) from error
+        folder = work / "unpacked"
+    # The SDK unpacks the archive beside itself and mounts that folder.
+    (work / "model").mkdir()
+    archive = work / "model" / "model.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for path in sorted(folder.iterdir()):
+            if not options.code or path.name != "code":
+                tar.add(path, path.name)
+        if not options.code:
+            return archive, {}
+        name, code = copied(options.code, options.source_dir, work / "code")
+        tar.add(code, "code")
+    # As the SDK sets them for its entry_point; ALLOW_MODEL_CODE is this serving image's.
+    return archive, {
+        "ALLOW_MODEL_CODE": "true",
+        "SAGEMAKER_PROGRAM": name,
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
 
 
 def _check_port(port: int) -> None:
