@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.archives import unpack
+from classifier.errors import ArchiveError
 from local_test.code import copied
 from local_test.leftovers import Leftovers
 from local_test.stop import LocalModeError, Stop
@@ -36,7 +37,10 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         print("stopped; nothing is left", flush=True)
         return 128 + stop.number
     for archive in (work / "containers").glob("*/compressed_artifacts/*.tar.gz"):
-        unpack(archive, options.out / archive.name.removesuffix(".tar.gz"))
+        try:
+            unpack(archive, options.out / archive.name.removesuffix(".tar.gz"))
+        except ArchiveError as refused:
+            raise LocalModeError(f"what the job left cannot be kept: {refused}") from refused
     failure = options.out / "output" / "failure"
     if error or failure.exists():
         # The SDK says only which status compose ended with; the job's own words are in its archive.
