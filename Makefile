@@ -26,7 +26,7 @@ help: ## print this help
 
 setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS="--index-url URL" chooses another build of torch)
 
-.venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml
+.venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml $(wildcard environment/*)
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup.sh
 	@touch $@
 
@@ -39,7 +39,7 @@ setup: .venv/.ready ## make .venv with all it takes to train and serve (PIP_ARGS
 	.venv-sdk/bin/pip install --quiet --no-deps --require-hashes -r requirements/sdk.lock
 	@touch $@
 
-.venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml
+.venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml $(wildcard environment/*)
 	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" bash requirements/setup_train.sh
 	@touch $@
 

@@ -36,7 +36,6 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="of each phase of one epoch (default: all, of every epoch)")
     options = parser.parse_args()
     torch.manual_seed(0)
-    # First of all, as it also mends a torchvision that does not fit its torch; timm needs one too.
     _, _, preprocessing = build_backbone(options.backbone)
     loaders = _loaders(options.folder, preprocessing, options.backbone, options.batch_size)
     model = _model(options.backbone, len(loaders["train"].dataset.classes))

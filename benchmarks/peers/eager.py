@@ -6,18 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchvision import transforms as v1
 
 from classifier import artifact
-from classifier.backbones import transforms
 
 
 class Eager:
     """An artifact's network in torch's usual memory format, and what makes its input of a photo."""
 
     def __init__(self, folder: Path) -> None:
-        transforms()  # torchvision imported where its operators do not fit torch
-        from torchvision import transforms as v1
-
         model, spec = artifact.load(folder)
         network = nn.Sequential(model.backbone, model.head).eval()
         self.network: nn.Module = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

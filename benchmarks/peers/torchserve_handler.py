@@ -13,7 +13,7 @@ import torch
 sys.modules["captum"] = sys.modules["captum.attr"] = types.ModuleType("captum.attr")
 sys.modules["captum.attr"].IntegratedGradients = None  # type: ignore[attr-defined]
 
-from benchmarks.peers.eager import Eager  # noqa: E402 - torchvision must be imported by it first
+from benchmarks.peers.eager import Eager  # noqa: E402
 from serve.predictor import Predictor  # noqa: E402
 
 eager = Eager(Path(os.environ["BENCH_ARTIFACT"]))
