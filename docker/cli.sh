@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Prints the first docker on PATH that can build with BuildKit: newer ones need the plugin buildx for that, which may be missing.
 set -euo pipefail
-case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 first=""
 while read -r docker; do
   if DOCKER_BUILDKIT=1 "$docker" build --help > /dev/null 2>&1; then
