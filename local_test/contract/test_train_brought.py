@@ -61,7 +61,8 @@ def test_the_script_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: 
 @clause("the function that an image on top names in SAGEMAKER_TRAINING_MODULE runs", TOOLKIT)
 def test_the_function_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     function = "def main():\n    exec(SCRIPT)\n"
-    code = brought.write(tmp_path / "code", brought.FILES | {"own.py": f"SCRIPT = {brought.SCRIPT!r}\n{function}"})
+    files = {"own.py": f"SCRIPT = {brought.SCRIPT!r}\n{function}", "train.py": "raise ValueError('the wrong train')\n"}
+    code = brought.write(tmp_path / "code", brought.FILES | files)
     variables = {"SAGEMAKER_TRAINING_MODULE": "own:main", "PYTHONPATH": "/opt/ml/code"}
     with brought.derived(image, code, **variables) as name:
         ran(job().run(name), seen, arguments=False)
