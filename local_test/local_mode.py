@@ -49,15 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--hosts", type=int, default=1)
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="hyperparameters")
+    train.add_argument("--script")
+    train.add_argument("--source-dir", type=Path)
     train.set_defaults(call=local_training.train)
     serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--code")
+    serve.add_argument("--source-dir", type=Path)
     serve.add_argument("--port", type=int, default=8080)
     serve.set_defaults(call=local_endpoint.serve)
-    train.add_argument("--script")
-    serve.add_argument("--code")
     for verb in (train, serve):
         verb.add_argument("--image", required=True)
-        verb.add_argument("--source-dir", type=Path)
     return parser
 
 
