@@ -224,7 +224,7 @@ def test_a_job_that_failed_leaves_its_folder_to_the_next_try(
 ) -> None:
     script, out, log = tmp_path / "train_model.py", tmp_path / "out", tmp_path / "log"
     script.write_text("raise ValueError('no photos of pugs')")
-    arguments = (*mode, "--script", script, "--out", out, tiny)
+    arguments: list[str | Path] = [*mode, "--script", script, "--out", out, tiny]
     assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 1
     assert "ValueError: no photos of pugs" in log.read_text() and (out / "output" / "failure").exists()
     script.write_text("import os; open(os.environ['SM_MODEL_DIR'] + '/model.pth', 'w').close()")

@@ -13,6 +13,7 @@ from classifier.archives import is_archive, unpack
 from classifier.errors import ArchiveError, ConfigError
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
+FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
 REASON = 600  # characters of pip's reasons; the whole failure text has 1,024
 
 
@@ -24,6 +25,8 @@ def fetch(source: str, folder: Path) -> None:
     path = Path(source.removeprefix("file://"))
     if path == folder:
         return
+    if (folder / FETCHED).exists():
+        _empty(folder)
     if any(folder.iterdir()):
         raise ConfigError(
             f"sagemaker_submit_directory names {source!r}, but {folder} already holds {listing(folder)}, which would run in its "
@@ -47,6 +50,12 @@ def fetch(source: str, folder: Path) -> None:
             f"sagemaker_submit_directory {source!r} cannot be unpacked into {folder}, since it is not there; name a folder, a "
             ".tar.gz or an S3 address"
         )
+    (folder / FETCHED).touch()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _fetch_from_s3(source: str, folder: Path) -> None:
@@ -95,7 +104,7 @@ def check(name: str, folder: Path) -> None:
 
 def listing(folder: Path) -> str:
     """Return what a folder holds, for a message."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir() if path.name != FETCHED) if folder.is_dir() else []
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
@@ -142,10 +151,10 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
     for line in process.stdout:
         print(line, end="", flush=True)
         lines.append(line.strip())
-    if process.wait():
+    if status := process.wait():
         raise ConfigError(
-            f"pip could not install what {name} needs: {_reason(lines)[:REASON]}; where the job has no network, put the "
-            "packages into the image"
+            f"pip could not install what {name} needs (`pip install {' '.join(what)}` ended with status {status}): "
+            f"{_reason(lines)[:REASON]}; where the job has no network, put the packages into the image"
         )
 
 
@@ -162,6 +171,5 @@ def _reason(lines: Iterable[str]) -> str:
             errors.append(f"{about}: {line.removeprefix('error: ')}")
         elif "connection broken by " in line:
             broken = line.split("connection broken by ")[1]
-    # The last is the shortest of those that name the requirement.
     text = "; ".join(dict.fromkeys(errors)) or last
     return f"{text} (no connection: {broken})" if broken else text
