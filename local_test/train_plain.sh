@@ -44,7 +44,7 @@ if [ -n "${SCRIPT:-}" ]; then
   if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$work/code"; else cp "$SCRIPT" "$work/code"; fi
   options+=(--volume "$work/code:/opt/ml/code")
   [ -n "${SOURCE:-}" ] || SCRIPT=$(basename "$SCRIPT")
-  set -- "sagemaker_program=$SCRIPT" "$@"
+  set -- "sagemaker_program=\"$SCRIPT\"" "$@"
   [ ! -f "$work/code/requirements.txt" ] || network=bridge
 fi
 mkdir -p "$work/config" "$out/model" "$out/output/data"
