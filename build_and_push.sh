@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
       [ -n "${2:-}" ] || fail "$1 needs a value"
       declare "${1#--}=$2"
       shift ;;
-    --help | -h) sed -n 's/^# \{0,1\}//p' "$0" | sed 1d; exit 0 ;;
+    --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) fail "'$1' is no option; write [train|serve|all] [--device cuda|cpu] [--tag T] [--region R] [--dry-run]" ;;
   esac
   shift

@@ -5,7 +5,8 @@ UserError
 ├── DataError       a folder of photos that cannot be trained on
 ├── PhotoError      bytes that are not a usable photo
 ├── WeightsError    pretrained weights that cannot be had or do not fit
-└── ArtifactError   a model artifact that is missing, damaged or of another version
+├── ArtifactError   a model artifact that is missing, damaged or of another version
+└── ArchiveError    a tar archive that is damaged or holds what may not be unpacked
 """
 
 
@@ -31,3 +32,7 @@ class WeightsError(UserError):
 
 class ArtifactError(UserError):
     """A model artifact that is missing, damaged or of another version."""
+
+
+class ArchiveError(UserError):
+    """A tar archive that is damaged, or holds what may not be unpacked."""

@@ -5,6 +5,7 @@
 #   BASE    name and tag of the image (default byoc-base:bookworm)
 #   MIRROR  where Debian's packages come from (default: debootstrap's own)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 base=${BASE:-byoc-base:bookworm}
 
 fail() { echo "base: $1" >&2; exit 1; }

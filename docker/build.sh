@@ -8,6 +8,7 @@
 #   NO_CACHE=1     make every layer anew, with the newest of Debian's packages; pip's downloads stay cached
 #   SOURCE         URL of the source, for the label (default: git's remote origin)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 program=${1:-} device=${2:-cuda}
 fail() { echo "build: $1" >&2; exit 1; }

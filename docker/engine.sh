@@ -5,6 +5,7 @@
 # Variables:
 #   ENGINE_STATE  folder for the pid and the log of what it started (default /var/run/byoc-engine)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 state=${ENGINE_STATE:-/var/run/byoc-engine}
 pid_file=$state/pid
 

@@ -11,4 +11,10 @@ case "${1:-}" in
   "") set -- "$BYOC_PROGRAM" ;;
   -*) set -- "$BYOC_PROGRAM" "$@" ;;
 esac
+if [ "$(command -v "$1")" = /opt/venv/bin/train ]; then
+  # Isolated (-I), so that a train.py of a user's on PYTHONPATH does not stand in for the package train; the user's script gets
+  # that path. -u and -B are what the variables say that -I ignores.
+  shift
+  exec /opt/venv/bin/python -IuB /opt/venv/bin/train "$@"
+fi
 exec "$@"

@@ -2,6 +2,7 @@
 # Ends with one sentence unless Docker answers.
 #   docker/running.sh [DOCKER]   DOCKER: the docker command (default docker)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 answer=$("${1:-docker}" info 2>&1 > /dev/null) && exit 0
 case "$answer" in
   *"permission denied"*) echo "this user may not talk to Docker; add it to the group docker, or use sudo" >&2 ;;

@@ -2,6 +2,7 @@
 # Lists what both images hold into sbom/: CycloneDX files, licences, and what is known of vulnerabilities.
 #   docker/sbom.sh [cuda|cpu]
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 device=${1:-cuda} python=.venv-images/bin/python
 for program in train serve; do

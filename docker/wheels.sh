@@ -3,6 +3,7 @@
 #   PYTHON    an interpreter with pip (default: .venv's, else python3)
 #   PIP_ARGS  passed to pip, as in PIP_ARGS="--index-url URL" to name the index that has it
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -n "${PYTHON:-}" ] || { PYTHON=.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
 torch=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/shared-cpu.lock)

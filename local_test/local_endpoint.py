@@ -1,7 +1,6 @@
 """An endpoint in local mode: the SDK's generic Model, deployed to a container on this machine until Ctrl-C."""
 
 import argparse
-import shutil
 import socket
 import tarfile
 import threading
@@ -9,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from classifier.archives import unpack
+from classifier.errors import ArchiveError
+from local_test.code import copied
 from local_test.leftovers import Leftovers, docker
 from local_test.stop import LocalModeError, Stop
 
@@ -17,27 +19,9 @@ ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed name will do
 
 def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
     """Serve options.model on options.port until a signal; raises LocalModeError when it cannot be served."""
-    from sagemaker.model import Model
-    from sagemaker.predictor import Predictor
-
-    _check_port(options.port)
-    # The SDK unpacks the archive beside itself and mounts that folder.
-    (work / "model").mkdir()
-    archive = work / "model" / "model.tar.gz"
-    if options.model.is_file():
-        shutil.copy(options.model, archive)
-    else:
-        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-            for path in sorted(options.model.iterdir()):
-                tar.add(path, path.name)
-    model = Model(
-        image_uri=options.image,
-        model_data=f"file://{archive}",
-        role=ROLE,
-        sagemaker_session=session,
-        predictor_cls=Predictor,
-    )
-    threading.Thread(target=_give_up_early, args=(leftovers, stop), daemon=True).start()
+    check_port(options.port)
+    model = local_model(options, session, work)
+    threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
     name = "local"
     try:
         # With wait=True the SDK polls for 30 s more; it has waited for /ping anyway.
@@ -47,14 +31,59 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         stop.wait()
     except Exception as error:
         if not stop.is_set():
-            raise LocalModeError(f"the endpoint was not ready: {_last_words(leftovers) or error}") from error
+            raise LocalModeError(f"the endpoint was not ready: {last_words(leftovers) or error}") from error
     finally:
         session.sagemaker_client.delete_endpoint(name)
     print("stopped; nothing is left", flush=True)
     return 0
 
 
-def _check_port(port: int) -> None:
+def local_model(options: argparse.Namespace, session: Any, work: Path) -> Any:
+    """Return the SDK's generic Model of options.model, a folder or an archive, in options.image."""
+    from sagemaker.model import Model
+    from sagemaker.predictor import Predictor
+
+    archive, environment = _packed(options, work)
+    return Model(
+        image_uri=options.image,
+        model_data=f"file://{archive}",
+        role=ROLE,
+        env=environment,
+        sagemaker_session=session,
+        predictor_cls=Predictor,
+    )
+
+
+def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, str]]:
+    """Return the artifact as the archive that the SDK wants, with the user's code in it, and the variables for that code."""
+    folder, brought = options.model, getattr(options, "code", None)
+    if folder.is_file():
+        try:
+            unpack(folder, work / "unpacked")
+        except ArchiveError as error:
+            raise LocalModeError(str(error)) from error
+        folder = work / "unpacked"
+    # The SDK unpacks the archive beside itself and mounts that folder.
+    (work / "model").mkdir()
+    archive = work / "model" / "model.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        for path in sorted(folder.iterdir()):
+            if not brought or path.name != "code":
+                tar.add(path, path.name)
+        if not brought:
+            return archive, {}
+        name, code = copied(brought, options.source_dir, work / "code")
+        tar.add(code, "code")
+    # As the SDK sets them for its entry_point; ALLOW_MODEL_CODE is this serving image's.
+    return archive, {
+        "ALLOW_MODEL_CODE": "true",
+        "SAGEMAKER_PROGRAM": name,
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
+
+
+def check_port(port: int) -> None:
+    """Raise LocalModeError when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -63,7 +92,7 @@ def _check_port(port: int) -> None:
             raise LocalModeError(f"port {port} is taken ({error.strerror}); name another with --port") from error
 
 
-def _last_words(leftovers: Leftovers) -> str:
+def last_words(leftovers: Leftovers) -> str:
     """Return why the engine could not start the container, or else the last line that it printed."""
     for container in leftovers.containers():
         reason = docker("inspect", "--format", "{{.State.Error}}", container).strip()
@@ -71,7 +100,7 @@ def _last_words(leftovers: Leftovers) -> str:
     return ""
 
 
-def _give_up_early(leftovers: Leftovers, stop: Stop) -> None:
+def give_up_early(leftovers: Leftovers, stop: Stop) -> None:
     """End the SDK's wait for /ping, which lasts two minutes, when the container has ended or we are to stop."""
     from sagemaker.local import entities
 

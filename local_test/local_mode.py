@@ -1,7 +1,7 @@
 """SageMaker local mode with SDK v2: offline, without credentials, and with nothing left behind.
 
-    .venv-sdk/bin/python -m local_test.local_mode train --image IMAGE --data DIR --out DIR [--hosts 2] [--set NAME=VALUE]...
-    .venv-sdk/bin/python -m local_test.local_mode serve --image IMAGE --model DIR [--port N]
+    .venv-sdk/bin/python -m local_test.local_mode train --image IMAGE --channel NAME=DIR... --out DIR [--script FILE]
+    .venv-sdk/bin/python -m local_test.local_mode serve --image IMAGE --model DIR [--port N] [--code FILE]
 
 train_local.sh and serve_local.sh call it.
 """
@@ -45,12 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="SageMaker local mode, offline.")
     verbs = parser.add_subparsers(required=True)
     train, serve = verbs.add_parser("train"), verbs.add_parser("serve")
-    train.add_argument("--data", type=Path, required=True)
+    train.add_argument("--channel", action="append", default=[], metavar="NAME=DIR", dest="channels")
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--hosts", type=int, default=1)
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="hyperparameters")
+    train.add_argument("--script")
+    train.add_argument("--source-dir", type=Path)
     train.set_defaults(call=local_training.train)
     serve.add_argument("--model", type=Path, required=True)
+    serve.add_argument("--code")
+    serve.add_argument("--source-dir", type=Path)
     serve.add_argument("--port", type=int, default=8080)
     serve.set_defaults(call=local_endpoint.serve)
     for verb in (train, serve):
@@ -62,7 +66,10 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
     """Return the SDK's local session, made so that it makes no call to AWS and keeps to our folder."""
     for command, remedy in (
         (["docker", "info"], "Docker does not answer; install and start it"),
-        (["docker", "image", "inspect", options.image], f"there is no image {options.image}; build it or name another"),
+        (
+            ["docker", "image", "inspect", options.image],
+            f"there is no image {options.image}; build it with make build DEVICE=cpu, or name another",
+        ),
     ):
         if shutil.which("docker") is None or subprocess.run(command, capture_output=True, check=False).returncode:
             raise LocalModeError(remedy)

@@ -6,8 +6,10 @@
 #   BACKBONE                    default timm/tf_efficientnet_lite0, whose weights are in the image
 #   TRAIN_IMAGE, SERVE_IMAGE    default byoc-classifier-train:cpu and byoc-classifier-serve:cpu
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 data=${1:?name a folder with photos}
+for image in "${TRAIN_IMAGE:-byoc-classifier-train:cpu}" "${SERVE_IMAGE:-byoc-classifier-serve:cpu}"; do "$here/image.sh" "$image" || exit 1; done
 TMPDIR=$(mktemp -d)
 export TMPDIR
 server=""

@@ -3,6 +3,7 @@
 #   local_test/predict.sh FILE_OR_FOLDER...
 #   URL  of the endpoint (default http://127.0.0.1:8080)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 url=${URL:-http://127.0.0.1:8080}
 fail() { echo "predict: $1" >&2; exit 1; }
 [ $# -gt 0 ] || fail "name a photo or a folder with photos, as in $0 photo.jpg"

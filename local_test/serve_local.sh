@@ -1,26 +1,37 @@
 #!/usr/bin/env bash
 # Serves an artifact in the serving image on this machine, offline and without AWS, until Ctrl-C.
-#   local_test/serve_local.sh [--plain] [--port N] MODEL
-#     MODEL    the artifact: a folder, or model.tar.gz
-#     --plain  docker run alone instead of SageMaker local mode: no SDK, no Compose
-#     --port   on this machine (default 8080)
-#   IMAGE      the serving image (default byoc-classifier-serve:cpu)
+#   local_test/serve_local.sh [--plain] [--port N] [--code FILE [--source-dir DIR]] MODEL
+#     MODEL         the artifact: a folder, or model.tar.gz
+#     --plain       docker run alone instead of SageMaker local mode: no SDK, no Compose
+#     --port        on this machine (default 8080)
+#     --code        inference code of yours, put into the artifact's folder code/, as the SDK's entry_point; it is allowed to run
+#     --source-dir  the folder that holds it, with its neighbours, as the SDK's source_dir
+#   IMAGE           the serving image (default byoc-classifier-serve:cpu)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-serve:cpu}
-plain="" port=8080 model=""
+plain="" port=8080 code="" source="" model=""
 fail() { echo "serve_local: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
+    --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --plain) plain=1; shift ;;
     --port) port=${2:?--port takes a number}; shift 2 ;;
-    -*) fail "unknown option $1; the first lines of $0 say what there is" ;;
+    --code) code=${2:?--code takes a file}; shift 2 ;;
+    --source-dir) source=${2:?--source-dir takes a folder}; shift 2 ;;
+    -*) fail "unknown option $1; $0 --help says what there is" ;;
     *) model=$1; shift ;;
   esac
 done
 [ -e "${model:-}" ] || fail "name an artifact, as in $0 runs/local/model"
+[ -z "$source" ] || [ -n "$code" ] || fail "--source-dir needs --code, the name of the file in it"
+[ -z "$code" ] || [ -f "${source:+$source/}$code" ] || fail "there is no file ${source:+$source/}$code"
+"$here/image.sh" "$image" || exit 1
 model=$(realpath "$model")
-[ -z "$plain" ] || IMAGE=$image exec "$here/serve_plain.sh" "$model" "$port"
+[ -z "$source" ] || source=$(realpath "$source")
+[ -n "$source" ] || [ -z "$code" ] || code=$(realpath "$code")
+[ -z "$plain" ] || IMAGE=$image CODE=$code SOURCE=$source exec "$here/serve_plain.sh" "$model" "$port"
 make --silent -C "$here/.." .venv-sdk/.ready
 cd "$here/.."
-exec .venv-sdk/bin/python -m local_test.local_mode serve --image "$image" --model "$model" --port "$port"
+exec .venv-sdk/bin/python -m local_test.local_mode serve --image "$image" --model "$model" --port "$port" \
+  ${code:+--code "$code"} ${source:+--source-dir "$source"}

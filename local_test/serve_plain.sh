@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # An endpoint with docker run alone, as the platform mounts and stops it; serve_local.sh --plain calls it.
-#   IMAGE=... local_test/serve_plain.sh MODEL PORT
+#   IMAGE=... [CODE=FILE [SOURCE=DIR]] local_test/serve_plain.sh MODEL PORT
 # The model can be read only; the port is open on the loopback interface alone; SIGTERM, then 30 s, then SIGKILL.
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+here=$(cd "$(dirname "$0")" && pwd)
 model=$1 port=$2
 name=byoc-serve-$$-$RANDOM
 work=$(mktemp -d)
@@ -15,12 +17,22 @@ clean() {
 }
 trap clean EXIT
 trap 'echo "stopped; nothing is left"; exit 0' INT TERM
+chmod 755 "$work"
 if [ -f "$model" ]; then
-  tar -xzf "$model" -C "$work" || fail "$model is no model.tar.gz"
-  chmod 755 "$work"
-  model=$work
+  (cd "$here/.." && python3 -m classifier.archives "$model" "$work/model") || exit 1
+  model=$work/model
 fi
-docker run --detach --name "$name" --publish "127.0.0.1:$port:8080" --volume "$model:/opt/ml/model:ro" "$IMAGE" serve > /dev/null
+options=()
+if [ -n "${CODE:-}" ]; then
+  [ "$model" = "$work/model" ] || cp -rL "$model" "$work/model"
+  model=$work/model
+  rm -rf "$model/code"
+  mkdir "$model/code"
+  if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$model/code"; else cp "$CODE" "$model/code"; CODE=$(basename "$CODE"); fi
+  chmod -R a+rX "$model"
+  options=(--env ALLOW_MODEL_CODE=true --env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
+fi
+docker run --detach --pull never --name "$name" --publish "127.0.0.1:$port:8080" --volume "$model:/opt/ml/model:ro" "${options[@]}" "$IMAGE" serve > /dev/null
 until curl --silent --fail --max-time 2 "http://127.0.0.1:$port/ping"; do
   [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || fail "it ended: $(docker logs --tail 1 "$name" 2>&1)"
   sleep 0.5

@@ -1,39 +1,65 @@
 #!/usr/bin/env bash
 # Trains in the training image on this machine, offline and without AWS, and leaves model/ and output/ in a folder of yours.
 #   local_test/train_local.sh [--plain] [--hosts N] [--out DIR] [--set NAME=VALUE]... DATA
-#     DATA     holds train/, validation/ and test/, each with a folder per class, or the class folders themselves
-#     --plain  docker run alone instead of SageMaker local mode: no SDK, no Compose, one host
-#     --hosts  containers that train together, in local mode
-#     --out    a new or empty folder (default runs/local-TIME)
-#     --set    a hyperparameter, any number of times
-#   IMAGE      the training image (default byoc-classifier-train:cpu)
+#   local_test/train_local.sh --script FILE [--source-dir DIR] [--channel NAME=DIR]... [the options above] [DATA]
+#     DATA          holds train/, validation/ and test/, each with a folder per class, or the class folders themselves
+#     --plain       docker run alone instead of SageMaker local mode: no SDK, no Compose, one host
+#     --hosts       containers that train together, in local mode
+#     --out         a new or empty folder, or that of a job that failed (default runs/local-TIME)
+#     --set         a hyperparameter, any number of times
+#     --script      runs a script of yours, as the SDK's entry_point does; DATA is then its channel training (SM_CHANNEL_TRAINING)
+#     --source-dir  the folder that holds the script, its neighbours and requirements.txt, as the SDK's source_dir
+#     --channel     a folder as a channel of this name, any number of times
+#   IMAGE           the training image (default byoc-classifier-train:cpu)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-train:cpu}
-plain="" hosts=1 out="" data="" settings=()
+plain="" hosts=1 out="" data="" script="" source="" settings=() channels=()
 fail() { echo "train_local: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
+    --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --plain) plain=1; shift ;;
     --hosts) hosts=${2:?--hosts takes a number}; shift 2 ;;
     --out) out=${2:?--out takes a folder}; shift 2 ;;
     --set) settings+=("${2:?--set takes NAME=VALUE}"); shift 2 ;;
-    -*) fail "unknown option $1; the first lines of $0 say what there is" ;;
+    --script) script=${2:?--script takes a file}; shift 2 ;;
+    --source-dir) source=${2:?--source-dir takes a folder}; shift 2 ;;
+    --channel) channels+=("${2:?--channel takes NAME=DIR}"); shift 2 ;;
+    -*) fail "unknown option $1; $0 --help says what there is" ;;
     *) data=$1; shift ;;
   esac
 done
-[ -d "${data:-}" ] || fail "name a folder with photos, as in $0 data/samples"
+[ -n "$data" ] || [ "${#channels[@]}" -gt 0 ] || fail "name a folder with photos, as in $0 data/samples"
+[ -z "$data" ] || [ -d "$data" ] || fail "$data is not a folder; name one with photos, as in $0 data/samples"
+for channel in "${channels[@]}"; do [ -d "${channel#*=}" ] || fail "--channel $channel: there is no folder ${channel#*=}; write NAME=DIR"; done
+[ -z "$source" ] || [ -n "$script" ] || fail "--source-dir needs --script, the name of the script in it"
+[ -z "$script" ] || [ -f "${source:+$source/}$script" ] || fail "there is no script ${source:+$source/}$script"
+[ -z "$plain" ] || [ "$hosts" = 1 ] || fail "--plain runs one host; leave --plain out for $hosts"
+"$here/image.sh" "$image" || exit 1
+
 out=${out:-runs/local-$(date +%Y%m%d-%H%M%S)}
+# What a job that failed left does not stand in the way of the next try.
+[ ! -s "$out/output/failure" ] || rm -rf "$out/model" "$out/output"
 [ -z "$(ls -A "$out" 2> /dev/null)" ] || fail "$out is not empty; name another folder with --out"
 mkdir -p "$out"
-data=$(cd "$data" && pwd) out=$(cd "$out" && pwd)
-
-if [ -z "$plain" ]; then
-  make --silent -C "$here/.." .venv-sdk/.ready
-  arguments=(train --image "$image" --data "$data" --out "$out" --hosts "$hosts")
-  for setting in "${settings[@]}"; do arguments+=(--set "$setting"); done
-  cd "$here/.."
-  exec .venv-sdk/bin/python -m local_test.local_mode "${arguments[@]}"
+out=$(cd "$out" && pwd)
+found=()
+if [ -n "$data" ] && [ -z "$script" ]; then
+  for split in train validation valid val test; do [ ! -d "$data/$split" ] || found+=("$split=$data/$split"); done
 fi
-[ "$hosts" = 1 ] || fail "--plain runs one host; leave --plain out for $hosts"
-IMAGE=$image exec "$here/train_plain.sh" "$data" "$out" "${settings[@]}"
+[ -z "$data" ] || [ "${#found[@]}" -gt 0 ] || found=("training=$data")
+channels+=("${found[@]}")
+for number in "${!channels[@]}"; do channels[number]=${channels[number]%%=*}=$(cd "${channels[number]#*=}" && pwd); done
+[ -z "$source" ] || source=$(cd "$source" && pwd)
+[ -n "$source" ] || [ -z "$script" ] || script=$(realpath "$script")
+
+if [ -n "$plain" ]; then
+  IMAGE=$image SCRIPT=$script SOURCE=$source exec "$here/train_plain.sh" "$out" "${channels[@]}" -- "${settings[@]}"
+fi
+make --silent -C "$here/.." .venv-sdk/.ready
+arguments=(train --image "$image" --out "$out" --hosts "$hosts" ${script:+--script "$script"} ${source:+--source-dir "$source"})
+for channel in "${channels[@]}"; do arguments+=(--channel "$channel"); done
+for setting in "${settings[@]}"; do arguments+=(--set "$setting"); done
+cd "$here/.."
+exec .venv-sdk/bin/python -m local_test.local_mode "${arguments[@]}"

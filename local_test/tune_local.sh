@@ -6,6 +6,7 @@
 #   IMAGE    the training image (default byoc-classifier-train:cpu)
 # Tried are the learning rate, batch size and epochs of train/config.py; features are made once, for all trials.
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 here=$(cd "$(dirname "$0")/.." && pwd)
 fail() { echo "tune_local: $1" >&2; exit 1; }
 options=() data="" out=""
@@ -17,6 +18,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ -d "${data:-}" ] || fail "name a folder with photos, as in $0 data/samples"
+"$here/local_test/image.sh" "${IMAGE:-byoc-classifier-train:cpu}" || exit 1
 [ -x "$here/.venv/bin/byoc" ] || fail "the tuner is not installed; run make setup"
 out=$(realpath -m "${out:-runs/tune-$(date +%Y%m%d-%H%M%S)}")
 containers() {

@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from classifier.errors import ArtifactError
 from tests.conftest import LITE, Run, byoc, run_training
+from train.build import _load
 
 
 def continued(base: Path, photos: Path, channel: Path, **hyperparameters: str) -> Run:
@@ -80,6 +82,37 @@ def test_a_damaged_archive_and_one_that_reaches_outside_are_refused(tiny: Path, 
         tar.add(archive / "model.tar.gz", "../../escaped")
     run = continued(tmp_path / "b", tiny, outside)
     assert run.status == 1 and "cannot be unpacked" in run.failure and not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("name", ["model.tar.gz", "model.tgz", "model.tar"])
+def test_the_archive_of_another_tar_is_read_and_hidden_files_are_not(model: Path, tmp_path: Path, name: str) -> None:
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    with tarfile.open(channel / name, "w" if name.endswith(".tar") else "w:gz") as tar:
+        tar.add(model, "./")
+    (channel / "._model.tar.gz").write_bytes(b"of macOS")
+    (tmp_path / "scratch").mkdir()
+    _, spec = _load(channel, tmp_path / "scratch")
+    assert spec.backbone == LITE
+
+
+def test_an_archive_of_something_else_or_of_a_damaged_model_is_named_by_its_own_path(
+    model: Path, tmp_path: Path
+) -> None:
+    channel, scratch = tmp_path / "channel", tmp_path / "scratch"
+    for folder in (channel, scratch):
+        folder.mkdir()
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
+        tar.add(model, "model")
+    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz holds model, but not model\.json"):
+        _load(channel, scratch)
+    shutil.rmtree(scratch)
+    shutil.copytree(model, tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").write_bytes(b"damaged")
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "copy", ".")
+    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz/model\.safetensors does not match its checksum"):
+        _load(channel, scratch)
 
 
 def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,135 @@ def test_stopped_tuning_leaves_no_container(tiny: Path, machine: Machine, tmp_pa
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert machine.left() == [], log.read_text()[-2000:]
+
+
+SCRIPT = """
+import argparse, os, pathlib
+import neighbour
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int)
+parser.add_argument("--data-dir", default=os.environ["SM_CHANNEL_TRAINING"])
+parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
+args = parser.parse_args()
+splits = sorted(path.name for path in pathlib.Path(args.data_dir).iterdir())
+more = sorted(path.name for path in pathlib.Path(os.environ["SM_CHANNEL_LABELS"]).iterdir())
+pathlib.Path(args.model_dir, "brought.txt").write_text(f"{args.epochs} {neighbour.WORD} {splits} {more}")
+"""
+
+
+@MODES
+def test_a_script_is_brought_with_its_neighbours_and_channels(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str]
+) -> None:
+    code, labels, log = tmp_path / "my code", tmp_path / "labels", tmp_path / "log"
+    code.mkdir()
+    labels.mkdir()
+    (labels / "names.csv").write_text("")
+    (code / "train_model.py").write_text(SCRIPT)
+    (code / "neighbour.py").write_text("WORD = 'found'\n")
+    arguments = (
+        "--script",
+        "train_model.py",
+        "--source-dir",
+        code,
+        "--channel",
+        f"labels={labels}",
+        "--set",
+        "epochs=3",
+    )
+    out = tmp_path / "out"
+    assert machine.run("train_local.sh", *mode, *arguments, "--out", out, tiny, image=TRAIN, log=log) == 0, (
+        log.read_text()
+    )
+    assert (out / "model" / "brought.txt").read_text() == "3 found ['test', 'train', 'validation'] ['names.csv']"
+    assert sorted(path.name for path in code.iterdir()) == ["neighbour.py", "train_model.py"]
+    assert machine.left() == []
+
+
+@MODES
+def test_a_job_that_failed_leaves_its_folder_to_the_next_try(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str]
+) -> None:
+    script, out, log = tmp_path / "train_model.py", tmp_path / "out", tmp_path / "log"
+    script.write_text("raise ValueError('no photos of pugs')")
+    arguments: list[str | Path] = [*mode, "--script", script, "--out", out, tiny]
+    assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 1
+    assert "ValueError: no photos of pugs" in log.read_text() and (out / "output" / "failure").exists()
+    script.write_text("import os; open(os.environ['SM_MODEL_DIR'] + '/model.pth', 'w').close()")
+    assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 0, log.read_text()
+    assert (out / "model" / "model.pth").exists() and not (out / "output" / "failure").exists()
+    assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 1
+    assert "is not empty; name another folder with --out" in log.read_text()
+
+
+@MODES
+@pytest.mark.parametrize("script", ["train_local.sh", "serve_local.sh"])
+def test_an_image_that_is_not_there_is_named_before_anything_runs(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], script: str
+) -> None:
+    log = tmp_path / "log"
+    assert machine.run(script, *mode, tiny, image="byoc-absent:of-a-test", log=log) == 1
+    reason = "there is no image byoc-absent:of-a-test; build it with make build DEVICE=cpu, or name another in IMAGE"
+    assert log.read_text().splitlines() == [reason]
+    assert machine.left() == []
+
+
+CODE = """
+import json, os
+import neighbour
+
+def model_fn(model_dir, context=None):
+    return os.path.join(model_dir, "weights.txt")
+
+def input_fn(data, content_type, context=None):
+    return len(data)
+
+def predict_fn(data, model, context=None):
+    return {"file": open(model).read(), "bytes": data, "neighbour": neighbour.WORD}
+
+def output_fn(prediction, accept, context=None):
+    return json.dumps(prediction), "application/json"
+"""
+
+
+@MODES
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
+def test_inference_code_is_brought_with_a_model_of_any_kind(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], packed: bool, free_port: str
+) -> None:
+    model, code, log = tmp_path / "model", tmp_path / "code", tmp_path / "log"
+    model.mkdir()
+    code.mkdir()
+    (model / "weights.txt").write_text("weights")
+    (code / "inference.py").write_text(CODE)
+    (code / "neighbour.py").write_text("WORD = 'found'\n")
+    if packed:
+        with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+            tar.add(model, ".")
+        model = tmp_path / "model.tar.gz"
+    arguments = ("--code", "inference.py", "--source-dir", code, "--port", free_port, model)
+    process = machine.start("serve_local.sh", *mode, *arguments, image=SERVE, log=log)
+    wait_for("ready: curl", log, process)
+    photo = tiny / "test" / "coffee" / "000.jpg"
+    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    command = [ROOT / "local_test" / "predict.sh", photo]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    expected = {"file": "weights", "bytes": photo.stat().st_size, "neighbour": "found"}
+    assert json.loads(answer.removeprefix(str(photo))) == expected
+    assert machine.left() == [], log.read_text()[-2000:]
+
+
+@MODES
+def test_a_damaged_archive_is_told_in_one_sentence(
+    machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+) -> None:
+    archive, log = tmp_path / "model.tar.gz", tmp_path / "log"
+    archive.write_bytes(b"\x1f\x8b not an archive")
+    assert machine.run("serve_local.sh", *mode, "--port", free_port, archive, image=SERVE, log=log) == 1
+    assert f"{archive} cannot be unpacked: it is damaged or cut off" in log.read_text().splitlines()[-1]
+    assert machine.left() == []
 
 
 def test_an_image_without_the_programs_fails_the_contract(samples: Path, tmp_path: Path) -> None:

@@ -1,20 +1,27 @@
 """Script mode: the `train` command runs a user's script through the toolkit, with its signals, status and failure text."""
 
+import http.server
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from classifier.errors import ConfigError
 from train import script
 
 trainenv = pytest.mark.trainenv
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
 TRAIN = str(Path(sys.executable).parent / "train")
 
 
@@ -65,10 +72,59 @@ def alive(pid: str) -> bool:
         return False
 
 
-def test_it_is_wanted_when_a_script_is_named() -> None:
-    assert script.wanted({"sagemaker_program": '"train.py"'}) and script.wanted({"sagemaker_program": "train.py"})
-    assert not script.wanted({}) and not script.wanted({"sagemaker_program": '""'})
-    assert not script.wanted({"sagemaker_program": "null"})
+def sent(base: Path, **hyperparameters: Any) -> None:
+    """Set hyperparameters of a job that was laid out, as the SDK sends them; None takes one out."""
+    path = base / "input" / "config" / "hyperparameters.json"
+    values = json.loads(path.read_text()) | {name: json.dumps(value) for name, value in hyperparameters.items()}
+    path.write_text(json.dumps({name: value for name, value in values.items() if value != "null"}))
+
+
+def archived(archive: Path, *files: Path) -> Path:
+    with tarfile.open(archive, "w:gz") as packed:
+        for file in files:
+            packed.add(file, file.name)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [('"train.py"', "train.py"), ("train.py", "train.py"), ('""', ""), ("null", ""), (None, "")]
+)
+def test_a_script_is_named_as_the_sdk_quotes_it_or_bare(base: Path, value: str | None, name: str) -> None:
+    (base / "input" / "config").mkdir(parents=True)
+    given = {} if value is None else {"sagemaker_program": value}
+    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(given))
+    assert script.named(base) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "reason"),
+    [
+        (
+            {"sagemaker_program": "a.py"},
+            {"SAGEMAKER_PROGRAM": "b.py"},
+            "sagemaker_program names 'a.py', but the image's",
+        ),
+        (
+            {"sagemaker_submit_directory": "s3://b/c"},
+            {},
+            "sagemaker_submit_directory names code in 's3://b/c', but nothing",
+        ),
+        (
+            {},
+            {"SAGEMAKER_SUBMIT_DIRECTORY": "/opt/x"},
+            "SAGEMAKER_SUBMIT_DIRECTORY names code in '/opt/x', but nothing",
+        ),
+    ],
+)
+def test_what_is_named_and_would_not_run_is_refused_by_name(
+    base: Path, given: dict[str, str], environment: dict[str, str], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (base / "input" / "config").mkdir(parents=True)
+    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(given))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        script.named(base)
 
 
 def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
@@ -83,7 +139,8 @@ def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
         check=False,
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "script mode, which needs the package sagemaker-training; use the training image" in failure(base)
+    reason = "train.py is named for script mode, which needs the package sagemaker-training; use the training image"
+    assert failure(base).startswith(reason)
 
 
 @trainenv
@@ -202,31 +259,254 @@ def test_torch_distributed_starts_torchrun_whose_own_traceback_is_not_the_reason
 
 
 @trainenv
-def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path: Path) -> None:
-    code = lay_out(base, "train.py", "print('from the archive')")
-    archive = tmp_path / "sourcedir.tar.gz"
-    with tarfile.open(archive, "w:gz") as packed:
-        packed.add(code / "train.py", "train.py")
-    config = base / "input" / "config" / "hyperparameters.json"
-    values = json.loads(config.read_text())
-    config.write_text(json.dumps(values | {"sagemaker_submit_directory": json.dumps(str(archive))}))
+@pytest.mark.parametrize("name", ["sourcedir.tar.gz", "sourcedir"])
+def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path: Path, name: str) -> None:
+    code = lay_out(base, "train.py", "import helper; print('from the archive')")
+    (code / "helper.py").write_text("")
+    channel = base / "input" / "data" / "code"
+    channel.mkdir()
+    archive = archived(channel / name, code / "train.py", code / "helper.py")
+    sent(base, sagemaker_submit_directory=str(archive))
     status, output, errors = run(base)
     assert status == 0 and "from the archive" in output, errors
+    for path in (base / "code").iterdir():
+        path.unlink()
     with tarfile.open(archive, "w:gz") as packed:
         packed.add(code / "train.py", "../outside.py")
-    (base / "code" / "train.py").unlink()
     status, _, _ = run(base)
-    assert status == 1 and "cannot be unpacked" in failure(base) and not (base / "outside.py").exists()
+    assert status == 1 and "cannot be unpacked: '../outside.py' leads out" in failure(base)
+    assert not (base / "outside.py").exists()
+
+
+class Bucket(http.server.BaseHTTPRequestHandler):
+    """Amazon S3 as far as a download of one object needs it, on the loopback interface."""
+
+    content = b""
+
+    def do_HEAD(self) -> None:
+        found = self.path == "/bucket/job/source/sourcedir.tar.gz"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(self.content) if found else 0))
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def s3() -> Iterator[dict[str, str]]:
+    """Return the variables that lead the AWS SDK to a bucket of ours."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    yield {
+        "AWS_ACCESS_KEY_ID": "fake",
+        "AWS_SECRET_ACCESS_KEY": "fake",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_S3": url,
+    }
+    server.shutdown()
+    server.server_close()
 
 
 @trainenv
-def test_code_that_is_not_there_and_requirements_that_cannot_be_had_are_named(base: Path) -> None:
+def test_a_container_that_starts_again_fetches_the_code_anew(base: Path) -> None:
+    code = lay_out(base, "train.py", "print('first')")
+    (code / "gone.py").write_text("")
+    assert "first" in run(base)[1]
+    (code / "gone.py").unlink()
+    (code / "train.py").write_text("import os; print('second', sorted(os.listdir()))")
+    status, output, errors = run(base)
+    assert status == 0 and "second ['.fetched', 'train.py']" in output, errors
+
+
+@trainenv
+def test_code_is_fetched_from_s3_and_an_address_that_leads_nowhere_is_named(
+    base: Path, tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = lay_out(base, "train.py", "print('from S3')")
+    monkeypatch.setattr(Bucket, "content", archived(tmp_path / "a.tar.gz", code / "train.py").read_bytes())
+    sent(base, sagemaker_submit_directory="s3://bucket/job/source/sourcedir.tar.gz")
+    status, output, errors = run(base, **s3)
+    assert status == 0 and "from S3" in output, errors
+    (base / "code" / "train.py").unlink()
+    monkeypatch.setattr(Bucket, "content", Bucket.content[:-20])
+    assert run(base, **s3)[0] == 1
+    assert failure(base).startswith(
+        "s3://bucket/job/source/sourcedir.tar.gz cannot be unpacked: it is damaged or cut off"
+    )
+    sent(base, sagemaker_submit_directory="s3://bucket/absent.tar.gz")
+    assert run(base, **s3)[0] == 1
+    assert failure(base).startswith(
+        "sagemaker_submit_directory 's3://bucket/absent.tar.gz' cannot be fetched (An error"
+    )
+    assert "Traceback" not in failure(base)
+
+
+@trainenv
+def test_code_that_is_not_there_and_a_script_that_is_not_in_it_are_named(base: Path) -> None:
     code = lay_out(base, "train.py", "print('never')")
-    (code / "requirements.txt").write_text("--no-index\n--find-links=nowhere\nabsent-package-of-a-test\n")
-    status, _, _ = run(base)
-    assert status == 1 and failure(base).startswith("pip could not install what train.py needs (`")
+    sent(base, sagemaker_program="trian.py")
+    assert run(base)[0] == 1
+    assert failure(base).startswith(f"the script 'trian.py' is not in {base}/code, which holds train.py; correct")
+    sent(base, sagemaker_program="train", sagemaker_submit_directory=None)
+    assert run(base)[0] == 1
+    assert failure(base).endswith("which holds train.py; name train.py")
     for path in (*code.iterdir(), *(base / "code").iterdir()):
         path.unlink()
     code.rmdir()
+    sent(base, sagemaker_submit_directory=str(code))
+    assert run(base)[0] == 1
+    assert failure(base).startswith(
+        f"sagemaker_submit_directory '{code}' cannot be unpacked into {base}/code, since it is"
+    )
+
+
+@trainenv
+@pytest.mark.parametrize(
+    ("requirements", "reason"),
+    [
+        ("absent-package-of-a-test>=2\n", "the requirement absent-package-of-a-test>=2 (from versions: none)"),
+        ("numpy\nnot a requirement\n", "Invalid requirement: 'not a requirement'"),
+        ("-r more.txt\n", "Could not open requirements file: [Errno 2] No such file or directory: "),
+        ("./broken\n", "metadata-generation-failed"),
+    ],
+)
+def test_a_requirement_that_cannot_be_installed_is_named_with_pips_reason(
+    base: Path, requirements: str, reason: str
+) -> None:
+    code = lay_out(base, "train.py", "print('never')")
+    (code / "requirements.txt").write_text(requirements)
+    (code / "broken").mkdir()
+    (code / "broken" / "setup.py").write_text("raise SystemExit('broken on purpose')")
+    status, output, _ = run(base, **OFFLINE)
+    assert status == 1 and failure(base).startswith("pip could not install what train.py needs (`pip"), output
+    assert reason in failure(base).splitlines()[0] and "never" not in output
+    assert "broken" in failure(base) or "broken" not in requirements
+
+
+@trainenv
+@pytest.mark.parametrize("metadata", ["setup.py", "pyproject.toml"])
+def test_a_package_is_given_to_pip_and_its_module_runs(base: Path, tmp_path: Path, metadata: str) -> None:
+    code = lay_out(base, "README", "")
+    (code / "brought").mkdir()
+    (code / "brought" / "__init__.py").write_text("")
+    (code / "brought" / "fit.py").write_text("import sys; print('module', __name__, sys.argv[1:])")
+    setup = "from setuptools import setup; setup(name='brought', version='1', packages=['brought'])"
+    (code / metadata).write_text(setup if metadata == "setup.py" else "[project]\nname = 'brought'\nversion = '1'\n")
+    sent(base, sagemaker_program="brought.fit", epochs=2)
+    status, output, errors = run(base, PIP_TARGET=str(tmp_path / "site"), **OFFLINE)
+    assert status == 0, errors
+    assert "module __main__ ['--epochs', '2']" in output and (tmp_path / "site" / "brought-1.dist-info").is_dir()
+
+
+@trainenv
+def test_a_linters_settings_do_not_make_a_script_a_package(base: Path) -> None:
+    code = lay_out(base, "train.py", "print('as a script')")
+    (code / "pyproject.toml").write_text("[tool.ruff]\n")
+    status, output, errors = run(base)
+    assert status == 0 and "as a script" in output, errors
+
+
+@trainenv
+def test_a_derived_image_names_its_script_in_the_environment(base: Path) -> None:
+    lay_out(base, "unused.py", "print('never')", epochs=3)
+    sent(base, sagemaker_program=None, sagemaker_submit_directory=None)
+    (base / "code").mkdir()
+    (base / "code" / "mine.py").write_text("import sys; print('of the image', sys.argv[1:])")
+    status, output, errors = run(base, SAGEMAKER_PROGRAM="mine.py")
+    assert status == 0 and "of the image ['--epochs', '3']" in output, errors
+    (base / "elsewhere").mkdir()
+    (base / "elsewhere" / "mine.py").write_text("print('never')")
+    status, output, _ = run(base, SAGEMAKER_PROGRAM="mine.py", SAGEMAKER_SUBMIT_DIRECTORY=str(base / "elsewhere"))
+    assert status == 1 and "already holds mine.py, which would run in its place" in failure(base)
+    (base / "code" / "mine.py").unlink()
+    status, output, _ = run(base, SAGEMAKER_PROGRAM="mine.py", SAGEMAKER_SUBMIT_DIRECTORY=str(base / "elsewhere"))
+    assert status == 0 and "never" in output
+    status, _, _ = run(base, SAGEMAKER_PROGRAM="absent.py")
+    assert status == 1 and failure(base).startswith("the script 'absent.py' is not in ")
+
+
+@trainenv
+def test_a_derived_image_names_a_function_in_the_environment(base: Path) -> None:
+    lay_out(base, "unused.py", "")
+    sent(base, sagemaker_program=None, sagemaker_submit_directory=None)
+    (base / "code" / "own").mkdir(parents=True)
+    (base / "code" / "own" / "__init__.py").write_text("")
+    text = (
+        "import os, sys\ndef main():\n  print('called', sys.argv[1:], os.environ['SM_CHANNEL_TRAINING'])\n  return {}\n"
+    )
+    (base / "code" / "own" / "fit.py").write_text(text + "def fails():\n  raise ValueError('odd photos')\n")
+    status, output, errors = run(base, SAGEMAKER_TRAINING_MODULE="own.fit:main")
+    assert status == 0 and f"called [] {base}/input/data/training" in output, errors
+    status, _, _ = run(base, SAGEMAKER_TRAINING_MODULE="own.fit:fails")
+    assert status == 1 and failure(base).startswith("ValueError: odd photos\n\nown.fit:fails ended with status 1")
+    for wrong, reason in (
+        ("own.fit", "SAGEMAKER_TRAINING_MODULE is 'own.fit'"),
+        ("absent:f", "No module named 'absent'"),
+    ):
+        status, _, _ = run(base, SAGEMAKER_TRAINING_MODULE=wrong)
+        assert status == 1 and reason in failure(base).splitlines()[0] and wrong in failure(base)
+
+
+@trainenv
+@pytest.mark.parametrize("distributed", [False, True])
+def test_a_script_finds_its_neighbours_whatever_they_are_called(base: Path, distributed: bool) -> None:
+    names = ("classifier", "serve", "helper", "launch", "logging_config", "pip", "environment")
+    text = f"import {', '.join(names)}\nprint('mine:', {', '.join(f'{name}.MINE' for name in names)})"
+    code = lay_out(base, "train.py", text, sagemaker_torch_distributed_enabled=distributed)
+    for name in names:
+        (code / f"{name}.py").write_text(f"MINE = '{name}'")
+    for environment in ({}, {"PYTHONPATH": f"{base}/code:{os.environ.get('PYTHONPATH', '')}"}):
+        # Empty when `train` starts; where it is not, the image's entry point keeps the path from the command.
+        shutil.rmtree(base / "code", ignore_errors=True)
+        status, output, errors = run(base, **environment)
+        assert status == 0 and f"mine: {' '.join(names)}" in output, errors
+
+
+@trainenv
+@pytest.mark.parametrize("start", ["train", "{python} -m train"])
+def test_a_script_that_calls_train_does_not_start_itself_without_end(base: Path, start: str) -> None:
+    command = start.format(python=sys.executable).split()
+    text = f"import pathlib, subprocess, sys\nwith open({str(base / 'starts')!r}, 'a') as f: f.write('x')\n"
+    text += "assert (pathlib.Path(sys.argv[0]).parent / 'train.py').exists()\n"
+    # A loop that this test would not end is ended by the script.
+    text += (
+        f"if len(open({str(base / 'starts')!r}).read()) < 4: sys.exit(subprocess.run({command!r}, cwd='/').returncode)"
+    )
+    lay_out(base, "train.py", text)
+    status, _, errors = run(base, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert (status, (base / "starts").read_text()) == (1, "x"), errors
+    reason = "train.py was started by the command train and calls it again, which would run train.py without end"
+    assert failure(base).startswith(reason)
+
+
+@trainenv
+def test_what_this_image_has_not_is_refused_by_name(base: Path) -> None:
+    lay_out(base, "train.py", "print('never')", sagemaker_distributed_dataparallel_enabled=True)
+    status, output, _ = run(base)
+    assert status == 1 and "never" not in output
+    assert failure(base).startswith(
+        "hyperparameter sagemaker_distributed_dataparallel_enabled is set, but what it asks for"
+    )
+
+
+@trainenv
+def test_a_shell_script_written_on_windows_is_told(base: Path) -> None:
+    lay_out(base, "train.sh", "#!/bin/sh\r\necho never\r\n")
     status, _, _ = run(base)
-    assert status == 1 and failure(base).startswith(f"sagemaker_submit_directory '{code}' cannot be unpacked")
+    assert status == 1 and failure(base).startswith("train.sh has the line ends of Windows")
+
+
+@trainenv
+def test_a_channel_in_pipe_mode_is_the_scripts_own_affair(base: Path) -> None:
+    lay_out(base, "train.py", "print('reads the pipe itself')")
+    (base / "input" / "config" / "inputdataconfig.json").write_text('{"training": {"TrainingInputMode": "Pipe"}}')
+    status, output, errors = run(base)
+    assert status == 0 and "reads the pipe itself" in output, errors

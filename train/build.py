@@ -1,7 +1,6 @@
 """The model that training starts from: pretrained weights, random ones, or an earlier job's artifact."""
 
 import dataclasses
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ import torch
 from torch import nn
 
 from classifier import artifact
+from classifier.archives import unpack
 from classifier.backbones import build_auxiliary, build_backbone
 from classifier.errors import ArtifactError, ConfigError
 from classifier.models import Classifier, build_head
+from classifier.names import is_system
 from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
 from train.config import Config, translated
@@ -55,8 +56,7 @@ def build_start(job: Job, config: Config, classes: Sequence[str]) -> Start:
 def _from_artifact(job: Job, config: Config, classes: tuple[str, ...]) -> Start:
     """Go on from the channel `model`: all of it for the same classes, else its backbone alone."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _unpacked(job.channels["model"], Path(scratch))
-        earlier, old = artifact.load(folder)
+        earlier, old = _load(job.channels["model"], Path(scratch))
     given = translated(job.hyperparameters).values
     if "backbone" in given and config.backbone != old.backbone:
         raise ConfigError(
@@ -107,16 +107,24 @@ def _auxiliary(config: Config, classes: int) -> tuple[str, nn.Module] | None:
     return build_auxiliary(config.backbone, classes) if config.finetune_epochs and config.auxiliary else None
 
 
-def _unpacked(channel: Path, scratch: Path) -> Path:
-    """Return the folder of an artifact, unpacking the model.tar.gz that a channel holds on SageMaker."""
-    archives = sorted(channel.glob("*.tar.gz")) if channel.is_dir() else []
+def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
+    """Return the model that a channel holds: as files, or as the model.tar.gz that it is on SageMaker."""
+    archives = [path for path in _visible(channel) if path.name.endswith((".tar.gz", ".tgz", ".tar"))]
     if not archives or (channel / artifact.SPEC).exists():
-        return channel
+        return artifact.load(channel)
     if len(archives) > 1:
         raise ArtifactError(f"the channel 'model' ({channel}) holds {len(archives)} archives; leave one of them")
+    unpack(archives[0], scratch)
+    if not (scratch / artifact.SPEC).exists():
+        held = ", ".join(path.name for path in _visible(scratch)) or "nothing"
+        raise ArtifactError(
+            f"{archives[0]} holds {held}, but not {artifact.SPEC}; give the model.tar.gz of a job of this program"
+        )
     try:
-        with tarfile.open(archives[0]) as archive:
-            archive.extractall(scratch, filter="data")  # refuses what lies outside the folder
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ArtifactError(f"{archives[0]} cannot be unpacked ({error}); copy it again") from error
-    return scratch
+        return artifact.load(scratch)
+    except ArtifactError as error:  # names the archive, not a folder that is gone
+        raise ArtifactError(str(error).replace(str(scratch), str(archives[0]))) from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not is_system(path.name)) if folder.is_dir() else []

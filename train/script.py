@@ -1,7 +1,7 @@
-"""Script mode: when a job names a script of the user's, sagemaker-training stages it and it runs in place of ours.
+"""Script mode: when a job or the image names code of the user's, sagemaker-training stages it and it runs in place of ours.
 
-Two processes: `run` waits in the `train` command's own and passes SIGTERM on; below it `python -m train.toolkit` stages the
-script and starts it.
+Two processes: `run` waits in the `train` command's own and passes SIGTERM on; below it train.toolkit stages the code and
+starts it.
 """
 
 import contextlib
@@ -12,43 +12,71 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from classifier.errors import ConfigError
 from train import stop
 from train.hosts import wait_for_hosts
-from train.toolkit import fail, name_of
+from train.toolkit import BELOW, fail, name_of
 
-PROGRAM = "sagemaker_program"
+# What may name the code: hyperparameters, and variables of a derived image's environment.
+PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
+MODULE = "SAGEMAKER_TRAINING_MODULE"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+# Our packages are found before a train.py of the user's on PYTHONPATH, and leave no trace on the path.
+START = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); from train.toolkit import main; del sys.path[0]; sys.exit(main())"
+)
 
 
-def wanted(hyperparameters: Mapping[str, str]) -> bool:
-    """Return whether the job names a script to run."""
-    return str(hyperparameters.get(PROGRAM, "")).strip('" ') not in ("", "null")
+def named(base: Path) -> str:
+    """Return the script or module of the user's that is to run, "" where none is named.
+
+    Raises ConfigError where something is named that would not run: two scripts, or code without a script.
+    """
+    given = _read(base, "hyperparameters.json")
+    program, source = _text(os.environ.get(PROGRAM.upper())), _text(os.environ.get(SOURCE.upper()))
+    asked, sent = _text(given.get(PROGRAM)), _text(given.get(SOURCE))
+    if module := _text(os.environ.get(MODULE)):
+        return module
+    if program and asked and program != asked:
+        raise ConfigError(
+            f"hyperparameter {PROGRAM} names {asked!r}, but the image's variable {PROGRAM.upper()} names {program!r}, which "
+            "would run instead; leave one of them out"
+        )
+    if (source or sent) and not (program or asked):
+        raise ConfigError(
+            f"{SOURCE if sent else SOURCE.upper()} names code in {sent or source!r}, but nothing says which script of it to "
+            f"run; name that in {PROGRAM} (the SDK's entry_point), or leave the code out"
+        )
+    return program or asked
 
 
-def run(base: Path) -> int:
-    """Run the user's script and return its exit status, 128 + the number when a signal ended it; on failure
+def run(base: Path, name: str) -> int:
+    """Run the user's code and return its exit status, 128 + the number when a signal ended it; on failure
     output/failure says why.
 
-    SIGTERM reaches the script, and whatever it leaves running is killed. Raises ConfigError without sagemaker-training
-    and for a host that cannot be found.
+    SIGTERM reaches the script, and whatever it leaves running is killed. Raises ConfigError without sagemaker-training,
+    for a host that cannot be found, and where the user's code itself called `train`.
     """
+    if above := os.environ.get(BELOW):
+        raise ConfigError(
+            f"{above} was started by the command train and calls it again, which would run {name} without end; call your own "
+            "functions there instead"
+        )
     if importlib.util.find_spec("sagemaker_training") is None:
         raise ConfigError(
-            f"hyperparameter {PROGRAM} asks for script mode, which needs the package sagemaker-training; use the training "
-            "image, or leave the hyperparameter out"
+            f"{name} is named for script mode, which needs the package sagemaker-training; use the training image, or name "
+            "no script"
         )
     import psutil  # comes with sagemaker-training
 
     wait_for_hosts(_hosts(base))
-    (base / "output" / "failure").unlink(missing_ok=True)
     # What the script leaves behind becomes a child of this process, also where it is not PID 1.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "train.toolkit"],
+        [sys.executable, "-P", "-c", START, str(Path(__file__).parent.parent)],
         env={"PYTHONUNBUFFERED": "1"} | os.environ | {"SAGEMAKER_BASE_DIR": str(base)},
         start_new_session=True,
     )
@@ -73,11 +101,24 @@ def run(base: Path) -> int:
 
 
 def _hosts(base: Path) -> list[str]:
-    path = base / "input" / "config" / "resourceconfig.json"
     try:
-        return [str(host) for host in json.loads(path.read_text())["hosts"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [str(host) for host in _read(base, "resourceconfig.json")["hosts"]]
+    except (KeyError, TypeError) as error:
         raise ConfigError(
-            f"script mode needs {path}, which cannot be used ({type(error).__name__}: {error}); write an object with "
-            '"current_host" and "hosts"'
+            f'script mode needs {base}/input/config/resourceconfig.json; write an object with "current_host" and "hosts"'
         ) from error
+
+
+def _read(base: Path, name: str) -> dict[str, Any]:
+    """Return a configuration file's object; empty where it cannot be read, which is then said by whoever needs it."""
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads((base / "input" / "config" / name).read_text())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _text(value: object) -> str:
+    """Return a name as it is meant: the SDK quotes it as JSON."""
+    text = "" if value is None else str(value).strip('" ')
+    return "" if text == "null" else text

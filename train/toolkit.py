@@ -1,25 +1,41 @@
-"""`python -m train.toolkit`: stage a user's script as sagemaker-training does, run it, and say why it failed.
+"""Script mode's inner process: stage a user's script as sagemaker-training does, run it, and say why it failed.
 
 The toolkit's own runner is left out: it does not pass SIGTERM on, turns every status into 1, and its failure text does not
 begin with the reason.
 """
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
-import tarfile
+import tempfile
 import threading
 import traceback
 from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError, UserError
-from train import stop
+from train import staging, stop
 from train.contract import write_failure
+from train.staging import fetch, install
 
+BELOW = "BYOC_SCRIPT"  # set to the script's name for all that runs below it
 DISTRIBUTED = "sagemaker_torch_distributed_enabled"
-MPI = "sagemaker_mpi_enabled"
+DISTRIBUTED_ELSEWHERE = (
+    "sagemaker_mpi_enabled",
+    "sagemaker_distributed_dataparallel_enabled",
+    "sagemaker_pytorch_ddp_enabled",
+    "sagemaker_pytorch_xla_multi_worker_enabled",
+    "sagemaker_parameter_server_enabled",
+    "sagemaker_multi_worker_mirrored_strategy_enabled",
+)
+SMDEBUG_CONFIG = "SMDEBUG_CONFIG_FILE_PATH"
+CALL = (
+    "import importlib, sys; folder, module, function = sys.argv[1:]; del sys.argv[1:]; sys.path.insert(0, folder); "
+    "getattr(importlib.import_module(module), function)()"
+)
 TAIL = 64 * 1024  # bytes of the script's stderr that are searched for a traceback
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -28,14 +44,15 @@ def main() -> int:
     """Stage and run the script in this process's children, and return its exit status."""
     base = Path(os.environ["SAGEMAKER_BASE_DIR"])
     signal.signal(signal.SIGTERM, lambda *_: os._exit(stop.STATUS))
-    try:
-        name, command, folder = _stage()
-    except UserError as error:
-        return fail(base, str(error))
-    except Exception as error:
-        return fail(base, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-    print(f"script mode: {' '.join(command)}", flush=True)
-    status, errors = _execute(command, folder)
+    with tempfile.TemporaryDirectory(prefix="byoc-script-", ignore_cleanup_errors=True) as scratch:
+        try:
+            name, command, folder = _stage(base, Path(scratch))
+        except UserError as error:
+            return fail(base, str(error))
+        except Exception as error:
+            return fail(base, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
+        print(f"script mode: {shlex.join(command)}", flush=True)
+        status, errors = _execute(command, folder)
     if status and not (status == stop.STATUS and stop.requested.is_set()):
         killed = f" (killed by {name_of(status - 128)})" if status > 128 else ""
         sentence = f"{name} ended with status {status}{killed}"
@@ -44,47 +61,84 @@ def main() -> int:
     return status
 
 
-def _stage() -> tuple[str, list[str], str]:
-    """Put the script and its requirements in place, and return its name, its command and the folder it runs in."""
-    from sagemaker_training import entry_point, environment, errors, files, logging_config, runner
-
-    # The toolkit unpacks archives as they are; this one refuses paths that lead out of the folder.
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
-    env = environment.Environment()
+def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
+    """Put the code and its requirements in place, and return its name, its command and the folder it runs in."""
+    try:
+        from sagemaker_training import environment, logging_config
+    except OSError as error:  # it makes the folder for code when it is imported
+        raise ConfigError(
+            f"script mode needs to write to {error.filename} ({error.strerror}); mount a folder there that may be written to"
+        ) from error
+    try:
+        env = environment.Environment()
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"script mode needs hyperparameters.json, inputdataconfig.json and resourceconfig.json in {base}/input/config as "
+            f"the platform writes them ({type(error).__name__}: {error})"
+        ) from error
     logging_config.configure_logger(env.log_level)
-    distributed = env.additional_framework_parameters
-    if distributed.get(MPI):
-        raise ConfigError(
-            f"hyperparameter {MPI} is set, but there is no MPI here; use {DISTRIBUTED}, which is torchrun"
+    for name in DISTRIBUTED_ELSEWHERE:
+        if env.additional_framework_parameters.get(name):
+            raise ConfigError(
+                f"hyperparameter {name} is set, but what it asks for is not in this image; use {DISTRIBUTED}, which is torchrun"
+            )
+    folder = Path(environment.code_dir)
+    variables = env.to_env_vars() | debugger_settings(base, scratch)
+    if env.framework_module:
+        name, command, where = env.framework_module, _call(env.framework_module, folder), Path.cwd()
+    else:
+        name, where = env.user_entry_point, folder
+        given = environment.read_hyperparameters()
+        fetch(
+            given.get("sagemaker_submit_directory") or os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY") or str(folder),
+            folder,
         )
-    kind = runner.RunnerType.TorchDistributed if distributed.get(DISTRIBUTED) else runner.RunnerType.Process
-    name, source, folder = env.user_entry_point, env.module_dir.removeprefix("file://"), environment.code_dir
-    try:
-        files.download_and_extract(source, folder)
-    except (OSError, tarfile.TarError) as error:
-        raise ConfigError(
-            f"sagemaker_submit_directory {source!r} cannot be unpacked into {folder} ({error}); name a folder or a .tar.gz"
-        ) from error
-    try:
-        entry_point.install(name, folder, capture_error=True)
-    except (errors.InstallRequirementsError, errors.InstallModuleError) as error:
-        # What the toolkit captured of pip's output is empty more often than not.
-        raise ConfigError(
-            f"pip could not install what {name} needs (`{error.cmd}` ended with status {error.return_code}, the log says why); "
-            "where the job has no network, put the packages into the image"
-        ) from error
-    variables = env.to_env_vars()
-    environment.write_env_vars(variables)
-    # A runner's `run` is what loses the status; the command it would run is only to be had here.
-    command = runner.get(kind, name, env.to_cmd_args(), variables)._create_command()
-    if command[0] == "torchrun":
-        command[:1] = [sys.executable, "-m", "torch.distributed.run"]  # also where it is not on the PATH
-    elif command[0] == "/bin/sh":
-        command[-1] = command[-1].strip('"')
-    return name, command, folder
+        install(name, folder)
+        command = _command(env, name, folder, variables)
+    environment.write_env_vars(variables | {BELOW: name})
+    # Last, where the toolkit has it first: a train.py there must not stand in for the package of the command `train`.
+    os.environ["PYTHONPATH"] = ":".join([*(path for path in sys.path if Path(path) != folder), str(folder)])
+    return name, command, where
 
 
-def _execute(command: list[str], folder: str) -> tuple[int, str]:
+def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> list[str]:
+    from sagemaker_training import errors, runner
+
+    if not env.additional_framework_parameters.get(DISTRIBUTED):
+        return staging.command(name, folder, env.to_cmd_args())
+    try:
+        # A runner's `run` is what loses the status; the command it would run is only to be had here.
+        command = runner.get(runner.RunnerType.TorchDistributed, name, env.to_cmd_args(), variables)._create_command()
+    except errors.ClientError as error:
+        raise ConfigError(
+            f"hyperparameter {DISTRIBUTED} is set, but {name} is not a Python script ({error})"
+        ) from error
+    return [sys.executable, "-P", "-m", "torch.distributed.run", *command[1:]]  # also where torchrun is not on the PATH
+
+
+def _call(module: str, folder: Path) -> list[str]:
+    """Return the command that calls a function named as in package.module:function, looked for beside the code too."""
+    name, _, function = module.partition(":")
+    if not name or not function:
+        raise ConfigError(f"SAGEMAKER_TRAINING_MODULE is {module!r}; write it as package.module:function")
+    return [sys.executable, "-P", "-c", CALL, str(folder), name, function]
+
+
+def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
+    """Return the variables by which smdebug in a script finds the job's configuration.
+
+    Where the platform wrote none its hook could not be made: then it is given one that keeps losses, for as long as the job runs.
+    """
+    if SMDEBUG_CONFIG in os.environ:
+        return {}
+    path = base / "input" / "config" / "debughookconfig.json"
+    if not path.exists():
+        path = scratch / path.name
+        path.write_text(json.dumps({"LocalPath": str(scratch / "tensors")}))
+    return {SMDEBUG_CONFIG: str(path)}
+
+
+def _execute(command: list[str], folder: Path) -> tuple[int, str]:
     """Run a command and return its status and the end of what it wrote to stderr, which passes through meanwhile."""
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, process_group=0)
 

@@ -78,9 +78,9 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     started = time.perf_counter()
     if not processes.started_by_torchrun():
         forget_failure(base)
+    if name := script.named(base):
+        return script.run(base, name)
     job = read_job(base)
-    if script.wanted(job.hyperparameters):
-        return script.run(base)
     config = parse(job.hyperparameters)
     if job.current_host == job.hosts[0]:  # which alone writes
         check_writable(base, job.places)

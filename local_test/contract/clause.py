@@ -18,6 +18,7 @@ MULTI_MODEL = GUIDE.format("mms-container-apis")
 BATCH = GUIDE.format("your-algorithms-batch-code")
 SERVERLESS = GUIDE.format("serverless-endpoints")
 LOCAL_MODE = "SageMaker SDK, local mode"
+TOOLKIT = "toolkit, sagemaker-training"
 OWN = "own rule"
 
 

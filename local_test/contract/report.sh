@@ -5,6 +5,7 @@
 #   TRAIN_IMAGE, SERVE_IMAGE   ours (default byoc-classifier-train:cpu and byoc-classifier-serve:cpu)
 #   BASE_IMAGE, CA_BUNDLE      what local_test/plain/build.sh takes
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/../.."
 out=runs/contract
 mkdir -p "$out"

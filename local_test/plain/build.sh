@@ -3,6 +3,7 @@
 #   BASE_IMAGE  a Debian 12 (default: the Dockerfiles'; where that can't be pulled, docker/base.sh makes one)
 #   CA_BUNDLE   certificates for pip behind a proxy (default: the file that PIP_CERT or SSL_CERT_FILE names)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")"
 docker=$(../../docker/cli.sh)
 base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' train.Dockerfile)}

@@ -1,0 +1,207 @@
+"""The one way in which this project unpacks archives that others made. `python3 -m classifier.archives ARCHIVE FOLDER`
+
+tarfile's own filter came with Python 3.11.4, and the images' Python is older. This module imports nothing beyond the standard
+library and errors.py, and runs on Python 3.8 too, so that the scripts of local_test can call it with the machine's own Python.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import sys
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from classifier.errors import ArchiveError
+
+MEMBERS = 200_000  # more files than any model or source folder holds
+READ = 1 << 20  # bytes read at once; tarfile asks for more only where a header is forged
+OTHERS = {b"PK\x03\x04": "a zip file", b"BZh": "a bzip2 file", b"\xfd7zXZ\x00": "an xz file"}
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a .tar or .tar.gz, whatever its name ends with, into a folder that is new or empty.
+
+    Written are files, folders, and links that stay inside the folder; owners, set-uid bits and times are left out, and so is
+    what macOS adds (`._*`, `.DS_Store`). Raises ArchiveError for everything else, for a damaged or cut archive, for too many
+    members and for more bytes than the disk has room for; then nothing is left in the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ArchiveError(f"{archive} cannot be unpacked: {folder} is not empty; empty it, or name another folder")
+        try:
+            _unpack(archive, folder)
+        except BaseException:
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            raise
+    except _Refused as error:
+        raise ArchiveError(f"{archive} cannot be unpacked: {error}; make another with tar -czf") from error
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError, ValueError) as error:
+        raise ArchiveError(
+            f"{archive} cannot be unpacked: it is damaged or cut off ({error}); copy it again"
+        ) from error
+    except OSError as error:
+        raise ArchiveError(f"{archive} cannot be unpacked: {error.strerror or error} ({error.filename})") from error
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a tar archive or a gzipped one, by its bytes and not by its name."""
+    with path.open("rb") as file:
+        head = file.read(265)
+    return head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar"
+
+
+class _Refused(Exception):
+    """What an archive holds and may not."""
+
+
+class _Bounded:
+    """The archive's bytes, unpacked; a forged header can neither fill the memory nor lead back."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= READ:
+            raise tarfile.ReadError(f"a header asks for {size:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    with archive.open("rb") as packed:
+        head = packed.read(6)
+        packed.seek(0)
+        other = next((name for magic, name in OTHERS.items() if head.startswith(magic)), None)
+        if other or not head:
+            raise _Refused(f"it is {other or 'empty'}, not a tar.gz")
+        zipped = head[:2] == b"\x1f\x8b"
+        file: Any = gzip.GzipFile(fileobj=packed) if zipped else packed
+        source = _Bounded(file)
+        with tarfile.open(fileobj=source, mode="r:") as tar:  # type: ignore[call-overload]
+            _write_members(tar, folder)
+            # tarfile takes a damaged header for the end.
+            source.seek(tar.offset)
+            end = source.read(tarfile.BLOCKSIZE)
+            if len(end) < tarfile.BLOCKSIZE or any(end):
+                raise tarfile.ReadError(f"neither a file nor the archive's end is at byte {tar.offset:,}")
+        if zipped:
+            _read_to_the_end(file)
+
+
+def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
+    room = shutil.disk_usage(folder).free
+    files: set[Path] = set()
+    links: dict[Path, str] = {}
+    count = 0
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
+        count += 1
+        room -= max(member.size, 0)
+        if count > MEMBERS:
+            raise _Refused(f"it holds more than {MEMBERS:,} files")
+        if room < 0:
+            raise _Refused(f"it holds more bytes than {folder} has room for ({member.name!r} is {member.size:,} bytes)")
+        name = _inside(member)
+        if _of_macos(name) or not name.parts:
+            continue
+        target = folder / name
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        links.pop(target, None)
+        if member.issym():
+            links[target] = _link(member, name)
+        elif member.islnk():
+            original = folder / PurePosixPath(member.linkname)
+            if original not in files:
+                raise _Refused(f"{member.name!r} is a hard link to {member.linkname!r}, which is not a file before it")
+            if original != target:
+                target.unlink(missing_ok=True)
+                os.link(original, target)
+            files.add(target)
+        elif member.isreg():
+            _write(tar, member, target)
+            files.add(target)
+        else:
+            raise _Refused(f"{member.name!r} is a device or a pipe")
+    # Last, so that nothing can be written through a link.
+    for target, to in links.items():
+        if target.is_dir():
+            raise _Refused(f"{target.relative_to(folder)} is a link and a folder")
+        target.unlink(missing_ok=True)
+        target.symlink_to(to)
+
+
+def _inside(member: tarfile.TarInfo) -> PurePosixPath:
+    """Return a member's path below the folder; raises _Refused where it may lead out."""
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise _Refused(f"{member.name!r} leads out of the folder")
+    if member.size < 0 or "\0" in member.name:
+        raise tarfile.ReadError(f"the header of {member.name!r} is forged")
+    return name
+
+
+def _of_macos(name: PurePosixPath) -> bool:
+    """Return whether macOS, or a tar that does not know the format pax, made this beside the real files."""
+    return any(part.startswith(("._", "PaxHeader")) or part in (".DS_Store", "__MACOSX") for part in name.parts)
+
+
+def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
+    """Return where a symbolic link leads; raises _Refused unless that is inside whatever other links there are.
+
+    `..` may stand at the beginning alone: after the name of another link it would lead to somewhere else than it says.
+    """
+    parts = list(PurePosixPath(member.linkname).parts)
+    up = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
+    if member.linkname.startswith("/") or ".." in parts[up:] or up > len(name.parent.parts):
+        raise _Refused(f"{member.name!r} is a link to {member.linkname!r}, which leads out of the folder")
+    return member.linkname
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    target.unlink(missing_ok=True)  # the last of a name counts
+    content = tar.extractfile(member)
+    assert content is not None
+    with content, target.open("xb") as file:
+        shutil.copyfileobj(content, file, READ)
+    if target.stat().st_size != member.size:
+        raise tarfile.ReadError(f"{member.name!r} is not whole")
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _read_to_the_end(file: gzip.GzipFile) -> None:
+    """Verify gzip's checksum, which stands at the end; what else follows there is nobody's."""
+    left = READ * 64  # tar fills up with a few kilobytes of zeros
+    try:
+        while left > 0 and (read := file.read(READ)):
+            left -= len(read)
+    except gzip.BadGzipFile as error:
+        if "Not a gzipped file" not in str(error):
+            raise
+
+
+def main() -> int:
+    """Unpack what the command line names; print one sentence and return 1 where that cannot be done."""
+    try:
+        unpack(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

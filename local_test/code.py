@@ -1,0 +1,14 @@
+"""A user's code, copied: script mode makes scripts executable, and pip builds packages where they lie."""
+
+import shutil
+from pathlib import Path
+
+
+def copied(file: str, source: Path | None, folder: Path) -> tuple[str, Path]:
+    """Copy a file, or the folder `source` in which it lies, and return the file's name in the copy, and the copy."""
+    if source:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        return file, folder
+    folder.mkdir(exist_ok=True)
+    shutil.copy2(file, folder)
+    return Path(file).name, folder

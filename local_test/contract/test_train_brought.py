@@ -1,0 +1,116 @@
+"""Training with what users bring: their scripts in all forms, images of their own on top, an earlier job's model."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from local_test.contract import brought
+from local_test.contract.clause import CONFIGURATION, OWN, TOOLKIT, clause
+from local_test.contract.job import Ended, Job
+
+Seen = Callable[[str], None]
+MakeJob = Callable[..., Job]
+CODE = "/opt/ml/input/data/code"
+
+
+def ran(ended: Ended, seen: Seen, *, arguments: bool = True) -> None:
+    """Check that the script ran, with its neighbour and the job's hyperparameters."""
+    ended.succeeded()
+    path = ended.job.model / "brought.json"
+    assert path.is_file(), "exit status 0, but it was not the script that ran"
+    left = json.loads(path.read_text())
+    seen(f"exit status 0, called with {left['arguments'][:4]}")
+    assert left["neighbour"] == "found", "the script did not find its neighbour"
+    assert not arguments or "--epochs" in left["arguments"], "the hyperparameters did not reach the script"
+
+
+@clause("a script in a folder runs in place of the image's own program: sagemaker_program", TOOLKIT)
+def test_a_script_in_a_folder_runs(
+    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    channels = channels | {"code": brought.write(tmp_path / "code")}
+    ran(job(more=brought.script("brought.py", CODE), channels=channels).run(image), seen)
+
+
+@clause("a script in an archive in the channel `code` runs, as with EnableNetworkIsolation", TOOLKIT)
+def test_a_script_in_an_archive_runs(
+    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    archive = brought.archive(tmp_path / "code" / "sourcedir.tar.gz")
+    more = brought.script("brought.py", f"{CODE}/{archive.name}")
+    ended = job(more=more, channels=channels | {"code": archive.parent}).run(image, ("--network", "none"))
+    ran(ended, seen)
+
+
+@clause("a script at an S3 address is fetched and runs", TOOLKIT)
+def test_a_script_at_an_s3_address_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+    archive = brought.archive(tmp_path / "sourcedir.tar.gz")
+    with brought.bucket(archive.read_bytes()) as options:
+        more = brought.script("brought.py", "s3://bucket/job/source/sourcedir.tar.gz")
+        ran(job(more=more).run(image, options), seen)
+
+
+@clause("the script that an image on top names in SAGEMAKER_PROGRAM runs", TOOLKIT)
+def test_the_script_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+    code = brought.write(tmp_path / "code")
+    with brought.derived(image, code, SAGEMAKER_PROGRAM="brought.py") as name:
+        ran(job().run(name), seen)
+
+
+@clause("the function that an image on top names in SAGEMAKER_TRAINING_MODULE runs", TOOLKIT)
+def test_the_function_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+    function = "def main():\n    exec(SCRIPT)\n"
+    files = {"own.py": f"SCRIPT = {brought.SCRIPT!r}\n{function}", "train.py": "raise ValueError('the wrong train')\n"}
+    code = brought.write(tmp_path / "code", brought.FILES | files)
+    variables = {"SAGEMAKER_TRAINING_MODULE": "own:main", "PYTHONPATH": "/opt/ml/code"}
+    with brought.derived(image, code, **variables) as name:
+        ran(job().run(name), seen, arguments=False)
+
+
+@clause("a script that is not there is named in the first line of the failure text", OWN)
+def test_a_missing_script_is_named(
+    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    channels = channels | {"code": brought.write(tmp_path / "code")}
+    ended = job(more=brought.script("trian.py", CODE), channels=channels).run(image)
+    first = ended.job.failure.split("\n")[0]
+    seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
+    assert ended.status, "exit status 0"
+    assert "trian.py" in first, "the first line does not name it"
+
+
+@clause("a requirement that cannot be installed is named in the first line of the failure text", OWN)
+def test_a_requirement_that_cannot_be_installed_is_named(
+    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    files = brought.FILES | {"requirements.txt": "--no-index\nabsent-package-of-the-contract==1.0\n"}
+    channels = channels | {"code": brought.write(tmp_path / "code", files)}
+    ended = job(more=brought.script("brought.py", CODE), channels=channels).run(image, ("--network", "none"))
+    first = ended.job.failure.split("\n")[0]
+    seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
+    assert ended.status, "exit status 0"
+    assert "absent-package-of-the-contract" in first, "the first line does not name it"
+
+
+@clause("a script finds torch, torchvision, timm, Pillow and NumPy, and their operators compute", OWN)
+def test_what_scripts_import_is_there(
+    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    channels = channels | {"code": brought.write(tmp_path / "code", {"imports.py": brought.IMPORTS})}
+    ended = job(more=brought.script("imports.py", CODE), channels=channels).run(image, ("--network", "none"))
+    seen(ended.succeeded())
+    assert (ended.job.model / "scores.pth").exists(), "exit status 0, but it was not the script that ran"
+
+
+@clause(
+    "goes on from an earlier job's model.tar.gz, as the platform hands it over in the channel `model`", CONFIGURATION
+)
+def test_goes_on_from_an_earlier_model(
+    image: str, trained: Ended, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+) -> None:
+    trained.succeeded()
+    (tmp_path / "earlier").mkdir()
+    with tarfile.open(tmp_path / "earlier" / "model.tar.gz", "w:gz") as archive:
+        archive.add(trained.job.model, ".")
+    seen(job(channels=channels | {"model": tmp_path / "earlier"}).run(image).succeeded())

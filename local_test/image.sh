@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Ends with one sentence unless Docker answers and has an image of this name, so that no registry is asked for it.
+#   local_test/image.sh NAME
+set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+"$(dirname "$0")/../docker/running.sh"
+docker image inspect "$1" > /dev/null 2>&1 || {
+  echo "there is no image $1; build it with make build DEVICE=cpu, or name another in IMAGE" >&2
+  exit 1
+}

@@ -1,0 +1,240 @@
+"""Archives that others made: unpacked whole or refused with one sentence, the same on every Python; tarfile's filter as oracle."""
+
+import gzip
+import io
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from classifier.archives import unpack
+from classifier.errors import ArchiveError
+from tests.conftest import ROOT
+
+LINK, HARD, PIPE, DEVICE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE
+Member = tuple[str, bytes, str, int]  # name, type, where a link leads or what a file holds, mode
+
+
+def file(name: str, content: str = "text", mode: int = 0o644) -> Member:
+    return (name, tarfile.REGTYPE, content, mode)
+
+
+def packed(path: Path, *members: Member, form: int = tarfile.PAX_FORMAT, mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode, format=form) as tar:  # type: ignore[call-overload]
+        for name, kind, content, bits in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = kind, bits
+            if kind == tarfile.REGTYPE:
+                member.size = len(content.encode())
+                tar.addfile(member, io.BytesIO(content.encode()))
+            else:
+                member.linkname = content
+                tar.addfile(member)
+    return path
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar", "lies.tar", "lies.tar.gz", "no-ending"])
+def test_tar_and_gzip_are_told_by_their_bytes_in_every_format(tmp_path: Path, name: str, form: int) -> None:
+    mode = "w" if name in ("a.tar", "lies.tar.gz") else "w:gz"
+    archive = packed(tmp_path / name, file("./train.py"), file("sub/" + "long" * 20 + ".py"), form=form, mode=mode)
+    unpack(archive, tmp_path / "out")
+    assert tree(tmp_path / "out") == {"sub/" + "long" * 20 + ".py": "text", "train.py": "text"}
+
+
+def test_what_macos_adds_is_left_out(tmp_path: Path) -> None:
+    extras = ("._model.json", "sub/._x", ".DS_Store", "__MACOSX/a", "PaxHeader/model.json", "PaxHeaders.12/model.json")
+    archive = packed(tmp_path / "a.tar.gz", file("model.json"), *map(file, extras), file(".hidden"))
+    unpack(archive, tmp_path / "out")
+    assert tree(tmp_path / "out") == {".hidden": "text", "model.json": "text"}
+
+
+def test_only_the_owner_and_who_may_run_a_file_are_taken_from_its_mode(tmp_path: Path) -> None:
+    folder = ("shared", tarfile.DIRTYPE, "", 0o2777)
+    unpack(packed(tmp_path / "a.tar.gz", file("run.sh", mode=0o6777), file("x", mode=0o000), folder), tmp_path / "out")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
+    assert modes["run.sh"] == 0o755 and modes["x"] == 0o644 and not modes["shared"] & 0o7000
+
+
+# Each of them must be refused; the second element says whether tarfile's own filter refuses it too.
+HOSTILE: dict[str, tuple[list[Member], bool]] = {
+    "absolute": ([file("/tmp/escaped-by-a-test")], False),  # the filter makes it relative
+    "above": ([file("../escaped")], True),
+    "above by a folder": ([file("a/../../escaped")], True),
+    "inside by a detour": ([file("a/../b")], True),
+    "a folder above": ([("../escaped", tarfile.DIRTYPE, "", 0o755)], True),
+    "link above": ([("l", LINK, "..", 0o777)], True),
+    "link to an absolute path": ([("l", LINK, "/etc/passwd", 0o777)], True),
+    "through a link": ([("l", LINK, "..", 0o777), file("l/escaped")], True),
+    "through a link inside": ([("d", tarfile.DIRTYPE, "", 0o755), ("l", LINK, "d", 0o777), file("l/f")], False),
+    "link after a link": ([("a/b/l", LINK, "../..", 0o777), ("m", LINK, "a/b/l/..", 0o777)], True),
+    "hard link above": ([("h", HARD, "../escaped", 0o644)], True),
+    "hard link to an absolute path": ([("h", HARD, "/etc/passwd", 0o644)], True),
+    "hard link to a link": ([("l", LINK, "f", 0o777), ("h", HARD, "l", 0o644)], False),
+    "hard link to nothing": ([("h", HARD, "nothing", 0o644)], True),
+    "pipe": ([("p", PIPE, "", 0o644)], True),
+    "device": ([("d", DEVICE, "", 0o644)], True),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_refused_by_name_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    members, _ = HOSTILE[name]
+    archive = packed(tmp_path / "a.tar.gz", file("good.py"), *members)
+    with pytest.raises(ArchiveError, match=r"a\.tar\.gz cannot be unpacked: .*; make another with tar -czf"):
+        unpack(archive, tmp_path / "in" / "out")
+    assert list((tmp_path / "in").rglob("*")) == [tmp_path / "in" / "out"]
+    assert not (tmp_path / "escaped").exists() and not Path("/tmp/escaped-by-a-test").exists()
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python's tarfile has no filter to compare with")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_tarfiles_filter_refuses_is_refused_here(tmp_path: Path, name: str) -> None:
+    members, refused = HOSTILE[name]
+    archive = packed(tmp_path / "a.tar.gz", *members)
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path / "oracle", filter="data")
+    except (tarfile.TarError, KeyError, OSError):
+        assert refused
+    else:
+        assert not refused
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python's tarfile has no filter to compare with")
+def test_a_good_archive_comes_out_as_tarfiles_filter_lets_it(tmp_path: Path) -> None:
+    members = [
+        ("code", tarfile.DIRTYPE, "", 0o755),
+        file("code/train.py", "print(1)"),
+        file("code/run.sh", "exit", 0o755),
+        ("code/deep/up", LINK, "../train.py", 0o777),
+        ("code/same", LINK, "run.sh", 0o777),
+        ("code/copy", HARD, "code/train.py", 0o644),
+        file("code/twice", "first"),
+        file("code/twice", "second"),
+        file("name with 'quotes' and é"),
+        file("empty", ""),
+    ]
+    archive = packed(tmp_path / "a.tar.gz", *members)
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "oracle", filter="data")
+    unpack(archive, tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "oracle")
+    assert os.access(tmp_path / "out" / "code" / "run.sh", os.X_OK)
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def end_cut(data: bytes) -> bytes:
+    return data[:-4]
+
+
+def spoilt(data: bytes) -> bytes:
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 255]) + data[len(data) // 2 + 1 :]
+
+
+def header_spoilt(data: bytes) -> bytes:
+    """Spoil the second file's header, where tarfile takes the archive's end to be."""
+    plain = bytearray(gzip.decompress(data))
+    plain[2560:2600] = b"x" * 40  # a header and 4 blocks of the first file come before
+    return gzip.compress(bytes(plain))
+
+
+def marker_cut(data: bytes) -> bytes:
+    return gzip.decompress(data)[:5120]
+
+
+def size_negative(data: bytes) -> bytes:
+    return forged(data, b"\xff" * 12)
+
+
+def size_endless(data: bytes) -> bytes:
+    return forged(data, b"\x80" + b"\x7f" * 11)
+
+
+def forged(data: bytes, size: bytes) -> bytes:
+    plain = bytearray(gzip.decompress(data))
+    plain[124:136], plain[148:156] = size, b" " * 8
+    plain[148:156] = b"%06o\0 " % sum(plain[:512])
+    return gzip.compress(bytes(plain))
+
+
+def nothing(data: bytes) -> bytes:
+    return b""
+
+
+def of_text(data: bytes) -> bytes:
+    return gzip.compress(b"no tar at all" * 100)
+
+
+def zipped(data: bytes) -> bytes:
+    return b"PK\x03\x04" + data
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut, end_cut, spoilt, header_spoilt, marker_cut, size_negative, size_endless, nothing, of_text, zipped],
+    ids=lambda damage: damage.__name__,
+)
+def test_a_damaged_archive_costs_one_sentence_and_leaves_nothing(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    noise = "".join(chr(33 + number * 7919 % 90) for number in range(2000))
+    archive = packed(tmp_path / "a.tar.gz", file("one", noise), file("two", noise), form=tarfile.USTAR_FORMAT)
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(ArchiveError, match=r"^\S+a\.tar\.gz cannot be unpacked: [^\n]+; [a-z ]+") as raised:
+        unpack(archive, tmp_path / "out")
+    assert "\n" not in str(raised.value) and not list((tmp_path / "out").iterdir())
+
+
+def test_more_bytes_than_the_disk_has_room_for_and_too_many_files_are_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "a.tar"
+    member = tarfile.TarInfo("huge")
+    member.size = 1 << 60
+    archive.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(ArchiveError, match=r"more bytes than .* has room for"):
+        unpack(archive, tmp_path / "out")
+    monkeypatch.setattr("classifier.archives.MEMBERS", 3)
+    with pytest.raises(ArchiveError, match="more than 3 files"):
+        unpack(packed(tmp_path / "b.tar.gz", *(file(str(number)) for number in range(4))), tmp_path / "out")
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    with pytest.raises(ArchiveError, match="is not empty"):
+        unpack(packed(tmp_path / "a.tar.gz", file("train.py")), tmp_path / "out")
+    assert tree(tmp_path / "out") == {"mine": "mine"}
+
+
+def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="No such file or directory"):
+        unpack(tmp_path / "absent.tar.gz", tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArchiveError, match="cannot be unpacked: "):
+        unpack(packed(tmp_path / "a.tar.gz", file("train.py")), tmp_path / "file" / "out")
+
+
+def test_the_command_unpacks_and_says_in_one_line_why_not(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar.gz", file("train.py"))
+    command = [sys.executable, "-m", "classifier.archives", str(archive), str(tmp_path / "out")]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "is not empty" in done.stderr

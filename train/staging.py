@@ -1,0 +1,175 @@
+"""A user's code put in place, as sagemaker-training does it: fetched, unpacked, and given what it needs with pip."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from classifier.archives import is_archive, unpack
+from classifier.errors import ArchiveError, ConfigError
+
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
+REASON = 600  # characters of pip's reasons; the whole failure text has 1,024
+
+
+def fetch(source: str, folder: Path) -> None:
+    """Put code into a folder: from another folder, an archive, a single file or an S3 address.
+
+    Raises ConfigError for code that is not there or cannot be fetched, ArchiveError for an archive that cannot be unpacked.
+    """
+    path = Path(source.removeprefix("file://"))
+    if path == folder:
+        return
+    if (folder / FETCHED).exists():
+        _empty(folder)
+    if any(folder.iterdir()):
+        raise ConfigError(
+            f"sagemaker_submit_directory names {source!r}, but {folder} already holds {listing(folder)}, which would run in its "
+            "place; leave one of them out"
+        )
+    if source.startswith("s3://"):
+        _fetch_from_s3(source, folder)
+    elif path.is_dir():
+        try:
+            shutil.copytree(path, folder, dirs_exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"sagemaker_submit_directory {source!r} cannot be copied to {folder} ({error})"
+            ) from error
+    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path)):
+        unpack(path, folder)
+    elif path.is_file():
+        shutil.copy2(path, folder)
+    else:
+        raise ConfigError(
+            f"sagemaker_submit_directory {source!r} cannot be unpacked into {folder}, since it is not there; name a folder, a "
+            ".tar.gz or an S3 address"
+        )
+    (folder / FETCHED).touch()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _fetch_from_s3(source: str, folder: Path) -> None:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from sagemaker_training import files
+
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "sourcedir.tar.gz"
+        try:
+            files.s3_download(source, str(archive))
+            unpack(archive, folder)
+        except ArchiveError as error:
+            raise ArchiveError(str(error).replace(str(archive), source)) from error
+        except (Boto3Error, BotoCoreError, ClientError, OSError, ValueError) as error:
+            raise ConfigError(
+                f"sagemaker_submit_directory {source!r} cannot be fetched ({error}); correct the address of the .tar.gz, or let "
+                "the job's role read it"
+            ) from error
+
+
+def is_package(name: str, folder: Path) -> bool:
+    """Return whether `name` is a module of a package that pip is to install: the toolkit's rule, and pyproject.toml too."""
+    if name.endswith(".sh"):
+        return False
+    # Beside a script of this name pyproject.toml may hold no more than the settings of a linter.
+    return (folder / "setup.py").exists() or ((folder / "pyproject.toml").exists() and not (folder / name).is_file())
+
+
+def check(name: str, folder: Path) -> None:
+    """Raise ConfigError where the script is not there, or cannot be started as it is."""
+    script = folder / name
+    if not script.is_file():
+        near = next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None)
+        raise ConfigError(
+            f"the script {name!r} is not in {folder}, which holds {listing(folder)}; "
+            + (f"name {near}" if near else "correct sagemaker_program or the folder that was sent")
+        )
+    if not name.endswith(".py"):
+        with script.open("rb") as file:
+            if file.readline().endswith(b"\r\n"):
+                raise ConfigError(
+                    f"{name} has the line ends of Windows, which no shell understands; save it with those of Unix"
+                )
+
+
+def listing(folder: Path) -> str:
+    """Return what a folder holds, for a message."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != FETCHED) if folder.is_dir() else []
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def command(name: str, folder: Path, arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs a script, a module of a package, or a program, with the job's hyperparameters."""
+    if is_package(name, folder):
+        return [sys.executable, "-m", name.removesuffix(".py"), *arguments]
+    if name.endswith(".py"):
+        return [sys.executable, name, *arguments]
+    # By a shell, since a script need not say which program reads it.
+    return ["/bin/sh", "-c", shlex.join([name if name.startswith("/") else f"./{name}", *arguments])]
+
+
+def install(name: str, folder: Path) -> None:
+    """Install what the code needs; raises ConfigError with the requirement and pip's reason where that fails."""
+    requirements = (folder / "requirements.txt").exists()
+    if is_package(name, folder):
+        _pip([".", *(["-r", "requirements.txt"] if requirements else [])], name, folder)
+        return
+    check(name, folder)
+    if not name.endswith(".py"):
+        (folder / name).chmod(0o755)
+        if requirements:
+            print(f"requirements.txt is not installed: {name} is not Python and may do that itself", flush=True)
+    elif requirements:
+        _pip(["-r", "requirements.txt"], name, folder)
+
+
+def _pip(what: list[str], name: str, folder: Path) -> None:
+    from sagemaker_training import modules
+
+    index = ["-i", modules._get_codeartifact_index()] if os.environ.get(modules.CA_REPOSITORY_ARN_ENV) else []
+    process = subprocess.Popen(
+        # -P: a module of the user's is not to stand in for one of pip's.
+        [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", *what, *index],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line.strip())
+    if status := process.wait():
+        raise ConfigError(
+            f"pip could not install what {name} needs (`pip install {' '.join(what)}` ended with status {status}): "
+            f"{_reason(lines)[:REASON]}; where the job has no network, put the packages into the image"
+        )
+
+
+def _reason(lines: Iterable[str]) -> str:
+    """Return why pip failed, from what it printed: its errors, with the requirement, and why there is no connection."""
+    errors, about, broken, last = [], "", "", ""
+    for line in filter(None, lines):
+        last = line
+        if line.startswith(("Collecting ", "Processing ")):
+            about = line.split(" ", 1)[1]
+        elif line.startswith("ERROR: "):
+            errors.append(line.removeprefix("ERROR: "))
+        elif line.startswith("error: ") and about:
+            errors.append(f"{about}: {line.removeprefix('error: ')}")
+        elif "connection broken by " in line:
+            broken = line.split("connection broken by ")[1]
+    text = "; ".join(dict.fromkeys(errors)) or last
+    return f"{text} (no connection: {broken})" if broken else text
