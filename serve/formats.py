@@ -178,7 +178,8 @@ def _from_base64(text: str) -> bytes:
     except ValueError:
         uri = _DATA_URI.match(text)
         plain = "".join(text[uri.end() if uri else 0 :].split()).replace("-", "+").replace("_", "/")
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
+        return base64.b64decode(plain + padding, validate=True)
 
 
 def _is_base64_of_a_photo(head: bytes) -> bool:
