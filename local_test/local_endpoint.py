@@ -17,27 +17,9 @@ ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed name will do
 
 def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
     """Serve options.model on options.port until a signal; raises LocalModeError when it cannot be served."""
-    from sagemaker.model import Model
-    from sagemaker.predictor import Predictor
-
-    _check_port(options.port)
-    # The SDK unpacks the archive beside itself and mounts that folder.
-    (work / "model").mkdir()
-    archive = work / "model" / "model.tar.gz"
-    if options.model.is_file():
-        shutil.copy(options.model, archive)
-    else:
-        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-            for path in sorted(options.model.iterdir()):
-                tar.add(path, path.name)
-    model = Model(
-        image_uri=options.image,
-        model_data=f"file://{archive}",
-        role=ROLE,
-        sagemaker_session=session,
-        predictor_cls=Predictor,
-    )
-    threading.Thread(target=_give_up_early, args=(leftovers, stop), daemon=True).start()
+    check_port(options.port)
+    model = local_model(options, session, work)
+    threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
     name = "local"
     try:
         # With wait=True the SDK polls for 30 s more; it has waited for /ping anyway.
@@ -47,14 +29,38 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         stop.wait()
     except Exception as error:
         if not stop.is_set():
-            raise LocalModeError(f"the endpoint was not ready: {_last_words(leftovers) or error}") from error
+            raise LocalModeError(f"the endpoint was not ready: {last_words(leftovers) or error}") from error
     finally:
         session.sagemaker_client.delete_endpoint(name)
     print("stopped; nothing is left", flush=True)
     return 0
 
 
-def _check_port(port: int) -> None:
+def local_model(options: argparse.Namespace, session: Any, work: Path) -> Any:
+    """Return the SDK's generic Model of options.model, a folder or an archive, in options.image."""
+    from sagemaker.model import Model
+    from sagemaker.predictor import Predictor
+
+    # The SDK unpacks the archive beside itself and mounts that folder.
+    (work / "model").mkdir()
+    archive = work / "model" / "model.tar.gz"
+    if options.model.is_file():
+        shutil.copy(options.model, archive)
+    else:
+        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+            for path in sorted(options.model.iterdir()):
+                tar.add(path, path.name)
+    return Model(
+        image_uri=options.image,
+        model_data=f"file://{archive}",
+        role=ROLE,
+        sagemaker_session=session,
+        predictor_cls=Predictor,
+    )
+
+
+def check_port(port: int) -> None:
+    """Raise LocalModeError when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -63,7 +69,7 @@ def _check_port(port: int) -> None:
             raise LocalModeError(f"port {port} is taken ({error.strerror}); name another with --port") from error
 
 
-def _last_words(leftovers: Leftovers) -> str:
+def last_words(leftovers: Leftovers) -> str:
     """Return why the engine could not start the container, or else the last line that it printed."""
     for container in leftovers.containers():
         reason = docker("inspect", "--format", "{{.State.Error}}", container).strip()
@@ -71,7 +77,7 @@ def _last_words(leftovers: Leftovers) -> str:
     return ""
 
 
-def _give_up_early(leftovers: Leftovers, stop: Stop) -> None:
+def give_up_early(leftovers: Leftovers, stop: Stop) -> None:
     """End the SDK's wait for /ping, which lasts two minutes, when the container has ended or we are to stop."""
     from sagemaker.local import entities
 
