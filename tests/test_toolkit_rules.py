@@ -149,7 +149,7 @@ BODIES = [
     (None, b"[1]"),
 ]
 ACCEPTS = ["application/json", "text/csv", "application/x-npy", "*/*", None, "text/html, text/csv", "image/png"]
-CASES = [
+CASES: list[dict[str, Any]] = [
     {"program": program, "content_type": kind, "accept": accept, "body": body}
     for program in PROGRAMS
     for kind, body in BODIES
