@@ -2,8 +2,9 @@
 
     .venv-sdk/bin/python -m local_test.local_mode train --image IMAGE --channel NAME=DIR... --out DIR [--script FILE]
     .venv-sdk/bin/python -m local_test.local_mode serve --image IMAGE --model DIR [--port N] [--code FILE]
+    .venv-sdk/bin/python -m local_test.local_mode transform --image IMAGE --model DIR --photos DIR --out DIR [--port N]
 
-train_local.sh and serve_local.sh call it.
+train_local.sh, serve_local.sh and transform_local.sh call it.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from local_test import local_endpoint, local_training
+from local_test import local_endpoint, local_training, local_transform
 from local_test.leftovers import Leftovers
 from local_test.stop import LocalModeError, Stop
 
@@ -57,7 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--source-dir", type=Path)
     serve.add_argument("--port", type=int, default=8080)
     serve.set_defaults(call=local_endpoint.serve)
-    for verb in (train, serve):
+    transform = verbs.add_parser("transform")
+    transform.add_argument("--model", type=Path, required=True)
+    transform.add_argument("--photos", type=Path, required=True)
+    transform.add_argument("--out", type=Path, required=True)
+    transform.add_argument("--port", type=int, default=8080)
+    transform.set_defaults(call=local_transform.transform)
+    for verb in (train, serve, transform):
         verb.add_argument("--image", required=True)
     return parser
 

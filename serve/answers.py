@@ -1,10 +1,9 @@
 """Requests to answers in a worker: decode every photo, compute them together, and answer each request on its own."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import numpy as np
 from classifier.errors import PhotoError, UserError
 from classifier.images import Pixels
 from serve.backends import out_of_memory
-from serve.formats import Form, RequestError, check_size, read_instances, write_answer
+from serve.formats import Form, RequestError, check_size, read_instances, what_it_is, write_answer
 from serve.predictor import Predictor
+from serve.toolkit import Unsupported, refusal
 
 if TYPE_CHECKING:
     from serve.code import ModelCode
@@ -26,12 +26,17 @@ log = logging.getLogger("serve")
 
 @dataclass
 class Answer:
-    """One request's answer; `told` is for the front: seconds and how many photos."""
+    """One request's answer; `told` is for the front: seconds and how many photos.
+
+    Of a refusal, `text` is its sentence; else it is the answer itself.
+    """
 
     status: int
-    text: bytes | str
+    text: bytes
     content_type: str = "application/json"
     told: dict[str, float] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
 
 
 class Worker:
@@ -52,20 +57,20 @@ class Worker:
             decode.append(time.perf_counter() - start)
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
         start = time.perf_counter()
-        rows, failed = iter(()), None
+        rows, lost = iter(()), None
         try:
             rows = iter(self._compute(pixels, begin + 0.9 * self._seconds))
         except TimeoutError as error:
-            failed = refused(504, str(error))
+            lost = refused(504, str(error))
         except Exception as error:
-            failed = _failed(error, "prediction", *asked)
+            lost = failed(error, "prediction", *asked)
         model = time.perf_counter() - start
         answers = []
         for item, asks, seconds in zip(read, asked, decode, strict=True):
-            answer = item if isinstance(item, Answer) else failed or self._write([next(rows) for _ in item], asks)
+            answer = item if isinstance(item, Answer) else lost or self._write([next(rows) for _ in item], asks)
             count = 0 if isinstance(item, Answer) else len(item)
             told = {"decode": seconds, "model": model if count else 0.0, "photos": count, "batch": len(bodies)}
-            answers.append(Answer(answer.status, answer.text, answer.content_type, told))
+            answers.append(replace(answer, told=told))
         return answers
 
     def _read(self, body: bytes, asks: dict[str, Any], end: float) -> list[Pixels] | Answer:
@@ -82,9 +87,10 @@ class Worker:
         except RequestError as error:
             return refused(400, str(error))
         except PhotoError as error:
-            return refused(422, f"{f'instances[{number}]' if many else 'the body'} is no usable photo: {error}")
+            where = f"instances[{number}]" if many else "the body"
+            return refused(422, f"{where} is no usable photo: {error}{what_it_is(photos[number])}")
         except Exception as error:
-            return _failed(error, "decoding", asks)
+            return failed(error, "decoding", asks)
 
     def _compute(self, pixels: list[Pixels], end: float) -> list[Any]:
         rows: list[Any] = []
@@ -96,8 +102,12 @@ class Worker:
 
     def _write(self, rows: list[Any], asks: dict[str, Any]) -> Answer:
         if not rows:
-            return Answer(200, "")
-        return Answer(200, *write_answer(_form(asks), np.stack(rows), self._predictor.classes, self._top_k))
+            return Answer(200, b"")
+        try:
+            text, kind = write_answer(_form(asks), np.stack(rows), self._predictor.classes, self._top_k)
+            return Answer(200, text.encode(), kind)
+        except Exception as error:
+            return failed(error, "writing the answer", asks)
 
 
 class CodeWorker:
@@ -112,30 +122,33 @@ class CodeWorker:
 
     def _answer(self, body: bytes, asks: dict[str, Any]) -> Answer:
         if asks.get("probe"):
-            return Answer(200, "")
+            return Answer(200, b"")
         start = time.perf_counter()
         try:
-            answer = Answer(200, *self._code.answer(body, asks["content_type"], asks["accept"]))
+            status, text, kind, headers = self._code.answer(body, asks["id"], asks["headers"])
+            answer = Answer(status, text, kind, headers=headers)
         except PhotoError as error:
-            answer = refused(422, f"the body is no usable photo: {error}")
+            answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body)}")
         except UserError as error:
-            answer = refused(400, str(error))
-        except Exception as error:
-            answer = _failed(error, "the artifact's code", asks)
+            answer = refused(error.status if isinstance(error, Unsupported) else 400, str(error))
+        except (Exception, SystemExit) as error:
+            known = refusal(error)
+            answer = refused(*known) if known else failed(error, "the model's code", asks)
         answer.told = {"decode": 0.0, "model": time.perf_counter() - start, "photos": 1, "batch": 1}
         return answer
 
 
 def refused(status: int, message: str) -> Answer:
     """Return an error whose sentence the front passes on."""
-    return Answer(status, json.dumps({"message": message}))
+    return Answer(status, message.encode(errors="replace"), refused=True)
 
 
-def _failed(error: Exception, what: str, *asked: dict[str, Any]) -> Answer:
+def failed(error: BaseException, what: str, *asked: dict[str, Any]) -> Answer:
+    """Return the answer to requests that an error of ours, or of the model's code, cost; the log says more under their ids."""
     if out_of_memory(error):
         return refused(507, _NO_MEMORY)
     log.exception("request %s: %s failed", ", ".join(str(asks.get("id")) for asks in asked), what, exc_info=error)
-    return refused(500, "the prediction failed")
+    return refused(500, "the prediction failed; the server's log says why under this request id")
 
 
 def _form(asks: dict[str, Any]) -> Form:

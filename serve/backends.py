@@ -162,6 +162,12 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[-1][:200]}"
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return what a user's error says, its beginning first, in one line."""
+    said = " ".join(str(error).split())[:400]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
     said = str(error).lower()

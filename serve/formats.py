@@ -1,7 +1,6 @@
 """Requests and answers on the wire: media types, JSON instances, Custom-Attributes, and the forms of an answer."""
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from classifier.errors import UserError
 
-# Whatever they say, the bytes decide; the last two of these name no format.
+# What answers list. Whatever a type says, the bytes decide; the last two of these name no format.
 PHOTO_TYPES = (
     "image/jpeg",
     "image/png",
@@ -20,10 +19,14 @@ PHOTO_TYPES = (
     "image/gif",
     "image/bmp",
     "image/tiff",
+    "image/avif",
     "application/x-image",
     "application/octet-stream",
 )
+JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
+# Taken too: whatever calls itself an image, as image/jpg and image/x-png do, and what S3, curl and old programs say.
+_OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
 # In order of preference where Accept leaves a choice.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
@@ -46,6 +49,16 @@ class Form:
     json: bool  # the body is JSON with instances, not a photo
     accept: str
     top_k: int | None  # None: all classes where the form lists them, else as many as the server is set to
+
+
+def media_type(header: str | None) -> str:
+    """Return a media type without its parameters, in lower case, as in `image/JPEG; charset=utf-8`; empty when there is none."""
+    return (header or "").partition(";")[0].strip().lower()
+
+
+def is_photo_type(kind: str) -> bool:
+    """Return whether a body of this media type is read as a photo."""
+    return kind in PHOTO_TYPES or kind in _OTHER_PHOTO_TYPES or bool(re.fullmatch(r"image/[a-z0-9.+*_-]+", kind))
 
 
 def accepted(header: str) -> str | None:
@@ -94,7 +107,10 @@ def read_instances(body: bytes) -> list[bytes]:
         raise RequestError(f"the body is no JSON ({str(error)[:100]})") from error
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list) or not instances:
-        raise RequestError('the body must be {"instances": [{"b64": "..."}, ...]} with at least one instance')
+        fetched = " (nothing is fetched from addresses)" if isinstance(document, dict) and "url" in document else ""
+        raise RequestError(
+            f'the body must be {{"instances": [{{"b64": "..."}}, ...]}} with at least one instance{fetched}'
+        )
     if len(instances) > MAX_INSTANCES:
         raise RequestError(too_many)
     photos = []
@@ -103,10 +119,26 @@ def read_instances(body: bytes) -> list[bytes]:
         if not isinstance(text, str):
             raise RequestError(f'instances[{number}] must be {{"b64": "..."}} with a photo in base64')
         try:
-            photos.append(base64.b64decode(text, validate=True))
-        except (binascii.Error, ValueError) as error:
+            photos.append(_from_base64(text))
+        except ValueError as error:
             raise RequestError(f"instances[{number}].b64 is no base64 ({str(error)[:80]})") from error
     return photos
+
+
+def what_it_is(data: bytes) -> str:
+    """Return a clause that says what bytes are that are no photo, and what to send instead; empty when that is not known."""
+    head = data[:2048].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] in (b"{", b"["):
+        return "; it is JSON: send it with Content-Type application/json"
+    if head[:1] == b"<":
+        return "; it is a page of HTML or XML: send the bytes of a photo"
+    if re.match(rb"--[^\r\n]+\r?\nContent-Disposition", head, re.IGNORECASE):
+        return "; it is a form: send the bytes of the photo alone, as curl --data-binary does"
+    if re.match(rb"(https?|s3|file)://", head, re.IGNORECASE):
+        return "; it is an address, from which nothing is fetched: send the bytes of the photo"
+    if _is_base64_of_a_photo(head):
+        return '; it is base64 text: send the bytes that it encodes, or JSON {"instances": [{"b64": "..."}]}'
+    return ""
 
 
 def check_size(form: Form, photos: int, classes: int, top_k: int) -> None:
@@ -132,6 +164,33 @@ def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k:
     return json.dumps({"predictions": answers if form.json else answers[0]}), form.accept
 
 
+_DATA_URI = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
+_MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|....ftyp", re.DOTALL)
+
+
+def _from_base64(text: str) -> bytes:
+    """Return what base64 encodes, also with line breaks, without padding, of the URL-safe alphabet, or as a data-URI (RFC 4648, 2397).
+
+    Raises ValueError for anything else.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        uri = _DATA_URI.match(text)
+        plain = "".join(text[uri.end() if uri else 0 :].split()).replace("-", "+").replace("_", "/")
+        padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
+        return base64.b64decode(plain + padding, validate=True)
+
+
+def _is_base64_of_a_photo(head: bytes) -> bool:
+    text = _DATA_URI.sub("", head.decode("latin-1").lstrip("\"' "), count=1)
+    start = "".join(text.split())[:32]
+    try:
+        return len(start) == 32 and bool(_MAGIC.match(_from_base64(start)))
+    except ValueError:
+        return False
+
+
 def _best(row: Probabilities, count: int) -> list[int]:
     count = min(count, len(row))
     part = np.argpartition(-row, count - 1)[:count]
@@ -139,7 +198,13 @@ def _best(row: Probabilities, count: int) -> list[int]:
 
 
 def _pairs(row: Probabilities, classes: Sequence[str], top_k: int) -> list[dict[str, object]]:
-    return [{"label": classes[index], "probability": float(row[index])} for index in _best(row, top_k)]
+    return [{"label": _text(classes[index]), "probability": float(row[index])} for index in _best(row, top_k)]
+
+
+def _text(name: str) -> str:
+    """Return a class name as it is; raises UnicodeEncodeError for one that no UTF-8 can hold, which JSON's escapes would hide."""
+    name.encode()
+    return name
 
 
 def _verbose(row: Probabilities, classes: Sequence[str], top_k: int | None) -> dict[str, object]:
@@ -147,8 +212,8 @@ def _verbose(row: Probabilities, classes: Sequence[str], top_k: int | None) -> d
     indices = list(range(len(row))) if top_k is None else _best(row, top_k)
     return {
         "probabilities": [float(row[index]) for index in indices],
-        "labels": [classes[index] for index in indices],
-        "predicted_label": classes[int(row.argmax())],
+        "labels": [_text(classes[index]) for index in indices],
+        "predicted_label": _text(classes[int(row.argmax())]),
     }
 
 

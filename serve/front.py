@@ -13,16 +13,26 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from serve.formats import ACCEPTS, SUPPORTED, RequestError, accepted, asked_top_k
+from serve.formats import (
+    ACCEPTS,
+    JSON_TYPES,
+    SUPPORTED,
+    RequestError,
+    accepted,
+    asked_top_k,
+    is_photo_type,
+    media_type,
+)
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
-from serve.model import Model
+from serve.model import Answered, Model
 from serve.model_server import ModelServer
 from serve.settings import Settings
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
 NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
 CLIENT_GONE = 499  # in metrics alone, as nginx counts them
+MAX_HEADERS = 4000  # characters of a request for a model's own code, as JSON; the model server takes 8,192 bytes
 _NOT_LOADED = "no worker has loaded the model yet; try again"
 
 
@@ -95,8 +105,8 @@ async def _ping(request: web.Request) -> web.Response:
     model = front.models.get(ONLY)
     if model and model.ready:
         return web.Response()
-    failed = model and model.failure()  # which may name folders; serve.serve says it in the log and ends
-    return error(request, 503, "the model cannot be served; the server's log says why" if failed else _NOT_LOADED)
+    failed = model and model.failure()  # serve.serve says it in the log too, and ends
+    return error(request, 503, model.without_paths(str(failed), "the model") if model and failed else _NOT_LOADED)
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -109,7 +119,7 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     return web.json_response(
         {
             "MaxConcurrentTransforms": settings.transforms,
-            "BatchStrategy": "SINGLE_RECORD",
+            "BatchStrategy": settings.batch_strategy,
             "MaxPayloadInMB": settings.payload_mb,
         }
     )
@@ -124,12 +134,13 @@ async def _invocations(request: web.Request) -> web.Response:
 
 async def invoke(request: web.Request, model: Model | None) -> web.Response:
     """Answer a request from a model; every mistake is the answer's sentence."""
-    front, told, start = request.app[FRONT], None, time.perf_counter()
+    front, start = request.app[FRONT], time.perf_counter()
+    told: dict[str, float] | None = None
     size, task = 0, asyncio.current_task()
     assert task is not None
     front.in_flight.add(task)
     try:
-        asked, echoed = _asked(request, front.settings, raw=model is not None and model.code)
+        asked, echoed = _asked(request, front.settings, raw=model is not None and model.code is not None)
         async with front.intake.body(request) as body:
             size, start = len(body), time.perf_counter()
             if model is not None and model.gone:
@@ -139,8 +150,9 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
             assert front.client is not None
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
-                    status, text, content_type, told = await model.ask(front.client, body, asked)
-        answer = _passed_on(request, status, text, content_type, told)
+                    answered = await model.ask(front.client, body, asked)
+        told = answered.told
+        answer = _passed_on(request, answered)
         if echoed and answer.status == 200:
             answer.headers[ATTRIBUTES] = echoed
     except (Refused, RequestError) as refused:
@@ -179,34 +191,32 @@ def _asked(request: web.Request, settings: Settings, *, raw: bool) -> tuple[dict
     content_type, accept = request.headers.get("Content-Type", ""), request.headers.get("Accept", "*/*")
     if max(len(content_type), len(accept)) > 1024:
         raise RequestError("Content-Type and Accept must be at most 1,024 characters each")
-    accept = settings.accept if accept.strip() in ("", "*/*") else accept
-    asked: dict[str, Any] = {"id": request_id(request), "content_type": content_type, "accept": accept}
     if raw:  # the artifact's functions decide what they take and give
-        return asked | {"json": False, "top_k": None}, attributes
-    # Compared without parameters and case, as in `image/JPEG; charset=utf-8`; without any, the bytes say what they are.
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind and kind not in SUPPORTED:
+        headers = list(request.headers.items())
+        if len(json.dumps(headers)) > MAX_HEADERS:
+            raise Refused(431, f"all headers together must have at most {MAX_HEADERS:,} characters; send fewer")
+        return {"id": request_id(request), "headers": headers}, ""
+    # Without any type, the bytes say what they are.
+    kind = media_type(content_type)
+    if kind and kind not in JSON_TYPES and not is_photo_type(kind):
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
-    form = accepted(accept)
+    form = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
     if form is None:
         raise Refused(406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}")
     top_k = asked_top_k(attributes)
-    return asked | {"json": kind == "application/json", "accept": form, "top_k": top_k}, attributes if top_k else ""
+    asked = {"id": request_id(request), "json": kind in JSON_TYPES, "accept": form, "top_k": top_k}
+    return asked, attributes if top_k else ""
 
 
-def _passed_on(
-    request: web.Request, status: int, text: bytes, content_type: str, told: dict[str, float] | None
-) -> web.Response:
-    if told is None:  # the model server's own words, which may hold a traceback
-        if status == 507:
+def _passed_on(request: web.Request, answered: Answered) -> web.Response:
+    if answered.told is None:  # the model server's own words, which may hold a traceback
+        if answered.status == 507:
             return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
         return error(request, 503, "the worker that had this request ended; send the request again")
-    if status == 200:
-        return web.Response(body=text, headers={"Content-Type": content_type})
-    message = json.loads(text)["message"]
-    if status == 500:
-        message = "the prediction failed; the server's log says why under this request id"
-    return error(request, status, message)
+    if answered.refused:
+        return error(request, answered.status, answered.text.decode())
+    headers = answered.headers | {"Content-Type": answered.content_type}
+    return web.Response(body=answered.text, status=answered.status, headers=headers)
 
 
 @web.middleware

@@ -11,14 +11,15 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from classifier import images
 from classifier.errors import UserError
 from serve import channel
-from serve.answers import CodeWorker, Worker
-from serve.backends import out_of_memory
+from serve.answers import Answer, CodeWorker, Worker, failed
+from serve.backends import in_one_line, out_of_memory
 from serve.channel import ANSWERED, ASKED, NO_MEMORY, SETTINGS
 from serve.predictor import Predictor
 
@@ -36,26 +37,40 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
         return []
     context.metrics = None  # else the model server writes a log line for every request
     asked = [json.loads(context.get_request_header(index, ASKED)) for index in range(len(data))]
-    bodies = [_body(*pair) for pair in zip(data, asked, strict=True)]
     # Trap: the model server waits for a worker that never comes back, and nobody else has its place meanwhile. The kernel
     # ends it wherever it is stuck; by then the front has answered 504.
     signal.alarm(_seconds + 1)
     try:
-        answers = _worker.answers(bodies, asked)
+        answers = _answers(_worker, data, asked)
     finally:
         signal.alarm(0)
-    for index, (answer, asks) in enumerate(zip(answers, asked, strict=True)):
-        if "lent" in asks and len(answer.text) > channel.LENT_BYTES:
-            channel.leave(asks["lent"], answer.text)
-            answer.text, answer.told = b"", answer.told | {"lent": 1}
-        context.set_response_status(code=answer.status, idx=index)
-        context.set_response_content_type(index, answer.content_type)
-        context.set_response_header(index, ANSWERED, json.dumps(answer.told))
-    return [answer.text for answer in answers]
+    return [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))]
+
+
+def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], asked: list[dict[str, Any]]) -> list[Answer]:
+    try:
+        return worker.answers([_body(*pair) for pair in zip(data, asked, strict=True)], asked)
+    except Exception as error:  # which would reach the model server, and the client as a worker that ended
+        return [failed(error, "the worker", *asked)] * len(asked)
 
 
 def _body(request: dict[str, Any], asked: dict[str, Any]) -> bytes:
     return channel.fetch(asked["lent"]) if "lent" in asked else bytes(request.get("body") or b"")
+
+
+def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> bytes:
+    """Tell the model server what goes with an answer and return its text, which is empty where it is left in the loan."""
+    lent = "lent" in asked and len(answer.text) > channel.LENT_BYTES
+    if lent:
+        try:
+            channel.leave(asked["lent"], answer.text)
+        except OSError as error:
+            answer, lent = failed(error, "leaving the answer", asked), False
+    text = b"" if lent else answer.text
+    context.set_response_status(code=answer.status, idx=index)
+    # Not as headers of their own: the model server refuses some that the code of a model can give.
+    context.set_response_header(index, ANSWERED, json.dumps(asdict(answer) | {"text": None, "lent": lent}))
+    return text
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
@@ -70,7 +85,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     _log_to_stderr()
     loading.touch()
     try:
-        worker = _opened(settings)
+        worker = _opened(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
     except BaseException as error:
         _report(status / "failed", _reason(error))
         loading.unlink(missing_ok=True)
@@ -79,13 +94,13 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     return worker
 
 
-def _opened(settings: dict[str, Any]) -> Worker | CodeWorker:
+def _opened(settings: dict[str, Any], *, gpu: int | None) -> Worker | CodeWorker:
     prepared = Path(settings["prepared"])
     images.limit_pixels(settings["max_pixels"])
-    if settings["code"]:
+    if settings["program"]:
         from serve.code import ModelCode
 
-        return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings))
+        return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings, gpu=gpu))
     predictor = Predictor(prepared, threads=settings["threads"])
     return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"])
 
@@ -96,7 +111,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
     log.exception("the model cannot be loaded")
-    return f"the model cannot be loaded ({type(error).__name__})"
+    return f"the model cannot be loaded ({in_one_line(error)})"
 
 
 def _log_to_stderr() -> None:

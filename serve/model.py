@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,28 @@ import aiohttp
 from classifier.errors import ArtifactError, UserError
 from serve.channel import ANSWERED, ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend
 from serve.model_server import ModelServer
+from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
-
-Answered = tuple[int, bytes, str, dict[str, float] | None]
 
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
 DEATHS = 3  # of workers while they load the model, after which none is expected to live
+
+
+@dataclass
+class Answered:
+    """What came of a request: the worker's answer, or only the model server's status where `told` is None.
+
+    Of a refusal, `text` is its sentence.
+    """
+
+    status: int
+    text: bytes
+    content_type: str = "application/json"
+    told: dict[str, float] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
 
 
 class NoRoom(UserError):
@@ -37,7 +52,8 @@ class Model:
         self.name, self.model_dir = name, model_dir
         self._folder, self._server, self._settings = store / name, server, settings
         self._status = self._folder / "status"
-        self.code = (model_dir / "code").exists() or (model_dir / "code").is_symlink()  # brings functions of its own
+        self.code = code_folder(model_dir, settings)  # of functions that it brings
+        self._program: Path | None = None
         self._seen: set[str] = set()
         self._registered = False
         self._proved = self._answered = False
@@ -59,11 +75,10 @@ class Model:
     async def start(self) -> None:
         """Check and prepare the model and start its workers; raises UserError with the reason when it cannot be served."""
         self._status.mkdir(parents=True)
-        if self.code and not self._settings.model_code:
-            raise ArtifactError(
-                f"{self.model_dir} brings code, which is not run; remove its folder code, or set ALLOW_MODEL_CODE=true "
-                "if you trust whoever made it"
-            )
+        self._program = find_program(self.model_dir, self._settings)
+        warning = self.code and ignored_requirements(self.code)
+        if warning:
+            logging.warning("%s", warning)
         if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
         self._write_archive()
@@ -106,7 +121,9 @@ class Model:
         told = {
             "model_dir": str(self.model_dir),
             "prepared": str(self._folder / "prepared"),
-            "code": self.code,
+            "code": str(self.code or ""),
+            "program": str(self._program or ""),
+            "accept": self._settings.accept,
             "threads": self._settings.threads,
             "top_k": self._settings.top_k,
             "max_pixels": self._settings.max_pixels,
@@ -132,7 +149,7 @@ class Model:
         return self._proved
 
     async def ask(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
-        """Return status, text, content type, and what the worker tells of it, or None when no worker answered."""
+        """Return the worker's answer, or what the model server says when no worker answered."""
         await self._turn.acquire()
         sent = asyncio.create_task(self._send(client, body, asked))
         sent.add_done_callback(self._done)
@@ -153,15 +170,20 @@ class Model:
             headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
             async with client.post(url, data=body, headers=headers) as answer:
                 text = await answer.read()
-                content_type = answer.headers.get("Content-Type", "application/json")
                 if ANSWERED not in answer.headers:
-                    return answer.status, text, content_type, None
+                    return Answered(answer.status, text)
             self._proved = self._answered = True
             told = json.loads(answer.headers[ANSWERED])
-            if told.pop("lent", None):
+            if told.pop("lent"):
                 assert loan is not None
                 text = loan.answer()
-            return answer.status, text, content_type, told
+            return Answered(**told | {"text": text})
+
+    def without_paths(self, text: str, name: str) -> str:
+        """Return a sentence without the names of folders, which no client should learn."""
+        for path in (self.model_dir, self._folder):
+            text = text.replace(str(path), name)
+        return text
 
     @property
     def ready(self) -> bool:

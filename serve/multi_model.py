@@ -90,10 +90,8 @@ class _Models:
                 raise  # the workers end with the model server
             await self._forget(model)
             if isinstance(problem, UserError):
-                told = str(problem)
-                for path in (folder, self._store / model.name):  # none for clients
-                    told = told.replace(str(path), name)
-                return error(request, 507 if isinstance(problem, NoRoom) else 400, told)
+                status = 507 if isinstance(problem, NoRoom) else 400
+                return error(request, status, model.without_paths(str(problem), name))
             if no_room(problem):
                 logging.exception("the model %s cannot be loaded", name)
                 return error(request, 507, f"the model {name} found no room in memory or on the disk; unload others")

@@ -31,6 +31,8 @@ class Settings:
     models_dir: Path  # of many, each below a folder of its own name
     multi_model: bool
     model_code: bool
+    program: str  # of the artifact's code; empty: inference.py
+    submit_directory: str
     backend: str
     workers: int  # for each model
     threads: int  # for each worker
@@ -40,6 +42,7 @@ class Settings:
     timeout: int
     max_body: int
     max_body_told: bool  # else it is hosting's
+    sdk_transform: bool  # batch transform in the SDK's local mode
     queue: int
     memory: int
     log_requests: str
@@ -59,6 +62,14 @@ class Settings:
         """Return the largest body in MB that batch transform should send: what it said itself, else as every worker can have one."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
         return most if self.max_body_told else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
+
+    @property
+    def batch_strategy(self) -> str:
+        """Return how batch transform should cut its input: one record at a time, in the words of who asks.
+
+        Trap: the SDK's local mode takes only its own word, and fails on the platform's; it alone writes "True".
+        """
+        return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
     @property
     def transforms(self) -> int:
@@ -113,6 +124,9 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         models_dir=base / "models",
         multi_model=multi_model,
         model_code=code,
+        # Empty where the SDK's generic Model has nothing to say.
+        program=environment.get("SAGEMAKER_PROGRAM", "").strip(),
+        submit_directory=environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "").strip(),
         backend=options.backend,
         workers=options.workers,
         threads=1 if multi_model else max(1, cores // options.workers),
@@ -123,6 +137,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         # 25 MB is what hosting accepts; batch transform says its own limit, where 0 means none.
         max_body=(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 25, most=MAX_BODY_MB) or MAX_BODY_MB) * MB,
         max_body_told=bool(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()),
+        sdk_transform=environment.get("SAGEMAKER_BATCH") == "True",
         queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
         memory=memory,
         log_requests=_one_of(environment, "BYOC_REQUEST_LOG", ("auto", "on", "off")),

@@ -1,6 +1,7 @@
 """Which backend serves: the fastest that is true to the trained model, shown on real photos and with wrong weights."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def usable(name: str) -> bool:
     return True
 
 
+OPEN_TORCH = backends.open_torch  # which tests replace
 BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
 
 
@@ -99,14 +101,54 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
         assert f"{name} is not used: {reason}\n" in capsys.readouterr().out
 
 
+def moved(shift: float) -> Callable[[Any, Any], Any]:
+    """Return an open_torch whose model adds `shift` to the first class's logit."""
+
+    def wrong(trained: Any, backend: Any) -> Any:
+        forward = OPEN_TORCH(trained, backend)
+        return lambda pixels: forward(pixels) + np.eye(1, forward(pixels).shape[1], dtype=np.float32) * shift
+
+    return wrong
+
+
 @BF16
-def test_bfloat16_that_moves_a_probability_too_far_is_refused_even_when_asked_for(
-    imagenet: Path, tmp_path: Path
+def test_bfloat16_that_moves_a_probability_too_far_is_used_when_it_is_named_with_a_warning(
+    imagenet: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(
-        ArtifactError, match=r"moves a probability by 0\.0\d+ \(at most 0.01 is allowed\); leave the choice"
-    ):
-        prepare(imagenet, tmp_path, "openvino-bf16")
+    prepare(imagenet, tmp_path, "openvino-bf16")
+    said = capsys.readouterr().out
+    assert re.search(
+        r"openvino-bf16 is used: warning, .* moves a probability by 0\.0\d+; 'auto' would not take it", said
+    )
+    assert told(tmp_path)["difference"]["largest"] > GUARD
+    # A worker proves that it computes what was measured, and answers.
+    assert Predictor(tmp_path, threads=1).probabilities(decoded(imagenet, photos[:2])).shape == (2, 1000)
+
+
+def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_many(
+    imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selftest = artifact.read_selftest(imagenet)
+    best = np.sort(np.log(selftest.probabilities.max(axis=1) / selftest.probabilities[:, 0]))
+    monkeypatch.setattr(backends, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them need
+    prepare(imagenet, tmp_path, "torch")
+    said = capsys.readouterr().out
+    assert "torch is used: warning" in said and "changes 2 best classes" in said
+    monkeypatch.setattr(backends, "open_torch", moved(0))
+    with pytest.raises(ArtifactError, match="fails its self-test"):  # a worker that computes something else
+        Predictor(tmp_path, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("shift", "message"),
+    [(1000, "changes 1[56] best classes .* so it is wrong about most of them"), (float("nan"), "are not finite")],
+)
+def test_a_named_backend_that_is_broken_is_refused(
+    imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: float, message: str
+) -> None:
+    monkeypatch.setattr(backends, "open_torch", moved(shift))
+    with pytest.raises(ArtifactError, match=f"{message}; leave the choice to 'auto'"):
+        prepare(imagenet, tmp_path, "torch")
     assert not (tmp_path / "prepared.json").exists()
 
 

@@ -8,7 +8,17 @@ import json
 import numpy as np
 import pytest
 
-from serve.formats import Form, RequestError, accepted, asked_top_k, read_instances, write_answer
+from serve.formats import (
+    Form,
+    RequestError,
+    accepted,
+    asked_top_k,
+    is_photo_type,
+    read_instances,
+    what_it_is,
+    write_answer,
+)
+from tests.conftest import SHARED
 
 CLASSES = ("a", 'b, "quoted"', "c")
 ROWS = np.array([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4]], np.float32)
@@ -28,6 +38,8 @@ ROWS = np.array([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4]], np.float32)
         ("text/csv, */*;q=0.1", "text/csv"),
         ("application/json;q=0", None),
         ("image/png", None),
+        ("image/*", None),
+        ("image/avif,image/webp,*/*;q=0.8", "application/json"),
         ("application/json;q=high", None),
     ],
 )
@@ -51,6 +63,88 @@ def test_instances_are_read_in_order() -> None:
     assert read_instances(body.encode()) == [b"one", b"two"]
 
 
+PHOTO = b"\xff\xd8\xff\xe0 a photo xx\xfb\xef\xbe\xff"
+ENCODED = base64.b64encode(PHOTO).decode()
+assert "+" in ENCODED and "/" in ENCODED and ENCODED.endswith("=")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.encodebytes(PHOTO).decode(),
+        "\r\n".join(ENCODED[start : start + 8] for start in range(0, len(ENCODED), 8)),
+        f"data:image/jpeg;base64,{ENCODED}",
+        f"DATA:image/svg+xml; charset=utf-8 ;base64, {ENCODED}\n",
+        base64.urlsafe_b64encode(PHOTO).decode(),
+        ENCODED.rstrip("="),
+        base64.urlsafe_b64encode(PHOTO).decode().rstrip("="),
+    ],
+    ids=["lines", "crlf", "data-uri", "spaced-uri", "url-safe", "unpadded", "url-safe-unpadded"],
+)
+def test_base64_is_read_in_every_usual_form(text: str) -> None:
+    assert read_instances(json.dumps({"instances": [{"b64": text}]}).encode()) == [PHOTO]
+
+
+@pytest.mark.skipif(not (SHARED.parent / "cases").is_dir(), reason="the optional folder of cases is absent")
+@pytest.mark.parametrize("name", ["b_wrapped.json", "b_datauri.json"])
+def test_the_cases_of_base64_hold_photos(name: str) -> None:
+    [photo] = read_instances((SHARED.parent / "cases" / name).read_bytes())
+    assert photo.startswith(b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize(
+    ("body", "clause"),
+    [
+        (base64.b64encode(PHOTO * 9), "it is base64 text: send the bytes that it encodes"),
+        (base64.encodebytes(b"\x89PNG\r\n\x1a\n" + b"x" * 90), "it is base64 text"),
+        (b'"' + base64.urlsafe_b64encode(PHOTO * 9) + b'"', "it is base64 text"),
+        (b"data:image/jpeg;base64," + base64.b64encode(PHOTO * 9), "it is base64 text"),
+        (b' {"instances": []}', "it is JSON: send it with Content-Type application/json"),
+        (b"\xef\xbb\xbf<!DOCTYPE html><p>404", "it is a page of HTML or XML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "it is a page of HTML or XML"),
+        (b'--x1\r\nContent-Disposition: form-data; name="file"\r\n\r\n', "it is a form"),
+        (b"https://example.com/dog.jpg", "it is an address, from which nothing is fetched"),
+        (b"s3://bucket/dog.jpg", "it is an address"),
+        (b"hello", ""),
+        (b"x" * 400, ""),  # base64 as well, but of no photo
+        (b"", ""),
+    ],
+)
+def test_what_is_no_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
+    assert what_it_is(body).startswith(f"; {clause}") if clause else what_it_is(body) == ""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "image/jpg",
+        "image/pjpeg",
+        "image/x-png",
+        "image/tif",
+        "image/x-ms-bmp",
+        "image/avif",
+        "image/*",
+        "binary/octet-stream",
+    ],
+)
+def test_usual_spellings_of_types_are_photos(kind: str) -> None:
+    assert is_photo_type(kind)
+
+
+@pytest.mark.parametrize(
+    "kind", ["image/", "image", "images/jpeg", "image/../json", "image/jpeg, text/csv", "video/mp4"]
+)
+def test_other_types_are_not_photos(kind: str) -> None:
+    assert not is_photo_type(kind)
+
+
+def test_a_class_name_that_no_utf8_can_hold_is_an_error_in_every_form() -> None:
+    for accept in ("application/json", "application/json;verbose", "application/jsonlines", "text/csv"):
+        with pytest.raises(UnicodeEncodeError):
+            text, _ = write_answer(Form(json=False, accept=accept, top_k=None), ROWS[:1], ("a", "caf\udce9", "c"), 2)
+            text.encode()
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -58,11 +152,18 @@ def test_instances_are_read_in_order() -> None:
         (b"{", "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (b"[]", "with at least one instance"),
+        (b'{"url": "https://example.com/dog.jpg"}', r"\[{\"b64\": .* \(nothing is fetched from addresses\)"),
+        (b'{"inputs": [{"b64": "aaaa"}]}', r'must be {"instances": \[{"b64"'),
+        (b'{"image": "aaaa"}', r'must be {"instances": \[{"b64"'),
+        (b'[{"b64": "aaaa"}]', r'must be {"instances": \[{"b64"'),
+        (b'{"instances": [{"image_bytes": {"b64": "aaaa"}}]}', r"instances\[0\] must be"),
         (b'{"instances": []}', "with at least one instance"),
         (b'{"instances": {"b64": ""}}', "with at least one instance"),
         (b'{"instances": ["aaaa"]}', r"instances\[0\] must be"),
         (b'{"instances": [{"b64": "aaaa"}, {"b64": 1}]}', r"instances\[1\] must be"),
         (b'{"instances": [{"b64": "%%%"}]}', r"instances\[0\].b64 is no base64"),
+        (b'{"instances": [{"b64": "aaaaa"}]}', r"instances\[0\].b64 is no base64"),
+        (b'{"instances": [{"b64": "aaaa"}, {"b64": "data:image/png,aaaa"}]}', r"instances\[1\].b64 is no base64"),
     ],
 )
 def test_a_body_that_holds_no_instances_is_named(body: bytes, message: str) -> None:
@@ -94,6 +195,15 @@ def test_verbose_has_the_shape_of_the_built_in_tensorflow_algorithm() -> None:
     assert whole["probabilities"] == pytest.approx([0.2, 0.7, 0.1])
     two = json.loads(answer("application/json;verbose", many=True, top_k=2))["predictions"]
     assert two[1]["labels"] == ["a", "c"] and len(two) == 2
+
+
+def test_class_names_beyond_ascii_are_whole_in_every_form() -> None:
+    names = ("caf\u00e9, \u201cgro\u00df\u201d", "\u6c34", "c")
+    for accept in ("application/json", "application/json;verbose", "application/jsonlines", "text/csv"):
+        text, _ = write_answer(Form(json=False, accept=accept, top_k=3), ROWS[1:], names, 3)
+        text = text if accept == "text/csv" else json.dumps(json.loads(text), ensure_ascii=False)
+        assert all(name in text for name in names)
+    assert next(csv.reader(io.StringIO(text)))[::2] == [names[0], "c", names[1]]
 
 
 def test_lines_and_csv_have_a_line_a_photo() -> None:

@@ -147,7 +147,7 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
         classes = json.loads(answer)["labels"]
         assert status == 200 and json.loads(answer)["predicted_label"] == classes[-1 - classes.index("coffee")]
         assert ask(url, b"x", Content_Type="image/jpeg")[0] == 422
-        assert ask(url, b"x", Content_Type="text/plain")[0] == 400
+        assert ask(url, b"x", Content_Type="text/plain")[0] == 415
 
 
 def test_where_code_is_allowed_an_artifact_without_any_is_served_as_usual(

@@ -1,0 +1,109 @@
+"""Where the program lies that an artifact brings, and what to say when it lies somewhere else."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+from classifier.errors import ArtifactError
+from serve.settings import Settings
+
+DEFAULT = "inference.py"
+REQUIREMENTS = "requirements.txt"
+_SHOWN = 5  # names in a sentence
+
+
+def code_folder(model_dir: Path, settings: Settings) -> Path | None:
+    """Return the folder with the model's code, or None: SAGEMAKER_SUBMIT_DIRECTORY where that is a folder, else `code`."""
+    # The SDK's local mode mounts the code at /opt/ml/code and says so here; an address of S3 is never fetched.
+    submitted = settings.submit_directory.removeprefix("file://")
+    if submitted.startswith("/") and Path(submitted).is_dir():
+        return Path(submitted)
+    code = model_dir / "code"
+    return code if code.exists() or code.is_symlink() else None
+
+
+def find_program(model_dir: Path, settings: Settings) -> Path | None:
+    """Return the program to run, or None for an artifact without code; raises ArtifactError when code would be left out."""
+    folder = code_folder(model_dir, settings)
+    if folder is None:
+        _refuse_strays(model_dir, settings)
+        return None
+    if not settings.model_code:
+        raise ArtifactError(
+            f"{model_dir} brings code, which is not run; remove its folder code, or set the model's environment variable "
+            "ALLOW_MODEL_CODE=true if you trust whoever made it"
+        )
+    path = folder / _name(settings)
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; {_elsewhere(folder, path.name)}")
+    return path
+
+
+def ignored_requirements(folder: Path) -> str | None:
+    """Return a warning about requirements.txt, which is never installed, that names what it asks for and is missing."""
+    file = folder / REQUIREMENTS
+    if not file.is_file():
+        return None
+    missing = [line for line in _requirements(file.read_text(errors="replace")) if not _installed(line)]
+    if not missing:
+        return f"{file} is not read at the start; what it names is installed, in versions that were not compared"
+    return (
+        f"{file} is not installed, since nothing is at the start; missing here: {_some(missing)}; build an image from this one "
+        "that installs them (two lines, docs/serving.md), or put packages of pure Python into the folder code/lib"
+    )
+
+
+def _name(settings: Settings) -> str:
+    name = settings.program or DEFAULT
+    return name if name.endswith(".py") else f"{name}.py"
+
+
+def _refuse_strays(model_dir: Path, settings: Settings) -> None:
+    for name in dict.fromkeys((_name(settings), DEFAULT)):
+        if (model_dir / name).is_file():
+            raise ArtifactError(
+                f"{model_dir / name} is not run, since code belongs into the folder code of the archive; move it to "
+                f"code/{name} and set ALLOW_MODEL_CODE=true, or remove it"
+            )
+    if settings.program and not settings.multi_model:
+        submitted = settings.submit_directory
+        where = f" (SAGEMAKER_SUBMIT_DIRECTORY {submitted} is not fetched)" if submitted.startswith("s3://") else ""
+        raise ArtifactError(
+            f"SAGEMAKER_PROGRAM names {settings.program!r}, but {model_dir} has no folder code{where}; put the program into "
+            "the folder code of model.tar.gz, or unset SAGEMAKER_PROGRAM"
+        )
+    if not (model_dir / "model.json").exists():
+        for marker in ("model.json", "code", DEFAULT):
+            for found in sorted(model_dir.glob(f"*/{marker}")):
+                raise ArtifactError(
+                    f"{model_dir} holds the artifact one folder too deep, in {found.parent.name}/; pack what is in that folder, "
+                    f"as `tar -czf model.tar.gz -C {found.parent.name} .` does"
+                )
+
+
+def _elsewhere(folder: Path, name: str) -> str:
+    deeper = sorted(path.relative_to(folder) for path in folder.glob(f"*/{name}"))
+    if deeper:
+        return f"it lies in {deeper[0].parent}; move it up, or set SAGEMAKER_PROGRAM={deeper[0]}"
+    others = sorted(path.name for path in folder.glob("*.py"))
+    if others:
+        return f"{folder.name} holds {_some(others)}; name the program in SAGEMAKER_PROGRAM or call it {DEFAULT}"
+    return f"name the program in SAGEMAKER_PROGRAM or call it {DEFAULT}"
+
+
+def _requirements(text: str) -> list[str]:
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("-")]
+
+
+def _installed(requirement: str) -> bool:
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    try:
+        return bool(name and importlib.metadata.version(name[0]))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
