@@ -20,9 +20,11 @@ SERVING = {
     "test_multi_model",
     "test_multi_model_faults",
     "test_serve",
+    "test_serve_code",
     "test_serve_faults",
     "test_serve_limits",
     "test_served_probabilities",
+    "test_toolkit_rules",
     "test_worker_loss",
 }
 BOTH = {"test_device", "test_environment", "test_images"}
@@ -37,11 +39,13 @@ HOST = {
     "test_docker_images": "starts containers",
     "test_dockerfiles": "looks at the source",
     "test_engine": "starts a Docker Engine",
+    "test_help": "runs the scripts of the host",
     "test_local": "starts containers",
     "test_push": "pushes images",
     "test_push_refusals": "pushes images",
     "test_readme": "looks at the source",
     "test_run": "the driver runs on the host",
+    "test_serve_transform": "starts containers",
     "test_setup": "makes environments",
     "test_soak": "takes minutes; make test-soak runs it",
 }
