@@ -2,8 +2,8 @@
 
 A worker reports through files in its model's folder, since the model server reports it healthy whatever happens:
 `status/<pid>.loading` when it begins, `status/<pid>.ready` when the model is loaded and proved, `status/failed` with the
-reason when it cannot be. The front believes these alone, and takes an answer for the handler's own only when it carries the
-header ANSWERED.
+reason when it cannot be. The front believes these alone, and takes an answer for the handler's own only when it is
+wrapped as serve/channel.py says.
 """
 
 import json
@@ -20,7 +20,7 @@ from classifier.errors import UserError
 from serve import channel
 from serve.answers import Answer, CodeWorker, Worker, failed
 from serve.backends import in_one_line, out_of_memory
-from serve.channel import ANSWERED, ASKED, NO_MEMORY, SETTINGS
+from serve.channel import ASKED, NO_MEMORY, SETTINGS
 from serve.predictor import Predictor
 
 log = logging.getLogger("serve")
@@ -59,7 +59,7 @@ def _body(request: dict[str, Any], asked: dict[str, Any]) -> bytes:
 
 
 def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> bytes:
-    """Tell the model server what goes with an answer and return its text, which is empty where it is left in the loan."""
+    """Return an answer with its facts, as the model server gets it; its text is empty where it is left in the loan."""
     lent = "lent" in asked and len(answer.text) > channel.LENT_BYTES
     if lent:
         try:
@@ -68,9 +68,7 @@ def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> by
             answer, lent = failed(error, "leaving the answer", asked), False
     text = b"" if lent else answer.text
     context.set_response_status(code=answer.status, idx=index)
-    # Not as headers of their own: the model server refuses some that the code of a model can give.
-    context.set_response_header(index, ANSWERED, json.dumps(asdict(answer) | {"text": None, "lent": lent}))
-    return text
+    return channel.wrapped(asdict(answer) | {"text": None, "lent": lent}, text)
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from classifier.errors import ArtifactError, UserError
-from serve.channel import ANSWERED, ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend
+from serve.channel import ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend, unwrapped
 from serve.model_server import ModelServer
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
@@ -169,11 +169,12 @@ class Model:
                 body, asked = b"", asked | {"lent": loan.place}
             headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
             async with client.post(url, data=body, headers=headers) as answer:
-                text = await answer.read()
-                if ANSWERED not in answer.headers:
-                    return Answered(answer.status, text)
+                data = await answer.read()
+            found = unwrapped(data)
+            if found is None:
+                return Answered(answer.status, data)
             self._proved = self._answered = True
-            told = json.loads(answer.headers[ANSWERED])
+            told, text = found
             if told.pop("lent"):
                 assert loan is not None
                 text = loan.answer()

@@ -7,7 +7,6 @@ starts it.
 import contextlib
 import ctypes
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 from classifier.errors import ConfigError
 from train import stop
 from train.hosts import wait_for_hosts
+from train.json_file import read_object
 from train.toolkit import BELOW, fail, name_of
 
 # What may name the code: hyperparameters, and variables of a derived image's environment.
@@ -111,11 +111,10 @@ def _hosts(base: Path) -> list[str]:
 
 def _read(base: Path, name: str) -> dict[str, Any]:
     """Return a configuration file's object; empty where it cannot be read, which is then said by whoever needs it."""
-    with contextlib.suppress(OSError, ValueError):
-        value = json.loads((base / "input" / "config" / name).read_text())
-        if isinstance(value, dict):
-            return value
-    return {}
+    try:
+        return read_object(base / "input" / "config" / name)
+    except ConfigError:
+        return {}
 
 
 def _text(value: object) -> str:
