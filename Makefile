@@ -119,14 +119,14 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside, and test-inside (make build DEVICE=cpu comes first)
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
 	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
-	@$(MAKE) --no-print-directory test-inside
+	@$(MAKE) --no-print-directory test-inside QUICK=1
 
-test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (make build DEVICE=cpu comes first)
-	tests/inside.sh train
-	tests/inside.sh serve
+test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (QUICK=1 leaves out what takes minutes; make build DEVICE=cpu comes first)
+	QUICK=$(QUICK) tests/inside.sh train
+	QUICK=$(QUICK) tests/inside.sh serve
 
 image-sizes: .venv/.ready-dev ## table of the images' sizes against their budgets, and OUT=file.json
 	$(BIN)/python docker/sizes.py $(if $(OUT),--json "$(OUT)")

@@ -7,6 +7,7 @@
 #   IMAGE    another image (default byoc-classifier-PROGRAM:cpu)
 #   CODE=1   with the checkout's classifier, train and serve in place of those in the image, while they are changed
 #   THREADS  tests at once (default 2)
+#   QUICK=1  leave out the files that take minutes, as tests/places.py lists them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "inside: $1" >&2; exit 1; }
@@ -45,7 +46,7 @@ marked="not long and not soak and not stock and not docker"
 [ "$program" = train ] || marked="$marked and not trainenv"
 [ "$#" -gt 0 ] || set -- tests
 status=0
-docker run "${options[@]}" --env BYOC_PREPARED=/prepared --volume "$prepared:/prepared:ro" "$image" \
+docker run "${options[@]}" --env BYOC_PREPARED=/prepared --env "BYOC_QUICK=${QUICK:-}" --volume "$prepared:/prepared:ro" "$image" \
   -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "$marked" "$@" || status=$?
 echo "inside: the tests of $program in $image took $SECONDS s"
 exit "$status"

@@ -47,6 +47,7 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
     assert artifact.run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
 
 
+@pytest.mark.host("a container may not make a process namespace")
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace takes root")
 def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
