@@ -209,7 +209,9 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     jpeg.limit_segments(data)
     png.limit_chunks(data)
     tiff.limit_pieces(data)
-    data = gif.still(data)
+    whole = tiff.sound(data)
+    damaged = (_MENDED,) if whole is not data else ()
+    data = gif.still(whole)
     most = MAX_PIXELS
     if avif.is_avif(data):
         most //= 2  # its decoder holds a photo three times
@@ -235,7 +237,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
     scaled, notes = depth.scaled(image, data)
-    return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, notes)
+    return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, damaged + notes)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -258,10 +260,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int | None:
     if image.format == "AVIF":
         image.info.pop("xmp", None)  # Pillow would follow it; what turns an AVIF is its own property alone
-    try:
-        return image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # a damaged EXIF block does not make the photo unusable
-        return None
+    told: int | None = None
+    with contextlib.suppress(Exception):  # a damaged EXIF block does not make the photo unusable
+        told = image.getexif().get(_ORIENTATION_TAG)
+    if told is None and image.format != "AVIF":
+        # Trap: Pillow passes over all tags that follow one that points outside of the block.
+        with contextlib.suppress(PhotoError):
+            told = tiff.orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+    return told
 
 
 def read_photo(path: Path) -> bytes:

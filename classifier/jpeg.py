@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from classifier import tiff
 from classifier.errors import PhotoError
 
 # A progressive JPEG has about ten scans, and metadata in a few segments. Each scan costs a pass over all pixels, however
@@ -105,13 +106,12 @@ def _mended_segment(marker: int, segment: bytes) -> bytes:
         return b""
     if marker != _EXIF:
         return segment
-    try:
-        exif, upright = Image.Exif(), Image.Exif()
-        exif.load(segment[4:])
-        upright[_ORIENTATION] = exif[_ORIENTATION]
-        content = upright.tobytes()
-    except Exception:  # Pillow raises many types for a damaged block
+    told = tiff.orientation(segment[10:])
+    if told not in range(65_536):
         return b""
+    upright = Image.Exif()
+    upright[_ORIENTATION] = told
+    content = upright.tobytes()
     return b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
 
 

@@ -9,6 +9,8 @@ from classifier.errors import PhotoError
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
+_ORIENTATION = 0x0112
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # All that pixels, their meaning and their orientation depend on.
 _NEEDED = frozenset(
@@ -60,6 +62,26 @@ def limit_pieces(data: bytes) -> None:
         raise PhotoError("a raw photo (DNG, NEF, CR2 and the like) is not read; develop it and save it as JPEG or PNG")
 
 
+def sound(data: bytes) -> bytes:
+    """Return a TIFF without tags that point outside the file; Pillow passes over all that follow the first of them."""
+    if data[:4] not in _FORMS:
+        return data
+    form, _, entries = _directory(data)
+    outside = any(_size(entry) > form.room and not _lies_within(data, form, entry) for entry in entries)
+    return (mended(data) if outside else None) or data
+
+
+def orientation(block: bytes) -> int | None:
+    """Return the orientation that the first directory of EXIF tells, whatever is wrong with its other tags."""
+    if block[:4] not in _FORMS:
+        return None
+    form, _, entries = _directory(block)
+    for tag, kind, count, value in entries:
+        if tag == _ORIENTATION and kind in _INTEGERS and count == 1:
+            return int(struct.unpack_from(form.order + _INTEGERS[kind], value)[0])
+    return None
+
+
 def mended(data: bytes) -> bytes | None:
     """Return a TIFF whose first directory names nothing but pixels and orientation; None when that changes nothing."""
     if data[:4] not in _FORMS:
@@ -76,12 +98,17 @@ def mended(data: bytes) -> bytes | None:
 
 
 def _lies_within(data: bytes, form: _Form, entry: _Entry) -> bool:
-    _, kind, count, value = entry
-    size = _WIDTHS.get(kind, 0) * count
+    size = _size(entry)
     if size <= form.room:
         return size > 0
-    (offset,) = struct.unpack(form.order + form.offset, value)
+    (offset,) = struct.unpack(form.order + form.offset, entry[3])
     return bool(offset + size <= len(data))
+
+
+def _size(entry: _Entry) -> int:
+    """Return the bytes of an entry's value, 0 where its type is unknown."""
+    _, kind, count, _ = entry
+    return _WIDTHS.get(kind, 0) * count
 
 
 def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:

@@ -12,6 +12,7 @@ from PIL import Image
 from classifier.errors import PhotoError
 from classifier.images import decode, look_at
 from tests.test_images import encoded
+from tests.test_orientation import with_tag
 
 RAMP = np.tile(np.linspace(0, 1, 256), (64, 1))
 GREY = np.rint(RAMP * 255).astype(int)
@@ -88,6 +89,25 @@ def test_a_tiff_of_sixteen_bits_is_scaled_in_either_byte_order(order: str) -> No
     np.testing.assert_allclose(grey(tiff_by_hand(values.astype(order + "u2"), 16)), GREY, atol=1)
     signed = np.rint(RAMP * 32_767).astype(order + "i2")
     np.testing.assert_allclose(grey(tiff_by_hand(signed, 16, 2)), GREY, atol=1)
+
+
+@pytest.mark.parametrize("tag", [282, 305, 306, 315])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tag_that_points_outside_the_file_does_not_cost_the_range(order: str, tag: int) -> None:
+    signed = tiff_by_hand(np.rint(RAMP * 32_767).astype(order + "i2"), 16, 2)
+    floats = tiff_by_hand(RAMP.astype(order + "f4"), 32, 3)
+    inverted = tiff_by_hand(RAMP.astype(order + "f4"), 32, 3, inverted=True)
+    for data, expected in ((signed, GREY), (floats, GREY), (inverted, 255 - GREY)):
+        damaged = with_tag(data, order, tag, 2, 50, 10**8)
+        np.testing.assert_allclose(grey(damaged), expected, atol=1)
+        assert "its metadata or its end is damaged" in look_at(damaged).notes[0]
+
+
+def test_a_tag_that_points_outside_the_file_makes_no_padding_transparent() -> None:
+    padded = np.dstack([np.repeat(GREY[..., None], 3, axis=2), np.zeros_like(GREY)]).astype(np.uint8)
+    data = encoded(Image.fromarray(padded, "RGBX"), "TIFF")
+    for tag in (281, 305, 315):
+        np.testing.assert_array_equal(grey(with_tag(data, "<", tag, 2, 50, 10**8)), GREY)
 
 
 def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:

@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 from classifier.errors import PhotoError
 from classifier.images import decode, load_pixels, look_at
 from tests.test_images import PREPROCESSING, encoded
-from tests.test_orientation import plain_tiff
+from tests.test_orientation import plain_tiff, with_tag
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).resize((120, 80))
 GARBAGE = bytes(range(1, 200))
@@ -237,17 +237,6 @@ def test_a_bmp_of_every_header_is_read_with_whatever_stands_behind_its_pixels(si
 # --- TIFF
 
 
-def tiff_with(order: str, tag: int, kind: int, count: int, value: int) -> bytes:
-    """Return a TIFF with one more tag, wherever it points."""
-    data = plain_tiff(PHOTO, 1, order)
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (length,) = struct.unpack_from(order + "H", data, start)
-    entries = [data[start + 2 + 12 * number :][:12] for number in range(length)]
-    entries.append(struct.pack(order + "HHII", tag, kind, count, value))
-    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
-    return data[:start] + struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
-
-
 TIFF_TAGS = {
     "description outside the file": (270, 2, 1000, 0x7FFFFFFF),
     "maker outside the file": (271, 2, 70, 10**6),
@@ -269,7 +258,9 @@ TIFF_TAGS = {
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("name", TIFF_TAGS)
 def test_a_tiff_with_a_broken_tag_is_read(name: str, order: str) -> None:
-    np.testing.assert_array_equal(np.asarray(decode(tiff_with(order, *TIFF_TAGS[name]))), np.asarray(PHOTO))
+    np.testing.assert_array_equal(
+        np.asarray(decode(with_tag(plain_tiff(PHOTO, 1, order), order, *TIFF_TAGS[name]))), np.asarray(PHOTO)
+    )
 
 
 def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:
