@@ -25,7 +25,7 @@ _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
 # What decides the colours: beginnings of APP0 and APP14, and how long these segments are at least.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
-_ORIENTATION = 0x0112
+_ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
 # Whether anything but the end is missing is found by decoding twice: 1.2 s for a progressive JPEG of so many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
@@ -101,6 +101,8 @@ def mended(data: bytes) -> bytes | None:
 
 def _mended_segment(marker: int, segment: bytes) -> bytes:
     """Return a segment of metadata, marker included, as far as pixels and orientation depend on it."""
+    if marker == _EXIF and segment[4:].startswith(_XMP):
+        return segment if b"tiff:Orientation" in segment else b""
     start, least = _COLOURS.get(marker, (b"Exif\0\0", 10) if marker == _EXIF else (b"", 0))
     if not start or not segment[4:].startswith(start) or len(segment) < least + 2:
         return b""

@@ -9,7 +9,7 @@ from classifier.errors import PhotoError
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
-_ORIENTATION = 0x0112
+_ORIENTATION, _XMP = 0x0112, 700
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # All that pixels, their meaning and their orientation depend on.
@@ -76,8 +76,9 @@ def orientation(block: bytes) -> int | None:
     if block[:4] not in _FORMS:
         return None
     form, _, entries = _directory(block)
-    for tag, kind, count, value in entries:
-        if tag == _ORIENTATION and kind in _INTEGERS and count == 1:
+    for entry in entries:
+        tag, kind, _, value = entry
+        if tag == _ORIENTATION and kind in _INTEGERS and 0 < _size(entry) <= form.room:
             return int(struct.unpack_from(form.order + _INTEGERS[kind], value)[0])
     return None
 
@@ -89,12 +90,17 @@ def mended(data: bytes) -> bytes | None:
     form, start, entries = _directory(data)
     if not entries:
         return None
-    kept = [entry for entry in entries if entry[0] in _NEEDED and _lies_within(data, form, entry)]
+    kept = [entry for entry in entries if _needed(entry) and _lies_within(data, form, entry)]
     packed = struct.pack(form.order + form.length, len(kept))
     packed += b"".join(struct.pack(form.order + form.entry, *entry) for entry in kept)
     packed += bytes(form.room)  # no further directory
     whole = b"".join([data[:start], packed, data[start + len(packed) :]])
     return whole if whole != data else None
+
+
+def _needed(entry: _Entry) -> bool:
+    # XMP may tell the orientation; Pillow stumbles over it unless it is bytes.
+    return entry[0] in _NEEDED or (entry[0] == _XMP and entry[1] in (1, 7))
 
 
 def _lies_within(data: bytes, form: _Form, entry: _Entry) -> bool:

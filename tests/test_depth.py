@@ -72,6 +72,16 @@ def test_a_png_that_tells_its_bits_is_scaled_by_them(bits: int) -> None:
     np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
+def test_a_mended_png_keeps_its_bits() -> None:
+    values = np.rint(RAMP * 4095)
+    text = struct.pack(">I", 9) + b"tEXtComment\0?" + bytes(4)  # its checksum is wrong
+    for data, place in ((png16(values, 12), 33), (png16(values, 12), 46), (png16(values, 12), -12)):
+        np.testing.assert_allclose(grey(data[:place] + text + data[place:]), GREY, atol=1)
+    with pytest.raises(PhotoError, match="its colours have 12 bits in samples of 16"):
+        data = colours16(values, 12)
+        decode(data[:33] + text + data[33:])
+
+
 def test_bits_that_cannot_be_are_passed_over() -> None:
     for bits in (1, 16, 17, 255):
         np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)

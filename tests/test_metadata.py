@@ -248,6 +248,7 @@ TIFF_TAGS = {
     "EXIF of another type": (34665, 2, 4, 0x41414141),
     "GPS outside the file": (34853, 4, 1, 0xFFFFFFFF),
     "XMP outside the file": (700, 1, 5000, 0x7FFFFFFF),
+    "XMP of another type": (700, 2, 4, 0x41414141),
     "profile outside the file": (34675, 7, 5000, 0x7FFFFFFF),
     "Photoshop outside the file": (34377, 7, 5000, 0x7FFFFFFF),
     "private tag of nothing": (65000, 4, 0, 0),

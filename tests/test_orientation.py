@@ -2,12 +2,13 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from classifier.images import Decoded, decode, load_pixels, look_at
 from tests.test_images import PREPROCESSING, UPRIGHT, encoded
@@ -167,7 +168,7 @@ def test_an_orientation_of_several_or_of_no_numbers_is_no_obstacle() -> None:
     ):  # fmt: skip
         block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 0x0112, kind, count) + value + bytes(4)
         data = photo[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + photo[2:]
-        assert sorted(decode(data).size) == sorted(decode(data[:-2]).size) == [60, 80]
+        assert sorted(decode(data).size) == [60, 80] and decode(data).size == decode(data[:-2]).size
 
 
 def test_damage_in_metadata_does_not_cost_the_orientation() -> None:
@@ -179,6 +180,60 @@ def test_damage_in_metadata_does_not_cost_the_orientation() -> None:
     png = encoded(lies, exif=exif(6))
     broken = png[:33] + struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0) + png[33:]
     assert decode(broken).size == (80, 60)
+
+
+def with_xmp(orientation: int) -> PngImagePlugin.PngInfo:
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp(orientation).decode(), zip=True)
+    return text
+
+
+def with_profile(image: Image.Image, block: bytes, zipped: bool) -> bytes:
+    """Return a PNG with EXIF as text, the way that programs wrote it before the format had a chunk for it."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=zipped)
+    return encoded(image, pnginfo=text)
+
+
+def test_mending_keeps_an_orientation_that_is_told_in_another_place() -> None:
+    lies = lying(6, Image.fromarray(UPRIGHT))
+    bad = struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0)
+    jpeg = encoded(lies, "JPEG", xmp=xmp(6))
+    webp, tiff = encoded(lies, "WEBP", xmp=xmp(6)), encoded(lies, "TIFF", tiffinfo={700: xmp(6)})
+    for data in (
+        jpeg[:-2],
+        jpeg[:2] + b"\xff\xe0\x00\x07JFIF\0" + jpeg[2:],
+        webp[:4] + bytes(4) + webp[8:],
+        with_tag(tiff, "<", 305, 2, 50, 10**8),
+    ):
+        assert decode(data).size == (80, 60) and look_at(data).notes
+    for zipped in (False, True):
+        png = with_profile(lies, exif(6).tobytes(), zipped)
+        assert decode(png).size == decode(png[:33] + bad + png[33:]).size == (80, 60)
+    png = encoded(lies, pnginfo=with_xmp(6))
+    assert decode(png).size == decode(png[:33] + bad + png[33:]).size == (80, 60)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 4])
+def test_a_webp_that_is_cut_within_its_metadata_is_upright_as_far_as_that_tells(missing: int) -> None:
+    lies = lying(6, Image.fromarray(UPRIGHT))
+    for options in ({"exif": exif(6)}, {"xmp": xmp(6)}):
+        assert decode(encoded(lies, "WEBP", **options)[:-missing]).size == (80, 60)
+
+
+def test_a_profile_that_is_too_large_or_broken_keeps_no_png_out() -> None:
+    whole = encoded(Image.fromarray(UPRIGHT))
+    for kind, content in (
+        (b"zTXt", b"\0" + zlib.compress(bytes(3_000_000))),
+        (b"zTXt", b"\0garbage"),
+        (b"zTXt", b"\7" + zlib.compress(b"?")),
+        (b"zTXt", b""),
+        (b"tEXt", b"\n\n\n\nno numbers"),
+        (b"tEXt", b"x" * 3_000_000),
+    ):
+        chunk = kind + b"Raw profile type exif\0" + content
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        np.testing.assert_array_equal(np.asarray(decode(whole[:33] + chunk + whole[33:])), UPRIGHT)
 
 
 def damaged_block(tag: int, order: str, orientation: int = 6) -> bytes:
