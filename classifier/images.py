@@ -209,7 +209,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     jpeg.limit_segments(data)
     png.limit_chunks(data)
     tiff.limit_pieces(data)
-    whole = tiff.sound(data)
+    whole = tiff.sound(jpeg.ended(data))
     damaged = (_MENDED,) if whole is not data else ()
     data = gif.still(whole)
     most = MAX_PIXELS

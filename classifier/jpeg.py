@@ -80,23 +80,34 @@ def mended(data: bytes) -> bytes | None:
     """
     if not data.startswith(b"\xff\xd8"):
         return None
-    kept, done, scan = [b"\xff\xd8"], 2, len(data)
+    kept, done = [b"\xff\xd8"], 2
     for marker, start in _markers(data):
         if marker == _START_OF_SCAN:
-            scan = start
             break
         if marker not in _METADATA:
             continue
         end = start + int.from_bytes(data[start : start + 2], "big")
         kept += [data[done : start - 2], _mended_segment(marker, data[start - 2 : end])]
         done = end
-    whole = b"".join([*kept, data[done:]])
-    if data.rfind(_END, scan) < 0:
-        whole = whole.rstrip(b"\xff")
-        if not _complete(whole):
-            return None
-        whole += _END
+    whole = ended(b"".join([*kept, data[done:]]))
     return whole if whole != data else None
+
+
+def ended(data: bytes) -> bytes:
+    """Return a JPEG with an end; raises PhotoError when more than that is missing, or what Pillow raises for its metadata.
+
+    Trap: zeros in place of pixels are often a code that the decoder takes for pixels, as many as are missing.
+    """
+    if not data.startswith(b"\xff\xd8") or data.endswith(_END):
+        return data
+    scan = next((start for marker, start in _markers(data) if marker == _START_OF_SCAN), None)
+    if scan is None or data.rfind(_END, scan) >= 0:
+        return data
+    # One zero may belong to the last pixels.
+    whole = data[: len(data.rstrip(b"\0")) + 1].rstrip(b"\xff")
+    if not _complete(whole):
+        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it anew")
+    return whole + _END
 
 
 def _mended_segment(marker: int, segment: bytes) -> bytes:
