@@ -226,6 +226,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
             f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
             "compression; save the photo without"
         )
+    tiff.prepare(image)
     drafted = None
     if short_side and min(width, height) >= 2 * short_side:
         scale = min(width, height) / short_side

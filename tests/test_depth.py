@@ -120,6 +120,37 @@ def test_a_tag_that_points_outside_the_file_makes_no_padding_transparent() -> No
         np.testing.assert_array_equal(grey(with_tag(data, "<", tag, 2, 50, 10**8)), GREY)
 
 
+def planar(samples: npt.NDArray[Any], colours: int, tile: int = 0) -> bytes:
+    """Return a TIFF of one plane a colour without compression, in strips or in tiles."""
+    order = ">" if samples.dtype.byteorder == ">" else "<"
+    height, width, count = samples.shape
+    planes = [samples[..., number].tobytes() for number in range(count)]
+    offsets = [8 + len(planes[0]) * number for number in range(count)]
+    bits = samples.dtype.itemsize * 8
+    values = {256: [width], 257: [height], 258: [bits] * count, 259: [1], 262: [colours], 277: [count], 284: [2]}
+    values |= {322: [width], 323: [height], 324: offsets, 325: [len(planes[0])] * count} if tile else {}
+    values |= {} if tile else {273: offsets, 278: [height], 279: [len(planes[0])] * count}
+    values |= {338: [2]} if colours == 2 and count == 4 else {}
+    body, entries = b"".join(planes), b""
+    for tag, numbers in sorted(values.items()):
+        packed = struct.pack(f"{order}{len(numbers)}I", *numbers)
+        if len(packed) > 4:
+            packed, body = struct.pack(order + "I", 8 + len(body)), body + packed
+        entries += struct.pack(order + "HHI", tag, 4, len(numbers)) + packed
+    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
+    return head + body + struct.pack(order + "H", len(values)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_planes_of_sixteen_bits_without_compression_are_refused(order: str, tile: int) -> None:
+    samples = np.repeat(GREY[:, :64, None], 4, axis=2)
+    for colours, count in ((2, 3), (2, 4), (5, 4)):
+        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it anew with 8 bits a sample"):
+            decode(planar(samples[..., :count].astype(order + "u2") * 257, colours, tile))
+    np.testing.assert_array_equal(grey(planar(samples[..., :3].astype("u1"), 2, tile)), GREY[:, :64])
+
+
 def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:
     values = np.rint(RAMP * 4095).astype(int)
     first, second = values[:, ::2], values[:, 1::2]
