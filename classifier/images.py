@@ -60,6 +60,7 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
+_UNSEEN = "it is wholly transparent, which is read as white"
 _MENDED = "its metadata or its end is damaged; its pixels are read"
 
 
@@ -238,6 +239,10 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
     scaled, notes = depth.scaled(image, data)
+    if image.format == "BMP" and _unseen(image):
+        scaled = scaled.convert("RGB")  # programs leave the alpha of a BMP at 0, and viewers show it
+    elif _unseen(scaled):
+        notes += (_UNSEEN,)
     return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, damaged + notes)
 
 
@@ -256,6 +261,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _unseen(image: Image.Image) -> bool:
+    """Say whether an image is wholly transparent."""
+    if not image.has_transparency_data or image.crop((0, 0, 1, 1)).convert("RGBA").getpixel((0, 0))[3]:  # type: ignore[index]
+        return False  # the first pixel tells it of most photos at no cost
+    return image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
 def _orientation(image: Image.Image) -> int | None:

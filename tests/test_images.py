@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, to_rgb
+from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, look_at, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
@@ -66,6 +66,40 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
 def test_transparent_parts_become_white() -> None:
     image = Image.new("RGBA", (10, 10), (200, 0, 0, 0))
     assert np.asarray(decode(encoded(image))).min() == 255
+
+
+def test_a_photo_of_which_nothing_can_be_seen_is_told() -> None:
+    photo = Image.fromarray(UPRIGHT)
+    hidden, half = photo.copy(), photo.copy()
+    hidden.putalpha(0)
+    half.putalpha(Image.linear_gradient("L").resize(photo.size))
+    palette = Image.new("P", (10, 10), 3)
+    palette.putpalette([0, 0, 0] * 256)
+    for data in (
+        encoded(hidden),
+        encoded(hidden, "WEBP", lossless=True, exact=True),
+        encoded(hidden, "TIFF"),
+        encoded(hidden.convert("LA")),
+        encoded(palette, transparency=3),
+        encoded(palette, "GIF", transparency=3),
+    ):
+        assert look_at(data).notes == ("it is wholly transparent, which is read as white",)
+    for image in (half, photo, Image.new("RGBA", (9, 9), "white")):
+        assert look_at(encoded(image)).notes == ()
+
+
+@pytest.mark.parametrize("size", [56, 108, 124])
+def test_a_bmp_whose_alpha_is_zero_throughout_is_opaque_as_viewers_show_it(size: int) -> None:
+    hidden = Image.fromarray(UPRIGHT)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    for alpha in (0, 255):
+        hidden.putalpha(alpha)
+        pixels = hidden.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+        header = struct.pack("<IiiHHIIiiII", size, 80, 60, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks
+        head = b"BM" + struct.pack("<IHHI", 14 + size + len(pixels), 0, 0, 14 + size)
+        data = head + header.ljust(size, b"\0") + pixels
+        np.testing.assert_array_equal(np.asarray(decode(data)), UPRIGHT)
+        assert look_at(data).notes == ()
 
 
 def test_a_palette_with_transparency_becomes_white_where_it_is_transparent() -> None:
