@@ -13,7 +13,7 @@ from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from classifier import avif, depth, gif, jpeg, kinds, png, tiff, webp
 from classifier.errors import PhotoError
-from classifier.recordio import read_record_photo
+from classifier.recordio import MAX_RECORD, read_record_photo
 from classifier.spec import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
@@ -284,8 +284,11 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def read_photo(path: Path) -> bytes:
-    """Read a photo's bytes; raises PhotoError when the file cannot be read."""
+    """Read a photo's bytes; raises PhotoError when the file cannot be read or is longer than any photo."""
     try:
+        size = path.stat().st_size
+        if size > MAX_RECORD:
+            raise PhotoError(f"{size:,} bytes are over the limit of {MAX_RECORD:,} for a photo; make the photo smaller")
         return path.read_bytes()
     except NotADirectoryError:  # a photo in a RecordIO file
         return read_record_photo(path)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, look_at, to_rgb
+from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, look_at, read_photo, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
@@ -214,3 +215,17 @@ def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> 
         with pytest.raises(PhotoError, match="70,000 strips or tiles"):
             limit_pieces(tiles)
         limit_pieces(tiles[:-9])  # cut short: the decoder says so
+
+
+def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_path: Path) -> None:
+    huge = tmp_path / "1.jpg"
+    with huge.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    with pytest.raises(PhotoError, match="1,099,511,627,776 bytes are over the limit of 400,000,000 for a photo"):
+        read_photo(huge)
+    (tmp_path / "2.jpg").write_bytes(b"photo")
+    assert read_photo(tmp_path / "2.jpg") == b"photo"
+    with pytest.raises(PhotoError, match="cannot be read: No such file"):
+        read_photo(tmp_path / "3.jpg")
+    with pytest.raises(PhotoError, match="cannot be read: Is a directory"):
+        read_photo(tmp_path)
