@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
@@ -11,6 +12,9 @@ from classifier.errors import PhotoError
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
 _BITS, _PLANES = 258, 284  # BitsPerSample, PlanarConfiguration
+_NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
+# Pillow knows 16 bits of which 0 is white only in the other byte order.
+TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
 _ORIENTATION, _XMP = 0x0112, 700
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct
@@ -75,6 +79,14 @@ def prepare(image: Image.Image) -> None:
         raise PhotoError(
             "a TIFF of planes of 16 bits without compression is not read; save it anew with 8 bits a sample"
         )
+    if not raw:
+        # Trap: libtiff gives samples in this machine's order. Pillow minds that for unsigned 16 bits alone.
+        image.tile = [tile._replace(args=_in_native_order(tile.args)) for tile in image.tile]
+
+
+def _in_native_order(args: Any) -> Any:
+    form, *rest = args
+    return (_NATIVE.get(form, form), *rest)
 
 
 def sound(data: bytes) -> bytes:

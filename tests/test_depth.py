@@ -35,14 +35,24 @@ def tiff(values: npt.NDArray[Any], **tags: Any) -> bytes:
     return encoded(Image.fromarray(values), "TIFF", tiffinfo={int(tag[1:]): value for tag, value in tags.items()})
 
 
-def tiff_by_hand(values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False) -> bytes:
-    """Return a grey TIFF whose samples are written as they are, in their own byte order."""
+def tiff_by_hand(
+    values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False, zipped: bool = False
+) -> bytes:
+    """Return a grey TIFF whose samples are written as they are, in their own byte order; `zipped` with deflate."""
     order = ">" if values.dtype.byteorder == ">" else "<"
-    body = values.tobytes()
+    body = zlib.compress(values.tobytes()) if zipped else values.tobytes()
     height, width = values.shape
     if bits == 12:
         width = width * 16 // 12 if values.dtype == np.uint16 else width
-    numbers = [(256, width), (257, height), (258, bits), (259, 1), (262, int(not inverted)), (273, 8), (277, 1)]
+    numbers = [
+        (256, width),
+        (257, height),
+        (258, bits),
+        (259, 8 if zipped else 1),
+        (262, int(not inverted)),
+        (273, 8),
+        (277, 1),
+    ]
     numbers += [(278, height), (279, len(body)), (339, kind)]
     entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, number) for tag, number in numbers)
     head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
@@ -158,6 +168,19 @@ def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:
     data = tiff_by_hand(packed.reshape(64, -1), 12)
     data = data.replace(struct.pack("<HHII", 256, 4, 1, 384), struct.pack("<HHII", 256, 4, 1, 256))
     np.testing.assert_allclose(grey(data), GREY, atol=1)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_samples_of_every_type_are_read_in_either_byte_order(order: str, inverted: bool, zipped: bool) -> None:
+    unsigned = np.rint(RAMP * 65_535).astype(order + "u2"), 16, 1
+    floats = RAMP.astype(order + "f4"), 32, 3
+    signed = np.rint(RAMP * 32_767).astype(order + "i2"), 16, 2
+    wide = np.rint(RAMP * 65_535).astype(order + "i4"), 32, 2
+    for values, bits, kind in (unsigned, floats) if inverted else (unsigned, floats, signed, wide):
+        data = tiff_by_hand(values, bits, kind, inverted, zipped)
+        np.testing.assert_allclose(grey(data), 255 - GREY if inverted else GREY, atol=1, err_msg=f"{bits} {kind}")
 
 
 def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_mere_statistic() -> None:
