@@ -183,6 +183,23 @@ def test_samples_of_every_type_are_read_in_either_byte_order(order: str, inverte
         np.testing.assert_allclose(grey(data), 255 - GREY if inverted else GREY, atol=1, err_msg=f"{bits} {kind}")
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("top", [255, 65_535])
+def test_a_palette_of_a_tiff_is_read_whether_its_entries_have_eight_bits_or_sixteen(top: int, zipped: bool) -> None:
+    compression = "tiff_adobe_deflate" if zipped else "raw"
+    photo = Image.fromarray(GREY.astype(np.uint8)).convert("P")
+    colours = [255 - level for level in range(256)]
+    photo.putpalette([part for level in colours for part in (level, level // 2, 7)])
+    data = encoded(photo, "TIFF", compression=compression)
+    values = [level * 257 for level in colours], [level // 2 * 257 for level in colours], [7 * 257] * 256
+    place = data.index(struct.pack("<HHI", 320, 3, 768)) + 8
+    (place,) = struct.unpack_from("<I", data, place)
+    entries = np.concatenate(values) // (65_535 // top)
+    data = data[:place] + entries.astype("<u2").tobytes() + data[place + 1536 :]
+    expected = np.stack([255 - GREY, (255 - GREY) // 2, np.full_like(GREY, 7)], axis=-1)
+    np.testing.assert_array_equal(np.asarray(decode(data)), expected)
+
+
 def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_mere_statistic() -> None:
     values = np.rint(RAMP * 4095).astype(np.uint16)
     np.testing.assert_allclose(grey(tiff(values, t281=4095)), GREY, atol=1)
