@@ -238,6 +238,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     # Trap: Pillow turns a TIFF upright while it loads it, and takes the tag away; before that the tag would turn it twice.
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
+    png.scale_key(image, data)
     scaled, notes = depth.scaled(image, data)
     if image.format == "BMP" and _unseen(image):
         scaled = scaled.convert("RGB")  # programs leave the alpha of a BMP at 0, and viewers show it
@@ -251,7 +252,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Raises PhotoError where nothing tells which of them is white.
     """
-    if image.mode == "RGB":
+    if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):
         # Trap: convert() clips 16-bit values at 255 instead of scaling them.

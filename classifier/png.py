@@ -4,6 +4,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from classifier.errors import PhotoError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -22,6 +24,15 @@ def limit_chunks(data: bytes) -> None:
     for count, _ in enumerate(_chunks(data), 1):
         if count > most:
             raise PhotoError(f"a PNG of more than {most:,} chunks is not decoded; save the photo anew")
+
+
+def scale_key(image: Image.Image, data: bytes) -> None:
+    """Bring the colour that a PNG calls transparent to 8 bits, as Pillow brings its samples: of 16 bits the upper ones."""
+    key, bits = image.info.get("transparency"), data[24] if data.startswith(_SIGNATURE) else 8
+    if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
+        image.info["transparency"] = (key % 2**bits) * 255 // (2**bits - 1)
+    if image.mode == "RGB" and bits == 16 and isinstance(key, tuple):
+        image.info["transparency"] = tuple(part >> 8 for part in key)
 
 
 def significant_bits(data: bytes) -> int | None:

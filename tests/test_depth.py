@@ -92,6 +92,19 @@ def test_a_mended_png_keeps_its_bits() -> None:
         decode(data[:33] + text + data[33:])
 
 
+def test_the_colour_key_of_sixteen_bits_is_transparent() -> None:
+    values = np.rint(RAMP * 65_535).astype(int)
+    for column in (0, 77, 255):
+        key = int(values[0, column])
+        expected = GREY.copy()
+        expected[:, column] = 255
+        for data, numbers in ((png16(values), [key]), (colours16(values), [key] * 3)):
+            place = data.index(b"IDAT") - 4
+            chunk = b"tRNS" + struct.pack(f">{len(numbers)}H", *numbers)
+            chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+            np.testing.assert_allclose(grey(data[:place] + chunk + data[place:]), expected, atol=1)
+
+
 def test_bits_that_cannot_be_are_passed_over() -> None:
     for bits in (1, 16, 17, 255):
         np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)

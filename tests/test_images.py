@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,29 @@ def test_a_palette_with_transparency_becomes_white_where_it_is_transparent() -> 
     image = Image.new("P", (10, 10), 3)
     image.putpalette([0, 0, 0] * 256)
     assert np.asarray(decode(encoded(image, transparency=3))).min() == 255
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_colour_key_of_a_grey_png_counts_in_its_own_bits(bits: int) -> None:
+    most = 2**bits - 1
+    for key in {0, 1, most}:
+        row = np.resize(np.arange(most + 1), 16)
+        packed = np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, 8 - bits :].ravel()).tobytes()
+        head = struct.pack(">IIBBBBB", 16, 4, bits, 0, 0, 0, 0)
+        parts = [(b"IHDR", head), (b"tRNS", struct.pack(">H", key)), (b"IDAT", zlib.compress((b"\0" + packed) * 4))]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in [*parts, (b"IEND", b"")]
+        )
+        expected = np.where(row == key, 255, row * 255 // most)
+        np.testing.assert_array_equal(np.asarray(decode(data))[0, :, 0], expected, err_msg=str(key))
+
+
+def test_the_colour_key_of_a_png_of_colours_becomes_white() -> None:
+    decoded = np.asarray(decode(encoded(Image.fromarray(UPRIGHT), transparency=(255, 0, 0))))
+    assert (decoded[:30, :40] == 255).all()
+    np.testing.assert_array_equal(decoded[:, 40:], UPRIGHT[:, 40:])
+    np.testing.assert_array_equal(decoded[30:], UPRIGHT[30:])
 
 
 def test_an_animation_gives_its_first_frame() -> None:
