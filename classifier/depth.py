@@ -29,7 +29,11 @@ def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...
         return image, ()
     grey = eight_bits(image, _white(image, data))
     dark = image.mode.startswith("I;16") and _over(np.asarray(grey), 16) <= _FEW
-    return (ImageChops.invert(grey) if _inverted(image) else grey), ((_DARK,) if dark else ())
+    if _inverted(image):
+        grey = ImageChops.invert(grey)
+    if (key := image.info.get("transparency")) is not None:
+        grey.paste(255, mask=Image.fromarray(np.asarray(image) == key))
+    return grey, ((_DARK,) if dark else ())
 
 
 def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:

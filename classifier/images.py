@@ -13,7 +13,7 @@ from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from classifier import avif, depth, gif, jpeg, kinds, png, tiff, webp
 from classifier.errors import PhotoError
-from classifier.recordio import read_record_photo
+from classifier.recordio import MAX_RECORD, read_record_photo
 from classifier.spec import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
@@ -60,6 +60,7 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
+_UNSEEN = "it is wholly transparent, which is read as white"
 _MENDED = "its metadata or its end is damaged; its pixels are read"
 
 
@@ -209,7 +210,9 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     jpeg.limit_segments(data)
     png.limit_chunks(data)
     tiff.limit_pieces(data)
-    data = gif.still(data)
+    whole = tiff.sound(jpeg.ended(data))
+    damaged = (_MENDED,) if whole is not data else ()
+    data = gif.still(whole)
     most = MAX_PIXELS
     if avif.is_avif(data):
         most //= 2  # its decoder holds a photo three times
@@ -224,6 +227,7 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
             f"{width} x {height} pixels are over the limit of {MAX_RUN_LENGTH_PIXELS:,} for a BMP with run-length "
             "compression; save the photo without"
         )
+    tiff.prepare(image)
     drafted = None
     if short_side and min(width, height) >= 2 * short_side:
         scale = min(width, height) / short_side
@@ -234,8 +238,13 @@ def _decode(data: bytes, short_side: int | None) -> _Stored:
     # Trap: Pillow turns a TIFF upright while it loads it, and takes the tag away; before that the tag would turn it twice.
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
+    png.scale_key(image, data)
     scaled, notes = depth.scaled(image, data)
-    return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, notes)
+    if image.format == "BMP" and _unseen(image):
+        scaled = scaled.convert("RGB")  # programs leave the alpha of a BMP at 0, and viewers show it
+    elif _unseen(scaled):
+        notes += (_UNSEEN,)
+    return _Stored(to_rgb(scaled), drafted[1][2:] if drafted else full, full, orientation, damaged + notes)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -243,7 +252,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Raises PhotoError where nothing tells which of them is white.
     """
-    if image.mode == "RGB":
+    if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith(("I", "F")):
         # Trap: convert() clips 16-bit values at 255 instead of scaling them.
@@ -255,18 +264,32 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _unseen(image: Image.Image) -> bool:
+    """Say whether an image is wholly transparent."""
+    if not image.has_transparency_data or image.crop((0, 0, 1, 1)).convert("RGBA").getpixel((0, 0))[3]:  # type: ignore[index]
+        return False  # the first pixel tells it of most photos at no cost
+    return image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+
+
 def _orientation(image: Image.Image) -> int | None:
     if image.format == "AVIF":
         image.info.pop("xmp", None)  # Pillow would follow it; what turns an AVIF is its own property alone
-    try:
-        return image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # a damaged EXIF block does not make the photo unusable
-        return None
+    told: int | None = None
+    with contextlib.suppress(Exception):  # a damaged EXIF block does not make the photo unusable
+        told = image.getexif().get(_ORIENTATION_TAG)
+    if told is None and image.format != "AVIF":
+        # Trap: Pillow passes over all tags that follow one that points outside of the block.
+        with contextlib.suppress(PhotoError):
+            told = tiff.orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+    return told
 
 
 def read_photo(path: Path) -> bytes:
-    """Read a photo's bytes; raises PhotoError when the file cannot be read."""
+    """Read a photo's bytes; raises PhotoError when the file cannot be read or is longer than any photo."""
     try:
+        size = path.stat().st_size
+        if size > MAX_RECORD:
+            raise PhotoError(f"{size:,} bytes are over the limit of {MAX_RECORD:,} for a photo; make the photo smaller")
         return path.read_bytes()
     except NotADirectoryError:  # a photo in a RecordIO file
         return read_record_photo(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from classifier import tiff
 from classifier.errors import PhotoError
 
 # A progressive JPEG has about ten scans, and metadata in a few segments. Each scan costs a pass over all pixels, however
@@ -24,7 +25,7 @@ _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
 # What decides the colours: beginnings of APP0 and APP14, and how long these segments are at least.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
-_ORIENTATION = 0x0112
+_ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
 # Whether anything but the end is missing is found by decoding twice: 1.2 s for a progressive JPEG of so many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
@@ -79,39 +80,51 @@ def mended(data: bytes) -> bytes | None:
     """
     if not data.startswith(b"\xff\xd8"):
         return None
-    kept, done, scan = [b"\xff\xd8"], 2, len(data)
+    kept, done = [b"\xff\xd8"], 2
     for marker, start in _markers(data):
         if marker == _START_OF_SCAN:
-            scan = start
             break
         if marker not in _METADATA:
             continue
         end = start + int.from_bytes(data[start : start + 2], "big")
         kept += [data[done : start - 2], _mended_segment(marker, data[start - 2 : end])]
         done = end
-    whole = b"".join([*kept, data[done:]])
-    if data.rfind(_END, scan) < 0:
-        whole = whole.rstrip(b"\xff")
-        if not _complete(whole):
-            return None
-        whole += _END
+    whole = ended(b"".join([*kept, data[done:]]))
     return whole if whole != data else None
+
+
+def ended(data: bytes) -> bytes:
+    """Return a JPEG with an end; raises PhotoError when more than that is missing, or what Pillow raises for its metadata.
+
+    Trap: zeros in place of pixels are often a code that the decoder takes for pixels, as many as are missing.
+    """
+    if not data.startswith(b"\xff\xd8") or data.endswith(_END):
+        return data
+    scan = next((start for marker, start in _markers(data) if marker == _START_OF_SCAN), None)
+    if scan is None or data.rfind(_END, scan) >= 0:
+        return data
+    # One zero may belong to the last pixels.
+    whole = data[: len(data.rstrip(b"\0")) + 1].rstrip(b"\xff")
+    if not _complete(whole):
+        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it anew")
+    return whole + _END
 
 
 def _mended_segment(marker: int, segment: bytes) -> bytes:
     """Return a segment of metadata, marker included, as far as pixels and orientation depend on it."""
+    if marker == _EXIF and segment[4:].startswith(_XMP):
+        return segment if b"tiff:Orientation" in segment else b""
     start, least = _COLOURS.get(marker, (b"Exif\0\0", 10) if marker == _EXIF else (b"", 0))
     if not start or not segment[4:].startswith(start) or len(segment) < least + 2:
         return b""
     if marker != _EXIF:
         return segment
-    try:
-        exif, upright = Image.Exif(), Image.Exif()
-        exif.load(segment[4:])
-        upright[_ORIENTATION] = exif[_ORIENTATION]
-        content = upright.tobytes()
-    except Exception:  # Pillow raises many types for a damaged block
+    told = tiff.orientation(segment[10:])
+    if told not in range(65_536):
         return b""
+    upright = Image.Exif()
+    upright[_ORIENTATION] = told
+    content = upright.tobytes()
     return b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
 
 

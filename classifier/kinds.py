@@ -57,7 +57,10 @@ _TEXTS = (
     (b"<svg", f"an SVG drawing, not an image of pixels; {_SAVE}"),
     (b"<!doctype html", "an HTML page, not an image; download the photo itself"),
     (b"<html", "an HTML page, not an image; download the photo itself"),
+    (b"<error", "an error message in XML, as S3 answers, not an image; see what it says and download the photo anew"),
+    (b"<?xml", "an XML document, not an image; download the photo itself"),
 )
+_IN_XML = (b"<svg", b"<error")  # what a declaration or a comment may stand before
 _JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"\d\]]')
 _ANNEX = re.compile(rb"[./]*\.git/annex/objects/")
 _BASE64 = 'the bytes are base64 text; decode them first, or send JSON as {"instances": [{"b64": "..."}]}'
@@ -102,7 +105,7 @@ def _text(head: bytes) -> str | None:
         return _BASE64
     small = text.lower()
     for start, sentence in _TEXTS:
-        if small.startswith(start) or (start == b"<svg" and small.startswith((b"<?xml", b"<!--")) and start in small):
+        if small.startswith(start) or (start in _IN_XML and small.startswith((b"<?xml", b"<!--")) and start in small):
             return sentence
     if _ANNEX.match(text):
         return dict(_TEXTS)[b"/annex/objects/"]

@@ -4,11 +4,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from classifier.errors import PhotoError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pillow calls Python for each chunk: 200,000 empty ones, 2.4 MB, took it 1.2 s. Programs write pixels 8 kB at a time.
 _MOST, _LONG = 10_000, 4096
+# Texts that may tell the orientation; Pillow unpacks no more than 1 MB of each.
+_PROFILE, _XMP, _MOST_TEXT = b"Raw profile type exif\0", b"XML:com.adobe.xmp\0", 2**20
 _LEAST_TRANSPARENCY = {0: 2, 2: 6}  # bytes by kind of colour; in a palette any number
 
 
@@ -20,6 +24,15 @@ def limit_chunks(data: bytes) -> None:
     for count, _ in enumerate(_chunks(data), 1):
         if count > most:
             raise PhotoError(f"a PNG of more than {most:,} chunks is not decoded; save the photo anew")
+
+
+def scale_key(image: Image.Image, data: bytes) -> None:
+    """Bring the colour that a PNG calls transparent to 8 bits, as Pillow brings its samples: of 16 bits the upper ones."""
+    key, bits = image.info.get("transparency"), data[24] if data.startswith(_SIGNATURE) else 8
+    if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
+        image.info["transparency"] = (key % 2**bits) * 255 // (2**bits - 1)
+    if image.mode == "RGB" and bits == 16 and isinstance(key, tuple):
+        image.info["transparency"] = tuple(part >> 8 for part in key)
 
 
 def significant_bits(data: bytes) -> int | None:
@@ -35,7 +48,7 @@ def significant_bits(data: bytes) -> int | None:
 def mended(data: bytes) -> bytes | None:
     """Return a PNG without the metadata that Pillow may stumble over, or None when it has none.
 
-    What is left is what pixels, transparency and orientation depend on, as long as its checksum is right.
+    What is left is what pixels, their depth, transparency and orientation depend on, as long as its checksum is right.
     """
     if not data.startswith(_SIGNATURE):
         return None
@@ -62,7 +75,24 @@ def mended(data: bytes) -> bytes | None:
 def _needed(kind: bytes, content: memoryview, colour: int) -> bool:
     if kind == b"tRNS":
         return len(content) >= _LEAST_TRANSPARENCY.get(colour, 0)
-    return kind == b"eXIf" or (kind == b"iTXt" and bytes(content[:19]) == b"XML:com.adobe.xmp\0\0")
+    start = bytes(content[: len(_PROFILE) + 1])
+    if kind == b"tEXt":
+        return start.startswith(_PROFILE)
+    if kind == b"zTXt":
+        return start == _PROFILE + b"\0" and _unpacks(content[len(start) :])
+    if kind == b"iTXt" and start.startswith(_XMP + b"\1\0"):
+        return _unpacks(bytes(content).split(b"\0", 4)[-1])
+    return kind in (b"eXIf", b"sBIT") or (kind == b"iTXt" and start.startswith(_XMP + b"\0"))
+
+
+def _unpacks(text: bytes | memoryview) -> bool:
+    """Say whether Pillow unpacks a compressed text: it stops at one that is damaged or longer."""
+    unpacker = zlib.decompressobj()
+    try:
+        unpacker.decompress(text, _MOST_TEXT)
+    except zlib.error:
+        return False
+    return not unpacker.unconsumed_tail
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

@@ -2,13 +2,22 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImagePalette, TiffImagePlugin
 
 from classifier.errors import PhotoError
 
 # Pillow makes a Python object of each: 6,000,000 of them in 24 MB took 24 s and 0.9 GB for an image of 8 x 8 pixels.
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
+_BITS, _PLANES, _COLOURS = 258, 284, 320  # BitsPerSample, PlanarConfiguration, ColorMap
+_NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
+# Pillow knows 16 bits of which 0 is white only in the other byte order.
+TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
+_ORIENTATION, _XMP = 0x0112, 700
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # All that pixels, their meaning and their orientation depend on.
 _NEEDED = frozenset(
@@ -60,6 +69,50 @@ def limit_pieces(data: bytes) -> None:
         raise PhotoError("a raw photo (DNG, NEF, CR2 and the like) is not read; develop it and save it as JPEG or PNG")
 
 
+def prepare(image: Image.Image) -> None:
+    """Look after what Pillow would get wrong when it decodes a TIFF that it opened; raises PhotoError where that is no help."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    raw = [tile.codec_name for tile in image.tile[:1]] == ["raw"]
+    # Trap: Pillow takes the two bytes of such samples for two pixels.
+    if raw and image.tag_v2.get(_PLANES) == 2 and image.tag_v2.get(_BITS, (0,))[0] == 16:
+        raise PhotoError(
+            "a TIFF of planes of 16 bits without compression is not read; save it anew with 8 bits a sample"
+        )
+    colours = image.tag_v2.get(_COLOURS, ())
+    if image.mode in ("P", "PA") and max(colours) < 256:  # 8 bits an entry, where the standard wants 16
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
+    if not raw:
+        # Trap: libtiff gives samples in this machine's order. Pillow minds that for unsigned 16 bits alone.
+        image.tile = [tile._replace(args=_in_native_order(tile.args)) for tile in image.tile]
+
+
+def _in_native_order(args: Any) -> Any:
+    form, *rest = args
+    return (_NATIVE.get(form, form), *rest)
+
+
+def sound(data: bytes) -> bytes:
+    """Return a TIFF without tags that point outside the file; Pillow passes over all that follow the first of them."""
+    if data[:4] not in _FORMS:
+        return data
+    form, _, entries = _directory(data)
+    outside = any(_size(entry) > form.room and not _lies_within(data, form, entry) for entry in entries)
+    return (mended(data) if outside else None) or data
+
+
+def orientation(block: bytes) -> int | None:
+    """Return the orientation that the first directory of EXIF tells, whatever is wrong with its other tags."""
+    if block[:4] not in _FORMS:
+        return None
+    form, _, entries = _directory(block)
+    for entry in entries:
+        tag, kind, _, value = entry
+        if tag == _ORIENTATION and kind in _INTEGERS and 0 < _size(entry) <= form.room:
+            return int(struct.unpack_from(form.order + _INTEGERS[kind], value)[0])
+    return None
+
+
 def mended(data: bytes) -> bytes | None:
     """Return a TIFF whose first directory names nothing but pixels and orientation; None when that changes nothing."""
     if data[:4] not in _FORMS:
@@ -67,7 +120,7 @@ def mended(data: bytes) -> bytes | None:
     form, start, entries = _directory(data)
     if not entries:
         return None
-    kept = [entry for entry in entries if entry[0] in _NEEDED and _lies_within(data, form, entry)]
+    kept = [entry for entry in entries if _needed(entry) and _lies_within(data, form, entry)]
     packed = struct.pack(form.order + form.length, len(kept))
     packed += b"".join(struct.pack(form.order + form.entry, *entry) for entry in kept)
     packed += bytes(form.room)  # no further directory
@@ -75,13 +128,23 @@ def mended(data: bytes) -> bytes | None:
     return whole if whole != data else None
 
 
+def _needed(entry: _Entry) -> bool:
+    # XMP may tell the orientation; Pillow stumbles over it unless it is bytes.
+    return entry[0] in _NEEDED or (entry[0] == _XMP and entry[1] in (1, 7))
+
+
 def _lies_within(data: bytes, form: _Form, entry: _Entry) -> bool:
-    _, kind, count, value = entry
-    size = _WIDTHS.get(kind, 0) * count
+    size = _size(entry)
     if size <= form.room:
         return size > 0
-    (offset,) = struct.unpack(form.order + form.offset, value)
+    (offset,) = struct.unpack(form.order + form.offset, entry[3])
     return bool(offset + size <= len(data))
+
+
+def _size(entry: _Entry) -> int:
+    """Return the bytes of an entry's value, 0 where its type is unknown."""
+    _, kind, count, _ = entry
+    return _WIDTHS.get(kind, 0) * count
 
 
 def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:

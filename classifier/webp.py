@@ -6,7 +6,7 @@ _PIXELS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return a WebP of its pixels and its EXIF alone, its size put right; None when that changes nothing."""
+    """Return a WebP of its pixels, EXIF and XMP alone, all sizes put right; None when that changes nothing."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     kept, place = [], 12
@@ -16,9 +16,10 @@ def mended(data: bytes) -> bytes | None:
         if end > len(data):
             if kind in _PIXELS:
                 return None
-            break
-        if kind in _PIXELS or kind == b"EXIF":
-            kept.append(data[place:end] + bytes(size % 2))
+            # Metadata that is cut short may still tell the orientation.
+            end, size = len(data), len(data) - place - 8
+        if kind in (*_PIXELS, b"EXIF", b"XMP "):
+            kept.append(struct.pack("<4sI", kind, size) + data[place + 8 : end] + bytes(size % 2))
         place = end + size % 2
     content = b"WEBP" + b"".join(kept)
     whole = b"RIFF" + struct.pack("<I", len(content)) + content

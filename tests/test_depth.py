@@ -12,6 +12,7 @@ from PIL import Image
 from classifier.errors import PhotoError
 from classifier.images import decode, look_at
 from tests.test_images import encoded
+from tests.test_orientation import with_tag
 
 RAMP = np.tile(np.linspace(0, 1, 256), (64, 1))
 GREY = np.rint(RAMP * 255).astype(int)
@@ -34,14 +35,24 @@ def tiff(values: npt.NDArray[Any], **tags: Any) -> bytes:
     return encoded(Image.fromarray(values), "TIFF", tiffinfo={int(tag[1:]): value for tag, value in tags.items()})
 
 
-def tiff_by_hand(values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False) -> bytes:
-    """Return a grey TIFF whose samples are written as they are, in their own byte order."""
+def tiff_by_hand(
+    values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False, zipped: bool = False
+) -> bytes:
+    """Return a grey TIFF whose samples are written as they are, in their own byte order; `zipped` with deflate."""
     order = ">" if values.dtype.byteorder == ">" else "<"
-    body = values.tobytes()
+    body = zlib.compress(values.tobytes()) if zipped else values.tobytes()
     height, width = values.shape
     if bits == 12:
         width = width * 16 // 12 if values.dtype == np.uint16 else width
-    numbers = [(256, width), (257, height), (258, bits), (259, 1), (262, int(not inverted)), (273, 8), (277, 1)]
+    numbers = [
+        (256, width),
+        (257, height),
+        (258, bits),
+        (259, 8 if zipped else 1),
+        (262, int(not inverted)),
+        (273, 8),
+        (277, 1),
+    ]
     numbers += [(278, height), (279, len(body)), (339, kind)]
     entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, number) for tag, number in numbers)
     head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
@@ -71,6 +82,29 @@ def test_a_png_that_tells_its_bits_is_scaled_by_them(bits: int) -> None:
     np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
+def test_a_mended_png_keeps_its_bits() -> None:
+    values = np.rint(RAMP * 4095)
+    text = struct.pack(">I", 9) + b"tEXtComment\0?" + bytes(4)  # its checksum is wrong
+    for data, place in ((png16(values, 12), 33), (png16(values, 12), 46), (png16(values, 12), -12)):
+        np.testing.assert_allclose(grey(data[:place] + text + data[place:]), GREY, atol=1)
+    with pytest.raises(PhotoError, match="its colours have 12 bits in samples of 16"):
+        data = colours16(values, 12)
+        decode(data[:33] + text + data[33:])
+
+
+def test_the_colour_key_of_sixteen_bits_is_transparent() -> None:
+    values = np.rint(RAMP * 65_535).astype(int)
+    for column in (0, 77, 255):
+        key = int(values[0, column])
+        expected = GREY.copy()
+        expected[:, column] = 255
+        for data, numbers in ((png16(values), [key]), (colours16(values), [key] * 3)):
+            place = data.index(b"IDAT") - 4
+            chunk = b"tRNS" + struct.pack(f">{len(numbers)}H", *numbers)
+            chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+            np.testing.assert_allclose(grey(data[:place] + chunk + data[place:]), expected, atol=1)
+
+
 def test_bits_that_cannot_be_are_passed_over() -> None:
     for bits in (1, 16, 17, 255):
         np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
@@ -90,6 +124,56 @@ def test_a_tiff_of_sixteen_bits_is_scaled_in_either_byte_order(order: str) -> No
     np.testing.assert_allclose(grey(tiff_by_hand(signed, 16, 2)), GREY, atol=1)
 
 
+@pytest.mark.parametrize("tag", [282, 305, 306, 315])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tag_that_points_outside_the_file_does_not_cost_the_range(order: str, tag: int) -> None:
+    signed = tiff_by_hand(np.rint(RAMP * 32_767).astype(order + "i2"), 16, 2)
+    floats = tiff_by_hand(RAMP.astype(order + "f4"), 32, 3)
+    inverted = tiff_by_hand(RAMP.astype(order + "f4"), 32, 3, inverted=True)
+    for data, expected in ((signed, GREY), (floats, GREY), (inverted, 255 - GREY)):
+        damaged = with_tag(data, order, tag, 2, 50, 10**8)
+        np.testing.assert_allclose(grey(damaged), expected, atol=1)
+        assert "its metadata or its end is damaged" in look_at(damaged).notes[0]
+
+
+def test_a_tag_that_points_outside_the_file_makes_no_padding_transparent() -> None:
+    padded = np.dstack([np.repeat(GREY[..., None], 3, axis=2), np.zeros_like(GREY)]).astype(np.uint8)
+    data = encoded(Image.fromarray(padded, "RGBX"), "TIFF")
+    for tag in (281, 305, 315):
+        np.testing.assert_array_equal(grey(with_tag(data, "<", tag, 2, 50, 10**8)), GREY)
+
+
+def planar(samples: npt.NDArray[Any], colours: int, tile: int = 0) -> bytes:
+    """Return a TIFF of one plane a colour without compression, in strips or in tiles."""
+    order = ">" if samples.dtype.byteorder == ">" else "<"
+    height, width, count = samples.shape
+    planes = [samples[..., number].tobytes() for number in range(count)]
+    offsets = [8 + len(planes[0]) * number for number in range(count)]
+    bits = samples.dtype.itemsize * 8
+    values = {256: [width], 257: [height], 258: [bits] * count, 259: [1], 262: [colours], 277: [count], 284: [2]}
+    values |= {322: [width], 323: [height], 324: offsets, 325: [len(planes[0])] * count} if tile else {}
+    values |= {} if tile else {273: offsets, 278: [height], 279: [len(planes[0])] * count}
+    values |= {338: [2]} if colours == 2 and count == 4 else {}
+    body, entries = b"".join(planes), b""
+    for tag, numbers in sorted(values.items()):
+        packed = struct.pack(f"{order}{len(numbers)}I", *numbers)
+        if len(packed) > 4:
+            packed, body = struct.pack(order + "I", 8 + len(body)), body + packed
+        entries += struct.pack(order + "HHI", tag, 4, len(numbers)) + packed
+    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
+    return head + body + struct.pack(order + "H", len(values)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_planes_of_sixteen_bits_without_compression_are_refused(order: str, tile: int) -> None:
+    samples = np.repeat(GREY[:, :64, None], 4, axis=2)
+    for colours, count in ((2, 3), (2, 4), (5, 4)):
+        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it anew with 8 bits a sample"):
+            decode(planar(samples[..., :count].astype(order + "u2") * 257, colours, tile))
+    np.testing.assert_array_equal(grey(planar(samples[..., :3].astype("u1"), 2, tile)), GREY[:, :64])
+
+
 def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:
     values = np.rint(RAMP * 4095).astype(int)
     first, second = values[:, ::2], values[:, 1::2]
@@ -97,6 +181,36 @@ def test_a_tiff_of_twelve_bits_is_scaled_by_twelve_bits() -> None:
     data = tiff_by_hand(packed.reshape(64, -1), 12)
     data = data.replace(struct.pack("<HHII", 256, 4, 1, 384), struct.pack("<HHII", 256, 4, 1, 256))
     np.testing.assert_allclose(grey(data), GREY, atol=1)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_samples_of_every_type_are_read_in_either_byte_order(order: str, inverted: bool, zipped: bool) -> None:
+    unsigned = np.rint(RAMP * 65_535).astype(order + "u2"), 16, 1
+    floats = RAMP.astype(order + "f4"), 32, 3
+    signed = np.rint(RAMP * 32_767).astype(order + "i2"), 16, 2
+    wide = np.rint(RAMP * 65_535).astype(order + "i4"), 32, 2
+    for values, bits, kind in (unsigned, floats) if inverted else (unsigned, floats, signed, wide):
+        data = tiff_by_hand(values, bits, kind, inverted, zipped)
+        np.testing.assert_allclose(grey(data), 255 - GREY if inverted else GREY, atol=1, err_msg=f"{bits} {kind}")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("top", [255, 65_535])
+def test_a_palette_of_a_tiff_is_read_whether_its_entries_have_eight_bits_or_sixteen(top: int, zipped: bool) -> None:
+    compression = "tiff_adobe_deflate" if zipped else "raw"
+    photo = Image.fromarray(GREY.astype(np.uint8)).convert("P")
+    colours = [255 - level for level in range(256)]
+    photo.putpalette([part for level in colours for part in (level, level // 2, 7)])
+    data = encoded(photo, "TIFF", compression=compression)
+    values = [level * 257 for level in colours], [level // 2 * 257 for level in colours], [7 * 257] * 256
+    place = data.index(struct.pack("<HHI", 320, 3, 768)) + 8
+    (place,) = struct.unpack_from("<I", data, place)
+    entries = np.concatenate(values) // (65_535 // top)
+    data = data[:place] + entries.astype("<u2").tobytes() + data[place + 1536 :]
+    expected = np.stack([255 - GREY, (255 - GREY) // 2, np.full_like(GREY, 7)], axis=-1)
+    np.testing.assert_array_equal(np.asarray(decode(data)), expected)
 
 
 def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_mere_statistic() -> None:

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, to_rgb
+from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, look_at, read_photo, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
@@ -68,10 +70,67 @@ def test_transparent_parts_become_white() -> None:
     assert np.asarray(decode(encoded(image))).min() == 255
 
 
+def test_a_photo_of_which_nothing_can_be_seen_is_told() -> None:
+    photo = Image.fromarray(UPRIGHT)
+    hidden, half = photo.copy(), photo.copy()
+    hidden.putalpha(0)
+    half.putalpha(Image.linear_gradient("L").resize(photo.size))
+    palette = Image.new("P", (10, 10), 3)
+    palette.putpalette([0, 0, 0] * 256)
+    for data in (
+        encoded(hidden),
+        encoded(hidden, "WEBP", lossless=True, exact=True),
+        encoded(hidden, "TIFF"),
+        encoded(hidden.convert("LA")),
+        encoded(palette, transparency=3),
+        encoded(palette, "GIF", transparency=3),
+    ):
+        assert look_at(data).notes == ("it is wholly transparent, which is read as white",)
+    for image in (half, photo, Image.new("RGBA", (9, 9), "white")):
+        assert look_at(encoded(image)).notes == ()
+
+
+@pytest.mark.parametrize("size", [56, 108, 124])
+def test_a_bmp_whose_alpha_is_zero_throughout_is_opaque_as_viewers_show_it(size: int) -> None:
+    hidden = Image.fromarray(UPRIGHT)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    for alpha in (0, 255):
+        hidden.putalpha(alpha)
+        pixels = hidden.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+        header = struct.pack("<IiiHHIIiiII", size, 80, 60, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks
+        head = b"BM" + struct.pack("<IHHI", 14 + size + len(pixels), 0, 0, 14 + size)
+        data = head + header.ljust(size, b"\0") + pixels
+        np.testing.assert_array_equal(np.asarray(decode(data)), UPRIGHT)
+        assert look_at(data).notes == ()
+
+
 def test_a_palette_with_transparency_becomes_white_where_it_is_transparent() -> None:
     image = Image.new("P", (10, 10), 3)
     image.putpalette([0, 0, 0] * 256)
     assert np.asarray(decode(encoded(image, transparency=3))).min() == 255
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_colour_key_of_a_grey_png_counts_in_its_own_bits(bits: int) -> None:
+    most = 2**bits - 1
+    for key in {0, 1, most}:
+        row = np.resize(np.arange(most + 1), 16)
+        packed = np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, 8 - bits :].ravel()).tobytes()
+        head = struct.pack(">IIBBBBB", 16, 4, bits, 0, 0, 0, 0)
+        parts = [(b"IHDR", head), (b"tRNS", struct.pack(">H", key)), (b"IDAT", zlib.compress((b"\0" + packed) * 4))]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in [*parts, (b"IEND", b"")]
+        )
+        expected = np.where(row == key, 255, row * 255 // most)
+        np.testing.assert_array_equal(np.asarray(decode(data))[0, :, 0], expected, err_msg=str(key))
+
+
+def test_the_colour_key_of_a_png_of_colours_becomes_white() -> None:
+    decoded = np.asarray(decode(encoded(Image.fromarray(UPRIGHT), transparency=(255, 0, 0))))
+    assert (decoded[:30, :40] == 255).all()
+    np.testing.assert_array_equal(decoded[:, 40:], UPRIGHT[:, 40:])
+    np.testing.assert_array_equal(decoded[30:], UPRIGHT[30:])
 
 
 def test_an_animation_gives_its_first_frame() -> None:
@@ -180,3 +239,17 @@ def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> 
         with pytest.raises(PhotoError, match="70,000 strips or tiles"):
             limit_pieces(tiles)
         limit_pieces(tiles[:-9])  # cut short: the decoder says so
+
+
+def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_path: Path) -> None:
+    huge = tmp_path / "1.jpg"
+    with huge.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    with pytest.raises(PhotoError, match="1,099,511,627,776 bytes are over the limit of 400,000,000 for a photo"):
+        read_photo(huge)
+    (tmp_path / "2.jpg").write_bytes(b"photo")
+    assert read_photo(tmp_path / "2.jpg") == b"photo"
+    with pytest.raises(PhotoError, match="cannot be read: No such file"):
+        read_photo(tmp_path / "3.jpg")
+    with pytest.raises(PhotoError, match="cannot be read: Is a directory"):
+        read_photo(tmp_path)

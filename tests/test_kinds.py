@@ -18,6 +18,9 @@ from tests.test_orientation import plain_tiff
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).resize((80, 60))
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32 + b"\nsize 12345\n"
+DENIED = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+)
 PAGE = b"<!DOCTYPE html>\n<html lang=en><title>Sign in</title>"
 
 
@@ -71,6 +74,13 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
         (b"<html><body>404", "an HTML page"),
         (json.dumps({"error": "not found"}).encode(), "JSON text"),
         (b'[{"a": 1}]', "JSON text"),
+        (DENIED, "an error message in XML.*download the photo anew"),
+        (b"\xef\xbb\xbf" + DENIED.partition(b"\n")[2], "an error message in XML"),
+        (b"<?xml version='1.0'?>\n<Error xmlns='http://x/'><Code>NoSuchKey</Code></Error>", "an error message in XML"),
+        (
+            b"<?xml version='1.0'?>\n<annotation><filename>1.jpg</filename></annotation>",
+            "an XML document, not an image",
+        ),
         (LFS, "a Git LFS pointer.*git lfs pull"),
         (b"../.git/annex/objects/Qx/1k/SHA256E-s5--4d.jpg/SHA256E-s5--4d.jpg", "a git-annex pointer.*git annex get"),
         (b"/annex/objects/SHA256E-s5--4d.jpg\n", "a git-annex pointer"),

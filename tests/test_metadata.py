@@ -10,8 +10,9 @@ from PIL import Image, TiffImagePlugin
 
 from classifier.errors import PhotoError
 from classifier.images import decode, load_pixels, look_at
+from tests.conftest import SHARED
 from tests.test_images import PREPROCESSING, encoded
-from tests.test_orientation import plain_tiff
+from tests.test_orientation import plain_tiff, with_tag
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).resize((120, 80))
 GARBAGE = bytes(range(1, 200))
@@ -163,6 +164,61 @@ def test_a_progressive_jpeg_that_is_cut_between_its_scans_is_not_read() -> None:
             decode(whole[:cut])
 
 
+def zero_tailed(whole: bytes, share: float) -> bytes:
+    """Return a download that broke off in a file of the right size."""
+    kept = int(len(whole) * share)
+    return whole[:kept] + bytes(len(whole) - kept)
+
+
+def all_zeros_mean_grey(width: int) -> bytes:
+    """Return a JPEG in whose scan zeros are blocks without detail, so that a decoder takes any number of them."""
+    image = np.full((width, width), 128, np.uint8)
+    image[:16, :16] = np.random.default_rng(1).integers(0, 255, (16, 16))
+    return encoded(Image.fromarray(image), "JPEG", optimize=True)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_a_jpeg_whose_rest_is_zeros_is_refused(share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+    for data in (
+        encoded(Image.fromarray(noise), "JPEG", optimize=True),
+        encoded(Image.fromarray(noise), "JPEG", progressive=True),
+        all_zeros_mean_grey(400),
+        encoded(PHOTO.resize((1200, 900)), "JPEG", optimize=True),
+    ):
+        with pytest.raises(PhotoError, match="its end is missing, and pixels with it; copy or download it anew"):
+            decode(zero_tailed(data, share))
+
+
+def test_photos_whose_rest_is_zeros_are_refused() -> None:
+    photos = sorted((SHARED / "photos").glob("**/*.JPEG"))[:60]
+    if not photos:
+        pytest.skip("no photos beside the project")
+    for photo in photos:
+        whole = photo.read_bytes()
+        for share in (0.6, 0.9):
+            with pytest.raises(PhotoError):
+                decode(zero_tailed(whole, share))
+
+
+def test_a_thumbnail_within_a_jpeg_is_not_taken_for_its_end() -> None:
+    whole = all_zeros_mean_grey(400)
+    exif = segment(0xE1, b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + encoded(PHOTO.resize((16, 16)), "JPEG"))
+    data = whole[:2] + exif + whole[2:]
+    assert look_at(data).notes == ()
+    with pytest.raises(PhotoError, match="its end is missing"):
+        decode(zero_tailed(data, 0.9))
+
+
+def test_zeros_behind_a_whole_jpeg_cost_nothing_but_a_note() -> None:
+    for way in JPEG_WAYS.values():
+        whole = encoded(PHOTO, "JPEG", quality=90, **way)
+        for data in (whole[:-2] + bytes(1), whole[:-2] + bytes(5000)):
+            np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(decode(whole)))
+            assert "its end is damaged" in look_at(data).notes[0]
+        assert look_at(whole + bytes(5000)).notes == () and look_at(whole + GARBAGE).notes == ()
+
+
 def test_a_drafted_jpeg_without_its_end_gives_the_pixels_that_it_has_with_it() -> None:
     for progressive in (False, True):
         whole = encoded(PHOTO.resize((1200, 900)), "JPEG", progressive=progressive)
@@ -237,17 +293,6 @@ def test_a_bmp_of_every_header_is_read_with_whatever_stands_behind_its_pixels(si
 # --- TIFF
 
 
-def tiff_with(order: str, tag: int, kind: int, count: int, value: int) -> bytes:
-    """Return a TIFF with one more tag, wherever it points."""
-    data = plain_tiff(PHOTO, 1, order)
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (length,) = struct.unpack_from(order + "H", data, start)
-    entries = [data[start + 2 + 12 * number :][:12] for number in range(length)]
-    entries.append(struct.pack(order + "HHII", tag, kind, count, value))
-    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
-    return data[:start] + struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
-
-
 TIFF_TAGS = {
     "description outside the file": (270, 2, 1000, 0x7FFFFFFF),
     "maker outside the file": (271, 2, 70, 10**6),
@@ -259,6 +304,7 @@ TIFF_TAGS = {
     "EXIF of another type": (34665, 2, 4, 0x41414141),
     "GPS outside the file": (34853, 4, 1, 0xFFFFFFFF),
     "XMP outside the file": (700, 1, 5000, 0x7FFFFFFF),
+    "XMP of another type": (700, 2, 4, 0x41414141),
     "profile outside the file": (34675, 7, 5000, 0x7FFFFFFF),
     "Photoshop outside the file": (34377, 7, 5000, 0x7FFFFFFF),
     "private tag of nothing": (65000, 4, 0, 0),
@@ -269,7 +315,9 @@ TIFF_TAGS = {
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("name", TIFF_TAGS)
 def test_a_tiff_with_a_broken_tag_is_read(name: str, order: str) -> None:
-    np.testing.assert_array_equal(np.asarray(decode(tiff_with(order, *TIFF_TAGS[name]))), np.asarray(PHOTO))
+    np.testing.assert_array_equal(
+        np.asarray(decode(with_tag(plain_tiff(PHOTO, 1, order), order, *TIFF_TAGS[name]))), np.asarray(PHOTO)
+    )
 
 
 def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:

@@ -2,12 +2,13 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from classifier.images import Decoded, decode, load_pixels, look_at
 from tests.test_images import PREPROCESSING, UPRIGHT, encoded
@@ -60,6 +61,17 @@ def plain_tiff(image: Image.Image, orientation: int, order: str, tile: int = 0) 
         entries += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[form], len(numbers)) + packed.ljust(4, b"\0")
     head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
     return head + body + struct.pack(order + "H", len(values)) + entries + bytes(4)
+
+
+def with_tag(data: bytes, order: str, tag: int, kind: int, count: int, value: int) -> bytes:
+    """Return a TIFF with one more tag, wherever it points; its directory is written anew at its end."""
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (length,) = struct.unpack_from(order + "H", data, start)
+    entries = [data[start + 2 + 12 * number :][:12] for number in range(length)]
+    entries.append(struct.pack(order + "HHII", tag, kind, count, value))
+    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
+    directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
+    return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory
 
 
 def saved_as(kind: str, **options: Any) -> Callable[[Image.Image, int], bytes]:
@@ -151,10 +163,12 @@ def test_a_value_that_means_nothing_leaves_the_photo_as_it_lies(name: str, value
 
 def test_an_orientation_of_several_or_of_no_numbers_is_no_obstacle() -> None:
     photo = encoded(Image.fromarray(UPRIGHT), "JPEG")
-    for kind, count, value in ((3, 2, b"\0\6\0\6"), (2, 2, b"6\0\0\0"), (4, 1, b"\0\0\0\6"), (5, 1, b"\xff" * 4)):
+    for kind, count, value in (
+        (3, 2, b"\0\6\0\6"), (2, 2, b"6\0\0\0"), (4, 1, b"\0\0\0\6"), (5, 1, b"\xff" * 4), (9, 1, b"\xff" * 4)
+    ):  # fmt: skip
         block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 0x0112, kind, count) + value + bytes(4)
         data = photo[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + photo[2:]
-        assert sorted(decode(data).size) == [60, 80]
+        assert sorted(decode(data).size) == [60, 80] and decode(data).size == decode(data[:-2]).size
 
 
 def test_damage_in_metadata_does_not_cost_the_orientation() -> None:
@@ -166,6 +180,98 @@ def test_damage_in_metadata_does_not_cost_the_orientation() -> None:
     png = encoded(lies, exif=exif(6))
     broken = png[:33] + struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0) + png[33:]
     assert decode(broken).size == (80, 60)
+
+
+def with_xmp(orientation: int) -> PngImagePlugin.PngInfo:
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp(orientation).decode(), zip=True)
+    return text
+
+
+def with_profile(image: Image.Image, block: bytes, zipped: bool) -> bytes:
+    """Return a PNG with EXIF as text, the way that programs wrote it before the format had a chunk for it."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=zipped)
+    return encoded(image, pnginfo=text)
+
+
+def test_mending_keeps_an_orientation_that_is_told_in_another_place() -> None:
+    lies = lying(6, Image.fromarray(UPRIGHT))
+    bad = struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0)
+    jpeg = encoded(lies, "JPEG", xmp=xmp(6))
+    webp, tiff = encoded(lies, "WEBP", xmp=xmp(6)), encoded(lies, "TIFF", tiffinfo={700: xmp(6)})
+    for data in (
+        jpeg[:-2],
+        jpeg[:2] + b"\xff\xe0\x00\x07JFIF\0" + jpeg[2:],
+        webp[:4] + bytes(4) + webp[8:],
+        with_tag(tiff, "<", 305, 2, 50, 10**8),
+    ):
+        assert decode(data).size == (80, 60) and look_at(data).notes
+    for zipped in (False, True):
+        png = with_profile(lies, exif(6).tobytes(), zipped)
+        assert decode(png).size == decode(png[:33] + bad + png[33:]).size == (80, 60)
+    png = encoded(lies, pnginfo=with_xmp(6))
+    assert decode(png).size == decode(png[:33] + bad + png[33:]).size == (80, 60)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 4])
+def test_a_webp_that_is_cut_within_its_metadata_is_upright_as_far_as_that_tells(missing: int) -> None:
+    lies = lying(6, Image.fromarray(UPRIGHT))
+    for options in ({"exif": exif(6)}, {"xmp": xmp(6)}):
+        assert decode(encoded(lies, "WEBP", **options)[:-missing]).size == (80, 60)
+
+
+def test_a_profile_that_is_too_large_or_broken_keeps_no_png_out() -> None:
+    whole = encoded(Image.fromarray(UPRIGHT))
+    for kind, content in (
+        (b"zTXt", b"\0" + zlib.compress(bytes(3_000_000))),
+        (b"zTXt", b"\0garbage"),
+        (b"zTXt", b"\7" + zlib.compress(b"?")),
+        (b"zTXt", b""),
+        (b"tEXt", b"\n\n\n\nno numbers"),
+        (b"tEXt", b"x" * 3_000_000),
+    ):
+        chunk = kind + b"Raw profile type exif\0" + content
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        np.testing.assert_array_equal(np.asarray(decode(whole[:33] + chunk + whole[33:])), UPRIGHT)
+
+
+def damaged_block(tag: int, order: str, orientation: int = 6) -> bytes:
+    """Return EXIF as a camera writes it, in which one text lies far outside."""
+    texts = {271: b"Camera maker\0", 272: b"Camera model\0", 306: b"2026:01:01 00:00:00\0"}
+    content, entries = b"", b""
+    for number in (271, 272, 274, 306):
+        if number == 274:
+            entries += struct.pack(order + "HHIHH", number, 3, 1, orientation, 0)
+            continue
+        place = 60_000 if number == tag else 8 + 2 + 4 * 12 + 4 + len(content)
+        entries += struct.pack(order + "HHII", number, 2, len(texts[number]), place)
+        content += texts[number]
+    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "IH", 8, 4)
+    return b"Exif\0\0" + head + entries + bytes(4) + content + bytes(8000)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tag", [271, 272, 306])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_tag_of_exif_that_points_outside_does_not_cost_the_orientation(kind: str, tag: int, order: str) -> None:
+    data = encoded(lying(6, Image.fromarray(UPRIGHT)), kind, exif=damaged_block(tag, order))
+    assert decode(data).size == look_at(data).size == (80, 60)
+    if kind == "JPEG":
+        assert decode(data[:-2]).size == (80, 60)
+
+
+def test_an_orientation_beyond_the_end_of_a_cut_block_is_not_made_up() -> None:
+    block = damaged_block(271, ">")[: 6 + 10 + 2 * 12 + 6]
+    assert decode(encoded(Image.fromarray(UPRIGHT), "JPEG", exif=block)).size == (80, 60)
+
+
+@pytest.mark.parametrize("name", ["tiff big-endian", "tiff tiled", "tiff lzw"])
+def test_a_tag_of_a_tiff_that_points_outside_does_not_cost_the_orientation(name: str) -> None:
+    data = WRITERS[name](lying(6, Image.fromarray(UPRIGHT)), 6)
+    order = {b"II": "<", b"MM": ">"}[data[:2]]
+    data = with_tag(data, order, 271, 2, 70, 10**6)
+    assert decode(data).size == look_at(data).size == (80, 60)
 
 
 def test_photos_of_all_formats_agree_with_pillows_own_way_of_turning() -> None:
