@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from classifier.images import look_at, read_photo
 from classifier.names import one_line
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
+from classifier.unreadable import faults
 from train.config import Config
 
 LISTED = 5  # examples of each finding on the screen; --json has all
@@ -70,7 +72,8 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
         if look.pixels > LARGE_PIXELS
     ]
     findings["in_two_splits"] = _shared(looks)
-    _judge(findings, len(looks), config.max_unreadable)
+    findings["fatal"] += faults(photos.splits, _missing(photos, looks), config.max_unreadable, photos.classes)
+    _warn(findings)
     return findings
 
 
@@ -152,13 +155,16 @@ def _shared(looks: list[_Look]) -> list[dict[str, str]]:
     return shared
 
 
-def _judge(findings: dict[str, Any], total: int, limit: float) -> None:
-    unreadable = len(findings["unreadable"])
-    if total and 100 * unreadable > limit * total:
-        findings["fatal"].append(
-            f"{unreadable} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable); "
-            "remove or replace them"
-        )
+def _missing(photos: PhotoSet, looks: list[_Look]) -> dict[str, dict[int, str]]:
+    """Return, by split, the places of the photos that cannot be read, and why."""
+    rest = iter(looks)  # in the order of the splits
+    return {
+        split: {place: look.problem for place, look in enumerate(islice(rest, len(held))) if look.problem}
+        for split, held in photos.splits.items()
+    }
+
+
+def _warn(findings: dict[str, Any]) -> None:
     if findings["in_two_splits"]:
         findings["warnings"].append(
             f"{len(findings['in_two_splits'])} photos are in two splits; the accuracy measured on them means little"
