@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "eval", "evaluation", "dev"),
     "test": ("test", "testing"),
+}
+# Such a name in another one: training_set, seg_train, TrainData, val2017.
+_LIKE_SPLIT = {
+    split: re.compile(rf"(?<![^\W_])({'|'.join(names)})(set|data|images)?(?![^\W\d_])", re.IGNORECASE)
+    for split, names in SPLITS.items()
 }
 # With this ending, a channel that holds only the list of another's photos, as for SageMaker's built-in algorithm.
 LIST_CHANNEL = "_lst"
@@ -64,6 +70,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
     """
     sources, unread, beside = _find_sources(channels)
     found = {split: _list(source) for split, source in sources.items()}
+    like_splits = _refuse_renamed_splits(sources["train"], found["train"])
     listed = {split: held.classes for split, held in found.items()}
     classes = _check(sources, found)
     told = [
@@ -74,6 +81,11 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
         f"the classes {', '.join(map(repr, group))} differ only by case or blanks; if they are one class, give it one name"
         for group in look_alikes(classes)
     ]
+    if like_splits:
+        told.append(
+            f"the classes {', '.join(map(repr, like_splits))} are named like splits; if they are splits, name them train, "
+            "validation and test and put a folder per class into each"
+        )
     if "validation" not in listed:
         listed, of_split = _split_off(listed, sources["train"].folder, validation_share, seed)
         told += of_split
@@ -101,7 +113,7 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
             folders, unread = inside, [*manifests, *others]
             beside.other = [path for path in beside.other if path not in manifests]
         else:
-            if not others:
+            if not others and _split_of(name) in (None, "train"):
                 folders = {"train": root} if inside or beside.loose or manifests else {}
             beside = Found()
     sources, used = {}, set()
@@ -185,6 +197,27 @@ def _refuse_splits(folder: Path, names: Iterable[str]) -> None:
             f"{folder} holds the folders {', '.join(splits)}, which are splits and not classes; name {folder} as the one "
             "folder of all photos, or put each class's folder below train, validation and test"
         )
+
+
+def _refuse_renamed_splits(source: _Source, found: Found) -> list[str]:
+    """Return the classes that are named like train and like another split, as training_set beside test_set.
+
+    Raises DataError where all their photos lie in subfolders, which then are the classes.
+    """
+    nested = set(found.nested)
+    like = {
+        name: split
+        for name, files in found.classes.items()
+        if files and (split := next((split for split, words in _LIKE_SPLIT.items() if words.search(name)), None))
+    }
+    if source.manifest or "train" not in like.values() or len(set(like.values())) < 2:
+        return []
+    if all(path in nested for name in like for path in found.classes[name]):
+        raise DataError(
+            f"{source.folder} holds the folders {', '.join(like)}, whose names are like those of splits and whose photos lie in "
+            "subfolders; if they are splits, name them train, validation and test"
+        )
+    return list(like)
 
 
 def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[str, ...]:

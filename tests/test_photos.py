@@ -377,3 +377,55 @@ def test_the_main_job_still_needs_test_photos(samples: Path, tmp_path: Path) -> 
     assert done.returncode == 1 and "holds no test photos" in done.stderr
     assert "note: no validation photos were given: 4 of the 8 train photos" in done.stdout
     assert "(validation-share 0.5, seed 3)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("TrainSet", "valset"),
+        ("train-images", "Val 2017"),
+        ("my.training.data", "eval_data"),
+    ],
+)
+def test_class_folders_below_folders_whose_names_hold_those_of_splits_are_refused(
+    tiny: Path, tmp_path: Path, train: str, test: str
+) -> None:
+    for split, place in (("train", train), ("test", test)):
+        shutil.copytree(tiny / split, tmp_path / "all" / place)
+    first, second = sorted([train.split("/")[0], test.split("/")[0]])
+    with pytest.raises(
+        DataError,
+        match=rf"all holds the folders {first}, {second}, whose names .* of splits .*name them train, validation and test",
+    ):
+        load({"training": tmp_path / "all"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("n01440764/images", "n01443537/images"), ("train station/day", "bus/day"), ("a/x", "b/x")]
+)
+def test_subfolders_of_one_name_are_parts_of_classes_where_no_class_is_named_like_a_split(
+    tiny: Path, tmp_path: Path, first: str, second: str
+) -> None:
+    for split, place in (("train", first), ("test", second)):
+        shutil.copytree(tiny / split / "brick", tmp_path / "all" / place)
+    assert len(load({"training": tmp_path / "all"}).classes) == 2
+
+
+def test_classes_named_like_splits_with_photos_of_their_own_get_a_note(tiny: Path, tmp_path: Path) -> None:
+    for label, place in (("brick", "train station"), ("coffee", "test-tube")):
+        shutil.copytree(tiny / "train" / label, tmp_path / "all" / place)
+    photos = load({"training": tmp_path / "all"})
+    assert photos.classes == ("test-tube", "train station")
+    assert photos.notes[0] == (
+        "the classes 'test-tube', 'train station' are named like splits; if they are splits, name them train, validation and "
+        "test and put a folder per class into each"
+    )
+
+
+@pytest.mark.parametrize("channel", ["test", "validation", "Testing", "val"])
+def test_a_single_channel_named_like_another_split_is_not_trained_on(tiny: Path, channel: str) -> None:
+    with pytest.raises(DataError, match=rf"no train photos in {channel}=.*; add a folder or channel named train"):
+        load({channel: tiny / "test"})
+    assert len(load({channel: tiny}).splits["train"]) == 8
