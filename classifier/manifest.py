@@ -12,6 +12,7 @@ from classifier import augmented
 from classifier.errors import DataError
 from classifier.names import class_name, is_system
 from classifier.paths import Below, shown
+from classifier.repeats import unrepeated
 
 # .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
@@ -87,6 +88,11 @@ def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
                     f"{manifest}, line 1: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
                     "with path,label; move the file elsewhere if it is none"
                 )
+            if header.count(name) > 1:
+                raise DataError(
+                    f"{manifest}, line 1: the header {shown(first.strip())} has {header.count(name)} columns {name!r}; leave one "
+                    "of them or rename the others"
+                )
         path, label = header.index("path"), header.index("label")
         for row in reader:
             if row and len(row) != len(header):
@@ -113,9 +119,9 @@ def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> 
             continue
         where = f"{manifest}, line {line}"
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=unrepeated)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: {shown(text.strip())} is no JSON ({error}); {wanted}") from error
+            raise DataError(f"{where}: {shown(text.strip())} cannot be read as JSON ({error}); {wanted}") from error
         if not isinstance(value, dict):
             raise DataError(f"{where}: {shown(text.strip())} is no JSON object; {wanted}")
         if augmented.SOURCE in value and "path" not in value:
