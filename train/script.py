@@ -102,7 +102,10 @@ def run(base: Path, name: str) -> int:
 
 def _hosts(base: Path) -> list[str]:
     try:
-        return [str(host) for host in _read(base, "resourceconfig.json")["hosts"]]
+        hosts = _read(base, "resourceconfig.json")["hosts"]
+        if not isinstance(hosts, list):
+            raise TypeError("a text would be taken for a list of letters")
+        return list(map(str, hosts))
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f'script mode needs {base}/input/config/resourceconfig.json; write an object with "current_host" and "hosts"'
@@ -111,7 +114,7 @@ def _hosts(base: Path) -> list[str]:
 
 def _read(base: Path, name: str) -> dict[str, Any]:
     """Return a configuration file's object; empty where it cannot be read, which is then said by whoever needs it."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         value = json.loads((base / "input" / "config" / name).read_text())
         if isinstance(value, dict):
             return value
