@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ def test_a_sound_folder_passes_on_one_screen(samples: Path) -> None:
     done = byoc("data", "check", samples)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"
     assert "420 photos in 14 classes, 30 to 30 a class" in done.stdout and len(done.stdout.splitlines()) < 24
+
+
+def test_a_closed_standard_error_changes_nothing(tiny: Path) -> None:
+    done = byoc("data", "check", tiny, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"
 
 
 def test_counts_are_by_split_and_class(tiny: Path) -> None:
