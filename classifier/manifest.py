@@ -46,12 +46,13 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
     in_s3 = augmented.Lines()
     json_rows = functools.partial(_json_rows, in_s3)
     rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), json_rows)
-    below = Below(folder)
     seen: dict[str, tuple[int, str]] = {}
     by_class: dict[str, list[Path]] = {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
-            for line, path, label in rows(manifest, lines):
+            listed = list(rows(manifest, lines))
+            below = Below(folder, [path for _, path, _ in listed])
+            for line, path, label in listed:
                 photo, real = below.find(path, f"{manifest}, line {line}")
                 if not label:
                     raise DataError(

@@ -85,6 +85,21 @@ def test_what_spreadsheets_windows_and_notebooks_write_is_read(tmp_path: Path, n
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "path,label\ns3://b/p/cat/gone.jpg,0\ns3://b/p/cat/1.jpg,0\n"),
+        ("a.jsonl", '{"source-ref": "s3://b/p/gone.jpg", "c": 0}\n{"source-ref": "s3://b/p/cat/1.jpg", "c": 0}\n'),
+        ("a.lst", "0\t0\t/opt/ml/input/data/x/gone.jpg\n1\t0\tcat/2.jpg\n2\t0\t/opt/ml/input/data/x/cat/1.jpg\n"),
+    ],
+)
+def test_the_first_photo_that_is_there_tells_what_comes_before_the_paths(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.jpg").touch()
+    (found,) = read(tmp_path, name, text).values()
+    assert "cat/1.jpg" in found and any(path.endswith("gone.jpg") for path in found)
+
+
 def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "a\\b.jpg").touch()
     assert read(tmp_path, "photos.csv", "path,label\na\\b.jpg,cat\n") == {"cat": ["a\\b.jpg"]}
@@ -165,6 +180,11 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.jsonl", '{"path": "a.jpg", "label": ""}\n', "line 1: the label of 'a.jpg' is empty"),
         ("a.jsonl", '{"path": "a\\u0000.jpg", "label": "cat"}\n', "line 1: the path 'a\\x00.jpg' can be no file's name"),
         ("a.jsonl", '{"path": "a\\udc80.jpg", "label": "cat"}\n', "can be no file's name"),
+        (
+            "a.jsonl",
+            '{"path": "s3://b/c/gone.jpg", "label": 1}\n{"path": "s3://b/\\udc80\\u0000.jpg", "label": 1}\n',
+            "line 1: no file below",
+        ),
         ("a.lst", "1\t0\n", "a.lst, line 1: '1\\t0' has 2 columns; write three with tabs"),
         ("a.lst", "1\t0\t1\ta.jpg\n", "has 4 columns"),
         ("a.lst", "1\tcat\ta.jpg\n", "line 1: the class 'cat' is no whole number from 0"),
