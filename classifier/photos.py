@@ -174,6 +174,7 @@ def _list(source: _Source) -> Found:
         return Found(list_records(source.records, SPLITS))
     if source.manifest:
         classes = read_manifest(source.manifest, source.folder)
+        _refuse_absent(source, [path for files in classes.values() for path in files])
         system = [path for files in classes.values() for path in files if is_system(path.name)]
         if system:
             classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
@@ -188,6 +189,19 @@ def _list(source: _Source) -> Found:
     for folder, names in inside.items():
         _refuse_splits(folder, names)
     return found
+
+
+def _refuse_absent(source: _Source, files: list[Path]) -> None:
+    """Raise DataError when none of the files that a manifest lists is there."""
+    if not files or any(os.path.lexists(path) or path.parent.is_file() for path in files):  # a record is in its file
+        return
+    written = files[0].relative_to(source.folder)
+    ends = (Path(*written.parts[start:]) for start in range(1, len(written.parts)))
+    end = next((end for end in ends if os.path.lexists(source.folder / end)), None)
+    raise DataError(
+        f"none of the {len(files):,} files that {source.manifest} lists is there, as {one_line(written)}; write their paths "
+        f"relative to {source.folder}" + (f", as {one_line(end)}" if end else "")
+    )
 
 
 def _refuse_splits(folder: Path, names: Iterable[str]) -> None:

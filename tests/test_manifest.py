@@ -225,6 +225,29 @@ def test_a_manifest_without_photos_is_refused(tiny: Path) -> None:
         load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "hint"),
+    [
+        ("a.csv", "{split}/{label}/{file},{label}\n", ", as brick/000.jpg$"),
+        ("a.lst", "0\t{split}\tx/{file}\n", "train$"),
+    ],
+)
+def test_a_manifest_of_which_no_file_is_there_says_what_its_paths_are_relative_to(
+    tiny: Path, name: str, line: str, hint: str
+) -> None:
+    rows = [
+        line.format(split="train" if name == "a.csv" else n % 2, label=photo.parent.name, file=photo.name)
+        for n, photo in enumerate(sorted((tiny / "train").glob("*/*")))
+    ]
+    (tiny / "train" / name).write_text("path,label\n" * (name == "a.csv") + "".join(rows))
+    with pytest.raises(
+        DataError,
+        match=r"none of the [84] files that .*train/a\.\w+ lists is there, as \w+/.*000.jpg; write .* relative to .*"
+        + hint,
+    ):
+        load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+
+
 def test_a_list_without_its_photos_or_a_channel_without_its_list_is_refused(tiny: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
