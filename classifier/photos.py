@@ -3,13 +3,13 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import DataError
 from classifier.folders import ByClass, Found, look, named, notes, sort_files
-from classifier.manifest import manifests_in, read_manifest
+from classifier.manifest import SUFFIXES, manifests_in, read_manifest
 from classifier.names import alike, is_system, look_alikes, one_line
 from classifier.recordio import list_records, records_in, refuse_below
 
@@ -24,6 +24,8 @@ _LIKE_SPLIT = {
     split: re.compile(rf"(?<![^\W_])({'|'.join(names)})(set|data|images)?(?![^\W\d_])", re.IGNORECASE)
     for split, names in SPLITS.items()
 }
+# Suffixes of files that may list photos; not each is read.
+_LISTS = (*SUFFIXES, ".tsv", ".txt", ".json", ".xlsx", ".xls", ".parquet")
 # With this ending, a channel that holds only the list of another's photos, as for SageMaker's built-in algorithm.
 LIST_CHANNEL = "_lst"
 
@@ -72,7 +74,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
     found = {split: _list(source) for split, source in sources.items()}
     like_splits = _refuse_renamed_splits(sources["train"], found["train"])
     listed = {split: held.classes for split, held in found.items()}
-    classes = _check(sources, found)
+    classes = _check(sources, found, [*unread, *beside.other])
     told = [
         f"{one_line(path)} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
     ]
@@ -99,7 +101,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 
 def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], list[Path], Found]:
     """Return the source of each split that is there, the folders and manifests left unread, and files beside the splits."""
-    folders, unread, beside = dict(channels), list[Path](), Found()
+    folders, unread, beside, left_out = dict(channels), list[Path](), Found(), Found()
     splits = [name for name in channels if _split_of(name)]
     if len(channels) == 1 or len(splits) == 1:
         name = splits[0] if splits else next(iter(channels))
@@ -107,6 +109,7 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
         inside = {path.name: path for path in sort_files(root, beside)}
+        left_out = Found(other=beside.other)
         manifests = manifests_in(root) + records_in(root)
         others = [path for other, path in channels.items() if other != name]
         if _hold_splits(name, inside):
@@ -126,6 +129,7 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
         raise DataError(
             f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
+            + _left_out(left_out)
         )
     unread += [folder for name, folder in folders.items() if name not in used]
     return sources, unread + [path for source in sources.values() for path in source.unread()], beside
@@ -234,7 +238,7 @@ def _refuse_renamed_splits(source: _Source, found: Found) -> list[str]:
     return list(like)
 
 
-def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[str, ...]:
+def _check(sources: Mapping[str, _Source], found: Mapping[str, Found], unread: Sequence[Path]) -> tuple[str, ...]:
     """Return the classes, in train's order; raises DataError for too few, an empty split, or one that train lacks."""
     train = sources["train"]
     classes = tuple(name for name, files in found["train"].classes.items() if files)
@@ -243,6 +247,7 @@ def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[
             raise DataError(
                 f"{sources[split]} holds {len(held.loose):,} photos that lie in no class folder ({named(held.loose)}); put each "
                 "into a folder named for its class, or add a manifest that names its class"
+                + _lists([*held.other, *unread], sources[split])
             )
     if len(classes) < 2:
         content = f"only the class {classes[0]!r}" if classes else "no class folder with photos and no manifest"
@@ -254,18 +259,32 @@ def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[
         )
         raise DataError(
             f"{train} holds {content}; training needs at least two classes, each a folder of photos or a label in a "
-            f"manifest{hint}"
+            f"manifest{hint}{_left_out(found['train'])}"
         )
     for split, held in found.items():
         for name in (name for name, files in held.classes.items() if files and name not in classes):
             near = next((known for known in classes if alike(known) == alike(name)), None)
             there = f", which has {near!r}; give both one name" if near else "; add photos of it to train or remove it"
-            raise DataError(f"the class {name!r} is in {sources[split]} but not in {train}{there}")
+            raise DataError(
+                f"the class {name!r} is in {sources[split]} but not in {train}{there}{_left_out(found['train'])}"
+            )
         if not any(held.classes.values()):
             raise DataError(
                 f"{sources[split]} holds no photos; put a folder with photos per class or a manifest into it"
+                + _left_out(held)
             )
     return classes
+
+
+def _left_out(found: Found) -> str:
+    """Return what a refusal says of what was left out of a split, since its notes are lost."""
+    return "".join(f"; {sentence}" for sentence in notes([Found(empty=found.empty, other=found.other)]))
+
+
+def _lists(files: Sequence[Path], source: _Source) -> str:
+    """Return what a refusal says of files that may list the photos but are not read as their manifest."""
+    lists = [path for path in files if path.suffix.lower() in _LISTS]
+    return f"; {named(lists)} is not read: a manifest is a {', '.join(SUFFIXES)} in {source.folder}" if lists else ""
 
 
 def _split_off(

@@ -429,3 +429,45 @@ def test_a_single_channel_named_like_another_split_is_not_trained_on(tiny: Path,
     with pytest.raises(DataError, match=rf"no train photos in {channel}=.*; add a folder or channel named train"):
         load({channel: tiny / "test"})
     assert len(load({channel: tiny}).splits["train"]) == 8
+
+
+def test_a_refusal_says_what_was_left_out_of_the_class_folders(tiny: Path) -> None:
+    shutil.rmtree(tiny / "train" / "brick")
+    (tiny / "train" / "brick").mkdir()
+    for name in ("1.mat", "2.part", "3.R"):
+        (tiny / "train" / "brick" / name).touch()
+    told = r"; class folders without photos: 1 \(train/brick\).*; files that are not photos: 1 \.mat, 1 \.part, 1 \.r \(brick/"
+    with pytest.raises(DataError, match="only the class 'coffee'.*" + told):
+        load({"train": tiny / "train"})
+    shutil.copytree(tiny / "train" / "coffee", tiny / "train" / "tea")
+    with pytest.raises(DataError, match="the class 'brick' is in .*validation but not in .*train.*" + told):
+        load({"training": tiny})
+
+
+def test_a_refusal_names_the_files_of_a_folder_or_split_that_holds_no_photos(tiny: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for photo in (tiny / split).glob("*/*"):
+            photo.rename(photo.with_suffix(".pickle"))
+        with pytest.raises(DataError, match=r"no.* photos.*; files that are not photos: \d \.pickle \("):
+            load({"train": tiny / "validation"} | {split: tiny / split})
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "photos.zip").touch()
+    with pytest.raises(
+        DataError, match=r"no train photos in .*; files that are not photos: 1 \.zip \(packed/photos\.zip\)"
+    ):
+        load({"training": tmp_path / "packed"})
+
+
+@pytest.mark.parametrize("place", ["train.csv", "train.tsv", "train/labels.txt", "train/labels.XLSX"])
+def test_flat_photos_beside_a_list_that_is_not_read_name_the_list(tiny: Path, place: str) -> None:
+    for photo in sorted((tiny / "train").glob("*/*")):
+        photo.rename(tiny / "train" / f"{photo.parent.name}-{photo.name}")
+    for label in ("brick", "coffee"):
+        (tiny / "train" / label).rmdir()
+    (tiny / place).touch()
+    named = "/".join((tiny / place).parts[-2:])
+    with pytest.raises(
+        DataError,
+        match=rf"8 photos that lie in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
+    ):
+        load({"training": tiny})
