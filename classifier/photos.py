@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import DataError
-from classifier.folders import ByClass, Found, look, named, notes, sort_files
+from classifier.folders import ByClass, Found, look, named, notes, sort_files, unlisted
 from classifier.manifest import SUFFIXES, manifests_in, read_manifest
 from classifier.names import alike, is_system, look_alikes, one_line
 from classifier.recordio import list_records, records_in, refuse_below
@@ -182,7 +182,8 @@ def _list(source: _Source) -> Found:
         system = [path for files in classes.values() for path in files if is_system(path.name)]
         if system:
             classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
-        return Found(classes, system=system)
+        listed = (path for files in classes.values() for path in files)
+        return Found(classes, system=system, unlisted=unlisted(source.folder, listed))
     found = look(source.folder)
     if not any(found.classes.values()):
         refuse_below(source.folder, found.other)

@@ -122,6 +122,21 @@ def test_system_files_that_a_manifest_lists_are_left_out_and_told(tiny: Path) ->
     assert photos.notes == ("hidden and system files: 2 (brick/._000.jpg, train/Thumbs.db); they are left out",)
 
 
+def test_photos_that_the_manifest_does_not_list_are_told(tiny: Path) -> None:
+    train = tiny / "train"
+    rows = [(f"{photo.parent.name}/{photo.name}", photo.parent.name) for photo in sorted(train.glob("*/00[01].jpg"))]
+    write_csv(train, [*rows, ("again/brick/002.jpg", "brick"), ("./coffee/../coffee/002.jpg", "coffee")])
+    (train / "again").symlink_to(train)
+    (train / "coffee" / "labels.txt").touch()
+    (train / "coffee" / ".hidden.jpg").touch()
+    shutil.copy(train / "coffee" / "003.jpg", train / "flat.jpg")
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+    assert len(photos.splits["train"]) == 6
+    assert photos.notes == (
+        "photos that the manifest does not list: 3 (brick/003.jpg, coffee/003.jpg, train/flat.jpg); they are left out",
+    )
+
+
 def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None:
     assert read(tmp_path, "photos.csv", "path,label\na.jpg,cat\n./a.jpg,cat\n") == {"cat": ["a.jpg"]}
 
