@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from launch.check import report, survey
 from tests.conftest import byoc
+from train.config import Config
 
 
 def check(folder: Path) -> tuple[int, dict[str, Any]]:
@@ -56,6 +59,18 @@ def test_the_same_photo_in_two_splits_is_a_warning(tiny: Path) -> None:
     status, findings = check(tiny)
     assert status == 0 and findings["in_two_splits"][0]["also"].endswith("copy.jpg")
     assert "1 photos are in two splits" in findings["warnings"][0]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_same_photo_in_two_classes_is_a_warning(tiny: Path, split: str) -> None:
+    shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / split / "coffee" / "copy.jpg")
+    shutil.copy(tiny / "train" / "brick" / "001.jpg", tiny / "train" / "brick" / "copy.jpg")
+    findings = survey(tiny, Config())
+    (pair,) = findings["in_two_classes"]
+    assert pair["path"].endswith("brick/000.jpg") and pair["also"].endswith("coffee/copy.jpg")
+    assert "1 photos are in two classes; keep each in the class that it shows" in findings["warnings"]
+    assert "in two classes: 1" in report(findings) and not findings["fatal"]
+    assert len(findings["in_two_splits"]) == (split == "test")
 
 
 def test_a_class_missing_from_a_split_is_a_warning(tiny: Path) -> None:
