@@ -176,6 +176,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path,label\n/opt/ml/input/data/train/gone.jpg,cat\n", "line 2: no file below"),
         ("a.jsonl", '{"path": "a.jpg", "label": "cat\\udc80"}\n', "line 1: the class name 'cat\\udc80' is not valid UTF-8"),
         ("a.jsonl", '{"path": "a.jpg", "label": "a\\nb"}\n', "the class name 'a\\nb' holds control characters and cannot be"),
+        ("a.jsonl", '{"path": "a.jpg", "label": "\\u200b"}\n', "line 1: the class name '\\u200b' is blank; rename the class"),
         ("a.csv", 'path,label\na.jpg,"a\tb"\n', "line 2: the class name 'a\\tb' holds control characters"),
         ("a.csv", "path,label\nlink/a.jpg,cat\n", "line 2: the path 'link/a.jpg' leads out of"),
         ("a.csv", "path,label\nphoto.jpg,cat\n", "line 2: the path 'photo.jpg' leads out of"),

@@ -242,12 +242,23 @@ def test_names_that_differ_by_case_or_blanks_get_a_warning_or_a_hint(tiny: Path,
         (b"a\x7f", r"holds control characters"),
         ("a\u2028b".encode(), r"holds control characters"),
         (b"  ", r"the class name '  ' is blank; rename the class"),
+        ("\u200b".encode(), r"the class name '\\u200b' is blank; rename the class"),
+        ("\u3000\ufeff \u2060".encode(), r"is blank; rename the class"),
+        ("\u3164".encode(), r"is blank; rename the class"),
+        ("\u2800\ufe0f".encode(), r"is blank; rename the class"),
     ],
 )
 def test_a_class_name_that_cannot_be_written_is_refused(tiny: Path, name: bytes, message: str) -> None:
     os.rename(os.fsencode(tiny / "train" / "brick"), os.fsencode(tiny / "train") + b"/" + name)  # noqa: PTH104
     with pytest.raises(DataError, match=message):
         load({"training": tiny})
+
+
+@pytest.mark.parametrize("name", ["_", "-", "0", "\u2764\ufe0f", "\U0001f9d1\u200d\U0001f680", "\ue000", "\U0001fae8"])
+def test_a_class_name_of_one_sign_is_kept(tiny: Path, name: str) -> None:
+    for split in ("train", "validation", "test"):
+        (tiny / split / "brick").rename(tiny / split / name)
+    assert set(load({"training": tiny}).classes) == {name, "coffee"}
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
