@@ -17,6 +17,7 @@ from classifier.repeats import unrepeated
 # .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
 
+_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # the line that tells Excel how to read the file
 _QUOTED = re.compile(r'\s*"(.+)"\s*')
 _CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # im2rec writes 3 as 3.000000
 
@@ -77,35 +78,37 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
 
 def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     text = iter(lines)
-    first, reader = next(text, ""), None
+    first, reader, above, signs = next(text, ""), None, 0, ",;\t"
+    if told := _SEPARATOR.fullmatch(first):
+        first, above, signs = next(text, ""), 1, told[1]
     try:
-        separators = (one for one in ",;\t" if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
-        separator = next(separators, ",")
+        separators = (one for one in signs if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
+        separator = next(separators, signs[0])
         reader = csv.reader(itertools.chain([first], text), delimiter=separator, skipinitialspace=True, strict=True)
         header = _header(reader)
         for name in ("path", "label"):
             if name not in header:
                 raise DataError(
-                    f"{manifest}, line 1: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
+                    f"{manifest}, line {1 + above}: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
                     "with path,label; move the file elsewhere if it is none"
                 )
             if header.count(name) > 1:
                 raise DataError(
-                    f"{manifest}, line 1: the header {shown(first.strip())} has {header.count(name)} columns {name!r}; leave one "
+                    f"{manifest}, line {1 + above}: the header {shown(first.strip())} has {header.count(name)} columns {name!r}; leave one "
                     "of them or rename the others"
                 )
         path, label = header.index("path"), header.index("label")
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(
-                    f"{manifest}, line {reader.line_num}: {shown(separator.join(row))} has {len(row)} values, the header "
+                    f"{manifest}, line {reader.line_num + above}: {shown(separator.join(row))} has {len(row)} values, the header "
                     f"{len(header)}; put a value that holds a {separator!r} in double quotes"
                 )
             if row:
-                yield reader.line_num, row[path], row[label].strip()
+                yield reader.line_num + above, row[path], row[label].strip()
     except csv.Error as error:
         raise DataError(
-            f"{manifest}, line {reader.line_num if reader else 1}: no CSV ({error}); write path,label in each line"
+            f"{manifest}, line {above + (reader.line_num if reader else 1)}: no CSV ({error}); write path,label in each line"
         ) from error
 
 

@@ -29,7 +29,8 @@ class Below:
     def find(self, written: str, where: str) -> tuple[Path, str]:
         """Return a photo's path below the folder, and its real path, which tells whether two paths are one photo.
 
-        Backslashes are separators where no file has them in its name; accents may be composed or not. An object in S3, or a
+        Where no file is named as it is written, backslashes are separators, blanks at the ends do not count, and accents may
+        be composed or not. An object in S3, or a
         path below /opt/ml/input/data, is looked for by the end of its name: what comes before it must be the same in each
         line, and the first photo that is there tells what it is. Whether a file is there is not looked at otherwise.
         Raises DataError, which begins with `where`, for a path that leads out of the folder.
@@ -40,6 +41,8 @@ class Below:
             written.encode()  # no lone surrogates, which JSON can spell
             if "\0" in written:
                 raise ValueError("embedded null byte")
+            if written != written.strip() and not os.path.lexists(self._folder / written):
+                written = written.strip()
             path = self._as_stored(self._relative(written, where))
             real = self._real(path)
         except ValueError as error:
@@ -68,7 +71,7 @@ class Below:
     def _without_prefix(self, written: str, where: str) -> str:
         if self._prefix is None:
             self._prefix = next(
-                (prefix for path in self._written if (prefix := self._prefix_of(path)) is not None), None
+                (prefix for path in self._written if (prefix := self._prefix_of(path.strip())) is not None), None
             )
         if self._prefix is None:
             raise DataError(

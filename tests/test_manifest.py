@@ -58,6 +58,13 @@ def test_the_classes_of_a_lst_are_its_numbers_in_numeric_order(tmp_path: Path) -
     ("name", "text"),
     [
         ("a.csv", "path;label\r\ncat/1 a.jpg;0\r\n\r\ndog/2.jpg;1\r\n"),
+        ("a.csv", "sep=;\r\npath;label\r\ncat/1 a.jpg;0\r\ndog/2.jpg;1\r\n"),
+        ("a.csv", '\ufeff"SEP=|"\nlabel|path\n0|cat/1 a.jpg\n1|dog/2.jpg\n'),
+        ("a.csv", "sep=\t\npath\tlabel\ncat/1 a.jpg\t0\ndog/2.jpg\t1\n"),
+        ("a.csv", "path,label\ncat/1 a.jpg ,0\n dog/2.jpg\t, 1 \n"),
+        ("a.csv", 'path,label\n" s3://bucket/cat/1 a.jpg",0\n"s3://bucket/dog/2.jpg ",1\n'),
+        ("a.jsonl", '{"path": " cat/1 a.jpg", "label": 0}\n{"path": "{folder}/dog/2.jpg ", "label": 1}\n'),
+        ("a.lst", "0\t0\tcat/1 a.jpg  \n1\t1\t dog/2.jpg\r\n"),
         ("a.csv", "\ufeffLabel\tPATH\n0\tcat/1 a.jpg\n1\tdog/2.jpg\n"),
         ("a.csv", 'path,label\n"cat/1 a.jpg","0"\n"dog/2.jpg","1"\n'),
         ("a.csv", "path,label\ncat\\1 a.jpg,0\n.\\dog\\2.jpg,1\n"),
@@ -105,6 +112,13 @@ def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> Non
     assert read(tmp_path, "photos.csv", "path,label\na\\b.jpg,cat\n") == {"cat": ["a\\b.jpg"]}
 
 
+def test_a_file_with_blanks_at_the_ends_of_its_name_is_that_file(tmp_path: Path) -> None:
+    for name in (" a.jpg", "a.jpg", "b.jpg ", "b.jpg"):
+        (tmp_path / name).touch()
+    text = 'path,label\n" a.jpg",cat\nb.jpg ,cat\na.jpg,dog\nb.jpg,dog\n'
+    assert read(tmp_path, "a.csv", text) == {"cat": [" a.jpg", "b.jpg "], "dog": ["a.jpg", "b.jpg"]}
+
+
 def test_accents_may_be_composed_in_the_manifest_and_not_on_disk(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "Zoë/é.jpg")
     (tmp_path / decomposed).parent.mkdir()
@@ -149,6 +163,10 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path;name\n", "the header 'path;name' has no column 'path'"),
         ("a.csv", "path,class\n", "has no column 'label'"),
         ("a.csv", "path,label\na.jpg,cat\nb.jpg, \n", "a.csv, line 3: the label of 'b.jpg' is empty; name its class"),
+        ("a.csv", "sep=;\npath;name\n", "a.csv, line 2: the header 'path;name' has no column 'label'"),
+        ("a.csv", "sep=;\npath;label\na;b;c\n", "a.csv, line 3: 'a;b;c' has 3 values, the header 2"),
+        ("a.csv", "sep=;\npath;label\n/etc/a.jpg;cat\n", "a.csv, line 3: the path '/etc/a.jpg' is absolute"),
+        ("a.csv", "sep=;\n", "a.csv, line 2: the header '' has no column 'path'"),
         ("a.csv", "path,label\n,cat\n", "a.csv, line 2: the path is empty; name a photo below"),
         ("a.csv", "path,label\na,b.jpg,cat\n", "line 2: 'a,b.jpg,cat' has 3 values, the header 2; put a value"),
         ("a.csv", "path,label\na.jpg\n", "line 2: 'a.jpg' has 1 values"),
