@@ -1,5 +1,7 @@
 """What lies in a folder of class folders: the photos of each class, and all that is left out. Decodes nothing."""
 
+import contextlib
+import functools
 import os
 import re
 from collections import Counter
@@ -30,6 +32,7 @@ class Found:
     nested: list[Path] = field(default_factory=list)  # photos in a subfolder of their class's folder
     loose: list[Path] = field(default_factory=list)  # files that may be photos, beside the class folders
     empty: list[Path] = field(default_factory=list)  # class folders without a photo
+    unlisted: list[Path] = field(default_factory=list)  # photos beside those that a manifest lists
     merged: list[str] = field(default_factory=list)  # classes that several folders spell differently
     system: list[Path] = field(default_factory=list)
     other: list[Path] = field(
@@ -55,6 +58,20 @@ def look(folder: Path) -> Found:
         found.classes[name].sort()
     found.classes = {name: found.classes[name] for name in sorted(found.classes)}
     return found
+
+
+def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
+    """Return the photos below a folder that are not among the listed ones, whatever links lead to them; sorted."""
+    resolve = functools.cache(os.path.realpath)
+    known = set()
+    for path in listed:
+        parent, name = os.path.split(path)
+        known |= {(resolve(parent), name), os.path.split(resolve(parent))}  # the file may be a record in its parent
+    found = []
+    with contextlib.suppress(DataError):  # a folder that may not be listed holds nothing that training needs
+        for place, files in _walk(folder, Found(), ()):
+            found += [path for path in files if (resolve(place), path.name) not in known]
+    return sorted(found)
 
 
 def sort_files(folder: Path, found: Found) -> list[Path]:
@@ -93,6 +110,10 @@ def notes(found: Iterable[Found]) -> list[str]:
         sentences.append(
             f"photos in subfolders of a class's folder: {len(nested):,} ({named(nested)}); each counts for the class of the "
             "topmost folder"
+        )
+    if unlisted := all_of(lambda split: split.unlisted):
+        sentences.append(
+            f"photos that the manifest does not list: {len(unlisted):,} ({named(unlisted)}); they are left out"
         )
     if empty := all_of(lambda split: split.empty):
         sentences.append(f"class folders without photos: {len(empty):,} ({named(empty)}); they are left out")

@@ -12,10 +12,12 @@ from classifier import augmented
 from classifier.errors import DataError
 from classifier.names import class_name, is_system
 from classifier.paths import Below, shown
+from classifier.repeats import unrepeated
 
 # .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
 
+_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # the line that tells Excel how to read the file
 _QUOTED = re.compile(r'\s*"(.+)"\s*')
 _CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # im2rec writes 3 as 3.000000
 
@@ -45,12 +47,13 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
     in_s3 = augmented.Lines()
     json_rows = functools.partial(_json_rows, in_s3)
     rows = {".csv": _csv_rows, ".lst": _lst_rows}.get(manifest.suffix.lower(), json_rows)
-    below = Below(folder)
     seen: dict[str, tuple[int, str]] = {}
     by_class: dict[str, list[Path]] = {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
-            for line, path, label in rows(manifest, lines):
+            listed = list(rows(manifest, lines))
+            below = Below(folder, [path for _, path, _ in listed])
+            for line, path, label in listed:
                 photo, real = below.find(path, f"{manifest}, line {line}")
                 if not label:
                     raise DataError(
@@ -75,30 +78,37 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
 
 def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     text = iter(lines)
-    first, reader = next(text, ""), None
+    first, reader, above, signs = next(text, ""), None, 0, ",;\t"
+    if told := _SEPARATOR.fullmatch(first):
+        first, above, signs = next(text, ""), 1, told[1]
     try:
-        separators = (one for one in ",;\t" if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
-        separator = next(separators, ",")
+        separators = (one for one in signs if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
+        separator = next(separators, signs[0])
         reader = csv.reader(itertools.chain([first], text), delimiter=separator, skipinitialspace=True, strict=True)
         header = _header(reader)
         for name in ("path", "label"):
             if name not in header:
                 raise DataError(
-                    f"{manifest}, line 1: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
+                    f"{manifest}, line {1 + above}: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
                     "with path,label; move the file elsewhere if it is none"
+                )
+            if header.count(name) > 1:
+                raise DataError(
+                    f"{manifest}, line {1 + above}: the header {shown(first.strip())} has {header.count(name)} columns {name!r}; leave one "
+                    "of them or rename the others"
                 )
         path, label = header.index("path"), header.index("label")
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(
-                    f"{manifest}, line {reader.line_num}: {shown(separator.join(row))} has {len(row)} values, the header "
+                    f"{manifest}, line {reader.line_num + above}: {shown(separator.join(row))} has {len(row)} values, the header "
                     f"{len(header)}; put a value that holds a {separator!r} in double quotes"
                 )
             if row:
-                yield reader.line_num, row[path], row[label].strip()
+                yield reader.line_num + above, row[path], row[label].strip()
     except csv.Error as error:
         raise DataError(
-            f"{manifest}, line {reader.line_num if reader else 1}: no CSV ({error}); write path,label in each line"
+            f"{manifest}, line {above + (reader.line_num if reader else 1)}: no CSV ({error}); write path,label in each line"
         ) from error
 
 
@@ -113,9 +123,9 @@ def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> 
             continue
         where = f"{manifest}, line {line}"
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=unrepeated)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: {shown(text.strip())} is no JSON ({error}); {wanted}") from error
+            raise DataError(f"{where}: {shown(text.strip())} cannot be read as JSON ({error}); {wanted}") from error
         if not isinstance(value, dict):
             raise DataError(f"{where}: {shown(text.strip())} is no JSON object; {wanted}")
         if augmented.SOURCE in value and "path" not in value:

@@ -24,6 +24,8 @@ SYSTEM_NAMES = frozenset(
         "_success",
     }
 )
+# Letters and marks that nobody sees: fillers of Hangul, the empty Braille pattern, joiners and variation selectors.
+_UNSEEN = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -45,7 +47,7 @@ def class_name(name: str, where: str) -> str:
         raise DataError(
             f"{where}: the class name {name!r} {problem} and cannot be written in an answer; rename the class"
         )
-    if not composed.strip():
+    if all(unicodedata.category(char) in ("Zs", "Cf") or char in _UNSEEN for char in composed):
         raise DataError(f"{where}: the class name {name!r} is blank; rename the class")
     return composed
 

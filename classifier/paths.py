@@ -1,8 +1,10 @@
 """Paths of photos as users write them in a manifest, as paths below the folder that holds the photos."""
 
+import contextlib
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.errors import DataError
@@ -17,8 +19,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 class Below:
     """The paths below one folder, for the lines of one manifest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, written: Sequence[str]) -> None:
         self._folder, self._root = folder, os.path.realpath(folder)
+        self._written = written  # of all lines
         # Each parent is resolved once: a realpath for each photo took most of the 7 s that 100,000 took to list, now 2.
         self._parents: dict[str, str] = {}
         self._prefix: str | None = None  # what the paths that name a place in S3 or below DATA have before the folder's
@@ -26,10 +29,11 @@ class Below:
     def find(self, written: str, where: str) -> tuple[Path, str]:
         """Return a photo's path below the folder, and its real path, which tells whether two paths are one photo.
 
-        Backslashes are separators where no file has them in its name; accents may be composed or not. An object in S3, or a
+        Where no file is named as it is written, backslashes are separators, blanks at the ends do not count, and accents may
+        be composed or not. An object in S3, or a
         path below /opt/ml/input/data, is looked for by the end of its name: what comes before it must be the same in each
-        line. Whether a file is there is not looked at otherwise. Raises DataError, which begins with `where`, for a path
-        that leads out of the folder.
+        line, and the first photo that is there tells what it is. Whether a file is there is not looked at otherwise.
+        Raises DataError, which begins with `where`, for a path that leads out of the folder.
         """
         if not written.strip():
             raise DataError(f"{where}: the path is empty; name a photo below {self._folder} or remove the line")
@@ -37,6 +41,8 @@ class Below:
             written.encode()  # no lone surrogates, which JSON can spell
             if "\0" in written:
                 raise ValueError("embedded null byte")
+            if written != written.strip() and not os.path.lexists(self._folder / written):
+                written = written.strip()
             path = self._as_stored(self._relative(written, where))
             real = self._real(path)
         except ValueError as error:
@@ -51,7 +57,7 @@ class Below:
         for folder in (str(self._folder), self._root):
             if written.startswith(f"{folder}/"):
                 return written.removeprefix(f"{folder}/").lstrip("/")
-        if written.startswith("s3://") or (written.startswith(DATA) and not os.path.lexists(written)):
+        if _elsewhere(written):
             return self._without_prefix(written, where)
         if _DRIVE.match(written) or _URL.match(written):
             raise DataError(
@@ -64,23 +70,32 @@ class Below:
 
     def _without_prefix(self, written: str, where: str) -> str:
         if self._prefix is None:
-            parts = written.split("/")
-            # After s3://bucket, or after DATA; the longest end that is the name of a file.
-            starts = range(3 if written.startswith("s3:") else DATA.count("/"), len(parts))
-            there = (n for n in starts if os.path.lexists(self._folder / self._as_stored("/".join(parts[n:]))))
-            start = next(there, None)
-            if start is None:
-                raise DataError(
-                    f"{where}: no file below {self._folder} has the end of the path {shown(written)}; put the photos into "
-                    "that folder or channel and write their paths relative to it"
-                )
-            self._prefix = "/".join(parts[:start]) + "/"
+            self._prefix = next(
+                (prefix for path in self._written if (prefix := self._prefix_of(path.strip())) is not None), None
+            )
+        if self._prefix is None:
+            raise DataError(
+                f"{where}: no file below {self._folder} has the end of the path {shown(written)}; put the photos into "
+                "that folder or channel and write their paths relative to it"
+            )
         if not written.startswith(self._prefix):
             raise DataError(
                 f"{where}: the path {shown(written)} does not begin with {self._prefix} as those before it; write all paths "
                 f"relative to {self._folder}"
             )
         return written.removeprefix(self._prefix)
+
+    def _prefix_of(self, written: str) -> str | None:
+        """Return what comes before the longest end of the path that is the name of a file."""
+        if not _elsewhere(written):
+            return None
+        parts = written.split("/")
+        # After s3://bucket, or after DATA.
+        for start in range(3 if written.startswith("s3:") else DATA.count("/"), len(parts)):
+            with contextlib.suppress(ValueError):  # no file's name; its own line says so
+                if os.path.lexists(self._folder / self._as_stored("/".join(parts[start:]))):
+                    return "/".join(parts[:start]) + "/"
+        return None
 
     def _as_stored(self, path: str) -> str:
         """Return another spelling of the path where no file is named as it is written."""
@@ -100,6 +115,11 @@ class Below:
             self._parents[parent] = os.path.realpath(self._folder / parent)
         real = f"{self._parents[parent].rstrip('/')}/{name}"
         return os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114 - Path takes three times as long
+
+
+def _elsewhere(written: str) -> bool:
+    """Return whether a path names an object in S3, or where a channel lies in a job that runs elsewhere."""
+    return written.startswith("s3://") or (written.startswith(DATA) and not os.path.lexists(written))
 
 
 def shown(value: object) -> str:

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import DataError
-from classifier.folders import ByClass, Found, look, named, notes, sort_files
-from classifier.manifest import manifests_in, read_manifest
+from classifier.folders import ByClass, Found, look, named, notes, sort_files, unlisted
+from classifier.manifest import SUFFIXES, manifests_in, read_manifest
 from classifier.names import alike, is_system, look_alikes, one_line
 from classifier.recordio import list_records, records_in, refuse_below
 
@@ -18,6 +19,13 @@ SPLITS = {
     "validation": ("validation", "valid", "val", "eval", "evaluation", "dev"),
     "test": ("test", "testing"),
 }
+# Such a name in another one: training_set, seg_train, TrainData, val2017.
+_LIKE_SPLIT = {
+    split: re.compile(rf"(?<![^\W_])({'|'.join(names)})(set|data|images)?(?![^\W\d_])", re.IGNORECASE)
+    for split, names in SPLITS.items()
+}
+# Suffixes of files that may list photos; not each is read.
+_LISTS = (*SUFFIXES, ".tsv", ".txt", ".json", ".xlsx", ".xls", ".parquet")
 # With this ending, a channel that holds only the list of another's photos, as for SageMaker's built-in algorithm.
 LIST_CHANNEL = "_lst"
 
@@ -64,8 +72,9 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
     """
     sources, unread, beside = _find_sources(channels)
     found = {split: _list(source) for split, source in sources.items()}
+    like_splits = _refuse_renamed_splits(sources["train"], found["train"])
     listed = {split: held.classes for split, held in found.items()}
-    classes = _check(sources, found)
+    classes = _check(sources, found, [*unread, *beside.other])
     told = [
         f"{one_line(path)} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
     ]
@@ -74,6 +83,11 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
         f"the classes {', '.join(map(repr, group))} differ only by case or blanks; if they are one class, give it one name"
         for group in look_alikes(classes)
     ]
+    if like_splits:
+        told.append(
+            f"the classes {', '.join(map(repr, like_splits))} are named like splits; if they are splits, name them train, "
+            "validation and test and put a folder per class into each"
+        )
     if "validation" not in listed:
         listed, of_split = _split_off(listed, sources["train"].folder, validation_share, seed)
         told += of_split
@@ -87,7 +101,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 
 def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], list[Path], Found]:
     """Return the source of each split that is there, the folders and manifests left unread, and files beside the splits."""
-    folders, unread, beside = dict(channels), list[Path](), Found()
+    folders, unread, beside, left_out = dict(channels), list[Path](), Found(), Found()
     splits = [name for name in channels if _split_of(name)]
     if len(channels) == 1 or len(splits) == 1:
         name = splits[0] if splits else next(iter(channels))
@@ -95,13 +109,14 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
         inside = {path.name: path for path in sort_files(root, beside)}
+        left_out = Found(other=beside.other)
         manifests = manifests_in(root) + records_in(root)
         others = [path for other, path in channels.items() if other != name]
         if _hold_splits(name, inside):
             folders, unread = inside, [*manifests, *others]
             beside.other = [path for path in beside.other if path not in manifests]
         else:
-            if not others:
+            if not others and _split_of(name) in (None, "train"):
                 folders = {"train": root} if inside or beside.loose or manifests else {}
             beside = Found()
     sources, used = {}, set()
@@ -114,6 +129,7 @@ def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], lis
         where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
         raise DataError(
             f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
+            + _left_out(left_out)
         )
     unread += [folder for name, folder in folders.items() if name not in used]
     return sources, unread + [path for source in sources.values() for path in source.unread()], beside
@@ -162,10 +178,12 @@ def _list(source: _Source) -> Found:
         return Found(list_records(source.records, SPLITS))
     if source.manifest:
         classes = read_manifest(source.manifest, source.folder)
+        _refuse_absent(source, [path for files in classes.values() for path in files])
         system = [path for files in classes.values() for path in files if is_system(path.name)]
         if system:
             classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
-        return Found(classes, system=system)
+        listed = (path for files in classes.values() for path in files)
+        return Found(classes, system=system, unlisted=unlisted(source.folder, listed))
     found = look(source.folder)
     if not any(found.classes.values()):
         refuse_below(source.folder, found.other)
@@ -178,6 +196,19 @@ def _list(source: _Source) -> Found:
     return found
 
 
+def _refuse_absent(source: _Source, files: list[Path]) -> None:
+    """Raise DataError when none of the files that a manifest lists is there."""
+    if not files or any(os.path.lexists(path) or path.parent.is_file() for path in files):  # a record is in its file
+        return
+    written = files[0].relative_to(source.folder)
+    ends = (Path(*written.parts[start:]) for start in range(1, len(written.parts)))
+    end = next((end for end in ends if os.path.lexists(source.folder / end)), None)
+    raise DataError(
+        f"none of the {len(files):,} files that {source.manifest} lists is there, as {one_line(written)}; write their paths "
+        f"relative to {source.folder}" + (f", as {one_line(end)}" if end else "")
+    )
+
+
 def _refuse_splits(folder: Path, names: Iterable[str]) -> None:
     splits = {name: split for name in sorted(names) if (split := _split_of(name))}
     if "train" in splits.values() and len(set(splits.values())) > 1:
@@ -187,7 +218,28 @@ def _refuse_splits(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[str, ...]:
+def _refuse_renamed_splits(source: _Source, found: Found) -> list[str]:
+    """Return the classes that are named like train and like another split, as training_set beside test_set.
+
+    Raises DataError where all their photos lie in subfolders, which then are the classes.
+    """
+    nested = set(found.nested)
+    like = {
+        name: split
+        for name, files in found.classes.items()
+        if files and (split := next((split for split, words in _LIKE_SPLIT.items() if words.search(name)), None))
+    }
+    if source.manifest or "train" not in like.values() or len(set(like.values())) < 2:
+        return []
+    if all(path in nested for name in like for path in found.classes[name]):
+        raise DataError(
+            f"{source.folder} holds the folders {', '.join(like)}, whose names are like those of splits and whose photos lie in "
+            "subfolders; if they are splits, name them train, validation and test"
+        )
+    return list(like)
+
+
+def _check(sources: Mapping[str, _Source], found: Mapping[str, Found], unread: Sequence[Path]) -> tuple[str, ...]:
     """Return the classes, in train's order; raises DataError for too few, an empty split, or one that train lacks."""
     train = sources["train"]
     classes = tuple(name for name, files in found["train"].classes.items() if files)
@@ -196,6 +248,7 @@ def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[
             raise DataError(
                 f"{sources[split]} holds {len(held.loose):,} photos that lie in no class folder ({named(held.loose)}); put each "
                 "into a folder named for its class, or add a manifest that names its class"
+                + _lists([*held.other, *unread], sources[split])
             )
     if len(classes) < 2:
         content = f"only the class {classes[0]!r}" if classes else "no class folder with photos and no manifest"
@@ -207,18 +260,32 @@ def _check(sources: Mapping[str, _Source], found: Mapping[str, Found]) -> tuple[
         )
         raise DataError(
             f"{train} holds {content}; training needs at least two classes, each a folder of photos or a label in a "
-            f"manifest{hint}"
+            f"manifest{hint}{_left_out(found['train'])}"
         )
     for split, held in found.items():
         for name in (name for name, files in held.classes.items() if files and name not in classes):
             near = next((known for known in classes if alike(known) == alike(name)), None)
             there = f", which has {near!r}; give both one name" if near else "; add photos of it to train or remove it"
-            raise DataError(f"the class {name!r} is in {sources[split]} but not in {train}{there}")
+            raise DataError(
+                f"the class {name!r} is in {sources[split]} but not in {train}{there}{_left_out(found['train'])}"
+            )
         if not any(held.classes.values()):
             raise DataError(
                 f"{sources[split]} holds no photos; put a folder with photos per class or a manifest into it"
+                + _left_out(held)
             )
     return classes
+
+
+def _left_out(found: Found) -> str:
+    """Return what a refusal says of what was left out of a split, since its notes are lost."""
+    return "".join(f"; {sentence}" for sentence in notes([Found(empty=found.empty, other=found.other)]))
+
+
+def _lists(files: Sequence[Path], source: _Source) -> str:
+    """Return what a refusal says of files that may list the photos but are not read as their manifest."""
+    lists = [path for path in files if path.suffix.lower() in _LISTS]
+    return f"; {named(lists)} is not read: a manifest is a {', '.join(SUFFIXES)} in {source.folder}" if lists else ""
 
 
 def _split_off(

@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from classifier.images import look_at, read_photo
 from classifier.names import one_line
 from classifier.photos import PhotoSet, load_photo_set
 from classifier.progress import Progress
+from classifier.unreadable import faults
 from train.config import Config
 
 LISTED = 5  # examples of each finding on the screen; --json has all
@@ -47,6 +50,7 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
         "splits": {},
         "unreadable": [],
         "in_two_splits": [],
+        "in_two_classes": [],
         "large": [],
     }
     try:
@@ -69,8 +73,10 @@ def survey(root: Path, config: Config) -> dict[str, Any]:
         for look in looks
         if look.pixels > LARGE_PIXELS
     ]
-    findings["in_two_splits"] = _shared(looks)
-    _judge(findings, len(looks), config.max_unreadable)
+    findings["in_two_splits"] = _shared(looks, lambda look: look.split)
+    findings["in_two_classes"] = _shared(looks, lambda look: look.label)
+    findings["fatal"] += faults(photos.splits, _missing(photos, looks), config.max_unreadable, photos.classes)
+    _warn(findings)
     return findings
 
 
@@ -81,7 +87,12 @@ def report(findings: dict[str, Any]) -> str:
         counts = held["classes"].values()
         spread = f"{min(counts)} to {max(counts)} a class" if counts else "none"
         lines.append(f"{split:<11}{held['photos']:>7,} photos in {len(counts)} classes, {spread}")
-    for key, title in (("unreadable", "unreadable"), ("in_two_splits", "in two splits"), ("large", "very large")):
+    for key, title in (
+        ("unreadable", "unreadable"),
+        ("in_two_splits", "in two splits"),
+        ("in_two_classes", "in two classes"),
+        ("large", "very large"),
+    ):
         items = findings[key]
         if items:
             lines.append(f"{title}: {len(items)}")
@@ -140,28 +151,36 @@ def _odd(looks: list[_Look]) -> list[str]:
     return [f"{len(found)} photos, first {one_line(found[0].path)}: {note}" for note, found in first.items()]
 
 
-def _shared(looks: list[_Look]) -> list[dict[str, str]]:
+def _shared(looks: list[_Look], place: Callable[[_Look], str]) -> list[dict[str, str]]:
+    """Return the photos of which the same bytes were first in another place, a split or a class."""
     first: dict[str, _Look] = {}
     shared = []
     for look in looks:
         if look.digest is None:
             continue
         other = first.setdefault(look.digest, look)
-        if other.split != look.split:
+        if place(other) != place(look):
             shared.append({"path": one_line(other.path), "also": one_line(look.path)})
     return shared
 
 
-def _judge(findings: dict[str, Any], total: int, limit: float) -> None:
-    unreadable = len(findings["unreadable"])
-    if total and 100 * unreadable > limit * total:
-        findings["fatal"].append(
-            f"{unreadable} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable); "
-            "remove or replace them"
-        )
+def _missing(photos: PhotoSet, looks: list[_Look]) -> dict[str, dict[int, str]]:
+    """Return, by split, the places of the photos that cannot be read, and why."""
+    rest = iter(looks)  # in the order of the splits
+    return {
+        split: {place: look.problem for place, look in enumerate(islice(rest, len(held))) if look.problem}
+        for split, held in photos.splits.items()
+    }
+
+
+def _warn(findings: dict[str, Any]) -> None:
     if findings["in_two_splits"]:
         findings["warnings"].append(
             f"{len(findings['in_two_splits'])} photos are in two splits; the accuracy measured on them means little"
+        )
+    if findings["in_two_classes"]:
+        findings["warnings"].append(
+            f"{len(findings['in_two_classes'])} photos are in two classes; keep each in the class that it shows"
         )
     trained = findings["splits"].get("train", {}).get("classes", {})
     for split, held in findings["splits"].items():

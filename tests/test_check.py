@@ -2,13 +2,17 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from launch.check import report, survey
 from tests.conftest import byoc
+from train.config import Config
 
 
 def check(folder: Path) -> tuple[int, dict[str, Any]]:
@@ -20,6 +24,11 @@ def test_a_sound_folder_passes_on_one_screen(samples: Path) -> None:
     done = byoc("data", "check", samples)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"
     assert "420 photos in 14 classes, 30 to 30 a class" in done.stdout and len(done.stdout.splitlines()) < 24
+
+
+def test_a_closed_standard_error_changes_nothing(tiny: Path) -> None:
+    done = byoc("data", "check", tiny, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"
 
 
 def test_counts_are_by_split_and_class(tiny: Path) -> None:
@@ -50,6 +59,18 @@ def test_the_same_photo_in_two_splits_is_a_warning(tiny: Path) -> None:
     status, findings = check(tiny)
     assert status == 0 and findings["in_two_splits"][0]["also"].endswith("copy.jpg")
     assert "1 photos are in two splits" in findings["warnings"][0]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_same_photo_in_two_classes_is_a_warning(tiny: Path, split: str) -> None:
+    shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / split / "coffee" / "copy.jpg")
+    shutil.copy(tiny / "train" / "brick" / "001.jpg", tiny / "train" / "brick" / "copy.jpg")
+    findings = survey(tiny, Config())
+    (pair,) = findings["in_two_classes"]
+    assert pair["path"].endswith("brick/000.jpg") and pair["also"].endswith("coffee/copy.jpg")
+    assert "1 photos are in two classes; keep each in the class that it shows" in findings["warnings"]
+    assert "in two classes: 1" in report(findings) and not findings["fatal"]
+    assert len(findings["in_two_splits"]) == (split == "test")
 
 
 def test_a_class_missing_from_a_split_is_a_warning(tiny: Path) -> None:

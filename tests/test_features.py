@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from classifier.backbones import build_backbone
-from classifier.errors import ConfigError
+from classifier.errors import ConfigError, DataError
 from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
+from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
 from train.cache import FeatureCache, cache_key
+from train.config import Config
 from train.evaluation import wilson_interval
 from train.features import extract, resolve_precision
 from train.lanes import forward
@@ -321,3 +323,53 @@ def test_the_program_opens_each_photo_once_in_the_listed_order(
         for path in sorted((folder / split / label).iterdir())
     ]
     assert log.read_text().splitlines() == listed
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "sentence"),
+    [
+        (
+            "train/coffee",
+            r"no train photo of 1 of the 2 classes can be read: 'coffee' \(.*coffee/000.jpg: not an image",
+        ),
+        ("validation", "none of the 4 validation photos can be read; replace them"),
+        ("test", "none of the 4 test photos can be read; replace them"),
+        ("train", "none of the 8 train photos can be read; replace them"),
+    ],
+)
+def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_check_foretells(
+    lite: Classifier, tiny: Path, spoilt: str, sentence: str
+) -> None:
+    for photo in (tiny / spoilt).glob("**/*.jpg"):
+        photo.write_bytes(b"not a photo")
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+    _, _, preprocessing = build_backbone(LITE)
+    with pytest.raises(DataError, match=sentence) as refused:
+        extract(
+            lite,
+            photos.splits,
+            preprocessing,
+            precision="fp32",
+            cache=None,
+            max_unreadable=60,
+            classes=photos.classes,
+        )
+    assert survey(tiny, Config(max_unreadable=60))["fatal"] == [str(refused.value)]
+
+
+def test_a_class_whose_photos_of_another_split_are_unreadable_is_learnt(lite: Classifier, tiny: Path) -> None:
+    for photo in (tiny / "test" / "coffee").iterdir():
+        photo.write_bytes(b"not a photo")
+    assert not survey(tiny, Config(max_unreadable=60))["fatal"]
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+    _, _, preprocessing = build_backbone(LITE)
+    splits, unreadable = extract(
+        lite,
+        photos.splits,
+        preprocessing,
+        precision="fp32",
+        cache=None,
+        max_unreadable=60,
+        classes=photos.classes,
+    )
+    assert len(unreadable) == 2 and len(splits["test"].photos) == 2

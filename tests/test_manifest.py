@@ -58,6 +58,13 @@ def test_the_classes_of_a_lst_are_its_numbers_in_numeric_order(tmp_path: Path) -
     ("name", "text"),
     [
         ("a.csv", "path;label\r\ncat/1 a.jpg;0\r\n\r\ndog/2.jpg;1\r\n"),
+        ("a.csv", "sep=;\r\npath;label\r\ncat/1 a.jpg;0\r\ndog/2.jpg;1\r\n"),
+        ("a.csv", '\ufeff"SEP=|"\nlabel|path\n0|cat/1 a.jpg\n1|dog/2.jpg\n'),
+        ("a.csv", "sep=\t\npath\tlabel\ncat/1 a.jpg\t0\ndog/2.jpg\t1\n"),
+        ("a.csv", "path,label\ncat/1 a.jpg ,0\n dog/2.jpg\t, 1 \n"),
+        ("a.csv", 'path,label\n" s3://bucket/cat/1 a.jpg",0\n"s3://bucket/dog/2.jpg ",1\n'),
+        ("a.jsonl", '{"path": " cat/1 a.jpg", "label": 0}\n{"path": "{folder}/dog/2.jpg ", "label": 1}\n'),
+        ("a.lst", "0\t0\tcat/1 a.jpg  \n1\t1\t dog/2.jpg\r\n"),
         ("a.csv", "\ufeffLabel\tPATH\n0\tcat/1 a.jpg\n1\tdog/2.jpg\n"),
         ("a.csv", 'path,label\n"cat/1 a.jpg","0"\n"dog/2.jpg","1"\n'),
         ("a.csv", "path,label\ncat\\1 a.jpg,0\n.\\dog\\2.jpg,1\n"),
@@ -85,9 +92,31 @@ def test_what_spreadsheets_windows_and_notebooks_write_is_read(tmp_path: Path, n
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "path,label\ns3://b/p/cat/gone.jpg,0\ns3://b/p/cat/1.jpg,0\n"),
+        ("a.jsonl", '{"source-ref": "s3://b/p/gone.jpg", "c": 0}\n{"source-ref": "s3://b/p/cat/1.jpg", "c": 0}\n'),
+        ("a.lst", "0\t0\t/opt/ml/input/data/x/gone.jpg\n1\t0\tcat/2.jpg\n2\t0\t/opt/ml/input/data/x/cat/1.jpg\n"),
+    ],
+)
+def test_the_first_photo_that_is_there_tells_what_comes_before_the_paths(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.jpg").touch()
+    (found,) = read(tmp_path, name, text).values()
+    assert "cat/1.jpg" in found and any(path.endswith("gone.jpg") for path in found)
+
+
 def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "a\\b.jpg").touch()
     assert read(tmp_path, "photos.csv", "path,label\na\\b.jpg,cat\n") == {"cat": ["a\\b.jpg"]}
+
+
+def test_a_file_with_blanks_at_the_ends_of_its_name_is_that_file(tmp_path: Path) -> None:
+    for name in (" a.jpg", "a.jpg", "b.jpg ", "b.jpg"):
+        (tmp_path / name).touch()
+    text = 'path,label\n" a.jpg",cat\nb.jpg ,cat\na.jpg,dog\nb.jpg,dog\n'
+    assert read(tmp_path, "a.csv", text) == {"cat": [" a.jpg", "b.jpg "], "dog": ["a.jpg", "b.jpg"]}
 
 
 def test_accents_may_be_composed_in_the_manifest_and_not_on_disk(tmp_path: Path) -> None:
@@ -107,6 +136,21 @@ def test_system_files_that_a_manifest_lists_are_left_out_and_told(tiny: Path) ->
     assert photos.notes == ("hidden and system files: 2 (brick/._000.jpg, train/Thumbs.db); they are left out",)
 
 
+def test_photos_that_the_manifest_does_not_list_are_told(tiny: Path) -> None:
+    train = tiny / "train"
+    rows = [(f"{photo.parent.name}/{photo.name}", photo.parent.name) for photo in sorted(train.glob("*/00[01].jpg"))]
+    write_csv(train, [*rows, ("again/brick/002.jpg", "brick"), ("./coffee/../coffee/002.jpg", "coffee")])
+    (train / "again").symlink_to(train)
+    (train / "coffee" / "labels.txt").touch()
+    (train / "coffee" / ".hidden.jpg").touch()
+    shutil.copy(train / "coffee" / "003.jpg", train / "flat.jpg")
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+    assert len(photos.splits["train"]) == 6
+    assert photos.notes == (
+        "photos that the manifest does not list: 3 (brick/003.jpg, coffee/003.jpg, train/flat.jpg); they are left out",
+    )
+
+
 def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None:
     assert read(tmp_path, "photos.csv", "path,label\na.jpg,cat\n./a.jpg,cat\n") == {"cat": ["a.jpg"]}
 
@@ -119,10 +163,24 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path;name\n", "the header 'path;name' has no column 'path'"),
         ("a.csv", "path,class\n", "has no column 'label'"),
         ("a.csv", "path,label\na.jpg,cat\nb.jpg, \n", "a.csv, line 3: the label of 'b.jpg' is empty; name its class"),
+        ("a.csv", "sep=;\npath;name\n", "a.csv, line 2: the header 'path;name' has no column 'label'"),
+        ("a.csv", "sep=;\npath;label\na;b;c\n", "a.csv, line 3: 'a;b;c' has 3 values, the header 2"),
+        ("a.csv", "sep=;\npath;label\n/etc/a.jpg;cat\n", "a.csv, line 3: the path '/etc/a.jpg' is absolute"),
+        ("a.csv", "sep=;\n", "a.csv, line 2: the header '' has no column 'path'"),
         ("a.csv", "path,label\n,cat\n", "a.csv, line 2: the path is empty; name a photo below"),
         ("a.csv", "path,label\na,b.jpg,cat\n", "line 2: 'a,b.jpg,cat' has 3 values, the header 2; put a value"),
         ("a.csv", "path,label\na.jpg\n", "line 2: 'a.jpg' has 1 values"),
         ("a.csv", 'path,label\n"a.jpg"x,cat\n', "a.csv, line 2: no CSV ("),
+        ("a.csv", "path,label,Label\na.jpg,cat,dog\n", "line 1: the header 'path,label,Label' has 2 columns 'label'; leave one"),
+        ("a.csv", "path;PATH ;label; path\na;b;cat;c\n", "has 3 columns 'path'; leave one of them or rename the others"),
+        ("a.jsonl", '{"path": "a", "label": "b", "label": "c"}\n', "(it holds 'label' twice); write {"),
+        ("a.jsonl", '{"path": "a", "label": "b", "path": "c"}\n', "cannot be read as JSON (it holds 'path' twice); write {"),
+        ("a.manifest", '{"source-ref": "s3://b/here.jpg", "c": 1, "c": 2}\n', "(it holds 'c' twice)"),
+        (
+            "a.manifest",
+            '{"source-ref": "s3://b/here.jpg", "c": 1, "c-metadata": {"class-name": "cat", "class-name": "dog"}}\n',
+            "(it holds 'class-name' twice)",
+        ),
         ("a.csv", "path,label\n/etc/a.jpg,cat\n", "line 2: the path '/etc/a.jpg' is absolute; write it relative to"),
         ("a.csv", "path,label\nx/../../a.jpg,cat\n", "line 2: the path 'x/../../a.jpg' leads out of"),
         ("a.csv", "path,label\n../split-private/a.jpg,cat\n", "the path '../split-private/a.jpg' leads out of"),
@@ -136,6 +194,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path,label\n/opt/ml/input/data/train/gone.jpg,cat\n", "line 2: no file below"),
         ("a.jsonl", '{"path": "a.jpg", "label": "cat\\udc80"}\n', "line 1: the class name 'cat\\udc80' is not valid UTF-8"),
         ("a.jsonl", '{"path": "a.jpg", "label": "a\\nb"}\n', "the class name 'a\\nb' holds control characters and cannot be"),
+        ("a.jsonl", '{"path": "a.jpg", "label": "\\u200b"}\n', "line 1: the class name '\\u200b' is blank; rename the class"),
         ("a.csv", 'path,label\na.jpg,"a\tb"\n', "line 2: the class name 'a\\tb' holds control characters"),
         ("a.csv", "path,label\nlink/a.jpg,cat\n", "line 2: the path 'link/a.jpg' leads out of"),
         ("a.csv", "path,label\nphoto.jpg,cat\n", "line 2: the path 'photo.jpg' leads out of"),
@@ -144,7 +203,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
             "path,label\na.jpg,cat\nb.jpg,cat\n./a.jpg,dog\n",
             "line 4: './a.jpg' has the label 'dog' here and 'cat' in line 2; keep one of them",
         ),
-        ("a.jsonl", '{"path": "a.jpg", "label": "cat"}\n{"path": \n', "a.jsonl, line 2: '{\"path\":' is no JSON ("),
+        ("a.jsonl", '{"path": "a.jpg", "label": "cat"}\n{"path": \n', "a.jsonl, line 2: '{\"path\":' cannot be read as JSON ("),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: '[[["),
         ("a.jsonl", "[1]\n", "line 1: '[1]' is no JSON object; write {"),
         ("a.jsonl", '{"file": "a.jpg", "label": 1}\n', "\"label\": 1}' has no 'path'; write {"),
@@ -155,6 +214,11 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.jsonl", '{"path": "a.jpg", "label": ""}\n', "line 1: the label of 'a.jpg' is empty"),
         ("a.jsonl", '{"path": "a\\u0000.jpg", "label": "cat"}\n', "line 1: the path 'a\\x00.jpg' can be no file's name"),
         ("a.jsonl", '{"path": "a\\udc80.jpg", "label": "cat"}\n', "can be no file's name"),
+        (
+            "a.jsonl",
+            '{"path": "s3://b/c/gone.jpg", "label": 1}\n{"path": "s3://b/\\udc80\\u0000.jpg", "label": 1}\n',
+            "line 1: no file below",
+        ),
         ("a.lst", "1\t0\n", "a.lst, line 1: '1\\t0' has 2 columns; write three with tabs"),
         ("a.lst", "1\t0\t1\ta.jpg\n", "has 4 columns"),
         ("a.lst", "1\tcat\ta.jpg\n", "line 1: the class 'cat' is no whole number from 0"),
@@ -192,6 +256,29 @@ def test_two_manifests_in_one_split_are_refused(tiny: Path) -> None:
 def test_a_manifest_without_photos_is_refused(tiny: Path) -> None:
     (tiny / "train" / "a.csv").write_text("path,label\n")
     with pytest.raises(DataError, match=r"a\.csv holds no photos; training needs at least two classes"):
+        load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "hint"),
+    [
+        ("a.csv", "{split}/{label}/{file},{label}\n", ", as brick/000.jpg$"),
+        ("a.lst", "0\t{split}\tx/{file}\n", "train$"),
+    ],
+)
+def test_a_manifest_of_which_no_file_is_there_says_what_its_paths_are_relative_to(
+    tiny: Path, name: str, line: str, hint: str
+) -> None:
+    rows = [
+        line.format(split="train" if name == "a.csv" else n % 2, label=photo.parent.name, file=photo.name)
+        for n, photo in enumerate(sorted((tiny / "train").glob("*/*")))
+    ]
+    (tiny / "train" / name).write_text("path,label\n" * (name == "a.csv") + "".join(rows))
+    with pytest.raises(
+        DataError,
+        match=r"none of the [84] files that .*train/a\.\w+ lists is there, as \w+/.*000.jpg; write .* relative to .*"
+        + hint,
+    ):
         load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
 
 

@@ -242,12 +242,23 @@ def test_names_that_differ_by_case_or_blanks_get_a_warning_or_a_hint(tiny: Path,
         (b"a\x7f", r"holds control characters"),
         ("a\u2028b".encode(), r"holds control characters"),
         (b"  ", r"the class name '  ' is blank; rename the class"),
+        ("\u200b".encode(), r"the class name '\\u200b' is blank; rename the class"),
+        ("\u3000\ufeff \u2060".encode(), r"is blank; rename the class"),
+        ("\u3164".encode(), r"is blank; rename the class"),
+        ("\u2800\ufe0f".encode(), r"is blank; rename the class"),
     ],
 )
 def test_a_class_name_that_cannot_be_written_is_refused(tiny: Path, name: bytes, message: str) -> None:
     os.rename(os.fsencode(tiny / "train" / "brick"), os.fsencode(tiny / "train") + b"/" + name)  # noqa: PTH104
     with pytest.raises(DataError, match=message):
         load({"training": tiny})
+
+
+@pytest.mark.parametrize("name", ["_", "-", "0", "\u2764\ufe0f", "\U0001f9d1\u200d\U0001f680", "\ue000", "\U0001fae8"])
+def test_a_class_name_of_one_sign_is_kept(tiny: Path, name: str) -> None:
+    for split in ("train", "validation", "test"):
+        (tiny / split / "brick").rename(tiny / split / name)
+    assert set(load({"training": tiny}).classes) == {name, "coffee"}
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
@@ -377,3 +388,97 @@ def test_the_main_job_still_needs_test_photos(samples: Path, tmp_path: Path) -> 
     assert done.returncode == 1 and "holds no test photos" in done.stderr
     assert "note: no validation photos were given: 4 of the 8 train photos" in done.stdout
     assert "(validation-share 0.5, seed 3)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("TrainSet", "valset"),
+        ("train-images", "Val 2017"),
+        ("my.training.data", "eval_data"),
+    ],
+)
+def test_class_folders_below_folders_whose_names_hold_those_of_splits_are_refused(
+    tiny: Path, tmp_path: Path, train: str, test: str
+) -> None:
+    for split, place in (("train", train), ("test", test)):
+        shutil.copytree(tiny / split, tmp_path / "all" / place)
+    first, second = sorted([train.split("/")[0], test.split("/")[0]])
+    with pytest.raises(
+        DataError,
+        match=rf"all holds the folders {first}, {second}, whose names .* of splits .*name them train, validation and test",
+    ):
+        load({"training": tmp_path / "all"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("n01440764/images", "n01443537/images"), ("train station/day", "bus/day"), ("a/x", "b/x")]
+)
+def test_subfolders_of_one_name_are_parts_of_classes_where_no_class_is_named_like_a_split(
+    tiny: Path, tmp_path: Path, first: str, second: str
+) -> None:
+    for split, place in (("train", first), ("test", second)):
+        shutil.copytree(tiny / split / "brick", tmp_path / "all" / place)
+    assert len(load({"training": tmp_path / "all"}).classes) == 2
+
+
+def test_classes_named_like_splits_with_photos_of_their_own_get_a_note(tiny: Path, tmp_path: Path) -> None:
+    for label, place in (("brick", "train station"), ("coffee", "test-tube")):
+        shutil.copytree(tiny / "train" / label, tmp_path / "all" / place)
+    photos = load({"training": tmp_path / "all"})
+    assert photos.classes == ("test-tube", "train station")
+    assert photos.notes[0] == (
+        "the classes 'test-tube', 'train station' are named like splits; if they are splits, name them train, validation and "
+        "test and put a folder per class into each"
+    )
+
+
+@pytest.mark.parametrize("channel", ["test", "validation", "Testing", "val"])
+def test_a_single_channel_named_like_another_split_is_not_trained_on(tiny: Path, channel: str) -> None:
+    with pytest.raises(DataError, match=rf"no train photos in {channel}=.*; add a folder or channel named train"):
+        load({channel: tiny / "test"})
+    assert len(load({channel: tiny}).splits["train"]) == 8
+
+
+def test_a_refusal_says_what_was_left_out_of_the_class_folders(tiny: Path) -> None:
+    shutil.rmtree(tiny / "train" / "brick")
+    (tiny / "train" / "brick").mkdir()
+    for name in ("1.mat", "2.part", "3.R"):
+        (tiny / "train" / "brick" / name).touch()
+    told = r"; class folders without photos: 1 \(train/brick\).*; files that are not photos: 1 \.mat, 1 \.part, 1 \.r \(brick/"
+    with pytest.raises(DataError, match="only the class 'coffee'.*" + told):
+        load({"train": tiny / "train"})
+    shutil.copytree(tiny / "train" / "coffee", tiny / "train" / "tea")
+    with pytest.raises(DataError, match="the class 'brick' is in .*validation but not in .*train.*" + told):
+        load({"training": tiny})
+
+
+def test_a_refusal_names_the_files_of_a_folder_or_split_that_holds_no_photos(tiny: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for photo in (tiny / split).glob("*/*"):
+            photo.rename(photo.with_suffix(".pickle"))
+        with pytest.raises(DataError, match=r"no.* photos.*; files that are not photos: \d \.pickle \("):
+            load({"train": tiny / "validation"} | {split: tiny / split})
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "photos.zip").touch()
+    with pytest.raises(
+        DataError, match=r"no train photos in .*; files that are not photos: 1 \.zip \(packed/photos\.zip\)"
+    ):
+        load({"training": tmp_path / "packed"})
+
+
+@pytest.mark.parametrize("place", ["train.csv", "train.tsv", "train/labels.txt", "train/labels.XLSX"])
+def test_flat_photos_beside_a_list_that_is_not_read_name_the_list(tiny: Path, place: str) -> None:
+    for photo in sorted((tiny / "train").glob("*/*")):
+        photo.rename(tiny / "train" / f"{photo.parent.name}-{photo.name}")
+    for label in ("brick", "coffee"):
+        (tiny / "train" / label).rmdir()
+    (tiny / place).touch()
+    named = "/".join((tiny / place).parts[-2:])
+    with pytest.raises(
+        DataError,
+        match=rf"8 photos that lie in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
+    ):
+        load({"training": tiny})

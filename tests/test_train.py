@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from classifier.errors import ConfigError
 from tests.conftest import Run, run_training
 from train.config import METRIC_DEFINITIONS
+from train.contract import read_job
 
 Train = Callable[..., Run]
 
@@ -169,6 +171,46 @@ def test_a_job_whose_host_is_none_of_its_hosts_fails_with_one_sentence(tiny: Pat
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-3", "hosts": ["algo-1", "algo-2"]}))
     run = run_training(tmp_path / "opt-ml", {"training": tiny}, {})
     assert run.status == 1 and run.failure.startswith("current_host 'algo-3' is none of the hosts algo-1, algo-2")
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"hosts": 3}, "hosts is 3 in resourceconfig.json; write a list of names"),
+        (
+            {"hosts": "algo-1", "current_host": "algo-1"},
+            "hosts is 'algo-1' in resourceconfig.json; write a list of names",
+        ),
+        ({"hosts": {"algo-1": 1}}, "hosts is {'algo-1': 1} in resourceconfig.json"),
+        ({"hosts": ["algo-1", None]}, "hosts is ['algo-1', None] in resourceconfig.json"),
+        ({"hosts": ["algo-1", ""]}, "write a list of names"),
+        ({"hosts": ["algo-1", "algo-1"], "current_host": "algo-1"}, "name each host once"),
+        ({"hosts": ["algo-1"], "current_host": ["algo-1"]}, "current_host ['algo-1'] is none of the hosts algo-1"),
+        ({"hosts": ["algo-1"], "current_host": 1}, "current_host 1 is none of the hosts algo-1"),
+    ],
+)
+def test_hosts_that_are_not_a_list_of_names_are_refused_in_one_sentence(
+    tmp_path: Path, resources: dict[str, object], message: str
+) -> None:
+    write_resources(tmp_path, resources)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_job(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "resources", [{}, {"hosts": None, "current_host": None, "network_interface_name": None}, {"hosts": []}]
+)
+def test_a_job_that_names_no_hosts_has_one(tmp_path: Path, resources: dict[str, object]) -> None:
+    write_resources(tmp_path, resources)
+    job = read_job(tmp_path)
+    assert job.hosts == ("localhost",) and job.current_host == "localhost" and job.network_interface == ""
+
+
+def write_resources(base: Path, resources: dict[str, object]) -> None:
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    (base / "input" / "data").mkdir()
+    (config / "resourceconfig.json").write_text(json.dumps(resources))
 
 
 def test_configuration_that_is_no_json_fails_with_one_sentence(tiny: Path, tmp_path: Path) -> None:

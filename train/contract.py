@@ -8,6 +8,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from classifier.names import is_system
+from classifier.paths import shown
 from train.json_file import read_object
 from train.places import Places, read_places
 
@@ -45,7 +46,8 @@ class Job:
 
 
 def read_job(base: Path) -> Job:
-    """Read the configuration files below `base`; raises ConfigError when one is no JSON object.
+    """Read the configuration files below `base`; raises ConfigError when one is not a JSON object or
+    names no hosts.
 
     Channels come from inputdataconfig.json, since the data folder also holds what is no channel. Without that file
     every folder in input/data is one, as when a person lays /opt/ml out by hand.
@@ -53,9 +55,8 @@ def read_job(base: Path) -> Job:
     config = base / "input" / "config"
     hyperparameters = read_object(config / "hyperparameters.json")
     resources = read_object(config / "resourceconfig.json")
-    # Sorted, so that all agree on the chief; a single host need not resolve.
-    hosts = tuple(sorted(map(str, resources.get("hosts", [])))) or ("localhost",)
-    current = str(resources.get("current_host", hosts[0]))
+    hosts = _hosts(resources)
+    current = resources.get("current_host") or hosts[0]
     if current not in hosts:
         raise ConfigError(f"current_host {current!r} is none of the hosts {', '.join(hosts)} in resourceconfig.json")
     data = base / "input" / "data"
@@ -76,11 +77,21 @@ def read_job(base: Path) -> Job:
         read_places(base),
         hosts,
         current,
-        str(resources.get("network_interface_name", "")),
+        str(resources.get("network_interface_name") or ""),
         "FastFile" in modes.values(),
         tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
         frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
+
+
+def _hosts(resources: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hosts' names, sorted, so that all agree on the chief; a single host need not resolve."""
+    hosts = resources.get("hosts") or ["localhost"]
+    if not isinstance(hosts, list) or not all(isinstance(host, str) and host for host in hosts):
+        raise ConfigError(f'hosts is {shown(hosts)} in resourceconfig.json; write a list of names, as in ["algo-1"]')
+    if len(set(hosts)) < len(hosts):
+        raise ConfigError(f"hosts is {shown(hosts)} in resourceconfig.json; name each host once")
+    return tuple(sorted(hosts))
 
 
 def _distribution(channel: Any) -> Any:

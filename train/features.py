@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from classifier.errors import ConfigError, DataError
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
-from classifier.names import one_line
 from classifier.photos import Photo
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
+from classifier.unreadable import faults, too_many
 from train import stop
 from train.cache import FeatureCache, cache_key
 from train.fold import folded
@@ -29,7 +29,6 @@ from train.world import World, local_threads
 # cores it was 1.34 times as fast for efficientnet-lite0 and 1.07 for inception_v3 (medians of ten turns). Lite0's features
 # of 120 photos are then 3.3 % off float32's on average, 3.1 % without.
 FOLDED_FROM = 1000
-LISTED = 5  # unreadable photos named in a message
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ def extract(
     sample: int = 0,
     pack: Pack | None = None,
     world: World = World(),  # noqa: B008 - frozen
+    classes: Sequence[str] = (),
     label: str = "features",
 ) -> tuple[dict[str, Features], list[Unreadable]]:
     """Return every split's features, and the photos that could not be read.
@@ -77,7 +77,8 @@ def extract(
     for another, which a forward pass spread over the cores does. The processes of `world` share the photos out. The split
     train also gets `views` augmented copies of each photo. `pack` gives the bytes that it holds and keeps the others;
     `sample` photos of each split leave their pixels. Raises DataError when more than `max_unreadable` percent of all photos
-    are unreadable, at once if this process is alone, and Stopped on SIGTERM; what is done by then stays in the cache.
+    are unreadable, at once if this process is alone, when all of a split are, and when all of one of `classes` in train are;
+    and Stopped on SIGTERM. What is done by then stays in the cache.
     """
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
     device = next(model.parameters()).device
@@ -99,7 +100,9 @@ def extract(
                 make_room(shares, chunk)
                 shares[chunk.work.split].take(chunk)
                 if world.size == 1 and chunk.unreadable:
-                    _refuse_too_many(splits, {name: share.unreadable for name, share in shares.items()}, max_unreadable)
+                    now = {name: share.unreadable for name, share in shares.items()}
+                    if fault := too_many(splits, now, max_unreadable):
+                        raise DataError(fault)
                 progress.advance(len(chunk.work.photos))
                 done += len(chunk.work.photos)
                 if stop.requested.is_set() and (done < mine or world.size > 1):
@@ -117,10 +120,10 @@ def extract(
         raise
     reports = {name: [one[name] for one in everyone] for name in splits}
     missing = {name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in reports.items()}
-    _refuse_too_many(splits, missing, max_unreadable)
+    for fault in faults(splits, missing, max_unreadable, classes):
+        raise DataError(fault)
     return {
-        name: _assemble(name, photos, shares[name], reports[name], preprocessing, sample)
-        for name, photos in splits.items()
+        name: _assemble(photos, shares[name], reports[name], preprocessing, sample) for name, photos in splits.items()
     }, _listed(splits, missing)
 
 
@@ -157,7 +160,6 @@ def _works(splits: Mapping[str, Sequence[Photo]], size: int, views: int, sample:
 
 
 def _assemble(
-    name: str,
     photos: Sequence[Photo],
     share: Share,
     reports: Sequence[Report],
@@ -168,8 +170,6 @@ def _assemble(
     places = np.concatenate([report.readable for report in reports])
     order = places.argsort()
     places, digests = places[order], np.concatenate([report.digests for report in reports])[order]
-    if not len(places):
-        raise DataError(f"none of the {len(photos)} {name} photos can be read; look at them with: byoc data check DIR")
     kept = tuple(photos[place] for place in places)
     labels = np.array([photo.label for photo in kept], np.int64)
     mine = np.searchsorted(places, share.report().readable)
@@ -193,19 +193,6 @@ def _listed(splits: Mapping[str, Sequence[Photo]], missing: Mapping[str, Mapping
         for name, reasons in missing.items()
         for place, reason in sorted(reasons.items())
     ]
-
-
-def _refuse_too_many(
-    splits: Mapping[str, Sequence[Photo]], missing: Mapping[str, Mapping[int, str]], limit: float
-) -> None:
-    total, count = sum(map(len, splits.values())), sum(map(len, missing.values()))
-    if 100 * count <= limit * total:
-        return
-    named = "; ".join(f"{one_line(item.path)}: {item.reason}" for item in _listed(splits, missing)[:LISTED])
-    raise DataError(
-        f"{count} of {total} photos cannot be read, over the limit of {limit:g} % (hyperparameter max-unreadable): "
-        f"{named}; remove or replace them, byoc data check DIR lists all"
-    )
 
 
 def _stopped(done: int, total: int, cache: Path | None) -> stop.Stopped:

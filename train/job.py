@@ -175,6 +175,7 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dic
         sample=SELFTEST_PHOTOS,
         pack=shared.pack,
         world=shared.world,
+        classes=photos.classes,
     )
     for item in unreadable:
         path = one_line(item.path)

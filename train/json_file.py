@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
+from classifier.repeats import unrepeated
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -15,17 +16,9 @@ def read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        value = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
+        value = json.loads(path.read_bytes(), object_pairs_hook=unrepeated)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as JSON ({error}); write an object of strings") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must hold a JSON object, it holds {str(value)[:60]!r}")
-    return value
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it holds {next(name for name in names if names.count(name) > 1)!r} twice")
     return value

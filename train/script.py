@@ -102,7 +102,10 @@ def run(base: Path, name: str) -> int:
 
 def _hosts(base: Path) -> list[str]:
     try:
-        return [str(host) for host in _read(base, "resourceconfig.json")["hosts"]]
+        hosts = _read(base, "resourceconfig.json")["hosts"]
+        if not isinstance(hosts, list):
+            raise TypeError("a text would be taken for a list of letters")
+        return list(map(str, hosts))
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f'script mode needs {base}/input/config/resourceconfig.json; write an object with "current_host" and "hosts"'
