@@ -15,6 +15,8 @@ from classifier.errors import ConfigError, UserError
 from launch import container
 from train.config import parse
 
+_running: set["subprocess.Popen[bytes]"] = set()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -85,6 +87,12 @@ def train(
     return read_records(base)
 
 
+def terminate_running() -> None:
+    """Ask every training program of this process to stop. Only the main thread notices a signal; others wait for theirs."""
+    for process in tuple(_running):
+        process.terminate()
+
+
 def read_records(base: Path) -> list[dict[str, Any]]:
     """Return a finished job's records."""
     lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
@@ -125,8 +133,11 @@ def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
     # Progress goes to standard error, which is ours; metric lines go to standard output, which a quiet run keeps in its log.
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
+        _running.add(process)
         try:
             return process.wait()
         except BaseException:
             process.terminate()
             raise
+        finally:
+            _running.discard(process)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
-from launch.training import Recipe, new_folder, recipe, result, train
+from launch.training import Recipe, new_folder, recipe, result, terminate_running, train
 from train.config import OBJECTIVE, parse, searched, suggest
 
 
@@ -56,10 +56,14 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 
     done = [run(1)]
     with ThreadPoolExecutor(parallel) as pool:
+        rest = [pool.submit(run, number) for number in range(2, trials + 1)]
         try:
-            done += pool.map(run, range(2, trials + 1))
+            done += [trial.result() for trial in rest]
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(trial.done() for trial in rest):
+                terminate_running()  # again and again, for a trial may be just about to start its program
+                time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))
     (folder / "tuning.json").write_text(json.dumps(done, indent=2) + "\n")

@@ -1,5 +1,6 @@
 """The driver, run as a user runs it: the main job from photos to answers, its single steps, and its end."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -117,6 +118,63 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    ("before", "number", "status"),
+    [((), signal.SIGTERM, 143), ((), signal.SIGHUP, 129), (("nohup",), signal.SIGTERM, 143)],
+)
+def test_a_stopped_driver_stops_its_training(
+    samples: Path, tmp_path: Path, before: tuple[str, ...], number: signal.Signals, status: int
+) -> None:
+    command = [*before, Path(sys.executable).parent / "byoc", "train", "--data", samples, "--backbone", LITE]
+    command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    family = []
+    try:
+        family = _children(process, 1)
+        if before:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert process.poll() is None
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == status and "byoc: stopped" in errors and "Traceback" not in errors, errors
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        _end(process, family)
+
+
+def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", tiny, "--backbone", LITE]
+    command += ["--out", tmp_path / "out", "--feature-cache", tmp_path / "features"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    family = []
+    try:
+        family = _children(process, 2)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == 143 and "byoc: stopped" in errors and "Traceback" not in errors, errors
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        finished = [path.parts[-4] for path in (tmp_path / "out").glob("*/output/data/records.jsonl")]
+        assert finished == ["001"]
+    finally:
+        _end(process, family)
+
+
+def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 100
+    while len(family := psutil.Process(process.pid).children(recursive=True)) < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return family
+
+
+def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None:
+    for one in (process, *family):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.communicate()
 
 
 @pytest.mark.parametrize(
