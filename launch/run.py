@@ -79,7 +79,7 @@ def _spread(photos: tuple[Photo, ...]) -> list[Photo]:
 
 
 def _prediction(url: str, photo: Photo, photos: PhotoSet) -> dict[str, Any]:
-    best = predict(url, photo.path)[0]
+    best = predict(url, photo.path)[0][0]
     return {"file": one_line(photo.path), "truth": photos.classes[photo.label], **best}
 
 
