@@ -183,7 +183,7 @@ def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None
         ("--help",),
         ("data", "check", "{photos}"),
         ("data", "check", "{photos}", "--json"),
-        ("data", "sample", "{photos}"),
+        ("data", "sample", "{samples}"),
         ("predict", "{photos}/test/brick/000.jpg", "--url", "http://127.0.0.1:9"),
         ("train", "--data", "{photos}", "--out", "{out}", "--backbone", LITE),
         ("tune", "--data", "{photos}", "--out", "{out}", "--backbone", LITE, "--trials", "1", "--set", "epochs=1"),
@@ -191,9 +191,9 @@ def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None
     ],
 )
 def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
-    tiny: Path, tmp_path: Path, arguments: tuple[str, ...]
+    samples: Path, tiny: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    command = [argument.format(photos=tiny, out=tmp_path / "out") for argument in arguments]
+    command = [argument.format(samples=samples, photos=tiny, out=tmp_path / "out") for argument in arguments]
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -356,6 +356,42 @@ def test_photos_without_a_test_folder_are_refused_before_anything_runs(tiny: Pat
     (tiny / "test").rename(tmp_path / "moved")
     done = byoc("run", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out")
     assert done.returncode == 1 and "holds no test photos" in done.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "validation", "test"), ("test",), ()])
+def test_samples_are_never_written_among_the_users_files(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    folder = tmp_path / "mine"
+    for name in splits or ("notes",):
+        (folder / name / "cat").mkdir(parents=True)
+        (folder / name / "cat" / "000.jpg").write_bytes(b"mine")
+    before = sorted(folder.rglob("*"))
+    done = byoc("data", "sample", folder)
+    assert done.returncode == 1 and not done.stdout
+    assert f"byoc: {folder} is not empty and does not hold the samples; name a new folder" in done.stderr
+    assert sorted(folder.rglob("*")) == before and (folder / (splits or ("notes",))[0] / "cat" / "000.jpg").exists()
+
+
+def test_samples_that_are_there_stay_as_they_are(samples: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in samples.rglob("*")}
+    done = byoc("data", "sample", samples)
+    assert done.returncode == 0 and "wrote" not in done.stdout and "crops of the 14 free photographs" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in samples.rglob("*")} == before
+
+
+def test_samples_that_ctrl_c_interrupts_leave_the_folder_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    command = [Path(sys.executable).parent / "byoc", "data", "sample", folder]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(folder.rglob("*.jpg")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=40)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130 and errors == "byoc: stopped\n" and not list(folder.iterdir())
 
 
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
