@@ -34,8 +34,15 @@ class Recipe:
 
 
 def recipe(options: Namespace) -> Recipe:
-    """Return the recipe that the command line asks for; raises ConfigError for a hyperparameter that training would refuse."""
+    """Return the recipe that the command line asks for.
+
+    Raises ConfigError for a folder that is not there and for a hyperparameter that training would refuse.
+    """
     channels = {name: getattr(options, name) for name in ("pretrained", "model") if getattr(options, name)}
+    for name, folder in {"data": options.data, **channels}.items():
+        if not folder.is_dir():
+            problem = "is not a folder" if folder.exists() else "does not exist"
+            raise ConfigError(f"--{name} {folder} {problem}; name a folder")
     fixed = {"backbone": options.backbone} if options.backbone else {}
     for pair in options.hyperparameters:
         name, equals, value = pair.partition("=")

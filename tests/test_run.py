@@ -394,6 +394,20 @@ def test_samples_that_ctrl_c_interrupts_leave_the_folder_empty(tmp_path: Path) -
     assert process.returncode == 130 and errors == "byoc: stopped\n" and not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("verb", ["train", "tune", "run"])
+@pytest.mark.parametrize("option", ["--data", "--model", "--pretrained"])
+def test_a_folder_that_is_not_there_is_named_as_given_and_nothing_is_written(
+    tiny: Path, tmp_path: Path, verb: str, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    for wrong, sentence in (("nosuch", "does not exist"), ("file", "is not a folder")):
+        given = {"--data": str(tiny), option: wrong}
+        arguments = [part for pair in given.items() for part in pair]
+        done = byoc(verb, *arguments, "--out", tmp_path / "out", "--backbone", LITE, cwd=tmp_path)
+        assert done.returncode == 1 and not (tmp_path / "out").exists()
+        assert done.stderr == f"byoc: {option} {wrong} {sentence}; name a folder\n"
+
+
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
     done = byoc(
         "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out", "--feature-cache", tmp_path / "cache"
