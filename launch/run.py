@@ -13,7 +13,7 @@ from classifier.names import one_line
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import report, survey
 from launch.predict import predict
-from launch.server import serving
+from launch.server import check_port, serving
 from launch.training import Recipe, new_folder, recipe, result, train
 from launch.tune import tune
 from train.config import parse
@@ -24,6 +24,7 @@ SENT = 4  # test photos sent to the server
 def command(options: Namespace) -> int:
     """`byoc run`."""
     chosen = recipe(options)
+    check_port(options.port)
     seconds: dict[str, float] = {}
     started = time.monotonic()
 

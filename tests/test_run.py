@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -406,6 +407,17 @@ def test_a_folder_that_is_not_there_is_named_as_given_and_nothing_is_written(
         done = byoc(verb, *arguments, "--out", tmp_path / "out", "--backbone", LITE, cwd=tmp_path)
         assert done.returncode == 1 and not (tmp_path / "out").exists()
         assert done.stderr == f"byoc: {option} {wrong} {sentence}; name a folder\n"
+
+
+def test_a_port_that_is_taken_is_told_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)
+    assert done.returncode == 1 and not done.stdout and not (tmp_path / "out").exists()
+    assert done.stderr == f"byoc: port {port} cannot be used: Address already in use; name another with --port\n"
+    for port in ("70000", "-1"):
+        done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)
+        assert done.returncode == 1 and done.stderr == f"byoc: --port is {port}; it must lie between 0 and 65535\n"
 
 
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
