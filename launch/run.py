@@ -15,7 +15,7 @@ from launch.check import report, survey
 from launch.predict import predict
 from launch.server import check_port, serving
 from launch.training import Recipe, new_folder, recipe, result, train
-from launch.tune import tune
+from launch.tune import check_tuning, tune
 from train.config import parse
 
 SENT = 4  # test photos sent to the server
@@ -24,6 +24,7 @@ SENT = 4  # test photos sent to the server
 def command(options: Namespace) -> int:
     """`byoc run`."""
     chosen = recipe(options)
+    check_tuning(chosen, options.trials)
     check_port(options.port)
     seconds: dict[str, float] = {}
     started = time.monotonic()

@@ -11,7 +11,15 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.training import Recipe, new_folder, recipe, result, terminate_running, train
-from train.config import OBJECTIVE, parse, searched, suggest
+from train.config import OBJECTIVE, TUNING_RANGES, parse, searched, suggest
+
+
+def check_tuning(recipe: Recipe, trials: int) -> None:
+    """Raise ConfigError where there is no trial to run, or nothing to tune."""
+    if trials < 1:
+        raise ConfigError(f"--trials is {trials}; it must be at least 1")
+    if not searched(recipe.hyperparameters):
+        raise ConfigError(f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, or run byoc train")
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
@@ -20,8 +28,6 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
     The first trial runs alone and fills the feature cache; the rest share the cores. Best is the highest validation
     accuracy, then the lowest loss. Losing artifacts are removed, records and logs stay.
     """
-    if trials < 1:
-        raise ConfigError(f"--trials is {trials}; it must be at least 1")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -73,6 +79,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 def command(options: Namespace) -> int:
     """`byoc tune`."""
     chosen = recipe(options)
+    check_tuning(chosen, options.trials)
     folder = new_folder(options.out)
     best = tune(folder, chosen, options.trials)[0]
     settings = " ".join(f"--set {name}={value}" for name, value in best["hyperparameters"].items())

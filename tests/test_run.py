@@ -420,6 +420,16 @@ def test_a_port_that_is_taken_is_told_before_anything_runs(tiny: Path, tmp_path:
         assert done.returncode == 1 and done.stderr == f"byoc: --port is {port}; it must lie between 0 and 65535\n"
 
 
+def test_tune_with_nothing_left_to_tune_is_refused(tiny: Path, tmp_path: Path) -> None:
+    given = [part for pair in ("learning_rate=0.01", "epochs=1", "batch-size=8") for part in ("--set", pair)]
+    for verb in ("tune", "run"):
+        done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, *given)
+        assert done.returncode == 1 and "lr, batch-size, epochs are all given" in done.stderr
+        done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--trials", "0")
+        assert done.returncode == 1 and done.stderr == "byoc: --trials is 0; it must be at least 1\n"
+        assert not (tmp_path / "out").exists()
+
+
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
     done = byoc(
         "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out", "--feature-cache", tmp_path / "cache"
