@@ -131,7 +131,7 @@ def test_a_stopped_driver_stops_its_training(
     command = [*before, Path(sys.executable).parent / "byoc", "train", "--data", samples, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    family = []
+    family: list[psutil.Process] = []
     try:
         family = _children(process, 1)
         if before:
@@ -150,7 +150,7 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
     command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", tiny, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path / "features"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    family = []
+    family: list[psutil.Process] = []
     try:
         family = _children(process, 2)
         process.send_signal(signal.SIGTERM)
@@ -165,16 +165,17 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
 
 def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Process]:
     deadline = time.monotonic() + 100
-    while len(family := psutil.Process(process.pid).children(recursive=True)) < count:
+    while len(psutil.Process(process.pid).children()) < count:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    return family
+    return psutil.Process(process.pid).children(recursive=True)
 
 
 def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None:
-    for one in (process, *family):
+    process.kill()
+    for child in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
+            child.kill()
     process.communicate()
 
 
