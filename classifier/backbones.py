@@ -60,7 +60,7 @@ def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ConfigError(_unknown_backbone(name, known))
+        raise ConfigError(_unknown_backbone("", name, known))
     # Inception and GoogLeNet renormalise their input themselves; their weights were trained that way.
     options: dict[str, Any] = (
         {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
@@ -96,7 +96,7 @@ def _timm_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
     import timm.data
 
     if not timm.is_model(name):
-        raise ConfigError(_unknown_backbone(f"timm/{name}", [f"timm/{known}" for known in timm.list_models()]))
+        raise ConfigError(_unknown_backbone("timm/", name, timm.list_models()))
     model = timm.create_model(name, pretrained=False, num_classes=0)
     config = timm.data.resolve_model_data_config(model)
     crop = config["input_size"][-1]
@@ -110,7 +110,7 @@ def _timm_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
     return model, model.head_hidden_size, preprocessing
 
 
-def _unknown_backbone(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.3)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"backbone {name!r} is no torchvision classification model and no timm model written timm/<name>{meant}"
+def _unknown_backbone(library: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    meant = f"; did you mean {library + near[0]!r}?" if near else ""
+    return f"backbone {library + name!r} is no torchvision classification model and no timm model written timm/<name>{meant}"

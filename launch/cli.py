@@ -4,9 +4,11 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from classifier.errors import UserError
 
@@ -14,8 +16,11 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0, 1 with one sentence on standard error, 130 after Ctrl-C, or 141 when
-    what read the output has ended, as `head` does."""
+    """Run one verb and return the exit status: 0, 1 with one sentence on standard error, 130 after Ctrl-C, 143 after
+    SIGTERM, 129 after SIGHUP, or 141 when what read the output has ended, as `head` does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
@@ -34,9 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except UserError as error:
         return _say(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _say("stopped")
-        return 130
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Stop as Ctrl-C does, so that what this process started is stopped too."""
+    raise KeyboardInterrupt(number)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -13,9 +13,9 @@ from classifier.names import one_line
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import report, survey
 from launch.predict import predict
-from launch.server import serving
+from launch.server import check_port, serving
 from launch.training import Recipe, new_folder, recipe, result, train
-from launch.tune import tune
+from launch.tune import check_tuning, tune
 from train.config import parse
 
 SENT = 4  # test photos sent to the server
@@ -24,6 +24,8 @@ SENT = 4  # test photos sent to the server
 def command(options: Namespace) -> int:
     """`byoc run`."""
     chosen = recipe(options)
+    check_tuning(chosen, options.trials)
+    check_port(options.port)
     seconds: dict[str, float] = {}
     started = time.monotonic()
 
@@ -79,7 +81,7 @@ def _spread(photos: tuple[Photo, ...]) -> list[Photo]:
 
 
 def _prediction(url: str, photo: Photo, photos: PhotoSet) -> dict[str, Any]:
-    best = predict(url, photo.path)[0]
+    best = predict(url, photo.path)[0][0]
     return {"file": one_line(photo.path), "truth": photos.classes[photo.label], **best}
 
 

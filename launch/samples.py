@@ -6,6 +6,7 @@ they are parts of the same photograph, and a model that tells them apart has not
 
 import importlib.util
 import random
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -62,9 +63,16 @@ def write_samples(folder: Path) -> int:
 
 
 def command(options: Namespace) -> int:
-    """`byoc data sample`."""
-    if not (options.data / "test").is_dir():
-        count = write_samples(options.data)
+    """`byoc data sample`: write the samples to a new or empty folder; raises ConfigError for one that holds anything else."""
+    if not all((options.data / split / label).is_dir() for split in TILES for label in PHOTOGRAPHS):
+        if options.data.exists() and any(options.data.iterdir()):
+            raise ConfigError(f"{options.data} is not empty and does not hold the samples; name a new folder")
+        try:
+            count = write_samples(options.data)
+        except BaseException:
+            for split in TILES:
+                shutil.rmtree(options.data / split, ignore_errors=True)
+            raise
         print(f"wrote {count} crops of {len(PHOTOGRAPHS)} photographs to {options.data}")
     print(
         f"{options.data}: crops of the {len(PHOTOGRAPHS)} free photographs inside scikit-image, one class each; train, "

@@ -13,7 +13,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from classifier.errors import UserError
+from classifier.errors import ConfigError, UserError
 
 START_SECONDS = 120
 STOP_SECONDS = 30
@@ -39,6 +39,18 @@ def serving(model: Path, port: int, log: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def check_port(port: int) -> None:
+    """Raise ConfigError for a port that the server could not listen on; 0 stands for any free one."""
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port is {port}; it must lie between 0 and 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(f"port {port} cannot be used: {error.strerror}; name another with --port") from error
 
 
 def command(options: Namespace) -> int:

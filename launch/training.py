@@ -15,6 +15,8 @@ from classifier.errors import ConfigError, UserError
 from launch import container
 from train.config import parse
 
+_running: set["subprocess.Popen[bytes]"] = set()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -32,8 +34,15 @@ class Recipe:
 
 
 def recipe(options: Namespace) -> Recipe:
-    """Return the recipe that the command line asks for; raises ConfigError for a hyperparameter that training would refuse."""
+    """Return the recipe that the command line asks for.
+
+    Raises ConfigError for a folder that is not there and for a hyperparameter that training would refuse.
+    """
     channels = {name: getattr(options, name) for name in ("pretrained", "model") if getattr(options, name)}
+    for name, folder in {"data": options.data, **channels}.items():
+        if not folder.is_dir():
+            problem = "is not a folder" if folder.exists() else "does not exist"
+            raise ConfigError(f"--{name} {folder} {problem}; name a folder")
     fixed = {"backbone": options.backbone} if options.backbone else {}
     for pair in options.hyperparameters:
         name, equals, value = pair.partition("=")
@@ -85,6 +94,12 @@ def train(
     return read_records(base)
 
 
+def terminate_running() -> None:
+    """Ask every training program of this process to stop. Only the main thread notices a signal; others wait for theirs."""
+    for process in tuple(_running):
+        process.terminate()
+
+
 def read_records(base: Path) -> list[dict[str, Any]]:
     """Return a finished job's records."""
     lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
@@ -125,8 +140,11 @@ def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
     # Progress goes to standard error, which is ours; metric lines go to standard output, which a quiet run keeps in its log.
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
+        _running.add(process)
         try:
             return process.wait()
         except BaseException:
             process.terminate()
             raise
+        finally:
+            _running.discard(process)

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
-from launch.training import Recipe, new_folder, recipe, result, train
-from train.config import OBJECTIVE, parse, searched, suggest
+from launch.training import Recipe, new_folder, recipe, result, terminate_running, train
+from train.config import OBJECTIVE, TUNING_RANGES, parse, searched, suggest
+
+
+def check_tuning(recipe: Recipe, trials: int) -> None:
+    """Raise ConfigError where there is no trial to run, or nothing to tune."""
+    if trials < 1:
+        raise ConfigError(f"--trials is {trials}; it must be at least 1")
+    if not searched(recipe.hyperparameters):
+        raise ConfigError(f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, or run byoc train")
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
@@ -20,8 +28,6 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
     The first trial runs alone and fills the feature cache; the rest share the cores. Best is the highest validation
     accuracy, then the lowest loss. Losing artifacts are removed, records and logs stay.
     """
-    if trials < 1:
-        raise ConfigError(f"--trials is {trials}; it must be at least 1")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -56,10 +62,14 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 
     done = [run(1)]
     with ThreadPoolExecutor(parallel) as pool:
+        rest = [pool.submit(run, number) for number in range(2, trials + 1)]
         try:
-            done += pool.map(run, range(2, trials + 1))
+            done += [trial.result() for trial in rest]
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(trial.done() for trial in rest):
+                terminate_running()  # again and again, for a trial may be just about to start its program
+                time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))
     (folder / "tuning.json").write_text(json.dumps(done, indent=2) + "\n")
@@ -69,6 +79,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 def command(options: Namespace) -> int:
     """`byoc tune`."""
     chosen = recipe(options)
+    check_tuning(chosen, options.trials)
     folder = new_folder(options.out)
     best = tune(folder, chosen, options.trials)[0]
     settings = " ".join(f"--set {name}={value}" for name, value in best["hyperparameters"].items())

@@ -1,6 +1,7 @@
 """An endpoint in local mode: the SDK's generic Model, deployed to a container on this machine until Ctrl-C."""
 
 import argparse
+import os
 import socket
 import tarfile
 import threading
@@ -71,7 +72,7 @@ def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, st
             if not brought or path.name != "code":
                 tar.add(path, path.name)
         if not brought:
-            return archive, {}
+            return archive, {name: os.environ[name] for name in ("ALLOW_MODEL_CODE",) if name in os.environ}
         name, code = copied(brought, options.source_dir, work / "code")
         tar.add(code, "code")
     # As the SDK sets them for its entry_point; ALLOW_MODEL_CODE is this serving image's.

@@ -6,6 +6,7 @@
 #     --port        on this machine (default 8080)
 #     --code        inference code of yours, put into the artifact's folder code/, as the SDK's entry_point; it is allowed to run
 #     --source-dir  the folder that holds it, with its neighbours, as the SDK's source_dir
+#   ALLOW_MODEL_CODE=true   runs the code that the artifact itself brings
 #   IMAGE           the serving image (default byoc-classifier-serve:cpu)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

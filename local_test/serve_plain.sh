@@ -30,8 +30,10 @@ if [ -n "${CODE:-}" ]; then
   mkdir "$model/code"
   if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$model/code"; else cp "$CODE" "$model/code"; CODE=$(basename "$CODE"); fi
   chmod -R a+rX "$model"
-  options=(--env ALLOW_MODEL_CODE=true --env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
+  ALLOW_MODEL_CODE=true
+  options=(--env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
 fi
+[ -z "${ALLOW_MODEL_CODE:-}" ] || options+=(--env "ALLOW_MODEL_CODE=$ALLOW_MODEL_CODE")
 docker run --detach --pull never --name "$name" --publish "127.0.0.1:$port:8080" --volume "$model:/opt/ml/model:ro" "${options[@]}" "$IMAGE" serve > /dev/null
 until curl --silent --fail --max-time 2 "http://127.0.0.1:$port/ping"; do
   [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || fail "it ended: $(docker logs --tail 1 "$name" 2>&1)"

@@ -122,6 +122,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         parse(given)
     assert "'epoch' (did you mean 'epochs'?), 'momentun' (did you mean 'momentum'?) are unknown" in str(names.value)
     assert "quotes do not match" in str(names.value)
+    assert "hyperparameter lr is 'fast'" in str(names.value) and "epochs is 0; it must lie" in str(names.value)
     with pytest.raises(ConfigError) as values:
         parse({name: given[name] for name in ("lr", "epochs")})
     assert str(values.value).splitlines() == [

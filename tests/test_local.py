@@ -294,6 +294,30 @@ def test_inference_code_is_brought_with_a_model_of_any_kind(
 
 
 @MODES
+def test_code_inside_an_archive_runs_where_it_is_allowed(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], free_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, log, code = tmp_path / "model.tar.gz", tmp_path / "log", tmp_path / "model" / "code"
+    code.mkdir(parents=True)
+    (tmp_path / "model" / "weights.txt").write_text("weights")
+    (code / "inference.py").write_text(CODE)
+    (code / "neighbour.py").write_text("WORD = 'found'\n")
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "model", ".")
+    monkeypatch.setenv("ALLOW_MODEL_CODE", "true")
+    process = machine.start("serve_local.sh", *mode, "--port", free_port, archive, image=SERVE, log=log)
+    wait_for("ready: curl", log, process)
+    photo = tiny / "test" / "coffee" / "000.jpg"
+    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    command = [ROOT / "local_test" / "predict.sh", photo]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    assert json.loads(answer.removeprefix(str(photo)))["neighbour"] == "found"
+    assert machine.left() == [], log.read_text()[-2000:]
+
+
+@MODES
 def test_a_damaged_archive_is_told_in_one_sentence(
     machine: Machine, tmp_path: Path, mode: list[str], free_port: str
 ) -> None:

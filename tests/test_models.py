@@ -67,6 +67,17 @@ def test_an_unknown_backbone_names_the_nearest() -> None:
         build_backbone("inceptionv3")
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("timm/nosuch", None), ("nonsense", None), ("timm/", None), ("timm/resnet5", "timm/resnet50"), ("vgg", "vgg19")],
+)
+def test_only_a_name_that_is_near_is_offered(name: str, nearest: str | None) -> None:
+    with pytest.raises(ConfigError) as refused:
+        build_backbone(name)
+    assert ("did you mean" in str(refused.value)) == bool(nearest)
+    assert not nearest or f"did you mean {nearest!r}?" in str(refused.value)
+
+
 def test_hidden_layers_and_dropout_make_the_head() -> None:
     head = build_head(10, (8, 6), 0.5, 3)
     assert [type(layer).__name__ for layer in head] == [

@@ -1,11 +1,13 @@
 """The driver, run as a user runs it: the main job from photos to answers, its single steps, and its end."""
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,12 +122,70 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("before", "number", "status"),
+    [((), signal.SIGTERM, 143), ((), signal.SIGHUP, 129), (("nohup",), signal.SIGTERM, 143)],
+)
+def test_a_stopped_driver_stops_its_training(
+    samples: Path, tmp_path: Path, before: tuple[str, ...], number: signal.Signals, status: int
+) -> None:
+    command = [*before, Path(sys.executable).parent / "byoc", "train", "--data", samples, "--backbone", LITE]
+    command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    family: list[psutil.Process] = []
+    try:
+        family = _children(process, 1)
+        if before:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert process.poll() is None
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == status and "byoc: stopped" in errors and "Traceback" not in errors, errors
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        _end(process, family)
+
+
+def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", tiny, "--backbone", LITE]
+    command += ["--out", tmp_path / "out", "--feature-cache", tmp_path / "features"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    family: list[psutil.Process] = []
+    try:
+        family = _children(process, 2)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == 143 and "byoc: stopped" in errors and "Traceback" not in errors, errors
+        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        finished = [path.parts[-4] for path in (tmp_path / "out").glob("*/output/data/records.jsonl")]
+        assert finished == ["001"]
+    finally:
+        _end(process, family)
+
+
+def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 100
+    while len(psutil.Process(process.pid).children()) < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None:
+    process.kill()
+    for child in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("--help",),
         ("data", "check", "{photos}"),
         ("data", "check", "{photos}", "--json"),
-        ("data", "sample", "{photos}"),
+        ("data", "sample", "{samples}"),
         ("predict", "{photos}/test/brick/000.jpg", "--url", "http://127.0.0.1:9"),
         ("train", "--data", "{photos}", "--out", "{out}", "--backbone", LITE),
         ("tune", "--data", "{photos}", "--out", "{out}", "--backbone", LITE, "--trials", "1", "--set", "epochs=1"),
@@ -133,9 +193,9 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
     ],
 )
 def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
-    tiny: Path, tmp_path: Path, arguments: tuple[str, ...]
+    samples: Path, tiny: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    command = [argument.format(photos=tiny, out=tmp_path / "out") for argument in arguments]
+    command = [argument.format(samples=samples, photos=tiny, out=tmp_path / "out") for argument in arguments]
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -298,6 +358,77 @@ def test_photos_without_a_test_folder_are_refused_before_anything_runs(tiny: Pat
     (tiny / "test").rename(tmp_path / "moved")
     done = byoc("run", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out")
     assert done.returncode == 1 and "holds no test photos" in done.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "validation", "test"), ("test",), ()])
+def test_samples_are_never_written_among_the_users_files(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    folder = tmp_path / "mine"
+    for name in splits or ("notes",):
+        (folder / name / "cat").mkdir(parents=True)
+        (folder / name / "cat" / "000.jpg").write_bytes(b"mine")
+    before = sorted(folder.rglob("*"))
+    done = byoc("data", "sample", folder)
+    assert done.returncode == 1 and not done.stdout
+    assert f"byoc: {folder} is not empty and does not hold the samples; name a new folder" in done.stderr
+    assert sorted(folder.rglob("*")) == before and (folder / (splits or ("notes",))[0] / "cat" / "000.jpg").exists()
+
+
+def test_samples_that_are_there_stay_as_they_are(samples: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in samples.rglob("*")}
+    done = byoc("data", "sample", samples)
+    assert done.returncode == 0 and "wrote" not in done.stdout and "crops of the 14 free photographs" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in samples.rglob("*")} == before
+
+
+def test_samples_that_ctrl_c_interrupts_leave_the_folder_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    command = [Path(sys.executable).parent / "byoc", "data", "sample", folder]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(folder.rglob("*.jpg")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=40)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130 and errors == "byoc: stopped\n" and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["train", "tune", "run"])
+@pytest.mark.parametrize("option", ["--data", "--model", "--pretrained"])
+def test_a_folder_that_is_not_there_is_named_as_given_and_nothing_is_written(
+    tiny: Path, tmp_path: Path, verb: str, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    for wrong, sentence in (("nosuch", "does not exist"), ("file", "is not a folder")):
+        given = {"--data": str(tiny), option: wrong}
+        arguments = [part for pair in given.items() for part in pair]
+        done = byoc(verb, *arguments, "--out", tmp_path / "out", "--backbone", LITE, cwd=tmp_path)
+        assert done.returncode == 1 and not (tmp_path / "out").exists()
+        assert done.stderr == f"byoc: {option} {wrong} {sentence}; name a folder\n"
+
+
+def test_a_port_that_is_taken_is_told_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)
+    assert done.returncode == 1 and not done.stdout and not (tmp_path / "out").exists()
+    assert done.stderr == f"byoc: port {port} cannot be used: Address already in use; name another with --port\n"
+    for port in ("70000", "-1"):
+        done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)
+        assert done.returncode == 1 and done.stderr == f"byoc: --port is {port}; it must lie between 0 and 65535\n"
+
+
+def test_tune_with_nothing_left_to_tune_is_refused(tiny: Path, tmp_path: Path) -> None:
+    given = [part for pair in ("learning_rate=0.01", "epochs=1", "batch-size=8") for part in ("--set", pair)]
+    for verb in ("tune", "run"):
+        done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, *given)
+        assert done.returncode == 1 and "lr, batch-size, epochs are all given" in done.stderr
+        done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--trials", "0")
+        assert done.returncode == 1 and done.stderr == "byoc: --trials is 0; it must be at least 1\n"
+        assert not (tmp_path / "out").exists()
 
 
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:

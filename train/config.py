@@ -141,7 +141,7 @@ def hyphenated(name: str) -> str:
 
 
 def translated(hyperparameters: Mapping[str, object]) -> Given:
-    """Return what SageMaker's map of strings means here, by our names; raises ConfigError that tells all that is wrong."""
+    """Return what SageMaker's map of strings means here, by our names, and what is wrong with it."""
     return translate(hyperparameters, [hyphenated(knob.name) for knob in dataclasses.fields(Config)])
 
 
@@ -153,7 +153,7 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
     """
     given = translated(hyperparameters)
     values: dict[str, Any] = {}
-    problems = []
+    problems = list(given.problems)
     for knob in dataclasses.fields(Config):
         name = hyphenated(knob.name)
         if name in given.values:
@@ -164,15 +164,14 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
                 problems.append(str(error))
             else:
                 problems.append(_out_of_range(called, value, knob.metadata))
-    if any(problems):
-        raise ConfigError("\n".join(filter(None, problems)))
-    config = Config(**values)
-    if config.search_trials and not searched(hyperparameters):
-        raise ConfigError(
-            f"search-trials is {config.search_trials}, but {', '.join(TUNING_RANGES)} are all given; leave out what is to be "
+    if values.get("search_trials") and not searched(hyperparameters):
+        problems.append(
+            f"search-trials is {values['search_trials']}, but {', '.join(TUNING_RANGES)} are all given; leave out what is to be "
             "searched, or set search-trials to 0"
         )
-    return config
+    if any(problems):
+        raise ConfigError("\n".join(filter(None, problems)))
+    return Config(**values)
 
 
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:

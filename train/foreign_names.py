@@ -200,6 +200,7 @@ class Given:
     values: Mapping[str, str]
     called: Mapping[str, str]  # our name to the one that the job used
     notes: tuple[str, ...]
+    problems: tuple[str, ...]  # sentences on what has no place here
 
 
 def plain_name(name: str) -> str:
@@ -210,8 +211,8 @@ def plain_name(name: str) -> str:
 def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> Given:
     """Return what the job's hyperparameters mean, where `ours` are the names of this program.
 
-    The platform's names and values that stand for "not given" are left out. Raises ConfigError that tells all that is wrong:
-    unknown names, names that have no place here, and two names of one meaning with different values.
+    The platform's names and values that stand for "not given" are left out. Problems are unknown names, names that have no
+    place here, and two names of one meaning with different values.
     """
     found: dict[str, dict[str, str]] = {}  # our name -> the names that the job used -> values
     read = dict[str, str]()
@@ -249,8 +250,6 @@ def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> G
     problems += [f"{_listed(names)} no place here: {rule.answer}" for rule, names in refused.items()]
     if unknown:
         problems.append(_unknown(unknown, ours))
-    if problems:
-        raise ConfigError("\n".join(problems))
     used = [read[name] for values in found.values() for name in values if name in read]
     notes = ["hyperparameters: " + ", ".join(used)] if used else []
     if ignored:
@@ -260,6 +259,7 @@ def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> G
         {name: next(iter(values.values())) for name, values in found.items()},
         {name: next(iter(values)) for name, values in found.items()},
         tuple(notes),
+        tuple(problems),
     )
 
 
