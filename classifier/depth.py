@@ -101,7 +101,7 @@ def _top(samples: npt.NDArray[Any], told: float | None) -> float:
 
 
 def _over(samples: npt.NDArray[Any], limit: float) -> float:
-    """Return the share of samples above a limit; what is no number counts."""
+    """Return the share of samples above a limit; values that are not numbers count."""
     return 1 - np.count_nonzero(samples <= limit) / samples.size
 
 

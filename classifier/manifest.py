@@ -136,7 +136,7 @@ def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> 
                 raise DataError(f"{where}: {shown(text.strip())} has no {name!r}; {wanted}")
         path, label = value["path"], value["label"]
         if not isinstance(path, str):
-            raise DataError(f"{where}: the path {shown(path)} is no text; {wanted}")
+            raise DataError(f"{where}: the path {shown(path)} is not text; {wanted}")
         if not isinstance(label, str | int) or isinstance(label, bool):
             raise DataError(f"{where}: the label {shown(label)} is neither text nor a whole number; {wanted}")
         yield line, path, str(label).strip()
@@ -157,7 +157,7 @@ def _lst_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
         number = _CLASS_NUMBER.fullmatch(cells[1].strip())
         if not number:
             raise DataError(
-                f"{manifest}, line {line}: the class {shown(cells[1])} is no whole number from 0; write index, class "
+                f"{manifest}, line {line}: the class {shown(cells[1])} is not a whole number from 0; write index, class "
                 "number, path, or use a .csv for names"
             )
         yield line, quoted[1] if (quoted := _QUOTED.fullmatch(cells[2])) else cells[2], str(int(number[1]))

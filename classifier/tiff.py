@@ -70,7 +70,7 @@ def limit_pieces(data: bytes) -> None:
 
 
 def prepare(image: Image.Image) -> None:
-    """Look after what Pillow would get wrong when it decodes a TIFF that it opened; raises PhotoError where that is no help."""
+    """Look after what Pillow would get wrong when it decodes a TIFF that it opened; raises PhotoError where that does not help."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     raw = [tile.codec_name for tile in image.tile[:1]] == ["raw"]

@@ -208,7 +208,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.jsonl", "[1]\n", "line 1: '[1]' is no JSON object; write {"),
         ("a.jsonl", '{"file": "a.jpg", "label": 1}\n', "\"label\": 1}' has no 'path'; write {"),
         ("a.jsonl", '{"path": "a.jpg"}\n', "has no 'label'"),
-        ("a.jsonl", '{"path": 3, "label": "cat"}\n', "line 1: the path 3 is no text"),
+        ("a.jsonl", '{"path": 3, "label": "cat"}\n', "line 1: the path 3 is not text"),
         ("a.jsonl", '{"path": "a.jpg", "label": null}\n', "the label None is neither text nor a whole number"),
         ("a.jsonl", '{"path": "a.jpg", "label": true}\n', "the label True is neither"),
         ("a.jsonl", '{"path": "a.jpg", "label": ""}\n', "line 1: the label of 'a.jpg' is empty"),
@@ -221,9 +221,9 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ),
         ("a.lst", "1\t0\n", "a.lst, line 1: '1\\t0' has 2 columns; write three with tabs"),
         ("a.lst", "1\t0\t1\ta.jpg\n", "has 4 columns"),
-        ("a.lst", "1\tcat\ta.jpg\n", "line 1: the class 'cat' is no whole number from 0"),
-        ("a.lst", "1\t-1\ta.jpg\n", "the class '-1' is no whole number"),
-        ("a.lst", "1\t0.5\ta.jpg\n", "the class '0.5' is no whole number"),
+        ("a.lst", "1\tcat\ta.jpg\n", "line 1: the class 'cat' is not a whole number from 0"),
+        ("a.lst", "1\t-1\ta.jpg\n", "the class '-1' is not a whole number"),
+        ("a.lst", "1\t0.5\ta.jpg\n", "the class '0.5' is not a whole number"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_one_sentence(tmp_path: Path, name: str, text: str, message: str) -> None:

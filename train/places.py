@@ -26,7 +26,7 @@ def read_places(base: Path) -> Places:
     """Return the folders that checkpointconfig.json and tensorboardoutputconfig.json name, else the platform's defaults.
 
     Without checkpointconfig.json, checkpoints are kept where `base` holds the folder. Raises ConfigError for a file that
-    is damaged and a path that is no absolute one.
+    is damaged and a path that is not absolute.
     """
     checkpoints = base / "checkpoints"
     named = _local_path(base, "checkpointconfig.json", checkpoints)
