@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import ConfigError
-from train import script
+from train import script, toolkit
 
 trainenv = pytest.mark.trainenv
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
@@ -141,6 +141,20 @@ def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
     assert done.returncode == 1 and "Traceback" not in done.stderr
     reason = "train.py is named for script mode, which needs the package sagemaker-training; use the training image"
     assert failure(base).startswith(reason)
+
+
+def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base.mkdir()
+    # A file in the folder's place, and a folder in which nobody makes files, root included.
+    for place in (lambda path: path.write_text(""), lambda path: path.symlink_to("/proc/self")):
+        place(base / "output")
+        assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1
+        (base / "output").unlink()
+        told, lost = capsys.readouterr().err.splitlines()
+        assert told == "training failed: ValueError: odd"
+        assert lost.startswith(f"the failure text could not be written to {base}/output/failure (")
 
 
 @trainenv

@@ -19,6 +19,7 @@ from typing import Any
 from classifier.errors import ConfigError, UserError
 from train import staging, stop
 from train.contract import write_failure
+from train.places import denied
 from train.staging import fetch, install
 
 BELOW = "BYOC_SCRIPT"  # set to the script's name for all that runs below it
@@ -50,6 +51,8 @@ def main() -> int:
         except UserError as error:
             return fail(base, str(error))
         except Exception as error:
+            if sentence := denied(error):
+                return fail(base, sentence)
             return fail(base, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         print(f"script mode: {shlex.join(command)}", flush=True)
         status, errors = _execute(command, folder)
@@ -189,8 +192,12 @@ def name_of(number: int) -> str:
 def fail(base: Path, message: str) -> int:
     """Print and write why the job failed, the useful sentence first, and return status 1."""
     print(f"training failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
-    if not (base / "output" / "failure").exists():  # the script may have written its own
-        write_failure(base, message)
+    path = base / "output" / "failure"
+    try:
+        if not path.exists():  # the script may have written its own
+            write_failure(base, message)
+    except OSError as error:
+        print(f"the failure text could not be written to {path} ({error.strerror})", file=sys.stderr, flush=True)
     return 1
 
 
