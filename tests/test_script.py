@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import ConfigError
-from train import script, toolkit
+from train import script, staging, toolkit
 
 trainenv = pytest.mark.trainenv
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
@@ -516,6 +516,19 @@ def test_a_shell_script_written_on_windows_is_told(base: Path) -> None:
     lay_out(base, "train.sh", "#!/bin/sh\r\necho never\r\n")
     status, _, _ = run(base)
     assert status == 1 and failure(base).startswith("train.sh has the line ends of Windows")
+
+
+def test_only_a_program_that_is_not_executable_is_made_so(tmp_path: Path) -> None:
+    for name, before, after in (("a.sh", 0o644, 0o755), ("b.sh", 0o555, 0o555), ("c", 0o700, 0o700)):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(before)
+        staging.install(name, tmp_path)
+        assert (tmp_path / name).stat().st_mode & 0o777 == after
+
+
+def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"/cmdline is not executable and cannot be made so .*: chmod \+x cmdline$"):
+        staging.install("cmdline", Path("/proc/self"))  # no user may change it, root included
 
 
 @trainenv

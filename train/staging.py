@@ -126,11 +126,23 @@ def install(name: str, folder: Path) -> None:
         return
     check(name, folder)
     if not name.endswith(".py"):
-        (folder / name).chmod(0o755)
+        _make_executable(folder / name)
         if requirements:
             print(f"requirements.txt is not installed: {name} is not Python and may do that itself", flush=True)
     elif requirements:
         _pip(["-r", "requirements.txt"], name, folder)
+
+
+def _make_executable(script: Path) -> None:
+    if os.access(script, os.X_OK):
+        return
+    try:
+        script.chmod(0o755)
+    except OSError as error:  # a folder that is mounted read-only, or another user's file
+        raise ConfigError(
+            f"{script} is not executable and cannot be made so ({error.strerror}); make it executable before it is sent: "
+            f"chmod +x {script.name}"
+        ) from error
 
 
 def _pip(what: list[str], name: str, folder: Path) -> None:
