@@ -265,10 +265,14 @@ def test_sigterm_reaches_what_a_shell_script_runs(base: Path) -> None:
 
 @trainenv
 def test_torch_distributed_starts_torchrun_whose_own_traceback_is_not_the_reason(base: Path) -> None:
-    text = "import os, sys\nprint('world', os.environ['WORLD_SIZE'])\nraise RuntimeError('of the script')"
+    text = "import os, sys\nprint('world', os.environ['WORLD_SIZE'], os.environ['MASTER_ADDR'])\nraise RuntimeError('of the script')"
     lay_out(base, "train.py", text, sagemaker_torch_distributed_enabled=True)
-    status, output, _ = run(base)
-    assert status == 1 and "world 1" in output
+    (base / "input" / "config" / "resourceconfig.json").write_text(
+        '{"current_host": "a.invalid", "hosts": ["a.invalid"]}'
+    )
+    status, output, _ = run(base, BYOC_HOSTS_DEADLINE="1")
+    # The container's own host name need not resolve.
+    assert status == 1 and "world 1 127.0.0.1" in output
     assert "RuntimeError: of the script" in failure(base).splitlines()[0]
 
 

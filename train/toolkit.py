@@ -116,7 +116,16 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         raise ConfigError(
             f"hyperparameter {DISTRIBUTED} is set, but {name} is not a Python script ({error})"
         ) from error
-    return [sys.executable, "-P", "-m", "torch.distributed.run", *command[1:]]  # also where torchrun is not on the PATH
+    # Else the first process waits five minutes for the container's host name where that does not resolve.
+    alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "torch.distributed.run",
+        *alone,
+        *command[1:],
+    ]  # also where torchrun is not on the PATH
 
 
 def _call(module: str, folder: Path) -> list[str]:
