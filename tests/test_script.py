@@ -157,6 +157,38 @@ def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
         assert lost.startswith(f"the failure text could not be written to {base}/output/failure (")
 
 
+GROUP = """
+def fails(): raise ValueError("odd photo")
+def groups(errors): raise ExceptionGroup("of two files", errors)
+try: fails()
+except ValueError as error: caught = error
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("groups([OSError('never raised')])", "ExceptionGroup: of two files (1 sub-exception)"),
+        ("groups([caught, OSError('never raised')])", "ValueError: odd photo"),
+        (
+            "try: groups([caught])\nexcept ExceptionGroup as e: raise ExceptionGroup('outer', [e])",
+            "ValueError: odd photo",
+        ),
+        ("try: groups([caught])\nexcept ExceptionGroup as e: raise KeyError('last') from e", "KeyError: 'last'"),
+        (
+            "import traceback\ntry: fails()\n"
+            "except ValueError: sys.exit(''.join('[rank0]: ' + l for l in traceback.format_exc().splitlines(True)))",
+            "ValueError: odd photo",
+        ),
+    ],
+)
+def test_the_reason_is_an_exception_whatever_frames_its_traceback(text: str, reason: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{GROUP}{text}"], capture_output=True, text=True, check=False
+    )
+    assert toolkit._reason(done.stderr) == reason
+
+
 @trainenv
 def test_a_script_runs_in_its_folder_with_hyperparameters_as_arguments(base: Path) -> None:
     text = """

@@ -184,8 +184,11 @@ def _reason(errors: str) -> str:
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
+        # An exception group's lines begin with blanks and |, those of a process of torchrun's with [rank0].
+        frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
         # torchrun ends with a traceback of its own, which says nothing about the script's.
-        line = next((line for line in lines[start + 1 :] if line and not line.startswith((" ", "\t"))), "")
+        rest = (line.removeprefix(frame) for line in lines[start + 1 :])
+        line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         found = found if line.startswith("torch.distributed.elastic.") else line
     return found or next((line for line in reversed(lines) if line.strip()), "")
 
