@@ -442,6 +442,37 @@ def test_a_requirement_that_cannot_be_installed_is_named_with_pips_reason(
 
 
 @trainenv
+def test_a_requirement_that_the_image_holds_fast_is_named_with_the_constraint(base: Path, tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("pytest==7.0.0\n")
+    code = lay_out(base, "train.py", "print('never')")
+    (code / "more.txt").write_text("pytest==6.2.5\n")
+    for requirements in ("pytest==6.2.5\n", "-r more.txt\n"):
+        shutil.rmtree(base / "code", ignore_errors=True)
+        shutil.rmtree(base / "output", ignore_errors=True)
+        (code / "requirements.txt").write_text(requirements)
+        status, output, _ = run(base, PIP_CONSTRAINT=str(constraints), **OFFLINE)
+        reason = "Cannot install pytest==6.2.5: the image has pytest 7.0.0, which a constraint of its pip keeps; leave pytest out"
+        assert status == 1 and reason in failure(base).splitlines()[0], output
+        assert "network" not in failure(base)
+
+
+@trainenv
+def test_the_network_is_named_only_where_pip_had_no_connection(base: Path) -> None:
+    code = lay_out(base, "train.py", "print('never')")
+    (code / "requirements.txt").write_text("absent-package-of-a-test\n")
+    for environment, expected in (
+        (OFFLINE, False),
+        ({"PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "1"}, True),
+    ):
+        shutil.rmtree(base / "code", ignore_errors=True)
+        shutil.rmtree(base / "output", ignore_errors=True)
+        status, output, _ = run(base, PIP_EXTRA_INDEX_URL="", PIP_CONFIG_FILE=os.devnull, **environment)
+        assert status == 1 and "absent-package-of-a-test" in failure(base), output
+        assert ("where the job has no network, put the packages into the image" in failure(base)) is expected
+
+
+@trainenv
 @pytest.mark.parametrize("metadata", ["setup.py", "pyproject.toml"])
 def test_a_package_is_given_to_pip_and_its_module_runs(base: Path, tmp_path: Path, metadata: str) -> None:
     code = lay_out(base, "README", "")

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.archives import is_archive, unpack
@@ -14,6 +14,8 @@ from classifier.errors import ArchiveError, ConfigError
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
+CONSTRAINT = "The user requested (constraint) "  # of pip's, as is the next
+BROKEN = "connection broken by "
 REASON = 600  # characters of pip's reasons; the whole failure text has 1,024
 
 
@@ -166,13 +168,15 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
     if status := process.wait():
         raise ConfigError(
             f"pip could not install what {name} needs (`pip install {' '.join(what)}` ended with status {status}): "
-            f"{_reason(lines)[:REASON]}; where the job has no network, put the packages into the image"
+            f"{_reason(lines)}"
         )
 
 
-def _reason(lines: Iterable[str]) -> str:
-    """Return why pip failed, from what it printed: its errors, with the requirement, and why there is no connection."""
-    errors, about, broken, last = [], "", "", ""
+def _reason(lines: Sequence[str]) -> str:
+    """Return why pip failed, from what it printed, and the remedy: its errors with the requirement, the packages that the image
+    holds fast, and why there is no connection.
+    """
+    errors, about, last = [], "", ""
     for line in filter(None, lines):
         last = line
         if line.startswith(("Collecting ", "Processing ")):
@@ -181,7 +185,16 @@ def _reason(lines: Iterable[str]) -> str:
             errors.append(line.removeprefix("ERROR: "))
         elif line.startswith("error: ") and about:
             errors.append(f"{about}: {line.removeprefix('error: ')}")
-        elif "connection broken by " in line:
-            broken = line.split("connection broken by ")[1]
-    text = "; ".join(dict.fromkeys(errors)) or last
-    return f"{text} (no connection: {broken})" if broken else text
+    # They say no more than the constraint does.
+    held = [line.removeprefix(CONSTRAINT).partition("==") for line in lines if line.startswith(CONSTRAINT)]
+    text = "; ".join(dict.fromkeys(error for error in errors if not (held and "ResolutionImpossible" in error))) or last
+    if held:
+        text = text[:REASON].removesuffix(" because these package versions have conflicting dependencies.")
+        has = " and ".join(dict.fromkeys(f"{name} {version}" for name, _, version in held))
+        return (
+            f"{text}: the image has {has}, which a constraint of its pip keeps; leave {held[0][0]} out of the requirements, or "
+            "take a version of what needs it that fits"
+        )
+    if broken := [line.split(BROKEN)[1] for line in lines if BROKEN in line]:
+        return f"{text[:REASON]} (no connection: {broken[-1]}); where the job has no network, put the packages into the image"
+    return text[:REASON]
