@@ -11,13 +11,14 @@ import sys
 import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classifier.errors import ConfigError
+from classifier.errors import ArchiveError, ConfigError
 from train import script, staging, toolkit
 
 trainenv = pytest.mark.trainenv
@@ -596,6 +597,37 @@ def test_only_a_program_that_is_not_executable_is_made_so(tmp_path: Path) -> Non
 def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"/cmdline is not executable and cannot be made so .*: chmod \+x cmdline$"):
         staging.install("cmdline", Path("/proc/self"))  # no user may change it, root included
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("code.zip", "code.zip is a zip file; send the folder or a .tar.gz of it as sagemaker_submit_directory"),
+        ("code.tar.gz", "code.tar.gz is an archive inside the folder; name the archive itself, or send the folder"),
+        ("my/train.py", "name my/train.py"),
+        ("notes.txt", "correct sagemaker_program or the folder that was sent"),
+    ],
+)
+def test_a_folder_that_hides_the_script_is_told_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+    code, file = tmp_path / "code", tmp_path / "code" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(file, "w") as packed:
+            packed.writestr("train.py", "")
+    elif name.endswith(".gz"):
+        archived(file, Path(__file__))
+    with pytest.raises(ConfigError, match=rf"the script 'train\.py' is not in .*; {re.escape(remedy)}"):
+        staging.check("train.py", code)
+
+
+def test_a_zip_file_as_the_code_is_refused_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    for name in ("code.zip", "sourcedir"):
+        with zipfile.ZipFile(tmp_path / name, "w") as packed:
+            packed.writestr("train.py", "")
+        with pytest.raises(ArchiveError, match=f"{name} cannot be unpacked: it is a zip file, not a tar.gz; make"):
+            staging.fetch(str(tmp_path / name), tmp_path / "code")
 
 
 @trainenv

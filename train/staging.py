@@ -43,7 +43,7 @@ def fetch(source: str, folder: Path) -> None:
             raise ConfigError(
                 f"sagemaker_submit_directory {source!r} cannot be copied to {folder} ({error})"
             ) from error
-    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path)):
+    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path) or _is_zip(path)):
         unpack(path, folder)
     elif path.is_file():
         shutil.copy2(path, folder)
@@ -53,6 +53,11 @@ def fetch(source: str, folder: Path) -> None:
             ".tar.gz or an S3 address"
         )
     (folder / FETCHED).touch()
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"  # a program may end with a zip file
 
 
 def _empty(folder: Path) -> None:
@@ -94,7 +99,7 @@ def check(name: str, folder: Path) -> None:
         near = next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None)
         raise ConfigError(
             f"the script {name!r} is not in {folder}, which holds {listing(folder)}; "
-            + (f"name {near}" if near else "correct sagemaker_program or the folder that was sent")
+            + (f"name {near}" if near else _remedy(name, folder))
         )
     if not name.endswith(".py"):
         with script.open("rb") as file:
@@ -102,6 +107,19 @@ def check(name: str, folder: Path) -> None:
                 raise ConfigError(
                     f"{name} has the line ends of Windows, which no shell understands; save it with those of Unix"
                 )
+
+
+def _remedy(name: str, folder: Path) -> str:
+    """Return what to do about a script that is not there: unpack what holds it, name its folder, or correct its name."""
+    held = [path for path in folder.iterdir() if path.name != FETCHED] if folder.is_dir() else []
+    if len(held) == 1 and held[0].is_file() and (_is_zip(held[0]) or is_archive(held[0])):
+        kind = (
+            "a zip file; send" if _is_zip(held[0]) else "an archive inside the folder; name the archive itself, or send"
+        )
+        return f"{held[0].name} is {kind} the folder or a .tar.gz of it as sagemaker_submit_directory"
+    if below := next((path for path in sorted(folder.glob(f"*/{Path(name).name}")) if path.is_file()), None):
+        return f"name {below.relative_to(folder)}"
+    return "correct sagemaker_program or the folder that was sent"
 
 
 def listing(folder: Path) -> str:
