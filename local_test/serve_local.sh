@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
 done
 [ -e "${model:-}" ] || fail "name an artifact, as in $0 runs/local/model"
 [ -z "$source" ] || [ -n "$code" ] || fail "--source-dir needs --code, the name of the file in it"
-[ -z "$code" ] || [ -f "${source:+$source/}$code" ] || fail "there is no file ${source:+$source/}$code"
+[ -z "$code" ] || code=$("$here/source.sh" "$code" "$source") || exit 1
 "$here/image.sh" "$image" || exit 1
 model=$(realpath "$model")
 [ -z "$source" ] || source=$(realpath "$source")

@@ -33,8 +33,9 @@ done
 [ -n "$data" ] || [ "${#channels[@]}" -gt 0 ] || fail "name a folder with photos, as in $0 data/samples"
 [ -z "$data" ] || [ -d "$data" ] || fail "$data is not a folder; name one with photos, as in $0 data/samples"
 for channel in "${channels[@]}"; do [ -d "${channel#*=}" ] || fail "--channel $channel: there is no folder ${channel#*=}; write NAME=DIR"; done
+for setting in "${settings[@]}"; do [[ $setting = ?*=* ]] || fail "--set '$setting' must read NAME=VALUE, as in --set epochs=2"; done
 [ -z "$source" ] || [ -n "$script" ] || fail "--source-dir needs --script, the name of the script in it"
-[ -z "$script" ] || [ -f "${source:+$source/}$script" ] || fail "there is no script ${source:+$source/}$script"
+[ -z "$script" ] || script=$("$here/source.sh" "$script" "$source") || exit 1
 [ -z "$plain" ] || [ "$hosts" = 1 ] || fail "--plain runs one host; leave --plain out for $hosts"
 "$here/image.sh" "$image" || exit 1
 

@@ -23,6 +23,7 @@ done
 [ ${#names[@]} = 2 ] || fail "name an artifact and a folder of photos, as in $0 runs/local/model data/samples/test/coffee"
 [ -e "${names[0]}" ] || fail "there is no artifact ${names[0]}"
 [ -d "${names[1]}" ] || fail "${names[1]} is not a folder of photos"
+"$here/image.sh" "$image" || exit 1
 out=${out:-runs/transform-$(date +%Y%m%d-%H%M%S)}
 [ -z "$(ls -A "$out" 2> /dev/null)" ] || fail "$out is not empty; name another folder with --out"
 model=$(realpath "${names[0]}") photos=$(realpath "${names[1]}")

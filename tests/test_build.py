@@ -1,15 +1,17 @@
 """What training starts from: the `model` channel's artifact, all of it or its backbone alone."""
 
 import json
+import re
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from classifier.errors import ArtifactError
+from classifier.errors import ArtifactError, UserError
 from tests.conftest import LITE, Run, byoc, run_training
 from train.build import _load
 
@@ -113,6 +115,66 @@ def test_an_archive_of_something_else_or_of_a_damaged_model_is_named_by_its_own_
         tar.add(tmp_path / "copy", ".")
     with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz/model\.safetensors does not match its checksum"):
         _load(channel, scratch)
+
+
+@pytest.mark.parametrize("name", ["MODEL.TAR.GZ", "model", "job-1.artifact"])
+def test_an_archive_is_known_by_its_bytes_whatever_it_is_called(archive: Path, tmp_path: Path, name: str) -> None:
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    shutil.copy(archive / "model.tar.gz", channel / name)
+    (channel / "notes.txt").write_text("of the job")
+    assert _load(channel, tmp_path / "scratch")[1].backbone == LITE
+
+
+def test_of_the_two_archives_that_a_job_leaves_the_model_is_taken(archive: Path, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    shutil.copytree(archive, channel)
+    with tarfile.open(channel / "output.tar.gz", "w:gz") as tar:
+        tar.add(__file__, "metrics.json")
+    assert _load(channel, tmp_path / "scratch")[1].backbone == LITE
+    (channel / "model.tar.gz").rename(channel / "first.tar.gz")
+    with pytest.raises(ArtifactError, match=r"holds 2 archives \(first\.tar\.gz, output\.tar\.gz\); leave one"):
+        _load(channel, tmp_path / "scratch2")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "model.tar.bz2",
+            "model.tar.bz2 cannot be unpacked: it is a bzip2 file, not a tar.gz; make another with tar -czf",
+        ),
+        ("model.tar.xz", "model.tar.xz cannot be unpacked: it is an xz file"),
+        ("model.zip", "model.zip cannot be unpacked: it is a zip file"),
+        ("", "holds nothing, but neither model.json nor model.tar.gz; give the artifact of a job of this program"),
+        ("model.safetensors", "holds model.safetensors, but neither model.json nor model.tar.gz; give"),
+        (
+            "job-1/output/model.tar.gz",
+            "job-1/output/model.tar.gz lies further down: name its folder, job-1/output, as the",
+        ),
+        (
+            "model/model.json",
+            "holds model, but neither model.json nor model.tar.gz; model/model.json lies further down",
+        ),
+    ],
+)
+def test_a_channel_without_a_model_is_told_what_it_holds(tmp_path: Path, name: str, message: str) -> None:
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    packers = {".bz2": "w:bz2", ".xz": "w:xz"}
+    if name:
+        path = channel / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w") as packed:
+                packed.write(__file__, "model.json")
+        else:
+            with tarfile.open(path, packers.get(path.suffix, "w")) as tar:  # type: ignore[call-overload]
+                tar.add(__file__, "model.json")
+        if path.suffix == ".safetensors":
+            path.write_bytes(b"weights")
+    with pytest.raises(UserError, match=re.escape(message)):
+        _load(channel, tmp_path / "scratch")
 
 
 def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> None:

@@ -219,6 +219,50 @@ def test_a_script_is_brought_with_its_neighbours_and_channels(
 
 
 @MODES
+def test_a_script_in_a_subfolder_runs_whether_its_path_is_relative_or_absolute(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str]
+) -> None:
+    code, log = tmp_path / "my code", tmp_path / "log"
+    (code / "sub").mkdir(parents=True)
+    (code / "sub" / "fit.py").write_text("import os, sys; print('ran', os.getcwd(), *sys.argv)")
+    for number, script in enumerate((Path("sub/fit.py"), code / "sub" / "fit.py")):
+        arguments = (*mode, "--script", script, "--source-dir", code, "--out", tmp_path / f"out{number}", tiny)
+        assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 0, log.read_text()
+        assert "ran /opt/ml/code sub/fit.py" in log.read_text()
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--set", "epochs"), "train_local: --set 'epochs' must read NAME=VALUE, as in --set epochs=2"),
+        (("--set", "=2"), "train_local: --set '=2' must read NAME=VALUE, as in --set epochs=2"),
+        (
+            ("--script", "fit.py", "--source-dir", "{code}"),
+            "{code}/lost is a link to nowhere.py, which is not there; mend",
+        ),
+        (
+            ("--script", "/bin/sh", "--source-dir", "{code}"),
+            "/bin/sh is not in --source-dir {code}; name a file in that",
+        ),
+        (("--script", "fit.py", "--source-dir", "{code}/fit.py"), "--source-dir {code}/fit.py is not a folder"),
+        (("--script", "{code}/fit.p"), "there is no file {code}/fit.p"),
+    ],
+)
+def test_what_cannot_be_brought_is_refused_before_anything_runs(
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], arguments: tuple[str, ...], reason: str
+) -> None:
+    code, log = tmp_path / "code", tmp_path / "log"
+    code.mkdir()
+    (code / "fit.py").write_text("print('never')")
+    (code / "lost").symlink_to("nowhere.py")
+    given = [text.replace("{code}", str(code)) for text in arguments]
+    assert machine.run("train_local.sh", *mode, *given, "--out", tmp_path / "out", tiny, image=TRAIN, log=log) == 1
+    assert log.read_text().startswith(reason.replace("{code}", str(code))) and log.read_text().count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@MODES
 def test_a_job_that_failed_leaves_its_folder_to_the_next_try(
     tiny: Path, machine: Machine, tmp_path: Path, mode: list[str]
 ) -> None:
@@ -244,6 +288,14 @@ def test_an_image_that_is_not_there_is_named_before_anything_runs(
     reason = "there is no image byoc-absent:of-a-test; build it with make build DEVICE=cpu, or name another in IMAGE"
     assert log.read_text().splitlines() == [reason]
     assert machine.left() == []
+
+
+def test_transform_names_an_image_that_is_not_there_and_makes_no_folder(
+    tiny: Path, machine: Machine, tmp_path: Path
+) -> None:
+    log, out = tmp_path / "log", tmp_path / "out"
+    assert machine.run("transform_local.sh", "--out", out, tmp_path, tiny, image="byoc-absent:of-a-test", log=log) == 1
+    assert log.read_text().startswith("there is no image byoc-absent:of-a-test;") and not out.exists()
 
 
 CODE = """

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,9 @@ def test_weights_that_would_run_code_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     torch.save({"w": Evil()}, tmp_path / "w.pth")
     backbone, _, _ = build_backbone(LITE)
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(
+        WeightsError, match=r"cannot be read as weights \(it needs \S+, which may run code\)"
+    ):
         load_pretrained(backbone, LITE, tmp_path)
     assert not (tmp_path / "evil-was-here").exists()
 
@@ -138,8 +141,34 @@ def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
 
 def test_an_empty_pretrained_channel_is_refused(tmp_path: Path) -> None:
     backbone, _, _ = build_backbone(LITE)
-    with pytest.raises(WeightsError, match=r"must hold one file that ends in \.safetensors"):
+    with pytest.raises(WeightsError, match=r"must hold one file that ends in \.safetensors.*; it holds nothing$"):
         load_pretrained(backbone, LITE, tmp_path)
+    for name in ("a.pth", "b.pth"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"; it holds a\.pth, b\.pth$"):
+        load_pretrained(backbone, LITE, tmp_path)
+
+
+def test_an_archive_in_the_pretrained_channel_is_told_with_the_remedy(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(__file__, "model.safetensors")
+    with pytest.raises(WeightsError, match=r"; it holds model\.tar\.gz; unpack it, or give .* as the channel 'model'$"):
+        load_pretrained(torch.nn.Linear(2, 2), "any", tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_whole_model_in_place_of_its_weights_is_told(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    pickled = r"w\.pth is a whole pickled model \(it needs torch\.nn\.modules\.linear\.Linear\); save its state_dict"
+    for save, message in (
+        (lambda path: torch.save(model, path), pickled),
+        (lambda path: torch.save(model, path, _use_new_zipfile_serialization=False), pickled),
+        (lambda path: torch.save({"model": model, "epoch": 3}, path), pickled),
+        (lambda path: torch.jit.script(model).save(path), r"w\.pth is a TorchScript file; save its state_dict\(\)"),
+    ):
+        save(tmp_path / "w.pth")
+        with pytest.raises(WeightsError, match=message):
+            load_pretrained(model, "any", tmp_path)
 
 
 @pytest.mark.parametrize(

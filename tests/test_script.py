@@ -11,14 +11,15 @@ import sys
 import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from classifier.errors import ConfigError
-from train import script
+from classifier.errors import ArchiveError, ConfigError
+from train import script, staging, toolkit
 
 trainenv = pytest.mark.trainenv
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
@@ -143,6 +144,52 @@ def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
     assert failure(base).startswith(reason)
 
 
+def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base.mkdir()
+    # A file in the folder's place, and a folder in which nobody makes files, root included.
+    for place in (lambda path: path.write_text(""), lambda path: path.symlink_to("/proc/self")):
+        place(base / "output")
+        assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1
+        (base / "output").unlink()
+        told, lost = capsys.readouterr().err.splitlines()
+        assert told == "training failed: ValueError: odd"
+        assert lost.startswith(f"the failure text could not be written to {base}/output/failure (")
+
+
+GROUP = """
+def fails(): raise ValueError("odd photo")
+def groups(errors): raise ExceptionGroup("of two files", errors)
+try: fails()
+except ValueError as error: caught = error
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("groups([OSError('never raised')])", "ExceptionGroup: of two files (1 sub-exception)"),
+        ("groups([caught, OSError('never raised')])", "ValueError: odd photo"),
+        (
+            "try: groups([caught])\nexcept ExceptionGroup as e: raise ExceptionGroup('outer', [e])",
+            "ValueError: odd photo",
+        ),
+        ("try: groups([caught])\nexcept ExceptionGroup as e: raise KeyError('last') from e", "KeyError: 'last'"),
+        (
+            "import traceback\ntry: fails()\n"
+            "except ValueError: sys.exit(''.join('[rank0]: ' + l for l in traceback.format_exc().splitlines(True)))",
+            "ValueError: odd photo",
+        ),
+    ],
+)
+def test_the_reason_is_an_exception_whatever_frames_its_traceback(text: str, reason: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{GROUP}{text}"], capture_output=True, text=True, check=False
+    )
+    assert toolkit._reason(done.stderr) == reason
+
+
 @trainenv
 def test_a_script_runs_in_its_folder_with_hyperparameters_as_arguments(base: Path) -> None:
     text = """
@@ -251,10 +298,14 @@ def test_sigterm_reaches_what_a_shell_script_runs(base: Path) -> None:
 
 @trainenv
 def test_torch_distributed_starts_torchrun_whose_own_traceback_is_not_the_reason(base: Path) -> None:
-    text = "import os, sys\nprint('world', os.environ['WORLD_SIZE'])\nraise RuntimeError('of the script')"
+    text = "import os, sys\nprint('world', os.environ['WORLD_SIZE'], os.environ['MASTER_ADDR'])\nraise RuntimeError('of the script')"
     lay_out(base, "train.py", text, sagemaker_torch_distributed_enabled=True)
-    status, output, _ = run(base)
-    assert status == 1 and "world 1" in output
+    (base / "input" / "config" / "resourceconfig.json").write_text(
+        '{"current_host": "a.invalid", "hosts": ["a.invalid"]}'
+    )
+    status, output, _ = run(base, BYOC_HOSTS_DEADLINE="1")
+    # The container's own host name need not resolve.
+    assert status == 1 and "world 1 127.0.0.1" in output
     assert "RuntimeError: of the script" in failure(base).splitlines()[0]
 
 
@@ -392,6 +443,37 @@ def test_a_requirement_that_cannot_be_installed_is_named_with_pips_reason(
 
 
 @trainenv
+def test_a_requirement_that_the_image_holds_fast_is_named_with_the_constraint(base: Path, tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("pytest==7.0.0\n")
+    code = lay_out(base, "train.py", "print('never')")
+    (code / "more.txt").write_text("pytest==6.2.5\n")
+    for requirements in ("pytest==6.2.5\n", "-r more.txt\n"):
+        shutil.rmtree(base / "code", ignore_errors=True)
+        shutil.rmtree(base / "output", ignore_errors=True)
+        (code / "requirements.txt").write_text(requirements)
+        status, output, _ = run(base, PIP_CONSTRAINT=str(constraints), **OFFLINE)
+        reason = "Cannot install pytest==6.2.5: the image has pytest 7.0.0, which a constraint of its pip keeps; leave pytest out"
+        assert status == 1 and reason in failure(base).splitlines()[0], output
+        assert "network" not in failure(base)
+
+
+@trainenv
+def test_the_network_is_named_only_where_pip_had_no_connection(base: Path) -> None:
+    code = lay_out(base, "train.py", "print('never')")
+    (code / "requirements.txt").write_text("absent-package-of-a-test\n")
+    for environment, expected in (
+        (OFFLINE, False),
+        ({"PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "1"}, True),
+    ):
+        shutil.rmtree(base / "code", ignore_errors=True)
+        shutil.rmtree(base / "output", ignore_errors=True)
+        status, output, _ = run(base, PIP_EXTRA_INDEX_URL="", PIP_CONFIG_FILE=os.devnull, **environment)
+        assert status == 1 and "absent-package-of-a-test" in failure(base), output
+        assert ("where the job has no network, put the packages into the image" in failure(base)) is expected
+
+
+@trainenv
 @pytest.mark.parametrize("metadata", ["setup.py", "pyproject.toml"])
 def test_a_package_is_given_to_pip_and_its_module_runs(base: Path, tmp_path: Path, metadata: str) -> None:
     code = lay_out(base, "README", "")
@@ -502,6 +584,50 @@ def test_a_shell_script_written_on_windows_is_told(base: Path) -> None:
     lay_out(base, "train.sh", "#!/bin/sh\r\necho never\r\n")
     status, _, _ = run(base)
     assert status == 1 and failure(base).startswith("train.sh has the line ends of Windows")
+
+
+def test_only_a_program_that_is_not_executable_is_made_so(tmp_path: Path) -> None:
+    for name, before, after in (("a.sh", 0o644, 0o755), ("b.sh", 0o555, 0o555), ("c", 0o700, 0o700)):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(before)
+        staging.install(name, tmp_path)
+        assert (tmp_path / name).stat().st_mode & 0o777 == after
+
+
+def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"/cmdline is not executable and cannot be made so .*: chmod \+x cmdline$"):
+        staging.install("cmdline", Path("/proc/self"))  # no user may change it, root included
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("code.zip", "code.zip is a zip file; send the folder or a .tar.gz of it as sagemaker_submit_directory"),
+        ("code.tar.gz", "code.tar.gz is an archive inside the folder; name the archive itself, or send the folder"),
+        ("my/train.py", "name my/train.py"),
+        ("notes.txt", "correct sagemaker_program or the folder that was sent"),
+    ],
+)
+def test_a_folder_that_hides_the_script_is_told_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+    code, file = tmp_path / "code", tmp_path / "code" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(file, "w") as packed:
+            packed.writestr("train.py", "")
+    elif name.endswith(".gz"):
+        archived(file, Path(__file__))
+    with pytest.raises(ConfigError, match=rf"the script 'train\.py' is not in .*; {re.escape(remedy)}"):
+        staging.check("train.py", code)
+
+
+def test_a_zip_file_as_the_code_is_refused_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    for name in ("code.zip", "sourcedir"):
+        with zipfile.ZipFile(tmp_path / name, "w") as packed:
+            packed.writestr("train.py", "")
+        with pytest.raises(ArchiveError, match=f"{name} cannot be unpacked: it is a zip file, not a tar.gz; make"):
+            staging.fetch(str(tmp_path / name), tmp_path / "code")
 
 
 @trainenv

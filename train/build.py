@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from classifier import artifact
-from classifier.archives import unpack
+from classifier.archives import is_archive, unpack
 from classifier.backbones import build_auxiliary, build_backbone
 from classifier.errors import ArtifactError, ConfigError
 from classifier.models import Classifier, build_head
@@ -19,6 +19,10 @@ from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
 from train.config import Config, translated
 from train.contract import Job
+
+MODEL = "model.tar.gz"  # what SageMaker calls a job's artifact
+# Names of archives, those included that unpack refuses with a reason.
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 
 @dataclass(frozen=True)
@@ -109,21 +113,48 @@ def _auxiliary(config: Config, classes: int) -> tuple[str, nn.Module] | None:
 
 def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
     """Return the model that a channel holds: as files, or as the model.tar.gz that it is on SageMaker."""
-    archives = [path for path in _visible(channel) if path.name.endswith((".tar.gz", ".tgz", ".tar"))]
-    if not archives or (channel / artifact.SPEC).exists():
+    if artifact.SPEC in [path.name for path in _visible(channel)]:
         return artifact.load(channel)
-    if len(archives) > 1:
-        raise ArtifactError(f"the channel 'model' ({channel}) holds {len(archives)} archives; leave one of them")
-    unpack(archives[0], scratch)
+    archive = _archive(channel)
+    unpack(archive, scratch)
     if not (scratch / artifact.SPEC).exists():
-        held = ", ".join(path.name for path in _visible(scratch)) or "nothing"
         raise ArtifactError(
-            f"{archives[0]} holds {held}, but not {artifact.SPEC}; give the model.tar.gz of a job of this program"
+            f"{archive} holds {_names(_visible(scratch))}, but not {artifact.SPEC}; give the model.tar.gz of a job of this program"
         )
     try:
         return artifact.load(scratch)
     except ArtifactError as error:  # names the archive, not a folder that is gone
-        raise ArtifactError(str(error).replace(str(scratch), str(archives[0]))) from error
+        raise ArtifactError(str(error).replace(str(scratch), str(archive))) from error
+
+
+def _archive(channel: Path) -> Path:
+    """Return a channel's archive, known by its bytes or its name; of several the one that SageMaker calls model.tar.gz."""
+    archives = [
+        path
+        for path in _visible(channel)
+        if path.is_file() and (path.name.casefold().endswith(ARCHIVES) or is_archive(path))
+    ]
+    models = [path for path in archives if path.name.casefold() == MODEL]
+    if len(models) == 1 or len(archives) == 1:  # beside it lies output.tar.gz
+        return (models or archives)[0]
+    if archives:
+        raise ArtifactError(
+            f"the channel 'model' ({channel}) holds {len(archives)} archives ({_names(archives)}); leave one of them"
+        )
+    below = sorted(path for path in channel.rglob("*") if path.name.casefold() in (MODEL, artifact.SPEC))
+    raise ArtifactError(
+        f"the channel 'model' ({channel}) holds {_names(_visible(channel))}, but neither {artifact.SPEC} nor {MODEL}; "
+        + (
+            f"{below[0].relative_to(channel)} lies further down: name its folder, {below[0].parent.relative_to(channel)}, as the "
+            "channel"
+            if below
+            else "give the artifact of a job of this program"
+        )
+    )
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:8]) + (", ..." if len(paths) > 8 else "") if paths else "nothing"
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -72,7 +72,8 @@ def run(base: Path, name: str) -> int:
         )
     import psutil  # comes with sagemaker-training
 
-    wait_for_hosts(_hosts(base))
+    if len(hosts := _hosts(base)) > 1:  # a single host need not resolve
+        wait_for_hosts(hosts)
     # What the script leaves behind becomes a child of this process, also where it is not PID 1.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.archives import is_archive, unpack
@@ -14,6 +14,8 @@ from classifier.errors import ArchiveError, ConfigError
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
+CONSTRAINT = "The user requested (constraint) "  # of pip's, as is the next
+BROKEN = "connection broken by "
 REASON = 600  # characters of pip's reasons; the whole failure text has 1,024
 
 
@@ -41,7 +43,7 @@ def fetch(source: str, folder: Path) -> None:
             raise ConfigError(
                 f"sagemaker_submit_directory {source!r} cannot be copied to {folder} ({error})"
             ) from error
-    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path)):
+    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path) or _is_zip(path)):
         unpack(path, folder)
     elif path.is_file():
         shutil.copy2(path, folder)
@@ -51,6 +53,11 @@ def fetch(source: str, folder: Path) -> None:
             ".tar.gz or an S3 address"
         )
     (folder / FETCHED).touch()
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"  # a program may end with a zip file
 
 
 def _empty(folder: Path) -> None:
@@ -92,7 +99,7 @@ def check(name: str, folder: Path) -> None:
         near = next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None)
         raise ConfigError(
             f"the script {name!r} is not in {folder}, which holds {listing(folder)}; "
-            + (f"name {near}" if near else "correct sagemaker_program or the folder that was sent")
+            + (f"name {near}" if near else _remedy(name, folder))
         )
     if not name.endswith(".py"):
         with script.open("rb") as file:
@@ -100,6 +107,19 @@ def check(name: str, folder: Path) -> None:
                 raise ConfigError(
                     f"{name} has the line ends of Windows, which no shell understands; save it with those of Unix"
                 )
+
+
+def _remedy(name: str, folder: Path) -> str:
+    """Return what to do about a script that is not there: unpack what holds it, name its folder, or correct its name."""
+    held = [path for path in folder.iterdir() if path.name != FETCHED] if folder.is_dir() else []
+    if len(held) == 1 and held[0].is_file() and (_is_zip(held[0]) or is_archive(held[0])):
+        kind = (
+            "a zip file; send" if _is_zip(held[0]) else "an archive inside the folder; name the archive itself, or send"
+        )
+        return f"{held[0].name} is {kind} the folder or a .tar.gz of it as sagemaker_submit_directory"
+    if below := next((path for path in sorted(folder.glob(f"*/{Path(name).name}")) if path.is_file()), None):
+        return f"name {below.relative_to(folder)}"
+    return "correct sagemaker_program or the folder that was sent"
 
 
 def listing(folder: Path) -> str:
@@ -126,11 +146,23 @@ def install(name: str, folder: Path) -> None:
         return
     check(name, folder)
     if not name.endswith(".py"):
-        (folder / name).chmod(0o755)
+        _make_executable(folder / name)
         if requirements:
             print(f"requirements.txt is not installed: {name} is not Python and may do that itself", flush=True)
     elif requirements:
         _pip(["-r", "requirements.txt"], name, folder)
+
+
+def _make_executable(script: Path) -> None:
+    if os.access(script, os.X_OK):
+        return
+    try:
+        script.chmod(0o755)
+    except OSError as error:  # a folder that is mounted read-only, or another user's file
+        raise ConfigError(
+            f"{script} is not executable and cannot be made so ({error.strerror}); make it executable before it is sent: "
+            f"chmod +x {script.name}"
+        ) from error
 
 
 def _pip(what: list[str], name: str, folder: Path) -> None:
@@ -154,13 +186,15 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
     if status := process.wait():
         raise ConfigError(
             f"pip could not install what {name} needs (`pip install {' '.join(what)}` ended with status {status}): "
-            f"{_reason(lines)[:REASON]}; where the job has no network, put the packages into the image"
+            f"{_reason(lines)}"
         )
 
 
-def _reason(lines: Iterable[str]) -> str:
-    """Return why pip failed, from what it printed: its errors, with the requirement, and why there is no connection."""
-    errors, about, broken, last = [], "", "", ""
+def _reason(lines: Sequence[str]) -> str:
+    """Return why pip failed, from what it printed, and the remedy: its errors with the requirement, the packages that the image
+    holds fast, and why there is no connection.
+    """
+    errors, about, last = [], "", ""
     for line in filter(None, lines):
         last = line
         if line.startswith(("Collecting ", "Processing ")):
@@ -169,7 +203,16 @@ def _reason(lines: Iterable[str]) -> str:
             errors.append(line.removeprefix("ERROR: "))
         elif line.startswith("error: ") and about:
             errors.append(f"{about}: {line.removeprefix('error: ')}")
-        elif "connection broken by " in line:
-            broken = line.split("connection broken by ")[1]
-    text = "; ".join(dict.fromkeys(errors)) or last
-    return f"{text} (no connection: {broken})" if broken else text
+    # They say no more than the constraint does.
+    held = [line.removeprefix(CONSTRAINT).partition("==") for line in lines if line.startswith(CONSTRAINT)]
+    text = "; ".join(dict.fromkeys(error for error in errors if not (held and "ResolutionImpossible" in error))) or last
+    if held:
+        text = text[:REASON].removesuffix(" because these package versions have conflicting dependencies.")
+        has = " and ".join(dict.fromkeys(f"{name} {version}" for name, _, version in held))
+        return (
+            f"{text}: the image has {has}, which a constraint of its pip keeps; leave {held[0][0]} out of the requirements, or "
+            "take a version of what needs it that fits"
+        )
+    if broken := [line.split(BROKEN)[1] for line in lines if BROKEN in line]:
+        return f"{text[:REASON]} (no connection: {broken[-1]}); where the job has no network, put the packages into the image"
+    return text[:REASON]

@@ -19,6 +19,7 @@ from typing import Any
 from classifier.errors import ConfigError, UserError
 from train import staging, stop
 from train.contract import write_failure
+from train.places import denied
 from train.staging import fetch, install
 
 BELOW = "BYOC_SCRIPT"  # set to the script's name for all that runs below it
@@ -50,6 +51,8 @@ def main() -> int:
         except UserError as error:
             return fail(base, str(error))
         except Exception as error:
+            if sentence := denied(error):
+                return fail(base, sentence)
             return fail(base, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         print(f"script mode: {shlex.join(command)}", flush=True)
         status, errors = _execute(command, folder)
@@ -113,7 +116,16 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         raise ConfigError(
             f"hyperparameter {DISTRIBUTED} is set, but {name} is not a Python script ({error})"
         ) from error
-    return [sys.executable, "-P", "-m", "torch.distributed.run", *command[1:]]  # also where torchrun is not on the PATH
+    # Else the first process waits five minutes for the container's host name where that does not resolve.
+    alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "torch.distributed.run",
+        *alone,
+        *command[1:],
+    ]  # also where torchrun is not on the PATH
 
 
 def _call(module: str, folder: Path) -> list[str]:
@@ -172,8 +184,11 @@ def _reason(errors: str) -> str:
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
+        # An exception group's lines begin with blanks and |, those of a process of torchrun's with [rank0].
+        frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
         # torchrun ends with a traceback of its own, which says nothing about the script's.
-        line = next((line for line in lines[start + 1 :] if line and not line.startswith((" ", "\t"))), "")
+        rest = (line.removeprefix(frame) for line in lines[start + 1 :])
+        line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         found = found if line.startswith("torch.distributed.elastic.") else line
     return found or next((line for line in reversed(lines) if line.strip()), "")
 
@@ -189,8 +204,12 @@ def name_of(number: int) -> str:
 def fail(base: Path, message: str) -> int:
     """Print and write why the job failed, the useful sentence first, and return status 1."""
     print(f"training failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
-    if not (base / "output" / "failure").exists():  # the script may have written its own
-        write_failure(base, message)
+    path = base / "output" / "failure"
+    try:
+        if not path.exists():  # the script may have written its own
+            write_failure(base, message)
+    except OSError as error:
+        print(f"the failure text could not be written to {path} ({error.strerror})", file=sys.stderr, flush=True)
     return 1
 
 
