@@ -124,7 +124,7 @@ def test_failed_training_prints_the_failure_text_and_leaves_nothing_behind(
     log = tmp_path / "log"
     arguments = (*mode, "--set", "epohcs=2", "--out", tmp_path / "out", tiny)
     assert machine.run("train_local.sh", *arguments, image=TRAIN, log=log) == 1
-    assert "'epohcs' is unknown; did you mean 'epochs'?" in log.read_text().splitlines()[-1]
+    assert "'epohcs' (did you mean 'epochs'?) is unknown" in log.read_text().splitlines()[-1]
     assert machine.left() == []
 
 
