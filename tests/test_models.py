@@ -113,9 +113,7 @@ def test_weights_that_would_run_code_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     torch.save({"w": Evil()}, tmp_path / "w.pth")
     backbone, _, _ = build_backbone(LITE)
-    with pytest.raises(
-        WeightsError, match=r"cannot be read as weights \(it needs \S+, which may run code\)"
-    ):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights \(it needs \S+, which may run code\)"):
         load_pretrained(backbone, LITE, tmp_path)
     assert not (tmp_path / "evil-was-here").exists()
 
