@@ -33,7 +33,7 @@ def test_system_files_beside_the_weights_are_not_counted(tmp_path: Path) -> None
     assert load_pretrained(layer, "any", tmp_path) == str(tmp_path / "weights.safetensors")
     assert torch.equal(layer.weight, torch.ones(2, 2))
     (tmp_path / "more.pth").touch()
-    with pytest.raises(WeightsError, match="it holds more.pth, weights.safetensors"):
+    with pytest.raises(WeightsError, match=r"it holds more\.pth, weights\.safetensors"):
         load_pretrained(layer, "any", tmp_path)
 
 

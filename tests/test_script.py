@@ -603,6 +603,7 @@ def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> 
     ("name", "remedy"),
     [
         ("code.zip", "code.zip is a zip file; send the folder or a .tar.gz of it as sagemaker_submit_directory"),
+        ("train.zip", "train.zip is a zip file; send the folder"),
         ("code.tar.gz", "code.tar.gz is an archive inside the folder; name the archive itself, or send the folder"),
         ("my/train.py", "name my/train.py"),
         ("notes.txt", "correct sagemaker_program or the folder that was sent"),

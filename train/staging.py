@@ -96,10 +96,8 @@ def check(name: str, folder: Path) -> None:
     """Raise ConfigError where the script is not there, or cannot be started as it is."""
     script = folder / name
     if not script.is_file():
-        near = next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None)
         raise ConfigError(
-            f"the script {name!r} is not in {folder}, which holds {listing(folder)}; "
-            + (f"name {near}" if near else _remedy(name, folder))
+            f"the script {name!r} is not in {folder}, which holds {listing(folder)}; {_remedy(name, folder)}"
         )
     if not name.endswith(".py"):
         with script.open("rb") as file:
@@ -117,7 +115,10 @@ def _remedy(name: str, folder: Path) -> str:
             "a zip file; send" if _is_zip(held[0]) else "an archive inside the folder; name the archive itself, or send"
         )
         return f"{held[0].name} is {kind} the folder or a .tar.gz of it as sagemaker_submit_directory"
-    if below := next((path for path in sorted(folder.glob(f"*/{Path(name).name}")) if path.is_file()), None):
+    script = folder / name
+    if near := next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None):
+        return f"name {near}"
+    if below := next((path for path in sorted(folder.glob(f"*/{script.name}")) if path.is_file()), None):
         return f"name {below.relative_to(folder)}"
     return "correct sagemaker_program or the folder that was sent"
 
