@@ -50,7 +50,8 @@ setsid dockerd > "$state/log" 2>&1 < /dev/null &
 echo $! > "$pid_file"
 for _ in $(seq 300); do
   docker info > /dev/null 2>&1 && break
-  started > /dev/null || fail "dockerd ended at once: $(tail -n 1 "$state/log")"
+  # Not by its name, which is still the shell's for a moment on a busy machine.
+  kill -0 "$!" 2> /dev/null || fail "dockerd ended at once: $(tail -n 1 "$state/log")"
   sleep 0.1
 done
 docker info > /dev/null 2>&1 || fail "dockerd does not answer after 30 s; look into $state/log"
