@@ -96,7 +96,7 @@ def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=40)
         assert process.returncode == 130
-        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not _left(family)
     finally:
         process.kill()
         process.wait()
@@ -115,7 +115,7 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=40)
         assert process.returncode == 130 and "byoc: stopped" in errors and "Traceback" not in errors
-        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not _left(family)
     finally:
         process.kill()
         process.wait()
@@ -141,7 +141,7 @@ def test_a_stopped_driver_stops_its_training(
         process.send_signal(number)
         _, errors = process.communicate(timeout=40)
         assert process.returncode == status and "byoc: stopped" in errors and "Traceback" not in errors, errors
-        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not _left(family)
     finally:
         _end(process, family)
 
@@ -156,7 +156,7 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=40)
         assert process.returncode == 143 and "byoc: stopped" in errors and "Traceback" not in errors, errors
-        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not _left(family)
         finished = [path.parts[-4] for path in (tmp_path / "out").glob("*/output/data/records.jsonl")]
         assert finished == ["001"]
     finally:
@@ -169,6 +169,12 @@ def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Proce
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     return psutil.Process(process.pid).children(recursive=True)
+
+
+def _left(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Return what still runs a while after it was stopped; a process closes its files a moment before it is gone."""
+    _, alive = psutil.wait_procs(family, timeout=20)
+    return [child for child in alive if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None:
