@@ -43,6 +43,7 @@ HOST = {
     "test_engine": "starts a Docker Engine",
     "test_help": "runs the scripts of the host",
     "test_local": "starts containers",
+    "test_predict": "the driver runs on the host",
     "test_push": "pushes images",
     "test_push_refusals": "pushes images",
     "test_readme": "looks at the source",
