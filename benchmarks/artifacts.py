@@ -15,7 +15,6 @@ from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
-from launch.training import Recipe, train
 
 LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
 SELFTEST_PHOTOS = 16  # as many as training keeps
@@ -72,6 +71,8 @@ def _save(folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Pat
 
 def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
     """Train on a folder of photos, as `byoc train` does with its defaults."""
+    from launch.training import Recipe, train  # not in the serving image, where tests use the rest
+
     with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
         base = Path(name) / "job"
         base.mkdir()

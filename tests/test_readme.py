@@ -32,7 +32,7 @@ def test_every_bash_block_runs(checkout: Path) -> None:
     for block in blocks:
         script = f"set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{block}"
         done = subprocess.run(
-            ["bash", "-c", script], cwd=checkout, capture_output=True, text=True, timeout=400, check=False
+            ["bash", "-c", script], cwd=checkout, capture_output=True, text=True, timeout=900, check=False
         )
         assert done.returncode in (0, 143), (block, done.stderr)
         output += done.stdout
