@@ -16,7 +16,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev demo check fix test test-script test-others test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ test-script: .venv-train/.ready ## script mode and hooks with the packages of th
 
 test-others: .venv/.ready-dev ## the tests that need no torch, on the other Pythons of 3.11, 3.12 and 3.13 that are on this machine
 	tests/others.sh
+
+coverage: .venv/.ready-dev .venv-train/.ready ## which lines of the product no test reaches, subprocesses included (20 minutes; writes runs/coverage)
+	tests/coverage.sh
+
+mutation: .venv/.ready-dev .venv-train/.ready ## put errors into the product and list those that no test notices (COUNT=n SEED=n MODULE=file; make coverage comes first)
+	$(BIN)/python -m tests.mutation $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(MODULE),--module "$(MODULE)")
 
 test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOAK_SECONDS=n for another time)
 	$(BIN)/pytest -m soak

@@ -18,7 +18,7 @@ $pip install --quiet ${PIP_ARGS:-} "$torch"
 sed '/^torch==/,/[^\\]$/d' requirements/train-cpu.lock > .venv-train/train.lock
 $pip install --quiet --no-deps --require-hashes -r .venv-train/train.lock
 # pytest and what an editable install needs; as constraints, the other locks give their versions and hashes
-$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest hatchling editables
+$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest coverage hatchling editables
 # Last: sagemaker-training brings a command `train` too, and ours must be the one that stays.
 $pip install --quiet --no-deps --no-build-isolation --force-reinstall --editable .
 $pip check

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs the tests and measures which lines and branches of the product they reach, in the tests' process and in every process that
+# they start: training, its workers, the server, the model server's workers. Writes runs/coverage: the data with each line's tests
+# (tests/mutation reads it), NAME.json with the
+# seconds of each test that ran in the environment NAME, and report.txt with what no test reaches.
+#   tests/coverage.sh [arguments of pytest]   with arguments: runs these tests only, and adds to what is there
+set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+cd "$(dirname "$0")/.."
+export COVERED_INTO=$PWD/runs/coverage COVERED_TEST="" COVERAGE_PROCESS_START=$PWD/pyproject.toml
+[ "$#" -gt 0 ] || rm -rf "$COVERED_INTO"
+mkdir -p "$COVERED_INTO"
+status=0
+.venv/bin/python -m pytest -p tests.covered -n 2 --dist loadfile "$@" || status=$?
+if [ "$#" = 0 ]; then
+  # shellcheck disable=SC2046  # several files
+  .venv-train/bin/python -m pytest -p tests.covered -m trainenv $(grep -l mark.trainenv tests/test_*.py) || status=$?
+fi
+unset COVERAGE_PROCESS_START
+.venv/bin/coverage combine --append --quiet
+.venv/bin/coverage report --show-missing --skip-covered > "$COVERED_INTO/report.txt"
+tail -1 "$COVERED_INTO/report.txt"
+echo "coverage: runs/coverage/report.txt lists what no test reaches"
+exit "$status"

@@ -1,0 +1,46 @@
+"""Which errors are tried: a random line of the product, then a random error on that line."""
+
+import ast
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cosmic_ray.commands.init import init
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec
+
+# "==" for "is" and back: Python gives the same result on what the product compares, so no test could tell.
+SAME = ("_Eq_Is", "_Is_Eq", "_NotEq_IsNot", "_IsNot_NotEq")
+Position = tuple[int, int]  # line and column
+
+
+def mutations(modules: Sequence[Path]) -> list[MutationSpec]:
+    """Return every error that cosmic-ray can make in these files, but for those in type annotations."""
+    with use_db(":memory:", WorkDB.Mode.create) as database:
+        init(modules, database, {})
+        found = [item.mutations[0] for item in database.work_items]
+    annotated = {module: list(annotations(module)) for module in modules}
+    return [
+        one
+        for one in found
+        if not one.operator_name.endswith(SAME)
+        and not any(start <= one.start_pos < end for start, end in annotated[one.module_path])
+    ]
+
+
+def annotations(module: Path) -> Iterator[tuple[Position, Position]]:
+    """Yield where the type annotations of a file begin and end."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        for name in ("annotation", "returns"):
+            if within := getattr(node, name, None):
+                yield (within.lineno, within.col_offset), (within.end_lineno, within.end_col_offset)
+
+
+def sample(found: Sequence[MutationSpec], count: int, seed: int) -> list[MutationSpec]:
+    """Choose `count` lines by chance and one error on each; the same seed chooses the same ones."""
+    chance = random.Random(seed)
+    lines: dict[tuple[str, int], list[MutationSpec]] = defaultdict(list)
+    for one in found:
+        lines[str(one.module_path), one.start_pos[0]].append(one)
+    return [chance.choice(lines[line]) for line in chance.sample(sorted(lines), min(count, len(lines)))]
