@@ -150,6 +150,8 @@ def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
     data = encoded(Image.fromarray(UPRIGHT).resize((1000, 750)), "JPEG")
     assert decode(data, short_side=64).size == (125, 94)
     assert min(decode(data, short_side=342).size) >= 342
+    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # the side over what is wanted is a hair below 4, 4 and 8
+        assert min(decode(encoded(Image.new("RGB", (side, side)), "JPEG"), short_side=wanted).size) >= wanted
     drafted, full = load_pixels(data, PREPROCESSING), load_pixels(data, PREPROCESSING, draft=False)
     assert drafted.shape == full.shape == (48, 48, 3)
     assert np.abs(drafted.astype(int) - full.astype(int)).mean() < 4
