@@ -17,6 +17,7 @@ SERVING = {
     "test_backends",
     "test_channel",
     "test_formats",
+    "test_front",
     "test_fuzz",
     "test_memory",
     "test_metrics",

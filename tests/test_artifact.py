@@ -1,11 +1,13 @@
 """The artifact: what it holds, what damage is found, and the proof that it computes the same thing."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -94,6 +96,35 @@ def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(cop
     loaded, _ = artifact.load(copy)
     with pytest.raises(ArtifactError, match="fails its self-test"):
         artifact.run_selftest(copy, loaded)
+
+
+def test_a_probability_past_the_tolerance_fails_though_every_best_class_stays(tmp_path: Path) -> None:
+    expected = np.array([[0.5, 0.3, 0.2], [0.25, 0.125, 0.625]], np.float32)
+    selftest = artifact.Selftest(np.zeros((2, 8, 8, 3), np.uint8), expected)
+    within, past = (expected + np.array([[0, 0, 0], [0, far, -far]], np.float32) for far in (0.0009, 0.0011))
+    told = artifact.check_selftest(tmp_path, within, selftest)
+    assert (told.largest, told.mean) == (pytest.approx(0.0009, abs=1e-6), pytest.approx(0.0003, abs=1e-6))
+    with pytest.raises(ArtifactError, match=r"differs by 0\.0011 from what training saw \(at most 0\.001 is allowed\)"):
+        artifact.check_selftest(tmp_path, past, selftest)
+    artifact.check_selftest(tmp_path, past, selftest, tolerance=0.01)
+    with pytest.raises(ArtifactError, match="fails its self-test: a probability differs by nan"):
+        artifact.check_selftest(tmp_path, past * np.float32("nan"), selftest, tolerance=1.0)
+    # A best class that changes fails within the tolerance too.
+    close = artifact.Selftest(selftest.pixels[:1], np.array([[0.5, 0.49999]], np.float32))
+    with pytest.raises(ArtifactError, match="fails its self-test"):
+        artifact.check_selftest(tmp_path, close.probabilities[:, ::-1], close)
+
+
+def test_everybody_may_read_every_file_and_only_its_owner_write(model: Path, tmp_path: Path) -> None:
+    loaded, spec = artifact.load(model)
+    before = os.umask(0o077)
+    try:
+        pixels = torch.from_numpy(artifact.read_selftest(model).pixels[:2])
+        artifact.save(tmp_path / "model", loaded, spec, pixels, {})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == dict.fromkeys(("model.json", "model.safetensors", "selftest.safetensors"), 0o644)
 
 
 def test_weights_of_another_shape_are_refused(copy: Path) -> None:
