@@ -25,12 +25,19 @@ class Asker:
     """One connection; `ask` fails where the server has closed it."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self._connection.connect()
         self._connection.auto_open = False
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+    def send(self, method: str, path: str, body: bytes | None = None) -> None:
         self._connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        self.send(method, path, body)
+        return self.answer()
+
+    def answer(self) -> tuple[int, str]:
         answer = self._connection.getresponse()
         text = answer.read().decode()
         assert answer.getheader("Retry-After") == ("1" if answer.status == 503 else None)
@@ -98,3 +105,17 @@ def test_a_photo_that_comes_before_the_model_or_while_the_server_stops_is_503(tm
         assert 'byoc_requests_total{code="503"} 2.0' in asker.ask("GET", "/metrics")[1]
 
     with_front(tmp_path, {}, asks)
+
+
+def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(tmp_path: Path) -> None:
+    (tmp_path / "models" / "first" / "model").mkdir(parents=True)
+    order = json.dumps({"model_name": "first", "url": str(tmp_path / "models" / "first" / "model")}).encode()
+
+    def asks(front: Front, asker: Asker) -> None:
+        asker.send("POST", "/models", order)
+        with contextlib.closing(Asker(asker.port)) as other:
+            assert other.ask("POST", "/models", order) == (409, "the model first is already loaded")
+        status, message = asker.answer()  # the folder is empty, as only another process finds
+        assert status == 400 and "model.json is missing" in message
+
+    with_front(tmp_path, MULTI, asks)

@@ -4,7 +4,6 @@ import http.client
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +77,6 @@ def test_models_are_loaded_listed_invoked_and_unloaded(endpoint: Endpoint, photo
     assert endpoint.ask("POST", "/models/third/invoke", photo, "image/jpeg")[0] == 200
     for name in ("second", "third"):
         assert endpoint.ask("DELETE", f"/models/{name}")[0] == 200
-
-
-def test_of_two_orders_at_once_to_load_one_model_one_is_obeyed(endpoint: Endpoint) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        answers = sorted(pool.map(endpoint.load, ["first", "first"]), key=lambda answer: answer[0])
-    assert [status for status, _ in answers] == [200, 409], answers
-    assert "the model first is already loaded" in answers[1][1]["message"] and endpoint.workers() == 1
-    assert endpoint.ask("DELETE", "/models/first")[0] == 200 and endpoint.workers() == 0
 
 
 def test_a_bad_model_is_refused_at_load_and_leaves_nothing(endpoint: Endpoint) -> None:
