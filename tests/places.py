@@ -17,7 +17,10 @@ SERVING = {
     "test_backends",
     "test_channel",
     "test_formats",
+    "test_front",
     "test_fuzz",
+    "test_memory",
+    "test_metrics",
     "test_model_code",
     "test_multi_model",
     "test_multi_model_faults",
@@ -26,6 +29,7 @@ SERVING = {
     "test_serve_faults",
     "test_serve_limits",
     "test_served_probabilities",
+    "test_settings",
     "test_toolkit_rules",
     "test_worker_loss",
 }

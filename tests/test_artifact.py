@@ -1,17 +1,22 @@
 """The artifact: what it holds, what damage is found, and the proof that it computes the same thing."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from classifier import artifact
 from classifier.errors import ArtifactError
+from classifier.models import Classifier, build_head
+from classifier.spec import ModelSpec, Preprocessing
 from tests.conftest import Run
 
 
@@ -94,6 +99,44 @@ def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(cop
     loaded, _ = artifact.load(copy)
     with pytest.raises(ArtifactError, match="fails its self-test"):
         artifact.run_selftest(copy, loaded)
+
+
+def test_a_probability_past_the_tolerance_fails_though_every_best_class_stays(tmp_path: Path) -> None:
+    expected = np.array([[0.5, 0.3, 0.2], [0.25, 0.125, 0.625]], np.float32)
+    selftest = artifact.Selftest(np.zeros((2, 8, 8, 3), np.uint8), expected)
+    within, past = (expected + np.array([[0, 0, 0], [0, far, -far]], np.float32) for far in (0.0009, 0.0011))
+    told = artifact.check_selftest(tmp_path, within, selftest)
+    assert [told.largest, told.mean] == pytest.approx([0.0009, 0.0003], abs=1e-6)
+    with pytest.raises(ArtifactError, match=r"differs by 0\.0011 from what training saw \(at most 0\.001 is allowed\)"):
+        artifact.check_selftest(tmp_path, past, selftest)
+    artifact.check_selftest(tmp_path, past, selftest, tolerance=0.01)
+    with pytest.raises(ArtifactError, match="fails its self-test: a probability differs by nan"):
+        artifact.check_selftest(tmp_path, np.where(expected == 0.5, np.float32("nan"), expected), selftest, 1.0)
+    # A best class that changes fails within the tolerance too.
+    close = artifact.Selftest(selftest.pixels[:1], np.array([[0.5, 0.49999]], np.float32))
+    with pytest.raises(ArtifactError, match="fails its self-test"):
+        artifact.check_selftest(tmp_path, close.probabilities[:, ::-1], close)
+
+
+def test_everybody_may_read_every_file_and_only_its_owner_write(tmp_path: Path) -> None:
+    half = (0.5, 0.5, 0.5)
+    preprocessing = Preprocessing(resize=8, crop=8, interpolation="bicubic", mean=half, std=half)
+    loaded = Classifier(nn.Flatten(), build_head(3 * 8 * 8, (), 0.0, 2), preprocessing, 1.0)
+    spec = ModelSpec(
+        backbone="any",
+        features=3 * 8 * 8,
+        head_hidden=(),
+        head_dropout=0.0,
+        classes=("cat", "dog"),
+        preprocessing=preprocessing,
+    )
+    before = os.umask(0o077)
+    try:
+        artifact.save(tmp_path, loaded, spec, torch.zeros((2, 8, 8, 3), dtype=torch.uint8), {})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("model.json", "model.safetensors", "selftest.safetensors"), 0o644)
 
 
 def test_weights_of_another_shape_are_refused(copy: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, load_pixels, look_at, read_photo, to_rgb
+from classifier.images import FORMATS, MAX_PIXELS, decode, limit_pixels, load_pixels, look_at, read_photo, to_rgb
 from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
@@ -149,6 +150,8 @@ def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
     data = encoded(Image.fromarray(UPRIGHT).resize((1000, 750)), "JPEG")
     assert decode(data, short_side=64).size == (125, 94)
     assert min(decode(data, short_side=342).size) >= 342
+    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # the side over what is wanted is a hair below 4, 4 and 8
+        assert min(decode(encoded(Image.new("RGB", (side, side)), "JPEG"), short_side=wanted).size) >= wanted
     drafted, full = load_pixels(data, PREPROCESSING), load_pixels(data, PREPROCESSING, draft=False)
     assert drafted.shape == full.shape == (48, 48, 3)
     assert np.abs(drafted.astype(int) - full.astype(int)).mean() < 4
@@ -253,3 +256,32 @@ def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_
         read_photo(tmp_path / "3.jpg")
     with pytest.raises(PhotoError, match="cannot be read: Is a directory"):
         read_photo(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["bilinear", "bicubic"])
+def test_the_centre_crop_has_the_pixels_of_pillows_own_resize(kind: str) -> None:
+    preprocessing = replace(PREPROCESSING, interpolation=kind)
+    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[kind]
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    photo, size, box = Image.fromarray(noise), (48, 48), (140, 60, 500, 420)  # 48/64 of 480 pixels are 360
+    expected = photo.resize(size, method, box)
+    np.testing.assert_array_equal(load_pixels(encoded(photo), preprocessing, draft=False), expected)
+    in_two_steps = photo.resize(size, method, box, reducing_gap=2.0)
+    np.testing.assert_array_equal(load_pixels(encoded(photo), preprocessing), in_two_steps)
+    jpeg = encoded(photo, "JPEG")
+    for margin, scale in ((1.0, 4), (3.75, 2), (3.8, 1)):  # 480 pixels to 120, to 240, and as they are
+        drafted = Image.open(io.BytesIO(jpeg))
+        drafted.draft(None, (640 // scale, 480 // scale))
+        assert drafted.size == (640 // scale, 480 // scale)
+        part = tuple(side / scale for side in box)
+        pixels = load_pixels(jpeg, replace(preprocessing, draft_margin=margin))
+        np.testing.assert_array_equal(pixels, drafted.resize(size, method, part, reducing_gap=2.0))
+
+
+def test_memory_that_is_short_lowers_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifier.images.MAX_PIXELS", MAX_PIXELS)
+    limit_pixels(80 * 60)
+    assert decode(encoded(Image.fromarray(UPRIGHT))).size == (80, 60)
+    limit_pixels(80 * 60 - 1)
+    with pytest.raises(PhotoError, match="80 x 60 pixels are over the limit of 4,799; make the photo smaller"):
+        decode(encoded(Image.fromarray(UPRIGHT)))

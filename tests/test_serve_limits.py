@@ -42,6 +42,20 @@ def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
         assert post(url, photo)[0] == 200 and metric(url, "byoc_worker_restarts_total") == 0
 
 
+def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, photo: bytes, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1", BYOC_MEMORY_MB="32") as process:
+        wait_for(process, url)
+        for width, status in ((1024, 200), (1025, 422)):  # half of 32 MB at 16 bytes a pixel are 1,048,576
+            with Image.open(io.BytesIO(photo)) as image:
+                buffer = io.BytesIO()
+                image.resize((width, 1024)).save(buffer, "jpeg")
+            got, answer = post(url, buffer.getvalue())
+            assert got == status
+        assert "1025 x 1024 pixels are over the limit of 1,048,576; make the photo smaller" in answer["message"]
+
+
 def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:

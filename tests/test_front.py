@@ -1,0 +1,121 @@
+"""The public port in this process, asked on one connection that stays open: readiness, and what it says while it stops."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from serve.front import Front, make_app
+from serve.intake import Intake
+from serve.model_server import ModelServer
+from serve.multi_model import add_routes
+from serve.settings import read_settings
+
+# aiohttp says so of the first text that names a value of a request.
+pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}
+
+
+class Asker:
+    """One connection; `ask` fails where the server has closed it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self._connection.connect()
+        self._connection.auto_open = False
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> None:
+        self._connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        self.send(method, path, body)
+        return self.answer()
+
+    def answer(self) -> tuple[int, str]:
+        answer = self._connection.getresponse()
+        text = answer.read().decode()
+        assert answer.getheader("Retry-After") == ("1" if answer.status == 503 else None)
+        return answer.status, json.loads(text)["message"] if answer.status >= 400 else text
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker], None]) -> None:
+    """Open the port of a server that has no model yet, and ask it in a thread."""
+    settings = read_settings([], told | {"SAGEMAKER_BASE_DIR": str(folder)})
+    server = ModelServer(folder, settings)
+
+    async def run() -> None:
+        front = Front(settings, server, Intake(settings))
+        app = make_app(front)
+        if settings.multi_model:
+            add_routes(app, folder / "store")
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            with contextlib.closing(Asker(runner.addresses[0][1])) as asker:
+                await asyncio.to_thread(asks, front, asker)
+        finally:
+            await runner.cleanup()
+
+    try:
+        asyncio.run(run())
+    finally:
+        server.stop()
+
+
+def test_ping_says_on_an_open_connection_that_the_server_is_stopping(tmp_path: Path) -> None:
+    def asks(front: Front, asker: Asker) -> None:
+        assert asker.ask("GET", "/ping") == (503, "the model server has not started yet")
+        front.started = True
+        assert asker.ask("GET", "/ping") == (200, "")
+        front.draining = True
+        assert asker.ask("GET", "/ping") == (503, "the server is stopping")
+
+    with_front(tmp_path, MULTI, asks)
+
+
+def test_what_comes_while_the_server_stops_is_503_on_an_open_connection(tmp_path: Path) -> None:
+    (tmp_path / "models" / "first" / "model").mkdir(parents=True)
+    order = json.dumps({"model_name": "first", "url": str(tmp_path / "models" / "first" / "model")}).encode()
+
+    def asks(front: Front, asker: Asker) -> None:
+        front.draining = True
+        assert asker.ask("POST", "/models", order) == (503, "the server is stopping")
+        assert asker.ask("GET", "/models") == (200, '{"models": []}')
+
+    with_front(tmp_path, MULTI, asks)
+
+
+def test_a_photo_that_comes_before_the_model_or_while_the_server_stops_is_503(tmp_path: Path) -> None:
+    def asks(front: Front, asker: Asker) -> None:
+        assert asker.ask("GET", "/ping") == (503, "no worker has loaded the model yet; try again")
+        assert asker.ask("POST", "/invocations", b"x") == (503, "no worker has loaded the model yet; try again")
+        front.draining = True
+        assert asker.ask("POST", "/invocations", b"x") == (503, "the server is stopping")
+        assert asker.ask("GET", "/ping") == (503, "the server is stopping")
+        assert 'byoc_requests_total{code="503"} 2.0' in asker.ask("GET", "/metrics")[1]
+
+    with_front(tmp_path, {}, asks)
+
+
+def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(tmp_path: Path) -> None:
+    (tmp_path / "models" / "first" / "model").mkdir(parents=True)
+    order = json.dumps({"model_name": "first", "url": str(tmp_path / "models" / "first" / "model")}).encode()
+
+    def asks(front: Front, asker: Asker) -> None:
+        asker.send("POST", "/models", order)
+        with contextlib.closing(Asker(asker.port)) as other:
+            assert other.ask("POST", "/models", order) == (409, "the model first is already loaded")
+        status, message = asker.answer()  # the folder is empty, as only another process finds
+        assert status == 400 and "model.json is missing" in message
+
+    with_front(tmp_path, MULTI, asks)

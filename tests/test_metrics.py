@@ -1,0 +1,115 @@
+"""What /metrics tells, by the names that dashboards know, and which requests the log tells."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from serve.metrics import Metrics, RequestLog
+
+KINDS = {
+    "byoc_requests": "counter",
+    "byoc_photos": "counter",
+    "byoc_batch_requests": "histogram",
+    "byoc_request_seconds": "histogram",
+    "byoc_decode_seconds": "histogram",
+    "byoc_model_seconds": "histogram",
+    "byoc_queue_seconds": "histogram",
+    "byoc_workers_ready": "gauge",
+    "byoc_worker_restarts": "counter",
+    "byoc_resident_memory_bytes": "gauge",
+}
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    lines = [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_every_metric_has_the_name_and_kind_that_dashboards_know() -> None:
+    lines = [line.split() for line in Metrics(lambda: (0, 0)).text().decode().splitlines()]
+    assert {words[2].removesuffix("_total"): words[3] for words in lines if words[:2] == ["#", "TYPE"]} == KINDS
+    counters = {name for name, kind in KINDS.items() if kind == "counter"}
+    told = {words[0] for words in lines}
+    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= told  # of no code there is a request yet
+
+
+def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
+    metrics = Metrics(lambda: (3, 2))
+    metrics.observe(200, 2.0, {"photos": 5, "batch": 4, "decode": 0.25, "model": 0.75})
+    metrics.observe(200, 0.5, {"photos": 1, "batch": 1, "decode": 0.25, "model": 0.375})  # never below nothing
+    metrics.observe(503, 9.0, None)  # which no worker had
+    told = values(metrics)
+    assert (told['byoc_requests_total{code="200"}'], told['byoc_requests_total{code="503"}']) == (2, 1)
+    assert told["byoc_photos_total"] == 6
+    assert (told["byoc_batch_requests_count"], told["byoc_batch_requests_sum"]) == (2, 5)
+    parts = ("request", "decode", "model", "queue")
+    assert [told[f"byoc_{part}_seconds_sum"] for part in parts] == [2.5, 0.5, 1.125, 1.0]
+    assert [told[f"byoc_{part}_seconds_count"] for part in parts] == [2, 2, 2, 2]
+    assert (told["byoc_workers_ready"], told["byoc_worker_restarts_total"]) == (3, 2)
+    assert told["byoc_resident_memory_bytes"] > 10_000_000
+
+
+def test_times_and_batches_are_counted_up_to_bounds_that_reach_a_minute_and_64_requests() -> None:
+    metrics = Metrics(lambda: (0, 0))
+    metrics.observe(200, 60.0, {"photos": 1, "batch": 64, "decode": 0.0, "model": 0.005})
+    told = values(metrics)
+    bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+    names = [f'byoc_request_seconds_bucket{{le="{float(bound)}"}}' for bound in bounds]
+    assert [told[name] for name in names] == [0] * 12 + [1]
+    names = [f'byoc_batch_requests_bucket{{le="{float(bound)}"}}' for bound in (1, 2, 4, 8, 16, 32, 64)]
+    assert [told[name] for name in names] == [0] * 6 + [1]
+    assert told['byoc_model_seconds_bucket{le="0.005"}'] == 1
+
+
+@pytest.fixture
+def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    yield now
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_log_tells_ten_requests_a_second_and_how_many_it_left_out(
+    second: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = RequestLog("auto")
+    for number in range(25):
+        log.write(number=number)
+    assert [line["number"] for line in written(capsys)] == list(range(10))
+    second[0] += 1
+    for number in range(25, 27):
+        log.write(number=number)
+    first, then = written(capsys)
+    assert (first["number"], first["requests_left_out"]) == (25, 15)
+    assert then["number"] == 26 and "requests_left_out" not in then
+    second[0] += 1
+    for number in range(27, 40):
+        log.write(number=number)
+    assert [line["number"] for line in written(capsys)] == list(range(27, 37))
+    second[0] += 1
+    log.write(number=40)
+    assert [line["requests_left_out"] for line in written(capsys)] == [3]
+
+
+def test_the_log_tells_every_request_when_it_is_on_and_none_when_it_is_off(
+    second: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mode, count in (("on", 25), ("off", 0)):
+        log = RequestLog(mode)
+        for number in range(25):
+            log.write(number=number)
+        lines = written(capsys)
+        assert len(lines) == count and not [line for line in lines if "requests_left_out" in line]
+
+
+def test_a_line_begins_with_the_time_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    RequestLog("on").write(code=200)
+    (line,) = written(capsys)
+    after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    assert list(line) == ["time", "code"] and before <= str(line["time"]) <= after
