@@ -80,7 +80,7 @@ def imported_by(text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module or "")
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
-            found |= {name.value for name in node.args[:1] if isinstance(name, ast.Constant)}
+            found |= {str(name.value) for name in node.args[:1] if isinstance(name, ast.Constant)}
     return {name.split(".")[0] for name in found}
 
 
