@@ -117,7 +117,7 @@ def test_connect_and_upgrade_open_no_tunnel(url: str) -> None:
     upgrade = (
         b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
     )
-    assert b"101" not in exchange(url, upgrade).split(b"\r\n")[0]
+    assert [status for status, _ in raw_answers(exchange(url, upgrade))] == [200]  # an ordinary answer to GET /ping
 
 
 # --- smuggling and other nonsense for the parser
@@ -183,9 +183,10 @@ def test_attributes_are_echoed_only_when_they_are_visible_ascii_and_short(url: s
     assert good.status == 200 and good.headers[ATTRIBUTES] == "top_k=2,trace=abc" and len(good.json["predictions"]) == 2
     for value in ("top_k=2\x7f", "top_k=2\xe9", "top_k=2," + "a" * 1025):
         check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
-    for value in ("top_k=0", "top_k=-1", "top_k=1e9", "top_k=99999999999999", "top_k=\xb2", "top_k=1;top_k=", "top_k="):
-        if value != "top_k=1;top_k=":  # where the first counts
-            check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
+    for value in ("top_k=0", "top_k=-1", "top_k=1e9", "top_k=99999999999999", "top_k=\xb2", "top_k="):
+        check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
+    twice = post(url, photo, **{ATTRIBUTES: "top_k=1;top_k="})  # the first counts
+    assert twice.status == 200 and len(twice.json["predictions"]) == 1
 
 
 @pytest.mark.parametrize("value", ["a" * 65, "\xe9", "a b", "\t", "{}\u00e9"])
@@ -269,25 +270,24 @@ def test_hundreds_of_slow_clients_keep_nobody_waiting(url: str, photo: bytes) ->
 def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) -> None:
     part = bytes(2**20)
     with contextlib.ExitStack() as stack:
-        for _ in range(30):  # 720 MB, where 512 MB at most are held
-            connection = stack.enter_context(connect(url))
+        stalled = [stack.enter_context(connect(url)) for _ in range(30)]
+        for connection in stalled:  # 720 MB, where 512 MB at most are held
             with contextlib.suppress(ConnectionError):
                 connection.sendall(HEAD + b"Content-Length: 26214400\r\n\r\n")
                 for _ in range(24):
                     connection.sendall(part)
         answer = post(url, photo)
         assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee"
+        # The oldest had to go for it.
+        assert b" 503 " in stalled[0].recv(65536).partition(b"\r\n")[0]
 
 
 # --- what errors tell
 
 
 def test_no_error_tells_of_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
-    damaged = [photo[:200], photo[:-2] + b"\xff", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0\xff\xff\xff\xff", b"BM"]
-    for body in damaged:
-        answer = post(url, body, "application/octet-stream")
-        if answer.status != 200:
-            check_refusal(answer, 422)
+    for body in (photo[:200], b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0\xff\xff\xff\xff", b"BM"):
+        check_refusal(post(url, body, "application/octet-stream"), 422)
     check_refusal(post(url, photo, Accept="text/html"), 406)
     check_refusal(post(url, photo, "text/html"), 415)
     for path in ("/", "/.env", "/../../etc/passwd", "/static/../serve"):

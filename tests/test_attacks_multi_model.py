@@ -102,7 +102,9 @@ def test_a_model_is_loaded_from_its_own_folder_and_from_no_other_url(
     for other in (None, 1, ["x"], {"a": "b"}, True):
         body = json.dumps({"model_name": "target", "url": other}).encode()
         check_message(ask(endpoint.url, "POST", "/models", body))
-    assert not seen and endpoint.loaded() == sorted({"good"} & set(endpoint.loaded()))
+    assert not seen and "target" not in endpoint.loaded()
+    assert endpoint.load("target", good).status == 200 and "target" in endpoint.loaded()
+    assert ask(endpoint.url, "DELETE", "/models/target").status == 200
 
 
 def check_message(answer: Answer) -> str:

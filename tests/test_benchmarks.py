@@ -70,15 +70,23 @@ def artifacts(model: Path, tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
+START = ("--part", "start", "--rounds", "1", "--seconds", "1", "--large", "2")
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk, which loads the server, is not installed")
 def test_the_start_and_the_workers_memory_are_measured(samples: Path, artifacts: Path, tmp_path: Path) -> None:
-    options = ("--part", "start", "--artifacts", artifacts, "--rounds", "1", "--seconds", "1", "--large", "2")
-    text, results = bench("serve", tmp_path, samples / "test", *options)
-    if not shutil.which("wrk"):
-        assert "not run, since wrk is not installed" in text
-        return
-    found = json.loads(results.read_text())
-    assert all(ratio["value"] > 0 and name in text for name, ratio in found["ratios"].items())
-    assert found["ratios"]["lite0: largest worker after photos of 12 megapixels, MB"]["reached"]
+    text, results = bench("serve", tmp_path, samples / "test", *START, "--artifacts", artifacts)
+    ratios = json.loads(results.read_text())["ratios"]
+    measures = ("seconds from serve to the first 200", "largest worker after photos of 12 megapixels, MB")
+    assert list(ratios) == [f"lite0: {measure}" for measure in measures]
+    assert all(ratio["value"] > 0 and name in text for name, ratio in ratios.items())
+    assert ratios[f"lite0: {measures[1]}"]["reached"]
+
+
+@pytest.mark.skipif(bool(shutil.which("wrk")), reason="wrk is installed")
+def test_without_wrk_the_start_is_not_measured_and_that_is_said(samples: Path, artifacts: Path, tmp_path: Path) -> None:
+    text, results = bench("serve", tmp_path, samples / "test", *START, "--artifacts", artifacts)
+    assert "start: not run, since wrk is not installed; apt-get install wrk" in text and not results.exists()
 
 
 def test_servers_are_not_compared_without_their_packages(samples: Path, artifacts: Path, tmp_path: Path) -> None:

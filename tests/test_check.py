@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from classifier.errors import DataError
+from classifier.photos import load_photo_set
 from launch.check import report, survey
 from tests.conftest import byoc
 from train.config import Config
@@ -90,8 +92,10 @@ def test_extreme_imbalance_and_very_large_photos_are_told(tiny: Path) -> None:
 
 
 def test_a_missing_folder_fails_with_the_sentence_that_training_would_say(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as told:
+        load_photo_set({"training": tmp_path / "absent"}, validation_share=0.1, seed=0)
     status, findings = check(tmp_path / "absent")
-    assert status == 1 and "is not a folder" in findings["fatal"][0]
+    assert status == 1 and findings["fatal"] == [str(told.value)] and "is not a folder" in str(told.value)
 
 
 def test_photos_that_are_read_though_something_is_odd_are_told(tiny: Path) -> None:

@@ -101,7 +101,18 @@ def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest
         splits, _ = extract(model, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0)
         return splits["train"].features
 
+    normalised: list[None] = []
+    batch_norm = nn.functional.batch_norm
+
+    def counted(*arguments: object, **options: object) -> Tensor:
+        normalised.append(None)
+        return batch_norm(*arguments, **options)
+
+    monkeypatch.setattr(nn.functional, "batch_norm", counted)
     expected = features()
+    plain = len(normalised)
     monkeypatch.setattr("train.features.FOLDED_FROM", 0)
     torch.testing.assert_close(features(), expected, atol=1e-4, rtol=1e-4)
+    # Before it is folded it runs on the probe twice; the pass over the photos then normalises nothing.
+    assert plain >= 49 and len(normalised) == plain + 2 * 49
     assert norms(model) == 49

@@ -20,5 +20,6 @@ def test_help_prints_the_usage_and_no_code(script: Path, option: str, tmp_path: 
     )
     assert (done.returncode, done.stderr) == (0, "")
     comment = script.read_text().partition("\n")[2].split("\nset -euo")[0].splitlines()
+    assert comment and all(line.startswith("#") for line in comment)
     assert done.stdout.splitlines() == [line.removeprefix("#").removeprefix(" ") for line in comment]
     assert not list(tmp_path.iterdir())

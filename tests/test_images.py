@@ -195,7 +195,8 @@ def test_a_truncated_file_is_damaged(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"), [(b"", "empty"), (b"hello, world\n" * 50, "not an image"), (b"\xff\xd8\xff", ".")]
+    ("data", "reason"),
+    [(b"", "empty"), (b"hello, world\n" * 50, "not an image"), (b"\xff\xd8\xff", "a JPEG image that is damaged")],
 )
 def test_no_image_says_why(data: bytes, reason: str) -> None:
     with pytest.raises(PhotoError, match=reason):

@@ -46,7 +46,7 @@ class Machine:
 
     def left(self) -> list[str]:
         """Containers that mount something of ours, a network that no container uses, and temporary files."""
-        everything = docker("ps", "--all", "--quiet").split()
+        everything = docker("ps", "--all", "--quiet", check=True).split()
         mounts = "{{.Name}} {{.State.Status}}{{range .Mounts}} {{.Source}}{{end}}"
         containers = docker("inspect", "--format", mounts, *everything).splitlines() if everything else []
         networks = docker(
@@ -57,9 +57,9 @@ class Machine:
         return found + [path.name for path in self.temporary.iterdir()]
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, check: bool = False) -> str:
     # Others may remove what was just listed.
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False).stdout
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check).stdout
 
 
 @pytest.fixture

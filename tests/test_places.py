@@ -220,3 +220,6 @@ def test_hyperparameters_of_any_bytes_are_read_or_named(
         assert main([]) == status
     if status:
         assert said in (base / "output" / "failure").read_text()
+    else:
+        first = json.loads((base / "output" / "data" / "records.jsonl").read_text().splitlines()[0])
+        assert first["hyperparameters"]["backbone"] == JOB["backbone"] and first["hyperparameters"]["epochs"] == 1

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import random
 import re
 import shutil
@@ -121,7 +120,7 @@ def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_was_not(
     printed += finish(base, few)
     assert_same(base, reference)
     objectives = re.findall(r"^epoch=(\d+) .*validation:accuracy=", printed, re.MULTILINE)
-    assert len(objectives) == len(set(objectives))
+    assert objectives and len(objectives) == len(set(objectives))
 
 
 @pytest.mark.parametrize("moment", ["head-0002", "finetune-0002-000002"])
@@ -268,4 +267,4 @@ def test_a_photo_that_vanishes_between_two_epochs_is_named(few: Path, tmp_path: 
         process.communicate(timeout=100)
     failure = (base / "output" / "failure").read_text()
     assert process.returncode == 1 and "a photo that was readable before is no longer: " in failure
-    assert "003.jpg: cannot be read: No such file or directory" in failure and os.sep in failure
+    assert "/train/brick/003.jpg: cannot be read: No such file or directory" in failure

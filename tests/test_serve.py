@@ -250,6 +250,7 @@ def test_a_front_that_is_killed_takes_the_model_server_with_it(model: Path, tmp_
     with started(model, port, tmp_path) as process:
         wait_for(process, f"http://127.0.0.1:{port}")
         family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 3  # Java, the workers' parent, a worker
         process.kill()
         process.wait()
         assert not psutil.wait_procs(family, timeout=10)[1]

@@ -18,6 +18,7 @@ from classifier.errors import ArtifactError
 from serve.code import ModelCode
 from serve.program import find_program, ignored_requirements
 from serve.settings import read_settings
+from tests import wire
 from tests.conftest import ROOT
 from tests.test_answers import ask, instances
 from tests.test_serve import free_port, photo, serve, started, wait_for, workers  # noqa: F401 - a fixture
@@ -93,6 +94,9 @@ def test_their_tensor_is_written_as_csv_and_npy_and_nothing_else(
     status, headers, text = ask(original[0], photo, Content_Type="image/jpeg", Accept="text/csv")
     assert (status, headers["Content-Type"]) == (200, "text/csv")
     assert [float(value) for value in text.split(",")] == pytest.approx(values[0])
+    array = wire.post(original[0], photo, "image/jpeg", Accept="application/x-npy")
+    assert (array.status, array.headers["Content-Type"]) == (200, "application/x-npy")
+    np.testing.assert_allclose(np.load(io.BytesIO(array.body)), values, rtol=1e-6)
     status, _, text = ask(original[0], photo, Content_Type="image/jpeg", Accept="image/png")
     assert status == 406 and "application/json, text/csv, application/x-npy" in text and "output_fn" in text
 
@@ -177,6 +181,7 @@ def test_a_class_name_that_is_not_utf8_costs_requests_that_name_it_and_no_worker
     with started(spoiled, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
         wait_for(process, url)
         before = {worker.pid for worker in workers(process.pid)}
+        assert before
         for accept in ("text/csv", "application/json", "text/csv", "application/jsonlines"):
             status, _, text = ask(url, photo, Content_Type="image/jpeg", Accept=accept)
             assert status == 500 and json.loads(text)["request_id"]
@@ -281,7 +286,9 @@ def test_an_artifact_without_code_has_no_program(tmp_path: Path) -> None:
     assert find_program(tmp_path, read_settings([], {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_PROGRAM": ""})) is None
 
 
-def test_a_pickle_is_not_read_by_default_nor_through_the_toolkits_decoder(tmp_path: Path) -> None:
+@pytest.fixture
+def echo(tmp_path: Path) -> ModelCode:
+    """Code that answers what it is asked."""
     model = artifact_with(
         tmp_path / "model", code_inference="def model_fn(d): return 0\ndef predict_fn(x, m): return x"
     )
@@ -290,17 +297,27 @@ def test_a_pickle_is_not_read_by_default_nor_through_the_toolkits_decoder(tmp_pa
         "code": str(model / "code"),
         "accept": "application/json",
     }
-    code = ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
+    return ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
+
+
+def pickled() -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.array([os.getcwd]), allow_pickle=True)
+    return stream.getvalue()
+
+
+def test_a_pickle_is_not_read_by_default(echo: ModelCode) -> None:
     with pytest.raises(Exception, match="allow_pickle=False"):
-        code.answer(stream.getvalue(), "id", [("Content-Type", "application/x-npy")])
-    try:
-        from sagemaker_inference import decoder
-    except ImportError:
-        return  # it is in the serving image, where this runs too
+        echo.answer(pickled(), "id", [("Content-Type", "application/x-npy")])
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_pickle_is_not_read_through_the_toolkits_decoder_either() -> None:
+    decoder = pytest.importorskip(
+        "sagemaker_inference.decoder", reason="it is in the serving image, where this runs too"
+    )
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        decoder.decode(stream.getvalue(), "application/x-npy")
+        decoder.decode(pickled(), "application/x-npy")
 
 
 SUM = """

@@ -34,6 +34,8 @@ def test_served_probabilities_at_float32_equal_trainings_to_four_digits(
                 expected = classifier(torch.from_numpy(load_pixels(data, spec.preprocessing))[None]).softmax(1)[0]
             request = urllib.request.Request(f"{url}/invocations", data=data, headers={"Content-Type": "image/jpeg"})
             with urllib.request.urlopen(request, timeout=60) as answer:
-                for item in json.load(answer)["predictions"]:
+                predictions = json.load(answer)["predictions"]
+                assert len(predictions) == 5
+                for item in predictions:
                     number = spec.classes.index(item["label"])
                     assert item["probability"] == pytest.approx(float(expected[number]), abs=1e-4), file

@@ -40,7 +40,12 @@ def test_the_records_say_what_a_report_needs(trained: Run) -> None:
     matrix = np.array(trained.record("confusion", split="test")["matrix"])
     assert matrix.sum() == 126 and matrix.trace() / 126 == pytest.approx(result["accuracy"])
     classes = trained.record("classes", split="test")["classes"]
-    assert sum(item["count"] for item in classes) == 126 and {"precision", "recall", "f1"} <= classes[0].keys()
+    assert [item["class"] for item in classes] == trained.record("job")["classes"]
+    truths, predictions, hits = matrix.sum(1).tolist(), matrix.sum(0).tolist(), matrix.diagonal().tolist()
+    for item, truth, predicted, hit in zip(classes, truths, predictions, hits, strict=True):
+        assert item["count"] == truth and item["recall"] == pytest.approx(hit / truth)
+        assert item["precision"] == (pytest.approx(hit / predicted) if predicted else None)
+        assert item["f1"] == pytest.approx(2 * hit / (truth + predicted))
     assert trained.record("done")["seconds"]["total"] > 0
 
 

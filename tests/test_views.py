@@ -55,8 +55,19 @@ def test_the_drawn_boxes_are_spread_like_those_of_torchvision() -> None:
     assert 0.45 < np.mean([draw(key, width, height).flip for key in keys(4000)]) < 0.55
 
 
+@pytest.mark.parametrize(("width", "height"), [(2000, 100), (100, 2000)])
+def test_a_strip_too_thin_for_any_shape_gives_the_middle_that_torchvision_gives(width: int, height: int) -> None:
+    crop = transforms().RandomResizedCrop(224, scale=AREA, ratio=ASPECT)
+    middle = crop.make_params([torch.empty(1, height, width)])  # drawn of no random number
+    left, top, wide, high = (middle[name] for name in ("left", "top", "width", "height"))
+    for key in keys(20):
+        box = np.array(draw(key, width, height).box) * (width, height, width, height)
+        np.testing.assert_allclose(box, (left, top, left + wide, top + high), atol=1)  # torchvision rounds to pixels
+        assert box[0] == pytest.approx(width - box[2]) and box[1] == pytest.approx(height - box[3])
+
+
 @pytest.mark.parametrize(("width", "height"), [(2000, 100), (100, 2000), (1, 1)])
-def test_a_strip_too_thin_for_any_shape_gives_its_middle(width: int, height: int) -> None:
+def test_the_view_of_a_strip_or_of_one_pixel_lies_inside_and_keeps_to_the_shapes(width: int, height: int) -> None:
     for key in keys(20):
         left, top, right, bottom = draw(key, width, height).box
         assert 0 <= left < right <= 1 + 1e-9 and 0 <= top < bottom <= 1 + 1e-9

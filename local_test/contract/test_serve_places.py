@@ -54,6 +54,7 @@ def test_the_port_can_be_moved(image: str, model: Path, photo: bytes, seen: Seen
         answers(endpoint, photo, seen)
         ports = endpoint.listening()
         seen(f"listening: {', '.join(map(str, sorted(ports)))}")
+        assert 9191 in ports, "the port is not seen among those that are open"
         assert all(port == 9191 or 20000 <= port <= 20100 for port in ports), "another port is open"
 
 

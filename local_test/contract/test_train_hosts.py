@@ -54,6 +54,7 @@ def test_one_host_prints_the_objective(
 @clause("two hosts leave one artifact: files of one name would overwrite each other in S3", OUTPUT)
 def test_two_hosts_leave_one_artifact(hosts: list[Ended], seen: Seen) -> None:
     assert all(ended.status == 0 for ended in hosts), "the job failed"
+    assert any(model_files(ended.job.model) for ended in hosts), "no host left a model"
     for name in ("model", "output/data"):
         folders = [ended.job.folder / name for ended in hosts]
         files = [{path.relative_to(folder) for path in model_files(folder)} for folder in folders]
