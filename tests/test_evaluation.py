@@ -85,9 +85,11 @@ def test_the_first_five_of_six_hold_all_but_the_last() -> None:
     assert judge(logits[:, :3], torch.tensor([2] * 6)).top5 == 1
 
 
-def test_an_interval_lies_around_its_share_and_narrows_with_more_photos() -> None:
-    # Agresti and Coull 1998: (0 + z^2/2) / (10 + z^2) is the middle of the interval of 0 of 10.
-    low, high = wilson_interval(0, 10)
-    assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(2 * (1.959964**2 / 2) / (10 + 1.959964**2))
-    wide, narrow = wilson_interval(5, 10), wilson_interval(500, 1000)
-    assert wide[0] + wide[1] == pytest.approx(1) and 0 < wide[0] < narrow[0] < 0.5 < narrow[1] < wide[1] < 1
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"), [(15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+)
+def test_the_interval_of_an_accuracy_is_that_of_newcombes_table(hits: int, count: int, low: float, high: float) -> None:
+    # Newcombe 1998, table I, method 3.
+    assert wilson_interval(hits, count) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    judged = judge(torch.eye(2)[[0] * count], torch.tensor([0] * hits + [1] * (count - hits)))
+    assert judged.metrics()["accuracy_interval"] == wilson_interval(hits, count)

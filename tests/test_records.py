@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from train.records import RECORDS_VERSION, Records
 
 KILLED = """
@@ -15,8 +17,8 @@ import os, signal, sys
 from pathlib import Path
 from train.records import Records
 records = Records(Path(sys.argv[1]))
-for number in range(3):
-    records.write("epoch", number=number, step_losses=[0.5] * 4000)
+for number, steps in enumerate((1, 4000, 1)):
+    records.write("epoch", number=number, step_losses=[0.5] * steps)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -54,8 +56,9 @@ def test_a_second_job_in_the_same_folder_begins_its_records_anew(tmp_path: Path)
     assert [json.loads(line)["kind"] for line in (tmp_path / "records.jsonl").read_text().splitlines()] == ["done"]
 
 
-def test_a_process_that_is_not_the_chief_writes_no_records(tmp_path: Path) -> None:
+def test_a_process_that_is_not_the_chief_writes_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     records = Records(None)
-    records.write("job", folder=str(tmp_path))
+    records.write("job", processes=2)
     records.close()
     assert not list(tmp_path.iterdir())
