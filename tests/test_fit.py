@@ -167,6 +167,14 @@ def test_an_epoch_says_the_mean_of_its_losses_the_share_of_its_hits_and_its_rate
     assert 0 <= metrics["data_wait_share"] <= 1
 
 
+def test_the_rate_that_an_epoch_says_is_the_highest() -> None:
+    head, data, epochs = nn.Linear(4, 3), clouds(), Epochs()
+    stage = head_stage(head, data, data, Config(**SGD), World())
+    stage.optimizer = torch.optim.SGD([{"params": [head.bias], "lr": 0.01}, {"params": [head.weight], "lr": 0.02}])
+    fit(stage, 0, lambda epoch, metrics: epochs.append(metrics), world=World())
+    assert epochs[0]["learning_rate"] == 0.02
+
+
 def judged(answers: Sequence[tuple[Sequence[int], float]]) -> Callable[[nn.Module], tuple[Tensor, Tensor]]:
     """Judge the epochs after one another: by what is predicted for photos of the classes 0, 1, 2, and how surely."""
     left = iter(answers)
@@ -185,7 +193,7 @@ TWO, THREE = [0, 1, 0], [0, 1, 2]
     ("answers", "kept"),
     [
         ([(TWO, 1.0), (THREE, 1.0), (TWO, 1.0)], 2),  # the highest accuracy
-        ([(THREE, 0.5), (TWO, 9.0)], 1),  # also where another is surer
+        ([(THREE, 0.1), (TWO, 1.0)], 1),  # also where another has the lower loss
         ([(THREE, 1.0), (THREE, 2.0), (THREE, 0.5)], 2),  # then the lowest loss
         ([(THREE, 1.0), (THREE, 1.0)], 1),  # then the first
     ],
@@ -218,11 +226,11 @@ def test_normalisation_keeps_its_statistics_and_dropout_is_on_in_training_alone(
     seen: list[list[bool]] = []
     model[1].register_forward_hook(lambda module, inputs, output: seen.append([layer.training for layer in model]))
     data = clouds()
-    stage = head_stage(nn.Linear(4, 3), data, data, Config(**SGD), World())
+    stage = head_stage(nn.Linear(4, 3), data, data, Config(**SGD | {"epochs": 2}), World())
     stage.model, stage.optimizer = model, torch.optim.SGD(model.parameters(), lr=RATE)
     stage.predict = lambda model: (predict(model, data, World()), data.labels)
     fit(stage, 0, lambda epoch, metrics: None, world=World())
-    assert seen == [[False, True, True], [False, False, False]]
+    assert seen == [[False, True, True], [False, False, False]] * 2
     assert torch.equal(model[0].running_mean, torch.zeros(4)) and torch.equal(model[0].running_var, torch.ones(4))
 
 
