@@ -71,7 +71,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             print(f"the server loads the model: {waited:.0f} s", file=sys.stderr, flush=True)
             next_line += LINE_SECONDS
         if process.poll() is not None:
-            raise UserError(log.read_text().strip().splitlines()[-1])
+            said = log.read_text().strip().splitlines()
+            raise UserError(said[-1] if said else f"the server ended with status {process.poll()} and said nothing")
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
             return
         time.sleep(0.1)

@@ -52,9 +52,12 @@ HOST = {
     "test_push_refusals": "pushes images",
     "test_readme": "looks at the source",
     "test_run": "the driver runs on the host",
+    "test_samples": "the driver runs on the host",
     "test_serve_transform": "starts containers",
+    "test_server": "the driver runs on the host",
     "test_setup": "makes environments",
     "test_soak": "takes minutes; make test-soak runs it",
+    "test_tune": "the driver runs on the host",
 }
 MINUTES = {
     "test_attacks",

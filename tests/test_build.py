@@ -11,9 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from classifier import artifact
+from classifier.backbones import build_backbone
 from classifier.errors import ArtifactError, UserError
+from classifier.models import Classifier, build_head
+from classifier.spec import ModelSpec
 from tests.conftest import LITE, Run, byoc, run_training
-from train.build import _load
+from train.build import _load, build_start
+from train.config import Config
+from train.contract import Job
+from train.places import Places
 
 
 def continued(base: Path, photos: Path, channel: Path, **hyperparameters: str) -> Run:
@@ -175,6 +182,36 @@ def test_a_channel_without_a_model_is_told_what_it_holds(tmp_path: Path, name: s
             path.write_bytes(b"weights")
     with pytest.raises(UserError, match=re.escape(message)):
         _load(channel, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "owl")])
+def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
+    tmp_path: Path, classes: tuple[str, str]
+) -> None:
+    backbone, features, preprocessing = build_backbone("timm/test_efficientnet")
+    spec = ModelSpec(
+        backbone="timm/test_efficientnet",
+        features=features,
+        head_hidden=(5,),
+        head_dropout=0.5,
+        classes=("cat", "dog"),
+        preprocessing=preprocessing,
+        temperature=3.0,
+    )
+    earlier = Classifier(backbone, build_head(features, (5,), 0.5, 2), preprocessing, 3.0).eval()
+    pixels = torch.randint(0, 256, (2, 160, 160, 3), dtype=torch.uint8)
+    artifact.save(tmp_path / "model", earlier, spec, pixels, {})
+    job = Job(tmp_path, {}, {"model": tmp_path / "model"}, Places(None, tmp_path))
+    start = build_start(job, Config(dropout=0.25, hidden=(7,)), classes)
+    assert start.model.temperature == start.spec.temperature == 1
+    assert start.spec.head_dropout == 0.25 and start.spec.classes == classes
+    # The width of the head is the artifact's where its head is kept.
+    kept = classes == ("cat", "dog")
+    assert start.spec.head_hidden == start.config.hidden == ((5,) if kept else (7,))
+    with torch.inference_mode():
+        assert torch.equal(start.model.features(pixels), earlier.features(pixels))
+        if kept:
+            torch.testing.assert_close(start.model(pixels), 3 * earlier(pixels))
 
 
 def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> None:

@@ -91,6 +91,45 @@ def test_extreme_imbalance_and_very_large_photos_are_told(tiny: Path) -> None:
     assert findings["large"][0]["megapixels"] == 30.0
 
 
+def test_exactly_ten_times_as_many_photos_are_no_imbalance_and_one_more_is(tiny: Path) -> None:
+    good = (tiny / "train" / "brick" / "000.jpg").read_bytes()
+    for number in range(36):
+        (tiny / "train" / "coffee" / f"more{number}.jpg").write_bytes(good + bytes([number]))
+    assert survey(tiny, Config())["warnings"] == []
+    (tiny / "train" / "coffee" / "last.jpg").write_bytes(good + b"last")
+    assert survey(tiny, Config())["warnings"] == [
+        "the classes of train hold 4 to 41 photos; rare ones are learnt badly"
+    ]
+
+
+def test_exactly_24_megapixels_are_not_very_large_and_one_row_more_is(tiny: Path) -> None:
+    target = tiny / "train" / "brick"
+    Image.new("L", (6000, 4000)).save(target / "limit.png")
+    Image.new("L", (6000, 4001)).save(target / "over.png")
+    (large,) = survey(tiny, Config())["large"]
+    assert large == {"path": str(target / "over.png"), "megapixels": 24.0}
+
+
+def test_exactly_the_limit_of_unreadable_photos_is_allowed_and_less_is_refused(tiny: Path) -> None:
+    for name in ("one", "two", "three", "four"):
+        (tiny / "train" / "brick" / f"{name}.jpg").write_text("not a photo")
+    assert survey(tiny, Config(max_unreadable=20))["fatal"] == []
+    (fatal,) = survey(tiny, Config(max_unreadable=19.9))["fatal"]
+    assert fatal.startswith("4 of 20 photos cannot be read, over the limit of 19.9 %")
+
+
+def test_five_of_a_kind_are_all_on_the_screen_and_of_six_one_is_only_counted(tiny: Path) -> None:
+    target = tiny / "train" / "brick"
+    for number in range(5):
+        (target / f"bad{number}.jpg").write_text("not a photo")
+    text = report(survey(tiny, Config(max_unreadable=100)))
+    assert "unreadable: 5\n" in text and text.count("; not an image") == 5 and "more (" not in text
+    (target / "bad5.jpg").write_text("not a photo")
+    text = report(survey(tiny, Config(max_unreadable=100)))
+    assert "unreadable: 6\n" in text and text.count("; not an image") == 5
+    assert "  and 1 more (--json lists all)" in text.splitlines()
+
+
 def test_a_missing_folder_fails_with_the_sentence_that_training_would_say(tmp_path: Path) -> None:
     with pytest.raises(DataError) as told:
         load_photo_set({"training": tmp_path / "absent"}, validation_share=0.1, seed=0)

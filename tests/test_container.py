@@ -1,5 +1,6 @@
 """`--image`: the training program in its image instead of this environment."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError
-from launch.container import training_image
+from launch.container import command, training_image
 from tests.conftest import LITE, byoc
 
 
@@ -37,6 +38,28 @@ def test_an_images_json_without_a_training_image_is_refused_with_a_sentence(
         (tmp_path / "images.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
         training_image(str(tmp_path / "images.json"))
+
+
+def test_the_container_has_no_network_reads_the_photos_and_writes_as_this_user(tmp_path: Path) -> None:
+    base, photos, cache = tmp_path / "job", tmp_path / "photos", tmp_path / "cache"
+    arguments = command("the-image", base, {"training": photos, "model": tmp_path / "m"}, cache, 3)
+    options, inside = arguments[: arguments.index("the-image")], arguments[arguments.index("the-image") + 1 :]
+    assert options[:2] == ["docker", "run"] and "--rm" in options
+    pairs = list(itertools.pairwise(options))
+    assert ("--network", "none") in pairs and ("--user", f"{os.getuid()}:{os.getgid()}") in pairs
+    assert ("--env", "OMP_NUM_THREADS=3") in pairs and ("--label", f"byoc-classifier.job={base}") in pairs
+    assert {mount for option, mount in pairs if option == "--volume"} == {
+        f"{base}/input/config:/opt/ml/input/config:ro",
+        f"{photos}:/opt/ml/input/data/training:ro",
+        f"{tmp_path}/m:/opt/ml/input/data/model:ro",
+        f"{base}/model:/opt/ml/model",
+        f"{base}/output:/opt/ml/output",
+        f"{cache}:/tmp/features",
+    }
+    assert inside == ["train", "--feature-cache", "/tmp/features"]
+    # Docker would make them as root.
+    assert (base / "model").is_dir() and (base / "output" / "data").is_dir() and cache.is_dir()
+    assert "--env" not in command("the-image", base, {}, cache, None)
 
 
 @pytest.mark.docker

@@ -211,6 +211,17 @@ def test_a_job_that_names_no_hosts_has_one(tmp_path: Path, resources: dict[str, 
     assert job.hosts == ("localhost",) and job.current_host == "localhost" and job.network_interface == ""
 
 
+@pytest.mark.parametrize("current", ["algo-1", "algo-2", "algo-3"])
+@pytest.mark.parametrize("order", [(3, 1, 2), (2, 3, 1), (1, 2, 3)])
+def test_hosts_that_are_told_in_another_order_agree_on_the_chief(
+    tmp_path: Path, order: tuple[int, ...], current: str
+) -> None:
+    write_resources(tmp_path, {"hosts": [f"algo-{number}" for number in order], "current_host": current})
+    job = read_job(tmp_path)
+    # The first is the chief, and each one's place is its rank.
+    assert job.hosts == ("algo-1", "algo-2", "algo-3") and job.current_host == current
+
+
 def write_resources(base: Path, resources: dict[str, object]) -> None:
     config = base / "input" / "config"
     config.mkdir(parents=True)
