@@ -33,6 +33,9 @@ IMAGES = (
 TORCH = importlib.util.find_spec("torch")
 WITHOUT_TORCH = "needs torch, which tests/others.sh does without"
 needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
+needs_openvino = pytest.mark.skipif(
+    not importlib.util.find_spec("openvino"), reason="needs openvino, which the CUDA image does not hold"
+)
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01"}
 # Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
 PREPARED = os.environ.get("BYOC_PREPARED")

@@ -26,7 +26,7 @@ from serve import backends
 from serve.backends import Unavailable
 from serve.predictor import GUARD, Predictor
 from serve.prepare import prepare
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_openvino
 
 
 def usable(name: str) -> bool:
@@ -81,7 +81,7 @@ def decoded(folder: Path, photos: list[Path]) -> "np.ndarray[Any, Any]":
     return np.stack([load_pixels(photo.read_bytes(), preprocessing) for photo in photos])
 
 
-@pytest.mark.parametrize("name", ["openvino", "torch"])
+@pytest.mark.parametrize("name", [pytest.param("openvino", marks=needs_openvino), "torch"])
 def test_a_float32_backend_computes_what_training_computes(
     imagenet: Path, photos: list[Path], tmp_path: Path, name: str
 ) -> None:
@@ -168,6 +168,7 @@ def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tm
     assert 0 < told(tmp_path / "out")["difference"]["largest"] <= GUARD
 
 
+@needs_openvino
 def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(model, pixels)).max() <= GUARD
 
 
+@needs_openvino
 def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: Path, tmp_path: Path) -> None:
     prepare(model, tmp_path, "openvino")
     data = (tmp_path / "model.bin").read_bytes()
@@ -199,6 +201,7 @@ def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: P
         Predictor(tmp_path, threads=1)
 
 
+@needs_openvino
 def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, model: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from serve.prepare import prepare; "
@@ -244,6 +247,7 @@ def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(model: Pat
     Predictor(tmp_path / "out", threads=1)
 
 
+@needs_openvino
 def test_a_worker_on_openvino_loads_no_torch(model: Path, tmp_path: Path) -> None:
     prepare(model, tmp_path, "openvino")
     code = (

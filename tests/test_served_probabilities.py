@@ -10,7 +10,7 @@ import torch
 from classifier import artifact
 from classifier.images import load_pixels
 from launch.server import serving
-from tests.conftest import SHARED
+from tests.conftest import SHARED, needs_openvino
 
 
 def photos(samples: Path) -> list[Path]:
@@ -19,7 +19,7 @@ def photos(samples: Path) -> list[Path]:
     return found[:: max(1, len(found) // 60)][:60]
 
 
-@pytest.mark.parametrize("backend", ["openvino", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("openvino", marks=needs_openvino), "torch"])
 def test_served_probabilities_at_float32_equal_trainings_to_four_digits(
     model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
