@@ -3,6 +3,7 @@
 import argparse
 import queue
 import time
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome
 
 from tests.mutation.copies import command, copy
 from tests.mutation.sample import mutations, sample
-from tests.mutation.selection import Covered
+from tests.mutation.selection import Covered, Group
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("classifier", "train", "serve", "launch")
@@ -59,17 +60,20 @@ def run(chosen: list[MutationSpec]) -> list[Result]:
         copy(ROOT, folder)
         copies.put(folder)
 
-    def one(mutation: MutationSpec) -> Result:
+    # Chosen now, so that the project's files may change while the copies are tried.
+    groups = [covered.groups(one.module_path, one.start_pos[0]) for one in chosen]
+
+    def one(mutation: MutationSpec, tests: list[Group]) -> Result:
         folder = copies.get()
         try:
-            return tried(mutation, folder, covered)
+            return tried(mutation, folder, tests, covered.in_image)
         finally:
             copies.put(folder)
 
     start = time.monotonic()
     results = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        for future in as_completed([pool.submit(one, mutation) for mutation in chosen]):
+        for future in as_completed([pool.submit(one, *pair) for pair in zip(chosen, groups, strict=True)]):
             results.append(future.result())
             last = results[-1]
             word = "caught" if last.caught else "NOT CAUGHT"
@@ -78,13 +82,16 @@ def run(chosen: list[MutationSpec]) -> list[Result]:
     return results
 
 
-def tried(mutation: MutationSpec, folder: Path, covered: Covered) -> Result:
-    """Make one error in a copy and run the tests of its line, the quick ones first."""
+def tried(mutation: MutationSpec, folder: Path, groups: list[Group], in_image: Container[str]) -> Result:
+    """Make one error in a copy and run the groups of tests, until one fails.
+
+    `in_image` holds the tests that need the packages of the training image.
+    """
     here = attrs.evolve(mutation, module_path=folder / mutation.module_path)
     place = f"{mutation.module_path}:{mutation.start_pos[0]}"
     tests, change, caught = 0, "", False
-    for group in covered.groups(mutation.module_path, mutation.start_pos[0]):
-        train = [name for name in group.tests if name in covered.in_image]
+    for group in groups:
+        train = [name for name in group.tests if name in in_image]
         plain = [name for name in group.tests if name not in train]
         # Far more than they took: what hangs is caught, what is only slow is not.
         done = mutate_and_test([here], command(folder, plain, train), timeout=60 + 4 * group.seconds)
