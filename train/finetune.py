@@ -104,7 +104,7 @@ def finetune_stage(
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
-        lane=CHUNK["cpu"] if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
+        lane=CHUNK if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
         compile=config.compile,
     )
 
