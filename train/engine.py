@@ -18,6 +18,7 @@ from train import stop
 from train.checkpoint import Checkpoints
 from train.compiler import compiled
 from train.evaluation import Evaluation, judge
+from train.feed import fed
 from train.hooks import Hook
 from train.seeds import generator, seed_for
 from train.stage import Batch, Best, Stage, State
@@ -99,11 +100,15 @@ def _learn_epoch(
             module.eval()
     unread: list[Tensor] = []
     stopped = False
-    with contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as batches, _lanes(stage) as lanes:
+    device = next(stage.model.parameters()).device
+    with (
+        contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as loaded,
+        contextlib.closing(fed(loaded, device, state)) as batches,
+        _lanes(stage) as lanes,
+    ):
         while state.step < len(steps) and not stopped:
             started = time.perf_counter()
             batch = next(batches)
-            state.waited += time.perf_counter() - started
             torch.manual_seed(seed_for(seed, stage.name, state.epoch, state.step, world.rank))
             unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step]), world))
             if hook:

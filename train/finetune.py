@@ -75,8 +75,8 @@ def finetune_stage(
         with Progress(f"fine-tuning, epoch {epoch} of {config.finetune_epochs}", len(train), "photos") as progress:
             progress.advance(len(train) - sum(map(len, steps)))
             with contextlib.closing(_load(photos, mine)) as loaded:
-                for step, (pixels, targets) in zip(steps, loaded, strict=True):
-                    yield pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+                for step, batch in zip(steps, loaded, strict=True):
+                    yield batch
                     progress.advance(len(step))
 
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
