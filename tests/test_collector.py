@@ -147,3 +147,19 @@ def test_one_photo_that_does_not_fit_the_memory_ends_the_pass(
             extract(made, train_photos(tiny))
     finally:
         handle.remove()
+
+
+def test_fp32_is_computed_exactly_so_that_a_gpu_may_share_its_key_with_a_processor(
+    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.backends.cuda.matmul.allow_tf32 = True  # off unless somebody turns it on
+    found: set[tuple[bool, bool]] = set()
+    handle = made[0].backbone.register_forward_pre_hook(
+        lambda *_: found.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+    )
+    try:
+        extract(made, train_photos(tiny))
+    finally:
+        handle.remove()
+    assert found == {(False, False)}

@@ -21,7 +21,7 @@ from train import stop
 from train.cache import FeatureCache, cache_key
 from train.collector import BATCH, collected
 from train.fold import folded
-from train.lanes import CHUNK, Lane, Work, in_flight
+from train.lanes import CHUNK, Lane, Work, compute_exactly, in_flight
 from train.pack import Pack
 from train.share import Report, Share, make_room
 from train.world import World, local_threads
@@ -82,6 +82,7 @@ def extract(
     are unreadable, at once if this process is alone, when all of a split are, and when all of one of `classes` in train are;
     and Stopped on SIGTERM. What is done by then stays in the cache.
     """
+    compute_exactly()
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
     device = next(model.parameters()).device
     works = _works(splits, views, sample, world)

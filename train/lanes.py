@@ -140,6 +140,15 @@ def autocast(device: str, precision: str) -> torch.autocast:
     return torch.autocast(device, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
 
 
+def compute_exactly() -> None:
+    """Make fp32 on a GPU what it is on a processor, whose features are kept under the same key and compared with.
+
+    Else cuDNN rounds what it convolves to TF32's 10 bits: bf16 and fp16 are there for who wants speed.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
     """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
     device = next(model.parameters()).device
