@@ -104,7 +104,7 @@ def test_a_gpu_copies_the_next_batch_on_a_stream_of_its_own_before_it_computes_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpu = Gpu()
-    monkeypatch.setattr(feed.torch, "cuda", gpu)
+    monkeypatch.setattr(torch, "cuda", gpu)
 
     def loaded() -> Iterator[Any]:
         for number in range(3):

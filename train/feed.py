@@ -15,7 +15,7 @@ def fed(batches: Iterator[Batch], device: torch.device, state: State) -> Generat
         for pixels, targets in _timed(batches, state):
             yield pixels.to(device), targets.to(device)
         return
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: tuple[Batch, Any] | None = None
     for batch in _timed(batches, state):
         copied = _copied(batch, device, side)

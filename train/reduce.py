@@ -31,7 +31,7 @@ def overlapped(parameters: Sequence[nn.Parameter], passes: int, size: int = BUCK
             sent.append(_send(buckets[len(sent)]))
 
     handles = [
-        parameter.register_hook(functools.partial(ready, number, parameter))
+        parameter.register_hook(functools.partial(ready, number, parameter))  # type: ignore[no-untyped-call]
         for number, bucket in enumerate(buckets)
         for parameter in bucket
     ]
