@@ -31,6 +31,7 @@ from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.spec import Preprocessing
 from classifier.weights import load_pretrained
+from train.collector import BATCH
 from train.features import extract, resolve_precision
 from train.lanes import CHUNK, forward
 from train.world import local_threads
@@ -70,7 +71,7 @@ def measure(paths: list[Path], *, backbone: str, precision: str, rounds: int) ->
     measured = _measure(_ways(model, preprocessing, precision, paths, lanes), paths, rounds)
     ratios = _print(measured)
     settings: dict[str, Any] = {"backbone": backbone, "weights": weights, "precision": precision, "device": device}
-    settings |= {"photos": len(paths), "lanes": lanes, "chunk": CHUNK[device], "target": TARGET}
+    settings |= {"photos": len(paths), "lanes": lanes, "chunk": BATCH[device] or CHUNK, "target": TARGET}
     return {"machine": machine, "settings": settings, "rounds": measured, "ratios": ratios}
 
 
@@ -102,7 +103,7 @@ def _ways(
     pixels = [load_pixels(read_photo(path), preprocessing) for path in paths[:READY]]
     device = next(model.parameters()).device.type
     ready = torch.from_numpy(np.stack(list(islice(cycle(pixels), READY)))).to(device)
-    chunk, (small, large) = CHUNK[device], BATCHES[device]
+    chunk, (small, large) = BATCH[device] or CHUNK, BATCHES[device]
 
     def ours(turn: list[Path]) -> int:
         photos = [Photo(path, 0) for path in turn]

@@ -1,64 +1,141 @@
-"""Part of benchmarks.train on a GPU: both stages against the same model fed from tensors that lie ready on the GPU."""
+"""What a GPU decides, in at most ten minutes on a machine that has one and nothing else: no network, no Docker.
 
+    python -m benchmarks.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 600] [--out FILE]
+
+Prints one table with a verdict a line and keeps it in results/gpu.json, also when it is stopped in between. Each check is
+a process of its own (benchmarks.gpu_checks and benchmarks.gpu_program), so that a GPU that one of them spoils does not
+spoil the next one. --device cpu --quick runs the same code without a GPU; its figures say nothing.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import time
-from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from benchmarks.machine import sample_photos
-from benchmarks.runs import Measured, NotRun, Ratio, ours, selected
+from benchmarks import machine
 
-BACKBONES = ("inception_v3", "resnet50", "convnext_tiny")
-BATCH, STEPS, WARM = 32, 50, 10
-
-
-def measure(options: Namespace) -> Measured:
-    """Measure the feature pass and one epoch of fine-tuning for each backbone; there must be a GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise NotRun("no GPU is here, so no figure comes from one")
-    from benchmarks.features import measure as measure_features
-
-    paths = sample_photos(options.folder, options.features_photos)
-    ratios, raw, notes = [], {}, []
-    for backbone in BACKBONES:
-        found = measure_features(paths, backbone=backbone, precision="auto", rounds=options.rounds)
-        stage1 = found["ratios"]["best of a"]["side_by_side"]
-        ratios.append(Ratio(f"gpu: {backbone}, feature pass / ready tensors", stage1))
-        with selected(options.folder, photos=options.trials_photos) as split:
-            run = ours(split.folder, backbone, options.threads, {"finetune-epochs": "2"})
-        stage = [epoch for epoch in run["epochs"] if epoch.get("stage") == "finetune"]
-        raw[backbone] = {"features": found["ratios"], "finetune": run}
-        if stage and "images_per_second" in stage[-1]:
-            # The second epoch: the first one holds what a GPU does only once.
-            rate, ready = stage[-1]["images_per_second"], _ready_rate(backbone, split.classes)
-            ratios.append(Ratio(f"gpu: {backbone}, fine-tuning / ready tensors", rate / ready))
-            notes.append(f"{backbone}: fine-tuning {rate:.0f} photos/s, from ready tensors {ready:.0f}")
-    return Measured(ratios, {"device": torch.cuda.get_device_name(), "batch_size": BATCH}, raw, tuple(notes))
+# In this order, each with the seconds after which it is given up.
+CHECKS = {
+    "device": 40,
+    "tests": 100,
+    "steps": 90,
+    "pass": 80,
+    "finetune": 100,
+    "ranks": 40,
+    "serving": 90,
+    "batches": 60,
+    "errors": 40,
+    "folding": 40,
+    "casting": 60,
+}
+PROGRAM = ("pass", "finetune", "serving")  # those of benchmarks.gpu_program
+LEAST = 10  # seconds without which no check is begun
 
 
-def _ready_rate(backbone_name: str, classes: int) -> float:
-    """Return photos per second of plain bf16 training steps on one batch that stays on the GPU."""
-    import torch
-    from torch import nn
+def main() -> int:
+    """Run the checks, print the table and return 1 when a line says that something is wrong."""
+    options = _options()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    end = time.monotonic() + options.seconds
+    lines: list[dict[str, str]] = []
+    described = machine.describe()
+    try:
+        for name in options.only:
+            for line in _lines(name, options, end):
+                lines.append(line)
+                _keep(options.out, described, lines)
+                print(_row(line), flush=True)
+    except KeyboardInterrupt:
+        print("stopped; what was found by then is kept", file=sys.stderr)
+    _print(described, lines)
+    print(f"kept in {options.out}")
+    return int(any(line["verdict"] == "wrong" for line in lines))
 
-    from classifier.backbones import build_backbone
 
-    backbone, features, preprocessing = build_backbone(backbone_name)
-    model = nn.Sequential(backbone, nn.Linear(features, classes)).cuda().train()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    images = torch.randn(BATCH, 3, preprocessing.crop, preprocessing.crop, device="cuda")
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(classes, (BATCH,), device="cuda")
-    started = 0.0
-    for step in range(WARM + STEPS):
-        if step == WARM:
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-        with torch.autocast("cuda", torch.bfloat16):
-            loss = nn.functional.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    torch.cuda.synchronize()
-    return BATCH * STEPS / (time.perf_counter() - started)
+def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[dict[str, str]]:
+    """Run a check and yield its lines as they come, and one that says why where it ended otherwise."""
+    left = min(CHECKS[name], end - time.monotonic())
+    if left < LEAST:
+        yield _line(name, "", "", "not run: no time was left")
+        return
+    module = "gpu_program" if name in PROGRAM else "gpu_checks"
+    command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", f"benchmarks.{module}", name]
+    command += ["--device", options.device, *(["--quick"] if options.quick else [])]
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for text in process.stdout:
+                if text.startswith("{"):
+                    yield json.loads(text)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+        process.wait()
+        errors.seek(0)
+        said = errors.read().strip().splitlines()
+    if process.returncode in (124, 137) or process.returncode < 0:
+        yield _line(name, "", "", f"not finished within {left:.0f} s")
+    elif process.returncode:
+        yield _line(name, "", said[-1][:200] if said else "", "wrong")
+
+
+def _line(check: str, name: str, figure: str, verdict: str) -> dict[str, str]:
+    return {"check": check, "name": name, "figure": figure, "verdict": verdict}
+
+
+def _row(line: dict[str, str]) -> str:
+    return f"{line['check']:9} {line['name']:58} {line['figure']:44} {line['verdict']}"
+
+
+def _print(described: dict[str, Any], lines: list[dict[str, str]]) -> None:
+    """Print the table as the docs take it."""
+    print(f"\n{machine.summary(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |")
+    for line in lines:
+        print(f"| {line['check']} | {line['name']} | {line['figure']} | {line['verdict']} |")
+
+
+def _keep(out: Path, described: dict[str, Any], lines: list[dict[str, str]]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    part.write_text(json.dumps({"machine": described, "lines": lines}, indent=1) + "\n")
+    part.replace(out)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Check what a GPU decides.")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="a small model and few photos, to try the code")
+    parser.add_argument("--only", type=_chosen, default=list(CHECKS), help=f"some of {', '.join(CHECKS)}")
+    parser.add_argument("--seconds", type=float, default=590, help="of all checks together (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=machine.RESULTS / "gpu.json", help="default: %(default)s")
+    return parser.parse_args()
+
+
+def _chosen(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in CHECKS]:
+        raise argparse.ArgumentTypeError(f"there is no check {unknown[0]}; there are {', '.join(CHECKS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

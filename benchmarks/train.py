@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import epochs, finetune, gpu, growth, machine, parts
+from benchmarks import epochs, finetune, gpu_train, growth, machine, parts
 from benchmarks.runs import LITE, Measured, NotRun, Ratio
 
 # In the order in which they run: the last two load torch here, which would spoil the memory that growth measures.
@@ -25,7 +25,7 @@ PARTS: dict[str, parts.Part] = {
     "finetune": finetune.measure,
     "growth": growth.measure,
     "features": lambda options: _features(options),
-    "gpu": gpu.measure,
+    "gpu": gpu_train.measure,
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from classifier.errors import UserError
+from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -116,6 +117,12 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
         "--image",
         help="run the training program in this image, with Docker, instead of this environment; images.json names the one "
         "that build_and_push.sh pushed",
+    )
+    verb.add_argument(
+        "--gpus",
+        choices=CHOICES,
+        default="auto",
+        help="of this machine that the image sees; auto: all when it is built for CUDA and a GPU is here",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from classifier.errors import ConfigError
+from launch.gpus import OPTIONS
 
 # Every container carries the folder of its job, so that what a killed driver leaves can be found and removed.
 LABEL = "byoc-classifier.job"
@@ -42,7 +43,13 @@ def check(image: str) -> None:
 
 
 def command(
-    image: str, base: Path, channels: Mapping[str, Path], feature_cache: Path, threads: int | None
+    image: str,
+    base: Path,
+    channels: Mapping[str, Path],
+    feature_cache: Path,
+    threads: int | None,
+    *,
+    gpus: bool = False,
 ) -> list[str]:
     """Return the command for one job over the folder `base`, laid out as /opt/ml; what it writes belongs to the user."""
     base, feature_cache = base.resolve(), feature_cache.resolve()
@@ -50,6 +57,7 @@ def command(
         folder.mkdir(parents=True, exist_ok=True)
     options = ["--rm", "--label", f"{LABEL}={base}", "--user", f"{os.getuid()}:{os.getgid()}", "--network", "none"]
     options += ["--env", f"OMP_NUM_THREADS={threads}"] if threads else []
+    options += OPTIONS if gpus else ()
     mounts = [f"{base}/input/config:/opt/ml/input/config:ro"]
     mounts += [f"{folder.resolve()}:/opt/ml/input/data/{name}:ro" for name, folder in channels.items()]
     mounts += [f"{base}/model:/opt/ml/model", f"{base}/output:/opt/ml/output", f"{feature_cache}:/tmp/features"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from classifier.errors import ConfigError, UserError
-from launch import container
+from launch import container, gpus
 from train.config import parse
 
 _running: set["subprocess.Popen[bytes]"] = set()
@@ -27,6 +27,7 @@ class Recipe:
     channels: Mapping[str, Path]  # beside the photos': pretrained, model
     feature_cache: Path
     image: str | None = None  # run the program in this image instead of this environment
+    gpus: bool = False  # of this machine, for the image
 
     @property
     def all_channels(self) -> dict[str, Path]:
@@ -55,7 +56,8 @@ def recipe(options: Namespace) -> Recipe:
     image = container.training_image(named) if named else None
     if image:
         container.check(image)
-    return Recipe(options.data, fixed, channels, options.feature_cache, image)
+    seen = bool(image) and gpus.wanted(str(image), options.gpus)
+    return Recipe(options.data, fixed, channels, options.feature_cache, image, seen)
 
 
 def new_folder(out: Path | None) -> Path:
@@ -79,7 +81,9 @@ def train(
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     if recipe.image:
-        command = container.command(recipe.image, base, recipe.all_channels, recipe.feature_cache, threads)
+        command = container.command(
+            recipe.image, base, recipe.all_channels, recipe.feature_cache, threads, gpus=recipe.gpus
+        )
     else:
         command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
     with (base / "log.txt").open("w") as log:

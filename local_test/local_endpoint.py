@@ -12,6 +12,7 @@ from typing import Any
 from classifier.archives import unpack
 from classifier.errors import ArchiveError
 from local_test.code import copied
+from local_test.gpus import instance_type
 from local_test.leftovers import Leftovers, docker
 from local_test.stop import LocalModeError, Stop
 
@@ -26,7 +27,7 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
     name = "local"
     try:
         # With wait=True the SDK polls for 30 s more; it has waited for /ping anyway.
-        model.deploy(1, "local", endpoint_name=name, wait=False)
+        model.deploy(1, instance_type(options.image), endpoint_name=name, wait=False)
         url = f"http://127.0.0.1:{options.port}/invocations"
         print(f"ready: curl -H 'Content-Type: image/jpeg' --data-binary @PHOTO.jpg {url}\nCtrl-C stops it", flush=True)
         stop.wait()

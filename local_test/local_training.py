@@ -8,6 +8,7 @@ from typing import Any
 from classifier.archives import unpack
 from classifier.errors import ArchiveError
 from local_test.code import copied
+from local_test.gpus import instance_type
 from local_test.leftovers import Leftovers
 from local_test.stop import LocalModeError, Stop
 
@@ -30,7 +31,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         image_uri=options.image,
         role=ROLE,
         instance_count=options.hosts,
-        instance_type="local",
+        instance_type=instance_type(options.image),
         sagemaker_session=session,
         hyperparameters=settings,
         **script,

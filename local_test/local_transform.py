@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from local_test.gpus import instance_type
 from local_test.leftovers import Leftovers
 from local_test.local_endpoint import check_port, give_up_early, last_words, local_model
 from local_test.stop import LocalModeError, Stop
@@ -24,7 +25,9 @@ def transform(options: argparse.Namespace, session: Any, work: Path, leftovers: 
     model = local_model(options, session, work)
     threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
     # The strategy is said, since the SDK joins the records of a server that says none, as if they were text.
-    transformer = model.transformer(1, "local", strategy="SingleRecord", output_path=f"file://{options.out}")
+    transformer = model.transformer(
+        1, instance_type(options.image), strategy="SingleRecord", output_path=f"file://{options.out}"
+    )
     try:
         # It returns when all is done. Trap: to wait, it would ask AWS for the job's log.
         transformer.transform(f"file://{options.photos}", content_type="application/x-image", wait=False)

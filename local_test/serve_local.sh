@@ -8,6 +8,7 @@
 #     --source-dir  the folder that holds it, with its neighbours, as the SDK's source_dir
 #   ALLOW_MODEL_CODE=true   runs the code that the artifact itself brings
 #   IMAGE           the serving image (default byoc-classifier-serve:cpu)
+#   GPUS            all or none (default: all for a CUDA image where a GPU is)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-serve:cpu}

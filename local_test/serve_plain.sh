@@ -34,6 +34,8 @@ if [ -n "${CODE:-}" ]; then
   options=(--env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
 fi
 [ -z "${ALLOW_MODEL_CODE:-}" ] || options+=(--env "ALLOW_MODEL_CODE=$ALLOW_MODEL_CODE")
+# shellcheck disable=SC2207  # words without spaces
+options+=($("$here/gpus.sh" "$IMAGE" || true))
 docker run --detach --pull never --name "$name" --publish "127.0.0.1:$port:8080" --volume "$model:/opt/ml/model:ro" "${options[@]}" "$IMAGE" serve > /dev/null
 until curl --silent --fail --max-time 2 "http://127.0.0.1:$port/ping"; do
   [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || fail "it ended: $(docker logs --tail 1 "$name" 2>&1)"

@@ -11,6 +11,7 @@
 #     --source-dir  the folder that holds the script, its neighbours and requirements.txt, as the SDK's source_dir
 #     --channel     a folder as a channel of this name, any number of times
 #   IMAGE           the training image (default byoc-classifier-train:cpu)
+#   GPUS            all or none (default: all for a CUDA image where a GPU is)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-train:cpu}

@@ -4,12 +4,14 @@
 # What docker run is given, and why:
 #   --network none    EnableNetworkIsolation: nothing in or out, but for a script with requirements.txt, which pip fetches
 #   --pull never      no registry is asked for an image that is not there
-#   --shm-size 64m    the shared memory that a container gets when nobody asks for more
+#   --shm-size 64m    the shared memory that a container gets when nobody asks for more; 1g beside --gpus, for NCCL
+#   --gpus all        for a CUDA image where a GPU is; GPUS=all or GPUS=none decides instead
 #   --hostname, --add-host
 #                     the host's name leads to itself, as on the platform
 #   :ro               input can be read only, as a FastFile channel
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+here=$(cd "$(dirname "$0")" && pwd)
 out=$1
 shift
 name=byoc-train-$$-$RANDOM
@@ -53,7 +55,9 @@ object "$@" > "$work/config/hyperparameters.json"
 echo "{$channels}" > "$work/config/inputdataconfig.json"
 echo '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}' > "$work/config/resourceconfig.json"
 options+=(--volume "$work/config:/opt/ml/input/config:ro" --volume "$out/model:/opt/ml/model" --volume "$out/output:/opt/ml/output")
-options+=(--env TRAINING_JOB_NAME=local --network "$network" --pull never --shm-size 64m --hostname algo-1 --add-host algo-1:127.0.0.1)
+options+=(--env TRAINING_JOB_NAME=local --network "$network" --pull never --hostname algo-1 --add-host algo-1:127.0.0.1)
+# shellcheck disable=SC2207  # words without spaces
+options+=($("$here/gpus.sh" "$IMAGE" || echo --shm-size 64m))
 
 echo "train_local: docker run $IMAGE train"
 # In the background, so that a signal to this script is acted on at once.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from classifier.errors import ConfigError
 from train.config import Config
 from train.engine import fit
 from train.features import Features
@@ -273,3 +274,19 @@ def test_the_head_stage_has_the_settings_of_the_configuration() -> None:
     assert (stage.epochs, stage.batch_size, stage.early_stopping, stage.label_smoothing) == (7, 5, 3, 0.1)
     assert [group["lr"] for group in stage.optimizer.param_groups] == [0.02, 0.02]
     assert stage.class_weights is None and stage.clip_norm == 0 and stage.name == "head"
+
+
+@pytest.mark.parametrize(
+    ("scaler", "remedy"),
+    [
+        (None, "at step 1 of epoch 1; lower lr, now 0.1"),
+        (torch.amp.GradScaler("cpu"), "at step 1 of epoch 1; set precision to bf16 or fp32, or lower lr, now 0.1"),
+    ],
+)
+def test_an_overflow_is_told_with_the_precision_where_that_is_fp16(scaler: Any, remedy: str) -> None:
+    def mix(features: Tensor, labels: Tensor) -> Batch:
+        return features * torch.inf, labels
+
+    with pytest.raises(ConfigError) as refused:
+        trained(Config(**SGD), mix=mix, scaler=scaler)
+    assert str(refused.value).endswith(remedy)

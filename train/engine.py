@@ -18,7 +18,9 @@ from train import stop
 from train.checkpoint import Checkpoints
 from train.compiler import compiled
 from train.evaluation import Evaluation, judge
+from train.feed import fed
 from train.hooks import Hook
+from train.reduce import add_up, overlapped
 from train.seeds import generator, seed_for
 from train.stage import Batch, Best, Stage, State
 from train.world import World
@@ -92,18 +94,18 @@ def _learn_epoch(
     hook: Hook | None,
 ) -> bool:
     """Do those steps of an epoch that are left, and return whether its end was reached before SIGTERM."""
-    stage.model.train()
-    for module in stage.model.modules():
-        # Fine-tuning keeps the statistics of the pretraining, whose batches were larger than ours.
-        if isinstance(module, _BatchNorm):
-            module.eval()
+    set_learning(stage.model)
     unread: list[Tensor] = []
     stopped = False
-    with contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as batches, _lanes(stage) as lanes:
+    device = next(stage.model.parameters()).device
+    with (
+        contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as loaded,
+        contextlib.closing(fed(loaded, device, state)) as batches,
+        _lanes(stage) as lanes,
+    ):
         while state.step < len(steps) and not stopped:
             started = time.perf_counter()
             batch = next(batches)
-            state.waited += time.perf_counter() - started
             torch.manual_seed(seed_for(seed, stage.name, state.epoch, state.step, world.rank))
             unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step]), world))
             if hook:
@@ -116,6 +118,15 @@ def _learn_epoch(
             if due and checkpoints:
                 checkpoints.save(stage, state)
     return not stopped
+
+
+def set_learning(model: nn.Module) -> None:
+    """Put a model into training mode, but for the statistics of its batch normalisation."""
+    model.train()
+    for module in model.modules():
+        # Fine-tuning keeps the statistics of the pretraining, whose batches were larger than ours.
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 @contextlib.contextmanager
@@ -154,17 +165,16 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
     parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
     tally = torch.zeros(2, device=inputs.device)
     stage.optimizer.zero_grad()
-    for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):
-        tally += share
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-    if world.size > 1:
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        whole = world.total(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        for gradient, part in zip(
-            gradients, torch.split(whole, [gradient.numel() for gradient in gradients]), strict=True
-        ):
-            gradient.copy_(part.view_as(gradient))
+    # On a processor the lanes are busy to the end, and its network is not the slow part.
+    overlap = world.size > 1 and inputs.is_cuda
+    with overlapped(parameters, parts) if overlap else contextlib.nullcontext():
+        for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):
+            tally += share
+            if not overlap:
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+    if world.size > 1 and not overlap:
+        add_up(parameters)
     _step(stage)
     return tally
 
@@ -231,7 +241,11 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
 def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
     name = "lr" if stage.name == "head" else "finetune-lr"
     rate = max(group.get("initial_lr", group["lr"]) for group in stage.optimizer.param_groups)
-    return ConfigError(f"the loss is no longer a number at step {step} of epoch {epoch}; lower {name}, now {rate:g}")
+    # In fp16 a value above 65,504 becomes infinite, at a rate that bf16 and fp32 do well with.
+    remedy = "set precision to bf16 or fp32, or " if stage.scaler else ""
+    return ConfigError(
+        f"the loss is no longer a number at step {step} of epoch {epoch}; {remedy}lower {name}, now {rate:g}"
+    )
 
 
 def copied(model: nn.Module) -> dict[str, Tensor]:

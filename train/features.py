@@ -19,8 +19,9 @@ from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
 from train.cache import FeatureCache, cache_key
+from train.collector import BATCH, collected
 from train.fold import folded
-from train.lanes import CHUNK, Lane, Work, in_flight
+from train.lanes import CHUNK, Lane, Work, compute_exactly, in_flight
 from train.pack import Pack
 from train.share import Report, Share, make_room
 from train.world import World, local_threads
@@ -74,27 +75,31 @@ def extract(
     """Return every split's features, and the photos that could not be read.
 
     Each core runs a lane of its own, one thread that reads, decodes and forwards eight photos at a time: no lane waits
-    for another, which a forward pass spread over the cores does. The processes of `world` share the photos out. The split
+    for another, which a forward pass spread over the cores does. On a GPU the lanes only decode, and this thread sends
+    what they have through the backbone. The processes of `world` share the photos out. The split
     train also gets `views` augmented copies of each photo. `pack` gives the bytes that it holds and keeps the others;
     `sample` photos of each split leave their pixels. Raises DataError when more than `max_unreadable` percent of all photos
     are unreadable, at once if this process is alone, when all of a split are, and when all of one of `classes` in train are;
     and Stopped on SIGTERM. What is done by then stays in the cache.
     """
+    compute_exactly()
     store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
     device = next(model.parameters()).device
-    works = _works(splits, CHUNK[device.type], views, sample, world)
+    works = _works(splits, views, sample, world)
     shares = {name: Share([work for work in works if work.split == name]) for name in splits}
     mine, done = sum(len(work.photos) for work in works), 0
     images = sum(len(photos) * (1 + views * (name == "train")) for name, photos in splits.items())
     if images - (0 if store is None else len(store)) >= FOLDED_FROM:
         backbone = folded(model.backbone, preprocessing.crop)
         model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval().to(device)
-    lane = Lane(model, preprocessing, precision, store, pack, CHUNK[device.type])
+    lane = Lane(model, preprocessing, precision, store, pack)
+    batch = BATCH[device.type]
+    passed = collected(lane, batch, works, local_threads()) if batch else in_flight(lane.run, works, local_threads())
     threads = torch.get_num_threads()
     try:
         with (
             Progress(label, mine, "photos", shown=world.chief) as progress,
-            contextlib.closing(in_flight(lane.run, works, local_threads())) as chunks,
+            contextlib.closing(passed) as chunks,
         ):
             for chunk in chunks:
                 make_room(shares, chunk)
@@ -141,12 +146,12 @@ def resolve_precision(precision: str) -> str:
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
-def _works(splits: Mapping[str, Sequence[Photo]], size: int, views: int, sample: int, world: World) -> list[Work]:
+def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world: World) -> list[Work]:
     """Return this process's chunks, in the listed order."""
     works, number = [], 0
     for name, photos in splits.items():
         # Small enough that each process has some of a small split.
-        step = max(1, min(size, len(photos) // world.size))
+        step = max(1, min(CHUNK, len(photos) // world.size))
         wanted = range(0, len(photos), max(1, len(photos) // sample))[:sample] if sample else range(0)
         first = 0
         for start in range(0, len(photos), step):

@@ -75,8 +75,8 @@ def finetune_stage(
         with Progress(f"fine-tuning, epoch {epoch} of {config.finetune_epochs}", len(train), "photos") as progress:
             progress.advance(len(train) - sum(map(len, steps)))
             with contextlib.closing(_load(photos, mine)) as loaded:
-                for step, (pixels, targets) in zip(steps, loaded, strict=True):
-                    yield pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+                for step, batch in zip(steps, loaded, strict=True):
+                    yield batch
                     progress.advance(len(step))
 
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ def finetune_stage(
         scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
-        lane=CHUNK["cpu"] if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
+        lane=CHUNK if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
         compile=config.compile,
     )
 

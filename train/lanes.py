@@ -18,9 +18,10 @@ from train.cache import FeatureCache
 from train.pack import Pack
 from train.views import draw, view_key
 
-# Photos that a lane decodes and sends through the backbone together. 8 stays in a core's cache: efficientnet-lite0 in
-# bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole pass).
-CHUNK = {"cpu": 8, "cuda": 64}
+# Photos that a lane takes at a time, and on a processor sends through the backbone together. 8 stays in a core's cache:
+# efficientnet-lite0 in bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole
+# pass). On a GPU, train.collector sends the photos of several lanes together.
+CHUNK = 8
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -45,6 +46,17 @@ class Chunk:
     rows: list[tuple[int, int, Tensor]] = field(default_factory=list)  # photo, view (0 is the photo itself), [D]
     pixels: dict[int, Pixels] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
+    waiting: "list[View]" = field(default_factory=list)  # of which there are no features yet
+
+
+@dataclass(frozen=True)
+class View:
+    """What goes through the backbone: a photo's pixels (view 0) or those of one of its views."""
+
+    photo: int
+    view: int
+    key: bytes
+    pixels: Pixels
 
 
 @dataclass(frozen=True)
@@ -56,25 +68,39 @@ class Lane:
     precision: str
     store: FeatureCache | None
     pack: Pack | None
-    batch: int
 
     def run(self, work: Work) -> Chunk:
         """Do a chunk's photos; those that are in the store are only read."""
         chunk = Chunk(work)
-        waiting: list[tuple[int, int, bytes, Pixels]] = []
-        for index, photo in enumerate(work.photos):
-            try:
-                waiting += self._prepare(chunk, index, photo)
-            except PhotoError as error:
-                chunk.unreadable[index] = str(error)
-            while len(waiting) >= self.batch:
-                self._compute(chunk, waiting[: self.batch])
-                del waiting[: self.batch]
-        if waiting:
-            self._compute(chunk, waiting)
+        for photo in self._photos(chunk):
+            chunk.waiting.extend(photo)
+            while len(chunk.waiting) >= CHUNK:
+                self._compute(chunk, CHUNK)
+        if chunk.waiting:
+            self._compute(chunk, CHUNK)
         return chunk
 
-    def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[tuple[int, int, bytes, Pixels]]:
+    def decode(self, work: Work) -> Chunk:
+        """Do a chunk's photos but for the backbone, which those that are not in the store wait for."""
+        chunk = Chunk(work)
+        for photo in self._photos(chunk):
+            chunk.waiting.extend(photo)
+        return chunk
+
+    def keep(self, chunk: Chunk, views: Sequence[View], features: Tensor) -> None:
+        """Note the features of views, and keep them at once: a pass that is stopped takes no further chunks."""
+        if self.store is not None:
+            self.store.add({view.key: row for view, row in zip(views, features, strict=True)})
+        chunk.rows.extend((view.photo, view.view, row) for view, row in zip(views, features, strict=True))
+
+    def _photos(self, chunk: Chunk) -> Generator[list[View], None, None]:
+        for index, photo in enumerate(chunk.work.photos):
+            try:
+                yield self._prepare(chunk, index, photo)
+            except PhotoError as error:
+                chunk.unreadable[index] = str(error)
+
+    def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[View]:
         """Read a photo and decode it if it must be; return its pixels and views whose features are to be computed."""
         data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
         digest = hashlib.sha256(data).digest()
@@ -88,19 +114,18 @@ class Lane:
                 chunk.pixels[index] = decoded.pixels()
             for view, key in enumerate(keys):
                 if view not in known:
-                    result.append((index, view, key, _cut(decoded, view, key)))
+                    result.append(View(index, view, key, _cut(decoded, view, key)))
         chunk.rows.extend((index, view, row) for view, row in known.items())
         chunk.digests[index] = digest
         if self.pack is not None:
             self.pack.add(photo.path, data)
         return result
 
-    def _compute(self, chunk: Chunk, batch: Sequence[tuple[int, int, bytes, Pixels]]) -> None:
-        pixels = torch.from_numpy(np.stack([pixels for *_, pixels in batch]))
-        features = forward(self.model, pixels, self.precision)
-        if self.store is not None:  # at once: a pass that is stopped takes no further chunks
-            self.store.add({key: row for (_, _, key, _), row in zip(batch, features, strict=True)})
-        chunk.rows.extend((index, view, row) for (index, view, _, _), row in zip(batch, features, strict=True))
+    def _compute(self, chunk: Chunk, count: int) -> None:
+        views = chunk.waiting[:count]
+        features = forward(self.model, torch.from_numpy(np.stack([view.pixels for view in views])), self.precision)
+        self.keep(chunk, views, features)
+        del chunk.waiting[:count]
 
 
 def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
@@ -115,11 +140,20 @@ def autocast(device: str, precision: str) -> torch.autocast:
     return torch.autocast(device, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
 
 
+def compute_exactly() -> None:
+    """Make fp32 on a GPU what it is on a processor, whose features are kept under the same key and compared with.
+
+    Else cuDNN rounds what it convolves to TF32's 10 bits: bf16 and fp16 are there for who wants speed.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
     """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
     device = next(model.parameters()).device
     with torch.inference_mode(), autocast(device.type, precision):
-        return model.features(pixels.to(device)).cpu()
+        return model.features(pixels.to(device, non_blocking=True)).cpu()
 
 
 def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:

@@ -23,7 +23,7 @@ class Stage:
     epochs: int
     batch_size: int
     labels: Tensor  # int64 [N], of the training rows of all processes
-    # Yields this process's part of every step of an epoch; a step is given as positions among the N.
+    # Yields this process's part of every step of an epoch, in main memory; a step is given as positions among the N.
     batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
     # Returns a model's logits for all validation photos, and their labels.
     predict: Callable[[nn.Module], tuple[Tensor, Tensor]]

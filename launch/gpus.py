@@ -1,0 +1,42 @@
+"""Whether a container gets this machine's GPUs: by itself where the image is built for CUDA and a GPU is here.
+
+python3 -m launch.gpus IMAGE   ends with status 0 when it does; GPUS=all or GPUS=none decides instead
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from classifier.device import VERSION_FILE
+from classifier.errors import ConfigError
+
+CHOICES = ("auto", "all", "none")
+# NCCL, through which several GPUs of one host talk, shares more memory than the 64 MB that Docker gives.
+OPTIONS = ("--gpus", "all", "--shm-size", "1g")
+
+
+def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> bool:
+    """Return whether the container is to see the GPUs. Raises ConfigError for another choice than those of CHOICES."""
+    if choice not in CHOICES:
+        raise ConfigError(f"gpus is {choice!r}; it must be one of {', '.join(CHOICES)}")
+    if choice != "auto":
+        return choice == "all"
+    return driver.exists() and _for_cuda(image)
+
+
+def _for_cuda(image: str) -> bool:
+    """Return whether an image asks for GPUs as the CUDA images do; a CPU image has no use for them."""
+    command = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", image]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    variables = (json.loads(found.stdout) or []) if found.returncode == 0 else []
+    return any(variable.startswith("NVIDIA_VISIBLE_DEVICES=") for variable in variables)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(not wanted(sys.argv[1], os.environ.get("GPUS") or "auto"))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

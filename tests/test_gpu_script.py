@@ -1,0 +1,75 @@
+"""The script that measures on a GPU: its code runs on a processor, and it keeps what it has when it is stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from benchmarks.gpu_train import ready_model
+from tests.conftest import ROOT
+
+
+def script(out: Path, *options: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(out), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kept(out: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = json.loads(out.read_text())["lines"]
+    return lines
+
+
+def test_its_checks_run_without_a_gpu_and_give_a_verdict_a_line(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--device", "cpu", "--quick", "--only", "device,ranks,errors") as process:
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    lines = kept(tmp_path / "gpu.json")
+    assert [(line["check"], line["verdict"]) for line in lines] == [
+        ("device", "right"),
+        ("device", "measured"),
+        ("ranks", "right"),
+        ("errors", "not run: it takes a GPU"),
+    ]
+    assert "| ranks | two ranks, gloo, the processor | the same sums | right |" in output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_without_a_gpu_it_says_so_and_is_not_a_success(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--only", "device") as process:
+        process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert [(line["figure"], line["verdict"]) for line in kept(tmp_path / "gpu.json")] == [
+        ("torch finds no GPU", "wrong")
+    ]
+
+
+def test_it_keeps_what_it_has_when_it_is_stopped(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--device", "cpu", "--quick", "--only", "device,steps") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    assert "stopped; what was found by then is kept" in errors
+    assert kept(tmp_path / "gpu.json")[0]["check"] == "device" and "| device | found |" in output
+
+
+def test_a_check_for_which_no_time_is_left_is_named(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--seconds", "0", "--only", "device,steps") as process:
+        process.communicate(timeout=60)
+    assert [line["verdict"] for line in kept(tmp_path / "gpu.json")] == ["not run: no time was left"] * 2
+
+
+def test_the_limit_of_fine_tuning_keeps_the_statistics_of_batch_normalisation_as_fine_tuning_does() -> None:
+    model, crop = ready_model("timm/test_efficientnet", 3)
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
+    model(torch.randint(256, (2, crop, crop, 3), dtype=torch.uint8))
+    after = [norm.running_mean for norm in norms if norm.running_mean is not None]
+    assert model.training and before and not any(norm.training for norm in norms)
+    torch.testing.assert_close(after, before)

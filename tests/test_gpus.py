@@ -1,0 +1,83 @@
+"""Which containers get the GPUs of this machine. A program called docker stands in for Docker and keeps how it was called."""
+
+import itertools
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from classifier.errors import ConfigError
+from launch.container import command
+from launch.gpus import wanted
+from local_test.gpus import instance_type
+from tests.conftest import ROOT
+
+DOCKER = """#!/bin/sh
+echo "$@" >> "$DOCKER_LOG"
+[ "$1 $2" != "image inspect" ] || case "$*" in
+  *for-cuda*) echo '["PATH=/bin", "NVIDIA_VISIBLE_DEVICES=all"]' ;;
+  *for-cpu*) echo '["PATH=/bin"]' ;;
+  *) echo null ;;
+esac
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER)
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_LOG", str(tmp_path / "log.txt"))
+    monkeypatch.delenv("GPUS", raising=False)
+    return tmp_path / "log.txt"
+
+
+def test_a_cuda_image_gets_the_gpus_of_a_machine_that_has_them(log: Path, tmp_path: Path) -> None:
+    driver = tmp_path / "version"
+    driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06")
+    assert wanted("for-cuda", driver=driver)
+    assert not wanted("for-cpu", driver=driver) and not wanted("another", driver=driver)
+    assert not wanted("for-cuda", driver=tmp_path / "absent")
+
+
+def test_the_switch_decides_against_what_is_found(log: Path, tmp_path: Path) -> None:
+    assert wanted("for-cpu", "all", tmp_path / "absent")
+    assert not wanted("for-cuda", "none", log.parent)
+    with pytest.raises(ConfigError, match="gpus is 'two'; it must be one of auto, all, none"):
+        wanted("for-cuda", "two")
+
+
+def test_a_container_with_gpus_has_shared_memory_for_nccl(tmp_path: Path) -> None:
+    plain = command("image", tmp_path, {}, tmp_path / "cache", None)
+    with_gpus = command("image", tmp_path, {}, tmp_path / "cache", None, gpus=True)
+    options = list(itertools.pairwise(with_gpus[: with_gpus.index("image")]))
+    assert ("--gpus", "all") in options and ("--shm-size", "1g") in options
+    assert [part for part in with_gpus if part not in ("--gpus", "all", "--shm-size", "1g")] == plain
+
+
+@pytest.mark.parametrize("gpus", ["all", "none"])
+def test_the_scripts_give_docker_the_gpus_or_not(log: Path, tmp_path: Path, gpus: str) -> None:
+    (tmp_path / "photos").mkdir()
+    script = [str(ROOT / "local_test" / "train_local.sh"), "--plain", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*script, str(tmp_path / "photos")],
+        env=os.environ | {"GPUS": gpus, "IMAGE": "for-cuda"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = [line for line in log.read_text().splitlines() if line.startswith("run ") and line.endswith(" train")]
+    assert ("--gpus all" in run) == (gpus == "all")
+    assert f"--shm-size {'1g' if gpus == 'all' else '64m'} " in run and run.count("--shm-size") == 1
+
+
+def test_local_mode_asks_the_sdk_for_gpus(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert instance_type("for-cpu") == "local"
+    monkeypatch.setenv("GPUS", "all")
+    assert instance_type("for-cuda") == "local_gpu"
+    monkeypatch.setenv("GPUS", "none")
+    assert instance_type("for-cuda") == "local"

@@ -1,0 +1,69 @@
+"""The feature pass on a GPU: lanes decode, and one thread sends what they have through the backbone in full batches.
+
+cuDNN keeps its plans by thread and by shape. Lanes are new threads at every pass, and each would make the plans again, so
+the thread that asks for the chunks computes, and a last batch that is not full is filled up.
+"""
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from train.lanes import Chunk, Lane, View, Work, forward, in_flight
+
+# Photos and views that go through the backbone together; 0 where each lane computes its own.
+BATCH = {"cpu": 0, "cuda": 64}
+
+
+def collected(lane: Lane, batch: int, works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
+    """Yield chunks, decoded by `lanes` threads, as soon as the last of a chunk's photos went through the backbone."""
+    waiting: deque[tuple[Chunk, View]] = deque()
+    batches = _Batches(lane, batch)
+    with contextlib.closing(in_flight(lane.decode, works, lanes)) as chunks:
+        for chunk in chunks:
+            waiting.extend((chunk, view) for view in chunk.waiting)
+            if not chunk.waiting:
+                yield chunk
+            while len(waiting) >= batch:
+                yield from batches.run([waiting.popleft() for _ in range(batch)])
+        if waiting:
+            yield from batches.run(list(waiting))
+
+
+class _Batches:
+    """Batches of one shape, in memory that the GPU reads without a copy in between."""
+
+    def __init__(self, lane: Lane, size: int) -> None:
+        self._lane, self._size = lane, size
+        crop = lane.preprocessing.crop
+        pinned = next(lane.model.parameters()).is_cuda
+        self._pixels = torch.zeros(size, crop, crop, 3, dtype=torch.uint8, pin_memory=pinned)
+
+    def run(self, views: Sequence[tuple[Chunk, View]]) -> list[Chunk]:
+        """Give the views of several chunks their features; returns the chunks of which none waits any more."""
+        features = self._features([view for _, view in views])
+        for (chunk, view), row in zip(views, features, strict=True):
+            self._lane.keep(chunk, [view], row[None])
+        return [chunk for chunk, view in views if view is chunk.waiting[-1]]
+
+    def _features(self, views: Sequence[View]) -> Tensor:
+        while True:
+            try:
+                parts = [views[start : start + self._size] for start in range(0, len(views), self._size)]
+                return torch.cat([self._forward(part) for part in parts])
+            except torch.OutOfMemoryError:
+                if self._size == 1:
+                    raise
+            # Not in the except block: the error holds on to the memory of what was computed.
+            self._size //= 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            print(f"the GPU's memory is too small for the batch; going on with {self._size} photos", file=sys.stderr)
+
+    def _forward(self, views: Sequence[View]) -> Tensor:
+        for row, view in zip(self._pixels, views, strict=False):
+            row.copy_(torch.from_numpy(view.pixels))
+        return forward(self._lane.model, self._pixels[: self._size], self._lane.precision)[: len(views)]
