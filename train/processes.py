@@ -67,7 +67,8 @@ def join() -> tuple[World, Watch | None]:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    # The head's tensors lie in main memory on a machine with GPUs too.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     if rank:
