@@ -45,6 +45,7 @@ HOST = {
     "test_docker_images": "starts containers",
     "test_dockerfiles": "looks at the source",
     "test_engine": "starts a Docker Engine",
+    "test_gpu_docs": "looks at the source",
     "test_help": "runs the scripts of the host",
     "test_local": "starts containers",
     "test_predict": "the driver runs on the host",

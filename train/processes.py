@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from classifier.device import gpu_count
 from train import stop
 from train.alive import Watch
 from train.contract import Job
@@ -20,9 +21,7 @@ PATIENCE = timedelta(hours=24)
 
 def per_host() -> int:
     """Return how many processes this host runs."""
-    import torch
-
-    return max(1, torch.cuda.device_count())
+    return max(1, gpu_count())
 
 
 def started_by_torchrun() -> bool:
