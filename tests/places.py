@@ -47,6 +47,7 @@ HOST = {
     "test_engine": "starts a Docker Engine",
     "test_gpu_script": "benchmarks run beside the source",
     "test_gpus": "runs the scripts of the host",
+    "test_gpu_docs": "looks at the source",
     "test_help": "runs the scripts of the host",
     "test_local": "starts containers",
     "test_predict": "the driver runs on the host",

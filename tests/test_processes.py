@@ -153,6 +153,19 @@ def test_when_a_host_dies_the_other_ends_within_a_minute_and_says_why(
     assert re.match("another process of the job ended|the chief host does not answer", failure)
 
 
+def test_a_process_that_a_signal_ends_leaves_the_signals_name(tiny: Path, tmp_path: Path, port: int) -> None:
+    hosts = ("127.0.0.1", "127.0.0.2")
+    with job(tmp_path, tiny, ENDLESS, hosts, port) as processes:
+        wait_for_line(processes[0], "epoch=4 ")
+        (trainer,) = Path(f"/proc/{processes[1].pid}/task/{processes[1].pid}/children").read_text().split()
+        os.kill(int(trainer), signal.SIGABRT)
+        outputs = [process.communicate(timeout=90)[0] for process in processes]
+        assert [process.returncode for process in processes] == [1, 1], outputs
+    failure = (tmp_path / hosts[1] / "output" / "failure").read_text()
+    assert failure.startswith("process 1 of the job was ended by the signal SIGABRT: "), failure
+    assert "Traceback" not in outputs[1]
+
+
 def failures(folder: Path, processes: "list[subprocess.Popen[str]]", hosts: Sequence[str]) -> set[str]:
     """Return the failure texts of hosts that have all failed without a traceback."""
     outputs = [process.communicate(timeout=120)[0] for process in processes]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from classifier.device import gpu_precision
 from classifier.errors import ConfigError, DataError
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
@@ -133,7 +134,7 @@ def extract(
 
 
 def resolve_precision(precision: str) -> str:
-    """Return `auto` as bf16 where the processor or GPU computes it natively, else fp32.
+    """Return `auto` as bf16 where the processor or GPU computes it natively, else fp16 on a GPU that is fast in it, else fp32.
 
     Raises ConfigError for fp16 without a GPU.
     """
@@ -142,7 +143,7 @@ def resolve_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return gpu_precision()
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 

@@ -2,27 +2,34 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from classifier.device import gpu_count
+from classifier.errors import UserError
 from train import stop
 from train.alive import Watch
-from train.contract import Job
+from train.contract import Job, forget_failure
 from train.hosts import wait_for_hosts
 from train.world import World
 
 PORT = "29500"  # of the chief, for the processes to meet; MASTER_PORT overrides it
 # A process whose host is silent is found by Watch; this only has to be longer than any wait for a slower one.
 PATIENCE = timedelta(hours=24)
+_LOST = "another process of the job ended"
+_LOG = "a library failed or gave up; its last lines in the log say more"
+_REMEDIES = {
+    "SIGKILL": "most often the machine's memory was full; use an instance with more of it",
+    "SIGBUS": "most often the shared memory was full; start the container with --shm-size 1g",
+}
 
 
 def per_host() -> int:
     """Return how many processes this host runs."""
-    import torch
-
-    return max(1, torch.cuda.device_count())
+    return max(1, gpu_count())
 
 
 def started_by_torchrun() -> bool:
@@ -31,7 +38,10 @@ def started_by_torchrun() -> bool:
 
 
 def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
-    """Run this program in `local` processes on this host, together with those of the other hosts; returns the status."""
+    """Run this program in `local` processes on this host, together with those of the other hosts; returns the status.
+
+    Raises UserError when a signal ended one of this host's, which could not say so itself.
+    """
     wait_for_hosts(job.hosts)
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -53,8 +63,34 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     except SignalException:
         return stop.STATUS
     except ChildFailedError as error:
-        return stop.STATUS if error.get_first_failure()[1].exitcode == stop.STATUS else 1
+        statuses = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        if error.get_first_failure()[1].exitcode == stop.STATUS:
+            return stop.STATUS
+        if sentence := killed(statuses):
+            _forget_consequence(job.base)
+            raise UserError(sentence) from None
+        return 1
     return 0
+
+
+def killed(statuses: Mapping[int, int]) -> str:
+    """Return the sentence on the first process, by rank, that a signal ended; empty where none did.
+
+    A status below 0 is a signal's number.
+    """
+    for rank, status in sorted(statuses.items()):
+        if status < 0:
+            number = -status
+            name = signal.Signals(number).name if number in set(signal.Signals) else f"number {number}"
+            return f"process {rank} of the job was ended by the signal {name}: {_REMEDIES.get(name, _LOG)}"
+    return ""
+
+
+def _forget_consequence(base: Path) -> None:
+    """Remove the failure text of a process that only knows that another is gone."""
+    path = base / "output" / "failure"
+    if path.exists() and path.read_text(errors="replace").startswith(_LOST):
+        forget_failure(base)
 
 
 def join() -> tuple[World, Watch | None]:
@@ -67,7 +103,8 @@ def join() -> tuple[World, Watch | None]:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    # The head's tensors lie in main memory on a machine with GPUs too.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     if rank:
@@ -83,7 +120,7 @@ def lost(error: Exception) -> str | None:
     ):
         return None
     return (
-        "another process of the job ended or its host is gone: look at the failure text and log of the other hosts first "
+        f"{_LOST} or its host is gone: look at the failure text and log of the other hosts first "
         f"({text.splitlines()[0][:200]})"
     )
 

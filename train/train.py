@@ -15,7 +15,7 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import pipe, processes, script, stop
+from train import gpu_memory, pipe, processes, script, stop
 from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 from train.foreign_names import check_class_count
@@ -52,9 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if sentence := denied(error):
             return _failed(base, sentence)
-        lost = processes.lost(error)
+        # NCCL's errors may say either.
+        known = gpu_memory.remedy(error) or processes.lost(error)
         trace = traceback.format_exc()
-        return _failed(base, f"{lost or f'{type(error).__name__}: {error}'}\n\n{trace}")
+        return _failed(base, f"{known or f'{type(error).__name__}: {error}'}\n\n{trace}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,25 @@
+"""The precision that `auto` means on a GPU, shown on a processor: torch is told what a GPU would tell it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from train.features import resolve_precision
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 0), "fp32"), ((7, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 6), "bf16"), ((9, 0), "bf16")],
+)
+def test_a_gpu_computes_in_what_it_need_not_emulate(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
+) -> None:
+    properties = SimpleNamespace(major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: properties)
+    # Every GPU can emulate bf16.
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert resolve_precision("auto") == precision
+    assert resolve_precision("bf16") == "bf16"

@@ -1,0 +1,21 @@
+"""A GPU whose memory is full: how an error says so, and what helps."""
+
+# As torch's allocator, cuBLAS, cuDNN and NCCL say it.
+_FULL = ("out of memory", "alloc_failed", "allocation_failed")
+_LIBRARIES = ("cuda", "cublas", "cudnn", "nccl")
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error says that a GPU's memory is full; imports no torch."""
+    text = str(error).lower()
+    return any(words in text for words in _FULL) and any(name in text for name in _LIBRARIES)
+
+
+def remedy(error: BaseException) -> str:
+    """Return the sentence on an error that says so, empty for any other."""
+    if not is_full(error):
+        return ""
+    return (
+        "the GPU's memory is full: raise accumulate, lower finetune-batch-size, or choose a smaller backbone or a GPU with "
+        f"more memory ({str(error).splitlines()[0][:200]})"
+    )
