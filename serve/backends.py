@@ -51,6 +51,9 @@ BACKENDS = {
 }
 AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
+_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
+# The last two are of cuBLAS and cuDNN, which end the names of their errors so.
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
 
 
@@ -157,9 +160,10 @@ def from_torch(model: "Classifier", crop: int) -> Any:
 
 def told(error: BaseException) -> str:
     """Return what a library's error says, in one line."""
-    # OpenVINO and torch say where in their sources first, and what happened last.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    return f"{type(error).__name__}: {lines[-1][:200]}"
+    # OpenVINO and torch say where in their sources first, and what happened last; of CUDA torch says last how to debug it.
+    line = lines[0] if lines[0].lower().startswith(_CUDA) else lines[-1]
+    return f"{type(error).__name__}: {line[:200]}"
 
 
 def in_one_line(error: BaseException) -> str:
@@ -171,9 +175,7 @@ def in_one_line(error: BaseException) -> str:
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        words in said for words in ("out of memory", "allocate memory", "bad_alloc")
-    )
+    return isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY)
 
 
 def no_room(error: BaseException) -> bool:
