@@ -52,6 +52,7 @@ BACKENDS = {
 AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
 _CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
+_GPU_LOST = ("cuda error", "cuda driver error", "cudnn error")
 # The last two are of cuBLAS and cuDNN, which end the names of their errors so.
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
@@ -176,6 +177,12 @@ def out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
     said = str(error).lower()
     return isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY)
+
+
+def gpu_lost(error: BaseException) -> bool:
+    """Return whether an error of torch says that the GPU failed, after which this process may get nothing else from it."""
+    said = str(error).lower()
+    return not out_of_memory(error) and any(words in said for words in _GPU_LOST)
 
 
 def no_room(error: BaseException) -> bool:

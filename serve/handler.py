@@ -26,11 +26,15 @@ from serve.predictor import Predictor
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
 _seconds = 0  # that an answer may take
+_ended = False  # the worker has given its last answer
+END_SECONDS = 0.1  # after the last answer, which is on its way by then
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
     """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
-    global _worker
+    global _worker, _ended
+    if _ended:  # this request came before the alarm; the front answers it with 503
+        os.kill(os.getpid(), signal.SIGKILL)
     if _worker is None:
         _worker = _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
@@ -44,7 +48,13 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
         answers = _answers(_worker, data, asked)
     finally:
         signal.alarm(0)
-    return [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))]
+    sent = [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))]
+    if any(answer.last for answer in answers):
+        # After some errors a GPU gives this process no other answer; the model server replaces it.
+        log.error("the GPU failed, so this worker ends and another replaces it")
+        _ended = True
+        signal.setitimer(signal.ITIMER_REAL, END_SECONDS)  # the kernel ends it, once this answer is sent
+    return sent
 
 
 def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], asked: list[dict[str, Any]]) -> list[Answer]:
@@ -68,7 +78,9 @@ def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> by
             answer, lent = failed(error, "leaving the answer", asked), False
     text = b"" if lent else answer.text
     context.set_response_status(code=answer.status, idx=index)
-    return channel.wrapped(asdict(answer) | {"text": None, "lent": lent}, text)
+    facts = asdict(answer) | {"text": None, "lent": lent}
+    del facts["last"]
+    return channel.wrapped(facts, text)
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:

@@ -173,8 +173,9 @@ class Model:
             found = unwrapped(data)
             if found is None:
                 return Answered(answer.status, data)
-            self._proved = self._answered = True
             told, text = found
+            if told["status"] == 200 or not asked.get("probe"):
+                self._proved = self._answered = True
             if told.pop("lent"):
                 assert loan is not None
                 text = loan.answer()

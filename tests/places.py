@@ -20,6 +20,7 @@ SERVING = {
     "test_front",
     "test_fuzz",
     "test_gpu_errors",
+    "test_gpu_worker",
     "test_memory",
     "test_metrics",
     "test_model_code",
