@@ -48,6 +48,11 @@ class Predictor:
             torch.cuda.empty_cache()  # which does nothing where no GPU is in use
 
 
+def prepared_device(prepared: Path) -> str:
+    """Return the device of the backend that serve.prepare chose."""
+    return BACKENDS[json.loads((prepared / PREPARED).read_text())["backend"]].device
+
+
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
     """Return the probabilities of logits [N, classes]."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -63,8 +68,14 @@ def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
         import torch
 
         torch.set_num_threads(threads)
-        model, _ = artifact.load(Path(document["artifact"]))
-        return backends.open_torch(model, backend)
+        model, spec = artifact.load(Path(document["artifact"]))
+        crop = spec.preprocessing.crop
+        forward = backends.open_torch(model, backend, crop)
+        if backend.device == "cuda":
+            from serve.gpu import warm
+
+            warm(forward, crop)
+        return forward
     except Exception as error:
         raise ArtifactError(
             f"a worker cannot open the model on {backend.name} ({backends.told(error)}); choose another backend"

@@ -19,6 +19,7 @@ SERVING = {
     "test_formats",
     "test_front",
     "test_fuzz",
+    "test_gpu_backends",
     "test_gpu_errors",
     "test_gpu_worker",
     "test_memory",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from classifier.errors import ConfigError, DataError
+from classifier.fold import folded
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
@@ -19,7 +20,6 @@ from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
 from train.cache import FeatureCache, cache_key
-from train.fold import folded
 from train.lanes import CHUNK, Lane, Work, in_flight
 from train.pack import Pack
 from train.share import Report, Share, make_room
