@@ -22,6 +22,7 @@ from serve.answers import Answer, CodeWorker, Worker, failed
 from serve.backends import in_one_line, out_of_memory
 from serve.channel import ASKED, NO_MEMORY, SETTINGS
 from serve.predictor import Predictor
+from serve.settings import visible_gpus
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
@@ -86,7 +87,8 @@ def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> by
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
     if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))  # some of them, where a user says so
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
     settings = json.loads((folder / SETTINGS).read_text())
     _seconds = int(settings["timeout"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -112,7 +114,7 @@ def _opened(settings: dict[str, Any], *, gpu: int | None) -> Worker | CodeWorker
 
         return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings, gpu=gpu))
     predictor = Predictor(prepared, threads=settings["threads"])
-    return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"])
+    return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"], decoders=settings["decoders"])
 
 
 def _reason(error: BaseException) -> str:

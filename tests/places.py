@@ -21,6 +21,7 @@ SERVING = {
     "test_fuzz",
     "test_gpu_backends",
     "test_gpu_errors",
+    "test_gpu_share",
     "test_gpu_worker",
     "test_memory",
     "test_metrics",

@@ -13,9 +13,7 @@ HINTS = (
 )
 ILLEGAL = "CUDA error: an illegal memory access was encountered" + HINTS.format(name="cudaErrorIllegalAddress")
 FULL = "CUDA error: out of memory" + HINTS.format(name="cudaErrorMemoryAllocation")
-ALLOCATOR = (
-    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 14.56 GiB of which 13.39 GiB is free."
-)
+ALLOCATOR = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 14.56 GiB of which 13.39 GiB is free."
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 CUDNN = "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"
 CUDNN_9 = "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"
@@ -40,6 +38,8 @@ def test_each_library_of_a_gpu_that_finds_no_memory_is_understood_also_where_the
     assert out_of_memory(RuntimeError(text)) and out_of_memory(ValueError(f"it failed ({told(RuntimeError(text))})"))
 
 
-@pytest.mark.parametrize("text", [ILLEGAL, "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"])
+@pytest.mark.parametrize(
+    "text", [ILLEGAL, "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"]
+)
 def test_another_error_of_a_gpu_is_not_one_of_memory(text: str) -> None:
     assert not out_of_memory(RuntimeError(text))
