@@ -71,9 +71,9 @@ class Worker:
             # Half of the time is for decoding, the rest for the model; else the handler's alarm would end the worker.
             begun.append(self._begun(body, asks, begin + self._seconds / 2))
             decode.append(time.perf_counter() - start)
-        for number, (item, asks) in enumerate(zip(begun, asked, strict=True)):
+        for number, (one, asks) in enumerate(zip(begun, asked, strict=True)):
             start = time.perf_counter()
-            read.append(item if isinstance(item, Answer) else self._read(item, asks))
+            read.append(one if isinstance(one, Answer) else self._read(one, asks))
             decode[number] += time.perf_counter() - start
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
         start = time.perf_counter()

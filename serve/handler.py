@@ -49,7 +49,9 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
         answers = _answers(_worker, data, asked)
     finally:
         signal.alarm(0)
-    sent = [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))]
+    sent: list[bytes | str] = [
+        _sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))
+    ]
     if any(answer.last for answer in answers):
         # After some errors a GPU gives this process no other answer; the model server replaces it.
         log.error("the GPU failed, so this worker ends and another replaces it")

@@ -109,7 +109,7 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
     ]
 
 
-def moved(shift: float) -> Callable[[Any, Any], Any]:
+def moved(shift: float) -> Callable[[Any, Any, int], Any]:
     """Return an open_torch whose model adds `shift` to the first class's logit."""
 
     def wrong(trained: Any, backend: Any, crop: int) -> Any:

@@ -133,7 +133,8 @@ class Asking(nn.Sequential):
 
 def test_features_are_compared_without_the_rounding_of_tf32() -> None:
     backbone = Asking()
-    backbone.asked = asked = []
+    asked: list[bool] = []
+    backbone.asked = asked
     before = torch.backends.cudnn.allow_tf32
     copied = folded(trained(backbone), 32)
     assert before and torch.backends.cudnn.allow_tf32 and isinstance(copied, Asking)

@@ -48,7 +48,8 @@ def predictor(model: Path, tmp_path: Path) -> Predictor:
 def test_a_batch_that_memory_does_not_suffice_for_is_computed_photo_by_photo(
     predictor: Predictor, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward, freed = predictor._forward, []
+    forward = predictor._forward
+    freed: list[bool] = []
 
     def small(pixels: Any) -> Logits:
         if len(pixels) > 1 and not freed:
