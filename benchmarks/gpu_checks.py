@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from benchmarks.gpu_train import ready_model, steps_per_second, synchronise
 from classifier.device import found
+from classifier.fold import folded
 from classifier.models import Classifier
 from train.features import resolve_precision
-from train.fold import folded
 from train.lanes import autocast, compute_exactly
 
 MEASURED, RIGHT, WRONG = "measured", "right", "wrong"

@@ -80,7 +80,7 @@ def _forwards(folder: Path, names: Sequence[str]) -> dict[str, Callable[[Any], A
             found[name] = (
                 backends.open_ir(out / backends.IR, backend.precision, 1)
                 if openvino
-                else backends.open_torch(model, backend)
+                else backends.open_torch(model, backend, spec.preprocessing.crop)
             )
     return found
 

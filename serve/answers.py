@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from classifier.errors import PhotoError, UserError
 from classifier.images import Pixels
-from serve.backends import out_of_memory
+from serve.backends import gpu_lost, out_of_memory
 from serve.formats import Form, RequestError, check_size, read_instances, what_it_is, write_answer
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported, refusal
@@ -28,7 +29,7 @@ log = logging.getLogger("serve")
 class Answer:
     """One request's answer; `told` is for the front: seconds and how many photos.
 
-    Of a refusal, `text` is its sentence; else it is the answer itself.
+    Of a refusal, `text` is its sentence; else it is the answer itself. After the `last` one the worker has to end.
     """
 
     status: int
@@ -37,24 +38,43 @@ class Answer:
     told: dict[str, float] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     refused: bool = False
+    last: bool = False
+
+
+@dataclass
+class _Decoding:
+    """A request's photos and what becomes of them, in order: pixels, or what the next one's decoding raises."""
+
+    photos: list[bytes]
+    pixels: Iterator[Pixels]
 
 
 class Worker:
-    """A model that answers; `seconds` is how long its answers may take; one that takes longer costs the worker."""
+    """A model that answers; `seconds` is how long its answers may take; one that takes longer costs the worker.
 
-    def __init__(self, predictor: Predictor, *, top_k: int, seconds: float) -> None:
+    Its photos are decoded by `decoders` threads.
+    """
+
+    def __init__(self, predictor: Predictor, *, top_k: int, seconds: float, decoders: int = 1) -> None:
         self._predictor, self._top_k, self._seconds = predictor, top_k, seconds
+        # Without a pool each photo is decoded when its pixels are asked for, so none after one that cannot be.
+        self._map: Any = map if decoders == 1 else ThreadPoolExecutor(decoders).map
 
     def answers(self, bodies: Sequence[bytes], asked: Sequence[dict[str, Any]]) -> list[Answer]:
         """Answer a batch of requests; the status and text of one do not depend on the others."""
         begin = time.perf_counter()
+        begun: list[_Decoding | Answer] = []
         read: list[list[Pixels] | Answer] = []
         decode = []
         for body, asks in zip(bodies, asked, strict=True):
             start = time.perf_counter()
             # Half of the time is for decoding, the rest for the model; else the handler's alarm would end the worker.
-            read.append([] if asks.get("probe") else self._read(body, asks, begin + self._seconds / 2))
+            begun.append(self._begun(body, asks, begin + self._seconds / 2))
             decode.append(time.perf_counter() - start)
+        for number, (one, asks) in enumerate(zip(begun, asked, strict=True)):
+            start = time.perf_counter()
+            read.append(one if isinstance(one, Answer) else self._read(one, asks))
+            decode[number] += time.perf_counter() - start
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
         start = time.perf_counter()
         rows, lost = iter(()), None
@@ -73,35 +93,63 @@ class Worker:
             answers.append(replace(answer, told=told))
         return answers
 
-    def _read(self, body: bytes, asks: dict[str, Any], end: float) -> list[Pixels] | Answer:
-        number, many = 0, bool(asks["json"])
+    def _begun(self, body: bytes, asks: dict[str, Any], end: float) -> _Decoding | Answer:
+        if asks.get("probe"):
+            return _Decoding([], iter([self._predictor.probe]))
         try:
-            photos = read_instances(body) if many else [body]
+            photos = read_instances(body) if asks["json"] else [body]
             check_size(_form(asks), len(photos), len(self._predictor.classes), self._top_k)
-            decoded: list[Pixels] = []
-            for number, photo in enumerate(photos):
-                if number and time.perf_counter() > end:
-                    return refused(504, f"{number} of {len(photos)} photos were decoded in time; send fewer at once")
-                decoded.append(self._predictor.decode(photo))
-            return decoded
         except RequestError as error:
             return refused(400, str(error))
+        except Exception as error:
+            return failed(error, "decoding", asks)
+
+        def decoded(number: int, photo: bytes) -> Pixels:
+            if number and time.perf_counter() > end:
+                raise TimeoutError(f"{number} of {len(photos)} photos were decoded in time; send fewer at once")
+            return self._predictor.decode(photo)
+
+        return _Decoding(photos, self._map(decoded, range(len(photos)), photos))
+
+    def _read(self, begun: _Decoding, asks: dict[str, Any]) -> list[Pixels] | Answer:
+        pixels: list[Pixels] = []
+        try:
+            for photo in begun.pixels:
+                pixels.append(photo)
+            return pixels
+        except TimeoutError as error:
+            return refused(504, str(error))
         except PhotoError as error:
-            where = f"instances[{number}]" if many else "the body"
-            return refused(422, f"{where} is no usable photo: {error}{what_it_is(photos[number])}")
+            number = len(pixels)
+            where = f"instances[{number}]" if asks["json"] else "the body"
+            return refused(422, f"{where} is no usable photo: {error}{what_it_is(begun.photos[number])}")
         except Exception as error:
             return failed(error, "decoding", asks)
 
     def _compute(self, pixels: list[Pixels], end: float) -> list[Any]:
+        """Return each photo's probabilities, or the error where memory does not suffice for the photo alone."""
         rows: list[Any] = []
         for start in range(0, len(pixels), CHUNK):
             if start and time.perf_counter() > end:
                 raise TimeoutError(f"{start} of {len(pixels)} photos were computed in time; send fewer at once")
-            rows += list(self._predictor.probabilities(np.stack(pixels[start : start + CHUNK])))
+            rows += self._pass(pixels[start : start + CHUNK])
         return rows
 
+    def _pass(self, pixels: list[Pixels]) -> list[Any]:
+        try:
+            return list(self._predictor.probabilities(np.stack(pixels)))
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            lost = error.with_traceback(None)  # which would keep what the pass had computed
+        self._predictor.free()
+        return [lost] if len(pixels) == 1 else [row for photo in pixels for row in self._pass([photo])]
+
     def _write(self, rows: list[Any], asks: dict[str, Any]) -> Answer:
-        if not rows:
+        for row in rows:
+            if isinstance(row, Exception):
+                return failed(row, "prediction", asks)
+        if asks.get("probe"):
             return Answer(200, b"")
         try:
             text, kind = write_answer(_form(asks), np.stack(rows), self._predictor.classes, self._top_k)
@@ -148,7 +196,9 @@ def failed(error: BaseException, what: str, *asked: dict[str, Any]) -> Answer:
     if out_of_memory(error):
         return refused(507, _NO_MEMORY)
     log.exception("request %s: %s failed", ", ".join(str(asks.get("id")) for asks in asked), what, exc_info=error)
-    return refused(500, "the prediction failed; the server's log says why under this request id")
+    answer = refused(500, "the prediction failed; the server's log says why under this request id")
+    answer.last = gpu_lost(error)
+    return answer
 
 
 def _form(asks: dict[str, Any]) -> Form:

@@ -37,12 +37,15 @@ class Backend:
     precision: str
 
 
-# From the fastest down. One photo on one thread of an EPYC with avx512_bf16, milliseconds for inception_v3 and
-# tf_efficientnet_lite0: 54 and 5.8, 104 and 9.4, 83 and 15.7, 138 and 19.5 (python -m benchmarks.serve --part backends).
+# From the fastest down, any GPU before the processor. One photo on one thread of an EPYC with avx512_bf16, milliseconds for
+# inception_v3 and tf_efficientnet_lite0: 54 and 5.8, 104 and 9.4, 83 and 15.7, 138 and 19.5
+# (python -m benchmarks.serve --part backends).
 BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("torch-cuda", "torch", "cuda", "bf16"),
+        Backend("torch-cuda-fp16", "torch", "cuda", "fp16"),
+        Backend("torch-cuda-fp32", "torch", "cuda", "fp32"),
         Backend("openvino-bf16", "openvino", "cpu", "bf16"),
         Backend("openvino", "openvino", "cpu", "fp32"),
         Backend("torch-bf16", "torch", "cpu", "bf16"),
@@ -51,6 +54,10 @@ BACKENDS = {
 }
 AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
+_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
+_GPU_LOST = ("cuda error", "cuda driver error", "cudnn error")
+# The last two are of cuBLAS and cuDNN, which end the names of their errors so.
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
 
 
@@ -68,6 +75,8 @@ def check(backend: Backend) -> None:
 
         if not torch.cuda.is_available():
             raise Unavailable("torch finds no GPU")
+        if backend.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise Unavailable("the GPU has no bfloat16")
     elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
         raise Unavailable("the processor has no bfloat16")
     if backend.library == "openvino":
@@ -105,24 +114,20 @@ def open_ir(path: Path, precision: str, threads: int) -> Forward:
     return forward
 
 
-def open_torch(model: "Classifier", backend: Backend) -> Forward:
-    """Return the torch model as a forward function; one photo at a time on a processor, all at once on a GPU."""
+def open_torch(model: "Classifier", backend: Backend, crop: int) -> Forward:
+    """Return the torch model as a forward function, on a GPU a copy of it; its photos have `crop` pixels a side."""
+    if backend.device != "cpu":
+        from serve.gpu import open_gpu
+
+        return open_gpu(model, backend, crop)
     import contextlib
 
     import torch
 
-    model = model.to(backend.device)
-    old_gpu = backend.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    dtype = torch.float16 if old_gpu else torch.bfloat16
-
     def forward(pixels: Pixels) -> Logits:
-        batches = [pixels] if backend.device == "cuda" else [photo[None] for photo in pixels]
-        mixed: Any = contextlib.nullcontext()
-        if backend.precision == "bf16":
-            mixed = torch.autocast(backend.device, dtype)
+        mixed: Any = torch.autocast("cpu", torch.bfloat16) if backend.precision == "bf16" else contextlib.nullcontext()
         with torch.inference_mode(), mixed:
-            outputs = [model(torch.from_numpy(batch).to(backend.device)).float().cpu().numpy() for batch in batches]
-        return np.concatenate(outputs)
+            return np.concatenate([model(torch.from_numpy(photo[None])).float().numpy() for photo in pixels])
 
     return forward
 
@@ -157,9 +162,10 @@ def from_torch(model: "Classifier", crop: int) -> Any:
 
 def told(error: BaseException) -> str:
     """Return what a library's error says, in one line."""
-    # OpenVINO and torch say where in their sources first, and what happened last.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    return f"{type(error).__name__}: {lines[-1][:200]}"
+    # OpenVINO and torch say where in their sources first, and what happened last; of CUDA torch says last how to debug it.
+    line = lines[0] if lines[0].lower().startswith(_CUDA) else lines[-1]
+    return f"{type(error).__name__}: {line[:200]}"
 
 
 def in_one_line(error: BaseException) -> str:
@@ -171,9 +177,13 @@ def in_one_line(error: BaseException) -> str:
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        words in said for words in ("out of memory", "allocate memory", "bad_alloc")
-    )
+    return isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY)
+
+
+def gpu_lost(error: BaseException) -> bool:
+    """Return whether an error of torch says that the GPU failed, after which this process may get nothing else from it."""
+    said = str(error).lower()
+    return not out_of_memory(error) and any(words in said for words in _GPU_LOST)
 
 
 def no_room(error: BaseException) -> bool:

@@ -115,7 +115,8 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _execution_parameters(request: web.Request) -> web.Response:
-    settings = request.app[FRONT].settings
+    front = request.app[FRONT]
+    settings = front.models[ONLY].settings if ONLY in front.models else front.settings
     return web.json_response(
         {
             "MaxConcurrentTransforms": settings.transforms,

@@ -22,15 +22,20 @@ from serve.answers import Answer, CodeWorker, Worker, failed
 from serve.backends import in_one_line, out_of_memory
 from serve.channel import ASKED, NO_MEMORY, SETTINGS
 from serve.predictor import Predictor
+from serve.settings import visible_gpus
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
 _seconds = 0  # that an answer may take
+_ended = False  # the worker has given its last answer
+END_SECONDS = 0.1  # after the last answer, which is on its way by then
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
     """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
-    global _worker
+    global _worker, _ended
+    if _ended:  # this request came before the alarm; the front answers it with 503
+        os.kill(os.getpid(), signal.SIGKILL)
     if _worker is None:
         _worker = _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
@@ -44,7 +49,15 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
         answers = _answers(_worker, data, asked)
     finally:
         signal.alarm(0)
-    return [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))]
+    sent: list[bytes | str] = [
+        _sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))
+    ]
+    if any(answer.last for answer in answers):
+        # After some errors a GPU gives this process no other answer; the model server replaces it.
+        log.error("the GPU failed, so this worker ends and another replaces it")
+        _ended = True
+        signal.setitimer(signal.ITIMER_REAL, END_SECONDS)  # the kernel ends it, once this answer is sent
+    return sent
 
 
 def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], asked: list[dict[str, Any]]) -> list[Answer]:
@@ -68,13 +81,16 @@ def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> by
             answer, lent = failed(error, "leaving the answer", asked), False
     text = b"" if lent else answer.text
     context.set_response_status(code=answer.status, idx=index)
-    return channel.wrapped(asdict(answer) | {"text": None, "lent": lent}, text)
+    facts = asdict(answer) | {"text": None, "lent": lent}
+    del facts["last"]
+    return channel.wrapped(facts, text)
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
     if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))  # some of them, where a user says so
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
     settings = json.loads((folder / SETTINGS).read_text())
     _seconds = int(settings["timeout"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -100,7 +116,7 @@ def _opened(settings: dict[str, Any], *, gpu: int | None) -> Worker | CodeWorker
 
         return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings, gpu=gpu))
     predictor = Predictor(prepared, threads=settings["threads"])
-    return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"])
+    return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"], decoders=settings["decoders"])
 
 
 def _reason(error: BaseException) -> str:

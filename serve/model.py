@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import aiohttp
 from classifier.errors import ArtifactError, UserError
 from serve.channel import ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend, unwrapped
 from serve.model_server import ModelServer
+from serve.predictor import prepared_device
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
 
@@ -50,7 +51,8 @@ class Model:
 
     def __init__(self, name: str, model_dir: Path, store: Path, server: ModelServer, settings: Settings) -> None:
         self.name, self.model_dir = name, model_dir
-        self._folder, self._server, self._settings = store / name, server, settings
+        self._folder, self._server = store / name, server
+        self.settings = settings  # those of a processor once it is the one to serve
         self._status = self._folder / "status"
         self.code = code_folder(model_dir, settings)  # of functions that it brings
         self._program: Path | None = None
@@ -58,9 +60,7 @@ class Model:
         self._registered = False
         self._proved = self._answered = False
         self.gone = False  # unloaded, which a request may learn when its body has arrived
-        # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
-        # busy: a pass each, and the next one.
-        self._turn = asyncio.Semaphore(2 * settings.workers * settings.batch_size)
+        self._turn = asyncio.Semaphore(1)  # until it is known what serves
 
     async def load(self, client: aiohttp.ClientSession) -> None:
         """Return once a worker has loaded the model, passed its self-test and answered; raises UserError when none can."""
@@ -75,25 +75,30 @@ class Model:
     async def start(self) -> None:
         """Check and prepare the model and start its workers; raises UserError with the reason when it cannot be served."""
         self._status.mkdir(parents=True)
-        self._program = find_program(self.model_dir, self._settings)
+        self._program = find_program(self.model_dir, self.settings)
         warning = self.code and ignored_requirements(self.code)
         if warning:
             logging.warning("%s", warning)
         if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
+            if not self.code and prepared_device(self._folder / "prepared") == "cpu":
+                self.settings = replace(self.settings, gpus=0)
+        # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
+        # busy: a pass each, and the next one.
+        self._turn = asyncio.Semaphore(2 * self.settings.workers * self.settings.batch_size)
         self._write_archive()
         self._registered = True
         await self._server.register(
             self.name,
             self._folder,
-            workers=self._settings.workers,
-            batch_size=1 if self.code else self._settings.batch_size,
-            timeout=self._settings.timeout,
+            workers=self.settings.workers,
+            batch_size=1 if self.code else self.settings.batch_size,
+            timeout=self.settings.timeout,
         )
 
     async def _prepare(self) -> None:
         command = [sys.executable, "-P", "-m", "serve.prepare", "--model-dir", str(self.model_dir)]
-        command += ["--out", str(self._folder / "prepared"), "--backend", self._settings.backend]
+        command += ["--out", str(self._folder / "prepared"), "--backend", self.settings.backend]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -123,11 +128,12 @@ class Model:
             "prepared": str(self._folder / "prepared"),
             "code": str(self.code or ""),
             "program": str(self._program or ""),
-            "accept": self._settings.accept,
-            "threads": self._settings.threads,
-            "top_k": self._settings.top_k,
-            "max_pixels": self._settings.max_pixels,
-            "timeout": self._settings.timeout,
+            "accept": self.settings.accept,
+            "threads": self.settings.threads,
+            "decoders": self.settings.decoders,
+            "top_k": self.settings.top_k,
+            "max_pixels": self.settings.max_pixels,
+            "timeout": self.settings.timeout,
         }
         (self._folder / SETTINGS).write_text(json.dumps(told))
 
@@ -173,8 +179,9 @@ class Model:
             found = unwrapped(data)
             if found is None:
                 return Answered(answer.status, data)
-            self._proved = self._answered = True
             told, text = found
+            if told["status"] == 200 or not asked.get("probe"):
+                self._proved = self._answered = True
             if told.pop("lent"):
                 assert loan is not None
                 text = loan.answer()
@@ -194,7 +201,7 @@ class Model:
     @property
     def restarts(self) -> int:
         """How many workers have replaced others."""
-        return max(0, len(self._seen) - self._settings.workers)
+        return max(0, len(self._seen) - self.settings.workers)
 
     def failure(self) -> UserError | None:
         """Return why no worker will ever serve, or None as long as one may."""

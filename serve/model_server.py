@@ -63,6 +63,7 @@ class ModelServer:
             "default_response_timeout": settings.timeout + 1,
             "unregister_model_timeout": STOP_SECONDS,
             "max_request_size": LENT_BYTES + 4096,
+            "number_of_gpu": settings.gpus,  # else it counts those that a user keeps from us too
             "job_queue_size": settings.queue + 10,
             "decode_input_request": "false",
             "enable_envvars_config": "false",
@@ -108,12 +109,13 @@ class ModelServer:
     def _pass_on(self) -> None:
         assert self._process.stdout is not None
         started = False
-        for line in self._process.stdout:
-            self._last.append(line.strip())
-            # Before it has started, a new Java warns of what the model server's old libraries do.
-            if started and not line.startswith(_TALK):
-                print(line, end="", file=sys.stderr, flush=True)
-            started = started or line.startswith("Model server started")
+        with self._process.stdout as lines:
+            for line in lines:
+                self._last.append(line.strip())
+                # Before it has started, a new Java warns of what the model server's old libraries do.
+                if started and not line.startswith(_TALK):
+                    print(line, end="", file=sys.stderr, flush=True)
+                started = started or line.startswith("Model server started")
 
     def failure(self) -> str | None:
         """Return why the model server is gone, or None while it runs."""

@@ -1,6 +1,7 @@
 """The model in a worker: open what serve.prepare wrote, prove it once more, and turn photos into probabilities."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ class Predictor:
         self._forward = _open(prepared, document, threads)
         selftest = artifact.read_selftest(prepared)
         artifact.check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
+        self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
         """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
@@ -38,6 +40,17 @@ class Predictor:
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probabilities [N, classes] of photos' pixels [N, H, W, 3]."""
         return softmax(self._forward(pixels))
+
+    def free(self) -> None:
+        """Give back the memory of a GPU that torch keeps for later passes."""
+        torch = sys.modules.get("torch")
+        if torch:
+            torch.cuda.empty_cache()  # which does nothing where no GPU is in use
+
+
+def prepared_device(prepared: Path) -> str:
+    """Return the device of the backend that serve.prepare chose."""
+    return BACKENDS[json.loads((prepared / PREPARED).read_text())["backend"]].device
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
@@ -55,8 +68,14 @@ def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
         import torch
 
         torch.set_num_threads(threads)
-        model, _ = artifact.load(Path(document["artifact"]))
-        return backends.open_torch(model, backend)
+        model, spec = artifact.load(Path(document["artifact"]))
+        crop = spec.preprocessing.crop
+        forward = backends.open_torch(model, backend, crop)
+        if backend.device == "cuda":
+            from serve.gpu import warm
+
+            warm(forward, crop)
+        return forward
     except Exception as error:
         raise ArtifactError(
             f"a worker cannot open the model on {backend.name} ({backends.told(error)}); choose another backend"

@@ -37,10 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--backend", default=AUTO, choices=(AUTO, *BACKENDS), help="default: %(default)s")
     options = parser.parse_args(argv)
     try:
-        prepare(options.model_dir, options.out, options.backend)
-        # Without torch, which only OpenVINO on the processor does without, nothing here could use a GPU.
-        cpu = device.line(cuda=None, gpus=(), driver=device.driver_version())
-        print(device.found() if "torch" in sys.modules else cpu, flush=True)
+        print(_device(prepare(options.model_dir, options.out, options.backend)), flush=True)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
         return 1
@@ -50,8 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def prepare(model_dir: Path, out: Path, backend: str) -> None:
-    """Write the fastest backend that passes the guard, or the one named, into `out`; prepared.json comes last.
+def _device(backend: Backend) -> str:
+    """Return the line about the device that serves; what kept a GPU from it is said before."""
+    torch = sys.modules.get("torch")
+    if torch and (backend.device == "cuda" or not torch.cuda.is_available()):
+        return device.found()
+    # Without torch, which only OpenVINO on the processor does without, nothing here could use a GPU.
+    return device.line(cuda=None, gpus=(), driver=None if torch else device.driver_version())
+
+
+def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
+    """Write the fastest backend that passes the guard, or the one named, into `out`, and return it; prepared.json comes last.
 
     One that is named need not pass the guard: a warning then says how far it is from the trained model.
 
@@ -80,7 +86,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> None:
             refused[candidate.name] = told(error)
         else:
             _write(out, candidate, source, proved, refused)
-            return
+            return candidate
         if backend == AUTO:
             print(f"{candidate.name} is not used: {refused[candidate.name]}", flush=True)
     name, reason = refused.popitem()
@@ -105,7 +111,7 @@ class _Source:
 
     def open(self, backend: Backend) -> Forward:
         if backend.library == "torch":
-            return backends.open_torch(self._model(), backend)
+            return backends.open_torch(self._model(), backend, self.contents.spec.preprocessing.crop)
         if not self._has_ir:
             self._write_ir()
             self._has_ir = True

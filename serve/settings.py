@@ -1,6 +1,7 @@
 """What the serving program is told: by its arguments and by the platform's environment variables, read here and nowhere else."""
 
 import argparse
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from serve.formats import accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
+WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
+DEVICES = Path("/dev")
 # Batch transform sends at most so many MB at a time, payload times concurrency, and by itself bodies of up to 6 MB.
 BATCH_MB, DEFAULT_BATCH_MB = 100, 6
 MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
@@ -34,9 +37,10 @@ class Settings:
     program: str  # of the artifact's code; empty: inference.py
     submit_directory: str
     backend: str
-    workers: int  # for each model
-    threads: int  # for each worker
-    batch_size: int
+    gpus: int  # that may serve; 0 where the processor does
+    workers_told: int | None  # for each model; None: chosen here
+    batch_told: int  # 0: chosen here
+    cores: int
     top_k: int
     accept: str
     timeout: int
@@ -48,9 +52,33 @@ class Settings:
     log_requests: str
 
     @property
+    def workers(self) -> int:
+        """Return how many processes answer for each model: one a GPU, since each holds the model; else one a core that has memory."""
+        if self.workers_told is not None:
+            return self.workers_told
+        if self.multi_model:
+            return 1
+        return self.gpus or max(1, min(self.cores, self.memory // (2 * MEMORY_A_WORKER)))
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads each worker has."""
+        return 1 if self.multi_model else max(1, self.cores // self.workers)
+
+    @property
+    def decoders(self) -> int:
+        """Return how many photos a worker decodes at a time: beside a GPU it has all threads for that, else the model has them."""
+        return self.threads if self.gpus else 1
+
+    @property
+    def batch_size(self) -> int:
+        """Return how many requests one pass of the model answers."""
+        return self.batch_told or (16 if self.gpus else 1)
+
+    @property
     def max_pixels(self) -> int:
-        """Return how many pixels a photo may have, so that every worker can decode one at a time."""
-        return min(MAX_PIXELS, self.memory // (2 * self.workers * BYTES_A_PIXEL))
+        """Return how many pixels a photo may have, so that every worker can decode as many at a time as it does."""
+        return min(MAX_PIXELS, self.memory // (2 * self.workers * self.decoders * BYTES_A_PIXEL))
 
     @property
     def held(self) -> int:
@@ -82,11 +110,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     base = Path(environment.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     batch = _flag(environment, "SAGEMAKER_BATCH")
     multi_model = _flag(environment, "SAGEMAKER_MULTI_MODEL")
-    cores = len(os.sched_getaffinity(0))
     memory = _number(environment, "BYOC_MEMORY_MB", 0, most=1 << 30) * MB or memory_limit()
-    gpus = _gpus()
-    # One a GPU, since each holds the model; without GPUs one a core, where memory suffices.
-    workers = 1 if multi_model else gpus or max(1, min(cores, memory // (2 * MEMORY_A_WORKER)))
     parser = argparse.ArgumentParser(prog="serve", description="Serve a model artifact on /ping and /invocations.")
     parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
@@ -94,8 +118,8 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     parser.add_argument(
         "--workers",
         type=int,
-        default=_number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", workers, most=1024),
-        help="processes that answer (default: one a GPU, else one a core where memory suffices, %(default)s)",
+        default=_number(environment, WORKERS, 0, most=1024) if environment.get(WORKERS, "").strip() else None,
+        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
     )
     parser.add_argument(
         "--batch-size",
@@ -106,9 +130,9 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
     parser.add_argument("--backend", default=environment.get("BYOC_BACKEND", AUTO), help=", ".join((AUTO, *BACKENDS)))
     options = parser.parse_args(argv)
-    for name in ("workers", "top_k"):
-        if getattr(options, name) < 1:
-            raise ConfigError(f"{name.replace('_', '-')} {getattr(options, name)} must be at least 1")
+    for name, value in (("workers", options.workers), ("top-k", options.top_k)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} {value} must be at least 1")
     if options.backend not in (AUTO, *BACKENDS):
         raise ConfigError(f"backend {options.backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
     accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
@@ -128,9 +152,10 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         program=environment.get("SAGEMAKER_PROGRAM", "").strip(),
         submit_directory=environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "").strip(),
         backend=options.backend,
-        workers=options.workers,
-        threads=1 if multi_model else max(1, cores // options.workers),
-        batch_size=options.batch_size or (16 if gpus else 1),
+        gpus=_gpus(environment),
+        workers_told=options.workers,
+        batch_told=options.batch_size,
+        cores=len(os.sched_getaffinity(0)),
         top_k=options.top_k,
         accept=accept,
         timeout=max(1, _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout)),
@@ -144,9 +169,17 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     )
 
 
-def _gpus() -> int:
-    """Return how many NVIDIA GPUs this container was given, without importing torch."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+def _gpus(environment: Mapping[str, str]) -> int:
+    """Return how many NVIDIA GPUs this container was given, without importing torch; of them those in CUDA_VISIBLE_DEVICES."""
+    given = len(list(DEVICES.glob("nvidia[0-9]*")))
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    return given if visible is None else min(given, len(visible_gpus(visible)))
+
+
+def visible_gpus(visible: str) -> list[str]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, by number or identifier; CUDA ignores what follows -1 or an empty name."""
+    names = [name.strip() for name in visible.split(",")]
+    return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, *, most: int = 1_000_000) -> int:

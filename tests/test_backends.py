@@ -109,11 +109,11 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
     ]
 
 
-def moved(shift: float) -> Callable[[Any, Any], Any]:
+def moved(shift: float) -> Callable[[Any, Any, int], Any]:
     """Return an open_torch whose model adds `shift` to the first class's logit."""
 
-    def wrong(trained: Any, backend: Any) -> Any:
-        forward = OPEN_TORCH(trained, backend)
+    def wrong(trained: Any, backend: Any, crop: int) -> Any:
+        forward = OPEN_TORCH(trained, backend, crop)
         return lambda pixels: forward(pixels) + np.eye(1, forward(pixels).shape[1], dtype=np.float32) * shift
 
     return wrong

@@ -281,6 +281,18 @@ def test_without_a_compiler_the_model_is_trained_as_it_is(
     )
 
 
+def test_on_a_gpu_without_triton_the_model_is_trained_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "g++").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    model = nn.Linear(1, 1)
+    monkeypatch.setattr(nn.Parameter, "is_cuda", True, raising=False)  # a stand-in: triton does not find a GPU here
+    assert compiler.compiled(model) is model
+    assert capsys.readouterr().out.startswith("compile: triton is not installed")
+
+
 @pytest.mark.long
 def test_a_compiled_model_trains_to_what_a_plain_one_does(tiny: Path, tmp_path: Path) -> None:
     settings = SMALL | {"precision": "fp32", "epochs": "1", "finetune-epochs": "2"}

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from classifier.backbones import build_backbone
+from classifier.fold import folded
 from classifier.models import Classifier
 from classifier.photos import load_photo_set
 from tests.conftest import LITE
 from train.features import extract
-from train.fold import folded
 
 
 def norms(module: nn.Module) -> int:
@@ -116,3 +116,26 @@ def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest
     # Before it is folded it runs on the probe twice; the pass over the photos then normalises nothing.
     assert plain >= 49 and len(normalised) == plain + 2 * 49
     assert norms(model) == 49
+
+
+class Asking(nn.Sequential):
+    """A backbone that notes whether a GPU would convolve in TF32, whose rounding is larger than what folding may change."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
+        self.asked: list[bool] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked.append(torch.backends.cudnn.allow_tf32)
+        features: Tensor = super().forward(images)
+        return features
+
+
+def test_features_are_compared_without_the_rounding_of_tf32() -> None:
+    backbone = Asking()
+    asked: list[bool] = []
+    backbone.asked = asked
+    before = torch.backends.cudnn.allow_tf32
+    copied = folded(trained(backbone), 32)
+    assert before and torch.backends.cudnn.allow_tf32 and isinstance(copied, Asking)
+    assert copied.asked[:3] == [False] * 3 and not asked

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from train.gpu_memory import is_full
 from train.lanes import Chunk, Lane, View, Work, forward, in_flight
 
 # Photos and views that go through the backbone together; 0 where each lane computes its own.
@@ -54,8 +55,8 @@ class _Batches:
             try:
                 parts = [views[start : start + self._size] for start in range(0, len(views), self._size)]
                 return torch.cat([self._forward(part) for part in parts])
-            except torch.OutOfMemoryError:
-                if self._size == 1:
+            except RuntimeError as error:
+                if self._size == 1 or not is_full(error):
                     raise
             # Not in the except block: the error holds on to the memory of what was computed.
             self._size //= 2

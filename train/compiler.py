@@ -5,12 +5,19 @@ import shutil
 
 import torch
 from torch import nn
+from torch.utils._triton import has_triton
 
 
 def compiled(model: nn.Module) -> nn.Module:
-    """Return the model compiled, or as it is after one sentence where no C++ compiler is installed."""
+    """Return the model compiled, or as it is after one sentence where no C++ compiler or, on a GPU, no triton is installed."""
     if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
         print("compile: no C++ compiler is installed (g++ or clang++), so the model is trained as it is", flush=True)
+        return model
+    if next(model.parameters()).is_cuda and not has_triton():
+        print(
+            "compile: triton is not installed or this GPU is too old for it, so the model is trained as it is",
+            flush=True,
+        )
         return model
     wrapped: nn.Module = torch.compile(model)  # type: ignore[assignment]
     return wrapped

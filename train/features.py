@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from classifier.device import gpu_precision
 from classifier.errors import ConfigError, DataError
+from classifier.fold import folded
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
@@ -21,7 +22,6 @@ from classifier.unreadable import faults, too_many
 from train import stop
 from train.cache import FeatureCache, cache_key
 from train.collector import BATCH, collected
-from train.fold import folded
 from train.lanes import CHUNK, Lane, Work, compute_exactly, in_flight
 from train.pack import Pack
 from train.share import Report, Share, make_room
