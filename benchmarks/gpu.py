@@ -28,7 +28,7 @@ CHECKS = {
     "tests": 100,
     "steps": 90,
     "pass": 80,
-    "finetune": 100,
+    "finetune": 190,
     "ranks": 40,
     "serving": 90,
     "batches": 60,
@@ -70,7 +70,9 @@ def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[dict[
     module = "gpu_program" if name in PROGRAM else "gpu_checks"
     command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", f"benchmarks.{module}", name]
     command += ["--device", options.device, *(["--quick"] if options.quick else [])]
-    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
+    # The programs that a check starts find the packages of this checkout, which need not be installed.
+    path = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path} | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(

@@ -31,7 +31,16 @@ from train.lanes import autocast, compute_exactly
 
 MEASURED, RIGHT, WRONG = "measured", "right", "wrong"
 Line = tuple[str, str, str]  # what, figure, verdict
-TESTS = ("test_collector.py", "test_feed.py", "test_reduce.py", "test_fit.py", "test_fold.py", "test_device.py")
+TESTS = (
+    "test_collector.py",
+    "test_feed.py",
+    "test_reduce.py",
+    "test_fit.py",
+    "test_fold.py",
+    "test_device.py",
+    "test_gpu_backends.py",
+    "test_gpu_worker.py",
+)
 # Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
 RANK = """
 import os, sys, torch
@@ -114,10 +123,10 @@ def tests(setting: Setting) -> Iterator[Line]:
         yield "tests", "", "not run: there is no pytest or no folder tests"
         return
     chosen = paths[:1] if setting.quick else paths
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", *chosen], cwd=root, capture_output=True, text=True
-    )
-    yield "tests", done.stdout.strip().splitlines()[-1][:80], RIGHT if done.returncode == 0 else WRONG
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=root, capture_output=True, text=True)
+    said = done.stdout.strip().splitlines() or [done.stderr.strip()[-80:]]
+    failed = [line.split(" - ")[0].removeprefix("FAILED ") for line in said if line.startswith("FAILED ")]
+    yield "tests", "; ".join([said[-1][:80], *failed]), RIGHT if done.returncode == 0 else WRONG
 
 
 def steps(setting: Setting) -> Iterator[Line]:

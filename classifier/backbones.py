@@ -48,6 +48,13 @@ def build_auxiliary(name: str, classes: int) -> tuple[str, nn.Module] | None:
     return "Mixed_6e", InceptionAux(768, classes)
 
 
+def convolutions() -> tuple[type[nn.Module], ...]:
+    """Return the classes of plain convolutions: torch's, and timm's, which pads as TensorFlow does."""
+    from timm.layers import Conv2dSame
+
+    return nn.Conv2d, Conv2dSame
+
+
 def transforms() -> Any:
     """Return the module torchvision.transforms.v2."""
     import torchvision.transforms.v2 as v2
