@@ -16,7 +16,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other server
 
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
+
+gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
+	$(BIN)/python -m benchmarks.gpu
 
 build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag)
 	docker/build.sh train $(DEVICE)

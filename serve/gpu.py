@@ -59,7 +59,8 @@ class _Passes:
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), mixed, exact:
             logits = self._pass(images)
-        return logits.float().cpu().numpy()
+        found: Logits = logits.float().cpu().numpy()
+        return found
 
     def _pass(self, images: Tensor) -> Tensor:
         if self._captures and len(images) not in self._graphs:
@@ -88,7 +89,7 @@ class _Graph:
         torch.cuda.current_stream().wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._logits = model(self._images)
+            self._logits: Tensor = model(self._images)
 
     def replay(self, images: Tensor) -> Tensor:
         """Return the logits of a batch; the next call overwrites them."""
