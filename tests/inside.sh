@@ -40,7 +40,7 @@ prepared=$PWD/.venv-inside/prepared-$(docker image inspect --format '{{slice .Id
 if [ ! -f "$prepared/printed.json" ]; then
   rm -rf "$PWD"/.venv-inside/prepared-*
   mkdir -p "$prepared"
-  docker run "${options[@]}" --user "$(id -u):$(id -g)" --volume "$prepared:/prepared" "$trainer" -m tests.prepare /prepared
+  docker run "${options[@]}" --env BYOC_INSIDE=train --user "$(id -u):$(id -g)" --volume "$prepared:/prepared" "$trainer" -m tests.prepare /prepared
 fi
 marked="not long and not soak and not stock and not docker"
 [ "$program" = train ] || marked="$marked and not trainenv"
