@@ -72,6 +72,33 @@ def test_smoothing_by_hand_spreads_its_share_over_all_classes() -> None:
     torch.testing.assert_close(weights(trained(Config(**SGD, label_smoothing=0.3))[0]), after_one_step(loss))
 
 
+class WithSecondAnswer(nn.Module):
+    """A head that answers a second time, as a backbone with an auxiliary classifier does in training."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.head(inputs)
+        return logits, 2 * logits
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_the_loss_of_the_auxiliary_answers_counts_with_its_weight(weight: float) -> None:
+    torch.manual_seed(0)
+    head, data = nn.Linear(4, 3), clouds()
+    stage = head_stage(head, data, data, Config(**SGD), World())
+    stage.model, stage.auxiliary = WithSecondAnswer(head), weight
+    stage.predict = lambda model: (predict(head, data, World()), data.labels)
+    fit(stage, 0, lambda epoch, metrics: None, world=World())
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels) + weight * functional.cross_entropy(2 * logits, labels)
+
+    torch.testing.assert_close(weights(head), after_one_step(loss))
+
+
 def test_the_weight_decay_of_the_configuration_shrinks_the_weights() -> None:
     expected = after_one_step(functional.cross_entropy, decay=0.5)
     torch.testing.assert_close(weights(trained(Config(**SGD, weight_decay=0.5))[0]), expected)

@@ -178,7 +178,8 @@ def test_records_train_and_fine_tune_like_the_photos_in_them(tiny: Path, tmp_pat
     plain = run_training(tmp_path / "plain-job", {"training": tiny}, more | {"finetune-epochs": "0"})
     losses = [r.record("epoch", stage="head", epoch=1)["validation_loss"] for r in (run, plain)]
     assert run.record("job")["photos"] == plain.record("job")["photos"]
-    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+    # All photos are one batch, so that their order changes a sum's last digits alone.
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_a_photo_in_a_record_that_cannot_be_decoded_is_named(tiny: Path, tmp_path: Path, train: Train) -> None:

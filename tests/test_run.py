@@ -17,7 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from launch.server import serving
 from tests.conftest import LITE, byoc
+from tests.wire import post
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,17 @@ def test_the_main_job_prints_truth_beside_prediction_and_how_to_query(finished: 
     _, text = finished
     assert "truth " in text and "95 % interval" in text and "trial 3 of 3: lr " in text
     assert "curl -H 'Content-Type: image/jpeg' --data-binary @" in text
+
+
+def test_a_server_of_the_artifact_gives_the_answers_that_the_summary_has(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    with serving(Path(summary["artifact"]), 0, tmp_path / "log.txt") as url:
+        for item in summary["predictions"]:
+            [first, *_] = post(url, Path(item["file"]).read_bytes()).json["predictions"]
+            assert first["label"] == item["label"]
+            assert first["probability"] == pytest.approx(item["probability"], abs=1e-4)
 
 
 def test_results_are_never_overwritten(finished: tuple[Path, str], samples: Path) -> None:

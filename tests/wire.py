@@ -6,8 +6,10 @@ import json
 import re
 import socket
 import struct
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from PIL import Image
@@ -88,6 +90,27 @@ def raw_answers(received: bytes) -> list[tuple[int, bytes]]:
 def metric(url: str, name: str) -> float:
     text = ask(url, "GET", "/metrics").body.decode()
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
+
+
+@contextlib.contextmanager
+def memory_grows_by_at_most(url: str, limit: int) -> Iterator[None]:
+    """Read the server's memory all the time while the block runs, and fail when it ever grew by more than `limit` bytes."""
+    before = metric(url, "byoc_resident_memory_bytes")
+    highest, ended = [before], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            highest.append(metric(url, "byoc_resident_memory_bytes"))
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield
+        finally:
+            ended.set()
+        watching.result()
+    highest.append(metric(url, "byoc_resident_memory_bytes"))
+    assert max(highest) - before < limit, f"{(max(highest) - before) / 2**20:.0f} MiB more in {len(highest)} readings"
 
 
 # --- images that are small in bytes alone
