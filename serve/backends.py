@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from classifier.device import gpu_precision
 from classifier.images import Pixels
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ _CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torc
 _GPU_LOST = ("cuda error", "cuda driver error", "cudnn error")
 # The last two are of cuBLAS and cuDNN, which end the names of their errors so.
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
+_NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
 
 
@@ -75,8 +77,8 @@ def check(backend: Backend) -> None:
 
         if not torch.cuda.is_available():
             raise Unavailable("torch finds no GPU")
-        if backend.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise Unavailable("the GPU has no bfloat16")
+        if backend.precision not in ("fp32", fastest := gpu_precision()) and fastest != "bf16":
+            raise Unavailable(f"the GPU has no fast {_NAMES[backend.precision]}")
     elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
         raise Unavailable("the processor has no bfloat16")
     if backend.library == "openvino":

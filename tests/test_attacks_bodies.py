@@ -1,7 +1,6 @@
 """Attacks on a running server through the body of a request: its limits, code in it, and bombs for the decoders."""
 
 import base64
-import contextlib
 import gzip
 import io
 import json

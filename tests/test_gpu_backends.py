@@ -1,5 +1,6 @@
 """The backends for a GPU, which the processor stands in for: their order, what they compute with, and what is said."""
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from serve.backends import BACKENDS, Backend, Unavailable
 from serve.gpu import SIZES, open_gpu, padded, warm
 from tests.conftest import LITE
 from tests.test_backends import OPEN_TORCH, told
+from train.features import resolve_precision
 
 CROP = 64
 STAND_IN = {precision: Backend("a stand-in", "torch", "cpu", precision) for precision in ("bf16", "fp32")}
@@ -144,11 +146,27 @@ def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_gpu_that_only_emulates_bfloat16_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    with pytest.raises(Unavailable, match="the GPU has no bfloat16"):
-        backends.check(BACKENDS["torch-cuda"])
-    backends.check(BACKENDS["torch-cuda-fp16"])
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 1), "fp32"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 6), "bf16"), ((9, 0), "bf16")],
+)
+def test_training_and_serving_choose_the_same_precision_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
+) -> None:
+    # A GPU before compute capability 8 emulates bfloat16, and says that it supports it.
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or capability >= (8, 0)
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+
+    def fit(backend: Backend) -> bool:
+        with contextlib.suppress(Unavailable):
+            backends.check(backend)
+            return True
+        return False
+
+    assert next(backend.precision for backend in BACKENDS.values() if fit(backend)) == precision
+    assert resolve_precision("auto") == precision
 
 
 def test_the_backends_on_a_gpu_come_before_all_on_the_processor() -> None:

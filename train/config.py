@@ -27,7 +27,7 @@ class Config:
     )
     precision: str = _knob(
         "auto",
-        "Of the backbone: bf16 where the processor or GPU has it; fp16 is for GPUs.",
+        "Of the backbone; auto is bf16 where the processor or GPU has it, else fp16 on a GPU that is fast in it, else fp32.",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     seed: int = _knob(
