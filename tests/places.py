@@ -15,6 +15,7 @@ SERVING = {
     "test_attacks_bodies",
     "test_attacks_multi_model",
     "test_backends",
+    "test_brought_photos",
     "test_channel",
     "test_formats",
     "test_front",

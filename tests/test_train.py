@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from classifier.errors import ConfigError
-from tests.conftest import Run, run_training
+from tests.conftest import LITE, Run, run_training
 from train.config import METRIC_DEFINITIONS
 from train.contract import read_job
 
@@ -79,6 +79,14 @@ def test_every_odd_but_sound_image_trains(tiny: Path, train: Train) -> None:
     run = train(tiny)
     assert run.status == 0, run.errors
     assert run.record("job")["photos"]["train"] == 13 and "left out" not in run.output
+
+
+def test_the_channel_training_beside_validation_and_testing_is_the_training_split(tiny: Path, tmp_path: Path) -> None:
+    channels = {"training": tiny / "train", "validation": tiny / "validation", "testing": tiny / "test"}
+    run = run_training(tmp_path / "job", channels, {"backbone": LITE, "epochs": "1"})
+    assert run.status == 0, run.errors
+    photos = {split: len(list((tiny / split).rglob("*.jpg"))) for split in ("train", "validation", "test")}
+    assert run.record("job")["photos"] == photos
 
 
 def spoil(folder: Path) -> None:
