@@ -24,6 +24,7 @@ SERVING = {
     "test_gpu_errors",
     "test_gpu_share",
     "test_gpu_worker",
+    "test_intake",
     "test_memory",
     "test_metrics",
     "test_model_code",

@@ -95,6 +95,8 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
             b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(99),
             "a TIFF image that is damaged or of a kind that is not read",
         ),
+        (b"MM\0*" + bytes(99), "a TIFF image that is damaged or of a kind that is not read"),
+        (b"II*\0" + bytes(99), "a TIFF image that is damaged or of a kind that is not read"),
         (b"hello", "^not an image$"),
     ],
 )

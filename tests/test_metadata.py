@@ -381,3 +381,12 @@ def test_a_gif_of_more_blocks_or_gaps_than_any_photo_has_is_refused() -> None:
             decode(whole[:place] + more + whole[place:])
     large = b"!\xfe" + (b"\xff" + bytes(255)) * 80_000 + b"\0"
     np.testing.assert_array_equal(np.asarray(decode(whole[:place] + large + whole[place:])), np.asarray(decode(whole)))
+
+
+def test_mending_keeps_the_grey_that_is_transparent() -> None:
+    # A grey PNG whose right half is the transparent grey, beside a comment with a wrong checksum.
+    pixels = np.full((8, 8), 90, np.uint8)
+    pixels[:, 4:] = 40
+    data = encoded(Image.fromarray(pixels), "PNG")
+    damaged = data[:33] + chunk(b"tRNS", struct.pack(">H", 40)) + chunk(b"tEXt", b"Comment\0x", 0) + data[33:]
+    assert np.asarray(decode(damaged)).tolist() == [[[90] * 3] * 4 + [[255] * 3] * 4] * 8
