@@ -17,6 +17,7 @@ from local_test.sagemaker import routes, shapes
 from local_test.sagemaker.actions import ACTIONS, MOTO, ForMoto
 from local_test.sagemaker.cloud import Clouds
 from local_test.sagemaker.errors import ApiError, not_emulated
+from local_test.sagemaker.s3.front import S3Front, is_s3
 from local_test.sagemaker.settings import REGION
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -35,9 +36,12 @@ class Front:
     def __init__(self, clouds: Clouds, moto: Application) -> None:
         self._clouds = clouds
         self._moto = moto
+        self._s3 = S3Front(clouds.storage, moto)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
+        if is_s3(request) and not refused(request):
+            return self._s3(environ, start_response)
         try:
             response = refused(request) or self._answer(request)
         except ForMoto:

@@ -29,6 +29,7 @@ class Server:
         self._http.shutdown()
         self.clouds.background.end(PATIENCE)
         self._http.server_close()
+        self.clouds.storage.index.close()
 
 
 def start(settings: Settings, listener: socket.socket, machine: Machine, places: int) -> Server:

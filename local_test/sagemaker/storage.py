@@ -1,26 +1,20 @@
-"""S3: the objects are files in a folder, and moto answers the requests.
+"""S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
 
-An object lies at BUCKET/KEY below the folder, so that a person can look at it and a FastFile channel can be a view of it.
-A key that is no path of a file (as `a//b`, or `a` beside `a/b`) and an old version lie below `.other`, by their hash.
-"""
-
-import hashlib
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import moto.s3.models
-from moto.s3.models import FakeKey, S3Backend, s3_backends
+import moto.s3.responses
+from moto.s3.models import S3Backend, s3_backends
 
 from local_test.sagemaker.errors import invalid
+from local_test.sagemaker.s3 import keys
+from local_test.sagemaker.s3.files import FileBytes, checksum
+from local_test.sagemaker.s3.index import Index, Row
+from local_test.sagemaker.s3.objects import FileKey, FileMultipart, natural_path
 from local_test.sagemaker.settings import ACCOUNT
-
-BLOCK = 1 << 20
-LONGEST = 255  # bytes of a file's name
 
 
 @dataclass(frozen=True)
@@ -62,13 +56,22 @@ class NoBucket(Exception):
 
 
 class Storage:
-    """The objects of S3, for the emulator's own use; clients come through moto."""
+    """The objects of S3, in a folder: an object lies at BUCKET/KEY, so that a person can look at it.
+
+    A key that is no path of a file (as `a//b`, or `a` beside `a/b`) and an old version lie below `.other`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".other").mkdir(parents=True, exist_ok=True)
+        self.index = Index(folder / ".index")
         FileKey.folder = folder
+        keys.FileBucket.index = self.index
         moto.s3.models.FakeKey = FileKey
+        moto.s3.models.FakeMultipart = FileMultipart
+        moto.s3.models.FakeBucket = keys.FileBucket
+        moto.s3.responses.compute_checksum = checksum
+        keys.restore(self.index)
 
     @property
     def _backend(self) -> S3Backend:
@@ -79,29 +82,26 @@ class Storage:
 
     def objects(self, where: S3Uri) -> list[S3Object]:
         """Return the objects whose keys begin with the address's key, sorted by key; raises NoBucket."""
-        if not self.has_bucket(where.bucket):
-            raise NoBucket(where.bucket)
-        keys = self._backend.buckets[where.bucket].keys
-        return [_shown(keys[name]) for name in sorted(keys) if name.startswith(where.key) and _live(keys[name])]
+        self._need(where.bucket)
+        return [self._shown(row) for row in self.index.all(where.bucket, where.key)]
 
     def object(self, where: S3Uri) -> S3Object | None:
         """Return the object at an address, or None; raises NoBucket."""
-        if not self.has_bucket(where.bucket):
-            raise NoBucket(where.bucket)
-        key = self._backend.buckets[where.bucket].keys.get(where.key)
-        return _shown(key) if key is not None and _live(key) else None
+        self._need(where.bucket)
+        row = self.index.latest(where.bucket, where.key)
+        return None if row is None or row.marker else self._shown(row)
 
     def put(self, where: S3Uri, source: Path) -> None:
         """Make an object of a copy of a file; raises NoBucket."""
-        if not self.has_bucket(where.bucket):
-            raise NoBucket(where.bucket)
-        self._backend.put_object(where.bucket, where.key, source)
+        self._need(where.bucket)
+        self._backend.put_object(where.bucket, where.key, FileBytes(source))
+        keys.flush(self.index)
 
     def delete(self, where: S3Uri) -> None:
         """Remove an object; raises NoBucket."""
-        if not self.has_bucket(where.bucket):
-            raise NoBucket(where.bucket)
+        self._need(where.bucket)
         self._backend.delete_object(where.bucket, where.key)
+        keys.flush(self.index)
 
     def fetch(self, where: S3Uri, folder: Path) -> Iterator[Path]:
         """Copy the objects below an address into a folder, by what their keys have beyond the address's folder.
@@ -113,6 +113,23 @@ class Storage:
             if not entry.key.endswith("/"):
                 yield copy_below(entry.path, folder, entry.key[start:])
 
+    def view(self, where: S3Uri) -> Path | None:
+        """Return the folder whose files are exactly the objects below a prefix, or None where they lie otherwise."""
+        if not where.key.endswith("/") and where.key:
+            return None
+        place = self.folder / where.bucket / where.key
+        strays = (
+            entry for entry in self.objects(where) if entry.path != natural_path(self.folder, where.bucket, entry.key)
+        )
+        return place if place.is_dir() and not any(strays) else None
+
+    def _need(self, bucket: str) -> None:
+        if not self.has_bucket(bucket):
+            raise NoBucket(bucket)
+
+    def _shown(self, row: Row) -> S3Object:
+        return S3Object(row.key, row.size, row.etag, self.folder / row.file)
+
 
 def copy_below(source: Path, folder: Path, name: str) -> Path:
     """Copy a file to a name below a folder; raises ApiError for a name that leads out of it."""
@@ -122,73 +139,3 @@ def copy_below(source: Path, folder: Path, name: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     return target
-
-
-def _live(key: Any) -> bool:
-    return isinstance(key, FileKey)  # else a marker that the object was deleted
-
-
-def _shown(key: Any) -> S3Object:
-    return S3Object(key.name, key.size, key.etag.strip('"'), key.path)
-
-
-class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
-    """One of moto's objects, whose bytes lie in a file of its own."""
-
-    folder: ClassVar[Path]
-    path: Path
-    disposed: bool
-    _etag: str | None
-
-    @property
-    def value(self) -> bytes:
-        return self.path.read_bytes()
-
-    @value.setter
-    def value(self, new: bytes | str | Path) -> None:
-        fresh = self._other()
-        if isinstance(new, Path):
-            shutil.copyfile(new, fresh)
-        else:
-            fresh.write_bytes(new.encode() if isinstance(new, str) else new)
-        self.contentsize = fresh.stat().st_size
-        self.path = fresh
-        self._settle()
-
-    @property
-    def etag(self) -> str:
-        if self._etag is None:
-            digest = hashlib.md5(usedforsecurity=False)
-            with self.path.open("rb") as file:
-                while block := file.read(BLOCK):
-                    digest.update(block)
-            self._etag = digest.hexdigest()
-        return f'"{self._etag}"'
-
-    def dispose(self, garbage: bool = False) -> None:
-        """Remove the file of an object that is no more, unless a newer object has taken its place."""
-        if not self.disposed and not garbage and self.path != self._natural():
-            self.path.unlink(missing_ok=True)
-        self.disposed = True
-
-    def _settle(self) -> None:
-        """Move the file to the path of its key, where that can be one."""
-        natural = self._natural()
-        if natural is None:
-            return
-        with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
-            natural.parent.mkdir(parents=True, exist_ok=True)
-            self.path.replace(natural)
-            self.path = natural
-
-    def _natural(self) -> Path | None:
-        parts = str(self.name).split("/")
-        plain = all(
-            part not in ("", ".", "..") and "\0" not in part and len(part.encode()) <= LONGEST for part in parts
-        )
-        return self.folder / self.bucket_name / self.name if self.bucket_name and plain else None
-
-    def _other(self) -> Path:
-        folder = self.folder / ".other"
-        folder.mkdir(exist_ok=True)
-        return folder / uuid.uuid4().hex
