@@ -1,5 +1,6 @@
 """All that an action works with, as one object for each region."""
 
+import sys
 import threading
 from dataclasses import dataclass, field
 
@@ -32,8 +33,8 @@ class Cloud:
         return arn(self.region, ACCOUNT, kind, name)
 
     def say(self, line: str) -> None:
-        """Print one line of progress."""
-        print(line, flush=True)
+        """Print one line of progress, where it does not mix with what a command prints."""
+        print(line, file=sys.stderr, flush=True)
 
 
 @dataclass

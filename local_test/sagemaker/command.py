@@ -3,65 +3,72 @@
 import argparse
 import fcntl
 import os
-import signal
+import shutil
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
+from local_test.sagemaker import beside, environment
 from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.machine import Machine
 from local_test.sagemaker.machine.images import Images
 from local_test.sagemaker.machine.process import ProcessMachine
-from local_test.sagemaker.server import listen, start
+from local_test.sagemaker.server import Server, listen, start
 from local_test.sagemaker.settings import Settings
+from local_test.sagemaker.signals import Signals
 
 PROJECT = Path(__file__).parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the emulator and return the exit status."""
-    options = _parser().parse_args(argv)
+    """Run the emulator and return the exit status: the command's, or 128 and the signal that ended it, or 1."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options, command = _parser().parse_args(arguments[:cut]), arguments[cut + 1 :]
+    signals = Signals()
     try:
-        return _serve(options)
+        if cut < len(arguments) and not command:
+            raise StartError("-- names no command; write for instance: byoc emulate -- python notebook.py")
+        if not command:
+            environment.refuse_real_keys(os.environ)
+        for name in environment.CREDENTIALS:
+            os.environ.pop(name, None)  # this process has no use for them either
+        return _emulate(options, command, signals)
     except StartError as error:
         print(f"byoc: {error}", file=sys.stderr)
         return 1
 
 
-def _serve(options: argparse.Namespace) -> int:
-    ended = threading.Event()
-    received: list[int] = []
+def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) -> int:
+    data = options.data.resolve()
+    with _locked(data), listen(options.port) as listener:
+        settings = Settings(
+            data=data,
+            programs=options.programs.absolute(),
+            project=PROJECT,
+            port=listener.getsockname()[1],
+            run=options.run,
+            hold=options.hold,
+        )
+        machine = _machine(settings)
+        for name in machine.end_leftovers():
+            print(f"{name} was left running by an emulator that was killed; it is ended", file=sys.stderr, flush=True)
+        shutil.rmtree(settings.work, ignore_errors=True)
+        settings.work.mkdir()
+        server = start(settings, listener, machine, options.jobs)
+        try:
+            return _until_the_end(server, settings, command, signals)
+        finally:
+            server.end()
 
-    def end(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        ended.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    data = Path(options.data).resolve()
-    lock = _locked(data)
-    listener = listen(options.port)
-    settings = Settings(
-        data=data,
-        programs=options.programs.absolute(),
-        project=PROJECT,
-        port=listener.getsockname()[1],
-        run=options.run,
-        hold=options.hold,
-    )
-    settings.work.mkdir(exist_ok=True)
-    machine = _machine(settings)
-    for name in machine.end_leftovers():
-        print(f"ended {name}, which an emulator that was killed had left running", flush=True)
-    server = start(settings, listener, machine, options.jobs)
-    _greet(settings)
-    ended.wait()
-    server.end()
-    lock.close()
-    return 128 + received[0]
+def _until_the_end(server: Server, settings: Settings, command: list[str], signals: Signals) -> int:
+    if command:
+        return beside.run(command, settings, signals)
+    beside.greet(settings)
+    signals.ended.wait()
+    return 128 + signals.first
 
 
 def _machine(settings: Settings) -> Machine:
@@ -70,8 +77,11 @@ def _machine(settings: Settings) -> Machine:
 
 def _locked(data: Path) -> IO[str]:
     """Take the data folder for this emulator; raises StartError when another has it."""
-    data.mkdir(parents=True, exist_ok=True)
-    lock = (data / "lock").open("w")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"{data} cannot be used: {error.strerror}; name another folder with --data") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -79,24 +89,12 @@ def _locked(data: Path) -> IO[str]:
     return lock
 
 
-def _greet(settings: Settings) -> None:
-    lines = {
-        "AWS_ENDPOINT_URL": settings.url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    print(f"SageMaker on this machine: {settings.url}; its objects and jobs are in {settings.data}")
-    print("\nA shell:\n  export " + " ".join(f"{name}={value}" for name, value in lines.items()))
-    print(f"\nPython:\n  import os; os.environ.update({lines!r})")
-    print(f"\nThe aws command:\n  aws --endpoint-url {settings.url} sagemaker list-training-jobs")
-    print("\nCtrl-C ends it and all that it started.", flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="byoc emulate", description="A local SageMaker: the API, and the jobs really run."
+        prog="byoc emulate",
+        usage="byoc emulate [OPTIONS] [-- COMMAND...]",
+        description="A local SageMaker: the API on this machine, and the jobs really run. With a command, it runs for as long as "
+        "the command does, whose code need not know of it: names of AWS lead to it.",
     )
     parser.add_argument("--port", type=int, default=0, help="on the loopback interface (default: any free one)")
     parser.add_argument(
@@ -104,16 +102,23 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=PROJECT / "runs" / "sagemaker",
         metavar="DIR",
-        help="keeps S3's objects, as files, and jobs",
+        help="keeps S3's objects, as files, and jobs (default: %(default)s)",
     )
     parser.add_argument("--run", choices=("process",), default="process", help="default: %(default)s")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="hosts that train at a time")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="hosts that train at a time (default: %(default)s)",
+    )
     parser.add_argument(
         "--hold",
         type=float,
         default=0,
         metavar="SECONDS",
-        help="let Describe of a running job wait so long for its end, so that clients that sleep are told at once",
+        help="let Describe of a running job wait so long for its end, at most 25, so that clients that sleep between two looks "
+        "are told at once",
     )
     parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
     return parser

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 from dataclasses import dataclass
 
@@ -40,8 +41,10 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
     from local_test.sagemaker import subjects
     from local_test.sagemaker.front import Front
 
-    assert subjects.SUBJECTS
     clouds = Clouds(settings, Storage(settings.data / "s3"), machine, Background(places))
+    for region in sorted(path.name for path in (settings.data / "resources").glob("*")):
+        for line in [line for end in subjects.END_LEFT for line in end(clouds.region(region))]:
+            print(line, file=sys.stderr, flush=True)
     front = Front(clouds, DomainDispatcherApplication(create_backend_app))
     http = make_server(
         "127.0.0.1",

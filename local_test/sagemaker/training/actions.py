@@ -1,5 +1,6 @@
 """CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
 
+import time
 from typing import Any
 
 from local_test.sagemaker.actions import action
@@ -10,7 +11,7 @@ from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels
 from local_test.sagemaker.training.job import TrainingJob
 from local_test.sagemaker.training.rules import RULES
-from local_test.sagemaker.training.status import ENDS, enter
+from local_test.sagemaker.training.status import ENDS, ended, enter
 
 KIND = "training-job"
 MISSING = "Requested resource not found."  # ACK's controller matches this text (its generator.yaml)
@@ -65,6 +66,15 @@ def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     found, more = page(cloud.store.all(KIND), request, "TrainingJobStatus")
     return {"TrainingJobSummaries": [_summary(resource) for resource in found], **more}
+
+
+def end_left(cloud: Cloud) -> list[str]:
+    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
+    left = [resource for resource in cloud.store.all(KIND) if not ended(resource)]
+    for resource in left:
+        reason = "InternalServerError: the emulator was killed while the job ran"
+        enter(cloud, resource, "Failed", TrainingJobStatus="Failed", TrainingEndTime=time.time(), FailureReason=reason)
+    return [f"training job {resource.name} was left by an emulator that was killed; it has failed" for resource in left]
 
 
 def find(request: dict[str, Any], cloud: Cloud) -> Resource:
