@@ -32,8 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise StartError("-- names no command; write for instance: byoc emulate -- python notebook.py")
         if not command:
             environment.refuse_real_keys(os.environ)
-        for name in environment.CREDENTIALS:
-            os.environ.pop(name, None)  # this process has no use for them either
         return _emulate(options, command, signals)
     except StartError as error:
         print(f"byoc: {error}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,15 +102,11 @@ class Storage:
         self._backend.delete_object(where.bucket, where.key)
         keys.flush(self.index)
 
-    def fetch(self, where: S3Uri, folder: Path) -> Iterator[Path]:
-        """Copy the objects below an address into a folder, by what their keys have beyond the address's folder.
-
-        The prefix `s3://b/data/tr` holds data/train/a.jpg, and its file is train/a.jpg (C 1.4: S3Prefix).
-        """
-        start = where.key.rfind("/") + 1
+    def fetch(self, where: S3Uri, folder: Path) -> None:
+        """Copy the objects below an address into a folder, by what their keys have beyond it; raises ApiError and NoBucket."""
         for entry in self.objects(where):
-            if not entry.key.endswith("/"):
-                yield copy_below(entry.path, folder, entry.key[start:])
+            if not entry.key.endswith("/"):  # a folder's marker, as the console makes it
+                copy_below(entry.path, folder, relative(entry.key, where.key))
 
     def view(self, where: S3Uri) -> Path | None:
         """Return the folder whose files are exactly the objects below a prefix, or None where they lie otherwise."""
@@ -129,6 +124,22 @@ class Storage:
 
     def _shown(self, row: Row) -> S3Object:
         return S3Object(row.key, row.size, row.etag, self.folder / row.file)
+
+
+def relative(key: str, prefix: str) -> str:
+    """Return where below a channel's folder an object of its prefix lies.
+
+    That is the key without the prefix (SDK v2 local mode, download_folder). A prefix that ends inside a file's name keeps the
+    name; one that ends inside a folder's name is refused, since nobody documents what becomes of it.
+    """
+    rest = key[len(prefix) :]
+    if not prefix or prefix.endswith("/") or rest.startswith("/"):
+        return rest.lstrip("/")
+    if "/" in rest:
+        raise invalid(
+            f"the prefix '{prefix}' ends inside the folder name of '{key}'; end it with the whole name, or a slash"
+        )
+    return key.rpartition("/")[2]
 
 
 def copy_below(source: Path, folder: Path, name: str) -> Path:

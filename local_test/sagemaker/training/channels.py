@@ -34,6 +34,5 @@ def bring(channel: Mapping[str, Any], storage: Storage, host: HostFolder) -> Mou
     name = channel["ChannelName"]
     folder: Path = host.channel(name)
     folder.mkdir(parents=True)
-    for _ in storage.fetch(S3Uri.parse(channel["DataSource"]["S3DataSource"]["S3Uri"]), folder):
-        pass
+    storage.fetch(S3Uri.parse(channel["DataSource"]["S3DataSource"]["S3Uri"]), folder)
     return Mount(folder, OPT_ML / "input" / "data" / name)
