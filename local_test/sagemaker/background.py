@@ -24,12 +24,16 @@ class Background:
         thread.start()
 
     @contextlib.contextmanager
-    def place(self, hosts: int, given_up: Callable[[], bool]) -> Iterator[bool]:
+    def place(self, hosts: int, given_up: Callable[[], bool], waits: Callable[[], None]) -> Iterator[bool]:
         """Wait until this machine has room for a job of so many hosts; give False when the job was given up meanwhile.
+
+        `waits` is called when it has to wait.
 
         AWS starts all jobs at once on machines of their own; a hundred at once would bring this one down.
         """
         taken = min(hosts, self._places)
+        if self._free < taken:
+            waits()
         with self._freed:
             while self._free < taken and not given_up():
                 self._freed.wait(0.2)

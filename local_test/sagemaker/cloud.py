@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass, field
 
 from local_test.sagemaker.background import Background
+from local_test.sagemaker.faults import Faults
 from local_test.sagemaker.logs import Logs
 from local_test.sagemaker.machine import Machine
 from local_test.sagemaker.metrics import Metrics
@@ -17,7 +18,7 @@ from local_test.sagemaker.store import Store, arn
 class Cloud:
     """One region of the emulated SageMaker.
 
-    Storage, machine and background are those of all regions; the store, logs and metrics are the region's own.
+    Storage, machine, background and faults are those of all regions; the store, logs and metrics are the region's own.
     """
 
     region: str
@@ -28,6 +29,7 @@ class Cloud:
     metrics: Metrics
     machine: Machine
     background: Background
+    faults: Faults
 
     def arn(self, kind: str, name: str) -> str:
         return arn(self.region, ACCOUNT, kind, name)
@@ -45,6 +47,7 @@ class Clouds:
     storage: Storage
     machine: Machine
     background: Background
+    faults: Faults = field(default_factory=Faults)
     _regions: dict[str, Cloud] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,5 +63,6 @@ class Clouds:
                     Metrics(name),
                     self.machine,
                     self.background,
+                    self.faults,
                 )
             return self._regions[name]

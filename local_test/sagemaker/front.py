@@ -36,7 +36,7 @@ class Front:
     def __init__(self, clouds: Clouds, moto: Application) -> None:
         self._clouds = clouds
         self._moto = moto
-        self._s3 = S3Front(clouds.storage, moto)
+        self._s3 = S3Front(clouds.storage, clouds.faults, moto)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -65,6 +65,7 @@ class Front:
         body = _body(request)
         if name in MOTO and (name != "Search" or body.get("Resource") in SEARCHED):
             return None
+        self._clouds.faults.strike_action(name)
         found = ACTIONS.get(name)
         if found is None:
             raise not_emulated(f"SageMaker's action {name}")

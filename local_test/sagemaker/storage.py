@@ -102,20 +102,13 @@ class Storage:
         self._backend.delete_object(where.bucket, where.key)
         keys.flush(self.index)
 
-    def fetch(self, where: S3Uri, folder: Path) -> None:
-        """Copy the objects below an address into a folder, by what their keys have beyond it; raises ApiError and NoBucket."""
-        for entry in self.objects(where):
-            if not entry.key.endswith("/"):  # a folder's marker, as the console makes it
-                copy_below(entry.path, folder, relative(entry.key, where.key))
-
     def view(self, where: S3Uri) -> Path | None:
         """Return the folder whose files are exactly the objects below a prefix, or None where they lie otherwise."""
         if not where.key.endswith("/") and where.key:
             return None
         place = self.folder / where.bucket / where.key
-        strays = (
-            entry for entry in self.objects(where) if entry.path != natural_path(self.folder, where.bucket, entry.key)
-        )
+        files = (entry for entry in self.objects(where) if not entry.key.endswith("/"))  # without the console's markers
+        strays = (entry for entry in files if entry.path != natural_path(self.folder, where.bucket, entry.key))
         return place if place.is_dir() and not any(strays) else None
 
     def _need(self, bucket: str) -> None:

@@ -55,6 +55,10 @@ class Machine(Protocol):
 
     interface: str  # of the network, in resourceconfig.json
 
+    @property
+    def protects(self) -> bool:
+        """Return whether a read-only mount cannot be written to."""
+
     def hosts(self, count: int) -> tuple[str, ...]:
         """Return the names by which so many containers of one network find each other."""
 

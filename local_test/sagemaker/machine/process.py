@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from local_test.sagemaker.errors import not_emulated
-from local_test.sagemaker.machine import Container, Running
+from local_test.sagemaker.machine import Container, Running, protect
 from local_test.sagemaker.machine.images import Images
 
 OPT_ML = PurePosixPath("/opt/ml")
@@ -34,6 +34,10 @@ class ProcessMachine:
         self._images = images
         self._work = work
 
+    @property
+    def protects(self) -> bool:
+        return protect.able()
+
     def hosts(self, count: int) -> tuple[str, ...]:
         """Return addresses of this machine, since a process has no name of its own: 127.0.0.1, 127.0.0.2 ..."""
         return tuple(f"127.0.0.{number}" for number in range(1, count + 1)) if count > 1 else ("algo-1",)
@@ -49,7 +53,7 @@ class ProcessMachine:
             )
         # Below the system's folder for such, since a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="byoc-"))
-        base = _laid_out(container, folder)
+        base, shown = self._laid_out(container, folder)
         port = _free_port() if container.port else None
         environment = {
             "PATH": f"{self._programs}:/usr/bin:/bin",
@@ -58,12 +62,13 @@ class ProcessMachine:
             "TMPDIR": str(_made(folder / "tmp")),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            **container.environment,
+            **{name: _translated(value, base) for name, value in container.environment.items()},
             "SAGEMAKER_BASE_DIR": str(base),
         }
         arguments = ["--host", "127.0.0.1", "--port", str(port)] if port and container.command == ("serve",) else []
+        command = [str(self._programs / container.command[0]), *container.command[1:], *arguments]
         process = subprocess.Popen(
-            [str(self._programs / container.command[0]), *container.command[1:], *arguments],
+            protect.shown_read_only(shown, command) if shown else command,
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -74,6 +79,21 @@ class ProcessMachine:
         record = self._work / f"{container.name}.process"
         record.write_text(json.dumps({"pid": process.pid, "started": started(process.pid), "folder": str(folder)}))
         return _Process(process, folder, record, port)
+
+    def _laid_out(self, container: Container, folder: Path) -> tuple[Path, list[tuple[Path, Path]]]:
+        """Make the folder that stands for /opt/ml, with the mounts as links; return it, and the mounts to be made read-only."""
+        base = _made(folder / "opt-ml")
+        shown = []
+        for mount in sorted(container.mounts, key=lambda mount: len(mount.target.parts)):
+            if not mount.target.is_relative_to(OPT_ML) or mount.target == OPT_ML:
+                raise not_emulated(f"the folder {mount.target}, which is not below /opt/ml, as a process,")
+            place = base / mount.target.relative_to(OPT_ML)
+            if mount.read_only and self.protects:
+                shown.append((mount.source, _made(place)))
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(mount.source, target_is_directory=True)
+        return base, shown
 
     def end_leftovers(self) -> list[str]:
         ended = []
@@ -136,18 +156,11 @@ class _Process:
                 self._record.unlink(missing_ok=True)
 
 
-def _laid_out(container: Container, folder: Path) -> Path:
-    """Make the folder that stands for /opt/ml, and the mounts in it; return it."""
-    base = _made(folder / "opt-ml")
-    for mount in sorted(container.mounts, key=lambda mount: len(mount.target.parts)):
-        if not mount.target.is_relative_to(OPT_ML):
-            raise not_emulated(f"the folder {mount.target}, which is not below /opt/ml, as a process,")
-        place = base / mount.target.relative_to(OPT_ML)
-        if place == base:
-            base.rmdir()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(mount.source, target_is_directory=True)
-    return base
+def _translated(value: str, base: Path) -> str:
+    """Return a variable's value with the folder that stands for /opt/ml, where it names a path there."""
+    return (
+        f"{base}{value.removeprefix(str(OPT_ML))}" if value == str(OPT_ML) or value.startswith(f"{OPT_ML}/") else value
+    )
 
 
 def _made(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.faults import Faults
 from local_test.sagemaker.s3 import keys, listing, uploads
 from local_test.sagemaker.storage import Storage
 
@@ -29,13 +30,15 @@ def is_s3(request: Request) -> bool:
 class S3Front:
     """The WSGI application for requests to S3."""
 
-    def __init__(self, storage: Storage, moto: Application) -> None:
+    def __init__(self, storage: Storage, faults: Faults, moto: Application) -> None:
         self._storage = storage
+        self._faults = faults
         self._moto = moto
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         try:
+            self._faults.strike_s3(_bucket(request))
             if (text := self._listing(request)) is not None:
                 return _xml(text, 200)(environ, start_response)
             if uploads.brings_bytes(environ, set(request.args)):
@@ -63,14 +66,19 @@ class S3Front:
 
     def _listing(self, request: Request) -> str | None:
         """Return the answer to a listing of a bucket that is there; None for another request."""
-        host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
-        bucket = (host["bucket"] or host["old"]) if host else request.path.strip("/")
-        rest = request.path.strip("/") if host else ""
+        bucket = _bucket(request)
+        of_bucket = request.path.strip("/") in ("", bucket)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
         asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or rest or "/" in bucket or not asked <= listing.KNOWN:
+        if request.method != "GET" or not bucket or not of_bucket or not asked <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
+
+
+def _bucket(request: Request) -> str:
+    """Return the bucket that a request names, in its host or in its path; empty when it names none."""
+    host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
+    return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
 
 
 def _xml(text: str, status: int) -> Application:

@@ -8,7 +8,7 @@ from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import invalid, not_emulated
 from local_test.sagemaker.listing import page
 from local_test.sagemaker.store import Resource, tags_of
-from local_test.sagemaker.training import channels
+from local_test.sagemaker.training import channels, warm_pool
 from local_test.sagemaker.training.job import TrainingJob
 from local_test.sagemaker.training.rules import RULES
 from local_test.sagemaker.training.status import ENDS, ended, enter
@@ -28,7 +28,7 @@ def start(request: dict[str, Any], cloud: Cloud, **state: Any) -> Resource:
     image = request["AlgorithmSpecification"]["TrainingImage"]
     if refusal := cloud.machine.refusal(image):
         raise not_emulated(refusal)
-    channels.check(request, cloud.storage, cloud.region)
+    channels.check(request, cloud)
     name = request["TrainingJobName"]
     arn = cloud.arn(KIND, name)
     resource = Resource(KIND, name, arn, _echoed(request), _fresh(arn, state), tags_of(request))
@@ -64,13 +64,19 @@ def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 @action("ListTrainingJobs")
 def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    found, more = page(cloud.store.all(KIND), request, "TrainingJobStatus")
+    if "TrainingPlanArnEquals" in request:
+        raise not_emulated("ListTrainingJobs with TrainingPlanArnEquals")
+    pool = request.get("WarmPoolStatusEquals")
+    jobs = [job for job in cloud.store.all(KIND) if pool in (None, job.state.get("WarmPoolStatus", {}).get("Status"))]
+    found, more = page(jobs, request, "TrainingJobStatus")
     return {"TrainingJobSummaries": [_summary(resource) for resource in found], **more}
 
 
 def end_left(cloud: Cloud) -> list[str]:
     """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
     left = [resource for resource in cloud.store.all(KIND) if not ended(resource)]
+    for resource in cloud.store.all(KIND):
+        warm_pool.end_left(cloud, resource)
     for resource in left:
         reason = "InternalServerError: the emulator was killed while the job ran"
         enter(cloud, resource, "Failed", TrainingJobStatus="Failed", TrainingEndTime=time.time(), FailureReason=reason)

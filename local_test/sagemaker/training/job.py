@@ -1,42 +1,40 @@
 """The life of a training job, from Starting to Completed, Failed or Stopped."""
 
 import shutil
-import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import ApiError
-from local_test.sagemaker.logs import TRAINING as LOG_GROUP
-from local_test.sagemaker.machine import Container, Running
-from local_test.sagemaker.metrics import TRAINING as NAMESPACE
-from local_test.sagemaker.metrics import MetricReader, Point, final
+from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.store import Resource
-from local_test.sagemaker.training import archives, channels
-from local_test.sagemaker.training.layout import HostFolder, write_config
+from local_test.sagemaker.training import archives, warm_pool
+from local_test.sagemaker.training.attempt import Attempt
+from local_test.sagemaker.training.report import Report
 from local_test.sagemaker.training.status import enter, stopping
 
-GRACE = 120  # seconds between SIGTERM and SIGKILL (C 1.1)
 REASON = 1024  # characters of FailureReason (C 1.1)
 STEP = 0.1  # seconds between looks at a running job
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+# How an attempt ends other than by its program.
+STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
+    "Stopped",
+    "MaxRuntimeExceeded",
+    "MaxWaitTimeExceeded",
+    "Interrupted",
+    "Broken",
+)
 
 
 class Failed(Exception):
     """The job cannot go on; the text becomes its FailureReason."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How the containers of a job ended."""
-
-    statuses: tuple[int, ...]
-    cut: str = ""  # Stopped or MaxRuntimeExceeded, when they were told to end
-
-    @property
-    def status(self) -> int:
-        return next((status for status in self.statuses if status), 0)
+class Cut(Exception):
+    """The job ends before its program has run; the word is its last phase."""
 
 
 class TrainingJob:
@@ -46,19 +44,24 @@ class TrainingJob:
         self.cloud = cloud
         self.resource = resource
         self.request = resource.request
+        self.report = Report(cloud, resource)
         self.work: Path = cloud.settings.work / resource.name
-        self.points: list[Point] = []
-        self.containers: list[Running] = []
+        condition = self.request["StoppingCondition"]
+        self.runtime_left = float(condition["MaxRuntimeInSeconds"])  # of all attempts together (API, StoppingCondition)
+        self.wait_until = time.monotonic() + condition.get("MaxWaitTimeInSeconds", float("inf"))
+        self.retries = (self.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0)
+        self.spot = bool(self.request["EnableManagedSpotTraining"])
 
     def run(self) -> None:
         """Bring the job to its end, whatever happens."""
+        hosts = self.request["ResourceConfig"]["InstanceCount"]
         try:
-            hosts = self.request["ResourceConfig"]["InstanceCount"]
-            with self.cloud.background.place(hosts, self._given_up) as got:
-                if got:
-                    self._run()
-                else:
-                    self._end("Stopped")
+            with self.cloud.background.place(hosts, self._given_up, lambda: self._enter("Pending")) as got:
+                if not got:
+                    raise Cut(STOPPED)
+                self._run(warm_pool.enter(self.cloud, self.resource))
+        except Cut as cut:
+            self._end(str(cut))
         except Failed as failed:
             self._end("Failed", str(failed))
         except ApiError as error:
@@ -67,103 +70,88 @@ class TrainingJob:
             self._end("Failed", f"InternalServerError: {type(error).__name__}: {error}")
             raise
         finally:
-            for container in self.containers:
-                container.kill()
             shutil.rmtree(self.work, ignore_errors=True)
+            warm_pool.leave(self.cloud, self.resource)
 
-    def _run(self) -> None:
-        self._enter("Downloading", TrainingStartTime=time.time())
-        names = self.cloud.machine.hosts(self.request["ResourceConfig"]["InstanceCount"])
-        hosts = [self._prepare(number, name, names) for number, name in enumerate(names, 1)]
+    def _run(self, extra: tuple[Mount, ...]) -> None:
+        """Try until the program ends by itself, or the job's time is over."""
+        number = 0
+        while True:
+            number += 1
+            self._find_capacity()
+            attempt = Attempt(self.cloud, self.resource, self.work / str(number), extra)
+            try:
+                cut = self._attempt(attempt)
+                if cut not in (INTERRUPTED, BROKEN):
+                    return self._finish(attempt, attempt.statuses(), cut)
+                attempt.statuses()  # its checkpoints are in S3 now
+            finally:
+                attempt.remove()
+            if cut == INTERRUPTED:
+                self._enter("Interrupted")
+            elif self.retries:
+                self.retries -= 1
+            else:
+                raise Failed("InternalServerError: We encountered an internal error. Please try again.")
+            self._enter("Starting")  # a job that is tried again, too (API, RetryStrategy)
+
+    def _find_capacity(self) -> None:
+        """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
+        fault = self.cloud.faults.take("no-capacity", self.resource.name)
+        if fault and not self.spot:
+            raise Failed(NO_CAPACITY)
+        until = time.monotonic() + (fault.seconds if fault else 0)
+        while fault and time.monotonic() < until:
+            if self._given_up():
+                raise Cut(STOPPED)
+            if time.monotonic() > self.wait_until:
+                raise Cut(WAIT)
+            time.sleep(STEP)
+
+    def _attempt(self, attempt: Attempt) -> str:
+        """Run one attempt and return what cut it off; nothing when its program has ended."""
+        if self.cloud.faults.take("image-missing", self.resource.name):
+            image = self.request["AlgorithmSpecification"]["TrainingImage"]
+            raise Failed(f"ClientError: Cannot find the image {image}")
+        began = self.resource.state.get("TrainingStartTime") or time.time()
+        self._enter("Downloading", TrainingStartTime=began)
+        started = time.monotonic()
+        attempt.prepare()
         if self._given_up():
-            return self._end("Stopped")
+            raise Cut(STOPPED)
         self._enter("Training")
-        outcome = self._train([container for _, container in hosts])
-        folders = [folder for folder, _ in hosts]
-        if outcome.status and not outcome.cut:
-            self._upload("output", [folder.output / "data" for folder in folders])
-            raise Failed(_reason(folders, outcome))
-        if not stopping(self.resource):
-            self._enter("Uploading")
-        self._upload("model", [folder.model for folder in folders])
-        self._upload("output", [folder.output / "data" for folder in folders])
-        self._end(outcome.cut or "Completed")
-
-    def _prepare(self, number: int, name: str, names: tuple[str, ...]) -> tuple[HostFolder, Container]:
-        """Lay out one host's folders and return its container."""
-        host = HostFolder(self.work / f"algo-{number}")
-        host.make()
-        write_config(host.config, self.request, names, name, self.cloud.machine.interface)
-        brought = {
-            channel["ChannelName"]: channels.bring(channel, self.cloud.storage, host)
-            for channel in self.request.get("InputDataConfig") or []
-        }
-        algorithm = self.request["AlgorithmSpecification"]
-        entry = algorithm.get("ContainerEntrypoint")
-        return host, Container(
-            name=f"{self.resource.name}-algo-{number}",
-            image=algorithm["TrainingImage"],
-            command=tuple(algorithm.get("ContainerArguments") or ([] if entry else ["train"])),
-            entrypoint=tuple(entry) if entry else None,
-            environment={
-                "TRAINING_JOB_NAME": self.resource.name,
-                "TRAINING_JOB_ARN": self.resource.arn,
-                **(self.request.get("Environment") or {}),
-            },
-            mounts=host.mounts(self.request, brought),
-            host=name,
-            network=self.resource.name if len(names) > 1 else None,
-            isolated=bool(self.request.get("EnableNetworkIsolation")),
-        )
-
-    def _train(self, containers: list[Container]) -> Outcome:
-        """Run the containers to their end, or until the job's time is over or a client stops it."""
-        deadline = time.monotonic() + self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
-        readers = []
-        for number, container in enumerate(containers, 1):
-            running = self.cloud.machine.start(container)
-            self.containers.append(running)
-            reader = threading.Thread(target=self._read, args=(running, number), daemon=True)
-            reader.start()
-            readers.append(reader)
+        attempt.start(self.report)
         cut = ""
-        while not cut and any(running.wait(STEP) is None for running in self.containers):
-            if self.cloud.background.ending.is_set():
-                raise Failed("InternalServerError: the emulator was stopped while the job ran")
-            if stopping(self.resource):
-                cut = "Stopped"
-            elif time.monotonic() > deadline:
-                cut = "MaxRuntimeExceeded"
-            elif self._host_failed():
-                break
-        if cut or self._host_failed():
-            self._stop_all()
-        for reader in readers:
-            reader.join()
-        return Outcome(tuple(running.wait() or 0 for running in self.containers), cut)
+        while not cut and not attempt.ended(STEP):
+            cut = self._cut(started)
+        self.runtime_left -= time.monotonic() - started
+        return cut
 
-    def _host_failed(self) -> bool:
-        """Return whether a host's program has failed; the job fails with it, and the other hosts are told to end."""
-        return any(running.wait(0) for running in self.containers)
+    def _cut(self, started: float) -> str:
+        """Return why a running attempt is to end now, or nothing."""
+        if self.cloud.background.ending.is_set():
+            raise Failed("InternalServerError: the emulator was stopped while the job ran")
+        now, faults, name = time.monotonic(), self.cloud.faults, self.resource.name
+        if stopping(self.resource):
+            return STOPPED
+        if now - started > self.runtime_left:
+            return RUNTIME
+        if now > self.wait_until:
+            return WAIT
+        if self.spot and faults.take("interrupt", name):
+            return INTERRUPTED
+        return BROKEN if faults.take("internal-error", name) else ""
 
-    def _stop_all(self) -> None:
-        threads = [threading.Thread(target=running.stop, args=(GRACE,)) for running in self.containers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _read(self, running: Running, number: int) -> None:
-        """Carry a container's lines to its log stream, and its metrics to CloudWatch, as they come."""
-        name = f"{self.resource.name}/algo-{number}-{int(time.time())}"
-        stream = self.cloud.logs.stream(LOG_GROUP, name)
-        reader = MetricReader(self.request["AlgorithmSpecification"].get("MetricDefinitions") or [])
-        for line in running.lines():
-            stream.write([line])
-            if points := reader.read(line):
-                self.points += points
-                self.cloud.metrics.put(NAMESPACE, {"TrainingJobName": self.resource.name}, points)
-                self.cloud.store.update(self.resource, FinalMetricDataList=final(self.points))
+    def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> None:
+        """Upload what the job leaves, and end it."""
+        output = [host.output / "data" for host in attempt.hosts]
+        if any(statuses) and not cut:
+            self._upload("output", output)
+            raise Failed(_reason(attempt, statuses))
+        self._enter("Uploading")
+        self._upload("model", [host.model for host in attempt.hosts])
+        self._upload("output", output)
+        self._end(cut or "Completed")
 
     def _upload(self, kind: str, folders: list[Path]) -> None:
         if kind == "output" and not any(any(folder.iterdir()) for folder in folders):
@@ -181,13 +169,14 @@ class TrainingJob:
         return stopping(self.resource) or self.cloud.background.ending.is_set()
 
     def _enter(self, phase: str, **state: Any) -> None:
+        """Enter a phase, unless a client has asked to stop: such a job is Stopping until its end."""
         if not stopping(self.resource):
             enter(self.cloud, self.resource, phase, **state)
 
     def _end(self, phase: str, reason: str = "") -> None:
-        """Enter the last phase; MaxRuntimeExceeded is a phase of a job that is Stopped."""
+        """Enter the last phase; a job whose time was over is Stopped (API, SecondaryStatus)."""
         now = time.time()
-        status = "Stopped" if phase == "MaxRuntimeExceeded" else phase
+        status = "Stopped" if phase in (RUNTIME, WAIT) else phase
         state: dict[str, Any] = {"TrainingJobStatus": status, "TrainingEndTime": now}
         if started := self.resource.state.get("TrainingStartTime"):
             seconds = max(1, round(now - started))
@@ -197,9 +186,11 @@ class TrainingJob:
         enter(self.cloud, self.resource, phase, **state)
 
 
-def _reason(folders: list[HostFolder], outcome: Outcome) -> str:
-    """Return why a job failed: what the first failing host left in output/failure (C 1.1)."""
-    for folder, status in zip(folders, outcome.statuses, strict=True):
-        if status and folder.failure:
-            return f"AlgorithmError: {folder.failure[: REASON - 50]}, exit code: {status}"
-    return f"AlgorithmError: , exit code: {outcome.status}"
+def _reason(attempt: Attempt, statuses: list[int]) -> str:
+    """Return why a job failed: what the first failing host left in output/failure (C 1.1).
+
+    The program of a host that was told to end, since another had failed, may have left no text.
+    """
+    failed = [(host.failure, status) for host, status in zip(attempt.hosts, statuses, strict=True) if status]
+    text, status = next(((text, status) for text, status in failed if text), failed[0])
+    return f"AlgorithmError: {text[: REASON - 50]}, exit code: {status}"

@@ -9,6 +9,8 @@ from typing import Any
 from local_test.sagemaker.machine import Mount
 
 OPT_ML = PurePosixPath("/opt/ml")
+DATA = OPT_ML / "input" / "data"
+OUTPUT = OPT_ML / "output"
 CHECKPOINTS = OPT_ML / "checkpoints"  # where CheckpointConfig.LocalPath names no other
 GROUP = (
     "homogeneousCluster"  # the name that a cluster of one instance type has in resourceconfig.json (TT environment.py)
@@ -37,8 +39,12 @@ class HostFolder:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
     def channel(self, name: str) -> Path:
-        return self.folder / "data" / name
+        return self.data / name
 
     @property
     def failure(self) -> str:
@@ -50,20 +56,17 @@ class HostFolder:
 
     def make(self) -> None:
         """Make the folders that every job has; any user may write there, as on the platform, where containers run as root."""
-        for path in (self.config, self.model, self.output, self.output / "data", self.checkpoints):
+        for path in (self.config, self.data, self.model, self.output, self.output / "data", self.checkpoints):
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o777)
 
-    def mounts(self, request: Mapping[str, Any], channels: Mapping[str, Mount]) -> tuple[Mount, ...]:
-        """Return the mounts of the host's container."""
-        checkpoints = request.get("CheckpointConfig")
-        local = PurePosixPath(checkpoints.get("LocalPath") or CHECKPOINTS) if checkpoints else None
+    def mounts(self) -> tuple[Mount, ...]:
+        """Return the mounts that every job's container has."""
         return (
             Mount(self.config, OPT_ML / "input" / "config", read_only=True),
+            Mount(self.data, DATA),
             Mount(self.model, OPT_ML / "model"),
-            Mount(self.output, OPT_ML / "output"),
-            *([Mount(self.checkpoints, local)] if local else []),
-            *channels.values(),
+            Mount(self.output, OUTPUT),
         )
 
 
@@ -87,6 +90,11 @@ def write_config(folder: Path, request: Mapping[str, Any], hosts: Sequence[str],
     )
     if checkpoints := request.get("CheckpointConfig"):
         _write(folder / "checkpointconfig.json", {"LocalPath": checkpoints.get("LocalPath") or str(CHECKPOINTS)})
+
+
+def local_path(config: Mapping[str, Any], usual: PurePosixPath) -> PurePosixPath:
+    """Return the LocalPath of a configuration, or the usual one."""
+    return PurePosixPath(config.get("LocalPath") or usual)
 
 
 def input_mode(channel: Mapping[str, Any], request: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from local_test.sagemaker.store import Resource
 # Texts that fit() prints, as sample notebooks of AWS show them; clients match none of them.
 MESSAGES = {
     "Starting": "Preparing the instances for training",
+    "Pending": "Waiting for room on this machine",
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
     "Uploading": "Uploading generated training model",
@@ -16,7 +17,6 @@ MESSAGES = {
     "Stopping": "Stopping the training job",
     "Stopped": "Training job stopped",
     "Interrupted": "Training job interrupted, waiting for spot capacity",
-    "Restarting": "Restarting the training job",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
     "Failed": "Training job failed",
