@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import moto.core.common_models
 import moto.s3.models
 import moto.s3.responses
 from moto.s3.models import S3Backend, s3_backends
@@ -65,6 +66,8 @@ class Storage:
         (folder / ".other").mkdir(parents=True, exist_ok=True)
         self.index = Index(folder / ".index")
         FileKey.folder = folder
+        # moto keeps every object that it ever made, 8 kB a request, for a route that is closed here.
+        moto.core.common_models.BaseModel.__new__ = lambda cls, *arguments, **named: object.__new__(cls)
         keys.FileBucket.index = self.index
         moto.s3.models.FakeKey = FileKey
         moto.s3.models.FakeMultipart = FileMultipart

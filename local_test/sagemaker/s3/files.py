@@ -6,7 +6,7 @@ from pathlib import Path
 
 from moto.s3.utils import compute_checksum
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 
 
 class _Open:
