@@ -19,6 +19,7 @@ from local_test.sagemaker.server import Server, listen, start
 from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.signals import Signals
 
+LONGEST_HOLD = 25.0  # seconds; botocore gives up reading after 60
 PROJECT = Path(__file__).parents[2]
 
 
@@ -50,7 +51,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
             project=PROJECT,
             port=listener.getsockname()[1],
             run=options.run,
-            hold=options.hold,
+            hold=min(options.hold, LONGEST_HOLD),
         )
         machine = _machine(settings)
         for name in machine.end_leftovers():

@@ -61,6 +61,16 @@ def test_the_routes_by_which_moto_is_reset_are_closed(emulator: Emulator) -> Non
     assert ask(emulator, path="/moto-api/reset")[0] == 403
 
 
+def test_every_action_is_permitted_and_roles_can_be_made(emulator: Emulator) -> None:
+    iam = emulator.client("iam")
+    role = iam.create_role(RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    found = iam.simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=["sagemaker:CreateTrainingJob", "s3:GetObject"]
+    )
+    decisions = {entry["EvalActionName"]: entry["EvalDecision"] for entry in found["EvaluationResults"]}
+    assert decisions == {"sagemaker:CreateTrainingJob": "allowed", "s3:GetObject": "allowed"}
+
+
 @pytest.mark.parametrize("body", [b"not JSON", b"[]", b"\xff"])
 def test_a_body_that_is_not_a_json_object_is_an_error_of_the_client(emulator: Emulator, body: bytes) -> None:
     status, answer = ask(emulator, body=body)
