@@ -16,7 +16,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 	bash requirements/setup_sdk.sh
 	@touch $@
 
+.venv-sagemaker/.ready: requirements/sagemaker.lock requirements/setup_sagemaker.sh
+	bash requirements/setup_sagemaker.sh
+	@touch $@
+
 .venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml $(wildcard environment/*)
 	bash requirements/setup_train.sh
 	@touch $@
@@ -44,6 +48,8 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 .venv-peers/.ready: requirements/peers.lock requirements/plain.lock
 	bash requirements/setup_peers.sh
 	@touch $@
+
+emulator: setup .venv-sagemaker/.ready ## make .venv-sagemaker, a SageMaker on this machine; then .venv/bin/byoc emulate starts it
 
 demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
 	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
@@ -64,7 +70,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev ## all tests but the long ones, on real photos and a real model server
+test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from classifier.errors import UserError
+from launch import emulate
 from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -51,7 +52,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    options = _parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["emulate"]:  # whose options are those of a program of another environment
+        return emulate.command(arguments[1:])
+    options = _parser().parse_args(arguments)
     # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
     status: int = importlib.import_module(options.call).command(options)
     return status
@@ -109,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
     verb.set_defaults(call="launch.predict")
+
+    verbs.add_parser("emulate", help="a SageMaker on this machine, whose jobs really run; byoc emulate --help")
     return parser
 
 

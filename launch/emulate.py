@@ -1,0 +1,23 @@
+"""Starts the local SageMaker of local_test/sagemaker, as a program of its own environment; nothing of it is imported here."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from classifier.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Become the emulator, with these arguments; raises ConfigError where its environment is missing."""
+    python = ROOT / ".venv-sagemaker" / "bin" / "python"
+    if not (ROOT / "local_test" / "sagemaker").is_dir():
+        raise ConfigError("byoc emulate runs in a checkout of the project, and this byoc was installed without one")
+    if not python.exists():
+        raise ConfigError(f"{python} is missing; make it: make -C {ROOT} emulator")
+    # Trap: the interpreter's own folder, not where a link of a virtual environment leads.
+    programs = Path(sys.executable).parent
+    call = [str(python), "-P", "-m", "local_test.sagemaker", "--programs", str(programs), *arguments]
+    os.execve(python, call, {**os.environ, "PYTHONPATH": str(ROOT)})

@@ -1,0 +1,15 @@
+"""`python -m local_test.sagemaker`, which `byoc emulate` runs in the emulator's own environment."""
+
+import os
+import signal
+import sys
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(
+            number, lambda number, frame: os._exit(128 + number)
+        )  # while the imports last, nothing is to be ended
+
+from local_test.sagemaker.command import main  # noqa: E402
+
+sys.exit(main())

@@ -1,0 +1,56 @@
+"""The actions of SageMaker's API that the emulator answers, by name.
+
+An action is a function of the module of its subject: `@action("DescribeModel") def describe(request, cloud) -> dict`.
+Its request has passed the API model (shapes.py) and the action's own rules. It raises ApiError to refuse.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+Function = Callable[[Request, Cloud], Answer]
+# A rule that the API model cannot say, over several members of a request: it raises ApiError. Its source stands beside it.
+Rule = Callable[[Request], None]
+
+
+@dataclass(frozen=True)
+class Action:
+    """What answers an action, and what its requests must fulfil."""
+
+    function: Function
+    rules: tuple[Rule, ...]
+
+
+ACTIONS: dict[str, Action] = {}
+# moto answers these well enough, in the same process; everything else of SageMaker is refused by name, since moto would
+# answer CreateProcessingJob with a job that is Completed at once.
+MOTO = frozenset(
+    {
+        "CreateModelPackage",
+        "CreateModelPackageGroup",
+        "DescribeModelPackage",
+        "DescribeModelPackageGroup",
+        "ListModelPackageGroups",
+        "ListModelPackages",
+        "Search",
+        "UpdateModelPackage",
+    }
+)
+
+
+class ForMoto(Exception):
+    """Raised by an action whose request is about a resource that moto holds: moto answers it."""
+
+
+def action(name: str, *rules: Rule) -> Callable[[Function], Function]:
+    """Register a function as what answers an action."""
+
+    def register(function: Function) -> Function:
+        ACTIONS[name] = Action(function, rules)
+        return function
+
+    return register

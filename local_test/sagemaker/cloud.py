@@ -1,0 +1,68 @@
+"""All that an action works with, as one object for each region."""
+
+import sys
+import threading
+from dataclasses import dataclass, field
+
+from local_test.sagemaker.background import Background
+from local_test.sagemaker.faults import Faults
+from local_test.sagemaker.logs import Logs
+from local_test.sagemaker.machine import Machine
+from local_test.sagemaker.metrics import Metrics
+from local_test.sagemaker.settings import ACCOUNT, Settings
+from local_test.sagemaker.storage import Storage
+from local_test.sagemaker.store import Store, arn
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One region of the emulated SageMaker.
+
+    Storage, machine, background and faults are those of all regions; the store, logs and metrics are the region's own.
+    """
+
+    region: str
+    settings: Settings
+    store: Store
+    storage: Storage
+    logs: Logs
+    metrics: Metrics
+    machine: Machine
+    background: Background
+    faults: Faults
+
+    def arn(self, kind: str, name: str) -> str:
+        return arn(self.region, ACCOUNT, kind, name)
+
+    def say(self, line: str) -> None:
+        """Print one line of progress, where it does not mix with what a command prints."""
+        print(line, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Clouds:
+    """The regions that requests have named so far."""
+
+    settings: Settings
+    storage: Storage
+    machine: Machine
+    background: Background
+    faults: Faults = field(default_factory=Faults)
+    _regions: dict[str, Cloud] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def region(self, name: str) -> Cloud:
+        with self._lock:
+            if name not in self._regions:
+                self._regions[name] = Cloud(
+                    name,
+                    self.settings,
+                    Store(self.settings.data / "resources" / name),
+                    self.storage,
+                    Logs(name),
+                    Metrics(name),
+                    self.machine,
+                    self.background,
+                    self.faults,
+                )
+            return self._regions[name]

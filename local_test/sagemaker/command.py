@@ -1,0 +1,128 @@
+"""`byoc emulate`: a local SageMaker, until Ctrl-C or until a command ends."""
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from local_test.sagemaker import beside, environment, fault
+from local_test.sagemaker.errors import StartError
+from local_test.sagemaker.fault import ADDRESS, DATA
+from local_test.sagemaker.machine import Machine
+from local_test.sagemaker.machine.images import Images
+from local_test.sagemaker.machine.process import ProcessMachine
+from local_test.sagemaker.server import Server, listen, start
+from local_test.sagemaker.settings import Settings
+from local_test.sagemaker.signals import Signals
+
+LONGEST_HOLD = 25.0  # seconds; botocore gives up reading after 60
+PROJECT = Path(__file__).parents[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the emulator and return the exit status: the command's, or 128 and the signal that ended it, or 1."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if "fault" in arguments[:3]:  # behind --programs, which the driver gives
+        return fault.main(arguments[arguments.index("fault") + 1 :])
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options, command = _parser().parse_args(arguments[:cut]), arguments[cut + 1 :]
+    signals = Signals()
+    try:
+        if cut < len(arguments) and not command:
+            raise StartError("-- names no command; write for instance: byoc emulate -- python notebook.py")
+        if not command:
+            environment.refuse_real_keys(os.environ)
+        return _emulate(options, command, signals)
+    except StartError as error:
+        print(f"byoc: {error}", file=sys.stderr)
+        return 1
+
+
+def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) -> int:
+    data = options.data.resolve()
+    with _locked(data), listen(options.port) as listener:
+        settings = Settings(
+            data=data,
+            programs=options.programs.absolute(),
+            project=PROJECT,
+            port=listener.getsockname()[1],
+            run=options.run,
+            hold=min(options.hold, LONGEST_HOLD),
+        )
+        machine = _machine(settings)
+        for name in machine.end_leftovers():
+            print(f"{name} was left running by an emulator that was killed; it is ended", file=sys.stderr, flush=True)
+        shutil.rmtree(settings.work, ignore_errors=True)
+        settings.work.mkdir()
+        server = start(settings, listener, machine, options.jobs)
+        (data / ADDRESS).write_text(settings.url)
+        try:
+            return _until_the_end(server, settings, command, signals)
+        finally:
+            (data / ADDRESS).unlink(missing_ok=True)
+            server.end()
+
+
+def _until_the_end(server: Server, settings: Settings, command: list[str], signals: Signals) -> int:
+    if command:
+        return beside.run(command, settings, signals)
+    beside.greet(settings)
+    signals.ended.wait()
+    return 128 + signals.first
+
+
+def _machine(settings: Settings) -> Machine:
+    return ProcessMachine(settings.programs, Images(settings.project / "images.json"), settings.work)
+
+
+def _locked(data: Path) -> IO[str]:
+    """Take the data folder for this emulator; raises StartError when another has it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"{data} cannot be used: {error.strerror}; name another folder with --data") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(f"another emulator uses {data}; end it, or name another folder with --data") from None
+    return lock
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="byoc emulate",
+        usage="byoc emulate [OPTIONS] [-- COMMAND...]\n       byoc emulate fault KIND [TARGET]",
+        description="A local SageMaker: the API on this machine, and the jobs really run. With a command, it runs for as long as "
+        "the command does, whose code need not know of it: names of AWS lead to it.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="on the loopback interface (default: any free one)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help="keeps S3's objects, as files, and jobs (default: %(default)s)",
+    )
+    parser.add_argument("--run", choices=("process",), default="process", help="default: %(default)s")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="hosts that train at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hold",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="let Describe of a running job wait so long for its end, at most 25, so that clients that sleep between two looks "
+        "are told at once",
+    )
+    parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
+    return parser

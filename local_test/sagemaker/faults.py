@@ -1,0 +1,107 @@
+"""Faults on demand: what goes wrong on AWS and never here by itself. POST /_local/faults and `byoc emulate fault` order them."""
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_test.sagemaker.errors import ApiError, invalid
+
+ANY = "*"
+# Name of a fault: what it does, and what its target is.
+KINDS = {
+    "interrupt": "takes the instances from a managed spot training job (target: the job)",
+    "no-capacity": "lets a job find no instances: it fails with CapacityError, a spot job waits SECONDS (target: the job)",
+    "internal-error": "breaks a training job from AWS's side: it fails, or is tried again (target: the job)",
+    "image-missing": "lets a job or endpoint not find its image (target: its name)",
+    "kill-container": "kills a container of an endpoint (target: the endpoint)",
+    "quota": "refuses a Create action with ResourceLimitExceeded (target: the action)",
+    "throttle": "refuses an action with ThrottlingException (target: the action)",
+    "server-error": "answers an action with status 500 (target: the action)",
+    "expired-token": "refuses an action with ExpiredTokenException (target: the action)",
+    "s3-slow": "lets a request to S3 wait SECONDS (target: the bucket)",
+    "s3-error": "answers a request to S3 with 503 SlowDown (target: the bucket)",
+}
+
+
+@dataclass
+class Fault:
+    """One fault that was ordered; it strikes `times` times."""
+
+    kind: str
+    target: str = ANY
+    times: int = 1
+    seconds: float = 0.0
+
+
+@dataclass
+class Faults:
+    """The faults that wait for their target."""
+
+    _ordered: list[Fault] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def order(self, fault: Fault) -> None:
+        """Let a fault strike when its target comes by; raises ApiError for a kind that there is not."""
+        if fault.kind not in KINDS:
+            raise invalid(f"there is no fault '{fault.kind}'; there are {', '.join(KINDS)}")
+        with self._lock:
+            self._ordered.append(fault)
+
+    def take(self, kind: str, target: str) -> Fault | None:
+        """Return a fault that strikes this target now, and count it."""
+        with self._lock:
+            for fault in self._ordered:
+                if fault.kind == kind and fault.target in (ANY, target):
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._ordered.remove(fault)
+                    return fault
+        return None
+
+    def listed(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [dict(vars(fault)) for fault in self._ordered]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._ordered.clear()
+
+    def strike_action(self, name: str) -> None:
+        """Raise the ApiError that a fault of this action says; the texts are those of AWS's common errors."""
+        if name.startswith("Create") and self.take("quota", name):
+            raise ApiError(
+                "ResourceLimitExceeded", f"The account-level service limit for {name} was reached (ordered fault)"
+            )
+        if self.take("throttle", name):
+            raise ApiError("ThrottlingException", "Rate exceeded")
+        if self.take("expired-token", name):
+            raise ApiError("ExpiredTokenException", "The security token included in the request is expired", 403)
+        if self.take("server-error", name):
+            raise ApiError("InternalFailure", "an internal error (ordered fault)", 500)
+
+    def strike_s3(self, bucket: str) -> None:
+        """Wait, or raise the ApiError, as a fault of this bucket says."""
+        if slow := self.take("s3-slow", bucket):
+            time.sleep(slow.seconds)
+        if self.take("s3-error", bucket):
+            raise ApiError("SlowDown", "Please reduce your request rate.", 503)
+
+
+def read(content: Any) -> Fault:
+    """Return the fault that a JSON object orders; raises ApiError for another."""
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise invalid('a fault is a JSON object as {"kind": "interrupt", "target": "my-job", "times": 1, "seconds": 0}')
+    unknown: Iterable[str] = content.keys() - vars(Fault("")).keys()
+    if unknown := sorted(unknown):
+        raise invalid(f"a fault has no member {', '.join(unknown)}")
+    try:
+        return Fault(
+            content["kind"],
+            str(content.get("target", ANY)),
+            int(content.get("times", 1)),
+            float(content.get("seconds", 0)),
+        )
+    except (TypeError, ValueError):
+        raise invalid("times and seconds of a fault are numbers") from None

@@ -1,0 +1,130 @@
+"""The door: decides whether a request is ours or moto's, and lets in only what comes from this machine.
+
+Requests to SageMaker that we do not emulate are refused by name; moto would answer some of them with a lie.
+"""
+
+import io
+import json
+import re
+import traceback
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from local_test.sagemaker import permissions, routes, shapes
+from local_test.sagemaker.actions import ACTIONS, MOTO, ForMoto
+from local_test.sagemaker.cloud import Clouds
+from local_test.sagemaker.errors import ApiError, not_emulated
+from local_test.sagemaker.s3.front import S3Front, is_s3
+from local_test.sagemaker.settings import REGION
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+# A page in a browser that resolves its own name to 127.0.0.1 sends that name (DNS rebinding). Names of AWS come through the
+# proxy, and nobody else can make them lead here.
+HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.com)(:\d+)?", re.IGNORECASE)
+TARGET = "SageMaker."
+SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
+IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
+# Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
+SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
+
+
+class Front:
+    """The WSGI application in front of moto's."""
+
+    def __init__(self, clouds: Clouds, moto: Application) -> None:
+        self._clouds = clouds
+        self._moto = moto
+        self._s3 = S3Front(clouds.storage, clouds.faults, moto)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        if is_s3(request) and not refused(request):
+            return self._s3(environ, start_response)
+        try:
+            response = refused(request) or self._answer(request)
+        except ForMoto:
+            response = None
+        except ApiError as error:
+            response = _error(error)
+        except Exception as error:
+            traceback.print_exc()
+            response = _error(ApiError("InternalServerError", f"{type(error).__name__}: {error}", 500))
+        return (response or self._moto)(environ, start_response)
+
+    def _answer(self, request: Request) -> Response | None:
+        """Return our answer, or None when the request is moto's."""
+        if request.path.startswith("/moto-api"):
+            raise ApiError("AccessDenied", "moto's own routes are closed: they would reset it beside our jobs", 403)
+        cloud = self._clouds.region(_region(request))
+        target = request.headers.get("X-Amz-Target", "")
+        if IAM.search(request.headers.get("Authorization", "")) and (text := permissions.answer(_raw(request))):
+            return Response(text, 200, content_type="text/xml")
+        if not target.startswith(TARGET):
+            return routes.answer(request, cloud)
+        name = target.removeprefix(TARGET)
+        body = _body(request)
+        if name in MOTO and (name != "Search" or body.get("Resource") in SEARCHED):
+            return None
+        self._clouds.faults.strike_action(name)
+        found = ACTIONS.get(name)
+        if found is None:
+            raise not_emulated(f"SageMaker's action {name}")
+        shapes.check(name, body)
+        for rule in found.rules:
+            rule(body)
+        return _json(found.function(body, cloud), 200)
+
+
+def refused(request: Request) -> Response | None:
+    """Return the refusal of a request that a page in a browser may have sent, or None."""
+    host = request.headers.get("Host", "")
+    if not HOSTS.fullmatch(host):
+        return Response(f"the Host {host!r} is not this emulator's; use 127.0.0.1 or localhost\n", 403)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{host}":
+        return Response(f"a page of {origin!r} may not use this emulator\n", 403)
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return Response("a page of another site may not use this emulator\n", 403)
+    return None
+
+
+def _region(request: Request) -> str:
+    match = SCOPE.search(request.headers.get("Authorization", ""))
+    return match[1] if match else REGION
+
+
+def _raw(request: Request) -> bytes:
+    """Return a request's body, which stays readable for moto."""
+    raw: bytes = request.get_data(cache=True, parse_form_data=False)
+    request.environ["wsgi.input"] = io.BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+    request.environ.pop("wsgi.input_terminated", None)
+    return raw
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request."""
+    raw = _raw(request)
+    try:
+        body = json.loads(raw or b"{}")
+    except ValueError as error:
+        raise ApiError("SerializationException", f"the body is not valid JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError("SerializationException", "the body is not a JSON object")
+    return body
+
+
+def _json(content: dict[str, Any], status: int) -> Response:
+    return Response(
+        json.dumps(content),
+        status,
+        {"x-amzn-RequestId": str(uuid.uuid4())},
+        content_type="application/x-amz-json-1.1",
+    )
+
+
+def _error(error: ApiError) -> Response:
+    return _json({"__type": error.code, "message": error.message}, error.status)

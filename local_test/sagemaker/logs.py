@@ -1,0 +1,42 @@
+"""CloudWatch Logs: what a container writes, as streams that clients read while it runs. moto holds them."""
+
+import time
+from collections.abc import Iterable
+
+from moto.logs.models import logs_backends
+
+from local_test.sagemaker.settings import ACCOUNT
+
+TRAINING = "/aws/sagemaker/TrainingJobs"
+TRANSFORM = "/aws/sagemaker/TransformJobs"
+ENDPOINTS = "/aws/sagemaker/Endpoints"
+LONGEST = 256 * 1024  # bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
+
+
+class Stream:
+    """One log stream; `write` adds lines."""
+
+    def __init__(self, region: str, group: str, name: str) -> None:
+        self.group = group
+        self.name = name
+        self._backend = logs_backends[ACCOUNT][region]
+        self._backend.ensure_log_group(group)
+        self._backend.ensure_log_stream(group, name)
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Add lines; CloudWatch refuses an empty message, so an empty line is left out."""
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now, "message": line[:LONGEST]} for line in lines if line]
+        if events:
+            self._backend.put_log_events(self.group, self.name, events)
+
+
+class Logs:
+    """The log streams of one region."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+
+    def stream(self, group: str, name: str) -> Stream:
+        """Return a stream, made when it is not there."""
+        return Stream(self._region, group, name)

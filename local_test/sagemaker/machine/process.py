@@ -1,0 +1,188 @@
+"""Runs this project's own two programs as processes, without Docker.
+
+A container's /opt/ml is a folder of its own, named to the program in SAGEMAKER_BASE_DIR; mounts are links in it. Nothing is
+isolated, so no other image is run, and a page of docs/emulator.md says what that leaves unproved.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from local_test.sagemaker.errors import not_emulated
+from local_test.sagemaker.machine import Container, Running, protect
+from local_test.sagemaker.machine.images import Images
+
+OPT_ML = PurePosixPath("/opt/ml")
+PROGRAMS = ("train", "serve")
+
+
+class ProcessMachine:
+    """Starts `train` and `serve` from the environment that holds them."""
+
+    interface = "lo"
+
+    def __init__(self, programs: Path, images: Images, work: Path) -> None:
+        self._programs = programs
+        self._images = images
+        self._work = work
+
+    @property
+    def protects(self) -> bool:
+        return protect.able()
+
+    def hosts(self, count: int) -> tuple[str, ...]:
+        """Return addresses of this machine, since a process has no name of its own: 127.0.0.1, 127.0.0.2 ..."""
+        return tuple(f"127.0.0.{number}" for number in range(1, count + 1)) if count > 1 else ("algo-1",)
+
+    def refusal(self, image: str) -> str | None:
+        return None if self._images.program(image) else self._images.refusal(image)
+
+    def start(self, container: Container) -> Running:
+        program = self._images.program(container.image)
+        if program is None or container.entrypoint or container.command[:1] not in [(name,) for name in PROGRAMS]:
+            raise not_emulated(
+                f"a container of {container.image} with other programs than train and serve, as a process,"
+            )
+        # Below the system's folder for such, since a socket's path has at most 107 characters.
+        folder = Path(tempfile.mkdtemp(prefix="byoc-"))
+        base, shown = self._laid_out(container, folder)
+        port = _free_port() if container.port else None
+        environment = {
+            "PATH": f"{self._programs}:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "TMPDIR": str(_made(folder / "tmp")),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **{name: _translated(value, base) for name, value in container.environment.items()},
+            "SAGEMAKER_BASE_DIR": str(base),
+        }
+        arguments = ["--host", "127.0.0.1", "--port", str(port)] if port and container.command == ("serve",) else []
+        command = [str(self._programs / container.command[0]), *container.command[1:], *arguments]
+        process = subprocess.Popen(
+            protect.shown_read_only(shown, command) if shown else command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        record = self._work / f"{container.name}.process"
+        record.write_text(json.dumps({"pid": process.pid, "started": started(process.pid), "folder": str(folder)}))
+        return _Process(process, folder, record, port)
+
+    def _laid_out(self, container: Container, folder: Path) -> tuple[Path, list[tuple[Path, Path]]]:
+        """Make the folder that stands for /opt/ml, with the mounts as links; return it, and the mounts to be made read-only."""
+        base = _made(folder / "opt-ml")
+        shown = []
+        for mount in sorted(container.mounts, key=lambda mount: len(mount.target.parts)):
+            if not mount.target.is_relative_to(OPT_ML) or mount.target == OPT_ML:
+                raise not_emulated(f"the folder {mount.target}, which is not below /opt/ml, as a process,")
+            place = base / mount.target.relative_to(OPT_ML)
+            if mount.read_only and self.protects:
+                shown.append((mount.source, _made(place)))
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(mount.source, target_is_directory=True)
+        return base, shown
+
+    def end_leftovers(self) -> list[str]:
+        ended = []
+        for record in sorted(self._work.glob("*.process")):
+            with suppress(ValueError, KeyError, OSError):
+                left = json.loads(record.read_text())
+                if left["started"] is not None and started(left["pid"]) == left["started"]:
+                    _kill_group(left["pid"])
+                    ended.append(record.stem)
+                shutil.rmtree(left["folder"], ignore_errors=True)
+            record.unlink(missing_ok=True)
+        return ended
+
+
+class _Process:
+    """A program that runs; its session, with all that it starts there, ends with it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, record: Path, port: int | None) -> None:
+        self._process = process
+        self._folder = folder
+        self._record = record
+        self._port = port
+        self._ended = threading.Lock()
+
+    def lines(self) -> Iterator[str]:
+        assert self._process.stdout
+        with self._process.stdout as output:
+            for line in output:
+                yield line.decode("utf-8", "replace").rstrip("\r\n")
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        self._clean()
+        return status if status >= 0 else 128 - status  # as a shell and Docker give a signal
+
+    def stop(self, grace: float) -> None:
+        # The program alone, as Docker signals process 1 alone.
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        if self.wait(grace) is None:
+            self.kill()
+
+    def kill(self) -> None:
+        _kill_group(self._process.pid)
+        self.wait()
+
+    def address(self) -> tuple[str, int]:
+        assert self._port, "the container listens on no port"
+        return "127.0.0.1", self._port
+
+    def _clean(self) -> None:
+        """End what the program left running, and remove its scratch folder."""
+        with self._ended:
+            if self._record.exists():
+                _kill_group(self._process.pid)
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._record.unlink(missing_ok=True)
+
+
+def _translated(value: str, base: Path) -> str:
+    """Return a variable's value with the folder that stands for /opt/ml, where it names a path there."""
+    return (
+        f"{base}{value.removeprefix(str(OPT_ML))}" if value == str(OPT_ML) or value.startswith(f"{OPT_ML}/") else value
+    )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def started(pid: int) -> str | None:
+    """Return when a process was started, in the kernel's ticks, so that another process with its number is not taken for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None

@@ -1,0 +1,32 @@
+"""Read-only mounts for a process: bind mounts in a mount namespace of its own, where the kernel admits that."""
+
+import functools
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+# Pairs of a folder and where it is shown, up to --; then the program, which keeps the process's number.
+SCRIPT = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" || exit 125; shift 2; done; shift; exec "$@"'
+
+
+def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` where each pair's first folder is shown at its second, read-only."""
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    shown = [str(path) for pair in pairs for path in pair]
+    return ["unshare", "--mount", *root, "--propagation", "private", "sh", "-c", SCRIPT, "sh", *shown, "--", *command]
+
+
+@functools.cache
+def able() -> bool:
+    """Return whether that works here: in a container, or with user namespaces switched off, it does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source", Path(folder) / "target"
+        source.mkdir()
+        target.mkdir()
+        command = shown_read_only([(source, target)], ["sh", "-c", f"! touch '{target}/file' 2> /dev/null"])
+        try:
+            return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False

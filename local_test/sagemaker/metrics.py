@@ -1,0 +1,70 @@
+"""A job's metrics: its definitions' regular expressions over each log line, and CloudWatch. moto holds the latter."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.cloudwatch.models import cloudwatch_backends
+
+from local_test.sagemaker.settings import ACCOUNT
+
+TRAINING = "/aws/sagemaker/TrainingJobs"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric's value at one moment."""
+
+    name: str
+    value: float
+    time: float
+
+
+class MetricReader:
+    """Finds the values of a job's metrics in its log lines."""
+
+    def __init__(self, definitions: Sequence[Mapping[str, str]]) -> None:
+        self._patterns = [(entry["Name"], re.compile(entry["Regex"])) for entry in definitions]
+
+    def read(self, line: str) -> list[Point]:
+        """Return what a line says: the first group of a pattern that matches, where it is a number."""
+        points = []
+        for name, pattern in self._patterns:
+            match = pattern.search(line)
+            if match and match.re.groups:
+                try:
+                    points.append(Point(name, float(match[1]), time.time()))
+                except (TypeError, ValueError):
+                    continue
+        return points
+
+
+def final(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return the last value of each metric, as FinalMetricDataList has it."""
+    last = {point.name: point for point in points}
+    return [{"MetricName": name, "Value": point.value, "Timestamp": point.time} for name, point in last.items()]
+
+
+class Metrics:
+    """CloudWatch's metrics of one region."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+
+    def put(self, namespace: str, dimensions: Mapping[str, str], points: Sequence[Point]) -> None:
+        if not points:
+            return
+        named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        data = [
+            {
+                "MetricName": point.name,
+                "Value": point.value,
+                "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),  # as moto has times
+                "Dimensions": named,
+            }
+            for point in points
+        ]
+        cloudwatch_backends[ACCOUNT][self._region].put_metric_data(namespace, data)

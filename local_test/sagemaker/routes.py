@@ -1,0 +1,42 @@
+"""Paths that the emulator answers itself, beside SageMaker's actions: the runtime's and its own below /_local/."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from werkzeug.wrappers import Request, Response
+
+from local_test.sagemaker.cloud import Cloud
+
+# The groups of the path's expression are arguments by name.
+Function = Callable[..., Response]
+
+
+@dataclass(frozen=True)
+class Route:
+    """Answers a method and the paths that match an expression."""
+
+    method: str
+    path: re.Pattern[str]
+    function: Function
+
+
+ROUTES: list[Route] = []
+
+
+def route(method: str, path: str) -> Callable[[Function], Function]:
+    """Register `function(request, cloud, **groups)` for a method and a path."""
+
+    def register(function: Function) -> Function:
+        ROUTES.append(Route(method, re.compile(path), function))
+        return function
+
+    return register
+
+
+def answer(request: Request, cloud: Cloud) -> Response | None:
+    """Return what a route answers, or None when the path is none of ours."""
+    for entry in ROUTES:
+        if entry.method == request.method and (match := entry.path.fullmatch(request.path)):
+            return entry.function(request, cloud, **match.groupdict())
+    return None

@@ -1,0 +1,84 @@
+"""The bytes of one object, or a part of them, in a file: never in memory as a whole."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from moto.s3.utils import compute_checksum
+
+BLOCK = 1 << 18
+
+
+class _Open:
+    """An open file; it stays readable when another takes its place."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+class FileBytes:
+    """Stands where moto has an object's bytes: it has a length, can be sliced, and is sent block by block."""
+
+    def __init__(self, path: Path, start: int = 0, end: int | None = None, opened: _Open | None = None) -> None:
+        self._path = path
+        self._opened = opened or _Open(path)
+        self._start = start
+        self._end = os.fstat(self._opened.number).st_size if end is None else end
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def __getitem__(self, wanted: slice) -> "FileBytes":
+        start, end, _ = wanted.indices(len(self))
+        return FileBytes(self._path, self._start + start, self._start + max(start, end), self._opened)
+
+    def __iter__(self) -> Iterator[bytes]:
+        place = self._start
+        while place < self._end and (block := os.pread(self._opened.number, min(BLOCK, self._end - place), place)):
+            place += len(block)
+            yield block
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self)
+
+    def decode(self, encoding: str = "utf-8") -> str:
+        return bytes(self).decode(encoding)
+
+    def write_to(self, path: Path) -> None:
+        """Copy the bytes to a new file, in the kernel."""
+        with path.open("wb") as target:
+            place = self._start
+            while place < self._end:
+                copied = os.copy_file_range(self._opened.number, target.fileno(), self._end - place, place)
+                if not copied:
+                    return
+                place += copied
+
+
+def checksum(body: bytes | FileBytes, algorithm: str, encode_base64: bool = True) -> bytes:
+    """Do what moto's function does, for a file too."""
+    found: bytes = compute_checksum(bytes(body), algorithm=algorithm, encode_base64=encode_base64)
+    return found
+
+
+def write(content: bytes | FileBytes, path: Path) -> None:
+    """Write what moto takes for an object's bytes to a new file."""
+    if isinstance(content, FileBytes):
+        content.write_to(path)
+    else:
+        path.write_bytes(content)
+
+
+def clear_way(path: Path, top: Path) -> None:
+    """Remove the folders above `path` that are empty, up to `top`."""
+    for folder in path.parents:
+        if folder == top or not folder.is_relative_to(top):
+            return
+        try:
+            folder.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,94 @@
+"""Requests to S3: listings and the bytes of uploads are done here, the rest by moto."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from werkzeug.wrappers import Request, Response
+
+from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.faults import Faults
+from local_test.sagemaker.s3 import keys, listing, uploads
+from local_test.sagemaker.storage import Storage
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+IS_S3 = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/s3/|^AWS ")
+BUCKET_HOST = re.compile(
+    r"(?P<bucket>.+)\.s3[.-]([a-z0-9.-]+\.)?amazonaws\.com(:\d+)?|(?P<old>.+)\.s3\.amazonaws\.com(:\d+)?"
+)
+S3_HOST = re.compile(r"(.+\.)?s3[.-]([a-z0-9.-]*)amazonaws\.com(:\d+)?")
+
+
+def is_s3(request: Request) -> bool:
+    """Return whether a request is signed for S3, by header or in its address, or asks a host name of S3."""
+    signed = IS_S3.search(request.headers.get("Authorization", ""))
+    in_address = "/s3/aws4_request" in request.args.get("X-Amz-Credential", "") or "AWSAccessKeyId" in request.args
+    return bool(signed or in_address or S3_HOST.fullmatch(request.headers.get("Host", "")))
+
+
+class S3Front:
+    """The WSGI application for requests to S3."""
+
+    def __init__(self, storage: Storage, faults: Faults, moto: Application) -> None:
+        self._storage = storage
+        self._faults = faults
+        self._moto = moto
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            self._faults.strike_s3(_bucket(request))
+            if (text := self._listing(request)) is not None:
+                return _xml(text, 200)(environ, start_response)
+            if uploads.brings_bytes(environ, set(request.args)):
+                path = uploads.take(environ)
+                try:
+                    return self._changing(environ, start_response)
+                finally:
+                    uploads.drop(path)
+        except ApiError as error:
+            return _xml(_error(error.code, error.message), error.status)(environ, start_response)
+        except OSError as error:
+            # As with a full disk; clients try again after this code.
+            text = _error("InternalError", f"the data folder cannot be used: {error.strerror}")
+            return _xml(text, 500)(environ, start_response)
+        if request.method in ("GET", "HEAD"):
+            try:
+                return self._moto(environ, start_response)
+            finally:
+                keys.forget()
+        return self._changing(environ, start_response)
+
+    def _changing(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Let moto answer a request that changes something, and write what it has changed."""
+        try:
+            return self._moto(environ, start_response)
+        finally:
+            keys.flush(self._storage.index)
+
+    def _listing(self, request: Request) -> str | None:
+        """Return the answer to a listing of a bucket that is there; None for another request."""
+        bucket = _bucket(request)
+        of_bucket = request.path.strip("/") in ("", bucket)
+        parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
+        asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
+        if request.method != "GET" or not bucket or not of_bucket or not asked <= listing.KNOWN:
+            return None
+        return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
+
+
+def _bucket(request: Request) -> str:
+    """Return the bucket that a request names, in its host or in its path; empty when it names none."""
+    host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
+    return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
+
+
+def _error(code: str, message: str) -> str:
+    return f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+
+
+def _xml(text: str, status: int) -> Application:
+    response: Application = Response(text, status, content_type="application/xml")
+    return response

@@ -1,0 +1,151 @@
+"""What S3 holds, as a table on disk: so it survives a restart, and ten gigabytes of photos take no memory."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, region TEXT, created REAL, versioning TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS objects (
+  bucket TEXT, key TEXT, place INTEGER, version TEXT, size INTEGER, etag TEXT, modified REAL, file TEXT, marker INTEGER,
+  current INTEGER, more TEXT, PRIMARY KEY (bucket, key, place)
+) WITHOUT ROWID;
+"""
+COLUMNS = "key, version, size, etag, modified, file, marker, more"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version of an object, or a marker that it was deleted."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    modified: float
+    file: str  # relative to the folder of the objects
+    marker: bool = False
+    more: dict[str, Any] = field(default_factory=dict)  # metadata and the like
+
+
+@dataclass(frozen=True)
+class Bucket:
+    name: str
+    region: str
+    created: float
+    versioning: str | None
+
+
+class Index:
+    """The buckets and objects; the order of keys is that of their UTF-8 bytes, as S3's."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._tables = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._tables.execute("PRAGMA journal_mode=WAL")
+        self._tables.execute(
+            "PRAGMA synchronous=OFF"
+        )  # a crash of the machine may lose the last objects, a kill of ours none
+        self._tables.executescript(TABLES)
+
+    def close(self) -> None:
+        with self._lock:
+            self._tables.close()
+
+    def buckets(self) -> list[Bucket]:
+        return [Bucket(*row) for row in self._all("SELECT name, region, created, versioning FROM buckets")]
+
+    def set_buckets(self, buckets: list[Bucket]) -> None:
+        """Let these be the buckets."""
+        with self._lock:
+            if set(buckets) == set(self.buckets()):
+                return
+            self._tables.execute("DELETE FROM buckets")
+            rows = [(bucket.name, bucket.region, bucket.created, bucket.versioning) for bucket in buckets]
+            self._tables.executemany("INSERT INTO buckets VALUES (?, ?, ?, ?)", rows)
+
+    def latest(self, bucket: str, key: str) -> Row | None:
+        """Return an object's newest version, which may be a marker."""
+        query = f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ? AND current"
+        return next(iter(self._rows(query, bucket, key)), None)
+
+    def versions(self, bucket: str, key: str) -> list[Row]:
+        """Return an object's versions, the oldest first."""
+        return self._rows(f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ? ORDER BY place", bucket, key)
+
+    def set_versions(self, bucket: str, key: str, rows: list[Row]) -> None:
+        """Let these be an object's versions."""
+        last = len(rows) - 1
+        values = [
+            (
+                bucket,
+                key,
+                place,
+                row.version,
+                row.size,
+                row.etag,
+                row.modified,
+                row.file,
+                row.marker,
+                place == last,
+                _text(row),
+            )
+            for place, row in enumerate(rows)
+        ]
+        with self._lock:
+            self._tables.execute("BEGIN")
+            self._tables.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
+            self._tables.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._tables.execute("COMMIT")
+
+    def update(self, bucket: str, row: Row) -> None:
+        """Write what has changed of a version that is there; one that is not there stays away."""
+        self._all(
+            "UPDATE objects SET size = ?, etag = ?, file = ?, more = ? WHERE bucket = ? AND key = ? AND version = ?",
+            *(row.size, row.etag, row.file, _text(row), bucket, row.key, row.version),
+        )
+
+    def page(self, bucket: str, prefix: str, after: str, most: int) -> list[Row]:
+        """Return the newest versions of objects whose keys begin with `prefix` and come after `after`, in order."""
+        query = f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key >= ? AND key > ? AND current AND NOT marker ORDER BY key"
+        rows = self._rows(f"{query} LIMIT ?", bucket, prefix, after, most)
+        return [row for row in rows if row.key.startswith(prefix)]
+
+    def all(self, bucket: str, prefix: str) -> Iterator[Row]:
+        """Yield all objects whose keys begin with `prefix`, in order."""
+        after = ""
+        while rows := self.page(bucket, prefix, after, 1000):
+            yield from rows
+            after = rows[-1].key
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return all keys of a bucket, of deleted objects too."""
+        return [key for (key,) in self._all("SELECT DISTINCT key FROM objects WHERE bucket = ? ORDER BY key", bucket)]
+
+    def bytes(self, bucket: str) -> int:
+        return int(self._all("SELECT coalesce(sum(size), 0) FROM objects WHERE bucket = ?", bucket)[0][0])
+
+    def tagged(self) -> list[tuple[str, Row]]:
+        """Return all versions that have tags, with their buckets."""
+        query = f"SELECT bucket, {COLUMNS} FROM objects WHERE more LIKE '%\"tags\":%'"
+        return [(bucket, _row(values)) for bucket, *values in self._all(query)]
+
+    def _rows(self, query: str, *values: Any) -> list[Row]:
+        return [_row(row) for row in self._all(query, *values)]
+
+    def _all(self, query: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._tables.execute(query, values).fetchall()
+
+
+def _row(values: Any) -> Row:
+    key, version, size, etag, modified, file, marker, more = values
+    return Row(key, version, size, etag, modified, file, bool(marker), json.loads(more) if more else {})
+
+
+def _text(row: Row) -> str | None:
+    return json.dumps(row.more) if row.more else None

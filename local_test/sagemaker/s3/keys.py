@@ -1,0 +1,159 @@
+"""What moto takes for a bucket's objects in memory: a view of the index, which makes moto's objects as they are asked for."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.s3.models import FakeBucket, s3_backends
+
+from local_test.sagemaker.s3.index import Bucket, Index, Row
+from local_test.sagemaker.s3.objects import FileKey, marker_row, natural_path, other, remove_file, restored
+from local_test.sagemaker.settings import ACCOUNT
+
+
+class Touched(threading.local):
+    """The objects that the request of this thread got; what it changed of them is written when it ends."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[str, Any]] = []
+
+
+TOUCHED = Touched()
+LOCK = threading.RLock()  # an object's file and its row change together
+
+
+class Keys:
+    """The objects of one bucket, in the shape of moto's own store of them (moto/s3/utils.py, _VersionedKeyStore)."""
+
+    def __init__(self, index: Index, bucket: str, region: str) -> None:
+        self._index = index
+        self._bucket = bucket
+        self._region = region
+
+    def __getitem__(self, name: str) -> Any:
+        row = self._index.latest(self._bucket, name)
+        if row is None:
+            raise KeyError(name)
+        return self._touch(row)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Add a version; moto does so with a marker that the object was deleted."""
+        rows = self._index.versions(self._bucket, name)
+        self._index.set_versions(self._bucket, name, [*rows, _row(value)])
+
+    def __contains__(self, name: object) -> bool:
+        return self._index.latest(self._bucket, str(name)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index.keys(self._bucket))
+
+    def __len__(self) -> int:
+        return len(self._index.keys(self._bucket))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        row = self._index.latest(self._bucket, name)
+        return default if row is None else self._touch(row)
+
+    def getlist(self, name: str, default: Any = None) -> Any:
+        rows = self._index.versions(self._bucket, name)
+        return [self._touch(row) for row in rows] if rows else default
+
+    def setlist(self, name: str, values: list[Any]) -> None:
+        with LOCK:
+            before = self._index.versions(self._bucket, name)
+            self._settle(name, values)
+            rows = [_row(value) for value in values]
+            self._index.set_versions(self._bucket, name, rows)
+            kept = {row.file for row in rows}
+            for row in before:
+                if row.file not in kept:
+                    remove_file(FileKey.folder, row)
+        TOUCHED.keys += [(self._bucket, value) for value in values if isinstance(value, FileKey)]
+
+    def pop(self, name: str) -> None:
+        with LOCK:
+            rows = self._index.versions(self._bucket, name)
+            if not rows:
+                raise KeyError(name)
+            self._index.set_versions(self._bucket, name, [])
+            for row in rows:
+                remove_file(FileKey.folder, row)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        for name in self:
+            yield name, self[name]
+
+    def values(self) -> Iterator[Any]:
+        for name in self:
+            yield self[name]
+
+    def iterlists(self) -> Iterator[tuple[str, list[Any]]]:
+        for name in self:
+            yield name, self.getlist(name, [])
+
+    def item_size(self) -> int:
+        return self._index.bytes(self._bucket)
+
+    def _settle(self, name: str, values: list[Any]) -> None:
+        """Let the newest version lie at its key's path, and an older one that lies there go elsewhere."""
+        natural = natural_path(FileKey.folder, self._bucket, name)
+        newest = values[-1] if values else None
+        if natural is None or not isinstance(newest, FileKey) or newest.path == natural:
+            return
+        for older in values[:-1]:
+            if isinstance(older, FileKey) and older.path == natural:
+                older.move(other(FileKey.folder))
+        newest.move(natural)
+
+    def _touch(self, row: Row) -> Any:
+        key = restored(self._bucket, self._region, row)
+        if isinstance(key, FileKey):
+            TOUCHED.keys.append((self._bucket, key))
+        return key
+
+
+def _row(value: Any) -> Row:
+    return value.row() if isinstance(value, FileKey) else marker_row(value)
+
+
+class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
+    """One of moto's buckets, whose objects the index has."""
+
+    index: Index
+
+    def __init__(self, name: str, account_id: str, region_name: str, bucket_namespace: str | None = None) -> None:
+        super().__init__(name, account_id, region_name, bucket_namespace)
+        self.keys = Keys(self.index, name, region_name)
+
+
+def flush(index: Index) -> None:
+    """Write what the request of this thread has changed of objects and buckets."""
+    touched, TOUCHED.keys = TOUCHED.keys, []
+    for bucket, key in touched:
+        index.update(bucket, key.row())
+    buckets = list(s3_backends[ACCOUNT]["aws"].buckets.values())
+    index.set_buckets(
+        [
+            Bucket(entry.name, entry.region_name, entry.creation_date.timestamp(), entry.versioning_status)
+            for entry in buckets
+        ]
+    )
+
+
+def forget() -> None:
+    """Forget what a request got that only reads."""
+    TOUCHED.keys = []
+
+
+def restore(index: Index) -> None:
+    """Let moto have the buckets, and the objects' tags, that the index has."""
+    backend = s3_backends[ACCOUNT]["aws"]
+    for entry in index.buckets():
+        bucket = FileBucket(entry.name, ACCOUNT, entry.region)
+        bucket.creation_date = datetime.fromtimestamp(entry.created, UTC)
+        bucket.versioning_status = entry.versioning
+        backend.buckets[entry.name] = bucket
+    for name, row in index.tagged():
+        key = restored(name, backend.buckets[name].region_name, row)
+        backend.tagger.tag_resource(key.arn, [{"Key": tag, "Value": value} for tag, value in row.more["tags"].items()])

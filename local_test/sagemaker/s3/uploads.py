@@ -1,0 +1,181 @@
+"""Writes the bodies of PutObject and UploadPart to a file as they come, and hands moto the file in place of the bytes."""
+
+import binascii
+import hashlib
+import io
+import queue
+import re
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.s3.files import BLOCK
+from local_test.sagemaker.s3.objects import INCOMING, FileKey, Upload, encoded, other
+
+# Parameters of a PUT that brings an object's bytes; another, as ?tagging, brings something about it.
+BYTES = {"partNumber", "uploadId", "x-id"}
+SIGNATURE = re.compile(r"(X-Amz-|AWSAccessKeyId|Signature|Expires)")
+CHUNKED = "HTTP_X_AMZ_CONTENT_SHA256"
+CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
+
+
+def brings_bytes(environ: dict[str, Any], parameters: set[str]) -> bool:
+    """Return whether a request to S3 brings an object's bytes."""
+    asked = {name for name in parameters if not SIGNATURE.match(name)}
+    key = environ.get("PATH_INFO", "").strip("/")
+    return (
+        environ["REQUEST_METHOD"] == "PUT" and asked <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
+    )
+
+
+def take(environ: dict[str, Any]) -> Path:
+    """Write a request's body to a file, and leave the request as one whose body is empty; return the file.
+
+    Raises ApiError when the body is not what the request says it is.
+    """
+    path = other(FileKey.folder)
+    sums = Sums("CRC32" in _algorithms(environ))
+    try:
+        with path.open("wb") as file:
+            for block in _blocks(environ):
+                sums.add(block)
+                file.write(block)
+        sums.end()
+        _check(environ, sums)
+        _tell_checksum(environ, sums)
+    except BaseException:
+        sums.end()
+        path.unlink(missing_ok=True)
+        raise
+    INCOMING.upload = Upload(path, sums.size, sums.md5.hex(), sums.crc32)
+    environ["wsgi.input"] = io.BytesIO()
+    environ["CONTENT_LENGTH"] = "0"
+    for name in (
+        "HTTP_TRANSFER_ENCODING",
+        "wsgi.input_terminated",
+        "HTTP_X_AMZ_DECODED_CONTENT_LENGTH",
+        "HTTP_CONTENT_MD5",
+    ):
+        environ.pop(name, None)
+    if environ.get(CHUNKED, "").startswith("STREAMING-"):
+        environ[CHUNKED] = "UNSIGNED-PAYLOAD"
+    return path
+
+
+def drop(path: Path) -> None:
+    """Remove the file when no object has taken it, since the request was refused."""
+    if INCOMING.take():
+        path.unlink(missing_ok=True)
+
+
+def _blocks(environ: dict[str, Any]) -> Iterator[bytes]:
+    source = environ["wsgi.input"]
+    if environ.get(CHUNKED, "").startswith("STREAMING-"):
+        yield from _unchunked(source, environ)
+    elif environ.get("wsgi.input_terminated"):
+        while block := source.read(BLOCK):
+            yield block
+    else:
+        yield from _exactly(source, int(environ.get("CONTENT_LENGTH") or 0))
+
+
+def _exactly(source: IO[bytes], size: int) -> Iterator[bytes]:
+    left = size
+    while left > 0:
+        block = source.read(min(BLOCK, left))
+        if not block:
+            raise ApiError("IncompleteBody", f"the body ended {left} bytes before its Content-Length")
+        left -= len(block)
+        yield block
+
+
+def _unchunked(source: IO[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the data of a body in AWS's chunks (SigV4 streaming): SIZE[;chunk-signature=...], data; at the end, trailers."""
+    while True:
+        size = int(source.readline(8192).partition(b";")[0].strip() or b"0", 16)
+        if size == 0:
+            break
+        yield from _exactly(source, size)
+        source.readline(8192)
+    while line := source.readline(8192).strip():
+        name, _, value = line.decode("latin-1").partition(":")
+        if CHECKSUM.fullmatch(name):
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value.strip()
+            environ.setdefault("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", name.rpartition("-")[2].upper())
+
+
+class Sums:
+    """A body's size and checksums, computed beside its reading in a thread of their own: MD5 is as slow as a disk."""
+
+    def __init__(self, with_crc32: bool) -> None:
+        self.size = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._crc32 = 0
+        self._with_crc32 = with_crc32
+        self._blocks: queue.Queue[bytes] = queue.Queue(4)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def md5(self) -> bytes:
+        return self._md5.digest()
+
+    @property
+    def crc32(self) -> str:
+        """Return the CRC32 as clients write it, or nothing when it was not asked for."""
+        return encoded(self._crc32) if self._with_crc32 else ""
+
+    def add(self, block: bytes) -> None:
+        self.size += len(block)
+        if self._thread is None and len(block) < BLOCK:
+            self._count(block)  # a small body is not worth a thread
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self._blocks.put(block)
+
+    def end(self) -> None:
+        """Wait until all blocks are counted."""
+        if self._thread:
+            self._blocks.put(b"")
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        while block := self._blocks.get():
+            self._count(block)
+
+    def _count(self, block: bytes) -> None:
+        self._md5.update(block)
+        if self._with_crc32:
+            self._crc32 = zlib.crc32(block, self._crc32)
+
+
+def _algorithms(environ: dict[str, Any]) -> str:
+    """Return where a request may name checksums, in capital letters."""
+    named = [environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", ""), environ.get("HTTP_X_AMZ_TRAILER", "")]
+    return " ".join([*named, *(name for name in environ if name.startswith("HTTP_X_AMZ_CHECKSUM_"))]).upper()
+
+
+def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
+    """Let moto find the checksum that it would compute of the body; one that we cannot compute is left out, never made up."""
+    algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "").upper()
+    if algorithm and f"HTTP_X_AMZ_CHECKSUM_{algorithm}" not in environ:
+        if algorithm == "CRC32":
+            environ["HTTP_X_AMZ_CHECKSUM_CRC32"] = sums.crc32
+        else:
+            del environ["HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM"]
+
+
+def _check(environ: dict[str, Any], sums: Sums) -> None:
+    """Refuse a body that another than the told one has become on its way (S3: BadDigest)."""
+    told = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    if told is not None and int(told) != sums.size:
+        raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {told}")
+    if (told := environ.get("HTTP_CONTENT_MD5")) and binascii.a2b_base64(told) != sums.md5:
+        raise ApiError("BadDigest", "the body's MD5 is not the Content-MD5 of the request")
+    if (told := environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")) and told != sums.crc32:
+        raise ApiError("BadDigest", "the body's CRC32 is not the x-amz-checksum-crc32 of the request")

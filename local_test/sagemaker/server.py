@@ -1,0 +1,80 @@
+"""The HTTP server: the front, and behind it moto's own application, in this process."""
+
+import os
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from local_test.sagemaker.background import Background
+from local_test.sagemaker.cloud import Clouds
+from local_test.sagemaker.errors import StartError
+from local_test.sagemaker.machine import Machine
+from local_test.sagemaker.settings import Settings
+from local_test.sagemaker.storage import Storage
+
+PATIENCE = 10  # seconds for a job to end when the emulator ends
+
+
+@dataclass
+class Server:
+    """A running emulator."""
+
+    clouds: Clouds
+    _http: BaseWSGIServer
+
+    def end(self) -> None:
+        """Stop answering, and end everything that was started."""
+        self._http.shutdown()
+        self.clouds.background.end(PATIENCE)
+        self._http.server_close()
+        self.clouds.storage.index.close()
+
+
+def start(settings: Settings, listener: socket.socket, machine: Machine, places: int) -> Server:
+    """Start answering on a socket that listens."""
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read where moto is imported: no page in a browser is let in
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+
+    from local_test.sagemaker import subjects
+    from local_test.sagemaker.front import Front
+
+    clouds = Clouds(settings, Storage(settings.data / "s3"), machine, Background(places))
+    for region in sorted(path.name for path in (settings.data / "resources").glob("*")):
+        for line in [line for end in subjects.END_LEFT for line in end(clouds.region(region))]:
+            print(line, file=sys.stderr, flush=True)
+    front = Front(clouds, DomainDispatcherApplication(create_backend_app))
+    http = make_server(
+        "127.0.0.1",
+        settings.port,
+        front,
+        threaded=True,
+        request_handler=_quiet(MotoRequestHandler),
+        fd=listener.fileno(),
+    )
+    threading.Thread(target=http.serve_forever, name="http", daemon=True).start()
+    return Server(clouds, http)
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a loopback port; raises StartError when the port is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise StartError(f"port {port} cannot be used: {error.strerror}; name another with --port") from None
+    listener.listen(128)
+    return listener
+
+
+def _quiet(handler: type) -> type:
+    """Return a request handler that writes no line for each request."""
+
+    class Quiet(handler):  # type: ignore[misc]
+        def log(self, *arguments: object) -> None:
+            pass
+
+    return Quiet

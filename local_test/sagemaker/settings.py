@@ -1,0 +1,28 @@
+"""How the emulator was started, as values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT = "123456789012"  # moto's own account, so that its ARNs and ours agree
+REGION = "us-east-1"  # of requests that name none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What `byoc emulate` was told; folders are absolute."""
+
+    data: Path  # S3's objects, jobs and logs; kept until the user removes it
+    programs: Path  # the folder that holds our two programs, train and serve
+    project: Path  # the folder that may hold images.json
+    port: int
+    run: str  # process or docker
+    hold: float = 0.0  # seconds for which Describe of a running job waits for a change; 0: it answers at once
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def work(self) -> Path:
+        """Return the folder of what runs now; it is empty when nothing runs."""
+        return self.data / "work"

@@ -1,0 +1,148 @@
+"""S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import moto.core.common_models
+import moto.s3.models
+import moto.s3.responses
+from moto.s3.models import S3Backend, s3_backends
+
+from local_test.sagemaker.errors import invalid
+from local_test.sagemaker.s3 import keys
+from local_test.sagemaker.s3.files import FileBytes, checksum
+from local_test.sagemaker.s3.index import Index, Row
+from local_test.sagemaker.s3.objects import FileKey, FileMultipart, natural_path
+from local_test.sagemaker.settings import ACCOUNT
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """An address in S3: a bucket, and a key or a prefix of keys."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> "S3Uri":
+        """Return the parts of s3://BUCKET/KEY; raises ApiError for another text."""
+        scheme, _, rest = text.partition("://")
+        bucket, _, key = rest.partition("/")
+        if scheme != "s3" or not bucket:
+            raise invalid(f"'{text}' is not an address in S3; write s3://BUCKET/KEY")
+        return cls(bucket, key)
+
+    def below(self, name: str) -> "S3Uri":
+        """Return the address of `name` in this folder."""
+        return S3Uri(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class S3Object:
+    """One object: its key, its size in bytes, its ETag and its file, which is only to be read."""
+
+    key: str
+    size: int
+    etag: str
+    path: Path
+
+
+class NoBucket(Exception):
+    """There is no bucket of this name."""
+
+
+class Storage:
+    """The objects of S3, in a folder: an object lies at BUCKET/KEY, so that a person can look at it.
+
+    A key that is no path of a file (as `a//b`, or `a` beside `a/b`) and an old version lie below `.other`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".other").mkdir(parents=True, exist_ok=True)
+        self.index = Index(folder / ".index")
+        FileKey.folder = folder
+        # moto keeps every object that it ever made, 8 kB a request, for a route that is closed here.
+        moto.core.common_models.BaseModel.__new__ = lambda cls, *arguments, **named: object.__new__(cls)
+        keys.FileBucket.index = self.index
+        moto.s3.models.FakeKey = FileKey
+        moto.s3.models.FakeMultipart = FileMultipart
+        moto.s3.models.FakeBucket = keys.FileBucket
+        moto.s3.responses.compute_checksum = checksum
+        keys.restore(self.index)
+
+    @property
+    def _backend(self) -> S3Backend:
+        return s3_backends[ACCOUNT]["aws"]
+
+    def has_bucket(self, bucket: str) -> bool:
+        return bucket in self._backend.buckets
+
+    def objects(self, where: S3Uri) -> list[S3Object]:
+        """Return the objects whose keys begin with the address's key, sorted by key; raises NoBucket."""
+        self._need(where.bucket)
+        return [self._shown(row) for row in self.index.all(where.bucket, where.key)]
+
+    def object(self, where: S3Uri) -> S3Object | None:
+        """Return the object at an address, or None; raises NoBucket."""
+        self._need(where.bucket)
+        row = self.index.latest(where.bucket, where.key)
+        return None if row is None or row.marker else self._shown(row)
+
+    def put(self, where: S3Uri, source: Path) -> None:
+        """Make an object of a copy of a file; raises NoBucket."""
+        self._need(where.bucket)
+        self._backend.put_object(where.bucket, where.key, FileBytes(source))
+        keys.flush(self.index)
+
+    def delete(self, where: S3Uri) -> None:
+        """Remove an object; raises NoBucket."""
+        self._need(where.bucket)
+        self._backend.delete_object(where.bucket, where.key)
+        keys.flush(self.index)
+
+    def view(self, where: S3Uri) -> Path | None:
+        """Return the folder whose files are exactly the objects below a prefix, or None where they lie otherwise."""
+        if not where.key.endswith("/") and where.key:
+            return None
+        place = self.folder / where.bucket / where.key
+        files = (entry for entry in self.objects(where) if not entry.key.endswith("/"))  # without the console's markers
+        strays = (entry for entry in files if entry.path != natural_path(self.folder, where.bucket, entry.key))
+        return place if place.is_dir() and not any(strays) else None
+
+    def _need(self, bucket: str) -> None:
+        if not self.has_bucket(bucket):
+            raise NoBucket(bucket)
+
+    def _shown(self, row: Row) -> S3Object:
+        return S3Object(row.key, row.size, row.etag, self.folder / row.file)
+
+
+def relative(key: str, prefix: str) -> str:
+    """Return where below a channel's folder an object of its prefix lies.
+
+    That is the key without the prefix (SDK v2 local mode, download_folder). A prefix that ends inside a file's name keeps the
+    name; one that ends inside a folder's name is refused, since nobody documents what becomes of it.
+    """
+    rest = key[len(prefix) :]
+    if not prefix or prefix.endswith("/") or rest.startswith("/"):
+        return rest.lstrip("/")
+    if "/" in rest:
+        raise invalid(
+            f"the prefix '{prefix}' ends inside the folder name of '{key}'; end it with the whole name, or a slash"
+        )
+    return key.rpartition("/")[2]
+
+
+def copy_below(source: Path, folder: Path, name: str) -> Path:
+    """Copy a file to a name below a folder; raises ApiError for a name that leads out of it."""
+    target = folder / name.lstrip("/")
+    if ".." in target.parts:
+        raise invalid(f"the key '{name}' leads out of its folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return target

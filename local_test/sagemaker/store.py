@@ -1,0 +1,141 @@
+"""SageMaker's resources: the request as it came, and what has happened since.
+
+Describe answers both together, so that a member of a request that a newer SDK sends is echoed without code.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_test.sagemaker.errors import ApiError
+
+State = dict[str, Any]
+
+
+@dataclass
+class Resource:
+    """One job, model or endpoint; `kind` is the word of its ARN, as in training-job."""
+
+    kind: str
+    name: str
+    arn: str
+    request: State
+    state: State
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> State:
+        """Return the members that Describe answers."""
+        return {**self.request, **self.state}
+
+
+class Store:
+    """The resources of one region, in memory and as a JSON file each, so that a restart finds them.
+
+    A resource's members are changed through `update` alone. A thread that waits for a change waits in `wait`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._resources: dict[tuple[str, str], Resource] = {}
+        self._changed = threading.Condition(threading.RLock())
+        for path in sorted(folder.glob("*/*.json")):
+            resource = Resource(**json.loads(path.read_text()))
+            self._resources[resource.kind, resource.name] = resource
+
+    def add(self, resource: Resource, in_use: str) -> None:
+        """Keep a new resource; raises ApiError ResourceInUse with the sentence `in_use` when the name is taken."""
+        now = time.time()
+        with self._changed:
+            if (resource.kind, resource.name) in self._resources:
+                raise ApiError("ResourceInUse", in_use)
+            resource.state = {"CreationTime": now, "LastModifiedTime": now, **resource.state}
+            self._resources[resource.kind, resource.name] = resource
+            self._save(resource)
+
+    def get(self, kind: str, name: str, missing: str) -> Resource:
+        """Return a resource; raises ApiError ValidationException with the sentence `missing` when there is none.
+
+        Clients tell a missing resource by this code and the sentence, not by ResourceNotFound.
+        """
+        if found := self.find(kind, name):
+            return found
+        raise ApiError("ValidationException", missing)
+
+    def find(self, kind: str, name: str) -> Resource | None:
+        with self._changed:
+            return self._resources.get((kind, name))
+
+    def find_arn(self, arn: str) -> Resource | None:
+        with self._changed:
+            return next((resource for resource in self._resources.values() if resource.arn == arn), None)
+
+    def all(self, kind: str) -> list[Resource]:
+        """Return a kind's resources, the oldest first."""
+        with self._changed:
+            return [resource for (of, _), resource in self._resources.items() if of == kind]
+
+    def update(self, resource: Resource, **state: Any) -> None:
+        """Set members of what has happened since the request; None removes a member."""
+        with self.changing(resource) as members:
+            for name, value in state.items():
+                if value is None:
+                    members.pop(name, None)
+                else:
+                    members[name] = value
+
+    @contextlib.contextmanager
+    def changing(self, resource: Resource) -> Iterator[State]:
+        """Change a resource's state as one step that no other thread sees half done."""
+        with self._changed:
+            yield resource.state
+            resource.state["LastModifiedTime"] = time.time()
+            self._save(resource)
+            self._changed.notify_all()
+
+    def save(self, resource: Resource) -> None:
+        """Write a resource whose tags have changed."""
+        with self._changed:
+            self._save(resource)
+
+    def remove(self, resource: Resource) -> None:
+        with self._changed:
+            self._resources.pop((resource.kind, resource.name), None)
+            self._path(resource).unlink(missing_ok=True)
+            self._changed.notify_all()
+
+    def snapshot(self, resource: Resource) -> State:
+        """Return a copy of what Describe answers, of one moment."""
+        with self._changed:
+            answer: State = json.loads(json.dumps(resource.answer))
+            return answer
+
+    def wait(self, ready: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait until a change makes `ready` true, at most so long; return what it is then."""
+        with self._changed:
+            return self._changed.wait_for(ready, seconds)
+
+    def _path(self, resource: Resource) -> Path:
+        return self._folder / resource.kind / f"{resource.name}.json"  # names hold letters, digits and hyphens
+
+    def _save(self, resource: Resource) -> None:
+        path = self._path(resource)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(vars(resource)))
+        fresh.replace(path)
+
+
+def arn(region: str, account: str, kind: str, name: str) -> str:
+    """Return a resource's ARN; SageMaker writes names in lower case there."""
+    return f"arn:aws:sagemaker:{region}:{account}:{kind}/{name.lower()}"
+
+
+def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return a request's tags as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in request.get("Tags") or []}

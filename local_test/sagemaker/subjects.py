@@ -1,0 +1,11 @@
+"""The modules whose actions and routes the emulator answers: to import them registers these."""
+
+from collections.abc import Callable
+
+from local_test.sagemaker import local_routes, tags
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.training import actions as training
+
+SUBJECTS = (local_routes, tags, training)
+# What ends the jobs and endpoints of a region that an emulator left when it was killed, and returns a line for each.
+END_LEFT: tuple[Callable[[Cloud], list[str]], ...] = (training.end_left,)

@@ -1,0 +1,120 @@
+"""CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
+
+import time
+from typing import Any
+
+from local_test.sagemaker.actions import action
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.listing import page
+from local_test.sagemaker.store import Resource, tags_of
+from local_test.sagemaker.training import channels, warm_pool
+from local_test.sagemaker.training.job import TrainingJob
+from local_test.sagemaker.training.rules import RULES
+from local_test.sagemaker.training.status import ENDS, ended, enter
+
+KIND = "training-job"
+MISSING = "Requested resource not found."  # ACK's controller matches this text (its generator.yaml)
+DAY = 86400  # default of MaxRuntimeInSeconds (API, StoppingCondition)
+
+
+@action("CreateTrainingJob", *RULES)
+def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    return {"TrainingJobArn": start(request, cloud).arn}
+
+
+def start(request: dict[str, Any], cloud: Cloud, **state: Any) -> Resource:
+    """Make a training job of a checked request and let it run; `state` is what a tuning job adds to Describe."""
+    image = request["AlgorithmSpecification"]["TrainingImage"]
+    if refusal := cloud.machine.refusal(image):
+        raise not_emulated(refusal)
+    channels.check(request, cloud)
+    name = request["TrainingJobName"]
+    arn = cloud.arn(KIND, name)
+    resource = Resource(KIND, name, arn, _echoed(request), _fresh(arn, state), tags_of(request))
+    cloud.store.add(
+        resource,
+        f"Training job names must be unique within an AWS account and region, and a training job with this name already exists ({arn})",
+    )
+    enter(cloud, resource, "Starting")
+    cloud.background.start(name, TrainingJob(cloud, resource).run)
+    return resource
+
+
+@action("DescribeTrainingJob")
+def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    resource = find(request, cloud)
+    before = resource.state["TrainingJobStatus"]
+    if cloud.settings.hold and before not in ENDS:
+        cloud.store.wait(lambda: resource.state["TrainingJobStatus"] != before, cloud.settings.hold)
+    return cloud.store.snapshot(resource)
+
+
+@action("StopTrainingJob")
+def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    resource = find(request, cloud)
+    with cloud.store.changing(resource) as state:
+        status = state["TrainingJobStatus"]
+        if status in ENDS:
+            raise invalid(f"The request was rejected because the training job is in status {status}.")
+        if status != "Stopping":
+            enter(cloud, resource, "Stopping", TrainingJobStatus="Stopping")
+    return {}
+
+
+@action("ListTrainingJobs")
+def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    if "TrainingPlanArnEquals" in request:
+        raise not_emulated("ListTrainingJobs with TrainingPlanArnEquals")
+    pool = request.get("WarmPoolStatusEquals")
+    jobs = [job for job in cloud.store.all(KIND) if pool in (None, job.state.get("WarmPoolStatus", {}).get("Status"))]
+    found, more = page(jobs, request, "TrainingJobStatus")
+    return {"TrainingJobSummaries": [_summary(resource) for resource in found], **more}
+
+
+def end_left(cloud: Cloud) -> list[str]:
+    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
+    left = [resource for resource in cloud.store.all(KIND) if not ended(resource)]
+    for resource in cloud.store.all(KIND):
+        warm_pool.end_left(cloud, resource)
+    for resource in left:
+        reason = "InternalServerError: the emulator was killed while the job ran"
+        enter(cloud, resource, "Failed", TrainingJobStatus="Failed", TrainingEndTime=time.time(), FailureReason=reason)
+    return [f"training job {resource.name} was left by an emulator that was killed; it has failed" for resource in left]
+
+
+def find(request: dict[str, Any], cloud: Cloud) -> Resource:
+    return cloud.store.get(KIND, request["TrainingJobName"], MISSING)
+
+
+def _echoed(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as Describe answers it: with AWS's defaults, and without what it does not echo."""
+    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
+    if not echoed.get("HyperParameters"):
+        echoed.pop("HyperParameters", None)  # absent, not empty: clients tell the two apart (python-sdk#657)
+    echoed["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP", **echoed["OutputDataConfig"]}
+    echoed["StoppingCondition"] = {"MaxRuntimeInSeconds": DAY, **(echoed.get("StoppingCondition") or {})}
+    for flag in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        echoed.setdefault(flag, False)
+    return echoed
+
+
+def _fresh(arn: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"TrainingJobArn": arn, "TrainingJobStatus": "InProgress", "SecondaryStatus": "Starting", **state}
+
+
+def _summary(resource: Resource) -> dict[str, Any]:
+    answer = resource.answer
+    names = (
+        "CreationTime",
+        "LastModifiedTime",
+        "TrainingEndTime",
+        "TrainingJobStatus",
+        "WarmPoolStatus",
+        "SecondaryStatus",
+    )
+    return {
+        "TrainingJobName": resource.name,
+        "TrainingJobArn": resource.arn,
+        **{name: answer[name] for name in names if name in answer},
+    }

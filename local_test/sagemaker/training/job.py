@@ -1,0 +1,196 @@
+"""The life of a training job, from Starting to Completed, Failed or Stopped."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.machine import Mount
+from local_test.sagemaker.store import Resource
+from local_test.sagemaker.training import archives, warm_pool
+from local_test.sagemaker.training.attempt import Attempt
+from local_test.sagemaker.training.report import Report
+from local_test.sagemaker.training.status import enter, stopping
+
+REASON = 1024  # characters of FailureReason (C 1.1)
+STEP = 0.1  # seconds between looks at a running job
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+# How an attempt ends other than by its program.
+STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
+    "Stopped",
+    "MaxRuntimeExceeded",
+    "MaxWaitTimeExceeded",
+    "Interrupted",
+    "Broken",
+)
+
+
+class Failed(Exception):
+    """The job cannot go on; the text becomes its FailureReason."""
+
+
+class Cut(Exception):
+    """The job ends before its program has run; the word is its last phase."""
+
+
+class TrainingJob:
+    """One job; `run` lasts as long as it does."""
+
+    def __init__(self, cloud: Cloud, resource: Resource) -> None:
+        self.cloud = cloud
+        self.resource = resource
+        self.request = resource.request
+        self.report = Report(cloud, resource)
+        self.work: Path = cloud.settings.work / resource.name
+        condition = self.request["StoppingCondition"]
+        self.runtime_left = float(condition["MaxRuntimeInSeconds"])  # of all attempts together (API, StoppingCondition)
+        self.wait_until = time.monotonic() + condition.get("MaxWaitTimeInSeconds", float("inf"))
+        self.retries = (self.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0)
+        self.spot = bool(self.request["EnableManagedSpotTraining"])
+
+    def run(self) -> None:
+        """Bring the job to its end, whatever happens."""
+        hosts = self.request["ResourceConfig"]["InstanceCount"]
+        try:
+            with self.cloud.background.place(hosts, self._given_up, lambda: self._enter("Pending")) as got:
+                if not got:
+                    raise Cut(STOPPED)
+                self._run(warm_pool.enter(self.cloud, self.resource))
+        except Cut as cut:
+            self._end(str(cut))
+        except Failed as failed:
+            self._end("Failed", str(failed))
+        except ApiError as error:
+            self._end("Failed", f"ClientError: {error.message}")
+        except Exception as error:
+            self._end("Failed", f"InternalServerError: {type(error).__name__}: {error}")
+            raise
+        finally:
+            shutil.rmtree(self.work, ignore_errors=True)
+            warm_pool.leave(self.cloud, self.resource)
+
+    def _run(self, extra: tuple[Mount, ...]) -> None:
+        """Try until the program ends by itself, or the job's time is over."""
+        number = 0
+        while True:
+            number += 1
+            self._find_capacity()
+            attempt = Attempt(self.cloud, self.resource, self.work / str(number), extra)
+            try:
+                cut = self._attempt(attempt)
+                if cut not in (INTERRUPTED, BROKEN):
+                    return self._finish(attempt, attempt.statuses(), cut)
+                attempt.statuses()  # its checkpoints are in S3 now
+            finally:
+                attempt.remove()
+            if cut == INTERRUPTED:
+                self._enter("Interrupted")
+            elif self.retries:
+                self.retries -= 1
+            else:
+                raise Failed("InternalServerError: We encountered an internal error. Please try again.")
+            self._enter("Starting")  # a job that is tried again, too (API, RetryStrategy)
+
+    def _find_capacity(self) -> None:
+        """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
+        fault = self.cloud.faults.take("no-capacity", self.resource.name)
+        if fault and not self.spot:
+            raise Failed(NO_CAPACITY)
+        until = time.monotonic() + (fault.seconds if fault else 0)
+        while fault and time.monotonic() < until:
+            if self._given_up():
+                raise Cut(STOPPED)
+            if time.monotonic() > self.wait_until:
+                raise Cut(WAIT)
+            time.sleep(STEP)
+
+    def _attempt(self, attempt: Attempt) -> str:
+        """Run one attempt and return what cut it off; nothing when its program has ended."""
+        if self.cloud.faults.take("image-missing", self.resource.name):
+            image = self.request["AlgorithmSpecification"]["TrainingImage"]
+            raise Failed(f"ClientError: Cannot find the image {image}")
+        began = self.resource.state.get("TrainingStartTime") or time.time()
+        self._enter("Downloading", TrainingStartTime=began)
+        started = time.monotonic()
+        attempt.prepare()
+        if self._given_up():
+            raise Cut(STOPPED)
+        self._enter("Training")
+        attempt.start(self.report)
+        cut = ""
+        while not cut and not attempt.ended(STEP):
+            cut = self._cut(started)
+        self.runtime_left -= time.monotonic() - started
+        return cut
+
+    def _cut(self, started: float) -> str:
+        """Return why a running attempt is to end now, or nothing."""
+        if self.cloud.background.ending.is_set():
+            raise Failed("InternalServerError: the emulator was stopped while the job ran")
+        now, faults, name = time.monotonic(), self.cloud.faults, self.resource.name
+        if stopping(self.resource):
+            return STOPPED
+        if now - started > self.runtime_left:
+            return RUNTIME
+        if now > self.wait_until:
+            return WAIT
+        if self.spot and faults.take("interrupt", name):
+            return INTERRUPTED
+        return BROKEN if faults.take("internal-error", name) else ""
+
+    def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> None:
+        """Upload what the job leaves, and end it."""
+        output = [host.output / "data" for host in attempt.hosts]
+        if any(statuses) and not cut:
+            self._upload("output", output)
+            raise Failed(_reason(attempt, statuses))
+        self._enter("Uploading")
+        self._upload("model", [host.model for host in attempt.hosts])
+        self._upload("output", output)
+        self._end(cut or "Completed")
+
+    def _upload(self, kind: str, folders: list[Path]) -> None:
+        if kind == "output" and not any(any(folder.iterdir()) for folder in folders):
+            return
+        try:
+            archives.upload(self.request, self.cloud.storage, kind, folders, self.work)
+        except Exception as error:
+            where = archives.output_folder(self.request)
+            raise Failed(f"ClientError: Artifact upload failed: {where}: {type(error).__name__}: {error}") from error
+        if kind == "model":
+            address = str(archives.model_address(self.request))
+            self.cloud.store.update(self.resource, ModelArtifacts={"S3ModelArtifacts": address})
+
+    def _given_up(self) -> bool:
+        return stopping(self.resource) or self.cloud.background.ending.is_set()
+
+    def _enter(self, phase: str, **state: Any) -> None:
+        """Enter a phase, unless a client has asked to stop: such a job is Stopping until its end."""
+        if not stopping(self.resource):
+            enter(self.cloud, self.resource, phase, **state)
+
+    def _end(self, phase: str, reason: str = "") -> None:
+        """Enter the last phase; a job whose time was over is Stopped (API, SecondaryStatus)."""
+        now = time.time()
+        status = "Stopped" if phase in (RUNTIME, WAIT) else phase
+        state: dict[str, Any] = {"TrainingJobStatus": status, "TrainingEndTime": now}
+        if started := self.resource.state.get("TrainingStartTime"):
+            seconds = max(1, round(now - started))
+            state |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        if reason:
+            state["FailureReason"] = reason[:REASON]
+        enter(self.cloud, self.resource, phase, **state)
+
+
+def _reason(attempt: Attempt, statuses: list[int]) -> str:
+    """Return why a job failed: what the first failing host left in output/failure (C 1.1).
+
+    The program of a host that was told to end, since another had failed, may have left no text.
+    """
+    failed = [(host.failure, status) for host, status in zip(attempt.hosts, statuses, strict=True) if status]
+    text, status = next(((text, status) for text, status in failed if text), failed[0])
+    return f"AlgorithmError: {text[: REASON - 50]}, exit code: {status}"

@@ -1,0 +1,39 @@
+"""Carries what a job's containers write to CloudWatch, while they run."""
+
+import threading
+import time
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.logs import TRAINING as LOG_GROUP
+from local_test.sagemaker.machine import Running
+from local_test.sagemaker.metrics import TRAINING as NAMESPACE
+from local_test.sagemaker.metrics import MetricReader, Point, final
+from local_test.sagemaker.store import Resource
+
+
+class Report:
+    """The logs and metrics of one job, over all its attempts."""
+
+    def __init__(self, cloud: Cloud, resource: Resource) -> None:
+        self._cloud = cloud
+        self._resource = resource
+        self._points: list[Point] = []
+
+    def read(self, running: Running, number: int) -> threading.Thread:
+        """Read a host's lines to their end, in a thread of their own, which is returned."""
+        thread = threading.Thread(
+            target=self._read, args=(running, number), name=f"log {self._resource.name}", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _read(self, running: Running, number: int) -> None:
+        # The stream's name as SageMaker gives it: <job>/algo-<n>-<epoch>.
+        stream = self._cloud.logs.stream(LOG_GROUP, f"{self._resource.name}/algo-{number}-{int(time.time())}")
+        reader = MetricReader(self._resource.request["AlgorithmSpecification"].get("MetricDefinitions") or [])
+        for line in running.lines():
+            stream.write([line])
+            if points := reader.read(line):
+                self._points += points
+                self._cloud.metrics.put(NAMESPACE, {"TrainingJobName": self._resource.name}, points)
+                self._cloud.store.update(self._resource, FinalMetricDataList=final(self._points))

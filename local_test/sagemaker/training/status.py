@@ -1,0 +1,53 @@
+"""A training job's status, and the history of its phases that Describe answers."""
+
+import time
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.store import Resource
+
+# Texts that fit() prints, as sample notebooks of AWS show them; clients match none of them.
+MESSAGES = {
+    "Starting": "Preparing the instances for training",
+    "Pending": "Waiting for room on this machine",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Stopping": "Stopping the training job",
+    "Stopped": "Training job stopped",
+    "Interrupted": "Training job interrupted, waiting for spot capacity",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+    "Failed": "Training job failed",
+}
+ENDS = frozenset({"Completed", "Failed", "Stopped"})
+
+
+def enter(cloud: Cloud, resource: Resource, phase: str, **state: Any) -> None:
+    """Enter a secondary status: the last one's end is noted, and the new one begins."""
+    now = time.time()
+    with cloud.store.changing(resource) as members:
+        members.update(state)
+        members["SecondaryStatus"] = phase
+        history = members.setdefault("SecondaryStatusTransitions", [])
+        if history:
+            history[-1].setdefault("EndTime", now)
+        history.append({"Status": phase, "StartTime": now, "StatusMessage": MESSAGES[phase]})
+        if members["TrainingJobStatus"] in ENDS:
+            history[-1]["EndTime"] = now
+    cloud.say(f"training job {resource.name}: {phase}{_reason(state)}")
+
+
+def stopping(resource: Resource) -> bool:
+    """Return whether a client has asked to stop the job."""
+    return bool(resource.state["TrainingJobStatus"] == "Stopping")
+
+
+def ended(resource: Resource) -> bool:
+    return resource.state["TrainingJobStatus"] in ENDS
+
+
+def _reason(state: dict[str, Any]) -> str:
+    reason = str(state.get("FailureReason", "")).split("\n")[0]
+    return f": {reason}" if reason else ""

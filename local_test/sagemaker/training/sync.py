@@ -1,0 +1,100 @@
+"""Keeps folders of a running job in S3: checkpoints, and what TensorBoard and Debugger write (C 1.2)."""
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local_test.sagemaker.machine import Mount
+from local_test.sagemaker.storage import S3Uri, Storage, copy_below
+from local_test.sagemaker.training.layout import CHECKPOINTS, OUTPUT, HostFolder, local_path
+
+STEP = 0.5  # seconds between two looks at the folders
+
+
+class Sync:
+    """A folder of each host and its copy in S3: new and changed files go there, deleted ones are deleted there too."""
+
+    def __init__(self, where: S3Uri, folders: list[Path], storage: Storage) -> None:
+        self._where = where
+        self._folders = folders
+        self._storage = storage
+        self._known: dict[Path, tuple[int, int]] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sync {where}", daemon=True)
+
+    def restore(self) -> None:
+        """Copy what S3 has to all hosts, before they start; what comes to S3 later is not copied (C 1.2)."""
+        prefix = self._where.key and self._where.key.rstrip("/") + "/"
+        for entry in self._storage.objects(S3Uri(self._where.bucket, prefix)):
+            name = entry.key[len(prefix) :]
+            for folder in self._folders if name and not name.endswith("/") else []:
+                path = copy_below(entry.path, folder, name)
+                self._known[path] = _state(path)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Bring S3 up to date and stop."""
+        self._ended.set()
+        if self._thread.ident:
+            self._thread.join()
+        self._look()
+
+    def _run(self) -> None:
+        while not self._ended.wait(STEP):
+            self._look()
+
+    def _look(self) -> None:
+        for folder in self._folders:
+            there = {path: state for path in folder.rglob("*") if path.is_file() and (state := _state(path))}
+            known = {path: state for path, state in self._known.items() if path.is_relative_to(folder)}
+            for path in there.keys() - known.keys() | {
+                path for path in there.keys() & known.keys() if there[path] != known[path]
+            }:
+                self._put(path, folder)
+                self._known[path] = there[path]
+            for path in known.keys() - there.keys():
+                self._storage.delete(self._where.below(path.relative_to(folder).as_posix()))
+                del self._known[path]
+
+    def _put(self, path: Path, folder: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # replaced or deleted meanwhile; the next look sees it
+            self._storage.put(self._where.below(path.relative_to(folder).as_posix()), path)
+
+
+def syncs(request: Mapping[str, Any], hosts: list[HostFolder], storage: Storage) -> list[Sync]:
+    """Return what is kept in S3 while a job runs; checkpoints are restored."""
+    found = []
+    if checkpoints := request.get("CheckpointConfig"):
+        sync = Sync(S3Uri.parse(checkpoints["S3Uri"]), [host.checkpoints for host in hosts], storage)
+        sync.restore()
+        found.append(sync)
+    # Below the job's name, in the folders where the SDK looks (V2 estimator.py, latest_job_tensorboard_artifacts_path).
+    for member, name in (("TensorBoardOutputConfig", "tensorboard"), ("DebugHookConfig", "tensors")):
+        config = request.get(member)
+        if config and local_path(config, OUTPUT / name).is_relative_to(OUTPUT):
+            place = local_path(config, OUTPUT / name).relative_to(OUTPUT)
+            target = {"tensorboard": "tensorboard-output", "tensors": "debug-output"}[name]
+            where = S3Uri.parse(config["S3OutputPath"]).below(request["TrainingJobName"]).below(target)
+            folders = [host.output / place for host in hosts]
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o777)
+            found.append(Sync(where, folders, storage))
+    return found
+
+
+def checkpoint_mount(request: Mapping[str, Any], host: HostFolder) -> list[Mount]:
+    config = request.get("CheckpointConfig")
+    return [Mount(host.checkpoints, local_path(config, CHECKPOINTS))] if config else []
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_mtime_ns, found.st_size

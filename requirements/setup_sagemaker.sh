@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Makes .venv-sagemaker: what the local SageMaker runs with (byoc emulate).
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -x .venv-sagemaker/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-sagemaker; }
+.venv-sagemaker/bin/pip install --quiet --no-deps --require-hashes -r requirements/sagemaker.lock
+echo "setup: .venv-sagemaker takes $(du -sh .venv-sagemaker | cut -f1)"

@@ -1,0 +1,130 @@
+"""A local SageMaker for each module of tests, and clients that can reach nothing else."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.conftest import ROOT
+
+ROLE = "arn:aws:iam::123456789012:role/service-role/local"
+TRAIN_IMAGE = "byoc-classifier-train:cpu"
+PYTHON = ROOT / ".venv-sagemaker" / "bin" / "python"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+# What a client library might read instead of the fake keys.
+NO_FILES = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+
+
+@dataclass
+class Emulator:
+    """A running `byoc emulate`."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+    data: Path
+    output: Path  # what it has printed
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of a service, which asks the emulator and nobody else."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """End it by a signal and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def emulate(data: Path, *options: str) -> Emulator:
+    """Start `byoc emulate` on any free port and wait until it answers."""
+    output = data.parent / f"{data.name}.log"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "byoc", "emulate", "--data", str(data), "--run", "process", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    while True:
+        text = output.read_text()
+        if "Ctrl-C ends it" in text:
+            return Emulator(process, text.split("SageMaker on this machine: ")[1].split(";")[0], data, output)
+        try:
+            status = process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(f"byoc emulate ended with status {status}: {text}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fake_keys() -> None:
+    """Let no client of these tests find real keys, or look for them on a network."""
+    if not PYTHON.exists():
+        pytest.fail(f"{PYTHON} is missing; make it: make emulator")
+    os.environ |= KEYS | NO_FILES
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Emulator]:
+    """One emulator for a module; Describe of a running job waits for its end, so that no test sleeps."""
+    running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")
+    yield running
+    assert running.end() == 130, running.output.read_text()
+    assert not list((running.data / "work").iterdir()), "what ran has left files"
+
+
+def put_photos(emulator: Emulator, samples: Path, bucket: str = "photos") -> None:
+    """Put the small photos into S3, at s3://BUCKET/data/SPLIT/CLASS/FILE; a few of each class, so that a job takes seconds."""
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for folder in sorted(path for path in samples.glob("*/*") if path.is_dir())[:]:
+        for path in sorted(folder.iterdir())[:4]:
+            s3.upload_file(str(path), bucket, f"data/{path.relative_to(samples)}")
+
+
+def training_request(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a request of a small job on these photos; `changes` replace its members."""
+    channels = [
+        {
+            "ChannelName": split,
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://photos/data/{split}/"}},
+        }
+        for split in ("train", "validation")
+    ]
+    request = {
+        "TrainingJobName": name,
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {"TrainingImage": TRAIN_IMAGE, "TrainingInputMode": "File"},
+        "HyperParameters": {"backbone": "timm/tf_efficientnet_lite0", "epochs": "2", "precision": "fp32"},
+        "InputDataConfig": channels,
+        "OutputDataConfig": {"S3OutputPath": "s3://photos/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
+    return {name: value for name, value in (request | changes).items() if value is not None}
+
+
+def ended(client: Any, name: str) -> dict[str, Any]:
+    """Return what DescribeTrainingJob answers once the job has ended."""
+    while True:
+        answer: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
+        if answer["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            return answer

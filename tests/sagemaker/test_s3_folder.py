@@ -1,0 +1,134 @@
+"""S3 through boto3: objects are files in the data folder, stream through, and are there after a restart."""
+
+import io
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+from tests.sagemaker.conftest import Emulator, emulate
+
+# An object beside a folder of its name, an empty part, a folder's marker, a path that leads out, characters of XML and more.
+KEYS = ["../../out", "a", "a/b", "c//d", "folder/", "ü ö+&<.jpg"]
+
+
+@pytest.fixture(scope="module")
+def s3(emulator: Emulator) -> Any:
+    client = emulator.client("s3")
+    client.create_bucket(Bucket="odd")
+    for key in KEYS:
+        client.put_object(
+            Bucket="odd", Key=key, Body=f"at {key}".encode(), Metadata={"Made": "here"}, Tagging="color=red"
+        )
+    return client
+
+
+def listed(s3: Any, operation: str, **request: Any) -> list[str]:
+    """Return all keys and common prefixes of a listing, two a page."""
+    pages = s3.get_paginator(operation).paginate(**request, PaginationConfig={"PageSize": 2})
+    found = [(page.get("Contents", []), page.get("CommonPrefixes", [])) for page in pages]
+    return sorted(entry.get("Key") or entry["Prefix"] for entries in found for part in entries for entry in part)
+
+
+def read(s3: Any, **request: Any) -> bytes:
+    body: bytes = s3.get_object(**request)["Body"].read()
+    return body
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_object_of_any_key_comes_back_as_it_was_put(s3: Any, key: str) -> None:
+    answer = s3.get_object(Bucket="odd", Key=key)
+    assert answer["Body"].read() == f"at {key}".encode()
+    assert answer["Metadata"] == {"made": "here"}
+    assert s3.get_object_tagging(Bucket="odd", Key=key)["TagSet"] == [{"Key": "color", "Value": "red"}]
+
+
+def test_no_object_lies_outside_the_folder(emulator: Emulator, s3: Any) -> None:
+    assert not list(emulator.data.glob("out*")) and not list(emulator.data.parent.glob("out*"))
+    assert (emulator.data / "s3" / "odd" / "a").read_bytes() == b"at a"
+
+
+@pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects"])
+def test_listings_have_every_key_once_in_pages_of_any_size(s3: Any, operation: str) -> None:
+    assert listed(s3, operation, Bucket="odd") == KEYS
+    assert listed(s3, operation, Bucket="odd", Prefix="a") == ["a", "a/b"]
+    assert listed(s3, operation, Bucket="odd", Delimiter="/") == ["../", "a", "a/", "c/", "folder/", "ü ö+&<.jpg"]
+    assert listed(s3, operation, Bucket="odd", Delimiter="/", Prefix="c/") == ["c//"]
+
+
+def test_a_part_of_an_object_can_be_read(s3: Any) -> None:
+    answer = s3.get_object(Bucket="odd", Key="a/b", Range="bytes=3-3")
+    assert (answer["Body"].read(), answer["ContentRange"]) == (b"a", "bytes 3-3/6")
+
+
+def test_a_large_object_goes_and_comes_in_parts(s3: Any) -> None:
+    content = os.urandom(20 << 20)
+    s3.upload_fileobj(io.BytesIO(content), "odd", "big/file", Config=TransferConfig(multipart_chunksize=8 << 20))
+    assert s3.head_object(Bucket="odd", Key="big/file")["ETag"].endswith('-3"')
+    s3.copy({"Bucket": "odd", "Key": "big/file"}, "odd", "big/copy")
+    assert read(s3, Bucket="odd", Key="big/copy") == content
+    s3.delete_objects(Bucket="odd", Delete={"Objects": [{"Key": "big/file"}, {"Key": "big/copy"}]})
+    assert listed(s3, "list_objects_v2", Bucket="odd", Prefix="big") == []
+
+
+def test_a_body_that_arrives_changed_is_refused(s3: Any) -> None:
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket="odd", Key="bad", Body=b"content", ContentMD5="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert caught.value.response["Error"]["Code"] == "BadDigest"
+    assert listed(s3, "list_objects_v2", Bucket="odd", Prefix="bad") == []
+
+
+def test_missing_keys_and_buckets_are_errors_of_s3(s3: Any) -> None:
+    with pytest.raises(s3.exceptions.NoSuchKey):
+        s3.get_object(Bucket="odd", Key="none")
+    for call in (s3.list_objects_v2, lambda Bucket: s3.put_object(Bucket=Bucket, Key="k", Body=b"x")):
+        with pytest.raises(s3.exceptions.NoSuchBucket):
+            call(Bucket="nowhere")
+
+
+def test_a_bucket_that_keeps_versions_has_each_of_them(s3: Any) -> None:
+    s3.create_bucket(Bucket="versions")
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"first", b"second"):
+        s3.put_object(Bucket="versions", Key="key", Body=body)
+    s3.delete_object(Bucket="versions", Key="key")
+    with pytest.raises(s3.exceptions.NoSuchKey):
+        s3.get_object(Bucket="versions", Key="key")
+    versions = s3.list_object_versions(Bucket="versions")["Versions"]
+    bodies = {read(s3, Bucket="versions", Key="key", VersionId=version["VersionId"]) for version in versions}
+    assert bodies == {b"first", b"second"}
+
+
+def test_presigned_addresses_work(s3: Any) -> None:
+    put = s3.generate_presigned_url("put_object", Params={"Bucket": "odd", "Key": "signed"})
+    urllib.request.urlopen(urllib.request.Request(put, b"through a link", method="PUT"))
+    got = s3.generate_presigned_url("get_object", Params={"Bucket": "odd", "Key": "signed"})
+    assert urllib.request.urlopen(got).read() == b"through a link"
+    s3.delete_object(Bucket="odd", Key="signed")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "data"
+
+
+def test_objects_are_there_after_a_restart_even_after_a_kill(data: Path) -> None:
+    first = emulate(data)
+    s3 = first.client("s3")
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="a/photo.jpg", Body=b"photo", ContentType="image/jpeg", Tagging="color=red")
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    second = emulate(data)
+    try:
+        answer = second.client("s3").get_object(Bucket="kept", Key="a/photo.jpg")
+        assert (answer["Body"].read(), answer["ContentType"]) == (b"photo", "image/jpeg")
+        tags = second.client("s3").get_object_tagging(Bucket="kept", Key="a/photo.jpg")["TagSet"]
+        assert tags == [{"Key": "color", "Value": "red"}]
+    finally:
+        assert second.end() == 130
