@@ -62,9 +62,9 @@ class Deployment:
             fleet.end()
             return
         self._serve(fleet)
-        wait = (policy.get("BlueGreenUpdatePolicy") or {}).get("TerminationWaitInSeconds", 0)
         if old:
-            self._sleep(wait)
+            wait = (policy.get("BlueGreenUpdatePolicy") or {}).get("TerminationWaitInSeconds", 0)
+            self._cloud.background.ending.wait(wait)
             old.fleet.end()
             _close(old)
         enter(self._cloud, self._resource, "InService", **in_service(config), FailureReason=None)
