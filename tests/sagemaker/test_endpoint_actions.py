@@ -2,11 +2,14 @@
 
 import json
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -47,8 +50,6 @@ def refusal(call: Any, **request: Any) -> tuple[str, str]:
 
 def impatient(emulator: Emulator) -> Any:
     """Return a client of the runtime that does not try again."""
-    import boto3
-
     return boto3.client(
         "sagemaker-runtime",
         endpoint_url=emulator.url,
@@ -144,6 +145,11 @@ def test_25_megabytes_are_taken(hosting: Hosting, served: dict[str, Any]) -> Non
     assert json.loads(answer["Body"].read())["bytes"] == 25 * 1024 * 1024
 
 
+def test_fifty_invocations_at_once_are_answered(hosting: Hosting, served: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(lambda _: hosting.ask("served")["name"], range(150))) == {"first"}
+
+
 def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     hosting.endpoint("restarted", {"ModelName": "first"})
     before = hosting.ask("restarted")["pid"]
@@ -176,8 +182,6 @@ def asked_until(hosting: Hosting, name: str, wanted: Any) -> dict[str, Any]:
 
 
 def local(hosting: Hosting, order: dict[str, Any]) -> int:
-    import urllib.request
-
     body = json.dumps(order).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{hosting.emulator.url}/_local/faults", body)) as answer:
         return int(answer.status)
@@ -237,7 +241,7 @@ def test_an_update_leaves_no_gap_and_deletes_the_old_instances(hosting: Hosting)
     old = hosting.ask("updated")["pid"]
     hosting.config("updated-2", {"ModelName": "second"})
     hosting.sagemaker.update_endpoint(EndpointName="updated", EndpointConfigName="updated-2")
-    names = []
+    names: list[str] = []
     while not names or names[-1] != "second":
         names.append(hosting.ask("updated")["name"])
     found = hosting.settled("updated")

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.sagemaker.conftest import emulate
-from tests.sagemaker.hosting import Hosting
+from tests.sagemaker.hosting import Hosting, archive
 
 PROGRAMS = Path(__file__).parent / "programs"
 SERVERLESS = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
@@ -174,17 +174,9 @@ def test_a_serverless_endpoint_has_its_limits(hosting: Hosting) -> None:
 def several(hosting: Hosting) -> dict[str, Any]:
     """A multi-model endpoint whose container has room for two models."""
     for name in ("a", "b", "c", "bad"):
-        hosting.s3.upload_fileobj(*archive_of(name))
+        hosting.s3.put_object(Bucket="models", Key=f"fleet/{name}.tar.gz", Body=archive({"name": name.encode()}))
     hosting.model("several", "s3://models/fleet/", Mode="MultiModel", Environment={"ROOM": "2"})
     return hosting.endpoint("several", {"ModelName": "several"})
-
-
-def archive_of(name: str) -> tuple[Any, str, str]:
-    import io
-
-    from tests.sagemaker.hosting import archive
-
-    return io.BytesIO(archive({"name": name.encode()})), "models", f"fleet/{name}.tar.gz"
 
 
 def test_a_multi_model_endpoint_loads_what_is_asked_for_and_unloads_the_oldest(
