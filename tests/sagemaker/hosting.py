@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
+
 from tests.sagemaker.conftest import ROLE, Emulator
 
 SERVE_IMAGE = "byoc-classifier-serve:cpu"
@@ -81,6 +84,11 @@ class Hosting:
         answer = self.runtime.invoke_endpoint(EndpointName=name, Body=json.dumps(what or {"do": "show"}), **more)
         shown: dict[str, Any] = json.loads(answer["Body"].read())
         return shown
+
+    def impatient(self) -> Any:
+        """Return a client of the runtime that does not try again."""
+        once = Config(retries={"total_max_attempts": 1})
+        return boto3.client("sagemaker-runtime", endpoint_url=self.emulator.url, config=once)
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of all log streams of an endpoint."""

@@ -9,12 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate
+from tests.sagemaker.conftest import ROLE, emulate
 from tests.sagemaker.hosting import SERVE_IMAGE, Hosting, archive
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -46,15 +44,6 @@ def refusal(call: Any, **request: Any) -> tuple[str, str]:
         call(**request)
     error = caught.value.response["Error"]
     return error["Code"], error["Message"]
-
-
-def impatient(emulator: Emulator) -> Any:
-    """Return a client of the runtime that does not try again."""
-    return boto3.client(
-        "sagemaker-runtime",
-        endpoint_url=emulator.url,
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=90),
-    )
 
 
 def alive(pid: int) -> bool:
@@ -153,11 +142,9 @@ def test_fifty_invocations_at_once_are_answered(hosting: Hosting, served: dict[s
 def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     hosting.endpoint("restarted", {"ModelName": "first"})
     before = hosting.ask("restarted")["pid"]
-    code, text = refusal(
-        impatient(hosting.emulator).invoke_endpoint, EndpointName="restarted", Body=json.dumps({"do": "exit"})
-    )
+    code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="restarted", Body=json.dumps({"do": "exit"}))
     assert code == "ModelError" and "as the model process exited" in text
-    assert refusal(impatient(hosting.emulator).invoke_endpoint, EndpointName="restarted", Body=b"{}")[0] in (
+    assert refusal(hosting.impatient().invoke_endpoint, EndpointName="restarted", Body=b"{}")[0] in (
         "ServiceUnavailable",
         "ModelError",
     )
@@ -412,3 +399,15 @@ def test_a_restart_brings_endpoints_back(tmp_path: Path) -> None:
     assert hosting.ask("kept")["pid"] != pid and not alive(pid)
     assert again.end() == 130
     assert not list((again.data / "work").iterdir())
+
+
+def test_an_update_lets_the_old_instance_finish_its_invocations(hosting: Hosting) -> None:
+    hosting.endpoint("drained", {"ModelName": "first"})
+    hosting.config("drained-2", {"ModelName": "second"})
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(hosting.ask, "drained", {"do": "sleep", "seconds": 5})
+        while "invoked sleep" not in hosting.lines("drained"):
+            time.sleep(0.05)
+        hosting.sagemaker.update_endpoint(EndpointName="drained", EndpointConfigName="drained-2")
+        assert hosting.settled("drained")["EndpointConfigName"] == "drained-2"
+        assert slow.result()["name"] == "first"

@@ -156,9 +156,8 @@ def test_a_serverless_endpoint_has_its_limits(hosting: Hosting) -> None:
     slow.start()
     while "invoked sleep" not in hosting.lines("serverless"):
         time.sleep(0.05)
-    client = hosting.emulator.client("sagemaker-runtime")
-    client.meta.events.register("needs-retry.*", lambda **named: False, unique_id="retry-config-sagemaker-runtime")
-    assert refusal(client.invoke_endpoint, EndpointName="serverless", Body=b"{}")[0] == "ThrottlingException"
+    code, _ = refusal(hosting.impatient().invoke_endpoint, EndpointName="serverless", Body=b"{}")
+    assert code == "ThrottlingException"
     slow.join()
     hosting.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="serverless",

@@ -17,8 +17,9 @@ from werkzeug.wrappers import Request
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.endpoints.client import Answer
 from local_test.sagemaker.endpoints.invocation import PREFIX, Invocation, Invoker
+from local_test.sagemaker.endpoints.names import ENDPOINT
 from local_test.sagemaker.endpoints.runtime_errors import RuntimeFailure, invalid
-from local_test.sagemaker.endpoints.serving import Serving
+from local_test.sagemaker.endpoints.serving import serving
 from local_test.sagemaker.settings import ACCOUNT
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
@@ -57,24 +58,38 @@ class Queue:
         self._working = 0
         self._lock = threading.Lock()
 
-    def add(self, request: Request, body: bytes, source: S3Uri | None, serving: Serving) -> Queued:
+    def add(self, request: Request, body: bytes, source: S3Uri | None) -> Queued:
         """Queue a request and return it; raises RuntimeFailure when its input is not there."""
         if source and not self._input(source):
             raise invalid(f"Could not find the input {source}")
         queued = self._queued(request, body, source)
-        with self._lock:
-            self._waiting.append(queued)
-            room = self._at_a_time * sum(len(variant.instances) for variant in serving.fleet.variants.values())
-            fresh = self._working < room
-            self._working += fresh
-        if fresh:
-            self._cloud.background.start(f"invocations of {self._endpoint}", lambda: self._work(serving))
+        self._wait(queued)
         return queued
 
-    def close(self) -> None:
-        """Forget what waits; its endpoint is gone."""
+    def adopt(self, before: "Queue") -> None:
+        """Take over what waits in the queue of the configuration before."""
+        for queued in before.close():
+            self._wait(queued)
+
+    def close(self) -> list[Queued]:
+        """Empty the queue, and return what waited."""
         with self._lock:
+            waiting = list(self._waiting)
             self._waiting.clear()
+            return waiting
+
+    def _wait(self, queued: Queued) -> None:
+        """Let a request wait for its turn, and see to it that somebody works."""
+        with self._lock:
+            self._waiting.append(queued)
+            fresh = self._working < self._at_a_time * self._instances()
+            self._working += fresh
+        if fresh:
+            self._cloud.background.start(f"invocations of {self._endpoint}", self._work)
+
+    def _instances(self) -> int:
+        found = serving(self._cloud.arn(ENDPOINT, self._endpoint))
+        return sum(len(variant.instances) for variant in found.fleet.variants.values()) if found else 1
 
     def _queued(self, request: Request, body: bytes, source: S3Uri | None) -> Queued:
         def header(name: str, default: str = "") -> str:
@@ -99,7 +114,7 @@ class Queue:
             float(header("InvocationTimeoutSeconds", str(TIMEOUT))),
         )
 
-    def _work(self, serving: Serving) -> None:
+    def _work(self) -> None:
         """Answer what waits, one after the other, until nothing does."""
         while not self._cloud.background.ending.is_set():
             with self._lock:
@@ -108,13 +123,13 @@ class Queue:
                     return
                 queued = self._waiting.popleft()
             try:
-                answer = self._answer(queued, serving)
+                answer = self._answer(queued)
             except RuntimeFailure as failure:
                 self._fail(queued, failure.message)
             else:
                 self._succeed(queued, answer)
 
-    def _answer(self, queued: Queued, serving: Serving) -> Answer:
+    def _answer(self, queued: Queued) -> Answer:
         if time.time() - queued.received > queued.ttl:
             raise RuntimeFailure("Expired", "the request has waited longer than its RequestTTLSeconds", 400)
         body: bytes | Path = queued.body
@@ -124,7 +139,7 @@ class Queue:
                 raise invalid(f"Could not find the input {queued.source}")
             body = path
         invocation = Invocation(queued.headers, body)
-        return Invoker(self._cloud, self._endpoint, serving).invoke(invocation, queued.timeout)[1]
+        return Invoker(self._cloud, self._endpoint).invoke(invocation, queued.timeout)[1]
 
     def _input(self, source: S3Uri) -> Path | None:
         try:

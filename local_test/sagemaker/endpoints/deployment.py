@@ -123,7 +123,9 @@ class Deployment:
             if config.get("AsyncInferenceConfig")
             else None,
         )
-        put_in_service(self._resource.arn, endpoint)
+        before = put_in_service(self._resource.arn, endpoint)
+        if endpoint.queue and before and before.queue:
+            endpoint.queue.adopt(before.queue)
 
     def _hold(self, fleet: Fleet) -> None:
         """Stay until the emulator ends and remove the fleet's folder then, or until the fleet is another's to end."""

@@ -80,14 +80,14 @@ class Variant:
             if models := self.models.pop(instance, None):
                 models.remove()
 
-    def pick(self) -> Instance | None:
-        """Return the instance for the next invocation, or None when none is ready."""
+    def take(self) -> Instance | None:
+        """Return the instance for an invocation, which releases it afterwards, or None when none is ready."""
         ready = [instance for instance in self.instances if instance.ready]
-        if not ready:
-            return None
         if (self._config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
-            return min(ready, key=lambda instance: instance.outstanding)
-        return random.choice(ready)  # API, ProductionVariantRoutingConfig: RANDOM is the default
+            ready.sort(key=lambda instance: instance.outstanding)
+        else:
+            random.shuffle(ready)  # API, ProductionVariantRoutingConfig: RANDOM is the default
+        return next((instance for instance in ready if instance.take()), None)
 
     def _instance(self) -> Instance:
         identity = new_id()

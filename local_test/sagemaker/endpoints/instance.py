@@ -18,7 +18,8 @@ GRACE = 30  # seconds between SIGTERM and SIGKILL (C 3.1)
 HURRY = 5  # the same when the emulator ends
 STARTS = 3  # ends before the first /ping that an instance is forgiven; AWS starts again until the time is over
 BETWEEN_PINGS = 5.0  # seconds between two looks at a container that serves
-STEP = 0.1
+DRAIN = 60  # seconds for which an instance that leaves works on what it has (C 3.1: an answer takes no longer)
+STEP = 0.05
 LONGEST_PAUSE = 30.0  # seconds before a container that ends again and again is started again
 
 
@@ -43,6 +44,7 @@ class Instance:
         self._stream = stream
         self._startup = startup
         self._leaving = threading.Event()
+        self._until = 0.0  # when it leaves at the latest
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._running: Running | None = None
@@ -51,9 +53,22 @@ class Instance:
     def start(self) -> None:
         self._cloud.background.start(self._container.name, self._run)
 
+    def take(self) -> bool:
+        """Let an invocation have this instance until `release`; False when it is not ready, or leaves."""
+        with self._lock:
+            taken = self.ready and not self._leaving.is_set()
+            self.outstanding += taken
+        return taken
+
+    def release(self) -> None:
+        with self._lock:
+            self.outstanding -= 1
+
     def end(self) -> None:
-        """Let the container be stopped; `wait` waits for it."""
-        self._leaving.set()
+        """Let the container be stopped when it has answered what it works on; `wait` waits for it."""
+        with self._lock:
+            self._until = time.monotonic() + DRAIN
+            self._leaving.set()
 
     def wait(self) -> None:
         self._ended.wait()
@@ -70,13 +85,7 @@ class Instance:
         client = self._client
         if client is None:
             raise Gone("the container does not run")
-        with self._lock:
-            self.outstanding += 1
-        try:
-            return client.ask(method, path, seconds, headers, body)
-        finally:
-            with self._lock:
-                self.outstanding -= 1
+        return client.ask(method, path, seconds, headers, body)
 
     def _run(self) -> None:
         try:
@@ -101,8 +110,8 @@ class Instance:
                 self.failure = "did not pass the ping health check"
                 return
             self._stop()
-            if not self._leaving.wait(pause if served else 0):
-                pause = min(pause * 2, LONGEST_PAUSE)
+            self._leaving.wait(pause if served else 0)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _start(self) -> None:
         self.starts += 1
@@ -122,7 +131,7 @@ class Instance:
             if self._pings():
                 self.ready = True
                 return True
-            self._leaving.wait(STEP)
+            self._rest()
         return False
 
     def _watch(self) -> None:
@@ -134,7 +143,7 @@ class Instance:
             elif time.monotonic() > look:
                 self.ready = self._pings()
                 look = time.monotonic() + BETWEEN_PINGS
-            self._leaving.wait(STEP)
+            self._rest()
 
     def _pings(self) -> bool:
         try:
@@ -147,7 +156,12 @@ class Instance:
             self._stream.write([line])
 
     def _over(self) -> bool:
-        return self._leaving.is_set() or self._cloud.background.ending.is_set()
+        drained = self._leaving.is_set() and (self.outstanding == 0 or time.monotonic() > self._until)
+        return drained or self._cloud.background.ending.is_set()
+
+    def _rest(self) -> None:
+        if self._leaving.wait(STEP):
+            time.sleep(STEP)
 
     def _stop(self) -> None:
         running, self._running = self._running, None

@@ -16,18 +16,21 @@ from local_test.sagemaker.endpoints.fleet import Variant
 from local_test.sagemaker.endpoints.instance import Instance
 from local_test.sagemaker.endpoints.model_data import NoModelData
 from local_test.sagemaker.endpoints.multi_model import NotReady, Refused
+from local_test.sagemaker.endpoints.names import ENDPOINT
 from local_test.sagemaker.endpoints.runtime_errors import (
     EXITED,
     LATE,
     RuntimeFailure,
     invalid,
     model_error,
+    not_found,
     not_ready,
     throttled,
     unavailable,
 )
-from local_test.sagemaker.endpoints.serving import Serving
+from local_test.sagemaker.endpoints.serving import serving
 
+TRIES = 2  # an update may take a fleet away between the choice of a variant and that of its instance
 PREFIX = "X-Amzn-SageMaker-"
 # What of a client's headers reaches the container; all others are left out (API of the runtime, InvokeEndpoint).
 PASSED = (
@@ -85,37 +88,52 @@ def read(request: Request, body: bytes) -> Invocation:
 
 
 class Invoker:
-    """Invokes one endpoint."""
+    """Invokes one endpoint, by what answers for it at the moment."""
 
-    def __init__(self, cloud: Cloud, name: str, serving: Serving) -> None:
+    def __init__(self, cloud: Cloud, name: str) -> None:
         self._cloud = cloud
         self._name = name
-        self._serving = serving
 
     def invoke(self, invocation: Invocation, seconds: float) -> tuple[Variant, Answer]:
         """Return the variant that was invoked, and its container's answer; raises RuntimeFailure."""
         began = time.monotonic()
-        variant = self._serving.choose(invocation.variant)
+        variant, instance = self._taken(invocation)
+        try:
+            with self._admitted(variant):
+                answer, asked = self._asked(variant, instance, invocation, seconds)
+        finally:
+            instance.release()
+        overhead = time.monotonic() - began - asked
+        invocation_metrics.record(self._cloud, self._name, variant, answer.status, asked, overhead)
+        if not 200 <= answer.status < 300:
+            raise model_error(self._cloud.region, self._name, answer)
+        return variant, answer
+
+    def _taken(self, invocation: Invocation) -> tuple[Variant, Instance]:
+        """Return the instance for an invocation, and its variant; raises RuntimeFailure."""
+        for _ in range(TRIES):
+            variant = self._chosen(invocation)
+            if instance := variant.take():
+                return variant, instance
+        invocation_metrics.record(self._cloud, self._name, variant, 503, 0.0, 0.0)
+        raise unavailable(variant.name)
+
+    def _chosen(self, invocation: Invocation) -> Variant:
+        found = serving(self._cloud.arn(ENDPOINT, self._name))
+        if found is None:
+            raise not_found(self._name)
+        variant = found.choose(invocation.variant)
         if variant is None:
             raise invalid(f"Variant {invocation.variant} of endpoint {self._name} not found.")
         if bool(invocation.model) != variant.several:
             what = "needs" if variant.several else "hosts one model, and takes no"
             raise invalid(f"the endpoint {self._name} {what} TargetModel")
-        with self._admitted(variant):
-            answer, asked = self._asked(variant, invocation, seconds)
-        invocation_metrics.record(
-            self._cloud, self._name, variant, answer.status, asked, time.monotonic() - began - asked
-        )
-        if not 200 <= answer.status < 300:
-            raise model_error(self._cloud.region, self._name, answer)
-        return variant, answer
+        return variant
 
-    def _asked(self, variant: Variant, invocation: Invocation, seconds: float) -> tuple[Answer, float]:
+    def _asked(
+        self, variant: Variant, instance: Instance, invocation: Invocation, seconds: float
+    ) -> tuple[Answer, float]:
         """Return the answer of an instance, and the seconds that the container took for it."""
-        instance = variant.pick()
-        if instance is None:
-            invocation_metrics.record(self._cloud, self._name, variant, 503, 0.0, 0.0)
-            raise unavailable(variant.name)
         began = time.monotonic()
         try:
             if invocation.model:

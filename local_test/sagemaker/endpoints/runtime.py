@@ -35,7 +35,7 @@ def invoke(request: Request, cloud: Cloud, name: str) -> Response:
             raise invalid(f"the endpoint {name} is asynchronous; use InvokeEndpointAsync")
         body = _body(request, LARGEST_SERVERLESS if found.serverless else LARGEST)
         invocation = read(request, body)
-        variant, answer = Invoker(cloud, name, found).invoke(invocation, SECONDS)
+        variant, answer = Invoker(cloud, name).invoke(invocation, SECONDS)
     except RuntimeFailure as failure:
         return failure.response()
     if found.capture:
@@ -59,7 +59,7 @@ def invoke_asynchronously(request: Request, cloud: Cloud, name: str) -> Response
             raise RuntimeFailure(
                 "NotEmulated", f"the InputLocation {location}, which is not in S3, is not emulated", 400
             )
-        queued = found.queue.add(request, body, S3Uri.parse(location) if location else None, found)
+        queued = found.queue.add(request, body, S3Uri.parse(location) if location else None)
     except RuntimeFailure as failure:
         return failure.response()
     headers = {f"{PREFIX}OutputLocation": str(queued.output)}
