@@ -1,0 +1,96 @@
+"""Models, configurations and endpoints for the tests, through boto3."""
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.sagemaker.conftest import ROLE, Emulator
+
+SERVE_IMAGE = "byoc-classifier-serve:cpu"
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """Return a model.tar.gz of some files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def packed(folder: Path) -> bytes:
+    """Return a folder of a model as an archive."""
+    return archive({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+
+
+@dataclass
+class Hosting:
+    """The clients of one emulator, and short ways to what the tests make again and again."""
+
+    emulator: Emulator
+
+    def __post_init__(self) -> None:
+        self.sagemaker = self.emulator.client("sagemaker")
+        self.runtime = self.emulator.client("sagemaker-runtime")
+        self.s3 = self.emulator.client("s3")
+
+    def data(self, name: str, content: bytes | None = None) -> str:
+        """Put a model's archive into S3 and return its address; the model holds its own name."""
+        content = archive({"name": name.encode()}) if content is None else content
+        self.s3.put_object(Bucket="models", Key=f"{name}/model.tar.gz", Body=content)
+        return f"s3://models/{name}/model.tar.gz"
+
+    def model(self, name: str, data: str | None = None, **container: Any) -> str:
+        """Make a model of the serving image and return its name."""
+        url = {"ModelDataUrl": data or self.data(name)} if "ModelDataSource" not in container else {}
+        self.sagemaker.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": SERVE_IMAGE, **url, **container}
+        )
+        return name
+
+    def config(self, name: str, *variants: dict[str, Any], **more: Any) -> str:
+        """Make an endpoint configuration; a variant is a model's name and what it has beside the usual."""
+        usual = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        found = [
+            {**({} if "ServerlessConfig" in variant else usual), "VariantName": "AllTraffic", **variant}
+            for variant in variants
+        ]
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=found, **more)
+        return name
+
+    def endpoint(self, name: str, *variants: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Make an endpoint with a configuration of its name, and return what it is when it has settled."""
+        self.config(name, *variants, **more)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        return self.settled(name)
+
+    def settled(self, name: str) -> dict[str, Any]:
+        """Return what DescribeEndpoint answers when nothing changes any more."""
+        while True:
+            answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
+            if answer["EndpointStatus"] in ("InService", "Failed", "OutOfService"):
+                return answer
+
+    def ask(self, name: str, what: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Invoke an endpoint of the program that shows what it is given, and return what it shows."""
+        answer = self.runtime.invoke_endpoint(EndpointName=name, Body=json.dumps(what or {"do": "show"}), **more)
+        shown: dict[str, Any] = json.loads(answer["Body"].read())
+        return shown
+
+    def impatient(self) -> Any:
+        """Return a client of the runtime that does not try again."""
+        once = Config(retries={"total_max_attempts": 1})
+        return boto3.client("sagemaker-runtime", endpoint_url=self.emulator.url, config=once)
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of all log streams of an endpoint."""
+        logs, group = self.emulator.client("logs"), f"/aws/sagemaker/Endpoints/{name}"
+        return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
