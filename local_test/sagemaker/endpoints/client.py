@@ -4,6 +4,9 @@ import http.client
 import queue
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+Body = bytes | Path | None  # a file is sent without being held in memory
 
 
 class Gone(Exception):
@@ -30,7 +33,7 @@ class Client:
         self._address = address
         self._free: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
 
-    def ask(self, method: str, path: str, seconds: float, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def ask(self, method: str, path: str, seconds: float, headers: Mapping[str, str], body: Body) -> Answer:
         """Return the container's answer; raises Gone and TimedOut."""
         try:
             connection = self._free.get_nowait()
@@ -56,15 +59,17 @@ class Client:
         path: str,
         seconds: float,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: Body,
     ) -> Answer:
         connection.timeout = seconds
         if connection.sock:
             connection.sock.settimeout(seconds)
         try:
-            connection.request(method, path, body, dict(headers))
+            _send(connection, method, path, headers, body)
             response = connection.getresponse()
-            answer = Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+            answer = Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
         except TimeoutError:
             connection.close()
             raise TimedOut from None
@@ -76,3 +81,13 @@ class Client:
         else:
             self._free.put(connection)
         return answer
+
+
+def _send(
+    connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: Body
+) -> None:
+    if not isinstance(body, Path):
+        return connection.request(method, path, body, dict(headers))
+    with body.open("rb") as file:
+        size = str(body.stat().st_size)
+        connection.request(method, path, file, {**headers, "Content-Length": size})

@@ -42,15 +42,23 @@ def variants(request: Request) -> None:
         if names.count(name) > 1:
             raise invalid(f"the VariantName '{name}' is used more than once in ProductionVariants")
         if variant.get("AcceleratorType"):
-            raise invalid(f"AcceleratorType of the variant '{name}' is no longer supported: Elastic Inference has ended")
+            raise invalid(
+                f"AcceleratorType of the variant '{name}' is no longer supported: Elastic Inference has ended"
+            )
         instances = variant.get("InstanceType"), variant.get("InitialInstanceCount")
         if variant.get("ServerlessConfig"):
             if any(instances):
-                raise invalid(f"the variant '{name}' has ServerlessConfig; InstanceType and InitialInstanceCount go without it")
+                raise invalid(
+                    f"the variant '{name}' has ServerlessConfig; InstanceType and InitialInstanceCount go without it"
+                )
         elif not all(instances):
             raise invalid(f"the variant '{name}' needs InstanceType and InitialInstanceCount, or ServerlessConfig")
     weights(
-        [variant["InitialVariantWeight"] for variant in request["ProductionVariants"] if "InitialVariantWeight" in variant],
+        [
+            variant["InitialVariantWeight"]
+            for variant in request["ProductionVariants"]
+            if "InitialVariantWeight" in variant
+        ],
         len(names),
     )
 

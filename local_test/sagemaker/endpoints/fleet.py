@@ -2,9 +2,10 @@
 
 import random
 import shutil
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,6 +40,8 @@ class Variant:
         self.instances: list[Instance] = []
         self.models: dict[Instance, Models] = {}  # of a multi-model endpoint
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
+        self.in_flight = 0  # invocations of a serverless variant
+        self.lock = threading.Lock()
         self._cloud = cloud
         self._endpoint = endpoint
         self._config = config
@@ -97,6 +100,7 @@ class Variant:
             folder.mkdir(parents=True)
         instance = Instance(
             self._cloud,
+            self._endpoint,
             Container(
                 name=f"{self._endpoint}-{self.name}-{identity}",
                 image=container["Image"],
@@ -172,9 +176,3 @@ class Fleet:
             for instance in variant.instances:
                 instance.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def every(self, act: Callable[[Instance], None]) -> None:
-        """Do something with every instance."""
-        for variant in self.variants.values():
-            for instance in variant.instances:
-                act(instance)

@@ -5,9 +5,10 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from local_test.sagemaker.cloud import Cloud
-from local_test.sagemaker.endpoints.client import Answer, Client, Gone, TimedOut
+from local_test.sagemaker.endpoints.client import Answer, Body, Client, Gone, TimedOut
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.logs import Stream
 from local_test.sagemaker.machine import Container, Running
@@ -29,7 +30,7 @@ def new_id() -> str:
 class Instance:
     """A container that serves. Its own thread brings it up, and up again, until `end` is called."""
 
-    def __init__(self, cloud: Cloud, container: Container, stream: Stream, startup: float) -> None:
+    def __init__(self, cloud: Cloud, endpoint: str, container: Container, stream: Stream, startup: float) -> None:
         self.ready = False  # /ping answered 200 when it was last asked
         self.failure = ""  # why it never got ready
         self.outstanding = 0  # invocations that it works on
@@ -37,6 +38,7 @@ class Instance:
         self.name = container.name
         self.on_start: Callable[[], None] = lambda: None  # called before each start of the container
         self._cloud = cloud
+        self._endpoint = endpoint
         self._container = container
         self._stream = stream
         self._startup = startup
@@ -56,18 +58,14 @@ class Instance:
     def wait(self) -> None:
         self._ended.wait()
 
-    def kill(self) -> None:
-        """Kill the container, as a fault would; it is started again."""
-        if self._running:
-            self._running.kill()
+    def path(self, path: PurePosixPath) -> str:
+        """Return the path by which the program knows a path of its container; raises Gone."""
+        running = self._running
+        if running is None:
+            raise Gone("the container does not run")
+        return running.path(path)
 
-    def address(self) -> tuple[str, int] | None:
-        return self._running.address() if self._running else None
-
-    def running(self) -> Running | None:
-        return self._running
-
-    def ask(self, method: str, path: str, seconds: float, headers: dict[str, str], body: bytes | None) -> Answer:
+    def ask(self, method: str, path: str, seconds: float, headers: dict[str, str], body: Body) -> Answer:
         """Return the container's answer; raises Gone and TimedOut."""
         client = self._client
         if client is None:
@@ -110,7 +108,9 @@ class Instance:
         self.starts += 1
         self.on_start()
         # A name of its own for each start, since a machine may still be removing the one before.
-        self._running = self._cloud.machine.start(replace(self._container, name=f"{self._container.name}-{self.starts}"))
+        self._running = self._cloud.machine.start(
+            replace(self._container, name=f"{self._container.name}-{self.starts}")
+        )
         threading.Thread(target=self._read, args=(self._running,), daemon=True).start()
         self._client = Client(self._running.address())
 
@@ -129,7 +129,9 @@ class Instance:
         """Look at a container that serves until it ends; one that does not answer /ping gets no invocations."""
         look = time.monotonic() + BETWEEN_PINGS
         while not self._over() and self._running and self._running.wait(0) is None:
-            if time.monotonic() > look:
+            if self._cloud.faults.take("kill-container", self._endpoint):
+                self._running.kill()
+            elif time.monotonic() > look:
                 self.ready = self._pings()
                 look = time.monotonic() + BETWEEN_PINGS
             self._leaving.wait(STEP)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_test.sagemaker.storage import NoBucket, S3Uri, Storage
+from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.storage import NoBucket, S3Uri, Storage, copy_below, relative
 
 LARGEST = 100 << 30  # bytes that an archive may hold when it is unpacked, so that a bomb does not fill the disk
 
@@ -49,10 +50,15 @@ def bring(source: Source, storage: Storage, folder: Path) -> None:
     folder.mkdir(parents=True)
     try:
         if source.prefix:
-            return storage.fetch(source.where, folder)
+            for entry in storage.objects(source.where):
+                if not entry.key.endswith("/"):  # a folder's marker, as the console makes it
+                    copy_below(entry.path, folder, relative(entry.key, source.where.key))
+            return
         found = storage.object(source.where)
     except NoBucket:
         found = None
+    except ApiError as error:
+        raise NoModelData(error.message) from None
     if found is None:
         # The text is second-hand, from reports of users.
         raise NoModelData(
@@ -73,7 +79,9 @@ def unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
                 if not (member.isfile() or member.isdir()):
-                    raise NoModelData(f"{member.name} in the model's archive is a link or a device; only files are allowed")
+                    raise NoModelData(
+                        f"{member.name} in the model's archive is a link or a device; only files are allowed"
+                    )
                 size += member.size
                 if size > LARGEST:
                     raise NoModelData(f"the model's archive holds more than {LARGEST >> 30} GB")

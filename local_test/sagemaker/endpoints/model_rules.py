@@ -44,7 +44,9 @@ def environment(request: Request) -> None:
         if max(size) > LONGEST:
             raise invalid(f"the variable {key[:60]} of Environment has a key or value of more than {LONGEST} bytes")
     if sum(map(sum, sizes.values())) > ENVIRONMENT:
-        raise invalid(f"Environment has {sum(map(sum, sizes.values()))} bytes in all; at most {ENVIRONMENT} are allowed")
+        raise invalid(
+            f"Environment has {sum(map(sum, sizes.values()))} bytes in all; at most {ENVIRONMENT} are allowed"
+        )
 
 
 def data(request: Request) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from local_test.sagemaker.endpoints.client import Answer, TimedOut
+from local_test.sagemaker.endpoints.client import Answer, Body, TimedOut
 from local_test.sagemaker.endpoints.model_data import NoModelData, Source, bring
 from local_test.sagemaker.storage import S3Uri, Storage
 
@@ -62,7 +62,7 @@ class Models:
         finally:
             busy.release()
 
-    def invoke(self, target: str, seconds: float, headers: dict[str, str], body: bytes) -> Answer:
+    def invoke(self, target: str, seconds: float, headers: dict[str, str], body: Body) -> Answer:
         """Return the model's answer; it has been loaded."""
         path = f"/models/{identity(target)}/invoke"
         try:
@@ -92,9 +92,8 @@ class Models:
             except NoModelData:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-        running = self._instance.running()
-        inside = running.path(FOLDER / name / "model") if running else ""
-        body = json.dumps({"model_name": name, "url": inside}).encode()
+        url = self._instance.path(FOLDER / name / "model")
+        body = json.dumps({"model_name": name, "url": url}).encode()
         while True:
             try:
                 answer = self._instance.ask("POST", "/models", LOADING, {"Content-Type": "application/json"}, body)

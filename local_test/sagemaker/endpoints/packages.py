@@ -23,7 +23,9 @@ def resolve(container: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
         raise invalid(f"Could not find model package {name}") from None
     if package.model_approval_status in ("PendingManualApproval", "Rejected"):
         # Guide, model-registry-deploy: a version is deployed after it is approved.
-        raise invalid(f"the model package {name} is {package.model_approval_status}; approve it with UpdateModelPackage")
+        raise invalid(
+            f"the model package {name} is {package.model_approval_status}; approve it with UpdateModelPackage"
+        )
     found = _containers(package, container.get("InferenceSpecificationName"))
     if len(found) != 1:
         raise not_emulated(f"the model package {name} of {len(found)} containers")
