@@ -45,6 +45,11 @@ def check(operation: str, request: dict[str, Any]) -> None:
         raise ApiError("ValidationException", f"{len(found)} validation {errors} detected: {'; '.join(found)}")
 
 
+def problems(shape: Shape, value: Any, name: str) -> list[str]:
+    """Return what is wrong with the value of one member."""
+    return list(_problems(shape, value, _below("", name)))
+
+
 def known(operation: str) -> bool:
     """Return whether AWS has an operation of this name."""
     return operation in service().operation_names

@@ -93,10 +93,12 @@ class Storage:
         row = self.index.latest(where.bucket, where.key)
         return None if row is None or row.marker else self._shown(row)
 
-    def put(self, where: S3Uri, source: Path) -> None:
+    def put(self, where: S3Uri, source: Path, content_type: str | None = None) -> None:
         """Make an object of a copy of a file; raises NoBucket."""
         self._need(where.bucket)
-        self._backend.put_object(where.bucket, where.key, FileBytes(source))
+        fresh = self._backend.put_object(where.bucket, where.key, FileBytes(source))
+        if content_type:
+            fresh.set_metadata({"Content-Type": content_type})
         keys.flush(self.index)
 
     def delete(self, where: S3Uri) -> None:

@@ -49,6 +49,9 @@ class Running(Protocol):
     def address(self) -> tuple[str, int]:
         """Return the host and port of this machine where it listens."""
 
+    def path(self, path: PurePosixPath) -> str:
+        """Return the path by which the program knows a path of its container."""
+
 
 class Machine(Protocol):
     """Starts containers, and ends what was left of an emulator that was killed."""

@@ -82,7 +82,7 @@ class ProcessMachine:
 
     def _laid_out(self, container: Container, folder: Path) -> tuple[Path, list[tuple[Path, Path]]]:
         """Make the folder that stands for /opt/ml, with the mounts as links; return it, and the mounts to be made read-only."""
-        base = _made(folder / "opt-ml")
+        base = _made(_base(folder))
         shown = []
         for mount in sorted(container.mounts, key=lambda mount: len(mount.target.parts)):
             if not mount.target.is_relative_to(OPT_ML) or mount.target == OPT_ML:
@@ -147,6 +147,9 @@ class _Process:
         assert self._port, "the container listens on no port"
         return "127.0.0.1", self._port
 
+    def path(self, path: PurePosixPath) -> str:
+        return str(_base(self._folder) / path.relative_to(OPT_ML))
+
     def _clean(self) -> None:
         """End what the program left running, and remove its scratch folder."""
         with self._ended:
@@ -154,6 +157,11 @@ class _Process:
                 _kill_group(self._process.pid)
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._record.unlink(missing_ok=True)
+
+
+def _base(folder: Path) -> Path:
+    """Return the folder that stands for /opt/ml."""
+    return folder / "opt-ml"
 
 
 def _translated(value: str, base: Path) -> str:

@@ -1,0 +1,200 @@
+"""Asynchronous inference: a queue, and answers that are put into S3."""
+
+import json
+import tempfile
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.sns.models import sns_backends
+from werkzeug.wrappers import Request
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints.client import Answer
+from local_test.sagemaker.endpoints.invocation import PREFIX, Invocation, Invoker
+from local_test.sagemaker.endpoints.runtime_errors import RuntimeFailure, invalid
+from local_test.sagemaker.endpoints.serving import Serving
+from local_test.sagemaker.settings import ACCOUNT
+from local_test.sagemaker.storage import NoBucket, S3Uri
+
+TTL = 21600  # seconds that a request may wait (API of the runtime, RequestTTLSeconds)
+TIMEOUT = 900  # seconds that it may take (the same, InvocationTimeoutSeconds)
+LARGEST = 1 << 30  # bytes of an input in S3 (C 3.5)
+AT_A_TIME = 4  # invocations of an instance where MaxConcurrentInvocationsPerInstance is not given; AWS "chooses" one
+INCLUDED = 128 * 1024  # bytes of an answer that goes into a notification (API, AsyncInferenceNotificationConfig)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A request that waits for its turn."""
+
+    inference: str
+    headers: dict[str, str]
+    source: S3Uri | None
+    body: bytes
+    output: S3Uri
+    failure: S3Uri | None
+    received: float
+    ttl: float
+    timeout: float
+
+
+class Queue:
+    """The requests of one asynchronous endpoint."""
+
+    def __init__(self, cloud: Cloud, endpoint: str, config: dict[str, Any]) -> None:
+        self._cloud = cloud
+        self._endpoint = endpoint
+        self._output = config["OutputConfig"]
+        limit = (config.get("ClientConfig") or {}).get("MaxConcurrentInvocationsPerInstance")
+        self._at_a_time: int = limit or AT_A_TIME
+        self._waiting: deque[Queued] = deque()
+        self._working = 0
+        self._lock = threading.Lock()
+
+    def add(self, request: Request, body: bytes, source: S3Uri | None, serving: Serving) -> Queued:
+        """Queue a request and return it; raises RuntimeFailure when its input is not there."""
+        if source and not self._input(source):
+            raise invalid(f"Could not find the input {source}")
+        queued = self._queued(request, body, source)
+        with self._lock:
+            self._waiting.append(queued)
+            room = self._at_a_time * sum(len(variant.instances) for variant in serving.fleet.variants.values())
+            fresh = self._working < room
+            self._working += fresh
+        if fresh:
+            self._cloud.background.start(f"invocations of {self._endpoint}", lambda: self._work(serving))
+        return queued
+
+    def close(self) -> None:
+        """Forget what waits; its endpoint is gone."""
+        with self._lock:
+            self._waiting.clear()
+
+    def _queued(self, request: Request, body: bytes, source: S3Uri | None) -> Queued:
+        def header(name: str, default: str = "") -> str:
+            return str(request.headers.get(PREFIX + name, default))
+
+        inference = header("Inference-Id", str(uuid.uuid4()))
+        named = {"Content-Type": header("Content-Type"), "Accept": header("Accept")}
+        passed = {f"{PREFIX}{name}": header(name) for name in ("Custom-Attributes", "Inference-Id")}
+        extension = header("S3OutputPathExtension").strip("/")
+        token = str(uuid.uuid4())
+        failures = self._output.get("S3FailurePath")
+        output = _below(self._output["S3OutputPath"], extension).below(header("Filename", f"{token}.out"))
+        return Queued(
+            inference,
+            {name: value for name, value in {**named, **passed}.items() if value},
+            source,
+            body,
+            output,
+            S3Uri.parse(failures).below(f"{token}-error.out") if failures else None,
+            time.time(),
+            float(header("RequestTTLSeconds", str(TTL))),
+            float(header("InvocationTimeoutSeconds", str(TIMEOUT))),
+        )
+
+    def _work(self, serving: Serving) -> None:
+        """Answer what waits, one after the other, until nothing does."""
+        while not self._cloud.background.ending.is_set():
+            with self._lock:
+                if not self._waiting:
+                    self._working -= 1
+                    return
+                queued = self._waiting.popleft()
+            try:
+                answer = self._answer(queued, serving)
+            except RuntimeFailure as failure:
+                self._fail(queued, failure.message)
+            else:
+                self._succeed(queued, answer)
+
+    def _answer(self, queued: Queued, serving: Serving) -> Answer:
+        if time.time() - queued.received > queued.ttl:
+            raise RuntimeFailure("Expired", "the request has waited longer than its RequestTTLSeconds", 400)
+        body: bytes | Path = queued.body
+        if queued.source:
+            path = self._input(queued.source)
+            if path is None:
+                raise invalid(f"Could not find the input {queued.source}")
+            body = path
+        invocation = Invocation(queued.headers, body)
+        return Invoker(self._cloud, self._endpoint, serving).invoke(invocation, queued.timeout)[1]
+
+    def _input(self, source: S3Uri) -> Path | None:
+        try:
+            found = self._cloud.storage.object(source)
+        except NoBucket:
+            return None
+        if found and found.size > LARGEST:
+            raise invalid(f"the input {source} has {found.size} bytes; at most {LARGEST} are allowed")
+        return found.path if found else None
+
+    def _succeed(self, queued: Queued, answer: Answer) -> None:
+        kind = answer.headers.get("content-type", "")
+        self._put(queued.output, answer.body, kind)
+        topic = "SuccessTopic"
+        told: dict[str, Any] = {"responseParameters": {"contentType": kind, "outputLocation": str(queued.output)}}
+        if self._included("SUCCESS_NOTIFICATION_TOPIC") and len(answer.body) <= INCLUDED:
+            told["responseBody"] = {"content": answer.body.decode("utf-8", "replace"), "encoding": kind}
+        self._notify(topic, queued, "Completed", told)
+
+    def _fail(self, queued: Queued, reason: str) -> None:
+        self._cloud.say(f"endpoint {self._endpoint}: the asynchronous invocation {queued.inference} failed: {reason}")
+        if queued.failure:
+            self._put(queued.failure, reason.encode(), "text/plain")
+        self._notify("ErrorTopic", queued, "Failed", {"failureReason": f"ClientError: {reason}"})
+
+    def _included(self, topic: str) -> bool:
+        return topic in ((self._output.get("NotificationConfig") or {}).get("IncludeInferenceResponseIn") or [])
+
+    def _put(self, where: S3Uri, content: bytes, kind: str) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            try:
+                self._cloud.storage.put(where, Path(file.name), kind or None)
+            except NoBucket:
+                self._cloud.say(f"endpoint {self._endpoint}: an answer is lost: there is no bucket {where.bucket}")
+
+    def _notify(self, topic: str, queued: Queued, status: str, told: dict[str, Any]) -> None:
+        """Tell an SNS topic, in the form that examples of AWS show."""
+        arn = (self._output.get("NotificationConfig") or {}).get(topic)
+        if not arn:
+            return
+        asked = {
+            "accept": queued.headers.get("Accept"),
+            "contentType": queued.headers.get("Content-Type"),
+            "endpointName": self._endpoint,
+            "inputLocation": str(queued.source) if queued.source else None,
+        }
+        message = {
+            "awsRegion": self._cloud.region,
+            "eventTime": _time(time.time()),
+            "receivedTime": _time(queued.received),
+            "invocationStatus": status,
+            "requestParameters": {name: value for name, value in asked.items() if value},
+            **told,
+            "inferenceId": queued.inference,
+            "eventVersion": "1.0",
+            "eventSource": "aws:sagemaker",
+            "eventName": "InferenceResult",
+        }
+        try:
+            sns_backends[ACCOUNT][arn.split(":")[3]].publish(json.dumps(message), arn)
+        except Exception as error:
+            self._cloud.say(f"endpoint {self._endpoint}: {arn} was not told: {error}")
+
+
+def _below(address: str, extension: str) -> S3Uri:
+    where = S3Uri.parse(address)
+    return where.below(extension) if extension else where
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

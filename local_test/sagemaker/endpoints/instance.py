@@ -1,0 +1,158 @@
+"""One instance of a variant: its container is started, asked for /ping, and started again when it ends."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints.client import Answer, Body, Client, Gone, TimedOut
+from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.logs import Stream
+from local_test.sagemaker.machine import Container, Running
+
+PING = 2.0  # seconds for an answer to /ping (C 3.1)
+GRACE = 30  # seconds between SIGTERM and SIGKILL (C 3.1)
+HURRY = 5  # the same when the emulator ends
+STARTS = 3  # ends before the first /ping that an instance is forgiven; AWS starts again until the time is over
+BETWEEN_PINGS = 5.0  # seconds between two looks at a container that serves
+STEP = 0.1
+LONGEST_PAUSE = 30.0  # seconds before a container that ends again and again is started again
+
+
+def new_id() -> str:
+    """Return an identifier in the form of EC2's, as log streams have it."""
+    return f"i-{uuid.uuid4().hex[:17]}"
+
+
+class Instance:
+    """A container that serves. Its own thread brings it up, and up again, until `end` is called."""
+
+    def __init__(self, cloud: Cloud, endpoint: str, container: Container, stream: Stream, startup: float) -> None:
+        self.ready = False  # /ping answered 200 when it was last asked
+        self.failure = ""  # why it never got ready
+        self.outstanding = 0  # invocations that it works on
+        self.starts = 0
+        self.name = container.name
+        self.on_start: Callable[[], None] = lambda: None  # called before each start of the container
+        self._cloud = cloud
+        self._endpoint = endpoint
+        self._container = container
+        self._stream = stream
+        self._startup = startup
+        self._leaving = threading.Event()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+        self._client: Client | None = None
+
+    def start(self) -> None:
+        self._cloud.background.start(self._container.name, self._run)
+
+    def end(self) -> None:
+        """Let the container be stopped; `wait` waits for it."""
+        self._leaving.set()
+
+    def wait(self) -> None:
+        self._ended.wait()
+
+    def path(self, path: PurePosixPath) -> str:
+        """Return the path by which the program knows a path of its container; raises Gone."""
+        running = self._running
+        if running is None:
+            raise Gone("the container does not run")
+        return running.path(path)
+
+    def ask(self, method: str, path: str, seconds: float, headers: dict[str, str], body: Body) -> Answer:
+        """Return the container's answer; raises Gone and TimedOut."""
+        client = self._client
+        if client is None:
+            raise Gone("the container does not run")
+        with self._lock:
+            self.outstanding += 1
+        try:
+            return client.ask(method, path, seconds, headers, body)
+        finally:
+            with self._lock:
+                self.outstanding -= 1
+
+    def _run(self) -> None:
+        try:
+            self._serve(time.monotonic() + self._startup)
+        except ApiError as error:
+            self.failure = error.message
+        finally:
+            self.ready = False
+            self._stop()
+            self._ended.set()
+
+    def _serve(self, deadline: float) -> None:
+        """Start the container again and again; return when it is to end, or never got ready."""
+        served, pause = False, 1.0
+        while not self._over():
+            self._start()
+            if self._until_ready(None if served else deadline):
+                served, pause = True, 1.0
+                self._watch()
+            self.ready = False
+            if not served and (time.monotonic() > deadline or self.starts >= STARTS):
+                self.failure = "did not pass the ping health check"
+                return
+            self._stop()
+            if not self._leaving.wait(pause if served else 0):
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _start(self) -> None:
+        self.starts += 1
+        self.on_start()
+        # A name of its own for each start, since a machine may still be removing the one before.
+        self._running = self._cloud.machine.start(
+            replace(self._container, name=f"{self._container.name}-{self.starts}")
+        )
+        threading.Thread(target=self._read, args=(self._running,), daemon=True).start()
+        self._client = Client(self._running.address())
+
+    def _until_ready(self, deadline: float | None) -> bool:
+        """Ask for /ping until it is answered; return False when the container ends or the time is over."""
+        while not self._over() and (deadline is None or time.monotonic() < deadline):
+            if self._running is None or self._running.wait(0) is not None:
+                return False
+            if self._pings():
+                self.ready = True
+                return True
+            self._leaving.wait(STEP)
+        return False
+
+    def _watch(self) -> None:
+        """Look at a container that serves until it ends; one that does not answer /ping gets no invocations."""
+        look = time.monotonic() + BETWEEN_PINGS
+        while not self._over() and self._running and self._running.wait(0) is None:
+            if self._cloud.faults.take("kill-container", self._endpoint):
+                self._running.kill()
+            elif time.monotonic() > look:
+                self.ready = self._pings()
+                look = time.monotonic() + BETWEEN_PINGS
+            self._leaving.wait(STEP)
+
+    def _pings(self) -> bool:
+        try:
+            return self._client is not None and self._client.ask("GET", "/ping", PING, {}, None).status == 200
+        except (Gone, TimedOut):
+            return False
+
+    def _read(self, running: Running) -> None:
+        for line in running.lines():
+            self._stream.write([line])
+
+    def _over(self) -> bool:
+        return self._leaving.is_set() or self._cloud.background.ending.is_set()
+
+    def _stop(self) -> None:
+        running, self._running = self._running, None
+        client, self._client = self._client, None
+        if running:
+            running.stop(HURRY if self._cloud.background.ending.is_set() else GRACE)
+        if client:
+            client.close()

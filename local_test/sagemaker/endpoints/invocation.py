@@ -1,0 +1,163 @@
+"""One invocation: from its headers to the container's answer."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from botocore.model import OperationModel
+from werkzeug.wrappers import Request
+
+from local_test.sagemaker import shapes
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints import invocation_metrics
+from local_test.sagemaker.endpoints.client import Answer, Body, Gone, TimedOut
+from local_test.sagemaker.endpoints.fleet import Variant
+from local_test.sagemaker.endpoints.instance import Instance
+from local_test.sagemaker.endpoints.model_data import NoModelData
+from local_test.sagemaker.endpoints.multi_model import NotReady, Refused
+from local_test.sagemaker.endpoints.runtime_errors import (
+    EXITED,
+    LATE,
+    RuntimeFailure,
+    invalid,
+    model_error,
+    not_ready,
+    throttled,
+    unavailable,
+)
+from local_test.sagemaker.endpoints.serving import Serving
+
+PREFIX = "X-Amzn-SageMaker-"
+# What of a client's headers reaches the container; all others are left out (API of the runtime, InvokeEndpoint).
+PASSED = (
+    "Content-Type",
+    "Accept",
+    *(
+        PREFIX + name
+        for name in (
+            "Custom-Attributes",
+            "Inference-Id",
+            "Target-Model",
+            "Target-Variant",
+            "Session-Id",
+            "Prefix-Aware-Id",
+        )
+    ),
+)
+MISSING = ("Enable-Explanations", "Target-Container-Hostname", "Inference-Component")
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a client asks of an endpoint, checked."""
+
+    headers: dict[str, str]  # for the container
+    body: Body
+    variant: str | None = None
+    model: str | None = None  # of a multi-model endpoint
+
+
+def check(request: Request, operation: OperationModel) -> None:
+    """Raise RuntimeFailure unless the headers fit the API model of an operation, and name nothing that is not emulated."""
+    for name in MISSING:
+        if PREFIX + name in request.headers:
+            raise RuntimeFailure("NotEmulated", f"{PREFIX}{name} is not emulated; docs/emulator.md lists what is", 400)
+    found = []
+    for name, shape in operation.input_shape.members.items():
+        text = (
+            request.headers.get(shape.serialization.get("name", ""))
+            if shape.serialization.get("location") == "header"
+            else None
+        )
+        if text is not None:
+            number = shape.type_name == "integer" and text.isdecimal()
+            found += shapes.problems(shape, int(text) if number else text, name)
+    if found:
+        errors = "error" if len(found) == 1 else "errors"
+        raise invalid(f"{len(found)} validation {errors} detected: {'; '.join(found)}")
+
+
+def read(request: Request, body: bytes) -> Invocation:
+    """Return the invocation of a request of InvokeEndpoint."""
+    headers = {name: request.headers[name] for name in PASSED if name in request.headers}
+    return Invocation(headers, body, headers.get(f"{PREFIX}Target-Variant"), headers.get(f"{PREFIX}Target-Model"))
+
+
+class Invoker:
+    """Invokes one endpoint."""
+
+    def __init__(self, cloud: Cloud, name: str, serving: Serving) -> None:
+        self._cloud = cloud
+        self._name = name
+        self._serving = serving
+
+    def invoke(self, invocation: Invocation, seconds: float) -> tuple[Variant, Answer]:
+        """Return the variant that was invoked, and its container's answer; raises RuntimeFailure."""
+        began = time.monotonic()
+        variant = self._serving.choose(invocation.variant)
+        if variant is None:
+            raise invalid(f"Variant {invocation.variant} of endpoint {self._name} not found.")
+        if bool(invocation.model) != variant.several:
+            what = "needs" if variant.several else "hosts one model, and takes no"
+            raise invalid(f"the endpoint {self._name} {what} TargetModel")
+        with self._admitted(variant):
+            answer, asked = self._asked(variant, invocation, seconds)
+        invocation_metrics.record(
+            self._cloud, self._name, variant, answer.status, asked, time.monotonic() - began - asked
+        )
+        if not 200 <= answer.status < 300:
+            raise model_error(self._cloud.region, self._name, answer)
+        return variant, answer
+
+    def _asked(self, variant: Variant, invocation: Invocation, seconds: float) -> tuple[Answer, float]:
+        """Return the answer of an instance, and the seconds that the container took for it."""
+        instance = variant.pick()
+        if instance is None:
+            invocation_metrics.record(self._cloud, self._name, variant, 503, 0.0, 0.0)
+            raise unavailable(variant.name)
+        began = time.monotonic()
+        try:
+            if invocation.model:
+                self._load(variant, instance, invocation.model)
+                began = time.monotonic()
+                answer = variant.models[instance].invoke(invocation.model, seconds, invocation.headers, invocation.body)
+            else:
+                answer = instance.ask("POST", "/invocations", seconds, invocation.headers, invocation.body)
+        except TimedOut:
+            answer = LATE
+        except Gone:
+            answer = EXITED
+        except Refused as refused:
+            answer = refused.answer
+        return answer, time.monotonic() - began
+
+    def _load(self, variant: Variant, instance: Instance, model: str) -> None:
+        models = variant.models[instance]
+        began = time.monotonic()
+        try:
+            hit = models.load(model)
+        except NotReady:
+            raise not_ready(model) from None
+        except NoModelData as error:
+            raise invalid(str(error)) from None
+        invocation_metrics.record_loading(
+            self._cloud, self._name, variant, hit, time.monotonic() - began, models.count()
+        )
+
+    @contextmanager
+    def _admitted(self, variant: Variant) -> Iterator[None]:
+        """Count an invocation of a serverless variant; raises RuntimeFailure when it has its MaxConcurrency."""
+        config = variant.serverless
+        if config is None:
+            yield
+            return
+        with variant.lock:
+            if variant.in_flight >= config["MaxConcurrency"]:
+                raise throttled(variant.name, config["MaxConcurrency"])
+            variant.in_flight += 1
+        try:
+            yield
+        finally:
+            with variant.lock:
+                variant.in_flight -= 1

@@ -1,0 +1,66 @@
+"""CreateModel, DescribeModel, ListModels, DeleteModel."""
+
+from typing import Any
+
+from local_test.sagemaker.actions import action
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints import packages
+from local_test.sagemaker.endpoints.model_data import ModelData, Source
+from local_test.sagemaker.endpoints.model_rules import RULES, container
+from local_test.sagemaker.endpoints.names import MODEL, add, find, summaries
+from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.listing import page
+from local_test.sagemaker.storage import NoBucket
+from local_test.sagemaker.store import Resource
+
+RESOLVED = "_Container"  # the container as it runs, kept beside the request; Describe does not show it
+
+
+@action("CreateModel", *RULES)
+def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    resolved = packages.resolve(container(request), cloud)
+    if refusal := cloud.machine.refusal(resolved["Image"]):
+        raise not_emulated(refusal)
+    source = ModelData.of(resolved).source
+    if source and not _there(source, cloud):
+        raise invalid(f"Could not find model data at {source.where}.")
+    arn = cloud.arn(MODEL, request["ModelName"])
+    state = {"ModelArn": arn, "EnableNetworkIsolation": False, RESOLVED: resolved}
+    add(cloud, MODEL, request["ModelName"], request, _without_default(state, request))
+    return {"ModelArn": arn}
+
+
+@action("DescribeModel")
+def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    answer = cloud.store.snapshot(find(cloud, MODEL, request["ModelName"]))
+    return {name: value for name, value in answer.items() if name not in (RESOLVED, "LastModifiedTime")}
+
+
+@action("ListModels")
+def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    found, more = page(cloud.store.all(MODEL), request, "ModelName", descending=True)
+    return {"Models": summaries(found, ("ModelName", "ModelArn", "CreationTime")), **more}
+
+
+@action("DeleteModel")
+def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    cloud.store.remove(find(cloud, MODEL, request["ModelName"]))
+    return {}
+
+
+def runs(resource: Resource) -> dict[str, Any]:
+    """Return a model's container as it is to run."""
+    found: dict[str, Any] = resource.state[RESOLVED]
+    return found
+
+
+def _there(source: Source, cloud: Cloud) -> bool:
+    try:
+        return bool(cloud.storage.objects(source.where) if source.prefix else cloud.storage.object(source.where))
+    except NoBucket:
+        return False
+
+
+def _without_default(state: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the defaults that the request names itself."""
+    return {name: value for name, value in state.items() if request.get(name) is None}

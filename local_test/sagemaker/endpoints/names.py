@@ -1,0 +1,41 @@
+"""Adding, finding and listing models, endpoint configurations and endpoints, in the words that clients match."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.errors import ApiError, invalid
+from local_test.sagemaker.store import Resource, tags_of
+
+MODEL, CONFIG, ENDPOINT = "model", "endpoint-config", "endpoint"
+# "Could not find" and "Cannot create already existing" are matched by clients (Terraform's and ACK's constants).
+WORDS = {MODEL: "model", CONFIG: "endpoint configuration", ENDPOINT: "endpoint"}
+
+
+def missing(cloud: Cloud, kind: str, name: str) -> str:
+    return f'Could not find {WORDS[kind]} "{cloud.arn(kind, name)}".'
+
+
+def find(cloud: Cloud, kind: str, name: str) -> Resource:
+    """Return a resource; raises ApiError when there is none."""
+    return cloud.store.get(kind, name, missing(cloud, kind, name))
+
+
+def add(cloud: Cloud, kind: str, name: str, request: dict[str, Any], state: dict[str, Any]) -> Resource:
+    """Keep a new resource; raises ApiError when its name is taken, in whatever case (API, CreateEndpoint: EndpointName)."""
+    arn = cloud.arn(kind, name)
+    in_use = f'Cannot create already existing {WORDS[kind]} "{arn}".'
+    if cloud.store.find_arn(arn):
+        raise invalid(in_use)
+    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
+    resource = Resource(kind, name, arn, echoed, state, tags_of(request))
+    try:
+        cloud.store.add(resource, in_use)
+    except ApiError as error:
+        raise invalid(error.message) from None  # here AWS's code is ValidationException, not ResourceInUse
+    return resource
+
+
+def summaries(resources: Iterable[Resource], members: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the members that a List action shows of each resource."""
+    return [{name: resource.answer[name] for name in members} for resource in resources]
