@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from local_test.sagemaker import beside, environment
+from local_test.sagemaker import beside, environment, fault
 from local_test.sagemaker.errors import StartError
+from local_test.sagemaker.fault import ADDRESS, DATA
 from local_test.sagemaker.machine import Machine
 from local_test.sagemaker.machine.images import Images
 from local_test.sagemaker.machine.process import ProcessMachine
@@ -18,12 +19,15 @@ from local_test.sagemaker.server import Server, listen, start
 from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.signals import Signals
 
+LONGEST_HOLD = 25.0  # seconds; botocore gives up reading after 60
 PROJECT = Path(__file__).parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the emulator and return the exit status: the command's, or 128 and the signal that ended it, or 1."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if "fault" in arguments[:3]:  # behind --programs, which the driver gives
+        return fault.main(arguments[arguments.index("fault") + 1 :])
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = _parser().parse_args(arguments[:cut]), arguments[cut + 1 :]
     signals = Signals()
@@ -47,7 +51,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
             project=PROJECT,
             port=listener.getsockname()[1],
             run=options.run,
-            hold=options.hold,
+            hold=min(options.hold, LONGEST_HOLD),
         )
         machine = _machine(settings)
         for name in machine.end_leftovers():
@@ -55,9 +59,11 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         shutil.rmtree(settings.work, ignore_errors=True)
         settings.work.mkdir()
         server = start(settings, listener, machine, options.jobs)
+        (data / ADDRESS).write_text(settings.url)
         try:
             return _until_the_end(server, settings, command, signals)
         finally:
+            (data / ADDRESS).unlink(missing_ok=True)
             server.end()
 
 
@@ -90,7 +96,7 @@ def _locked(data: Path) -> IO[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="byoc emulate",
-        usage="byoc emulate [OPTIONS] [-- COMMAND...]",
+        usage="byoc emulate [OPTIONS] [-- COMMAND...]\n       byoc emulate fault KIND [TARGET]",
         description="A local SageMaker: the API on this machine, and the jobs really run. With a command, it runs for as long as "
         "the command does, whose code need not know of it: names of AWS lead to it.",
     )
@@ -98,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         type=Path,
-        default=PROJECT / "runs" / "sagemaker",
+        default=DATA,
         metavar="DIR",
         help="keeps S3's objects, as files, and jobs (default: %(default)s)",
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_test.sagemaker import routes, shapes
+from local_test.sagemaker import permissions, routes, shapes
 from local_test.sagemaker.actions import ACTIONS, MOTO, ForMoto
 from local_test.sagemaker.cloud import Clouds
 from local_test.sagemaker.errors import ApiError, not_emulated
@@ -26,6 +26,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.com)(:\d+)?", re.IGNORECASE)
 TARGET = "SageMaker."
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
+IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
 SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
 
@@ -59,6 +60,8 @@ class Front:
             raise ApiError("AccessDenied", "moto's own routes are closed: they would reset it beside our jobs", 403)
         cloud = self._clouds.region(_region(request))
         target = request.headers.get("X-Amz-Target", "")
+        if IAM.search(request.headers.get("Authorization", "")) and (text := permissions.answer(_raw(request))):
+            return Response(text, 200, content_type="text/xml")
         if not target.startswith(TARGET):
             return routes.answer(request, cloud)
         name = target.removeprefix(TARGET)
@@ -93,10 +96,18 @@ def _region(request: Request) -> str:
     return match[1] if match else REGION
 
 
-def _body(request: Request) -> dict[str, Any]:
-    """Return the JSON object of a request; the body stays readable for moto."""
-    raw = request.get_data(cache=True)
+def _raw(request: Request) -> bytes:
+    """Return a request's body, which stays readable for moto."""
+    raw: bytes = request.get_data(cache=True, parse_form_data=False)
     request.environ["wsgi.input"] = io.BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+    request.environ.pop("wsgi.input_terminated", None)
+    return raw
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request."""
+    raw = _raw(request)
     try:
         body = json.loads(raw or b"{}")
     except ValueError as error:

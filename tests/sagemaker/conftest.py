@@ -13,9 +13,7 @@ import boto3
 import pytest
 
 from tests.conftest import ROOT
-from tests.places import INSIDE
 
-collect_ignore_glob = ["*"] if INSIDE else []  # the emulator runs beside the images, not in them
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 TRAIN_IMAGE = "byoc-classifier-train:cpu"
 PYTHON = ROOT / ".venv-sagemaker" / "bin" / "python"

@@ -5,6 +5,8 @@ import io
 import json
 import random
 import struct
+import subprocess
+import sys
 import tarfile
 import time
 import urllib.request
@@ -269,7 +271,8 @@ def test_a_spot_job_that_waits_too_long_for_capacity_is_stopped(shown: Emulator)
 
 
 def test_a_job_that_finds_no_capacity_fails_with_capacity_error(shown: Emulator) -> None:
-    order(shown, kind="no-capacity", target="none")
+    byoc = Path(sys.executable).parent / "byoc"
+    subprocess.run([byoc, "emulate", "fault", "no-capacity", "none", "--data", shown.data], check=True)
     job = ended(create(shown, "none"), "none")
     assert job["TrainingJobStatus"] == "Failed" and "CapacityError" in job["FailureReason"]
 

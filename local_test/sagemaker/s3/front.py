@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
@@ -48,8 +49,11 @@ class S3Front:
                 finally:
                     uploads.drop(path)
         except ApiError as error:
-            text = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
-            return _xml(text, error.status)(environ, start_response)
+            return _xml(_error(error.code, error.message), error.status)(environ, start_response)
+        except OSError as error:
+            # As with a full disk; clients try again after this code.
+            text = _error("InternalError", f"the data folder cannot be used: {error.strerror}")
+            return _xml(text, 500)(environ, start_response)
         if request.method in ("GET", "HEAD"):
             try:
                 return self._moto(environ, start_response)
@@ -79,6 +83,10 @@ def _bucket(request: Request) -> str:
     """Return the bucket that a request names, in its host or in its path; empty when it names none."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
+
+
+def _error(code: str, message: str) -> str:
+    return f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
 
 
 def _xml(text: str, status: int) -> Application:

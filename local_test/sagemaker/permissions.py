@@ -1,0 +1,30 @@
+"""IAM's SimulatePrincipalPolicy, which SDK v3 asks before it trains and moto does not know: every action is allowed.
+
+The emulator checks no permissions (docs/emulator.md says so), and so none is missing here.
+"""
+
+import re
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+ACTION = re.compile(r"ActionNames\.member\.\d+")
+NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+
+
+def answer(body: bytes) -> str | None:
+    """Return the answer to such a request, as XML, or None for another request to IAM."""
+    values = parse_qsl(body.decode("utf-8", "replace"))
+    if ("Action", "SimulatePrincipalPolicy") not in values:
+        return None
+    results = "".join(_allowed(value) for name, value in values if ACTION.fullmatch(name))
+    return (
+        f'<SimulatePrincipalPolicyResponse xmlns="{NAMESPACE}"><SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated>'
+        f"<EvaluationResults>{results}</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    )
+
+
+def _allowed(action: str) -> str:
+    return (
+        f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        "<EvalDecision>allowed</EvalDecision></member>"
+    )
