@@ -23,6 +23,11 @@ class Background:
             self._threads.add(thread)
         thread.start()
 
+    @property
+    def places(self) -> int:
+        """Return how many hosts this machine has room for at a time."""
+        return self._places
+
     @contextlib.contextmanager
     def place(self, hosts: int, given_up: Callable[[], bool], waits: Callable[[], None]) -> Iterator[bool]:
         """Wait until this machine has room for a job of so many hosts; give False when the job was given up meanwhile.

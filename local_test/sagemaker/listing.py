@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.store import Resource
 
+Entry = TypeVar("Entry")
 PAGE = 100  # MaxResults at most, by the API model; taken where a request names none
 
 
@@ -30,9 +31,14 @@ def page(
     found = [resource for resource in resources if _wanted(resource, request, status)]
     order = request.get("SortOrder", "Descending" if descending else "Ascending")
     found.sort(key=_key(request.get("SortBy", "CreationTime"), status), reverse=order == "Descending")
+    return pages(found, request)
+
+
+def pages(found: Sequence[Entry], request: dict[str, Any]) -> tuple[list[Entry], dict[str, str]]:
+    """Return the entries of the page that a request asks for, and NextToken where more follow."""
     start = _start(request.get("NextToken"))
     end = start + request.get("MaxResults", PAGE)
-    return found[start:end], ({"NextToken": _token(end)} if end < len(found) else {})
+    return list(found[start:end]), ({"NextToken": _token(end)} if end < len(found) else {})
 
 
 def _wanted(resource: Resource, request: dict[str, Any], status: str) -> bool:

@@ -5,19 +5,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.sagemaker.commands import SDK, run, script
 from tests.sagemaker.conftest import Emulator, emulate, ended, put_photos, training_request
 
-BYOC = Path(sys.executable).parent / "byoc"
-SDK = ROOT / ".venv-sdk" / "bin" / "python"
 # What a user's shell may hold; all of it would lead past the emulator.
 SHELL = {
     "AWS_ACCESS_KEY_ID": "AKIA0000000000000000",
@@ -27,24 +23,6 @@ SHELL = {
     "NO_PROXY": "*",
     "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
 }
-
-
-def run(folder: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command beside an emulator of its own."""
-    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.run(
-        [BYOC, "emulate", "--data", folder / "data", "--run", "process", *command],
-        env={**without, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def script(folder: Path, text: str) -> str:
-    path = folder / "script.py"
-    path.write_text(textwrap.dedent(text))
-    return str(path)
 
 
 def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothing(tmp_path: Path) -> None:

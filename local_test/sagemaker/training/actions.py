@@ -10,6 +10,7 @@ from local_test.sagemaker.listing import page
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels, warm_pool
 from local_test.sagemaker.training.job import TrainingJob
+from local_test.sagemaker.training.report import Watch
 from local_test.sagemaker.training.rules import RULES
 from local_test.sagemaker.training.status import ENDS, ended, enter
 
@@ -23,8 +24,11 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     return {"TrainingJobArn": start(request, cloud).arn}
 
 
-def start(request: dict[str, Any], cloud: Cloud, **state: Any) -> Resource:
-    """Make a training job of a checked request and let it run; `state` is what a tuning job adds to Describe."""
+def start(request: dict[str, Any], cloud: Cloud, watch: Watch | None = None, **state: Any) -> Resource:
+    """Make a training job of a checked request and let it run.
+
+    A tuning job adds `state` to what Describe answers, and is told of metrics through `watch`.
+    """
     image = request["AlgorithmSpecification"]["TrainingImage"]
     if refusal := cloud.machine.refusal(image):
         raise not_emulated(refusal)
@@ -37,7 +41,7 @@ def start(request: dict[str, Any], cloud: Cloud, **state: Any) -> Resource:
         f"Training job names must be unique within an AWS account and region, and a training job with this name already exists ({arn})",
     )
     enter(cloud, resource, "Starting")
-    cloud.background.start(name, TrainingJob(cloud, resource).run)
+    cloud.background.start(name, TrainingJob(cloud, resource, watch).run)
     return resource
 
 

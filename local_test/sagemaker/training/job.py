@@ -11,7 +11,7 @@ from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.training import archives, warm_pool
 from local_test.sagemaker.training.attempt import Attempt
-from local_test.sagemaker.training.report import Report
+from local_test.sagemaker.training.report import Report, Watch
 from local_test.sagemaker.training.status import enter, stopping
 
 REASON = 1024  # characters of FailureReason (C 1.1)
@@ -40,11 +40,11 @@ class Cut(Exception):
 class TrainingJob:
     """One job; `run` lasts as long as it does."""
 
-    def __init__(self, cloud: Cloud, resource: Resource) -> None:
+    def __init__(self, cloud: Cloud, resource: Resource, watch: Watch | None = None) -> None:
         self.cloud = cloud
         self.resource = resource
         self.request = resource.request
-        self.report = Report(cloud, resource)
+        self.report = Report(cloud, resource, watch)
         self.work: Path = cloud.settings.work / resource.name
         condition = self.request["StoppingCondition"]
         self.runtime_left = float(condition["MaxRuntimeInSeconds"])  # of all attempts together (API, StoppingCondition)

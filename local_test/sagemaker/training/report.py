@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.logs import TRAINING as LOG_GROUP
@@ -10,13 +11,16 @@ from local_test.sagemaker.metrics import TRAINING as NAMESPACE
 from local_test.sagemaker.metrics import MetricReader, Point, final
 from local_test.sagemaker.store import Resource
 
+Watch = Callable[[Sequence[Point]], None]
+
 
 class Report:
-    """The logs and metrics of one job, over all its attempts."""
+    """The logs and metrics of one job, over all its attempts; `watch` is told of metrics as they come."""
 
-    def __init__(self, cloud: Cloud, resource: Resource) -> None:
+    def __init__(self, cloud: Cloud, resource: Resource, watch: Watch | None = None) -> None:
         self._cloud = cloud
         self._resource = resource
+        self._watch = watch
         self._points: list[Point] = []
 
     def read(self, running: Running, number: int) -> threading.Thread:
@@ -37,3 +41,5 @@ class Report:
                 self._points += points
                 self._cloud.metrics.put(NAMESPACE, {"TrainingJobName": self._resource.name}, points)
                 self._cloud.store.update(self._resource, FinalMetricDataList=final(self._points))
+                if self._watch:
+                    self._watch(points)

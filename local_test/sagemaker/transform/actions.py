@@ -1,0 +1,110 @@
+"""CreateTransformJob, DescribeTransformJob, ListTransformJobs, StopTransformJob."""
+
+import time
+from typing import Any
+
+from local_test.sagemaker.actions import action
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints import models, names
+from local_test.sagemaker.errors import invalid
+from local_test.sagemaker.listing import page
+from local_test.sagemaker.storage import S3Uri
+from local_test.sagemaker.store import Resource, tags_of
+from local_test.sagemaker.training.inputs import inputs
+from local_test.sagemaker.transform.job import TransformJob
+from local_test.sagemaker.transform.rules import RULES
+
+KIND = "transform-job"
+ENDS = frozenset({"Completed", "Failed", "Stopped"})
+MISSING = "Could not find requested job with name: {name}"
+SHORT = 10  # MaxResults where a request names none (API)
+
+
+@action("CreateTransformJob", *RULES)
+def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    model = names.find(cloud, names.MODEL, request["ModelName"])
+    container = models.runs(model)
+    if container.get("Mode") == "MultiModel":
+        raise invalid(
+            f"the model {model.name} holds several models (Mode MultiModel), which batch transform does not serve"
+        )
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource")
+    if source and source["CompressionType"] == "None":
+        raise invalid(f"the model {model.name} has uncompressed ModelDataSource, which batch transform does not take")
+    inputs(request["TransformInput"], cloud.storage)  # raises ApiError when there are none
+    S3Uri.parse(request["TransformOutput"]["S3OutputPath"])
+    name = request["TransformJobName"]
+    arn = cloud.arn(KIND, name)
+    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
+    resource = Resource(
+        KIND, name, arn, echoed, {"TransformJobArn": arn, "TransformJobStatus": "InProgress"}, tags_of(request)
+    )
+    cloud.store.add(
+        resource,
+        f"Transform job names must be unique within an AWS account and region, and one with this name already exists ({arn})",
+    )
+    cloud.say(f"transform job {name}: InProgress")
+    isolated = bool(model.answer.get("EnableNetworkIsolation"))
+    cloud.background.start(name, TransformJob(cloud, resource, container, isolated).run)
+    return {"TransformJobArn": arn}
+
+
+@action("DescribeTransformJob")
+def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    resource = _find(request, cloud)
+    before = _status(resource)
+    if cloud.settings.hold and before not in ENDS:
+        cloud.store.wait(lambda: _status(resource) != before, cloud.settings.hold)
+    answer = cloud.store.snapshot(resource)
+    answer.pop("LastModifiedTime")  # it is a member of the list's summaries alone
+    return answer
+
+
+@action("StopTransformJob")
+def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    resource = _find(request, cloud)
+    with cloud.store.changing(resource) as state:
+        if _status(resource) in ENDS:
+            raise invalid(f"The request was rejected because the transform job is in status {_status(resource)}.")
+        state["TransformJobStatus"] = "Stopping"
+    return {}
+
+
+@action("ListTransformJobs")
+def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    found, more = page(cloud.store.all(KIND), {"MaxResults": SHORT, **request}, "TransformJobStatus", descending=True)
+    return {"TransformJobSummaries": [_summary(resource) for resource in found], **more}
+
+
+def end_left(cloud: Cloud) -> list[str]:
+    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
+    left = [resource for resource in cloud.store.all(KIND) if _status(resource) not in ENDS]
+    for resource in left:
+        reason = "InternalServerError: the emulator was killed while the job ran"
+        cloud.store.update(resource, TransformJobStatus="Failed", TransformEndTime=time.time(), FailureReason=reason)
+    return [
+        f"transform job {resource.name} was left by an emulator that was killed; it has failed" for resource in left
+    ]
+
+
+def _find(request: dict[str, Any], cloud: Cloud) -> Resource:
+    name = request["TransformJobName"]
+    return cloud.store.get(KIND, name, MISSING.format(name=name))
+
+
+def _status(resource: Resource) -> str:
+    return str(resource.state["TransformJobStatus"])
+
+
+def _summary(resource: Resource) -> dict[str, Any]:
+    answer = resource.answer
+    members = (
+        "TransformJobName",
+        "TransformJobArn",
+        "CreationTime",
+        "TransformEndTime",
+        "LastModifiedTime",
+        "TransformJobStatus",
+        "FailureReason",
+    )
+    return {name: answer[name] for name in members if name in answer}

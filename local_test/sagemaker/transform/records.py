@@ -1,0 +1,116 @@
+"""Splits an object into records, and packs records into the payloads of requests (API, TransformInput.SplitType)."""
+
+import gzip
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+
+MAGIC = 0xCED7230A  # before each record of RecordIO
+MB = 1 << 20
+
+
+class TooLarge(Exception):
+    """A record does not fit into a payload."""
+
+
+class Damaged(Exception):
+    """An object is not in the format that SplitType or CompressionType says."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: its content, and the bytes that it has in the object, with the format's framing."""
+
+    content: bytes
+    framed: bytes
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The body of one request: the records of it, joined by `glue`."""
+
+    records: tuple[bytes, ...]
+    glue: bytes = b""
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How a job's objects become payloads."""
+
+    kind: str  # SplitType
+    several: bool  # BatchStrategy MultiRecord
+    largest: int  # bytes of a payload
+    packed: bool = False  # CompressionType Gzip
+
+    def payloads(self, path: Path) -> Iterator[Payload]:
+        """Yield the payloads of an object; raises TooLarge and Damaged."""
+        with gzip.open(path) if self.packed else path.open("rb") as file:
+            try:
+                yield from self._payloads(file)
+            except (gzip.BadGzipFile, EOFError) as error:
+                raise Damaged(f"the object is not valid gzip: {error}") from None
+
+    def _payloads(self, file: BufferedIOBase) -> Iterator[Payload]:
+        if self.kind == "None":
+            yield Payload((self._fits(file.read(self.largest + 1)),))
+        elif not self.several:
+            for record in self._records(file):
+                yield Payload((self._fits(record.content),))
+        else:
+            yield from self._packed(self._records(file))
+
+    def _packed(self, records: Iterable[Record]) -> Iterator[Payload]:
+        """Put as many records into each payload as fit; binary formats keep their framing there (API)."""
+        glue = b"\n" if self.kind == "Line" else b""
+        held: list[bytes] = []
+        size = 0
+        for record in records:
+            body = self._fits(record.framed)
+            if held and size + len(glue) + len(body) > self.largest:
+                yield Payload(tuple(held), glue)
+                held, size = [], 0
+            size += len(body) + (len(glue) if held else 0)
+            held.append(body)
+        if held:
+            yield Payload(tuple(held), glue)
+
+    def _records(self, file: BufferedIOBase) -> Iterator[Record]:
+        return {"Line": _lines, "RecordIO": _recordio, "TFRecord": _tfrecord}[self.kind](file)
+
+    def _fits(self, body: bytes) -> bytes:
+        if len(body) > self.largest:
+            raise TooLarge(f"Too much data for max payload size, {self.largest // MB} MB")
+        return body
+
+
+def _lines(file: BufferedIOBase) -> Iterator[Record]:
+    for line in file:
+        text = line.rstrip(b"\r\n")
+        if text:
+            yield Record(text, text)
+
+
+def _recordio(file: BufferedIOBase) -> Iterator[Record]:
+    """Magic, length, content, and padding to four bytes, as MXNet writes it."""
+    while head := file.read(8):
+        magic, length = struct.unpack("<II", _whole(head, 8))
+        if magic != MAGIC or length >> 29:
+            raise Damaged("the object is not RecordIO of whole records")
+        body = _whole(file.read(length + -length % 4), length + -length % 4)
+        yield Record(body[:length], head + body)
+
+
+def _tfrecord(file: BufferedIOBase) -> Iterator[Record]:
+    """Length, its checksum, content, its checksum, as TensorFlow writes it; the checksums are left to the model."""
+    while head := file.read(12):
+        (length,) = struct.unpack("<Q", _whole(head, 12)[:8])
+        body = file.read(length + 4)
+        yield Record(_whole(body, length + 4)[:length], head + body)
+
+
+def _whole(data: bytes, length: int) -> bytes:
+    if len(data) < length:
+        raise Damaged("the object ends within a record")
+    return data

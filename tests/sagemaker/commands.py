@@ -1,0 +1,30 @@
+"""Commands that run beside an emulator of their own, as a person writes them."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+BYOC = Path(sys.executable).parent / "byoc"
+SDK = ROOT / ".venv-sdk" / "bin" / "python"
+
+
+def run(folder: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command beside an emulator of its own."""
+    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [BYOC, "emulate", "--data", folder / "data", "--run", "process", *command],
+        env={**without, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "script.py"
+    path.write_text(textwrap.dedent(text))
+    return str(path)
