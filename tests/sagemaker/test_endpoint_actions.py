@@ -394,10 +394,12 @@ def test_a_restart_brings_endpoints_back(tmp_path: Path) -> None:
     running.process.kill()
     running.process.wait()
     again = emulate(tmp_path / "data", "--hold", "20", "--programs", str(PROGRAMS))
-    hosting = Hosting(again)
-    assert hosting.settled("kept")["EndpointStatus"] == "InService"
-    assert hosting.ask("kept")["pid"] != pid and not alive(pid)
-    assert again.end() == 130
+    try:
+        hosting = Hosting(again)
+        assert hosting.settled("kept")["EndpointStatus"] == "InService"
+        assert hosting.ask("kept")["pid"] != pid and not alive(pid)
+    finally:
+        assert again.end() == 130
     assert not list((again.data / "work").iterdir())
 
 
