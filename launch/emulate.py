@@ -19,5 +19,6 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{python} is missing; make it: make -C {ROOT} emulator")
     # Trap: the interpreter's own folder, not where a link of a virtual environment leads.
     programs = Path(sys.executable).parent
-    call = [str(python), "-P", "-m", "local_test.sagemaker", "--programs", str(programs), *arguments]
-    os.execve(python, call, {**os.environ, "PYTHONPATH": str(ROOT)})
+    # By -c, not by PYTHONPATH: a user's command inherits the environment, and would import our packages for its own.
+    start = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('local_test.sagemaker', run_name='__main__')"
+    os.execv(python, [str(python), "-I", "-c", start, "--programs", str(programs), *arguments])

@@ -260,9 +260,9 @@ def test_inceptions_auxiliary_classifier_adds_its_loss_in_training_and_is_not_in
 
 
 @pytest.mark.long
-def test_inception_fine_tunes_with_its_auxiliary_loss(tiny: Path, train: Callable[..., Run]) -> None:
+def test_inception_fine_tunes_with_its_auxiliary_loss(tiny: Path, tmp_path: Path) -> None:
     settings = {"backbone": "inception_v3", "weights": "random", "finetune-epochs": "1", "finetune-batch-size": "4"}
-    runs = [train(tiny, **settings, auxiliary=weight) for weight in ("0", "1")]
+    runs = [run_training(tmp_path / w, {"training": tiny}, settings | {"auxiliary": w}) for w in ("0", "1")]
     assert [run.status for run in runs] == [0, 0], [run.errors for run in runs]
     alone, both = [run.record("epoch", stage="finetune")["step_losses"][0] for run in runs]
     # The first step of both is the same model's; an auxiliary classifier that knows nothing yet guesses between two classes.

@@ -179,3 +179,9 @@ def test_the_sdks_estimator_trains_unchanged(tmp_path: Path, samples: Path) -> N
     assert "epoch=2" in done.stdout  # the job's log, as fit() shows it
     assert "metric ['validation:accuracy']" in done.stdout
     assert "attached True" in done.stdout
+
+
+def test_the_command_keeps_its_own_search_path_and_finds_no_package_of_ours(tmp_path: Path) -> None:
+    code = "import importlib.util, os; print(os.environ.get('PYTHONPATH'), importlib.util.find_spec('local_test'))"
+    done = run(tmp_path, "--", "python3", "-P", "-c", code, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0 and f"{tmp_path} None" in done.stdout
