@@ -15,6 +15,8 @@ ALLOWED = {
     "launch": {"launch", "classifier", "train.config"},
     # The local SageMaker knows our programs as images and commands only, so that a mistake of theirs is not one of its own.
     "local_test/sagemaker": {"local_test.sagemaker"},
+    # The contract suite tests any image, ours and those of others.
+    "local_test/contract": {"local_test.contract"},
 }
 OURS = {"classifier", "train", "serve", "launch", "local_test"}
 CONFIGURATION = {"train.config", "train.foreign_names", "train.values"}
