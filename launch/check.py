@@ -116,17 +116,16 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
     files = [
         (photo.path, split, photos.classes[photo.label]) for split, held in photos.splits.items() for photo in held
     ]
-    # Pillow decodes outside the interpreter's lock, so threads use all cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool, Progress("check", len(files), "photos") as progress:
+    # Pillow decodes outside the interpreter's lock, so threads use all cores. Trap: Ctrl-C in the midst of the pool's own code
+    # leaves one of its locks taken, and to leave the pool then takes for ever (seen once); so an interrupt leaves it alone.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    with Progress("check", len(files), "photos") as progress:
         looks = []
-        try:
-            for look in pool.map(lambda file: _look(*file), files):
-                looks.append(look)
-                progress.advance()
-        except BaseException:  # Ctrl-C: leaving the pool would wait for all photos
-            pool.shutdown(cancel_futures=True)
-            raise
-        return looks
+        for look in pool.map(lambda file: _look(*file), files):
+            looks.append(look)
+            progress.advance()
+    pool.shutdown()
+    return looks
 
 
 def _look(path: Path, split: str, label: str) -> _Look:

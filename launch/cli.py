@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error))
     except KeyboardInterrupt as stop:
         _say("stopped")
-        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        # Everything was left in order on the way here; the interpreter's own end would wait for threads that still read photos.
+        os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -22,8 +22,8 @@ from tests.conftest import Run
 
 
 @pytest.fixture
-def copy(model: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(model, tmp_path / "model"))
+def copy(plain_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(plain_model, tmp_path / "model"))
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -33,11 +33,12 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_training_writes_the_artifact_and_nothing_else(model: Path) -> None:
-    assert sorted(path.name for path in model.iterdir()) == ["model.json", "model.safetensors", "selftest.safetensors"]
+    names = ["model.json", "model.onnx", "model.safetensors", "selftest.safetensors"]
+    assert sorted(path.name for path in model.iterdir()) == names
 
 
-def test_model_json_says_everything_that_is_not_a_weight(model: Path, trained: Run) -> None:
-    contents = artifact.check(model)
+def test_model_json_says_everything_that_is_not_a_weight(plain_model: Path, trained: Run) -> None:
+    contents = artifact.check(plain_model)
     assert contents.spec.classes == tuple(trained.record("job")["classes"])
     assert contents.spec.preprocessing.crop == 224 and contents.spec.preprocessing.mean == (0.5, 0.5, 0.5)
     assert contents.training["hyperparameters"]["lr"] == 0.01
@@ -45,9 +46,9 @@ def test_model_json_says_everything_that_is_not_a_weight(model: Path, trained: R
     assert contents.training["libraries"]["torch"].startswith("2.13.0")
 
 
-def test_a_loaded_model_passes_its_selftest(model: Path) -> None:
-    loaded, _ = artifact.load(model)
-    assert artifact.run_selftest(model, loaded) < 1e-5
+def test_a_loaded_model_passes_its_selftest(plain_model: Path) -> None:
+    loaded, _ = artifact.load(plain_model)
+    assert artifact.run_selftest(plain_model, loaded) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "selftest.safetensors"])

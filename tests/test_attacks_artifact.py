@@ -130,9 +130,9 @@ FOUND_LATE: Spoiled = {
 
 
 @pytest.mark.parametrize("name", FOUND_LATE)
-def test_what_only_loading_can_find_is_refused_with_a_sentence(model: Path, tmp_path: Path, name: str) -> None:
+def test_what_only_loading_can_find_is_refused_with_a_sentence(plain_model: Path, tmp_path: Path, name: str) -> None:
     spoil, reason = FOUND_LATE[name]
-    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    folder = Path(shutil.copytree(plain_model, tmp_path / "model"))
     spoil(folder, tmp_path)
     with pytest.raises(UserError, match=reason) as refused:
         artifact.run_selftest(folder, artifact.load(folder)[0])

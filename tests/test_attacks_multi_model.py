@@ -40,7 +40,7 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def endpoint(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     base = tmp_path_factory.mktemp("many")
     (base / "models").mkdir()
     port = free_port()
@@ -55,7 +55,7 @@ def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(process, url)
-        yield Endpoint(url, base / "models", model)
+        yield Endpoint(url, base / "models", plain_model)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -55,18 +55,6 @@ def imagenet(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-@pytest.fixture(scope="session")
-def with_onnx(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("onnx", reason="the serving image does not hold it")
-    folder = tmp_path_factory.mktemp("onnx") / "model"
-    loaded, spec = artifact.load(model)
-    pixels = load_file(model / artifact.SELFTEST)["pixels"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter, about itself
-        artifact.save(folder, loaded, spec, pixels, {}, onnx=True)
-    return folder
-
-
 def told(out: Path) -> dict[str, Any]:
     return dict(json.loads((out / "prepared.json").read_text()))
 
@@ -170,29 +158,29 @@ def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tm
 
 @needs_openvino
 def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     convert = backends.from_torch
 
     def wrong(trained: Any, crop: int) -> Any:
-        spoiled, _ = artifact.load(model)
+        spoiled, _ = artifact.load(plain_model)
         with torch.no_grad():
             spoiled.backbone.conv_stem.weight[0] *= -1
         return convert(spoiled, crop)
 
     monkeypatch.setattr(backends, "from_torch", wrong)
-    prepare(model, tmp_path, "auto")
+    prepare(plain_model, tmp_path, "auto")
     assert told(tmp_path)["backend"] in ("torch-bf16", "torch") and "openvino" in told(tmp_path)["refused"]
     assert "openvino is not used: on " in capsys.readouterr().out
-    pixels = artifact.read_selftest(model).pixels
-    assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(model, pixels)).max() <= GUARD
+    pixels = artifact.read_selftest(plain_model).pixels
+    assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(plain_model, pixels)).max() <= GUARD
 
 
 @needs_openvino
-def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: Path, tmp_path: Path) -> None:
-    prepare(model, tmp_path, "openvino")
+def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(plain_model: Path, tmp_path: Path) -> None:
+    prepare(plain_model, tmp_path, "openvino")
     data = (tmp_path / "model.bin").read_bytes()
-    bias = load_file(model / artifact.WEIGHTS)["head.0.bias"].numpy()
+    bias = load_file(plain_model / artifact.WEIGHTS)["head.0.bias"].numpy()
     assert data.count(bias.tobytes()) == 1
     (tmp_path / "model.bin").write_bytes(
         data.replace(bias.tobytes(), (bias + np.arange(len(bias))).astype(np.float32).tobytes())
@@ -202,25 +190,25 @@ def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(model: P
 
 
 @needs_openvino
-def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, model: Path, tmp_path: Path) -> None:
+def test_an_artifact_model_is_prepared_without_torch(model: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from serve.prepare import prepare; "
-        f"prepare(Path({str(with_onnx)!r}), Path({str(tmp_path)!r}), 'openvino'); assert 'torch' not in sys.modules"
+        f"prepare(Path({str(model)!r}), Path({str(tmp_path)!r}), 'openvino'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
     pixels = artifact.read_selftest(model).pixels
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(model, pixels)).max() < 1e-4
 
 
-def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_path: Path) -> None:
+def test_a_wrong_onnx_file_is_not_served(model: Path, samples: Path, tmp_path: Path) -> None:
     """Its checksum is right, its weights are those of another training: the server answers as the trained model does."""
-    broken = Path(shutil.copytree(with_onnx, tmp_path / "model"))
-    other, spec = artifact.load(with_onnx)
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    other, spec = artifact.load(model)
     with torch.no_grad():
         other.head[0].bias += torch.arange(len(spec.classes)).float()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        artifact._export_onnx(other, load_file(with_onnx / artifact.SELFTEST)["pixels"], broken / artifact.ONNX)
+        artifact._export_onnx(other, load_file(model / artifact.SELFTEST)["pixels"], broken / artifact.ONNX)
     document = json.loads((broken / artifact.SPEC).read_text())
     document["files"][artifact.ONNX] = artifact._fingerprint(broken / artifact.ONNX)
     (broken / artifact.SPEC).write_text(json.dumps(document))
@@ -230,14 +218,12 @@ def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_pat
         with urllib.request.urlopen(request, timeout=60) as answer:
             best = json.load(answer)["predictions"][0]
     pixels = load_pixels(photo, spec.preprocessing)[None]
-    assert best["label"] == "coffee" and best["probability"] == pytest.approx(
-        expected(with_onnx, pixels).max(), abs=GUARD
-    )
+    assert best["label"] == "coffee" and best["probability"] == pytest.approx(expected(model, pixels).max(), abs=GUARD)
     assert "model.onnx is not used: ArtifactError" in (tmp_path / "log.txt").read_text()
 
 
-def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(model: Path, tmp_path: Path) -> None:
-    older = Path(shutil.copytree(model, tmp_path / "model"))
+def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(plain_model: Path, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(plain_model, tmp_path / "model"))
     kept = {name: tensor[:4].contiguous() for name, tensor in load_file(older / artifact.SELFTEST).items()}
     save_file(kept, older / artifact.SELFTEST)
     document = json.loads((older / artifact.SPEC).read_text())
@@ -248,8 +234,8 @@ def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(model: Pat
 
 
 @needs_openvino
-def test_a_worker_on_openvino_loads_no_torch(model: Path, tmp_path: Path) -> None:
-    prepare(model, tmp_path, "openvino")
+def test_a_worker_on_openvino_loads_no_torch(plain_model: Path, tmp_path: Path) -> None:
+    prepare(plain_model, tmp_path, "openvino")
     code = (
         "import sys; from pathlib import Path; from serve.predictor import Predictor; "
         f"Predictor(Path({str(tmp_path)!r}), threads=1); assert 'torch' not in sys.modules"
@@ -279,9 +265,9 @@ def lose_selftest(folder: Path) -> None:
     ("spoil", "message"), [(lose_weights, "model.safetensors is missing"), (lose_selftest, "fails its self-test")]
 )
 def test_a_model_that_cannot_be_prepared_ends_the_program_with_one_sentence(
-    model: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str
+    plain_model: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str
 ) -> None:
-    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    broken = Path(shutil.copytree(plain_model, tmp_path / "model"))
     spoil(broken)
     done = run("serve.prepare", "--model-dir", broken, "--out", tmp_path / "out")
     assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
@@ -289,8 +275,8 @@ def test_a_model_that_cannot_be_prepared_ends_the_program_with_one_sentence(
 
 @pytest.mark.skipif(usable("torch-cuda"), reason="there is a GPU")
 def test_a_backend_that_was_asked_for_and_cannot_serve_ends_serving_with_one_sentence(
-    model: Path,
+    plain_model: Path,
 ) -> None:
-    done = run("serve", "--model-dir", model, "--host", "127.0.0.1", "--port", "0", "--backend", "torch-cuda")
+    done = run("serve", "--model-dir", plain_model, "--host", "127.0.0.1", "--port", "0", "--backend", "torch-cuda")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "backend 'torch-cuda' cannot serve the model in" in done.stderr and "there is no GPU" in done.stderr

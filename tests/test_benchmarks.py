@@ -38,6 +38,7 @@ def test_a_benchmark_whose_photos_are_absent_says_that_it_was_not_run(tmp_path: 
     assert "not run" in text and not results.exists()
 
 
+@pytest.mark.long
 def test_the_copied_loop_trains_the_last_layer(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "baseline.json"
     command = [sys.executable, "-m", "benchmarks.baseline", str(tiny), "--out", str(out), "--backbone", LITE]
@@ -49,6 +50,7 @@ def test_the_copied_loop_trains_the_last_layer(tiny: Path, tmp_path: Path) -> No
     assert phases[0]["step_photos"] == [4, 4] and len(phases[0]["step_seconds"]) == 2
 
 
+@pytest.mark.long
 def test_the_comparison_with_the_copied_loop_keeps_parts_that_were_not_run(samples: Path, tmp_path: Path) -> None:
     options = ("--small", samples, "--small-photos", "60", "--backbone", LITE, "--batch-size", "16", "--steps", "2")
     bench("train", tmp_path, samples, "--part", "growth", "--growth-sizes", "40", "--growth-backbone", LITE)

@@ -76,7 +76,8 @@ def test_only_a_new_photo_is_computed(lite: Classifier, tiny: Path, tmp_path: Pa
 def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = pool.map(
-            lambda n: run_training(tmp_path / f"job{n}", {"training": tiny}, {}, tmp_path / "cache"), range(3)
+            lambda n: run_training(tmp_path / f"job{n}", {"training": tiny}, {}, tmp_path / "cache", environment={}),
+            range(3),
         )
         for done in runs:
             assert done.status == 0 and "damaged" not in done.errors, done.errors

@@ -120,7 +120,7 @@ def off_in(*precisions: str) -> Any:
     [((), "torch-cuda"), (("bf16",), "torch-cuda-fp16"), (("bf16", "fp16"), "torch-cuda-fp32")],
 )
 def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_next_one(
-    model: Path,
+    plain_model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -128,17 +128,17 @@ def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_nex
     chosen: str,
 ) -> None:
     monkeypatch.setattr(backends, "open_torch", off_in(*wrong))
-    assert prepare.main(["--model-dir", str(model), "--out", str(tmp_path)]) == 0
+    assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
     assert told(tmp_path)["backend"] == chosen
     assert "NVIDIA L4" in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.usefixtures("gpu")
 def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(backends, "open_torch", off_in("bf16", "fp16", "fp32"))
-    assert prepare.main(["--model-dir", str(model), "--out", str(tmp_path)]) == 0
+    assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
     assert BACKENDS[told(tmp_path)["backend"]].device == "cpu"
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("torch-cuda is not used: ")

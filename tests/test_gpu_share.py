@@ -63,12 +63,14 @@ def test_the_second_worker_gets_the_second_of_the_gpus_that_a_user_names() -> No
     assert visible_gpus("2, GPU-8932f937 ,0")[1] == "GPU-8932f937"
 
 
-def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(model: Path, tmp_path: Path) -> None:
+def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
+    plain_model: Path, tmp_path: Path
+) -> None:
     given = replace(settings(BYOC_MEMORY_MB="64000", BYOC_BACKEND="torch"), gpus=1)
 
     async def started(server: ModelServer) -> Model:
         async with server.managed():
-            served = Model("m", model, tmp_path / "store", server, given)
+            served = Model("m", plain_model, tmp_path / "store", server, given)
             await served.start()
             return served
 

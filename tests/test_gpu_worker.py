@@ -40,8 +40,8 @@ def transform_fn(model, data, content_type, accept):
 
 
 @pytest.fixture
-def predictor(model: Path, tmp_path: Path) -> Predictor:
-    prepare(model, tmp_path / "prepared", "torch")
+def predictor(plain_model: Path, tmp_path: Path) -> Predictor:
+    prepare(plain_model, tmp_path / "prepared", "torch")
     return Predictor(tmp_path / "prepared", threads=1)
 
 

@@ -21,13 +21,13 @@ def photos(samples: Path) -> list[Path]:
 
 @pytest.mark.parametrize("backend", [pytest.param("openvino", marks=needs_openvino), "torch"])
 def test_served_probabilities_at_float32_equal_trainings_to_four_digits(
-    model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+    plain_model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    classifier, spec = artifact.load(model)
+    classifier, spec = artifact.load(plain_model)
     files = photos(samples)
     assert len(files) >= 50
     monkeypatch.setenv("BYOC_BACKEND", backend)
-    with serving(model, 0, tmp_path / "log.txt") as url:
+    with serving(plain_model, 0, tmp_path / "log.txt") as url:
         for file in files:
             data = file.read_bytes()
             with torch.inference_mode():
