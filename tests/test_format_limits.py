@@ -1,6 +1,7 @@
 """What each format may hold at most: exactly the limit is read, one more is refused."""
 
 import struct
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -129,3 +130,27 @@ def test_an_avif_may_hold_4096_parts() -> None:
     assert passes(lambda data: limit_frames(data, 1), avif(4096))
     with pytest.raises(PhotoError, match="an AVIF image of 4,097 parts is not decoded; save it as JPEG"):
         limit_frames(avif(4097), 1)
+
+
+@pytest.mark.parametrize(
+    ("length", "spoilt", "kept"), [(2**20, 0, True), (2**20 + 1, 0, False), (100, 1, False), (100, 0, True)]
+)
+def test_a_packed_text_of_a_png_stays_where_pillow_can_unpack_it(length: int, spoilt: int, kept: bool) -> None:
+    packed = bytearray(zlib.compress(bytes(length)))
+    packed[2] ^= 0xFF * spoilt
+    head, rest = PNG + chunk(b"IHDR", bytes(13)), chunk(b"IDAT", b"pixels") + chunk(b"IEND", b"")
+    for kind, start in ((b"zTXt", b"Raw profile type exif\0\0"), (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0")):
+        text = chunk(kind, start + bytes(packed))
+        assert (mended(head + text + rest) is None) == kept, kind
+
+
+def test_of_a_png_that_ends_in_the_middle_its_pixels_stay_and_its_texts_do_not() -> None:
+    head, pixels = PNG + chunk(b"IHDR", bytes(13)), chunk(b"IDAT", b"pixels")
+    assert mended(head + pixels[:-1]) is None
+    assert mended(head + pixels + chunk(b"tEXt", b"Comment\0text")[:-1]) == head + pixels
+    assert mended(head + pixels + chunk(b"IEND", b"") + b"behind it") == head + pixels + chunk(b"IEND", b"")
+    assert mended(head + chunk(b"zzZz", b"x") + pixels + chunk(b"IEND", b"")) == head + pixels + chunk(b"IEND", b"")
+    orientation = chunk(b"eXIf", b"MM\0*")
+    assert mended(head + orientation + pixels + chunk(b"IEND", b"")) is None
+    wrong = orientation[:-1] + bytes([orientation[-1] ^ 1])
+    assert mended(head + wrong + pixels + chunk(b"IEND", b"")) == head + pixels + chunk(b"IEND", b"")
