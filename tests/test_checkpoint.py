@@ -95,7 +95,7 @@ def test_a_stage_is_put_where_its_checkpoint_left_it(tmp_path: Path, capsys: pyt
     assert content is not None and content["epochs"] == kept.epochs
     again = stage()
     assert restore(again, content) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
-    assert torch.equal(again.model.weight, before.model.weight)  # type: ignore[arg-type]
+    assert torch.equal(again.model.weight, before.model.weight)
     assert repr(again.optimizer.state_dict()) == repr(before.optimizer.state_dict())
     assert capsys.readouterr().out == "head: goes on after step 3 of epoch 2\n"
 
