@@ -45,12 +45,12 @@ def limit_segments(data: bytes) -> None:
             raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo anew")
         if marker in _FRAMES:
             several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
-        # Only then does the decoder read further scans. Counting bytes is quicker than reading markers, but counts those
-        # of metadata, and of what follows the image, too.
-        if marker == _START_OF_SCAN and not (
-            (several or _byte(data, start + 2) < components) and data.count(b"\xff\xda", start) > _MOST["scans"] // 2
-        ):
-            return
+        # Only of such a frame does the decoder read further scans. Counting bytes is quicker than reading markers, but
+        # counts those of metadata, and of what follows the image, too.
+        if marker == _START_OF_SCAN and found["scans"] == 1:
+            further = several or _byte(data, start + 2) < components
+            if not further or data.count(b"\xff\xda", start) < _MOST["scans"]:
+                return
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.archives import unpack
+from classifier.archives import _Bounded, is_archive, unpack
 from classifier.errors import ArchiveError
 from tests.conftest import ROOT
 
@@ -238,3 +239,66 @@ def test_the_command_unpacks_and_says_in_one_line_why_not(tmp_path: Path) -> Non
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "is not empty" in done.stderr
+
+
+def test_a_header_that_asks_for_a_megabyte_and_a_byte_is_forged() -> None:
+    reader = _Bounded(io.BytesIO(bytes(3 << 20)))
+    assert len(reader.read(1 << 20)) == 1 << 20 and reader.read(0) == b""
+    for size in ((1 << 20) + 1, -1):
+        with pytest.raises(tarfile.ReadError, match=f"a header asks for {size:,} bytes"):
+            reader.read(size)
+    assert reader.tell() == 1 << 20
+
+
+def test_a_hard_link_to_itself_leaves_the_file_and_one_to_a_later_file_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar", file("a", "first"), ("a", HARD, "a", 0o644), ("b", HARD, "a", 0o644))
+    unpack(archive, tmp_path / "out")
+    assert tree(tmp_path / "out") == {"a": "first", "b": "first"}
+    archive = packed(tmp_path / "b.tar", ("b", HARD, "a", 0o644), file("a", "first"))
+    with pytest.raises(ArchiveError, match="'b' is a hard link to 'a', which is not a file before it"):
+        unpack(archive, tmp_path / "other")
+
+
+def test_what_follows_the_zipped_archive_is_nobodys_and_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar.gz", file("train.py"))
+    whole = archive.read_bytes()
+    for number, behind in enumerate((b"", b"a signature", bytes(512), gzip.compress(b"more"))):
+        archive.write_bytes(whole + behind)
+        unpack(archive, tmp_path / str(number))
+        assert tree(tmp_path / str(number)) == {"train.py": "text"}
+    archive.write_bytes(whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:])
+    with pytest.raises(ArchiveError, match=r"it is damaged or cut off \(CRC check failed"):
+        unpack(archive, tmp_path / "damaged")
+
+
+def test_of_archives_and_other_files_the_first_bytes_tell_which_they_are(tmp_path: Path) -> None:
+    plain, zipped_one = packed(tmp_path / "a", file("x"), mode="w"), packed(tmp_path / "b", file("x"))
+    (tmp_path / "c").write_bytes(b"\x1f\x8c" + bytes(300))
+    (tmp_path / "d").write_bytes(bytes(256) + b"ustar")
+    assert [is_archive(path) for path in sorted(tmp_path.iterdir())] == [True, True, False, False]
+    assert plain.name == "a" and zipped_one.name == "b"
+
+
+def test_a_link_that_goes_up_as_far_as_the_folder_is_kept_and_one_step_more_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar", file("x"), ("sub/deep/up", LINK, "../../x", 0o777))
+    unpack(archive, tmp_path / "out")
+    assert (tmp_path / "out" / "sub" / "deep" / "up").read_text() == "text"
+    for to in ("../../../x", "../sub/../../../x", "/x"):
+        with pytest.raises(ArchiveError, match="which leads out of the folder"):
+            unpack(packed(tmp_path / "b.tar", ("sub/deep/up", LINK, to, 0o777)), tmp_path / "b")
+
+
+def test_bytes_for_exactly_the_room_that_is_left_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = packed(tmp_path / "a.tar", file("a", "12345"), file("b", "123"), mode="w")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=8))
+    unpack(archive, tmp_path / "out")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=7))
+    with pytest.raises(ArchiveError, match=r"more bytes than .* has room for \('b' is 3 bytes\)"):
+        unpack(archive, tmp_path / "less")
+
+
+def test_exactly_as_many_files_as_are_allowed_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifier.archives.MEMBERS", 2)
+    unpack(packed(tmp_path / "a.tar", file("a"), file("b")), tmp_path / "out")
+    assert tree(tmp_path / "out") == {"a": "text", "b": "text"}

@@ -110,3 +110,19 @@ def test_only_backbones_imports_torchvision_and_timm() -> None:
     paths = [path for package in OURS for path in (ROOT / package).glob("**/*.py")]
     importing = {path for path in paths if imported_by(path.read_text()) & {"torchvision", "timm"}}
     assert importing == {ROOT / "classifier" / "backbones.py"}
+
+
+def test_what_training_prints_reaches_the_log_at_once() -> None:
+    # What goes to standard error does so by itself; a killed job would lose the rest.
+    calls = [
+        (path.name, call)
+        for path in sorted((ROOT / "train").glob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "print"
+    ]
+    kept = [(name, ast.unparse(call)) for name, call in calls if not {"flush=True", "file=sys.stderr"} & _given(call)]
+    assert len(calls) > 30 and kept == []
+
+
+def _given(call: ast.Call) -> set[str]:
+    return {f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in call.keywords}

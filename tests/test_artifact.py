@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -151,3 +152,70 @@ def test_nothing_in_the_artifact_is_a_pickle(model: Path) -> None:
     for path in model.iterdir():
         pickles = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1))
         assert not path.read_bytes().startswith((*pickles, b"PK")), path  # torch packs its own into a ZIP archive
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no tensors", "selftest.safetensors is no safetensors file"),
+        ({"pixels": np.zeros((1, 8, 8, 3), np.uint8)}, r"holds \['pixels'\], not pixels and probabilities"),
+        ((np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 2), np.float32)), r"holds pixels float32 \[1, 8, 8, 3\]"),
+        ((np.zeros((8, 8, 3), np.uint8), np.zeros((8, 2), np.float32)), r"holds pixels uint8 \[8, 8, 3\]"),
+        ((np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.float32)), r"and probabilities \[2\], not a few photos"),
+        ((np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 2), np.float32)), r"and probabilities \[1, 2\], not a few"),
+        ((np.zeros((0, 8, 8, 3), np.uint8), np.zeros((0, 2), np.float32)), r"and probabilities \[0, 2\], not a few"),
+    ],
+)
+def test_a_selftest_that_holds_something_else_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "selftest.safetensors").write_bytes(content)
+    else:
+        held = content if isinstance(content, dict) else dict(zip(("pixels", "probabilities"), content, strict=True))
+        save_arrays(held, tmp_path / "selftest.safetensors")
+    with pytest.raises(ArtifactError, match=message):
+        artifact.read_selftest(tmp_path)
+
+
+def test_a_selftest_of_photos_or_classes_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
+    half = (0.5, 0.5, 0.5)
+    preprocessing = Preprocessing(resize=8, crop=8, interpolation="bicubic", mean=half, std=half)
+    small = Classifier(nn.Flatten(), build_head(3 * 8 * 8, (), 0.0, 2), preprocessing, 1.0)
+    for side, classes, message in (
+        (9, 2, r"selftest\.safetensors holds no photos for this model \(.+\); save the artifact again"),
+        (8, 3, r"the self-test holds probabilities \[1, 3\], the model gives \[1, 2\]; save it again"),
+    ):
+        held = {"pixels": np.zeros((1, side, side, 3), np.uint8), "probabilities": np.zeros((1, classes), np.float32)}
+        save_arrays(held, tmp_path / "selftest.safetensors")
+        with pytest.raises(ArtifactError, match=message):
+            artifact.run_selftest(tmp_path, small)
+
+
+def test_a_link_and_files_that_are_not_an_artifacts_own_are_refused(tmp_path: Path) -> None:
+    def check(*names: str) -> None:
+        document = {"format_version": 1, "model": {}, "training": {}, "files": {name: {} for name in names}}
+        (tmp_path / "model.json").write_text(json.dumps(document))
+        artifact.check(tmp_path)
+
+    own = ("model.safetensors", "selftest.safetensors")
+    (tmp_path / "model.safetensors").symlink_to("elsewhere")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors is a link; an artifact holds the files themselves"):
+        check(*own)
+    for names, listed in (((*own, "code.py"), "'code.py', 'model.*'"), (own[1:], "'selftest.*'"), ((), "")):
+        with pytest.raises(ArtifactError, match=rf"names the files \[{listed}\]; expected model\.safetensors and self"):
+            check(*names)
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").symlink_to("elsewhere")
+    with pytest.raises(ArtifactError, match=r"model\.json is a link"):
+        artifact.check(tmp_path)
+
+
+def test_a_file_of_half_its_content_is_never_seen(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("before")
+
+    def fails(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        artifact._replace(tmp_path / "model.json", fails)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"model.json": "before"}

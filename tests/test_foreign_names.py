@@ -265,3 +265,14 @@ def test_training_refuses_what_the_photos_and_the_backbone_contradict(
 ) -> None:
     run = train(tiny, **given)
     assert run.status == 1 and message in run.failure and "Traceback" not in run.errors
+
+
+def test_what_stands_before_another_hyperparameter_does_not_hide_it() -> None:
+    # One of the platform, one that is not given, one that is ignored.
+    for first in ({"sagemaker_job_name": "x"}, {"momentum": "None"}, {"num_workers": "4"}):
+        assert parse(first | {"lr": "0.25", "epochs": "3"}) == Config(lr=0.25, epochs=3)
+    with pytest.raises(ConfigError) as refused:
+        parse({"lr": '"0.1', "layers": "9", "epochs": '3"', "amp": "1", "seed": "x"})
+    said = str(refused.value)
+    for part in ("hyperparameter lr is", "hyperparameter epochs is", "'layers' is unknown", "amp has no place", "seed"):
+        assert part in said

@@ -3,12 +3,13 @@
 import itertools
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from classifier.errors import ConfigError
-from launch.container import command
+from launch.container import check, command
 from launch.gpus import wanted
 from local_test.gpus import instance_type
 from tests.conftest import ROOT
@@ -81,3 +82,53 @@ def test_local_mode_asks_the_sdk_for_gpus(log: Path, monkeypatch: pytest.MonkeyP
     assert instance_type("for-cuda") == "local_gpu"
     monkeypatch.setenv("GPUS", "none")
     assert instance_type("for-cuda") == "local"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "image", "status", "told"),
+    [
+        ("all", "for-cpu", 0, ""),
+        ("none", "for-cuda", 1, ""),
+        ("", "for-cpu", 1, ""),
+        ("two", "for-cpu", 2, "gpus is 'two'; it must be one of auto, all, none\n"),
+    ],
+)
+def test_the_scripts_learn_it_from_the_status(log: Path, gpus: str, image: str, status: int, told: str) -> None:
+    command = [sys.executable, "-m", "launch.gpus", image]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"GPUS": gpus}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", told)
+
+
+PULLED = """#!/bin/sh
+echo "$@" >> "$DOCKER_LOG"
+case "$*" in
+  "image inspect here"*) ;;
+  "image inspect "*) printf 'a warning\\nError: No such image\\n' >&2; exit 1 ;;
+  "pull --quiet there@sha256:"*) ;;
+  "pull "*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "asked", "reason"),
+    [
+        ("here", ["image inspect here"], None),
+        ("here@sha256:01", ["image inspect here@sha256:01"], None),
+        ("absent:1", ["image inspect absent:1"], "Error: No such image"),
+        ("there@sha256:01", ["image inspect there@sha256:01", "pull --quiet there@sha256:01"], None),
+        ("gone@sha256:01", ["image inspect gone@sha256:01", "pull --quiet gone@sha256:01"], "docker gave no reason"),
+    ],
+)
+def test_an_image_that_was_pushed_is_pulled_where_it_is_not_here_and_another_is_refused(
+    log: Path, image: str, asked: list[str], reason: str | None
+) -> None:
+    (log.parent / "bin" / "docker").write_text(PULLED)
+    if reason is None:
+        check(image)
+    else:
+        with pytest.raises(ConfigError, match=rf"^image {image} cannot be run \({reason}\); build it with make build"):
+            check(image)
+    assert log.read_text().splitlines() == asked

@@ -13,6 +13,7 @@ from PIL import Image
 
 from classifier.errors import PhotoError
 from classifier.images import decode
+from classifier.kinds import name
 from tests.test_images import encoded
 from tests.test_orientation import plain_tiff
 
@@ -153,3 +154,78 @@ def test_the_first_picture_of_a_file_of_several_is_read() -> None:
         data = encoded(PHOTO.copy(), kind, save_all=True, append_images=[other.copy(), other.copy()])
         difference = np.abs(np.asarray(decode(data), dtype=int) - np.asarray(PHOTO))
         assert difference.mean() < 40, kind  # 130 from the other pictures
+
+
+SIGNATURES = [
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image is not read"),
+    (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image is not read"),
+    (b"gimp xcf file", "a GIMP document (XCF) is not read"),
+    (b"\0\0\1\0\1\0", "an icon (ICO) is not read"),
+    (b"\0\0\2\0\1\0", "a cursor (CUR) is not read"),
+    (b"qoif", "a QOI image is not read"),
+    (b"\x76\x2f\x31\x01\2\0\0\0", "an OpenEXR image is not read"),
+    (b"#?RADIANCE\n", "a Radiance HDR image is not read"),
+    (b"DDS |\0\0\0", "a DDS texture is not read"),
+    (b"BPG\xfb\x20", "a BPG image is not read"),
+    (b"\x8aMNG\r\n\x1a\n", "an MNG animation is not read"),
+    (b"SIMPLE  =                    T", "a FITS image is not read"),
+    (bytes(128) + b"DICM", "a DICOM image is not read"),
+    (b"IIRO\x08\0", "a raw photo is not read"),
+    (b"IIRS\x08\0", "a raw photo is not read"),
+    (b"MMOR\0\0", "a raw photo is not read"),
+    (b"IIU\0\x08\0", "a raw photo is not read"),
+    (b"FOVb\0\1", "a raw photo is not read"),
+    (b"II\x1a\0\0\0HEAPCCDR", "a raw photo is not read"),
+    (b"PK\3\4\x14\0", "a ZIP archive, not an image; unpack it"),
+    (b"\x1f\x8b\x08\0", "a gzip archive, not an image; unpack it"),
+    (b"1.jpg" + bytes(252) + b"ustar", "a TAR archive, not an image; unpack it"),
+    (b"\x0a\x23\xd7\xce\x20\0\0\0", "a RecordIO file of many photos, not an image"),
+    (b"\x1a\x45\xdf\xa3\x9f", "a video, not an image"),
+    (b"RIFF\0\0\0\0AVI LIST", "a video, not an image"),
+    (b"RIFF\0\0\0\0WEBPVP9 ", "a WebP image that is damaged"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image that is damaged"),
+    (b"\xff\xd8\xff\xe0", "a JPEG image that is damaged"),
+    (b"GIF89a", "a GIF image that is damaged"),
+    (b"II*\0\x08\0\0\0", "a TIFF image that is damaged"),
+    (b"MM\0*\0\0\0\x08", "a TIFF image that is damaged"),
+    (b"II+\0\x08\0\0\0", "a TIFF image that is damaged"),
+    (b"MM\0+\0\x08\0\0", "a TIFF image that is damaged"),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), SIGNATURES, ids=[repr(data[-12:]) for data, _ in SIGNATURES])
+def test_a_file_is_named_by_its_signature_where_that_belongs_and_nowhere_else(data: bytes, sentence: str) -> None:
+    assert name(data + bytes(9)).startswith(sentence)
+    assert name(b"?" + data + bytes(9)) != name(data + bytes(9))
+
+
+@pytest.mark.parametrize(
+    ("brands", "sentence"),
+    [
+        ((b"avis", b"msf1"), "an AVIF image"),
+        ((b"isom", b"iso2", b"avif"), "an AVIF image"),  # the last brand counts too
+        ((b"heix",), "a HEIC photo"),
+        ((b"heim",), "a HEIC photo"),
+        ((b"heis",), "a HEIC photo"),
+        ((b"hevx",), "a HEIC photo"),
+        ((b"msf1", b"iso8"), "a HEIC photo"),
+        ((b"isom", b"crx "), "a raw photo"),
+    ],
+)
+def test_a_media_file_is_named_by_any_of_its_brands(brands: tuple[bytes, ...], sentence: str) -> None:
+    assert name(ftyp(*brands)).startswith(sentence)
+
+
+def test_a_brand_that_only_looks_like_one_is_none() -> None:
+    # The four bytes behind the first brand are its version, and what follows the box is something else.
+    version, behind = ftyp(b"isom")[:12] + b"heic" + bytes(400), ftyp(b"isom")[:16] + b"heic" + bytes(400)
+    assert name(version).startswith("a video") and name(behind).startswith("a video")
+
+
+def test_a_data_uri_of_a_photo_is_named_as_base64_and_other_text_is_not() -> None:
+    encoded_photo = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    assert name(b"data:image/png;base64," + encoded_photo).startswith("the bytes are base64 text")
+    assert name(b"data:image/png;base64,") == "not an image"
+    # Base64 of 61 bytes that lacks one sign cannot be decoded; only its first 64 signs are looked at.
+    assert name(encoded_photo.rstrip(b"=")[:-1]).startswith("the bytes are base64 text")
+    assert name(b"iVBOR=w0KGgo") == "not an image" and name(b"iVBORw0K=GgoAAAA") == "not an image"

@@ -1,5 +1,6 @@
 """Damaged or large metadata, and a missing end, keep no photo out whose pixels are sound; missing pixels do."""
 
+import contextlib
 import os
 import struct
 import zlib
@@ -390,3 +391,13 @@ def test_mending_keeps_the_grey_that_is_transparent() -> None:
     data = encoded(Image.fromarray(pixels), "PNG")
     damaged = data[:33] + chunk(b"tRNS", struct.pack(">H", 40)) + chunk(b"tEXt", b"Comment\0x", 0) + data[33:]
     assert np.asarray(decode(damaged)).tolist() == [[[90] * 3] * 4 + [[255] * 3] * 4] * 8
+
+
+def test_a_damaged_fax_writes_no_line_of_its_library_into_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = encoded(PHOTO.convert("1"), "TIFF", compression="group4")
+    start = int.from_bytes(whole[4:8], "little")
+    place = 8 if start > 100 else 200
+    damaged = whole[:place] + b"\x5a" * 40 + whole[place + 40 :]
+    with contextlib.suppress(PhotoError):
+        decode(damaged)
+    assert capfd.readouterr().err == ""

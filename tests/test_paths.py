@@ -53,3 +53,13 @@ def test_accents_may_be_composed_on_one_side_alone(folder: Path, stored: str, wr
 def test_sixty_characters_of_a_wrong_value_are_shown() -> None:
     assert shown("x" * 58) == f"'{'x' * 58}'"
     assert shown("x" * 59) == f"'{'x' * 59}..."
+
+
+@pytest.mark.parametrize(
+    ("written", "real"), [("cat/.", "cat"), ("cat/..", ""), ("cat/", "cat"), ("./cat/1.jpg", "cat/1.jpg")]
+)
+def test_a_path_that_ends_at_a_folder_is_that_folder(folder: Path, written: str, real: str) -> None:
+    assert Below(folder, [written]).find(written, "line 2") == (folder / written, str((folder / real).resolve()))
+    for outside in ("..", "cat/../.."):
+        with pytest.raises(DataError, match="leads out of"):
+            Below(folder, [outside]).find(outside, "line 2")

@@ -9,7 +9,7 @@ import pytest
 from classifier.errors import DataError, PhotoError
 from classifier.images import read_photo
 from classifier.photos import load_photo_set
-from classifier.recordio import list_records, read_record
+from classifier.recordio import list_records, read_record, read_record_photo
 from launch.check import survey
 from tests.conftest import Run, run_training
 from tests.recordio import MARK, labelled, packed, part, record, write_records
@@ -204,3 +204,11 @@ def test_data_check_reads_records(tiny: Path, tmp_path: Path) -> None:
     findings = survey(as_records(tiny, tmp_path / "records"), Config())
     assert not findings["fatal"] and findings["splits"]["train"] == {"photos": 8, "classes": {"0": 4, "1": 4}}
     assert findings["in_two_splits"] == [] == survey(tiny, Config())["in_two_splits"]
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.rec").mkdir()
+    with pytest.raises(DataError, match=r"a\.rec cannot be read \(Is a directory\); make it a file that you may read"):
+        listed(tmp_path / "a.rec")
+    with pytest.raises(PhotoError, match=r"^cannot be read: No such file or directory$"):
+        read_record_photo(tmp_path / "gone.rec" / "record1@0")

@@ -1,8 +1,12 @@
 """The serving program as the driver starts it: what is told when it ends before it is ready."""
 
+import http.server
+import itertools
 import re
 import subprocess
+import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -48,3 +52,46 @@ def test_a_port_just_outside_the_range_is_refused(port: int) -> None:
 @pytest.mark.parametrize("port", [0, 65535])
 def test_the_outermost_ports_are_allowed(port: int) -> None:
     check_port(port)
+
+
+class Pings(http.server.BaseHTTPRequestHandler):
+    """Says 503 to the first two, then 200."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200 if len(self.asked) > 2 else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_is_ready_when_ping_says_200(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Pings.asked.clear()
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with http.server.HTTPServer(("127.0.0.1", 0), Pings) as answering, subprocess.Popen(["sleep", "60"]) as process:
+        threading.Thread(target=answering.serve_forever).start()
+        try:
+            _wait_until_ready(process, f"http://127.0.0.1:{answering.server_address[1]}", tmp_path / "log.txt")
+        finally:
+            process.kill()
+            answering.shutdown()
+    assert Pings.asked == ["/ping"] * 3
+
+
+def test_a_server_that_is_never_ready_is_told_with_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Each look at the clock finds it a second later.
+    clock = itertools.count(1000)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("launch.server.START_SECONDS", 6)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        with pytest.raises(UserError, match=r"did not become ready within 6 s; .*log\.txt says more"):
+            _wait_until_ready(process, NOWHERE, tmp_path / "log.txt")
+        process.kill()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["the server loads the model: 2 s", "the server loads the model: 4 s"]

@@ -115,3 +115,13 @@ def test_decoding_once_gives_the_centre_crop_that_serving_sees() -> None:
     decoded = Decoded(buffer.getvalue(), PREPROCESSING)
     decoded.pixels((0, 0, 0.5, 0.5), flip=True)
     np.testing.assert_array_equal(decoded.pixels(), load_pixels(buffer.getvalue(), PREPROCESSING))
+
+
+def test_a_view_has_35_to_100_percent_of_the_area_and_a_shape_between_3_by_4_and_4_by_3() -> None:
+    boxes = [draw(view_key(bytes([number % 256, number // 256]), 1), 1000, 1000).box for number in range(4000)]
+    sides = [(right - left, bottom - top) for left, top, right, bottom in boxes]
+    shapes, areas = [wide / high for wide, high in sides], [wide * high for wide, high in sides]
+    assert [min(shapes), max(shapes)] == pytest.approx([3 / 4, 4 / 3], rel=0.01)
+    assert [min(areas), max(areas)] == pytest.approx([0.35, 1], rel=0.02)
+    # Nearly: the edges are sums of what was drawn.
+    assert min(shapes) > 3 / 4 - 1e-9 and max(shapes) < 4 / 3 + 1e-9 and min(areas) > 0.35 - 1e-9

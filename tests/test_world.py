@@ -25,6 +25,7 @@ from classifier.models import Classifier
 from classifier.photos import load_photo_set
 from train import stop
 from train.features import extract
+from train.head import predict
 from train.world import World
 
 rank, size, port, folder, out, options = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6], json.loads(sys.argv[6])
@@ -44,9 +45,11 @@ try:
 except (DataError, stop.Stopped) as error:
     print(f"{type(error).__name__}: {error}", flush=True)
     os._exit(3)  # as train.__main__ ends one of several processes
+head = torch.nn.Linear(features, 3)
 torch.save(
     {
         name: {
+            "logits": predict(head, split, World(rank, size)),
             "features": split.features,
             "rows": split.rows,
             "labels": split.labels,
@@ -114,6 +117,8 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
             torch.testing.assert_close(
                 one[name]["features"], expected["features"][one[name]["rows"]], atol=1e-4, rtol=1e-4
             )
+            # Each knows what a head answers for all of them.
+            torch.testing.assert_close(one[name]["logits"], expected["logits"], atol=1e-4, rtol=1e-4)
     assert all(one["unreadable"] == [str(tiny / "train" / "brick" / "001.jpg")] for one in (alone, *together))
 
 

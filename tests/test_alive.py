@@ -1,0 +1,53 @@
+"""The watch over the other processes: who is silent, and a chief that is gone."""
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed.distributed_c10d import PrefixStore
+
+from train import alive
+from train.alive import Watch
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[TCPStore]:
+    """The chief's store, in which process 1 has told once that it is alive."""
+    chief = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    PrefixStore("alive", chief).set("1", "0")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(chief.port))
+    monkeypatch.setattr(alive, "BEAT", 0.02)
+    yield chief
+
+
+def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_thirty_seconds(
+    store: TCPStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, said = [1000.0], queue.Queue[str]()
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    beats = PrefixStore("alive", store)
+    watch = Watch(0, 2)
+    watch.on_silence = said.put
+
+    def looked() -> None:
+        """Wait until the watch has looked at what was told by now."""
+        before = int(beats.get("0"))
+        while int(beats.get("0")) < before + 2 and said.empty():
+            threading.Event().wait(0.01)
+
+    for number in range(5):
+        beats.set("1", str(number))
+        looked()
+        now[0] += 20
+    beats.set("1", "the last")
+    looked()
+    now[0] += 30
+    looked()
+    assert said.empty()
+    now[0] += 0.5
+    assert said.get(timeout=30) == "process 1 of 2 has been silent for 30 seconds"
+    watch.close()
+    assert said.empty()

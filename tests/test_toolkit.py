@@ -1,0 +1,200 @@
+"""Script mode's inner process: how it runs a command, whom it passes SIGTERM on to, and what it says of a failure."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.errors import ConfigError
+from tests.conftest import ROOT
+from train import toolkit
+
+EXECUTE = """
+import json, sys
+from pathlib import Path
+from train import stop, toolkit
+status, errors = toolkit._execute(sys.argv[2:], Path(sys.argv[1]))
+print(json.dumps([status, errors, stop.requested.is_set()]))
+"""
+
+
+def execute(folder: Path, *command: str) -> "subprocess.Popen[str]":
+    """Run a command below the inner process, which then prints its status, the end of its errors, and whether it was stopped."""
+    whole = [sys.executable, "-P", "-c", EXECUTE, str(folder), *command]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def running(process: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def within(seconds: float, done: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)
+    return done()
+
+
+def stopped_with_its_child(folder: Path, *command: str) -> tuple[list[Any], int]:
+    """Send SIGTERM once the command has told of its child, and return how it ended, and the child."""
+    told = folder / "child"
+    with execute(folder, *command) as process:
+        assert within(30, lambda: told.exists() and told.read_text().endswith("\n"))
+        process.send_signal(signal.SIGTERM)
+        ended = json.loads(process.communicate(timeout=30)[0])
+    return ended, int(told.read_text())
+
+
+def test_sigterm_reaches_what_a_shell_has_started_too(tmp_path: Path) -> None:
+    ended, child = stopped_with_its_child(tmp_path, "/bin/sh", "-c", "sleep 60 2>&- & echo $! > child; wait")
+    assert ended == [128 + signal.SIGTERM, "", True]
+    assert within(30, lambda: not running(child))
+
+
+def test_sigterm_reaches_a_script_and_not_what_it_has_started(tmp_path: Path) -> None:
+    script = (
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3)\n"
+        "print(child.pid, file=open('child', 'w'), flush=True)\ntime.sleep(60)"
+    )
+    ended, child = stopped_with_its_child(tmp_path, sys.executable, "-c", script)
+    try:
+        assert ended == [128 + signal.SIGTERM, "", True] and running(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: Path) -> None:
+    lines = "import sys\nfor number in range(20_000): print(f'line {number:05d}', file=sys.stderr)\nsys.exit(7)"
+    output, errors = execute(tmp_path, sys.executable, "-c", lines).communicate(timeout=30)
+    status, end, stopped = json.loads(output)
+    assert (status, len(end), stopped) == (7, 64 * 1024, False) and end.endswith("line 19998\nline 19999\n")
+    assert errors.count("line ") == 20_000
+    output, _ = execute(tmp_path, "sh", "-c", "kill -KILL $$").communicate(timeout=30)
+    assert json.loads(output) == [128 + signal.SIGKILL, "", False]
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(15, "SIGTERM"), (9, "SIGKILL, as when memory runs out"), (99, "signal 99"), (0, "signal 0")]
+)
+def test_a_signal_is_named_and_what_kills_is_told_with_its_usual_reason(number: int, name: str) -> None:
+    assert toolkit.name_of(number) == name
+
+
+def test_a_scripts_own_failure_text_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert toolkit.fail(tmp_path, "ours\n\nmore") == 1
+    assert (tmp_path / "output" / "failure").read_text() == "ours\n\nmore"
+    assert toolkit.fail(tmp_path, "later") == 1
+    assert (tmp_path / "output" / "failure").read_text() == "ours\n\nmore"
+    assert capsys.readouterr().err == "training failed: ours\ntraining failed: later\n"
+
+
+TRACE = "Traceback (most recent call last):\n  File x\n\ty\n"
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        ("", ""),
+        ("first\nlast\n\n \n", "last"),
+        (f"{TRACE}\nValueError: odd\nand more\n", "ValueError: odd"),
+        (f"{TRACE}KeyError: 1\n{TRACE}ValueError: 2\n", "ValueError: 2"),
+        (f"{TRACE}KeyError: 1\n{TRACE}torch.distributed.elastic.ChildFailedError:\n", "KeyError: 1"),
+    ],
+)
+def test_the_reason_is_the_last_exception_or_the_last_line(errors: str, reason: str) -> None:
+    assert toolkit._reason(errors) == reason
+
+
+@pytest.mark.parametrize("module", ["package.module", ":function", "package.module:"])
+def test_a_function_that_is_not_named_whole_is_refused(module: str) -> None:
+    with pytest.raises(ConfigError, match=f"TRAINING_MODULE is '{module}'; write it as package.module:function"):
+        toolkit._call(module, Path("/code"))
+
+
+def test_a_named_function_is_called_from_beside_the_code(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import sys\ndef go(): print(sys.argv[1:], sys.path[0])")
+    done = subprocess.run(toolkit._call("mine:go", tmp_path), capture_output=True, text=True, check=True)
+    assert done.stdout == f"[] {tmp_path}\n"
+
+
+def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, scratch, name = tmp_path / "base", tmp_path / "scratch", toolkit.SMDEBUG_CONFIG
+    for folder in (base / "input" / "config", scratch):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv(name, "mine")
+    assert toolkit.debugger_settings(base, scratch) == {}
+    monkeypatch.delenv(name)
+    (made,) = toolkit.debugger_settings(base, scratch).values()
+    assert Path(made).parent == scratch and json.loads(Path(made).read_text()) == {"LocalPath": f"{scratch}/tensors"}
+    given = base / "input" / "config" / "debughookconfig.json"
+    given.write_text("{}")
+    assert toolkit.debugger_settings(base, scratch) == {name: str(given)}
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package in the toolkit's place, whose parts a test writes; and a job that has nothing."""
+    package = tmp_path / "path" / "sagemaker_training"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "environment.py", "logging_config.py"):
+        (package / name).touch()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sagemaker_training"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    return package
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "environment.py",
+            "raise PermissionError(13, 'Permission denied', '/opt/ml/code')",
+            r"script mode needs to write to /opt/ml/code \(Permission denied\); mount a folder there that may be written to$",
+        ),
+        (
+            "environment.py",
+            "def Environment(): raise KeyError('current_host')",
+            r"script mode needs hyperparameters\.json, .* as the platform writes them \(KeyError: 'current_host'\)$",
+        ),
+        (
+            "environment.py",
+            "def Environment(): raise TypeError('odd')",
+            "TypeError: odd\n\nTraceback .most recent call last.:",
+        ),
+        (
+            "logging_config.py",
+            "raise PermissionError(13, 'Permission denied', '/nowhere')",
+            "script mode needs to write",
+        ),
+    ],
+)
+def test_a_job_that_the_toolkit_cannot_read_is_one_sentence(
+    stand_in: Path, tmp_path: Path, file: str, text: str, message: str
+) -> None:
+    (stand_in / file).write_text(text)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert toolkit.main() == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "sagemaker_training"]:
+            del sys.modules[name]
+    failure = (tmp_path / "output" / "failure").read_text()
+    assert re.match(message, failure), failure
