@@ -28,6 +28,7 @@ SERVING = {
     "test_memory",
     "test_metrics",
     "test_model_code",
+    "test_model_server",
     "test_multi_model",
     "test_multi_model_faults",
     "test_serve",
