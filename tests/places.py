@@ -19,6 +19,8 @@ SERVING = {
     "test_channel",
     "test_formats",
     "test_front",
+    "test_front_answers",
+    "test_front_faults",
     "test_fuzz",
     "test_gpu_backends",
     "test_gpu_errors",
