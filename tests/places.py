@@ -26,6 +26,7 @@ SERVING = {
     "test_gpu_errors",
     "test_gpu_share",
     "test_gpu_worker",
+    "test_handler",
     "test_intake",
     "test_memory",
     "test_metrics",
