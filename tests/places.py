@@ -36,6 +36,7 @@ SERVING = {
     "test_model_server",
     "test_multi_model",
     "test_multi_model_faults",
+    "test_multi_model_routes",
     "test_serve",
     "test_serve_code",
     "test_serve_faults",

@@ -50,9 +50,13 @@ class Served:
         self.stand_in.worker = worker
 
     def run(self, asks: Callable[[], None]) -> None:
+        self.run_with_loop(lambda loop: asks())
+
+    def run_with_loop(self, asks: Callable[[asyncio.AbstractEventLoop], None]) -> None:
         async def run() -> None:
-            async with self.stand_in.listening(), _listening(self.front, self.folder / "store"):
-                await asyncio.to_thread(asks)
+            managed, listening = self.front.server.managed(), _listening(self.front, self.folder / "store")
+            async with self.stand_in.listening(), managed, listening:
+                await asyncio.to_thread(asks, asyncio.get_running_loop())
 
         asyncio.run(run())
 
@@ -156,7 +160,7 @@ def test_headers_that_are_too_long_or_ask_for_what_there_is_not_are_refused(
     assert len(served.stand_in.asked) == (1 if refusal[0] == 200 else 0)
 
 
-def test_a_type_that_is_not_read_is_415_and_named(served: Served) -> None:
+def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     def asks() -> None:
         status, message = served.refused({"Content-Type": f"text/{'x' * 99}; a=b"})
         assert status == 415
@@ -166,6 +170,8 @@ def test_a_type_that_is_not_read_is_415_and_named(served: Served) -> None:
         assert message.endswith("application/octet-stream, application/json")
 
     served.run(asks)
+    line = json.loads(capsys.readouterr().out)  # nothing is read of such a body
+    assert (line["code"], line["bytes"], line["target_model"]) == (415, 0, None) and "photos" not in line
 
 
 def test_the_worker_is_told_how_to_read_the_body_and_to_write_the_answer(started: Callable[..., Served]) -> None:

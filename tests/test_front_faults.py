@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from serve.front import ONLY
-from serve.serve import _listening
 from tests import wire
 from tests.standin import Said, answer
 from tests.test_front_answers import INFERENCE_ID, JPEG, Served, served, started  # noqa: F401 - fixtures
@@ -48,7 +47,7 @@ def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503
             time.sleep(0.01)
         return client
 
-    def asks() -> None:
+    def asks(loop: asyncio.AbstractEventLoop) -> None:
         waiting().close()
         while not served.metric('byoc_requests_total{code="499"}'):
             time.sleep(0.01)
@@ -60,14 +59,7 @@ def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503
         assert not served.front.in_flight and served.front.draining
         assert served.metric('byoc_requests_total{code="503"}') == 1
 
-    async def run() -> None:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
-        async with served.stand_in.listening(), _listening(served.front, served.folder / "store"):
-            await asyncio.to_thread(asks)
-
-    loop: asyncio.AbstractEventLoop
-    asyncio.run(run())
+    served.run_with_loop(asks)
 
 
 def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Served) -> None:
