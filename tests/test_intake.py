@@ -114,3 +114,14 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
 
     served.run(asks)
     assert len(served.stand_in.asked) == 2 and served.front.intake._held == 0
+
+
+def test_of_bodies_that_are_as_many_as_may_be_held_none_makes_room_before_its_time(served: Served) -> None:
+    served.set(max_body=100, memory=0, timeout=0.3)
+
+    def asks() -> None:
+        with contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(stalled(served, b"x" * size)) for size in (99, 99, 2)]
+            assert {received(connection)[0] for connection in waiting} == {408}
+
+    served.run(asks)
