@@ -17,6 +17,7 @@ SERVING = {
     "test_backends",
     "test_brought_photos",
     "test_channel",
+    "test_code_functions",
     "test_formats",
     "test_front",
     "test_front_answers",
