@@ -44,6 +44,7 @@ SERVING = {
     "test_serve_faults",
     "test_serve_limits",
     "test_serve_program",
+    "test_serve_start",
     "test_serve_toolkit",
     "test_served_probabilities",
     "test_settings",

@@ -20,8 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.Req
 def test_a_place_in_the_queue_is_free_again_when_its_request_is_answered_and_no_other() -> None:
     intake = Intake(read_settings([], {"MMS_JOB_QUEUE_SIZE": "2"}))
     for _ in range(5):
-        with intake.place(), intake.place(), pytest.raises(Refused, match="busy with 2 requests"), intake.place():
+        busy = pytest.raises(Refused, match="busy with 2 requests")
+        with intake.place(), intake.place(), busy as refused, intake.place():
             pytest.fail("a third request got a place")
+        assert refused.value.status == 503
         with pytest.raises(ZeroDivisionError), intake.place():
             raise ZeroDivisionError
 
