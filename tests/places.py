@@ -51,6 +51,7 @@ SERVING = {
     "test_served_probabilities",
     "test_settings",
     "test_toolkit_rules",
+    "test_worker",
     "test_worker_loss",
 }
 BOTH = {"test_device", "test_environment", "test_images"}

@@ -14,21 +14,22 @@ from classifier.errors import ArtifactError, PhotoError
 from serve.answers import CodeWorker
 from serve.code import ModelCode
 from serve.predictor import Predictor
-from serve.prepare import prepare
 from serve.toolkit import Unsupported
 from tests.test_answers import instances
-from tests.test_serve import photo  # noqa: F401 - a fixture
+from tests.test_worker import noise, small  # noqa: F401 - a fixture
 
 Make = Callable[..., ModelCode]
 JPEG = [("Content-Type", "image/jpeg")]
-CLASSES = 14
 
 
-@pytest.fixture(scope="module")
-def prepared(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared") / "prepared"
-    prepare(model, folder, "torch")
-    return folder
+@pytest.fixture
+def prepared(small: Path) -> Path:
+    return small / "prepared"
+
+
+@pytest.fixture
+def photo() -> bytes:
+    return noise(0)
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
         code.answer(b"x", "7", JPEG)
 
 
-@pytest.mark.parametrize("found", ["[[0.5] * 13]", "[0.5] * 14", "[[0.5] * 14][:0]", "list([[0.5] * 14])"])
+@pytest.mark.parametrize("found", ["[[0.5] * 999]", "[0.5] * 1000", "[[0.5] * 1000][:0]", "list([[0.5] * 1000])"])
 def test_what_is_not_a_probability_for_each_class_is_written_as_it_is(
     make: Make, prepared: Path, photo: bytes, found: str
 ) -> None:
