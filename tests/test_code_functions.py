@@ -12,7 +12,7 @@ import pytest
 
 from classifier.errors import ArtifactError, PhotoError
 from serve.answers import CodeWorker
-from serve.code import ModelCode
+from serve.code import ModelCode, _let_go
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported
 from tests.test_answers import instances
@@ -192,10 +192,10 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
         code.answer(photo, "7", [("Content-Type", "text/x")])
     assert refused.value.status == 415
     with pytest.raises(
-        Unsupported, match="Accept 'a/b' cannot be satisfied; ask for one of application/json, "
+        Unsupported, match=r"Accept 'a/b+' cannot be satisfied; ask for one of application/json, "
     ) as refused:
-        code.answer(photo, "7", [*JPEG, ("Accept", "a/b")])
-    assert refused.value.status == 406
+        code.answer(photo, "7", [*JPEG, ("Accept", "a/" + "b" * 99)])
+    assert refused.value.status == 406 and str(refused.value).startswith(f"Accept 'a/{'b' * 98}' ")
     with pytest.raises(PhotoError):
         code.answer(b"x", "7", JPEG)
 
@@ -244,3 +244,29 @@ def transform_fn(m, body, t, a):
     assert caplog.messages == ["request 7: the model's code failed"] * 3
     [answer] = worker.answers([b"other"], [{"probe": True}])
     assert (answer.status, answer.text, answer.refused) == (200, b"", False)
+
+
+@pytest.mark.parametrize(
+    ("names", "program", "left"),
+    [
+        (["classifier.py"], "own_code", ["serve"]),
+        (["serve/model.py"], "own_code", ["classifier"]),
+        (["classifier/a.py", "serve.py"], "own_code", []),
+        ([], "serve", ["classifier"]),
+        (["classifiers.py", "other/serve.py"], "own_code", ["classifier", "serve"]),
+    ],
+)
+def test_code_may_have_modules_of_our_packages_names(
+    tmp_path: Path, names: list[str], program: str, left: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("classifier", "serve")}
+    assert {"classifier", "classifier.errors", "serve", "serve.code"} <= modules.keys()
+    try:
+        _let_go(tmp_path, program)
+        kept = [name for name in modules if name in sys.modules]
+    finally:
+        sys.modules.update(modules)
+    assert kept == [name for name in modules if name.split(".")[0] in left]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -63,15 +64,23 @@ def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: 
     assert "missing here: no-such-package;" in caplog.messages[0]
 
 
+def clock(monkeypatch: pytest.MonkeyPatch, *times: float) -> list[float]:
+    """Let a model read these times, and return those that it has not read yet."""
+    left = list(times)
+    monkeypatch.setattr(model, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
+    return left
+
+
 def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
     parts_with_code: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = parts_with_code
-    monkeypatch.setattr(model, "LOAD_SECONDS", 0.2)
-    with pytest.raises(ArtifactError, match=r"^no worker was ready within 0\.2 s$"):
+    times = clock(monkeypatch, 1000, 1299.9, 1300, 1300.1)
+    with pytest.raises(ArtifactError, match=r"^no worker was ready within 300 s$"):
         parts.run(parts.model.load)
+    assert not times
     parts.model = Model("m1", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
-    monkeypatch.setattr(model, "LOAD_SECONDS", 600.0)
+    clock(monkeypatch, *range(100))
 
     def manager(method: str) -> Said:
         if method == "POST":
@@ -131,6 +140,15 @@ def test_unloading_ends_the_workers_and_waits_for_them(parts: Parts, caplog: pyt
 
         parts.run(asks)
     assert parts.stand_in.orders == [("DELETE", "/models/m0", {})] and not caplog.messages
+
+
+def test_unloading_waits_for_a_worker_that_does_not_end_as_long_as_for_a_load(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts.mark(f"{os.getpid()}.ready")
+    times = clock(monkeypatch, 1000, 1299.9, 1300)
+    parts.run(lambda client: parts.model.unload())
+    assert not times
 
 
 def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(

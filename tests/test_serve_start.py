@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError, UserError
-from serve import serve
+from serve import model_server, serve
 from serve.serve import main
 from serve.settings import MB
 from tests.standin import java
@@ -172,3 +172,10 @@ def test_the_log_says_when_a_server_is_ready(
     assert not front.front.started
     asyncio.run(run())
     assert front.front.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
+
+
+def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:
+    last_chance = serve.DRAIN_SECONDS + 1  # after which the port closes whatever is in flight
+    assert last_chance + model_server.STOP_SECONDS < 25
+    assert serve.DRAIN_SECONDS + 2 * model_server.STOP_SECONDS < 30
+    assert serve.IDLE_SECONDS > 75
