@@ -17,6 +17,7 @@ def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the shell run this script where Java would be run."""
     program = folder / "jdk" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
+    program.unlink(missing_ok=True)  # it may be running
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(folder / "jdk"))

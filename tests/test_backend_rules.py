@@ -121,7 +121,7 @@ def test_a_backend_moves_no_probability_by_more_than_a_hundredth_and_changes_no_
     assert _Proved(Selftest(PIXELS, TRAINED), Difference(largest, 0.0, changes), "").within_guard == within
 
 
-def proved(probabilities: np.ndarray, *, named: bool) -> _Proved:  # type: ignore[type-arg]
+def proved(probabilities: np.ndarray, *, named: bool) -> _Proved:
     with np.errstate(divide="ignore"):
         logits = np.log(probabilities)
     return _prove(lambda pixels: logits, Selftest(PIXELS, TRAINED), named=named)

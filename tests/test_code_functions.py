@@ -38,8 +38,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
-    settings = {"program": str(folder / "own_code.py"), "code": str(folder), "accept": "application/json"}
-    settings |= {"top_k": 2, "threads": 1}
+    settings: dict[str, Any] = {"accept": "application/json", "top_k": 2, "threads": 1}
+    settings |= {"program": str(folder / "own_code.py"), "code": str(folder)}
 
     def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None, **told: Any) -> ModelCode:
         (folder / "own_code.py").write_text(text)

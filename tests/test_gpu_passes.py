@@ -37,7 +37,7 @@ def test_a_model_that_cannot_be_captured_is_computed_without_graphs_from_then_on
 
     monkeypatch.setattr(torch.cuda, "Stream", refuse)
     model = Model()
-    passes = _Passes(model, "cpu", None)  # type: ignore[arg-type]
+    passes = _Passes(model, "cpu", None)
     passes._captures = True
     for _ in range(2):
         assert np.array_equal(passes.run(PIXELS), SUMS)
@@ -46,8 +46,8 @@ def test_a_model_that_cannot_be_captured_is_computed_without_graphs_from_then_on
 
 
 def test_graphs_are_captured_on_a_gpu_alone() -> None:
-    assert _Passes(Model(), "cuda", None)._captures  # type: ignore[arg-type]
-    assert not _Passes(Model(), "cpu", None)._captures  # type: ignore[arg-type]
+    assert _Passes(Model(), "cuda", None)._captures
+    assert not _Passes(Model(), "cpu", None)._captures
 
 
 class Stream:
@@ -84,7 +84,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
 
 def test_each_size_of_batch_is_captured_once_after_two_passes_and_then_replayed(graphs: list[Graph]) -> None:
     model = Model()
-    passes = _Passes(model, "cpu", None)  # type: ignore[arg-type]
+    passes = _Passes(model, "cpu", None)
     passes._captures = True
     for _ in range(3):
         assert np.array_equal(passes.run(PIXELS), SUMS)

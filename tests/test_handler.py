@@ -80,7 +80,7 @@ def load(folder: Path, gpu: int | None = None) -> None:
 
 def answered(folder: Path, body: bytes | None, **asks: Any) -> tuple[dict[str, Any], bytes]:
     [sent] = handler.handle([{"body": body}], context(folder, asks))
-    found = channel.unwrapped(bytes(sent))  # type: ignore[arg-type]
+    found = channel.unwrapped(bytes(sent))
     assert found
     return found
 
@@ -110,7 +110,7 @@ def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> 
     asked.metrics = "what the model server would log"
     sent = handler.handle([{"body": b"a"}, {}, {"body": b"large 3"}], asked)
     assert [asked.get_response_status(index)[0] for index in range(3)] == [201, 200, 200]
-    texts = [channel.unwrapped(bytes(one))[1] for one in sent]  # type: ignore[arg-type]
+    texts = [channel.unwrapped(bytes(one))[1] for one in sent]
     assert texts == [b"None None a", b"", b"xxx"] and asked.metrics is None
 
 

@@ -245,7 +245,7 @@ def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> N
             told = f"{endpoint.folder}/models/{name}/model is no folder; links are not followed"
             assert endpoint.load(name) == (400, told)
         for wrong in ("", ".a", "a/b", "a\n", "ä", 7, None, longest + "a"):
-            status, message = endpoint.load(wrong)  # type: ignore[arg-type]
+            status, message = endpoint.load(wrong)
             assert status == 400 and "must be letters, digits, dots, dashes and underscores" in message, wrong
         assert f"model_name {'/' * 60!r} must" in endpoint.load("/" * 61)[1]
         for url in (f"{folder}//", str(folder.parent), "s3://a", None, f"file://{folder}"):

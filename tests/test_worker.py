@@ -13,9 +13,8 @@ from PIL import Image
 from benchmarks import artifacts
 from classifier import artifact
 from classifier.errors import ArtifactError
-from serve import predictor as predictors
 from serve.answers import CHUNK, Worker
-from serve.backends import Backend, Logits
+from serve.backends import BACKENDS, Backend, Logits
 from serve.gpu import SIZES
 from serve.predictor import Predictor
 from serve.prepare import prepare
@@ -195,7 +194,7 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
     document = json.loads((small / "prepared" / "prepared.json").read_text())
     (prepared / "prepared.json").write_text(json.dumps(document | {"backend": "a stand-in"}))
     (prepared / artifact.SELFTEST).write_bytes((small / "prepared" / artifact.SELFTEST).read_bytes())
-    monkeypatch.setitem(predictors.BACKENDS, "a stand-in", Backend("a stand-in", "torch", device, "fp32"))
+    monkeypatch.setitem(BACKENDS, "a stand-in", Backend("a stand-in", "torch", device, "fp32"))
     sizes: list[int] = []
 
     def forward(pixels: Any) -> Logits:
