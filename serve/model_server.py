@@ -37,7 +37,8 @@ _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><Patt
 """
 # A front that is killed cannot stop anybody. So a shell beside the model server, in its process group, waits for the end of
 # a pipe that the front alone holds open, and then kills the group.
-_LEASH = '(read end <&{0}; kill -9 0) & exec "$@" {0}<&-'
+# Trap: the pipe comes as standard input, since some shells (dash) take no number of a file over 9.
+_LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) & exec "$@" 3<&-'
 # What the model server says of its workers' streams, in the same breath as what they write there.
 _TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
@@ -91,15 +92,14 @@ class ModelServer:
         command += ["--python", sys.executable, "-f", str(folder / "config.properties")]
         read_end, self._life = os.pipe()
         self._process = subprocess.Popen(
-            ["sh", "-c", _LEASH.format(read_end), "sh", *command],
-            stdin=subprocess.DEVNULL,
+            ["sh", "-c", _LEASH, "sh", *command],
+            stdin=read_end,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             env=environment,
             cwd=folder,
-            pass_fds=[read_end],
             start_new_session=True,  # its own process group, so that every worker can be reached to stop it
         )
         os.close(read_end)

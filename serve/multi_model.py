@@ -135,7 +135,7 @@ class _Models:
 
     def _folder(self, name: Any, url: Any) -> Path:
         """Return where the platform put a model; raises UserError for anything but MODELS/<name>/model."""
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}", name):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", name):
             raise UserError(f"model_name {str(name)[:60]!r} must be letters, digits, dots, dashes and underscores")
         expected = self._front.settings.models_dir / name / "model"
         if url not in (str(expected), f"{expected}/"):

@@ -65,7 +65,8 @@ def default_input(body: bytes | str, content_type: str | None) -> Any:
     except (MemoryError, Unsupported):
         raise
     except Exception as error:  # numpy raises many types
-        raise RequestError(f"the body is not valid {kind} ({type(error).__name__}: {str(error)[:200]})") from error
+        said = " ".join(str(error).split())[:200]
+        raise RequestError(f"the body is not valid {kind} ({type(error).__name__}: {said})") from error
 
 
 def default_output(prediction: Any, accept: str) -> tuple[bytes | str, str]:

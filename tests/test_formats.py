@@ -13,6 +13,7 @@ from serve.formats import (
     RequestError,
     accepted,
     asked_top_k,
+    check_size,
     is_photo_type,
     read_instances,
     what_it_is,
@@ -211,3 +212,60 @@ def test_lines_and_csv_have_a_line_a_photo() -> None:
     assert [json.loads(line)["predictions"][0]["label"] for line in lines] == [CLASSES[1], "a"]
     rows = list(csv.reader(io.StringIO(answer("text/csv", many=True))))
     assert [row[0] for row in rows] == [CLASSES[1], "a"] and float(rows[0][1]) == pytest.approx(0.7)
+
+
+def test_500_instances_are_read_and_no_more() -> None:
+    one = b'{"b64": "aaaa"}'
+    assert len(read_instances(b'{"instances": [' + b",".join([one] * 500) + b"]}")) == 500
+    with pytest.raises(RequestError, match="at most 500 instances; send the others in further requests"):
+        read_instances(b'{"instances": [' + b",".join([one] * 501) + b"]}")
+    commas = b'{"instances": [{"b64": "aaaa", "x": [%s]}]}'
+    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas with the one before
+    with pytest.raises(RequestError, match="at most 500 instances"):
+        read_instances(commas % b",".join([b"1"] * 10_001))
+
+
+def test_an_answer_lists_half_a_million_labels_and_no_more() -> None:
+    best = Form(json=True, accept="application/json", top_k=None)
+    check_size(best, 500, 1000, 1000)
+    check_size(best, 500, 1001, 1000)
+    check_size(best, 1, 10**9, 500_000)
+    everything = Form(json=True, accept="application/json;verbose", top_k=None)
+    check_size(everything, 500, 1000, 5)
+    check_size(Form(json=True, accept="application/json;verbose", top_k=1000), 500, 2000, 5)
+    for form, photos, classes, top_k in (
+        (best, 1, 500_001, 500_001),
+        (everything, 1, 500_001, 1),
+        (Form(json=True, accept="text/csv", top_k=1001), 500, 2000, 5),
+    ):
+        with pytest.raises(
+            RequestError, match=r"labels, at most 500,000 are; ask for fewer with top_k or send fewer photos"
+        ):
+            check_size(form, photos, classes, top_k)
+
+
+def test_the_largest_top_k_is_ten_thousand() -> None:
+    assert asked_top_k("top_k=10000") == 10_000 and asked_top_k("top_k=1") == 1 and asked_top_k("a top_k=00007") == 7
+    with pytest.raises(RequestError, match="from 1 to 10,000"):
+        asked_top_k("top_k=10001")
+    with pytest.raises(RequestError, match=f"^top_k={'9' * 20} in"):
+        asked_top_k("top_k=" + "9" * 21)
+
+
+def test_a_label_is_quoted_where_csv_needs_it() -> None:
+    names = ('say "a"', "b,c", "d\re", "f\ng", "plain")
+    row = np.array([[0.5, 0.25, 0.125, 0.0625, 0.03125]], np.float32)
+    text, _ = write_answer(Form(json=False, accept="text/csv", top_k=None), row, names, 5)
+    assert text == '"say ""a""",0.5,"b,c",0.25,"d\re",0.125,"f\ng",0.0625,plain,0.03125\n'
+
+
+def test_of_equal_probabilities_and_of_more_labels_than_there_are_all_are_listed() -> None:
+    row = np.array([[0.25, 0.5, 0.25]], np.float32)
+    found = json.loads(write_answer(Form(json=False, accept="application/json", top_k=99), row, CLASSES, 1)[0])
+    assert found["predictions"][0]["label"] == CLASSES[1]
+    assert sorted(item["label"] for item in found["predictions"]) == sorted(CLASSES)
+
+
+@pytest.mark.parametrize("kind", ["image/", "image/a b", "images/png", "video/mp4", "text/plain", "application/json"])
+def test_what_is_not_an_image_by_its_type_is_not_read_as_a_photo(kind: str) -> None:
+    assert not is_photo_type(kind)

@@ -1,0 +1,214 @@
+"""What the model server calls in a worker: it loads the model, answers each request on its own, and says how it went."""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mms.context import Context, RequestProcessor
+
+from classifier import images
+from classifier.errors import ArtifactError
+from serve import channel, handler
+from serve.channel import Loan, lend
+
+# Functions of an artifact's own: what a body says is done.
+CODE = """
+import os, signal
+def model_fn(model_dir, context):
+    return f"{context.system_properties['gpu_id']} {os.environ.get('CUDA_VISIBLE_DEVICES')}"
+def transform_fn(model, body, content_type, accept, context):
+    if body == b"alarm":
+        return str(signal.getitimer(signal.ITIMER_REAL)[0])
+    if body == b"lost":
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    if body.startswith(b"large "):
+        return "x" * int(body.split()[1])
+    context.set_response_status(code=201, phrase="", idx=0)
+    return f"{model} {body.decode()}", "text/plain"
+"""
+SETTINGS = {
+    "code": "code",
+    "accept": "application/json",
+    "threads": 1,
+    "decoders": 1,
+    "top_k": 5,
+    "max_pixels": 1_000_000,
+    "timeout": 40,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a model with code as the front lays it out; what loading changes in this process is undone."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "status").mkdir()
+    (tmp_path / "code" / "worker_code.py").write_text(CODE)
+    told = {"model_dir": str(tmp_path), "prepared": str(tmp_path / "prepared"), "code": str(tmp_path / "code")}
+    told |= {"program": str(tmp_path / "code" / "worker_code.py")}
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | told))
+    for name in ("_worker", "_seconds", "_ended"):
+        monkeypatch.setattr(handler, name, getattr(handler, name))
+    monkeypatch.setattr(images, "MAX_PIXELS", images.MAX_PIXELS)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(handler.log, "handlers", [])
+    monkeypatch.setattr(handler.log, "propagate", True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    before = signal.getsignal(signal.SIGALRM)
+    yield tmp_path
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    sys.modules.pop("worker_code", None)
+
+
+def context(folder: Path, *asked: dict[str, Any], gpu: int | None = None) -> Context:
+    made = Context("m", str(folder), {}, len(asked), gpu, "1.1.11")
+    asked = tuple({"id": "7", "headers": []} | asks for asks in asked)
+    made.request_processor = [RequestProcessor({"X-Byoc-Asked": json.dumps(asks)}) for asks in asked]
+    return made
+
+
+def load(folder: Path, gpu: int | None = None) -> None:
+    assert handler.handle(None, context(folder, gpu=gpu)) == []
+
+
+def answered(folder: Path, body: bytes | None, **asks: Any) -> tuple[dict[str, Any], bytes]:
+    [sent] = handler.handle([{"body": body}], context(folder, asks))
+    found = channel.unwrapped(bytes(sent))
+    assert found
+    return found
+
+
+def test_a_loaded_model_is_reported_ready_and_answers(folder: Path) -> None:
+    load(folder)
+    assert [mark.name for mark in (folder / "status").iterdir()] == [f"{os.getpid()}.ready"]
+    facts, text = answered(folder, b"hello")
+    told = facts.pop("told")
+    assert text == b"None None hello" and told["photos"] == told["batch"] == 1 and told["decode"] == 0
+    assert 0 <= told["model"] < 60
+    assert facts == {
+        "status": 201,
+        "text": None,
+        "content_type": "text/plain",
+        "headers": {},
+        "refused": False,
+        "lent": False,
+    }
+    assert answered(folder, None)[1] == answered(folder, b"")[1] == b"None None "
+    assert images.MAX_PIXELS == 1_000_000
+
+
+def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> None:
+    load(folder)
+    asked = context(folder, {"id": "1"}, {"probe": True}, {"id": "3"})
+    asked.metrics = "what the model server would log"
+    sent = handler.handle([{"body": b"a"}, {}, {"body": b"large 3"}], asked)
+    assert [asked.get_response_status(index)[0] for index in range(3)] == [201, 200, 200]
+    texts = [channel.unwrapped(bytes(one))[1] for one in sent]
+    assert texts == [b"None None a", b"", b"xxx"] and asked.metrics is None
+
+
+def test_the_kernel_ends_a_worker_that_takes_a_second_longer_than_the_front_waits(folder: Path) -> None:
+    load(folder)
+    assert 40 < float(answered(folder, b"alarm")[1]) <= 41
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("size", "left"), [(262_144, False), (262_145, True)])
+def test_a_large_answer_is_left_where_the_body_was_lent(folder: Path, size: int, left: bool) -> None:
+    load(folder)
+    with lend(f"large {size}".encode()) as loan:
+        facts, text = answered(folder, b"", lent=loan.place)
+        assert (facts["lent"], len(text)) == (left, 0 if left else size)
+        if left:
+            assert loan.answer() == b"x" * size
+    facts, text = answered(folder, f"large {size}".encode())  # nothing was lent
+    assert (facts["lent"], len(text)) == (False, size)
+
+
+def test_an_answer_that_cannot_be_left_is_500(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(folder)
+    handler.log.propagate = True
+    with os.fdopen(os.memfd_create("body", os.MFD_ALLOW_SEALING), "w+b", buffering=0) as file:
+        file.write(b"large 300000")
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)
+        facts, text = answered(folder, b"", lent=Loan(file).place)
+    assert (facts["status"], facts["lent"], facts["refused"]) == (500, False, True)
+    assert text == b"the prediction failed; the server's log says why under this request id"
+    assert caplog.messages == ["request 7: leaving the answer failed"]
+
+
+def test_what_fails_outside_the_model_is_500_for_every_request(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(folder)
+    handler.log.propagate = True
+    asked = context(folder, {"id": "1"}, {"id": "2", "lent": None})
+    sent = handler.handle([{"body": b"a"}, {"body": b"b"}], asked)
+    assert len(sent) == 2 and [asked.get_response_status(index)[0] for index in range(2)] == [500, 500]
+    assert caplog.messages == ["request 1, 2: the worker failed"]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_worker_whose_gpu_failed_answers_once_more_and_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(folder)
+    assert 0 < handler.END_SECONDS < 1
+    monkeypatch.setattr(handler, "END_SECONDS", 3000.0)
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *arguments: ended.append(arguments))
+    facts, _ = answered(folder, b"lost")
+    assert facts["status"] == 500 and "last" not in facts
+    assert 2000 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3000 and not ended
+    answered(folder, b"one that came before the alarm")
+    assert ended == [(os.getpid(), signal.SIGKILL)]
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpu", "seen"),
+    [(None, None, "None None"), (None, 1, "0 1"), ("3,5", 1, "0 5"), ("3,GPU-a", 0, "0 3"), ("3", None, "None 3")],
+)
+def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int | None, seen: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is undone
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    load(folder, gpu)
+    assert answered(folder, b"")[1].decode() == f"{seen} "
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "reason"),
+    [
+        ("def model_fn(d): raise MemoryError", MemoryError, "there is too little memory to load the model"),
+        ("def model_fn(d): raise ValueError('no')", ArtifactError, "model_fn in {code} failed (ValueError: no)"),
+        (None, KeyError, "the model cannot be loaded (KeyError: 'accept')"),
+    ],
+)
+def test_why_a_model_cannot_be_loaded_is_left_for_the_front(
+    folder: Path, code: str | None, error: type[Exception], reason: str
+) -> None:
+    program = folder / "code" / "worker_code.py"
+    if code is None:
+        told = json.loads((folder / "settings.json").read_text())
+        del told["accept"]
+        (folder / "settings.json").write_text(json.dumps(told))
+    else:
+        program.write_text(code)
+    with pytest.raises(error):
+        load(folder)
+    assert [mark.name for mark in (folder / "status").iterdir()] == ["failed"]
+    assert (folder / "status" / "failed").read_text() == reason.format(code=program)
+
+
+def test_a_worker_logs_to_standard_error_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(folder)
+    handler.log.warning("a word")
+    assert capsys.readouterr().err.splitlines() == [f"WARNING worker {os.getpid()}: a word"]
+    assert handler.log.propagate is False and logging.getLogger("serve") is handler.log
