@@ -134,7 +134,7 @@ build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready ## test the CPU images, the push and local mode from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready .venv-sagemaker/.ready ## test the CPU images, the push, local mode and the local SageMaker from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
 	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
 	@$(MAKE) --no-print-directory test-inside QUICK=1

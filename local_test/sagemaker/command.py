@@ -12,9 +12,7 @@ from typing import IO
 from local_test.sagemaker import beside, environment, fault
 from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.fault import ADDRESS, DATA
-from local_test.sagemaker.machine import Machine
-from local_test.sagemaker.machine.images import Images
-from local_test.sagemaker.machine.process import ProcessMachine
+from local_test.sagemaker.machine.choice import choose
 from local_test.sagemaker.server import Server, listen, start
 from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.signals import Signals
@@ -50,21 +48,21 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
             programs=options.programs.absolute(),
             project=PROJECT,
             port=listener.getsockname()[1],
-            run=options.run,
             hold=min(options.hold, LONGEST_HOLD),
         )
-        machine = _machine(settings)
-        for name in machine.end_leftovers():
-            print(f"{name} was left running by an emulator that was killed; it is ended", file=sys.stderr, flush=True)
-        shutil.rmtree(settings.work, ignore_errors=True)
-        settings.work.mkdir()
-        server = start(settings, listener, machine, options.jobs)
+        chosen = choose(options.run, settings)
+        _say(chosen.why)
+        for name in chosen.end_leftovers():
+            _say(f"{name} was left running by an emulator that was killed; it is ended")
+        _empty(settings.work)
+        server = start(settings, listener, chosen.machine, options.jobs)
         (data / ADDRESS).write_text(settings.url)
         try:
             return _until_the_end(server, settings, command, signals)
         finally:
             (data / ADDRESS).unlink(missing_ok=True)
             server.end()
+            chosen.machine.end_leftovers()  # whose job did not end in time
 
 
 def _until_the_end(server: Server, settings: Settings, command: list[str], signals: Signals) -> int:
@@ -75,8 +73,20 @@ def _until_the_end(server: Server, settings: Settings, command: list[str], signa
     return 128 + signals.first
 
 
-def _machine(settings: Settings) -> Machine:
-    return ProcessMachine(settings.programs, Images(settings.project / "images.json"), settings.work)
+def _say(line: str) -> None:
+    print(f"byoc: {line}", file=sys.stderr, flush=True)
+
+
+def _empty(work: Path) -> None:
+    """Make the folder of what runs, without what was left there; raises StartError where that belongs to a container's root."""
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir()
+    except FileExistsError:
+        raise StartError(
+            f"{work} holds files that only root may remove, which a container of an emulator that was killed wrote; start Docker and "
+            f"this emulator again, or remove them: sudo rm -r {work}"
+        ) from None
 
 
 def _locked(data: Path) -> IO[str]:
@@ -108,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keeps S3's objects, as files, and jobs (default: %(default)s)",
     )
-    parser.add_argument("--run", choices=("process",), default="process", help="default: %(default)s")
+    parser.add_argument("--run", choices=("docker", "process"), help="default: docker where Docker answers")
     parser.add_argument(
         "--jobs",
         type=int,

@@ -15,7 +15,6 @@ class Settings:
     programs: Path  # the folder that holds our two programs, train and serve
     project: Path  # the folder that may hold images.json
     port: int
-    run: str  # process or docker
     hold: float = 0.0  # seconds for which Describe of a running job waits for a change; 0: it answers at once
 
     @property

@@ -5,13 +5,14 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.sagemaker.commands import SDK, run, script
+from tests.sagemaker.commands import BYOC, SDK, run, script
 from tests.sagemaker.conftest import Emulator, emulate, ended, put_photos, training_request
 
 # What a user's shell may hold; all of it would lead past the emulator.
@@ -99,6 +100,23 @@ def test_two_emulators_do_not_share_a_folder(tmp_path: Path) -> None:
     other = run(tmp_path / "elsewhere", "--", "true")
     assert other.returncode == 0
     assert first.end() == 130
+
+
+def test_without_docker_processes_run_and_it_says_why(tmp_path: Path) -> None:
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    command = [BYOC, "emulate", "--data", tmp_path / "data", "--", "true"]
+    done = subprocess.run(command, env=os.environ | nowhere, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "containers run as processes, since Docker cannot be used: " in done.stderr
+
+
+@pytest.mark.parametrize("where, why", [("unix:///no.sock", ""), ("ssh://somewhere", "does not see the folders")])
+def test_docker_that_is_asked_for_and_cannot_be_used_is_named_with_the_remedy(
+    tmp_path: Path, where: str, why: str
+) -> None:
+    done = run(tmp_path, "--run", "docker", "--", "true", DOCKER_HOST=where)
+    assert done.returncode == 1
+    assert done.stderr.startswith("byoc: Docker ") and why in done.stderr and "--run process" in done.stderr
 
 
 def processes_of(folder: Path) -> list[int]:

@@ -109,6 +109,7 @@ class Variant:
                 mounts=(Mount(folder, target, read_only=True),),
                 isolated=bool(self._config["_Isolated"]),
                 port=PORT,
+                memory=(self.serverless or {}).get("MemorySizeInMB"),
             ),
             self._cloud.logs.stream(f"{ENDPOINTS}/{self._endpoint}", f"{self.name}/{identity}"),
             self._startup(),

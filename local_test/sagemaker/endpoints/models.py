@@ -8,7 +8,7 @@ from local_test.sagemaker.endpoints import packages
 from local_test.sagemaker.endpoints.model_data import ModelData, Source
 from local_test.sagemaker.endpoints.model_rules import RULES, container
 from local_test.sagemaker.endpoints.names import MODEL, add, find, summaries
-from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.listing import page
 from local_test.sagemaker.storage import NoBucket
 from local_test.sagemaker.store import Resource
@@ -19,8 +19,7 @@ RESOLVED = "_Container"  # the container as it runs, kept beside the request; De
 @action("CreateModel", *RULES)
 def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resolved = packages.resolve(container(request), cloud)
-    if refusal := cloud.machine.refusal(resolved["Image"]):
-        raise not_emulated(refusal)
+    cloud.machine.check(resolved["Image"])
     source = ModelData.of(resolved).source
     if source and not _there(source, cloud):
         raise invalid(f"Could not find model data at {source.where}.")

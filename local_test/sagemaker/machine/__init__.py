@@ -29,6 +29,7 @@ class Container:
     network: str | None = None  # containers of one name reach each other by their hosts' names
     isolated: bool = False  # no way to any other machine
     port: int | None = None  # on which the program is to listen; None: on none
+    memory: int | None = None  # MB that it may use; None: as much as there is. A process has no such limit
 
 
 class Running(Protocol):
@@ -65,11 +66,11 @@ class Machine(Protocol):
     def hosts(self, count: int) -> tuple[str, ...]:
         """Return the names by which so many containers of one network find each other."""
 
-    def refusal(self, image: str) -> str | None:
-        """Return the sentence that says why this machine cannot run an image, or None when it can."""
+    def check(self, image: str) -> None:
+        """Raise ApiError when this machine cannot run an image."""
 
     def start(self, container: Container) -> Running:
         """Start a container; raises ApiError when the machine cannot."""
 
     def end_leftovers(self) -> list[str]:
-        """End what an emulator that was killed left running on this data folder, and return its names."""
+        """End what an emulator left running on this data folder, and return its names."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from local_test.sagemaker.errors import not_emulated
+from local_test.sagemaker.errors import ApiError, not_emulated
 from local_test.sagemaker.machine import Container, Running, protect
 from local_test.sagemaker.machine.images import Images
 
@@ -42,8 +42,9 @@ class ProcessMachine:
         """Return addresses of this machine, since a process has no name of its own: 127.0.0.1, 127.0.0.2 ..."""
         return tuple(f"127.0.0.{number}" for number in range(1, count + 1)) if count > 1 else ("algo-1",)
 
-    def refusal(self, image: str) -> str | None:
-        return None if self._images.program(image) else self._images.refusal(image)
+    def check(self, image: str) -> None:
+        if self._images.program(image) is None:
+            raise ApiError("NotEmulated", self._images.refusal(image))
 
     def start(self, container: Container) -> Running:
         program = self._images.program(container.image)

@@ -29,9 +29,7 @@ def start(request: dict[str, Any], cloud: Cloud, watch: Watch | None = None, **s
 
     A tuning job adds `state` to what Describe answers, and is told of metrics through `watch`.
     """
-    image = request["AlgorithmSpecification"]["TrainingImage"]
-    if refusal := cloud.machine.refusal(image):
-        raise not_emulated(refusal)
+    cloud.machine.check(request["AlgorithmSpecification"]["TrainingImage"])
     channels.check(request, cloud)
     name = request["TrainingJobName"]
     arn = cloud.arn(KIND, name)

@@ -109,6 +109,6 @@ class Attempt:
             },
             mounts=mounts,
             host=name,
-            network=self.resource.name if request["ResourceConfig"]["InstanceCount"] > 1 else None,
+            network=self.resource.arn if request["ResourceConfig"]["InstanceCount"] > 1 else None,
             isolated=bool(request.get("EnableNetworkIsolation")),
         )

@@ -1,6 +1,5 @@
 """Keeps folders of a running job in S3: checkpoints, and what TensorBoard and Debugger write (C 1.2)."""
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,15 +53,22 @@ class Sync:
             for path in there.keys() - known.keys() | {
                 path for path in there.keys() & known.keys() if there[path] != known[path]
             }:
-                self._put(path, folder)
-                self._known[path] = there[path]
+                if self._put(path, folder):
+                    self._known[path] = there[path]
             for path in known.keys() - there.keys():
                 self._storage.delete(self._where.below(path.relative_to(folder).as_posix()))
                 del self._known[path]
 
-    def _put(self, path: Path, folder: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):  # replaced or deleted meanwhile; the next look sees it
+    def _put(self, path: Path, folder: Path) -> bool:
+        """Return whether a file was copied: one that is gone by now, or that a container's root keeps to itself, is not.
+
+        The machine gives such files to this user when the container has ended.
+        """
+        try:
             self._storage.put(self._where.below(path.relative_to(folder).as_posix()), path)
+        except (FileNotFoundError, PermissionError):
+            return False
+        return True
 
 
 def syncs(request: Mapping[str, Any], hosts: list[HostFolder], storage: Storage) -> list[Sync]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from local_test.sagemaker.actions import action
 from local_test.sagemaker.cloud import Cloud
-from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.listing import page, pages
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels
@@ -23,8 +23,7 @@ SHORT = 10  # MaxResults of these lists where a request names none (API)
 def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     plan = Plan.of(request)
     for part in plan.parts:
-        if refusal := cloud.machine.refusal(part.definition["AlgorithmSpecification"]["TrainingImage"]):
-            raise not_emulated(refusal)
+        cloud.machine.check(part.definition["AlgorithmSpecification"]["TrainingImage"])
         channels.check(training_request(part, "probe", {}, {}), cloud)
     warm_start.check(request, cloud)
     name = request["HyperParameterTuningJobName"]

@@ -1,0 +1,61 @@
+"""The docker command, and whether the Docker Engine that it asks can run jobs for this machine."""
+
+import csv
+import io
+import subprocess
+from pathlib import Path, PurePosixPath
+
+START = 5  # seconds for an engine to say that it is there
+
+
+class EngineError(Exception):
+    """The docker command failed; the text is what it says of that."""
+
+
+def docker(*arguments: str, timeout: float | None = 120) -> str:
+    """Run one docker command and return what it prints; raises EngineError."""
+    try:
+        # In a session of its own, so that a terminal's Ctrl-C does not cut it off half-way.
+        done = subprocess.run(
+            ["docker", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise EngineError("there is no docker command") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"docker {arguments[0]} has not answered within {timeout:g} s") from None
+    if done.returncode:
+        # Warnings come before the error, and hints after it.
+        errors = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+        raise EngineError(errors[0] if errors else f"docker {arguments[0]} ended with status {done.returncode}")
+    return done.stdout.strip()
+
+
+def bind(source: Path, target: PurePosixPath, read_only: bool) -> tuple[str, str]:
+    """Return docker's options that show a folder of this machine to a container.
+
+    Unlike --volume, they make no folder of root's where the source is missing.
+    """
+    written = io.StringIO()
+    words = ["type=bind", f"source={source}", f"target={target}", *(["readonly"] if read_only else [])]
+    csv.writer(written, lineterminator="").writerow(words)  # a comma may be in a path
+    return "--mount", written.getvalue()
+
+
+def version() -> str:
+    """Return the version of the engine that runs on this machine; raises EngineError where none answers."""
+    where = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", timeout=START)
+    if not where.startswith("unix://"):
+        raise EngineError(f"the engine is at {where}, and one elsewhere does not see the folders of this machine")
+    return docker("version", "--format", "{{.Server.Version}}", timeout=START)
+
+
+def hides_addresses() -> bool:
+    """Return whether containers' addresses lead nowhere from this machine: they run in a virtual machine or a namespace."""
+    told = docker("info", "--format", "{{.OperatingSystem}} {{json .SecurityOptions}}")
+    return told.startswith("Docker Desktop") or "name=rootless" in told

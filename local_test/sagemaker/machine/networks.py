@@ -1,0 +1,59 @@
+"""Networks of containers: of the hosts of a job, and of containers that are isolated."""
+
+import threading
+import uuid
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from local_test.sagemaker.machine import Container
+from local_test.sagemaker.machine.engine import EngineError, docker
+
+
+@dataclass
+class Networks:
+    """A network is made for its first container, and removed after its last one; `labels` are docker's options."""
+
+    labels: tuple[str, ...]
+    _ids: dict[str, str] = field(default_factory=dict)
+    _members: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def join(self, container: Container) -> tuple[str, ...]:
+        """Return docker's options that put a container on its network; raises EngineError."""
+        name = _name(container)
+        if name is None:
+            return ()
+        with self._lock:
+            self._members[name] += 1
+            if name not in self._ids:
+                own = f"byoc-{uuid.uuid4().hex[:12]}"
+                self._ids[name] = docker("network", "create", *self.labels, *_kind(container), own)
+        # An isolated container asks itself for the addresses of other hosts, since an engine may pass such questions on.
+        resolver = ("--dns", "0.0.0.0") if container.isolated else ()
+        return ("--network", self._ids[name], "--network-alias", container.host, *resolver)
+
+    def leave(self, container: Container) -> None:
+        """Take a container, which is removed or was never made, from its network."""
+        name = _name(container)
+        if name is None:
+            return
+        with self._lock:
+            self._members[name] -= 1
+            if not self._members[name] and (identity := self._ids.pop(name, None)):
+                with suppress(EngineError):
+                    docker("network", "rm", identity)
+
+
+def _name(container: Container) -> str | None:
+    """Return the name of a container's network; None for the engine's own, where all are that need no other."""
+    return container.network or (container.name if container.isolated else None)
+
+
+def _kind(container: Container) -> tuple[str, ...]:
+    if not container.isolated:
+        return ()
+    # An internal network still leads to this machine itself, by the address that this machine has there. It has one only where
+    # it must reach a port of the container.
+    hidden = () if container.port else ("--opt", "com.docker.network.bridge.inhibit_ipv4=true")
+    return ("--internal", *hidden)
