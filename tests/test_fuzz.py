@@ -1,6 +1,6 @@
 """What a seeded fuzzer makes of photos and of JSON: every answer is 200 or a 4xx in one sentence, and no worker dies.
 
-BYOC_FUZZ_SECONDS says for how long (60; the long test 600), BYOC_FUZZ_SEED where to begin; a failure tells the seed that
+BYOC_FUZZ_SECONDS says for how long (20; the long test 600), BYOC_FUZZ_SEED where to begin; a failure tells the seed that
 repeats it, and hypothesis shrinks what it found.
 """
 
@@ -44,7 +44,7 @@ def test_the_seeds_are_photos_and_their_pieces_are_all_of_them(url: str, seeds: 
 def test_whatever_a_fuzzer_makes_of_a_photo_is_answered_and_kills_nothing(
     url: str, photo: bytes, seeds: dict[str, bytes]
 ) -> None:
-    fuzz(url, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "60")), _seed(1))
+    fuzz(url, photo, seeds, float(os.environ.get("BYOC_FUZZ_SECONDS", "20")), _seed(1))
 
 
 @pytest.mark.long

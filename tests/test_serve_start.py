@@ -7,7 +7,9 @@ import shutil
 import socket
 import sys
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -60,14 +62,13 @@ def test_as_many_connections_are_allowed_as_may_be(
 
 
 @pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder that holds the temporary files of the server, whose Java ends at once."""
     java(tmp_path, "echo no memory; exit 1", monkeypatch)
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
     monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # for this process it would stay
-    return folder
+    with TemporaryDirectory() as folder:  # tmp_path may be too long for a socket's path
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("word", [[], ["serve"]])
