@@ -54,7 +54,7 @@ SERVING = {
     "test_worker",
     "test_worker_loss",
 }
-BOTH = {"test_device", "test_environment", "test_images"}
+BOTH = {"test_cuda_libraries", "test_device", "test_environment", "test_images"}
 # What asks for more than an image's packages, and why.
 HOST = {
     "test_arrows": "looks at the source of every package",
