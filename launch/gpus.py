@@ -1,6 +1,6 @@
 """Whether a container gets this machine's GPUs: by itself where the image is built for CUDA and a GPU is here.
 
-python3 -m launch.gpus IMAGE   ends with status 0 when it does; GPUS=all or GPUS=none decides instead
+python3 -m launch.gpus IMAGE   prints the options of docker run for them, or nothing; GPUS=all or GPUS=none decides instead
 """
 
 import json
@@ -36,7 +36,6 @@ def _for_cuda(image: str) -> bool:
 
 if __name__ == "__main__":
     try:
-        sys.exit(not wanted(sys.argv[1], os.environ.get("GPUS") or "auto"))
+        print(*OPTIONS if wanted(sys.argv[1], os.environ.get("GPUS") or "auto") else ())
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(str(error))

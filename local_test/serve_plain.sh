@@ -18,11 +18,13 @@ clean() {
 trap clean EXIT
 trap 'echo "stopped; nothing is left"; exit 0' INT TERM
 chmod 755 "$work"
+gpus=$(cd "$here/.." && python3 -m launch.gpus "$IMAGE")
 if [ -f "$model" ]; then
   (cd "$here/.." && python3 -m classifier.archives "$model" "$work/model") || exit 1
   model=$work/model
 fi
-options=()
+# shellcheck disable=SC2206  # words without spaces
+options=($gpus)
 if [ -n "${CODE:-}" ]; then
   [ "$model" = "$work/model" ] || cp -rL "$model" "$work/model"
   model=$work/model
@@ -31,11 +33,9 @@ if [ -n "${CODE:-}" ]; then
   if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$model/code"; else cp "$CODE" "$model/code"; CODE=$(basename "$CODE"); fi
   chmod -R a+rX "$model"
   ALLOW_MODEL_CODE=true
-  options=(--env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
+  options+=(--env "SAGEMAKER_PROGRAM=$CODE" --env SAGEMAKER_SUBMIT_DIRECTORY=/opt/ml/model/code)
 fi
 [ -z "${ALLOW_MODEL_CODE:-}" ] || options+=(--env "ALLOW_MODEL_CODE=$ALLOW_MODEL_CODE")
-# shellcheck disable=SC2207  # words without spaces
-options+=($("$here/gpus.sh" "$IMAGE" || true))
 docker run --detach --pull never --name "$name" --publish "127.0.0.1:$port:8080" --volume "$model:/opt/ml/model:ro" "${options[@]}" "$IMAGE" serve > /dev/null
 until curl --silent --fail --max-time 2 "http://127.0.0.1:$port/ping"; do
   [ "$(docker inspect --format '{{.State.Running}}' "$name")" = true ] || fail "it ended: $(docker logs --tail 1 "$name" 2>&1)"

@@ -34,7 +34,9 @@ object() {
   for pair; do printf '%s%s: %s' "$comma" "$(quoted "${pair%%=*}")" "$(quoted "${pair#*=}")"; comma=", "; done
   printf '}\n'
 }
-options=() channels="" network=none
+gpus=$(cd "$here/.." && python3 -m launch.gpus "$IMAGE")
+# shellcheck disable=SC2206  # words without spaces
+options=(${gpus:---shm-size 64m}) channels="" network=none
 while [ "$1" != -- ]; do
   options+=(--volume "${1#*=}:/opt/ml/input/data/${1%%=*}:ro")
   channels="$channels${channels:+, }\"${1%%=*}\": {\"TrainingInputMode\": \"File\"}"
@@ -56,8 +58,6 @@ echo "{$channels}" > "$work/config/inputdataconfig.json"
 echo '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}' > "$work/config/resourceconfig.json"
 options+=(--volume "$work/config:/opt/ml/input/config:ro" --volume "$out/model:/opt/ml/model" --volume "$out/output:/opt/ml/output")
 options+=(--env TRAINING_JOB_NAME=local --network "$network" --pull never --hostname algo-1 --add-host algo-1:127.0.0.1)
-# shellcheck disable=SC2207  # words without spaces
-options+=($("$here/gpus.sh" "$IMAGE" || echo --shm-size 64m))
 
 echo "train_local: docker run $IMAGE train"
 # In the background, so that a signal to this script is acted on at once.

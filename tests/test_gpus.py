@@ -85,20 +85,41 @@ def test_local_mode_asks_the_sdk_for_gpus(log: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("gpus", "image", "status", "told"),
+    ("gpus", "image", "status", "options", "told"),
     [
-        ("all", "for-cpu", 0, ""),
-        ("none", "for-cuda", 1, ""),
-        ("", "for-cpu", 1, ""),
-        ("two", "for-cpu", 2, "gpus is 'two'; it must be one of auto, all, none\n"),
+        ("all", "for-cpu", 0, "--gpus all --shm-size 1g\n", ""),
+        ("none", "for-cuda", 0, "\n", ""),
+        ("", "for-cpu", 0, "\n", ""),
+        ("two", "for-cpu", 1, "", "gpus is 'two'; it must be one of auto, all, none\n"),
     ],
 )
-def test_the_scripts_learn_it_from_the_status(log: Path, gpus: str, image: str, status: int, told: str) -> None:
+def test_the_scripts_are_given_the_options(
+    log: Path, gpus: str, image: str, status: int, options: str, told: str
+) -> None:
     command = [sys.executable, "-m", "launch.gpus", image]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"GPUS": gpus}, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (status, "", told)
+    assert (done.returncode, done.stdout, done.stderr) == (status, options, told)
+
+
+@pytest.mark.parametrize("script", [("train_local.sh", "photos"), ("serve_local.sh", "model")], ids=lambda one: one[0])
+def test_the_scripts_refuse_another_choice_and_start_nothing(
+    log: Path, tmp_path: Path, script: tuple[str, str]
+) -> None:
+    (tmp_path / script[1]).mkdir()
+    command = [str(ROOT / "local_test" / script[0]), "--plain", str(tmp_path / script[1])]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"GPUS": "two", "IMAGE": "for-cuda", "OUT": str(tmp_path / "out")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1 and "gpus is 'two'; it must be one of auto, all, none" in done.stderr, done.stderr
+    assert not [line for line in log.read_text().splitlines() if line.startswith("run ")]
 
 
 PULLED = """#!/bin/sh
