@@ -56,7 +56,8 @@ BACKENDS = {
 AUTO = "auto"  # the fastest that passes the guard
 IR = "model.xml"
 _CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
-_GPU_LOST = ("cuda error", "cuda driver error", "cudnn error")
+# Not each error of cuDNN: after one that refuses a shape or a parameter the GPU computes the next request.
+_GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed", "cudnn_status_internal_error")
 # The last two are of cuBLAS and cuDNN, which end the names of their errors so.
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
