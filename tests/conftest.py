@@ -203,7 +203,7 @@ def run_training(
 ) -> Run:
     """Run `python -m train` over a folder laid out as SageMaker lays out /opt/ml.
 
-    With a prefix, a program or an environment it is a command; else it starts from tests/warm.py, one run at a time.
+    With a prefix, a program or an environment it is a command; else see run_to_the_end.
     """
     if not TORCH:
         pytest.skip(WITHOUT_TORCH)
@@ -218,16 +218,27 @@ def run_training(
     (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "2"} | dict(hyperparameters)))
     arguments = ["--feature-cache", str(feature_cache)] if feature_cache else []
     variables = os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | dict(environment or {})
-    if not (prefix or program or INSIDE) and environment is None:
-        return Run(base, warm().run(arguments, variables))
-    command = [*prefix, *([program] if program else [sys.executable, "-P", "-m", "train"]), *arguments]
+    if not (prefix or program) and environment is None:
+        return Run(base, run_to_the_end(arguments, variables))
+    command = [*prefix, *([program] if program else TRAIN), *arguments]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
     return Run(base, done)
 
 
+TRAIN = [sys.executable, "-P", "-m", "train"]
+
+
+def run_to_the_end(arguments: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run the training program: inside the images as a command, else from a process that holds the libraries."""
+    if INSIDE:
+        command = [*TRAIN, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return warm().run(arguments, environment)
+
+
 @functools.cache
 def warm() -> Warm:
-    """Return this process's waiting training program; it ends when its standard input does."""
+    """Return the process that holds the libraries, for this process's runs, one at a time."""
     return Warm()
 
 
@@ -241,20 +252,26 @@ def train(tmp_path: Path) -> Callable[..., Run]:
     return run
 
 
-@contextlib.contextmanager
-def training(
-    base: Path, photos: Path, *, prefix: tuple[str, ...] = (), port: int = 0, **hyperparameters: str
-) -> "Iterator[subprocess.Popen[str]]":
-    """Start the `train` command, as the container does; below a `base` that was used before it goes on."""
+def lay_out(base: Path, photos: Path, hyperparameters: Mapping[str, str]) -> dict[str, str]:
+    """Lay out /opt/ml for a job, or for one that goes on, and return its environment."""
     config = base / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
     (base / "input" / "data").mkdir(exist_ok=True)
     (base / "input" / "data" / "training").unlink(missing_ok=True)
     (base / "input" / "data" / "training").symlink_to(photos)
-    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "precision": "fp32"} | hyperparameters))
+    given = {"backbone": LITE, "precision": "fp32"} | dict(hyperparameters)
+    (config / "hyperparameters.json").write_text(json.dumps(given))
+    return os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": "0"}
+
+
+@contextlib.contextmanager
+def training(
+    base: Path, photos: Path, *, prefix: tuple[str, ...] = (), port: int = 0, **hyperparameters: str
+) -> "Iterator[subprocess.Popen[str]]":
+    """Start the `train` command, as the container does; below a `base` that was used before it goes on."""
     process = subprocess.Popen(
         [*prefix, str(Path(sys.executable).parent / "train")],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": str(port)},
+        env=lay_out(base, photos, hyperparameters) | {"MASTER_PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
