@@ -104,7 +104,8 @@ class ModelServer:
         )
         os.close(read_end)
         self.pid = self._process.pid
-        threading.Thread(target=self._pass_on, daemon=True).start()
+        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader.start()
 
     def _pass_on(self) -> None:
         assert self._process.stdout is not None
@@ -124,6 +125,7 @@ class ModelServer:
         status = self._process.returncode
         if status < 0:  # its last words are of something else then
             return f"the model server was ended by {signal.Signals(-status).name}"
+        self._reader.join(0.5)  # its last line may still be in the pipe, which workers may hold open
         last = self._last[-1] if self._last else "it wrote nothing"
         return f"the model server ended with status {status}: {last[:300]}"
 

@@ -67,6 +67,7 @@ HOST = {
     "test_dockerfiles": "looks at the source",
     "test_driver": "the driver runs on the host",
     "test_engine": "starts a Docker Engine",
+    "test_gpu_agreement": "compares both programs",
     "test_gpu_script": "benchmarks run beside the source",
     "test_gpus": "runs the scripts of the host",
     "test_gpu_docs": "looks at the source",

@@ -1,6 +1,5 @@
 """The backends for a GPU, which the processor stands in for: their order, what they compute with, and what is said."""
 
-import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from classifier.backbones import build_backbone
 from classifier.fold import folded
 from classifier.models import Classifier
 from serve import backends, prepare
-from serve.backends import BACKENDS, Backend, Unavailable
+from serve.backends import BACKENDS, Backend
 from serve.gpu import SIZES, open_gpu, padded, warm
 from tests.conftest import LITE
 from tests.test_backends import OPEN_TORCH, told
-from train.features import resolve_precision
 
 CROP = 64
 STAND_IN = {precision: Backend("a stand-in", "torch", "cpu", precision) for precision in ("bf16", "fp32")}
@@ -143,30 +141,6 @@ def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("torch-cuda is not used: ")
     assert said[-1].startswith("device: cpu, ") and "NVIDIA" not in said[-1]
-
-
-@pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(
-    ("capability", "precision"),
-    [((6, 1), "fp32"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 6), "bf16"), ((9, 0), "bf16")],
-)
-def test_training_and_serving_choose_the_same_precision_on_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
-) -> None:
-    # A GPU before compute capability 8 emulates bfloat16, and says that it supports it.
-    monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or capability >= (8, 0)
-    )
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
-
-    def fit(backend: Backend) -> bool:
-        with contextlib.suppress(Unavailable):
-            backends.check(backend)
-            return True
-        return False
-
-    assert next(backend.precision for backend in BACKENDS.values() if fit(backend)) == precision
-    assert resolve_precision("auto") == precision
 
 
 def test_the_backends_on_a_gpu_come_before_all_on_the_processor() -> None:

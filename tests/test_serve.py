@@ -222,7 +222,8 @@ def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
         assert len(family) >= 3  # Java, the workers' parent, a worker
         process.send_signal(number)
         assert process.wait(25) == 0
-        assert not [child for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        _, left = psutil.wait_procs(family, timeout=5)  # they were killed; that takes a moment
+        assert not [child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
 
 

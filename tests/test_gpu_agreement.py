@@ -1,0 +1,35 @@
+"""On each generation of GPU training and serving compute alike."""
+
+import contextlib
+
+import pytest
+import torch
+
+from serve import backends
+from serve.backends import BACKENDS, Backend, Unavailable
+from train.features import resolve_precision
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 1), "fp32"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((8, 6), "bf16"), ((9, 0), "bf16")],
+)
+def test_training_and_serving_choose_the_same_precision_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(backends, "_has_gpu", lambda: True)
+    # A GPU before compute capability 8 emulates bfloat16, and says that it supports it.
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or capability >= (8, 0)
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+
+    def fit(backend: Backend) -> bool:
+        with contextlib.suppress(Unavailable):
+            backends.check(backend)
+            return True
+        return False
+
+    assert next(backend.precision for backend in BACKENDS.values() if fit(backend)) == precision
+    assert resolve_precision("auto") == precision
