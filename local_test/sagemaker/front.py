@@ -27,6 +27,7 @@ HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.
 TARGET = "SageMaker."
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
+REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
 SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
 
@@ -92,8 +93,11 @@ def refused(request: Request) -> Response | None:
 
 
 def _region(request: Request) -> str:
-    match = SCOPE.search(request.headers.get("Authorization", ""))
-    return match[1] if match else REGION
+    """Return the region that a request is signed for, or that the address of our page names."""
+    if match := SCOPE.search(request.headers.get("Authorization", "")):
+        return match[1]
+    named = request.args.get("region", REGION) if request.path.startswith("/_local/") else REGION
+    return named if REGION_NAME.fullmatch(named) else REGION
 
 
 def _raw(request: Request) -> bytes:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from moto.logs.models import logs_backends
 
@@ -11,6 +12,14 @@ TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
 ENDPOINTS = "/aws/sagemaker/Endpoints"
 LONGEST = 256 * 1024  # bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The last lines of a stream."""
+
+    stream: str
+    lines: list[str]
 
 
 class Stream:
@@ -40,3 +49,13 @@ class Logs:
     def stream(self, group: str, name: str) -> Stream:
         """Return a stream, made when it is not there."""
         return Stream(self._region, group, name)
+
+    def tail(self, group: str, prefix: str, lines: int) -> list[Tail]:
+        """Return the last lines of each stream of a group whose name begins with `prefix`."""
+        found = logs_backends[ACCOUNT][self._region].groups.get(group)
+        streams = sorted(found.streams.items()) if found else []
+        return [
+            Tail(name, [event.message for event in stream.events[-lines:]] if lines else [])
+            for name, stream in streams
+            if name.startswith(prefix)
+        ]
