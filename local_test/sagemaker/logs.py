@@ -50,12 +50,15 @@ class Logs:
         """Return a stream, made when it is not there."""
         return Stream(self._region, group, name)
 
+    def names(self, group: str, prefix: str) -> list[str] | None:
+        """Return a group's streams whose names begin with `prefix`, sorted; None where there is no such group."""
+        found = logs_backends[ACCOUNT][self._region].groups.get(group)
+        return None if found is None else sorted(name for name in list(found.streams) if name.startswith(prefix))
+
     def tail(self, group: str, prefix: str, lines: int) -> list[Tail]:
         """Return the last lines of each stream of a group whose name begins with `prefix`."""
-        found = logs_backends[ACCOUNT][self._region].groups.get(group)
-        streams = sorted(found.streams.items()) if found else []
+        names = self.names(group, prefix) or []
+        streams = logs_backends[ACCOUNT][self._region].groups[group].streams if names else {}
         return [
-            Tail(name, [event.message for event in stream.events[-lines:]] if lines else [])
-            for name, stream in streams
-            if name.startswith(prefix)
+            Tail(name, [event.message for event in streams[name].events[-lines:]] if lines else []) for name in names
         ]

@@ -160,6 +160,17 @@ def test_hostile_texts_stay_texts(shown: Emulator) -> None:
     assert post(shown, "/_local/clear", {})[0] == 303
 
 
+def test_an_object_that_a_browser_opens_cannot_use_the_page(shown: Emulator) -> None:
+    s3 = shown.client("s3")
+    s3.create_bucket(Bucket="pages")
+    s3.put_object(Bucket="pages", Key="x.html", Body=b"<script>1</script>", ContentType="text/html")
+    signed = s3.generate_presigned_url("get_object", Params={"Bucket": "pages", "Key": "x.html"})
+    response, text = get(shown, signed)
+    assert text == "<script>1</script>" and response.headers["Content-Security-Policy"] == "sandbox"
+    answer = s3.get_object(Bucket="pages", Key="x.html")["ResponseMetadata"]["HTTPHeaders"]
+    assert "content-security-policy" not in answer
+
+
 def test_a_bucket_is_listed_by_folders_and_pages(shown: Emulator) -> None:
     s3 = shown.client("s3")
     s3.create_bucket(Bucket="many")
