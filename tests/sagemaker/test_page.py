@@ -13,9 +13,32 @@ from urllib.parse import urlencode, urljoin
 import pytest
 
 from tests.sagemaker.conftest import ROLE, Emulator, emulate, ended
+from tests.sagemaker.hosting import Hosting
 
 PROGRAMS = Path(__file__).parent / "programs"
 HOSTILE = "<script>alert('x')</script>&\"'"
+TUNING_JOB = "hyper-parameter-tuning-job"
+TUNING = {
+    "HyperParameterTuningJobName": "tuned",
+    "HyperParameterTuningJobConfig": {
+        "Strategy": "Random",
+        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "never"},
+        "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+        "ParameterRanges": {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.1", "MaxValue": "0.2"}]},
+    },
+    "TrainingJobDefinition": {
+        "StaticHyperParameters": {"do": "list"},
+        "AlgorithmSpecification": {
+            "TrainingImage": "byoc-classifier-train",
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "never", "Regex": "never=([0-9]+)"}],
+        },
+        "RoleArn": ROLE,
+        "OutputDataConfig": {"S3OutputPath": "s3://data/out/"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    },
+}
 KEYS = [f"folder/{HOSTILE}", 'quote" onclick="x', "a b/ä+%2F?#.txt", "plain", "../x"]
 
 
@@ -141,6 +164,37 @@ def test_an_ended_job_is_shown_with_its_metrics_its_tags_and_its_log(shown: Emul
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "==> ended/algo-1-" in text and "SEEN=0.25 <b>bold</b>" in text and "\x1b" not in text
     assert get(shown, "/_local/logs/training-job/ended?lines=1")[1].count("\n") == 2
+
+
+def test_endpoints_and_tuning_and_transform_jobs_are_shown_with_their_logs(shown: Emulator) -> None:
+    hosting = Hosting(shown)
+    hosting.s3.create_bucket(Bucket="models")
+    hosting.endpoint("served", {"ModelName": hosting.model("model")})
+    hosting.sagemaker.create_transform_job(
+        TransformJobName="transformed",
+        ModelName="model",
+        TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://data/plain"}}},
+        TransformOutput={"S3OutputPath": "s3://data/transformed"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    hosting.sagemaker.create_hyper_parameter_tuning_job(**TUNING)
+    while (
+        hosting.sagemaker.describe_transform_job(TransformJobName="transformed")["TransformJobStatus"] == "InProgress"
+    ):
+        pass  # Describe waits for its end
+    hosting.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuned")
+    entries = overview(shown)["entries"]
+    [endpoint], [transform], [tuning] = (entries[kind] for kind in ("endpoint", "transform-job", TUNING_JOB))
+    assert (endpoint["status"], endpoint["faults"]) == ("InService", ["kill-container"])
+    assert endpoint["details"] == {"EndpointConfigName": "served", "variant AllTraffic": "weight 1.0, instances 1"}
+    assert transform["ended"] and transform["details"] == {"ModelName": "model"}
+    assert (tuning["status"], len(tuning["training_jobs"])) == ("Failed", 1) and tuning["failure_reason"]
+    links = page(shown).links
+    assert "/_local/logs/endpoint/served" in links and "/_local/logs/transform-job/transformed" in links
+    assert f"/_local/logs/training-job/{tuning['training_jobs'][0]}" in links
+    assert "==> AllTraffic/i-" in get(shown, "/_local/logs/endpoint/served")[1]
+    assert "==> transformed/" in get(shown, "/_local/logs/transform-job/transformed")[1]
+    hosting.sagemaker.delete_endpoint(EndpointName="served")
 
 
 def test_hostile_texts_stay_texts(shown: Emulator) -> None:
