@@ -32,6 +32,14 @@ def test_a_benchmark_writes_its_numbers_with_machine_and_date(
     assert numbers["machine"]["cores"] >= 1 and numbers["machine"]["date"]
 
 
+def test_the_emulators_benchmark_writes_each_figure_with_its_target(tmp_path: Path) -> None:
+    _, results = bench("emulator", tmp_path, "--only", "invocation", "--invocations", "5")
+    numbers = json.loads(results.read_text())
+    own, added = numbers["figures"]
+    assert own["value"] > 0 and (added["target"], added["at_most"], added["unit"]) == (5, True, "ms")
+    assert numbers["machine"]["date"] and numbers["settings"]["invocations"] == 5
+
+
 @pytest.mark.parametrize("name", ["features", "decode", "train"])
 def test_a_benchmark_whose_photos_are_absent_says_that_it_was_not_run(tmp_path: Path, name: str) -> None:
     text, results = bench(name, tmp_path, tmp_path / "absent")

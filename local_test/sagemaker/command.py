@@ -57,6 +57,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         _empty(settings.work)
         server = start(settings, listener, chosen.machine, options.jobs)
         (data / ADDRESS).write_text(settings.url)
+        _say(f"{settings.url}/_local/ shows jobs, endpoints, logs and S3 in a browser")
         try:
             return _until_the_end(server, settings, command, signals)
         finally:

@@ -9,6 +9,7 @@ from typing import Any
 from local_test.sagemaker.errors import ApiError, invalid
 
 ANY = "*"
+LONGEST = 86400  # seconds that a fault lets something wait
 # Name of a fault: what it does, and what its target is.
 KINDS = {
     "interrupt": "takes the instances from a managed spot training job (target: the job)",
@@ -97,11 +98,9 @@ def read(content: Any) -> Fault:
     if unknown := sorted(unknown):
         raise invalid(f"a fault has no member {', '.join(unknown)}")
     try:
-        return Fault(
-            content["kind"],
-            str(content.get("target", ANY)),
-            int(content.get("times", 1)),
-            float(content.get("seconds", 0)),
-        )
-    except (TypeError, ValueError):
+        times, seconds = int(content.get("times", 1)), float(content.get("seconds", 0))
+    except (TypeError, ValueError, OverflowError):
         raise invalid("times and seconds of a fault are numbers") from None
+    if times < 1 or not 0 <= seconds <= LONGEST:
+        raise invalid(f"times of a fault is at least 1, and seconds is from 0 to {LONGEST}")
+    return Fault(content["kind"], str(content.get("target", ANY)), times, seconds)

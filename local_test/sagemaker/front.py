@@ -13,9 +13,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_test.sagemaker import permissions, routes, shapes
+from local_test.sagemaker import log_filter, permissions, routes, shapes
 from local_test.sagemaker.actions import ACTIONS, MOTO, ForMoto
-from local_test.sagemaker.cloud import Clouds
+from local_test.sagemaker.cloud import Cloud, Clouds
 from local_test.sagemaker.errors import ApiError, not_emulated
 from local_test.sagemaker.s3.front import S3Front, is_s3
 from local_test.sagemaker.settings import REGION
@@ -24,9 +24,11 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # A page in a browser that resolves its own name to 127.0.0.1 sends that name (DNS rebinding). Names of AWS come through the
 # proxy, and nobody else can make them lead here.
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.com)(:\d+)?", re.IGNORECASE)
+SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
+REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
 SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
 
@@ -41,6 +43,8 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
+        if "Authorization" not in request.headers:
+            start_response = _sandboxed(start_response)
         if is_s3(request) and not refused(request):
             return self._s3(environ, start_response)
         try:
@@ -62,6 +66,8 @@ class Front:
         target = request.headers.get("X-Amz-Target", "")
         if IAM.search(request.headers.get("Authorization", "")) and (text := permissions.answer(_raw(request))):
             return Response(text, 200, content_type="text/xml")
+        if target == log_filter.TARGET:
+            return _log_events(request, cloud)
         if not target.startswith(TARGET):
             return routes.answer(request, cloud)
         name = target.removeprefix(TARGET)
@@ -91,18 +97,45 @@ def refused(request: Request) -> Response | None:
     return None
 
 
+def _sandboxed(start_response: Any) -> Any:
+    """Let an object of S3 that a browser opens, as by a presigned address, run no script that could use our page."""
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        policy = [] if any(name == "Content-Security-Policy" for name, _ in headers) else [SANDBOX]
+        return start_response(status, [*headers, *policy], *more)
+
+    return start
+
+
 def _region(request: Request) -> str:
-    match = SCOPE.search(request.headers.get("Authorization", ""))
-    return match[1] if match else REGION
+    """Return the region that a request is signed for, or that the address of our page names."""
+    if match := SCOPE.search(request.headers.get("Authorization", "")):
+        return match[1]
+    named = request.args.get("region", REGION) if request.path.startswith("/_local/") else REGION
+    return named if REGION_NAME.fullmatch(named) else REGION
+
+
+def _log_events(request: Request, cloud: Cloud) -> Response | None:
+    """Answer FilterLogEvents where no stream is meant; let moto answer it otherwise."""
+    wanted = log_filter.translated(_body(request), cloud)
+    if wanted is None:
+        return _json({"events": [], "searchedLogStreams": []}, 200)
+    _set_raw(request, json.dumps(wanted).encode())
+    return None
 
 
 def _raw(request: Request) -> bytes:
     """Return a request's body, which stays readable for moto."""
     raw: bytes = request.get_data(cache=True, parse_form_data=False)
+    _set_raw(request, raw)
+    return raw
+
+
+def _set_raw(request: Request, raw: bytes) -> None:
+    """Let moto read this as a request's body."""
     request.environ["wsgi.input"] = io.BytesIO(raw)
     request.environ["CONTENT_LENGTH"] = str(len(raw))
     request.environ.pop("wsgi.input_terminated", None)
-    return raw
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from moto.logs.models import logs_backends
 
@@ -11,6 +12,14 @@ TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
 ENDPOINTS = "/aws/sagemaker/Endpoints"
 LONGEST = 256 * 1024  # bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The last lines of a stream."""
+
+    stream: str
+    lines: list[str]
 
 
 class Stream:
@@ -40,3 +49,16 @@ class Logs:
     def stream(self, group: str, name: str) -> Stream:
         """Return a stream, made when it is not there."""
         return Stream(self._region, group, name)
+
+    def names(self, group: str, prefix: str) -> list[str] | None:
+        """Return a group's streams whose names begin with `prefix`, sorted; None where there is no such group."""
+        found = logs_backends[ACCOUNT][self._region].groups.get(group)
+        return None if found is None else sorted(name for name in list(found.streams) if name.startswith(prefix))
+
+    def tail(self, group: str, prefix: str, lines: int) -> list[Tail]:
+        """Return the last lines of each stream of a group whose name begins with `prefix`."""
+        names = self.names(group, prefix) or []
+        streams = logs_backends[ACCOUNT][self._region].groups[group].streams if names else {}
+        return [
+            Tail(name, [event.message for event in streams[name].events[-lines:]] if lines else []) for name in names
+        ]

@@ -89,7 +89,8 @@ def test_an_invocation_reaches_the_container_with_the_headers_of_the_api_alone(
 
 def test_nothing_of_the_emulators_environment_reaches_the_container(hosting: Hosting, served: dict[str, Any]) -> None:
     variables = hosting.ask("served")["variables"]
-    assert not [name for name in variables if name.startswith("AWS_")]
+    assert [name for name in variables if name.startswith("AWS_")] == ["AWS_EC2_METADATA_DISABLED"]
+    assert variables["AWS_EC2_METADATA_DISABLED"] == "true"
 
 
 def test_what_the_container_writes_is_a_log_stream(hosting: Hosting, served: dict[str, Any]) -> None:

@@ -214,7 +214,33 @@ def test_nothing_of_the_emulators_environment_leaks_into_a_container(shown: Emul
     assert host["variables"]["GIVEN"] == "by the user"
     assert host["variables"]["TRAINING_JOB_NAME"] == "variables"
     assert host["variables"]["TRAINING_JOB_ARN"].endswith(":training-job/variables")
-    assert not [name for name in host["variables"] if name.startswith("AWS_") or "proxy" in name.lower()]
+    assert [name for name in host["variables"] if name.startswith("AWS_")] == ["AWS_EC2_METADATA_DISABLED"]
+    assert host["variables"]["AWS_EC2_METADATA_DISABLED"] == "true"
+    assert not [name for name in host["variables"] if "proxy" in name.lower()]
+
+
+def test_a_request_may_let_its_containers_look_for_keys(shown: Emulator) -> None:
+    [host] = run(shown, "keys", do="variables", Environment={"AWS_EC2_METADATA_DISABLED": "false"})
+    assert host["variables"]["AWS_EC2_METADATA_DISABLED"] == "false"
+
+
+def test_log_events_of_a_prefix_are_those_of_its_streams_alone(shown: Emulator) -> None:
+    run(shown, "followed", hosts=2)
+    run(shown, "followed-not")
+    logs = shown.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=LOGS, logStreamNamePrefix="followed/", PaginationConfig={"PageSize": 2}
+    )
+    events = [event for page in pages for event in page["events"]]
+    assert {event["logStreamName"].rpartition("-")[0] for event in events} == {"followed/algo-1", "followed/algo-2"}
+    assert len(events) == len({event["eventId"] for event in events}) == 6
+    assert [event["timestamp"] for event in events] == sorted(event["timestamp"] for event in events)
+    nothing = logs.filter_log_events(logGroupName=LOGS, logStreamNamePrefix="no-such-job/")
+    assert nothing["events"] == [] and nothing["searchedLogStreams"] == []
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        logs.filter_log_events(logGroupName=LOGS, logStreamNamePrefix="a", logStreamNames=["b"])
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.filter_log_events(logGroupName="/no/such/group", logStreamNamePrefix="a")
 
 
 def test_a_failure_of_one_host_fails_the_job_with_its_text(shown: Emulator) -> None:

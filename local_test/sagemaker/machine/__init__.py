@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+# Variables of every container, unless its request says otherwise: on a machine of EC2 it would find that machine's real keys.
+NO_KEYS = {"AWS_EC2_METADATA_DISABLED": "true"}
+
 
 @dataclass(frozen=True)
 class Mount:

@@ -15,15 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local_test.sagemaker.errors import invalid, not_emulated
-from local_test.sagemaker.machine import Container, Running, engine
+from local_test.sagemaker.machine import NO_KEYS, Container, Running, engine
 from local_test.sagemaker.machine.engine import EngineError, docker
 from local_test.sagemaker.machine.networks import Networks
 from local_test.sagemaker.machine.ownership import give_back
 
 DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels
 SHARED_MEMORY = "64m"  # of /dev/shm (python-sdk#937)
-# A container on a machine of EC2 would find that machine's real keys.
-NO_KEYS = {"AWS_EC2_METADATA_DISABLED": "true"}
 STEP = 0.02  # seconds between looks at a container that starts
 KILLED = 137  # exit status after SIGKILL
 NOT_STARTED = 125  # docker's own exit status where it cannot start a container

@@ -1,0 +1,28 @@
+"""FilterLogEvents with logStreamNamePrefix, which moto does not know: a client would read the lines of other jobs.
+
+The streams that the prefix means are named to moto one by one.
+"""
+
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.errors import ApiError
+
+TARGET = "Logs_20140328.FilterLogEvents"
+
+
+def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
+    """Return a request that moto answers as AWS answers this one; None where no stream has the prefix.
+
+    Events of several streams come in the order of their times, whatever `interleaved` says (API, FilterLogEvents).
+    """
+    wanted = {**request, "interleaved": True}
+    prefix = wanted.pop("logStreamNamePrefix", None)
+    if prefix is None:
+        return wanted
+    if request.get("logStreamNames"):
+        raise ApiError("InvalidParameterException", "logStreamNames and logStreamNamePrefix exclude each other")
+    streams = cloud.logs.names(request.get("logGroupName", ""), prefix)
+    if streams is None:
+        return wanted  # moto says that there is no such group
+    return {**wanted, "logStreamNames": streams} if streams else None

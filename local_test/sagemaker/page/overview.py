@@ -1,0 +1,167 @@
+"""What the page shows of jobs, endpoints, buckets and faults, as values."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.endpoints.names import ENDPOINT
+from local_test.sagemaker.logs import ENDPOINTS, TRAINING, TRANSFORM, Tail
+from local_test.sagemaker.settings import REGION
+from local_test.sagemaker.store import Resource
+from local_test.sagemaker.training.actions import KIND as TRAINING_JOB
+from local_test.sagemaker.training.status import ENDS
+from local_test.sagemaker.transform.actions import KIND as TRANSFORM_JOB
+from local_test.sagemaker.tuning.results import TRIALS
+from local_test.sagemaker.tuning.status import KIND as TUNING_JOB
+
+MOST = 50  # entries of a kind, the newest, unless the address says more
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource: the members of its Describe that the page shows, and the action that stops one."""
+
+    title: str
+    status: str
+    end: str
+    stop: str | None = None
+    name: str = ""  # the member of the stop action's request
+
+
+KINDS = {
+    TRAINING_JOB: Kind("Training jobs", "TrainingJobStatus", "TrainingEndTime", "StopTrainingJob", "TrainingJobName"),
+    TUNING_JOB: Kind(
+        "Tuning jobs",
+        "HyperParameterTuningJobStatus",
+        "HyperParameterTuningEndTime",
+        "StopHyperParameterTuningJob",
+        "HyperParameterTuningJobName",
+    ),
+    TRANSFORM_JOB: Kind(
+        "Transform jobs", "TransformJobStatus", "TransformEndTime", "StopTransformJob", "TransformJobName"
+    ),
+    ENDPOINT: Kind("Endpoints", "EndpointStatus", ""),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job or endpoint."""
+
+    name: str
+    status: str
+    phase: str
+    created: str
+    ended: str
+    metrics: dict[str, float | str]  # JSON has no number for what is not finite
+    details: dict[str, str]
+    failure_reason: str
+    tags: dict[str, str]
+    stoppable: bool
+    faults: tuple[str, ...]  # those that can strike it now
+    training_jobs: tuple[str, ...]  # of a tuning job
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One region, and what all regions share: buckets and faults."""
+
+    region: str
+    regions: list[str]
+    entries: dict[str, list[Entry]]  # by kind, the newest first
+    totals: dict[str, int]
+    buckets: list[str]
+    faults: list[dict[str, Any]]
+
+
+def overview(cloud: Cloud, most: int) -> Overview:
+    """Return what a region holds, at most so many entries of each kind."""
+    newest = {
+        kind: sorted(cloud.store.all(kind), key=lambda entry: float(entry.state["CreationTime"]), reverse=True)
+        for kind in KINDS
+    }
+    return Overview(
+        cloud.region,
+        regions(cloud),
+        {kind: [_entry(cloud, resource) for resource in found[:most]] for kind, found in newest.items()},
+        {kind: len(found) for kind, found in newest.items()},
+        sorted(bucket.name for bucket in cloud.storage.index.buckets()),
+        cloud.faults.listed(),
+    )
+
+
+def regions(cloud: Cloud) -> list[str]:
+    """Return the regions that hold resources, and the usual one."""
+    folders = {path.name for path in (cloud.settings.data / "resources").glob("*")}
+    return sorted(folders | {REGION, cloud.region})
+
+
+def log(cloud: Cloud, kind: str, name: str, lines: int) -> list[Tail]:
+    """Return the last lines of each log stream of a job or endpoint."""
+    groups = {TRAINING_JOB: TRAINING, TRANSFORM_JOB: TRANSFORM}
+    if kind == ENDPOINT:
+        return cloud.logs.tail(f"{ENDPOINTS}/{name}", "", lines)
+    return cloud.logs.tail(groups[kind], f"{name}/", lines) if kind in groups else []
+
+
+def moment(seconds: float | None) -> str:
+    """Return a time as a person reads it, in UTC; empty for none."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _entry(cloud: Cloud, resource: Resource) -> Entry:
+    answer, kind = cloud.store.snapshot(resource), KINDS[resource.kind]
+    status = str(answer[kind.status])
+    return Entry(
+        name=resource.name,
+        status=status,
+        phase=str(answer.get("SecondaryStatus", "")),
+        created=moment(answer["CreationTime"]),
+        ended=moment(answer.get(kind.end)),
+        metrics={entry["MetricName"]: _value(entry["Value"]) for entry in answer.get("FinalMetricDataList") or []},
+        details=_details(answer),
+        failure_reason=str(answer.get("FailureReason") or ""),
+        tags=dict(resource.tags),
+        stoppable=kind.stop is not None and status not in ENDS and status != "Stopping",
+        faults=_faults(resource.kind, status, answer),
+        training_jobs=tuple(trial["TrainingJobName"] for trial in answer.get(TRIALS) or []),
+    )
+
+
+def _value(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _details(answer: dict[str, Any]) -> dict[str, str]:
+    """Return what else a person asks of an endpoint or a transform job."""
+    details: dict[str, str] = {
+        name: str(answer[name]) for name in ("EndpointConfigName", "ModelName") if name in answer
+    }
+    for variant in answer.get("ProductionVariants") or []:
+        details[f"variant {variant['VariantName']}"] = _variant(variant)
+    return details
+
+
+def _variant(variant: dict[str, Any]) -> str:
+    count = f", instances {variant['CurrentInstanceCount']}" if "CurrentInstanceCount" in variant else ""
+    return f"weight {variant.get('CurrentWeight')}{count}"
+
+
+def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
+    if kind == TRAINING_JOB and status == "InProgress":
+        return ("interrupt", "internal-error") if answer.get("EnableManagedSpotTraining") else ("internal-error",)
+    return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
+
+
+# What a terminal would take for a command; tabs stay.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def text(tails: Sequence[Tail]) -> str:
+    """Return the ends of log streams as plain text, each below its name."""
+    parts = [f"==> {tail.stream} <==\n" + "".join(f"{line}\n" for line in tail.lines) for tail in tails]
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", "\n".join(parts))

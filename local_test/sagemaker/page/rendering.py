@@ -1,0 +1,24 @@
+"""Makes HTML of the page's values. Jinja escapes every one of them: a key, a log line or a reason may be hostile."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from werkzeug.wrappers import Response
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+# No script runs, no other page shows this one in a frame, and its forms lead nowhere else.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": POLICY}
+
+
+def html(template: str, **values: Any) -> Response:
+    return Response(
+        TEMPLATES.get_template(template).render(values), 200, HEADERS, content_type="text/html; charset=utf-8"
+    )
+
+
+def plain(content: str, status: int = 200) -> Response:
+    return Response(content, status, HEADERS, content_type="text/plain; charset=utf-8")
