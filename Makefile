@@ -41,6 +41,10 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 	bash requirements/setup_sagemaker.sh
 	@touch $@
 
+.venv-clients/.ready: requirements/clients.lock requirements/setup_clients.sh
+	bash requirements/setup_clients.sh
+	@touch $@
+
 .venv-train/.ready: requirements/train-cpu.lock requirements/dev.lock pyproject.toml $(wildcard environment/*)
 	bash requirements/setup_train.sh
 	@touch $@
@@ -70,7 +74,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the long ones, on real photos and a real model server
+test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready .venv-clients/.ready ## all tests but the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi

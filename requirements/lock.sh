@@ -12,6 +12,7 @@
 #   peers    what benchmarks compare with
 #   stock    the stock serving stack that tests attack
 #   sagemaker  the local SageMaker
+#   clients  the aws command and SDK v3, which its tests use as clients
 # Made on the images' Python, with the hashes of all files of a release, so that they install on the others that are admitted too;
 # tests/others.sh tries that.
 set -euo pipefail
@@ -32,7 +33,7 @@ compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
 # shellcheck disable=SC2086  # the photographs need none of what scikit-image needs
 compile $deps --output-file requirements/samples.lock requirements/samples.in
-for name in sdk stock sagemaker; do
+for name in sdk stock sagemaker clients; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
 # Laid over plain.lock, so as to run on the same versions; only sagemaker-inference's setuptools is older.

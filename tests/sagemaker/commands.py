@@ -6,10 +6,17 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 BYOC = Path(sys.executable).parent / "byoc"
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
+CLIENTS = ROOT / ".venv-clients" / "bin"
+needs_clients = pytest.mark.skipif(
+    not (CLIENTS / "aws").exists(), reason="needs .venv-clients; make .venv-clients/.ready"
+)
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def run(folder: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":

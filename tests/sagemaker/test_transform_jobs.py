@@ -145,7 +145,8 @@ def test_the_program_is_told_of_the_job_and_asked_by_the_content_types(
 
 def test_describe_and_list_show_the_job(sagemaker: Any, whole: dict[str, bytes]) -> None:
     job = sagemaker.describe_transform_job(TransformJobName="whole")
-    assert job["TransformOutput"] == {"S3OutputPath": "s3://batch/out/whole", "Accept": "text/loud"}
+    sent = {"S3OutputPath": "s3://batch/out/whole", "Accept": "text/loud"}
+    assert job["TransformOutput"] == {**sent, "AssembleWith": "None", "KmsKeyId": ""}  # the last two are AWS's defaults
     assert job["CreationTime"] <= job["TransformStartTime"] < job["TransformEndTime"]
     [summary] = sagemaker.list_transform_jobs(NameContains="whole", StatusEquals="Completed")["TransformJobSummaries"]
     assert summary["TransformJobArn"] == job["TransformJobArn"]

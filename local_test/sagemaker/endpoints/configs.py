@@ -13,7 +13,12 @@ from local_test.sagemaker.listing import page
 
 @action("CreateEndpointConfig", *RULES)
 def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    echoed = {**request, "ProductionVariants": [_variant(variant, cloud) for variant in request["ProductionVariants"]]}
+    isolation = {"EnableNetworkIsolation": False}  # AWS answers it in any case
+    echoed = {
+        **isolation,
+        **request,
+        "ProductionVariants": [_variant(variant, cloud) for variant in request["ProductionVariants"]],
+    }
     name = request["EndpointConfigName"]
     arn = cloud.arn(CONFIG, name)
     add(cloud, CONFIG, name, echoed, {"EndpointConfigArn": arn})

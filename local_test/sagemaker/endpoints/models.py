@@ -13,6 +13,7 @@ from local_test.sagemaker.listing import page
 from local_test.sagemaker.storage import NoBucket
 from local_test.sagemaker.store import Resource
 
+CONTAINER: dict[str, Any] = {"Mode": "SingleModel", "Environment": {}}
 RESOLVED = "_Container"  # the container as it runs, kept beside the request; Describe does not show it
 
 
@@ -25,7 +26,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
         raise invalid(f"Could not find model data at {source.where}.")
     arn = cloud.arn(MODEL, request["ModelName"])
     state = {"ModelArn": arn, "EnableNetworkIsolation": False, RESOLVED: resolved}
-    add(cloud, MODEL, request["ModelName"], request, _without_default(state, request))
+    add(cloud, MODEL, request["ModelName"], _echoed(request), _without_default(state, request))
     return {"ModelArn": arn}
 
 
@@ -58,6 +59,16 @@ def _there(source: Source, cloud: Cloud) -> bool:
         return bool(cloud.storage.objects(source.where) if source.prefix else cloud.storage.object(source.where))
     except NoBucket:
         return False
+
+
+def _echoed(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as Describe answers it: with what AWS adds to a container."""
+    echoed = dict(request)
+    if request.get("PrimaryContainer"):
+        echoed["PrimaryContainer"] = {**CONTAINER, **request["PrimaryContainer"]}
+    if request.get("Containers"):
+        echoed["Containers"] = [{**CONTAINER, **entry} for entry in request["Containers"]]
+    return echoed
 
 
 def _without_default(state: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:

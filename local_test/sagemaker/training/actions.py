@@ -9,6 +9,7 @@ from local_test.sagemaker.errors import invalid, not_emulated
 from local_test.sagemaker.listing import page
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels, warm_pool
+from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.training.job import TrainingJob
 from local_test.sagemaker.training.report import Watch
 from local_test.sagemaker.training.rules import RULES
@@ -91,13 +92,11 @@ def find(request: dict[str, Any], cloud: Cloud) -> Resource:
 
 def _echoed(request: dict[str, Any]) -> dict[str, Any]:
     """Return the request as Describe answers it: with AWS's defaults, and without what it does not echo."""
-    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
+    echoed = filled({key: value for key, value in request.items() if value is not None and key != "Tags"})
     if not echoed.get("HyperParameters"):
         echoed.pop("HyperParameters", None)  # absent, not empty: clients tell the two apart (python-sdk#657)
     echoed["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP", **echoed["OutputDataConfig"]}
     echoed["StoppingCondition"] = {"MaxRuntimeInSeconds": DAY, **(echoed.get("StoppingCondition") or {})}
-    for flag in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
-        echoed.setdefault(flag, False)
     return echoed
 
 

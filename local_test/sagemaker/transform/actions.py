@@ -35,10 +35,8 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     S3Uri.parse(request["TransformOutput"]["S3OutputPath"])
     name = request["TransformJobName"]
     arn = cloud.arn(KIND, name)
-    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
-    resource = Resource(
-        KIND, name, arn, echoed, {"TransformJobArn": arn, "TransformJobStatus": "InProgress"}, tags_of(request)
-    )
+    state = {"TransformJobArn": arn, "TransformJobStatus": "InProgress"}
+    resource = Resource(KIND, name, arn, _echoed(request), state, tags_of(request))
     cloud.store.add(
         resource,
         f"Transform job names must be unique within an AWS account and region, and one with this name already exists ({arn})",
@@ -85,6 +83,18 @@ def end_left(cloud: Cloud) -> list[str]:
     return [
         f"transform job {resource.name} was left by an emulator that was killed; it has failed" for resource in left
     ]
+
+
+def _echoed(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request as Describe answers it: with the defaults that AWS adds."""
+    echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
+    return {
+        **echoed,
+        "TransformInput": {"CompressionType": "None", "SplitType": "None", **echoed["TransformInput"]},
+        "TransformOutput": {"AssembleWith": "None", "KmsKeyId": "", **echoed["TransformOutput"]},
+        "DataProcessing": {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+        | (echoed.get("DataProcessing") or {}),
+    }
 
 
 def _find(request: dict[str, Any], cloud: Cloud) -> Resource:

@@ -9,6 +9,7 @@ from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.listing import page, pages
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels
+from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.tuning import results, warm_start
 from local_test.sagemaker.tuning.plan import Plan
 from local_test.sagemaker.tuning.rules import RULES
@@ -123,7 +124,7 @@ def _echoed(request: dict[str, Any], plan: Plan) -> dict[str, Any]:
     """Return the request as Describe answers it: the platform's own static hyperparameter is among the user's."""
     echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
     definitions = [
-        {**part.definition, "StaticHyperParameters": {**part.static, STATIC_METRIC: part.objective.metric}}
+        {**filled(part.definition), "StaticHyperParameters": {**part.static, STATIC_METRIC: part.objective.metric}}
         for part in plan.parts
     ]
     if "TrainingJobDefinition" in echoed:

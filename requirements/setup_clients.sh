@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Makes .venv-clients: the aws command and SDK v3, which the tests of the local SageMaker use as clients.
+#   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -x .venv-clients/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-clients; }
+# Python compiles what the tests import when they do; to compile all of it would take as long as the rest.
+.venv-clients/bin/pip install --quiet --no-compile --no-deps --require-hashes -r requirements/clients.lock
+echo "setup: .venv-clients takes $(du -sh .venv-clients | cut -f1)"
