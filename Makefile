@@ -74,7 +74,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready .venv-clients/.ready ## all tests but the long ones, on real photos and a real model server
+test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
@@ -97,7 +97,7 @@ test-soak: .venv/.ready-dev ## two minutes of mixed load on the server (BYOC_SOA
 test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our server, on the stock serving stack, where they work
 	$(BIN)/pytest -m stock
 
-test-long: .venv/.ready-dev test-stock ## the tests that take minutes each
+test-long: .venv/.ready-dev .venv-sagemaker/.ready .venv-clients/.ready test-stock ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv and not docker"
 
 samples: .venv/.ready

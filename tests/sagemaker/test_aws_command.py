@@ -11,7 +11,7 @@ import pytest
 from tests.sagemaker.commands import CLIENTS, PROGRAMS, needs_clients, run
 from tests.sagemaker.hosting import archive
 
-pytestmark = needs_clients
+pytestmark = [needs_clients, pytest.mark.long]  # whose environment takes 870 MB
 # Each answer goes to a file of its own. --hold lets the waiters find the end at their first question: they look every 30 and 120 s.
 SCRIPT = """
 set -eu
