@@ -13,6 +13,8 @@ UserError
 class UserError(Exception):
     """Base of every error whose text is the whole message."""
 
+    status = 1  # the exit status of the command that it ends
+
 
 class ConfigError(UserError):
     """A hyperparameter or option that cannot be used."""

@@ -12,6 +12,7 @@ from types import FrameType
 
 from classifier.errors import UserError
 from launch import emulate
+from launch.aws.options import account, hosting, jobs
 from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _drop_output()
         return _say(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except UserError as error:
-        return _say(str(error))
+        return _say(str(error), error.status)
     except KeyboardInterrupt as stop:
         _say("stopped")
         # Everything was left in order on the way here; the interpreter's own end would wait for threads that still read photos.
@@ -58,7 +59,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
     # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
-    status: int = importlib.import_module(options.call).command(options)
+    call = options.aws_call if getattr(options, "on", "process") == "sagemaker" else options.call
+    status: int = importlib.import_module(call).command(options)
     return status
 
 
@@ -67,9 +69,9 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(text: str) -> int:
+def _say(text: str, status: int = 1) -> int:
     print(f"byoc: {text}", file=sys.stderr)
-    return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--trials", type=int, default=8, help="trials of the tuner (default: %(default)s)")
     verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
-    verb.set_defaults(call="launch.run")
+    jobs.on_sagemaker(verb)
+    verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
     data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(
         required=True, metavar="VERB"
@@ -97,13 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("train", help="run the training program once")
     _add_job_options(verb)
     _add_image(verb)
-    verb.set_defaults(call="launch.training")
+    jobs.on_sagemaker(verb)
+    verb.set_defaults(call="launch.training", aws_call="launch.aws.jobs.train")
 
     verb = verbs.add_parser("tune", help="find hyperparameters; every trial is a run of the training program")
     _add_job_options(verb)
     verb.add_argument("--trials", type=int, default=8, help="default: %(default)s")
     _add_image(verb)
-    verb.set_defaults(call="launch.tune")
+    jobs.on_sagemaker(verb)
+    verb.set_defaults(call="launch.tune", aws_call="launch.aws.jobs.tune")
 
     verb = verbs.add_parser("serve", help="serve a model artifact in the foreground")
     verb.add_argument("model", type=Path, metavar="DIR", help="the folder that holds model.json")
@@ -115,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
     verb.set_defaults(call="launch.predict")
 
+    for group in (account, jobs, hosting):
+        group.add(verbs)
     verbs.add_parser("emulate", help="a SageMaker on this machine, whose jobs really run; byoc emulate --help")
     return parser
 

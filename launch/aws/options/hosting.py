@@ -1,0 +1,9 @@
+"""The verbs of hosting."""
+
+from typing import Any
+
+Verbs = Any  # what argparse's add_subparsers returns has no public type
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs to the command line."""

@@ -1,0 +1,57 @@
+"""The one boto3 session of a run, and its clients."""
+
+import functools
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+from classifier import __version__
+from classifier.errors import ConfigError
+from launch.aws.errors import CredentialsError
+from launch.aws.settings import Settings
+
+ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
+CONNECTIONS = 32  # as many as upload threads use at the most
+
+
+class Session:
+    """The account's clients, made once each. Keys of the environment are not used where the settings name a profile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._clients: dict[tuple[str, str], Any] = {}
+        try:
+            self.boto = boto3.Session(
+                profile_name=settings.profile or None, region_name=settings.region or os.environ.get("AWS_REGION")
+            )
+        except ProfileNotFound as error:
+            raise CredentialsError(f"profile {settings.profile!r} is not in your AWS configuration; {error}") from None
+        if not self.boto.region_name:
+            raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
+
+    @property
+    def region(self) -> str:
+        return str(self.boto.region_name)
+
+    @functools.cached_property
+    def account(self) -> str:
+        """The account's twelve digits."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    def client(self, service: str, region: str = "") -> Any:
+        """Return the client of a service, made once; threads may share it."""
+        key = service, region or self.region
+        if key not in self._clients:
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                max_pool_connections=CONNECTIONS,
+                user_agent_extra=f"byoc/{__version__}",
+            )
+            try:
+                self._clients[key] = self.boto.client(service, config=config, region_name=key[1])
+            except BotoCoreError as error:
+                raise ConfigError(f"{service} cannot be reached in region {key[1]}: {error}") from None
+        return self._clients[key]

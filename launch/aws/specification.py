@@ -1,0 +1,203 @@
+"""What a user wants of SageMaker, as frozen values: a training job, a tuning job, a model, an endpoint, a transform job.
+
+They hold no default of the SDK's and no name that somebody else made. requests/ turns them into the requests of the API.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+InputMode = Literal["File", "FastFile", "Pipe"]
+Strategy = Literal["Bayesian", "Random", "Hyperband", "Grid"]
+EndpointKind = Literal["real-time", "serverless", "async", "multi-model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """What keeps a job or an endpoint apart from others. Keys are KMS key ids or ARNs; an empty one is AWS's own."""
+
+    isolation: bool = False  # no network in the container
+    subnets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # security groups
+    encrypt_traffic: bool = False  # between the hosts of one job
+    volume_key: str = ""
+    output_key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What every request carries: the role that SageMaker takes on, the tags, and what is set apart."""
+
+    role: str  # the whole ARN
+    tags: Mapping[str, str] = field(default_factory=dict)
+    security: Security = Security()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """The instances of a training job or of a transform job, and how long they may run. Times are seconds."""
+
+    types: tuple[str, ...]  # in order of preference; one, unless the API takes several
+    count: int = 1
+    volume_gb: int = 30
+    max_run: int = 3600
+    spot: bool = False
+    max_wait: int = 0  # of a spot job, waiting included; 0: twice max_run
+    keep_alive: int = 0  # a warm pool for the next job that matches; 0: none
+    retries: int = 0  # after an internal error of SageMaker's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One input of a training job: an S3 prefix that ends with /, and how it comes into the container."""
+
+    name: str
+    uri: str
+    mode: InputMode = "File"
+    content_type: str = ""
+    distribution: Literal["FullyReplicated", "ShardedByS3Key"] = "FullyReplicated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A training job."""
+
+    name: str
+    image: str
+    identity: Identity
+    machines: Machines
+    channels: tuple[Channel, ...]
+    output: str  # s3://bucket/prefix, below which <name>/output/model.tar.gz comes
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: str = ""  # s3://bucket/prefix; empty: none are kept
+    environment: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # operation, then member: value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What a tuning job may try for one hyperparameter: values, or everything between two numbers."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    low: str = ""
+    high: str = ""
+    whole: bool = False  # whole numbers alone
+    scale: Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"] = "Auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What ends a tuning job before all its training jobs were tried; nothing by default."""
+
+    target: float | None = None  # value of the objective
+    without_improvement: int = 0  # training jobs
+    convergence: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """A tuning job: the training job that it repeats, whose name is the tuning job's, and what it varies."""
+
+    training: Training
+    ranges: tuple[Range, ...]
+    max_jobs: int = 8
+    parallel: int = 2
+    strategy: Strategy = "Bayesian"
+    objective: str = "validation:accuracy"
+    maximize: bool = True
+    early_stopping: bool = False
+    completion: Completion = Completion()
+    resource: tuple[int, int] | None = None  # of Hyperband: the fewest and the most epochs
+    parents: tuple[str, ...] = ()  # earlier tuning jobs
+    parents_kind: Literal["IdenticalDataAndAlgorithm", "TransferLearning"] = "TransferLearning"
+    seed: int | None = None
+    max_run: int = 0  # of the whole, seconds; 0: no limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What an endpoint or a transform job runs: the serving image over an artifact."""
+
+    name: str
+    image: str
+    identity: Identity
+    data: str  # s3://.../model.tar.gz, or the prefix of the archives of a multi-model endpoint
+    multi: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""  # ARN of a version in the model registry, which takes the place of image and data
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serverless:
+    """A serverless endpoint's size."""
+
+    memory_mb: int = 4096
+    concurrency: int = 5
+    provisioned: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asynchronous:
+    """Where an asynchronous endpoint puts its answers, and how many it computes at a time on one instance."""
+
+    output: str
+    failures: str = ""
+    concurrency: int = 0  # 0: SageMaker's own choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """Which share of requests and answers an endpoint keeps, and where."""
+
+    uri: str
+    percent: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosting:
+    """An endpoint over one model. Its name stays; the model and the configuration have new names at each deployment."""
+
+    endpoint: str
+    config: str  # the configuration's name
+    model: Model
+    types: tuple[str, ...] = ()  # of a serverless endpoint none; several are tried in this order
+    count: int = 1
+    serverless: Serverless | None = None
+    asynchronous: Asynchronous | None = None
+    capture: Capture | None = None
+    inference_ami: str = ""
+    start_seconds: int = 0  # until the first /ping; 0: SageMaker's own limit
+    download_seconds: int = 0
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> EndpointKind:
+        if self.serverless:
+            return "serverless"
+        if self.asynchronous:
+            return "async"
+        return "multi-model" if self.model.multi else "real-time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """A transform job: answers for every photo below an S3 prefix."""
+
+    name: str
+    model: str
+    source: str
+    output: str
+    machines: Machines
+    tags: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "image/jpeg"
+    accept: str = "application/json"
+    strategy: Literal["", "SingleRecord", "MultiRecord"] = ""
+    split: Literal["", "None", "Line", "RecordIO", "TFRecord"] = ""
+    assemble: Literal["", "None", "Line"] = ""
+    max_payload_mb: int = 0  # 0: what the container says
+    concurrency: int = 0
+    output_key: str = ""
+    volume_key: str = ""
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
