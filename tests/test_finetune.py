@@ -1,6 +1,7 @@
 """Fine-tuning: each part of the recipe does what its hyperparameter says, against torch's own where there is one."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
 from train.engine import fit
 from train.features import Features
-from train.finetune import WithAuxiliary
+from train.finetune import WithAuxiliary, die_with_parent
 from train.head import class_weights, head_stage
 from train.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
 from train.stage import Stage
@@ -303,3 +304,13 @@ def test_a_compiled_model_trains_to_what_a_plain_one_does(tiny: Path, tmp_path: 
     assert plain.status == compiled.status == 0, compiled.errors
     pair = [run.record("epoch", stage="finetune", epoch=2)["train_loss"] for run in (plain, compiled)]
     assert pair[0] == pytest.approx(pair[1], rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize(("alive", "status"), [(True, 0), (False, 1)])
+def test_a_process_that_reads_photos_ends_where_its_parent_was_killed_before_it_began(alive: bool, status: int) -> None:
+    parent = os.getpid()
+    if not (child := os.fork()):
+        die_with_parent(parent if alive else child, 0)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
