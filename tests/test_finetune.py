@@ -34,6 +34,7 @@ PREPROCESSING = Preprocessing(
 )
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tuned_model(
     tiny: Path, tmp_path: Path, feature_cache: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tune
     assert torch.equal(weights[0]["backbone.bn1.running_mean"], weights[1]["backbone.bn1.running_mean"])
 
 
+@pytest.mark.slow
 def test_when_fine_tuning_only_harms_the_heads_model_is_kept(tiny: Path, tmp_path: Path, feature_cache: Path) -> None:
     settings = {"epochs": "5", "lr": "0.01", "precision": "fp32"}
     harm = {"finetune-epochs": "1", "finetune-lr": "0.5", "clip-norm": "0", "layer-decay": "1"}
@@ -189,6 +191,7 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
     torch.testing.assert_close(actual.weight.detach(), expected)
 
 
+@pytest.mark.slow
 def test_the_kept_average_lies_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
     settings = {
         "epochs": "1",
