@@ -8,7 +8,7 @@ PORT = 8080
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a clause asks for; the last three only `docker run` can say."""
+    """What a clause asks for; the last four only `docker run` can say."""
 
     image: str | None = None  # in place of the image that is checked
     isolated: bool = False  # without a way to any other machine
@@ -16,6 +16,7 @@ class Conditions:
     memory: int | None = None  # MB
     command: Sequence[str] | None = None  # in place of `train` or `serve`
     port: int = PORT
+    hosts_network: bool = False  # this machine's, where the container reaches what listens on the loopback interface
     options: Sequence[str] = ()  # of `docker run`
 
 

@@ -108,6 +108,7 @@ class Containers:
         # A single host's name leads to itself, as on the platform; several find each other on their network.
         alone = () if len(job.hosts) > 1 else ("--add-host", f"{job.host}:127.0.0.1")
         network = ("--network", "none") if conditions.isolated else ()
+        network = ("--network", "host") if conditions.hosts_network else network
         # 64 MB is what an engine, and so local mode, gives by default.
         options = ["--shm-size", "64m", *alone, *named, *job.mounts(), *network, *conditions.options]
         command = ("train",) if conditions.command is None else conditions.command

@@ -50,6 +50,8 @@ def cannot_be_asked(what: str) -> NoReturn:
 
 def check(conditions: Conditions) -> None:
     """Go on only with conditions that a request can say."""
+    if conditions.hosts_network:
+        cannot_be_asked("a container that reaches a server of the suite's own, here one of S3")
     if conditions.options:
         flags = [option for option in conditions.options if option.startswith("--")]
         cannot_be_asked(f"{', '.join(dict.fromkeys(flags))} of docker run")

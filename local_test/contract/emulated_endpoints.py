@@ -38,6 +38,10 @@ HEADERS = {
     "X_Amzn_SageMaker_Custom_Attributes": "CustomAttributes",
     "X_Amzn_SageMaker_Inference_Id": "InferenceId",
     "X_Amzn_SageMaker_Session_Id": "SessionId",
+    "X_Amzn_SageMaker_Target_Model": "TargetModel",
+    "X_Amzn_SageMaker_Target_Variant": "TargetVariant",
+    "X_Amzn_SageMaker_Target_Container_Hostname": "TargetContainerHostname",
+    "X_Amzn_SageMaker_Enable_Explanations": "EnableExplanations",
 }
 # What clauses ask of a container and an endpoint does not offer.
 DIRECT = "a request to the container's own routes, of which the platform passes on /invocations alone"
@@ -158,7 +162,7 @@ class EmulatedEndpoint:
     def invoke(self, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
         """Invoke the endpoint and return the container's own answer, which ModelError holds when it is no 2xx."""
         for header in headers.keys() - HEADERS.keys():
-            cannot_be_asked(f"the header {header.replace('_', '-')}, which does not reach a container of one model")
+            cannot_be_asked(f"the header {header.replace('_', '-')}, which the platform keeps to itself")
         answer = self._invoke(body, content_type, {HEADERS[header]: value for header, value in headers.items()})
         if answer.status >= 400:
             self.refusals.append(answer)

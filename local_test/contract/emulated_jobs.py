@@ -20,9 +20,9 @@ class EmulatedJob:
     """A training job of one host or several; as a context manager it is stopped at the end, and its files are brought back."""
 
     def __init__(self, api: Api, image: str, jobs: Sequence[Job], conditions: Conditions) -> None:
-        check(conditions)
         if any(job.resources or job.inputs for job in jobs):
             cannot_be_asked("other configuration files than the platform writes")
+        check(conditions)
         self._api = api
         self._jobs = jobs
         self._name = name()

@@ -47,9 +47,9 @@ def test_a_script_in_an_archive_runs(
 @clause("a script at an S3 address is fetched and runs", TOOLKIT)
 def test_a_script_at_an_s3_address_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     archive = brought.archive(tmp_path / "sourcedir.tar.gz")
-    with brought.bucket(archive.read_bytes()) as options:
+    with brought.bucket(archive.read_bytes()) as variables:
         more = brought.script("brought.py", "s3://bucket/job/source/sourcedir.tar.gz")
-        ran(platform.run(job(more=more), Conditions(options=options)), seen)
+        ran(platform.run(job(more=more), Conditions(environment=variables, hosts_network=True)), seen)
 
 
 @clause("the script that an image on top names in SAGEMAKER_PROGRAM runs", TOOLKIT)
