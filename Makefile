@@ -11,6 +11,7 @@ OUT ?=
 DEVICE ?= cuda
 PUSH ?=
 KIND ?= train
+EMULATOR ?=
 IMAGE ?= byoc-classifier-$(KIND):cpu
 HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
@@ -109,8 +110,8 @@ samples: .venv/.ready
 local-test: samples .venv-sdk/.ready ## train, serve and predict in SageMaker local mode, and check (DATA=folder HOSTS=n)
 	HOSTS="$(HOSTS)" local_test/local_test.sh "$(if $(filter data/samples,$(DATA)),$(or $(DOGS),$(DATA)),$(DATA))"
 
-contract: samples .venv/.ready-dev ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder)
-	$(BIN)/pytest -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
+contract: samples .venv/.ready-dev $(if $(EMULATOR),.venv-sagemaker/.ready) ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder; EMULATOR=1 asks through byoc emulate)
+	$(if $(EMULATOR),local_test/contract/emulated.sh,$(BIN)/pytest) -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
 	  --hyperparameters '$(HYPERPARAMETERS)' $(if $(MODEL),--model "$(MODEL)") $(if $(KEEP),--keep-model "$(KEEP)")
 
 contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side
