@@ -30,7 +30,7 @@ class CredentialsError(AwsError):
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what boto3 raises inside into AwsError or CredentialsError; `what` is what is tried, as in "stop job x"."""
+    """Turn what boto3 raises inside into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
     try:
         yield
     except Exception as error:
@@ -41,7 +41,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, what: str) -> AwsError | None:
-    """Return the error that tells a user what boto3 or botocore raised while it tried `what`; None for any other error."""
+    """Return the error that tells a user what boto3 or botocore raised about `what`; None for any other error."""
     from boto3.exceptions import Boto3Error, S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -54,7 +54,7 @@ def explain(error: BaseException, what: str) -> AwsError | None:
     if isinstance(error, BotoCoreError):
         return no_answer.explain(error, what)
     if isinstance(error, Boto3Error):
-        return AwsError(f"cannot {what}: {one_line(error)}")
+        return AwsError(f"{what}: {one_line(error)}")
     return None
 
 

@@ -28,7 +28,7 @@ def role(session: Session) -> str:
         raise ConfigError("no role is named; write role in byoc.toml, pass --role, or let `byoc setup` make one")
     if named.startswith("arn:"):
         return named
-    what = f"look up the role {named}"
+    what = f"role {named}"
     try:
         return str(session.client("iam").get_role(RoleName=named)["Role"]["Arn"])
     except Exception as error:
@@ -56,7 +56,7 @@ def security(settings: Settings) -> Security:
 
 def usable_roles(session: Session) -> list[str]:
     """Return the ARNs of the account's roles that SageMaker may take on."""
-    with explained("list the account's roles"):
+    with explained("the account's roles"):
         pages = session.client("iam").get_paginator("list_roles").paginate()
         return [entry["Arn"] for page in pages for entry in page["Roles"] if trusts(entry["AssumeRolePolicyDocument"])]
 

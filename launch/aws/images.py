@@ -61,7 +61,7 @@ def stored(session: Session, uri: str) -> Stored | None:
             registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
         )
     except Exception as error:
-        problem = explain(error, f"look at the image {uri}")
+        problem = explain(error, f"image {uri}")
         if problem is None:
             raise
         if problem.code in ABSENT:

@@ -23,25 +23,25 @@ REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 
 
 def explain(error: BotoCoreError, what: str) -> AwsError:
-    """Return the error that tells a user what botocore raised while it tried `what`."""
-    return _credentials(error, what) or _network(error, what) or AwsError(f"cannot {what}: {one_line(error)}")
+    """Return the error that tells a user what botocore raised about `what`."""
+    return _credentials(error, what) or _network(error, what) or AwsError(f"{what}: {one_line(error)}")
 
 
 def _credentials(error: BotoCoreError, what: str) -> CredentialsError | None:
     name = type(error).__name__
     if isinstance(error, exceptions.NoCredentialsError):
         remedy = "run `aws configure` or `aws sso login`, or name a profile with --profile or in byoc.toml"
-        return CredentialsError(f"cannot {what}: no AWS credentials were found; {remedy}", name)
+        return CredentialsError(f"{what}: no AWS credentials were found; {remedy}", name)
     if isinstance(error, exceptions.PartialCredentialsError):
-        return CredentialsError(f"cannot {what}: the AWS credentials are not complete, {one_line(error)}; add it", name)
+        return CredentialsError(f"{what}: the AWS credentials are not complete, {one_line(error)}; add it", name)
     if isinstance(error, exceptions.ProfileNotFound):
         remedy = "correct --profile or profile in byoc.toml; `aws configure list-profiles` lists them"
-        return CredentialsError(f"cannot {what}: {one_line(error)}; {remedy}", name)
+        return CredentialsError(f"{what}: {one_line(error)}; {remedy}", name)
     if isinstance(error, exceptions.CredentialRetrievalError | exceptions.MetadataRetrievalError):
         remedy = "correct your AWS configuration, or log in again"
-        return CredentialsError(f"cannot {what}: AWS credentials could not be had, {one_line(error)}; {remedy}", name)
+        return CredentialsError(f"{what}: AWS credentials could not be had, {one_line(error)}; {remedy}", name)
     if any(kind.__name__ in EXPIRED for kind in type(error).__mro__):
-        return CredentialsError(f"cannot {what}: the AWS credentials have expired ({one_line(error)}); {LOGIN}", name)
+        return CredentialsError(f"{what}: the AWS credentials have expired ({one_line(error)}); {LOGIN}", name)
     return None
 
 
@@ -50,23 +50,23 @@ def _network(error: BotoCoreError, what: str) -> AwsError | None:
     address = str(_details(error).get("endpoint_url", "AWS"))
     host = address.partition("://")[2].partition("/")[0] or address
     if isinstance(error, exceptions.NoRegionError):
-        return AwsError(f"cannot {what}: no region is named; write region in byoc.toml, or pass --region", name)
+        return AwsError(f"{what}: no region is named; write region in byoc.toml, or pass --region", name)
     if isinstance(error, exceptions.InvalidRegionError | exceptions.UnknownEndpointError):
-        return AwsError(f"cannot {what}: {one_line(error)}; correct --region, or region in byoc.toml", name)
+        return AwsError(f"{what}: {one_line(error)}; correct --region, or region in byoc.toml", name)
     if isinstance(error, exceptions.ProxyConnectionError):
         proxy = _details(error).get("proxy_url", "")
-        return AwsError(f"cannot {what}: the proxy {proxy} does not answer; correct HTTPS_PROXY, or unset it", name)
+        return AwsError(f"{what}: the proxy {proxy} does not answer; correct HTTPS_PROXY, or unset it", name)
     if isinstance(error, exceptions.SSLError):
         remedy = "where a proxy signs for others, name its certificate with AWS_CA_BUNDLE"
-        return AwsError(f"cannot {what}: the certificate of {host} is not trusted; {remedy}", name)
+        return AwsError(f"{what}: the certificate of {host} is not trusted; {remedy}", name)
     if isinstance(error, exceptions.EndpointConnectionError):
-        return AwsError(f"cannot {what}: {host} does not answer; {_region_remedy(host)}", name)
+        return AwsError(f"{what}: {host} does not answer; {_region_remedy(host)}", name)
     if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
         remedy = "look at the network and try again; what runs in AWS goes on"
-        return AwsError(f"cannot {what}: the connection to {host} was lost ({name}); {remedy}", name)
+        return AwsError(f"{what}: the connection to {host} was lost ({name}); {remedy}", name)
     if isinstance(error, exceptions.ParamValidationError):
         report = _details(error).get("report", error)
-        return AwsError(f"cannot {what}: the request is not valid, {one_line(report)}", name)
+        return AwsError(f"{what}: the request is not valid, {one_line(report)}", name)
     return None
 
 

@@ -61,16 +61,16 @@ PASS_ROLE = "iam:PassRole"
 
 
 def explain(error: ClientError, what: str) -> AwsError:
-    """Return the error that tells a user what AWS answered when `what` was tried."""
+    """Return the error that tells a user what AWS answered about `what`."""
     code, said = code_of(error), one_line(error.response.get("Error", {}).get("Message", ""))
     if code in EXPIRED:
-        return CredentialsError(f"cannot {what}: the AWS credentials have expired; {LOGIN}", code)
+        return CredentialsError(f"{what}: the AWS credentials have expired; {LOGIN}", code)
     if code in INVALID:
-        text = f"cannot {what}: AWS does not accept the credentials ({code}); {LOGIN}"
+        text = f"{what}: AWS does not accept the credentials ({code}); {LOGIN}"
         return CredentialsError(text, code)
     if code in CLOCK:
-        return CredentialsError(f"cannot {what}: this machine's clock differs from AWS's; correct it", code)
-    return AwsError(f"cannot {what}: {_sentence(error, code, said)}", code)
+        return CredentialsError(f"{what}: this machine's clock differs from AWS's; correct it", code)
+    return AwsError(f"{what}: {_sentence(error, code, said)}", code)
 
 
 def action_of(error: ClientError) -> str:

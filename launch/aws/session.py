@@ -39,7 +39,7 @@ class Session:
     @functools.cached_property
     def account(self) -> str:
         """The account's twelve digits."""
-        with explained("ask who you are"):
+        with explained("the account's number"):
             return str(self.client("sts").get_caller_identity()["Account"])
 
     def client(self, service: str, region: str = "") -> Any:
