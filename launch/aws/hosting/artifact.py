@@ -55,7 +55,7 @@ def upload(session: Session, artifact: Artifact) -> bool:
                 shutil.copyfileobj(archive, file)
         size = file.tell()
         file.seek(0)
-        with explained(f"upload {artifact.where} to {artifact.uri}"), Progress("upload", size, "bytes") as progress:
+        with explained(artifact.uri), Progress("upload", size, "bytes") as progress:
             session.client("s3").upload_fileobj(file, bucket, key, Callback=progress.advance)
     return True
 
@@ -63,7 +63,7 @@ def upload(session: Session, artifact: Artifact) -> bool:
 def exists(session: Session, uri: str) -> bool:
     """Whether an object is there."""
     bucket, key = split(uri)
-    with explained(f"look at {uri}"):
+    with explained(uri):
         try:
             session.client("s3").head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -141,7 +141,7 @@ def _digest(path: Path) -> str:
 
 
 def _of_job(session: Session, name: str) -> Artifact:
-    with explained(f"look at the training job {name}"):
+    with explained(f"training job {name}"):
         try:
             job = session.client("sagemaker").describe_training_job(TrainingJobName=name)
         except ClientError as error:

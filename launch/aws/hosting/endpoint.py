@@ -74,7 +74,7 @@ class Made:
 def find(session: Session, name: str) -> Endpoint | None:
     """Return the endpoint of this name with its tags, or None."""
     client = session.client("sagemaker")
-    with explained(f"look at the endpoint {name}"):
+    with explained(f"endpoint {name}"):
         answer = _described(client.describe_endpoint, EndpointName=name)
         if answer is None:
             return None
@@ -98,7 +98,7 @@ def find(session: Session, name: str) -> Endpoint | None:
 
 def configuration(session: Session, name: str) -> Configuration | None:
     """Return the configuration of this name, or None."""
-    with explained(f"look at the configuration {name}"):
+    with explained(f"configuration {name}"):
         answer = _described(session.client("sagemaker").describe_endpoint_config, EndpointConfigName=name)
     if answer is None:
         return None
@@ -113,7 +113,7 @@ def configuration(session: Session, name: str) -> Configuration | None:
 
 def model(session: Session, name: str) -> Made | None:
     """Return the model of this name, or None."""
-    with explained(f"look at the model {name}"):
+    with explained(f"model {name}"):
         answer = _described(session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
@@ -142,7 +142,7 @@ def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
 
 def tags_of(session: Session, arn: str) -> dict[str, str]:
     """Return the tags of anything that SageMaker has."""
-    with explained(f"read the tags of {arn}"):
+    with explained(f"the tags of {arn}"):
         pages = session.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
@@ -180,7 +180,7 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
     """Yield the entries of a List action whose names contain `part`, the newest first."""
     contains = {"NameContains": part} if part else {}
     order = {"SortBy": "CreationTime", "SortOrder": "Descending"}
-    with explained(f"list {member.lower()}"):
+    with explained(f"the list of {member.lower()}"):
         for page in session.client("sagemaker").get_paginator(operation).paginate(**contains, **order):
             yield from page[member]
 

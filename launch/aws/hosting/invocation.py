@@ -69,10 +69,10 @@ def output_of(session: Session, name: str) -> str:
 def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
     s3, (bucket, prefix) = session.client("s3"), split(target.output)
     key = "/".join(filter(None, [prefix.strip("/"), "requests", uuid.uuid4().hex]))
-    with explained(f"put {one_line(path)} into s3://{bucket}/{key}"):
+    with explained(f"s3://{bucket}/{key}"):
         s3.put_object(Bucket=bucket, Key=key, Body=read_photo(path), ContentType=content_type(path))
     try:
-        with explained(f"invoke the endpoint {target.name}"):
+        with explained(f"endpoint {target.name}"):
             answer = session.client("sagemaker-runtime").invoke_endpoint_async(
                 EndpointName=target.name, InputLocation=f"s3://{bucket}/{key}", ContentType=content_type(path)
             )
@@ -103,7 +103,7 @@ def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, A
 def _read(session: Session, uri: str) -> bytes | None:
     """Return an object's bytes, or None where it is not there yet."""
     bucket, key = split(uri)
-    with explained(f"read {uri}"):
+    with explained(uri):
         try:
             return bytes(session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
         except ClientError as error:
@@ -127,7 +127,7 @@ def _refusal(target: Target, path: Path, error: Exception) -> Exception:
                 f"{name}: {path.stat().st_size:,} bytes are too many for the endpoint {target.name}; make the photo smaller, "
                 "or deploy with --async, whose requests go through S3"
             )
-    return explain(error, f"invoke the endpoint {target.name}") or error
+    return explain(error, f"endpoint {target.name}") or error
 
 
 def _said(failure: str) -> str:
