@@ -59,9 +59,15 @@ def _run(argv: Sequence[str] | None) -> int:
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
     # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
-    call = options.aws_call if getattr(options, "on", "process") == "sagemaker" else options.call
-    status: int = importlib.import_module(call).command(options)
+    status: int = importlib.import_module(_room(options)).command(options)
     return status
+
+
+def _room(options: argparse.Namespace) -> str:
+    """Return the module that carries the verb out: some verbs have one for this machine and one for SageMaker."""
+    aws = getattr(options, "on", "process") == "sagemaker" or getattr(options, "endpoint", None)
+    room: str = getattr(options, "aws_call", options.call) if aws else options.call
+    return room
 
 
 def _drop_output() -> None:
@@ -118,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("predict", help="send photos to a running server")
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
-    verb.set_defaults(call="launch.predict")
+    hosting.on_endpoint(verb)
+    verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
     for group in (account, jobs, hosting):
         group.add(verbs)
