@@ -107,7 +107,9 @@ def pack(folder: Path, into: IO[bytes]) -> None:
 def _in_s3(session: Session, uri: str) -> Artifact:
     split(uri)
     if not uri.endswith(ARCHIVE):
-        raise ConfigError(f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several")
+        raise ConfigError(
+            f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several"
+        )
     if not exists(session, uri):
         raise AwsError(f"there is no {uri}; correct the address, or name the training job that made it", "NoSuchKey")
     return Artifact(uri=uri, where=uri)
@@ -118,9 +120,7 @@ def _here(session: Session, path: Path) -> Artifact:
         raise ConfigError(f"{one_line(path)} holds no model.json; name the folder `model` that training wrote")
     if path.is_file() and not path.name.endswith(ARCHIVE):
         raise ConfigError(f"{one_line(path)} is neither a folder nor a {ARCHIVE}; name a model that training wrote")
-    return Artifact(
-        uri=below(session, "models", _digest(path), f"model{ARCHIVE}"), where=one_line(path), here=path
-    )
+    return Artifact(uri=below(session, "models", _digest(path), f"model{ARCHIVE}"), where=one_line(path), here=path)
 
 
 def _files(folder: Path) -> list[Path]:

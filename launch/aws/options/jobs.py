@@ -76,6 +76,12 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
 
 def training(verb: argparse.ArgumentParser) -> None:
     """Add what only train understands."""
+    _examples(
+        verb,
+        "  byoc train --data photos/ --set lr=0.01\n"
+        "  byoc train --data photos/ --on sagemaker --instance ml.g4dn.xlarge,ml.g5.xlarge --dry-run\n"
+        "  byoc train --data s3://bucket/photos/ --on sagemaker --best-of my-tuning-job --spot",
+    )
     group = verb.add_argument_group("with --on sagemaker, train alone")
     added = [
         group.add_argument("--resume", metavar="NAME", help="go on from the checkpoints of this earlier training job"),
@@ -88,6 +94,12 @@ def training(verb: argparse.ArgumentParser) -> None:
 
 def tuning(verb: argparse.ArgumentParser) -> None:
     """Add what tune and run understand."""
+    word = verb.prog.split()[-1]
+    _examples(
+        verb,
+        f"  byoc {word} --data photos/ --trials 8\n"
+        f"  byoc {word} --data photos/ --on sagemaker --trials 8 --parallel 4 --range lr=0.001:0.1:log --dry-run",
+    )
     group = verb.add_argument_group("with --on sagemaker, the search (--trials says how many jobs)")
     added = [
         group.add_argument(
@@ -233,6 +245,11 @@ def _verb(verbs: Verbs, name: str, what: str, module: str, example: str) -> argp
     )
     verb.set_defaults(call=f"{ROOM}.{module}")
     return verb
+
+
+def _examples(verb: argparse.ArgumentParser, text: str) -> None:
+    verb.epilog = f"examples:\n{text}"
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _named(actions: Any) -> dict[str, tuple[str, object]]:
