@@ -43,7 +43,9 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
-        return Bound(amount=None, why=f"{where} no price of {use} on {', '.join(unknown)}; byoc prices reads AWS's list")
+        return Bound(
+            amount=None, why=f"{where} no price of {use} on {', '.join(unknown)}; byoc prices reads AWS's list"
+        )
     dearest = max(types, key=lambda kind: prices.hour(use, kind) or 0.0)
     price = prices.hour(use, dearest) or 0.0
     why = f"{count} x {dearest} x {price:g} an hour"
@@ -80,7 +82,9 @@ def tuning(prices: Prices, wanted: Tuning) -> Bound:
 def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
     """Return what an endpoint costs a month; `most` is the highest count that autoscaling may reach."""
     if hosting.serverless:
-        return Bound(amount=None, why="a serverless endpoint costs by the request; nothing while nobody asks", monthly=True)
+        return Bound(
+            amount=None, why="a serverless endpoint costs by the request; nothing while nobody asks", monthly=True
+        )
     use: Use = "async" if hosting.asynchronous else "hosting"
     one = hour(prices, use, hosting.types, max(hosting.count, most))
     if one.amount is None:

@@ -91,7 +91,9 @@ def _listed(client: Any) -> Iterator[dict[str, Any]]:
 
 
 def _file(region: str) -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "byoc-classifier" / f"quotas-{region}.json"
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "byoc-classifier" / f"quotas-{region}.json"
+    )
 
 
 def _known(file: Path) -> Mapping[str, str]:

@@ -73,6 +73,19 @@ def exists(session: Session, uri: str) -> bool:
     return True
 
 
+def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
+    """Return the keys of archives below a prefix, without the prefix: what a multi-model endpoint knows its models by."""
+    bucket, prefix = split(uri)
+    found: list[str] = []
+    with explained(uri):
+        for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = (entry["Key"] for entry in page.get("Contents", ()))
+            found += [key.removeprefix(prefix) for key in keys if key.endswith(ARCHIVE)]
+            if len(found) >= most:
+                break
+    return found[:most]
+
+
 def split(uri: str) -> tuple[str, str]:
     """Return the bucket and the key, or prefix, of an address in S3; raises ConfigError for another address."""
     parts = urlsplit(uri, allow_fragments=False)
@@ -107,7 +120,9 @@ def pack(folder: Path, into: IO[bytes]) -> None:
 def _in_s3(session: Session, uri: str) -> Artifact:
     split(uri)
     if not uri.endswith(ARCHIVE):
-        raise ConfigError(f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several")
+        raise ConfigError(
+            f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several"
+        )
     if not exists(session, uri):
         raise AwsError(f"there is no {uri}; correct the address, or name the training job that made it", "NoSuchKey")
     return Artifact(uri=uri, where=uri)
@@ -118,9 +133,7 @@ def _here(session: Session, path: Path) -> Artifact:
         raise ConfigError(f"{one_line(path)} holds no model.json; name the folder `model` that training wrote")
     if path.is_file() and not path.name.endswith(ARCHIVE):
         raise ConfigError(f"{one_line(path)} is neither a folder nor a {ARCHIVE}; name a model that training wrote")
-    return Artifact(
-        uri=below(session, "models", _digest(path), f"model{ARCHIVE}"), where=one_line(path), here=path
-    )
+    return Artifact(uri=below(session, "models", _digest(path), f"model{ARCHIVE}"), where=one_line(path), here=path)
 
 
 def _files(folder: Path) -> list[Path]:

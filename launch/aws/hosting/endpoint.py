@@ -53,7 +53,10 @@ class Configuration:
 
     @property
     def models(self) -> tuple[str, ...]:
-        named = [variant.get("ModelName", "") for variant in (*self.variants, *self.answer.get("ShadowProductionVariants", ()))]
+        named = [
+            variant.get("ModelName", "")
+            for variant in (*self.variants, *self.answer.get("ShadowProductionVariants", ()))
+        ]
         return tuple(dict.fromkeys(name for name in named if name))
 
 

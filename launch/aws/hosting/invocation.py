@@ -59,7 +59,9 @@ def output_of(session: Session, name: str) -> str:
     """Return where an asynchronous endpoint's answers go, empty for another; raises AwsError unless it is in service."""
     found = endpoint.find(session, name)
     if found is None:
-        raise AwsError(f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "NotFound")
+        raise AwsError(
+            f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "NotFound"
+        )
     if found.status in ("Creating", "Failed", "OutOfService", "Deleting"):
         reason = f": {one_line(found.reason)}" if found.reason else ""
         raise AwsError(f"the endpoint {name} is {found.status} and does not answer{reason}; byoc logs {name} says more")

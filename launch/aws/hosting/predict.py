@@ -38,9 +38,7 @@ class Asked:
         return found
 
 
-def predict(
-    session: Session, name: str, path: Path, *, target_model: str = "", timeout: float = DEADLINE
-) -> Rankings:
+def predict(session: Session, name: str, path: Path, *, target_model: str = "", timeout: float = DEADLINE) -> Rankings:
     """Return the labels and probabilities of a file's photos, best first, as an endpoint answers them."""
     return Asked(session, name, target_model, timeout)(path)
 

@@ -38,7 +38,9 @@ def parse(text: str, target: float | None, *, queue: bool, to_zero: bool = False
         raise ConfigError(f"--autoscale is {text!r}; write two numbers, as in --autoscale 1:4")
     least, most = (0 if to_zero else int(low)), int(high)
     if least == 0 and not queue:
-        raise ConfigError("an endpoint that answers at once keeps at least one instance; begin --autoscale with 1, or use --async")
+        raise ConfigError(
+            "an endpoint that answers at once keeps at least one instance; begin --autoscale with 1, or use --async"
+        )
     if most < max(1, least):
         raise ConfigError(f"--autoscale is {text}; the second number must be at least {max(1, least)}")
     wanted = target if target is not None else WAITING if queue else INVOCATIONS
@@ -131,9 +133,14 @@ def alarms(session: Session, endpoint: str) -> list[str]:
     return [alarm["AlarmName"] for alarm in answer["MetricAlarms"]]
 
 
+def alarm_names(endpoint: str) -> tuple[str, str]:
+    """Return the names of the alarms that tell of errors and slow answers; they roll an update back too."""
+    return alarm_requests.names(endpoint)[:2]
+
+
 def guards(session: Session, endpoint: str) -> list[str]:
     """Return those alarms that roll an update back."""
-    return [name for name in alarms(session, endpoint) if name in alarm_requests.names(endpoint)[:2]]
+    return [name for name in alarms(session, endpoint) if name in alarm_names(endpoint)]
 
 
 def delete_alarms(session: Session, names: list[str]) -> None:

@@ -73,7 +73,9 @@ def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
     """Return what Describe answers; raises AwsError."""
     found = KINDS[kind]
     with explained(f"{found.title} {name}"):
-        answer: dict[str, Any] = getattr(session.client("sagemaker"), f"describe_{found.api}")(**{found.parameter: name})
+        answer: dict[str, Any] = getattr(session.client("sagemaker"), f"describe_{found.api}")(
+            **{found.parameter: name}
+        )
     return answer
 
 

@@ -9,7 +9,9 @@ from launch.aws.options.common import add_account, add_following, add_plan
 Verbs = Any  # what argparse's add_subparsers returns has no public type
 ENDPOINT = "byoc-classifier"
 ROOM = "launch.aws.hosting"
-MODEL_HELP = "s3://.../model.tar.gz, the name of a training job, or a folder or archive on this machine, which is uploaded"
+MODEL_HELP = (
+    "s3://.../model.tar.gz, the name of a training job, or a folder or archive on this machine, which is uploaded"
+)
 
 
 def add(verbs: Verbs) -> None:
@@ -62,10 +64,15 @@ def _deploy(verbs: Verbs) -> None:
         "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
     )
     verb.add_argument(
-        "model", nargs="?", metavar="MODEL", help=f"{MODEL_HELP}; without it, only what stands around an endpoint changes"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help=f"{MODEL_HELP}; without it, only what stands around an endpoint changes",
     )
     verb.add_argument("--on", choices=["sagemaker"], default="sagemaker", help=argparse.SUPPRESS)
-    verb.add_argument("--endpoint", default=ENDPOINT, metavar="NAME", help="its name, which stays (default: %(default)s)")
+    verb.add_argument(
+        "--endpoint", default=ENDPOINT, metavar="NAME", help="its name, which stays (default: %(default)s)"
+    )
     verb.add_argument("--package", metavar="ARN", help="deploy this approved version of the model registry")
     verb.add_argument("--group", metavar="NAME", help="deploy the newest approved version of this group")
     verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
@@ -83,7 +90,9 @@ def _deploy(verbs: Verbs) -> None:
         help="how long the new instances answer before the old ones end; an alarm in that time rolls back "
         "(default: 300 where the endpoint has alarms, else 0)",
     )
-    verb.add_argument("--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end (default: a small photo)")
+    verb.add_argument(
+        "--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end (default: a small photo)"
+    )
     add_account(verb)
     add_plan(verb)
     verb.add_argument(
@@ -128,12 +137,16 @@ def _around(verb: argparse.ArgumentParser) -> None:
         help="of autoscaling: invocations a minute of one instance (60), or what waits for one that is asynchronous (5)",
     )
     group.add_argument(
-        "--scale-to-zero", action="store_true", help="asynchronous: no instance where nothing waits, up to the MAX of --autoscale (1)"
+        "--scale-to-zero",
+        action="store_true",
+        help="asynchronous: no instance where nothing waits, up to the MAX of --autoscale (1)",
     )
     group.add_argument("--alarms", action="store_true", help="of CloudWatch, for errors and slow answers")
     group.add_argument("--alarm-topic", default="", metavar="ARN", help="of SNS, which the alarms tell")
     group.add_argument("--alarm-ms", type=int, default=2000, metavar="N", help="a slow answer (default: %(default)s)")
-    group.add_argument("--capture", type=int, metavar="PERCENT", help="of requests and answers is kept in S3; 0 ends it")
+    group.add_argument(
+        "--capture", type=int, metavar="PERCENT", help="of requests and answers is kept in S3; 0 ends it"
+    )
     group.add_argument(
         "--life",
         type=float,
@@ -142,7 +155,9 @@ def _around(verb: argparse.ArgumentParser) -> None:
         "is over its time, byoc delete --expired deletes it, and so does --stay",
     )
     group.add_argument(
-        "--stay", action="store_true", help="with --life: wait here until then, and delete the endpoint; Ctrl-C leaves it running"
+        "--stay",
+        action="store_true",
+        help="with --life: wait here until then, and delete the endpoint; Ctrl-C leaves it running",
     )
 
 
@@ -201,7 +216,9 @@ def _transform(verbs: Verbs) -> None:
     )
     verb.add_argument("source", metavar="DIR|S3", help="a folder, which is uploaded, or s3://bucket/prefix/")
     verb.add_argument("--model", required=True, metavar="MODEL", help=f"the name of a model on SageMaker, {MODEL_HELP}")
-    verb.add_argument("--out", required=True, metavar="DIR|S3", help="a folder gets the answers, one line for each photo")
+    verb.add_argument(
+        "--out", required=True, metavar="DIR|S3", help="a folder gets the answers, one line for each photo"
+    )
     verb.add_argument("--on", choices=["sagemaker"], default="sagemaker", help=argparse.SUPPRESS)
     verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
     verb.add_argument("--count", type=int, default=1, metavar="N", help="of instances (default: %(default)s)")
