@@ -100,7 +100,7 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
     if price is None:
         return None
     pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
-    count = config.get("SelectedInstanceCount") or config.get("InstanceCount", 1)
+    count = int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
     return count * price * (seconds(answer, "Training", now) + pool) / 3600
 
 

@@ -7,7 +7,6 @@ hold has no price here: none is guessed.
 import json
 import os
 import re
-import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -89,22 +88,19 @@ def command(options: Namespace) -> int:
     if not count:
         raise ConfigError(f"AWS's price list has no instance of SageMaker in {session.region}; correct --region")
     file = save(prices, settings)
-    rows = [
-        {"use": use, "type": kind, "hour": prices.hour(use, kind)}
-        for use, types in (
-            ("training", settings.train_types),
-            ("hosting", settings.serve_types),
-            ("transform", settings.transform_types),
-        )
-        for kind in types
-    ]
+    asked: tuple[tuple[Use, tuple[str, ...]], ...] = (
+        ("training", settings.train_types),
+        ("hosting", settings.serve_types),
+        ("transform", settings.transform_types),
+    )
+    rows = [{"use": use, "type": kind, "hour": prices.hour(use, kind)} for use, types in asked for kind in types]
     if options.json:
         print(json.dumps({"file": str(file), "region": prices.region, "currency": prices.currency, "prices": rows}))
         return 0
     for row in rows:
         price = "no price" if row["hour"] is None else f"{row['hour']:.4f} {prices.currency} an hour"
         print(f"{row['use']:<10}{row['type']:<20}{price}")
-    print(f"{count} prices of {prices.region} are in {file}; the types above are byoc.toml's", file=sys.stdout)
+    print(f"{count} prices of {prices.region} are in {file}; the types above are byoc.toml's")
     return 0
 
 

@@ -18,17 +18,6 @@ REMEDIES = {
 }
 
 
-class Detached(KeyboardInterrupt):
-    """Ctrl-C while something runs in AWS, which goes on; the text says so, and how to come back to it and to stop it."""
-
-    def __init__(self, text: str, number: int = 0) -> None:
-        super().__init__(*([number] if number else []))
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """The end of a job, or of an endpoint's making: its last Describe, and the last lines of its log."""

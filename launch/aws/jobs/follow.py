@@ -8,9 +8,9 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from launch.aws import refusals
-from launch.aws.errors import AwsError, CredentialsError
+from launch.aws.errors import AwsError, CredentialsError, Detached
 from launch.aws.jobs import events, kinds
-from launch.aws.jobs.ended import Detached, Ended, goes_on
+from launch.aws.jobs.ended import Ended, goes_on
 from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
@@ -153,8 +153,6 @@ class _Follower:
 
 def _passes(error: AwsError) -> bool:
     """Return whether an error may be gone at the next look."""
-    return (
-        error.code in refusals.THROTTLED | refusals.UNAVAILABLE | UNANSWERED
-        or error.code.isdigit()
-        and error.code.startswith("5")
+    return error.code in refusals.THROTTLED | refusals.UNAVAILABLE | UNANSWERED or (
+        error.code.isdigit() and error.code.startswith("5")
     )
