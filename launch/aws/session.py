@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ProfileNotFound
 
 from classifier import __version__
 from classifier.errors import ConfigError
-from launch.aws.errors import CredentialsError
+from launch.aws.errors import CredentialsError, explained
 from launch.aws.settings import Settings
 
 ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
@@ -39,7 +39,8 @@ class Session:
     @functools.cached_property
     def account(self) -> str:
         """The account's twelve digits."""
-        return str(self.client("sts").get_caller_identity()["Account"])
+        with explained("the account's number"):
+            return str(self.client("sts").get_caller_identity()["Account"])
 
     def client(self, service: str, region: str = "") -> Any:
         """Return the client of a service, made once; threads may share it."""
