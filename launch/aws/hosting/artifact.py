@@ -73,6 +73,19 @@ def exists(session: Session, uri: str) -> bool:
     return True
 
 
+def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
+    """Return the keys of archives below a prefix, without the prefix: what a multi-model endpoint knows its models by."""
+    bucket, prefix = split(uri)
+    found: list[str] = []
+    with explained(uri):
+        for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = (entry["Key"] for entry in page.get("Contents", ()))
+            found += [key.removeprefix(prefix) for key in keys if key.endswith(ARCHIVE)]
+            if len(found) >= most:
+                break
+    return found[:most]
+
+
 def split(uri: str) -> tuple[str, str]:
     """Return the bucket and the key, or prefix, of an address in S3; raises ConfigError for another address."""
     parts = urlsplit(uri, allow_fragments=False)

@@ -133,9 +133,14 @@ def alarms(session: Session, endpoint: str) -> list[str]:
     return [alarm["AlarmName"] for alarm in answer["MetricAlarms"]]
 
 
+def alarm_names(endpoint: str) -> tuple[str, str]:
+    """Return the names of the alarms that tell of errors and slow answers; they roll an update back too."""
+    return alarm_requests.names(endpoint)[:2]
+
+
 def guards(session: Session, endpoint: str) -> list[str]:
     """Return those alarms that roll an update back."""
-    return [name for name in alarms(session, endpoint) if name in alarm_requests.names(endpoint)[:2]]
+    return [name for name in alarms(session, endpoint) if name in alarm_names(endpoint)]
 
 
 def delete_alarms(session: Session, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Follows a job or an endpoint until it ends; whoever stops looking is told that it goes on."""
 
 import contextlib
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -33,15 +34,24 @@ UNANSWERED = {
 }
 
 
-def follow(session: Session, kind: kinds.Name, name: str, *, file: TextIO | None = None) -> Ended:
+def follow(
+    session: Session,
+    kind: kinds.Name,
+    name: str,
+    *,
+    file: TextIO | None = None,
+    since: float | None = None,
+    seconds: float = math.inf,
+) -> Ended:
     """Show what a job does until it ends, or an endpoint until it is in service or has failed, and return its end.
 
-    Lines go to `file`, by default standard output. Raises Detached after Ctrl-C, SIGTERM or SIGHUP, CredentialsError where
+    Lines go to `file`, by default standard output; the log's from `since` on, by default from the beginning. After `seconds`
+    whoever waits is told, by an AwsError, that it goes on. Raises Detached after Ctrl-C, SIGTERM or SIGHUP, CredentialsError where
     credentials expire, and AwsError where AWS does not answer for long; each says that the job goes on.
     """
     found = kinds.KINDS[kind]
     try:
-        return _Follower(session, found, name, Screen(file)).run()
+        return _Follower(session, found, name, Screen(file), since).run(seconds)
     except KeyboardInterrupt as stop:
         raise Detached(goes_on(found, name, session.region), *stop.args) from None
     except AwsError as error:
@@ -84,14 +94,19 @@ class Patience:
 
 
 class _Follower:
-    def __init__(self, session: Session, kind: kinds.Kind, name: str, screen: Screen) -> None:
+    def __init__(
+        self, session: Session, kind: kinds.Kind, name: str, screen: Screen, since: float | None = None
+    ) -> None:
         self.session, self.kind, self.name, self.screen = session, kind, name, screen
+        self.since = since
         self.patience = Patience(screen)
         self.phases, self.status = Phases(), Status(screen)
         self.trials = Trials(session, name, screen)
         self.log: events.LogReader | None = None
 
-    def run(self) -> Ended:
+    def run(self, seconds: float) -> Ended:
+        given_up = time.monotonic() + seconds
+        answer: dict[str, Any] = {}
         while True:
             try:
                 answer = kinds.describe(self.session, self.kind.name, self.name)
@@ -102,7 +117,13 @@ class _Follower:
                 self.patience.answered()
                 if kinds.state(self.kind, answer) in self.kind.ends:
                     return self._end(answer)
+            if time.monotonic() >= given_up:
+                raise AwsError("\n".join([self._late(answer, seconds), *(f"  {line}" for line in self.screen.tail)]))
             pause(self.session)
+
+    def _late(self, answer: dict[str, Any], seconds: float) -> str:
+        lines = ", its last lines:" if self.screen.tail else ""
+        return f"{self.kind.title} {self.name} is still {kinds.state(self.kind, answer)} after {seconds:.0f} s{lines}"
 
     def _end(self, answer: dict[str, Any]) -> Ended:
         if self.log is not None and not _near(self.session):
@@ -129,7 +150,8 @@ class _Follower:
 
     def _new_lines(self, answer: dict[str, Any]) -> Iterator[events.Line]:
         if self.log is None:
-            self.log = events.reader(self.session, self.kind, self.name, answer["CreationTime"].timestamp())
+            since = answer["CreationTime"].timestamp() if self.since is None else self.since
+            self.log = events.reader(self.session, self.kind, self.name, since)
         return self.log.new()
 
     def _tell(self, answer: dict[str, Any], phases: list[tuple[float, str]], lines: list[events.Line]) -> None:
