@@ -1,8 +1,10 @@
-"""A stand-in for services of AWS that the local SageMaker lacks: it answers what a test hands it, over HTTP."""
+"""A stand-in for services of AWS that the local SageMaker lacks, over HTTP; and a way to the local SageMaker that can fail."""
 
 import contextlib
 import json
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +57,60 @@ def answering(answers: Answers) -> Iterator[Standin]:
     try:
         yield found
     finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass
+class Way:
+    """A way to a server: it loses the next `cut` requests, and keeps the answers of the action `holds` to itself."""
+
+    url: str
+    holds: str
+    cut: int = 0
+
+
+@contextlib.contextmanager
+def way(to: str, holds: str = "") -> Iterator[Way]:
+    """Hand requests on to a server while the block lasts."""
+    over = threading.Event()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.cut > 0:
+                found.cut -= 1
+                self.close_connection = True
+                return
+            request = urllib.request.Request(f"{to}{self.path}", body, dict(self.headers.items()), method="POST")
+            try:
+                with direct.open(request, timeout=60) as answer:
+                    status, content = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, content = error.code, error.read()
+            if found.holds and self.headers["X-Amz-Target"].endswith(f".{found.holds}"):
+                over.wait(60)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # who asked has gone
+                self.wfile.write(content)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    found = Way(f"http://127.0.0.1:{server.server_port}", holds)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()
