@@ -1,5 +1,6 @@
 """Sends the request of a job, so that it is known at each moment whether the job runs."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -18,7 +19,13 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
         if one.folder is not None:
             from launch.aws.account.upload import upload as send
 
-            send(session, one.folder, one.uri)
+            done = send(session, one.folder, one.uri)
+            if done.extra:
+                print(
+                    f"note: {len(done.extra):,} objects at {done.uri} are not in {one.folder}, first {done.extra[0]}; the job reads "
+                    "them too; byoc data upload --delete deletes them",
+                    file=sys.stderr,
+                )
 
 
 def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object]) -> None:
