@@ -287,6 +287,16 @@ def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_
     driver.run("stop", "half-sent")
 
 
+def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) -> None:
+    before = names(driver)
+    with through(driver) as way:
+        way.lost = ["CreateTrainingJob"]
+        driver.run(*TRAIN, "--detach")
+        assert len(names(driver) - before) == 1 and not way.lost
+        [name] = names(driver) - before
+        assert "already exists" in driver.run(*TRAIN, "--name", name, "--detach", status=1).stderr
+
+
 def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> None:
     with through(driver) as way, driver.running(*TRAIN, "--name", "cut", "--env", "DO=wait") as process:
         read_until(process, "waiting")

@@ -28,13 +28,17 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
                 )
 
 
-def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object]) -> None:
+def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object], *, new: bool) -> None:
     """Send a request. Raises Detached after Ctrl-C where the job was started all the same, KeyboardInterrupt where not.
 
-    Raises AwsError where AWS refuses the request.
+    With `new` the name was made for this request: where AWS says that it is taken, an answer was lost on its way here, and the
+    request was sent again. Raises AwsError where AWS refuses the request.
     """
     try:
         send()
+    except AwsError as error:
+        if not (new and error.code == "ResourceInUse" and _is_there(session, kind, name)):
+            raise
     except KeyboardInterrupt as stop:
         found = kinds.KINDS[kind]
         there = _is_there(session, kind, name)
