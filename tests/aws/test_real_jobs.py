@@ -27,7 +27,7 @@ def account(folder: Path) -> Iterator[Driver]:
 
 def judged(base: Path) -> list[dict[str, Any]]:
     """Return a job's results and epochs, without what tells of this machine's speed."""
-    speed = ("images_per_second", "seconds", "time")
+    speed = ("images_per_second", "seconds", "time", "data_wait_share")
     found = [record for record in read_records(base) if record["kind"] in ("result", "epoch")]
     return [
         {name: value for name, value in record.items() if not any(word in name for word in speed)} for record in found
