@@ -37,7 +37,7 @@ def judged(base: Path) -> list[dict[str, Any]]:
 @pytest.mark.long
 def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, tmp_path: Path) -> None:
     with account(tmp_path) as driver:
-        here = [BYOC, "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "here", *SET]
+        here: list[str | Path] = [BYOC, "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "here", *SET]
         subprocess.run(
             [*here, "--feature-cache", tmp_path / "cache"], env=driver.variables, check=True, capture_output=True
         )
