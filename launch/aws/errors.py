@@ -2,6 +2,7 @@
 
 AwsError              1    anything that AWS refuses
 └── CredentialsError  3    credentials that are missing, expired or not valid; what runs in AWS goes on
+Detached            130    Ctrl-C while something runs in AWS, which goes on (143 after SIGTERM, 129 after SIGHUP)
 """
 
 import contextlib
@@ -26,6 +27,17 @@ class CredentialsError(AwsError):
     """Credentials that are missing, expired or not valid."""
 
     status = CREDENTIALS_STATUS
+
+
+class Detached(KeyboardInterrupt):
+    """Ctrl-C while something runs in AWS, which goes on; the text says so, and how to come back to it and to stop it."""
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(*([number] if number else []))  # of the signal, as the command line hands it on
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @contextlib.contextmanager

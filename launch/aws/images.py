@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from classifier.errors import ConfigError
 from launch.aws.errors import AwsError, explain
@@ -38,8 +38,7 @@ def image(settings: Settings, kind: Kind) -> str:
     named = settings.train_image if kind == "train" else settings.serve_image
     if named:
         return named
-    places = [settings.file.parent] if settings.file else []
-    for folder in (*places, Path.cwd(), ROOT):
+    for folder in _places(settings):
         if (folder / FILE).is_file() and (found := _pushed(folder / FILE, kind)):
             return found
     raise ConfigError(
@@ -76,10 +75,33 @@ def stored(session: Session, uri: str) -> Stored | None:
     return Stored(details.get("imageSizeInBytes", 0), details["imageDigest"])
 
 
+def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
+    """Return what an image computes on: as images.json says, else as build_and_push.sh ends its tags; empty where neither does."""
+    for folder in _places(settings):
+        if (folder / FILE).is_file():
+            for entry in _entries(folder / FILE).values():
+                if entry.get("uri") == uri and (said := entry.get("device")) in ("cuda", "cpu"):
+                    found: Literal["cuda", "cpu"] = said
+                    return found
+    tag = uri.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    if tag == "cpu" or tag.endswith("-cpu"):
+        return "cpu"
+    return "cuda" if tag == "cuda" else ""
+
+
+def _places(settings: Settings) -> list[Path]:
+    """Return the folders in which images.json is looked for."""
+    return [*([settings.file.parent] if settings.file else []), Path.cwd(), ROOT]
+
+
 def _pushed(file: Path, kind: Kind) -> str:
     """Return the address in images.json, empty where it holds none of this kind."""
+    return str(_entries(file).get(kind, {}).get("uri", ""))
+
+
+def _entries(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        entry = json.loads(file.read_text()).get(kind, {})
-        return str(entry.get("uri", ""))
-    except (OSError, ValueError, AttributeError) as error:
+        entries = json.loads(file.read_text())
+        return {kind: dict(entry) for kind, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} cannot be used ({error}); ./build_and_push.sh writes it anew") from None

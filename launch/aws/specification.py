@@ -202,3 +202,37 @@ class Transform:
     output_key: str = ""
     volume_key: str = ""
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoscale:
+    """Between which numbers an endpoint's instances follow the load."""
+
+    low: int
+    high: int
+    target: float  # invocations a minute of one instance; with `queue`, how many wait for one instance
+    queue: bool = False  # of an asynchronous endpoint
+
+    @property
+    def to_zero(self) -> bool:
+        return self.low == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What CloudWatch tells of an endpoint: errors, and answers that are slower than so many milliseconds."""
+
+    milliseconds: int = 2000
+    topic: str = ""  # ARN of SNS; empty: nobody is told, and an update is rolled back all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of a model in the model registry."""
+
+    group: str
+    image: str
+    data: str
+    about: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)  # beside it in the registry, as metrics
