@@ -6,11 +6,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ProfileNotFound
+from botocore.exceptions import BotoCoreError
 
 from classifier import __version__
 from classifier.errors import ConfigError
-from launch.aws.errors import CredentialsError, explained
+from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
 ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
@@ -23,12 +23,10 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._clients: dict[tuple[str, str], Any] = {}
-        try:
+        with explained("your AWS configuration"):
             self.boto = boto3.Session(
                 profile_name=settings.profile or None, region_name=settings.region or os.environ.get("AWS_REGION")
             )
-        except ProfileNotFound as error:
-            raise CredentialsError(f"profile {settings.profile!r} is not in your AWS configuration; {error}") from None
         if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
 
