@@ -68,7 +68,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _room(options: argparse.Namespace) -> str:
     """Return the module that carries the verb out: some verbs have one for this machine and one for SageMaker."""
-    aws = getattr(options, "on", "process") == "sagemaker" or getattr(options, "endpoint", None)
+    named = getattr(options, "on", None), getattr(options, "place", None)
+    aws = "sagemaker" in named or getattr(options, "endpoint", None)
     room: str = getattr(options, "aws_call", options.call) if aws else options.call
     return room
 

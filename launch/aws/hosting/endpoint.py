@@ -120,7 +120,7 @@ def model(session: Session, name: str) -> Made | None:
         answer = _described(session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
-    container = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
+    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
     return Made(
         name=name,
