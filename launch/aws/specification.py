@@ -170,6 +170,7 @@ class Hosting:
     inference_ami: str = ""
     start_seconds: int = 0  # until the first /ping; 0: SageMaker's own limit
     download_seconds: int = 0
+    detailed_metrics: bool = False  # SageMaker reads the container's /metrics and charges for them by the GB
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,105 @@
+"""How check.py speaks of a request: where a member comes from, what a pattern wants, what was meant."""
+
+import difflib
+import functools
+import re
+from collections.abc import Collection
+
+NAME = "write letters, digits and single hyphens, with a letter or digit at both ends"
+# By the pattern's own text, which botocore's model holds.
+WANTED = {
+    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": NAME,
+    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": NAME,
+    r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?": NAME,
+    r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+": (
+        "write the whole ARN of the role, as in arn:aws:iam::123456789012:role/name"
+    ),
+    "(https|s3)://([^/]+)/?(.*)": "write an address in S3, as in s3://bucket/prefix/",
+    "(https|s3)://([^/])/?(.*)": "write an address in S3, as in s3://bucket/prefix/",
+    "[a-zA-Z0-9:/_-]*": "write the id, the ARN or the alias of a KMS key",
+    "[a-zA-Z_][a-zA-Z0-9_]*": "a variable's name has letters, digits and _, and begins with no digit",
+    "[-0-9a-zA-Z]+": "write its id, as in subnet-0a1b2c or sg-0a1b2c",
+    r"[A-Za-z0-9\.\-_]+": "write letters, digits, dots, hyphens and _",
+    r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)": "a tag has letters, digits, spaces and _ . : / = + - @",
+    r"[\S]+": "an image's name has no spaces",
+}
+# By the end of a member's path without places in lists; the longest that fits is taken.
+SOURCES = {
+    "TrainingJobName": "--name",
+    "HyperParameterTuningJobName": "--name",
+    "TransformJobName": "--name",
+    "EndpointName": "--endpoint",
+    "RoleArn": "--role, or role in byoc.toml",
+    "ExecutionRoleArn": "--role, or role in byoc.toml",
+    "TrainingImage": "train_image in byoc.toml",
+    "PrimaryContainer.Image": "serve_image in byoc.toml",
+    "InstanceType": "--instance, or train_types in byoc.toml",
+    "ProductionVariants.InstanceType": "--instance, or serve_types in byoc.toml",
+    "InstancePools.InstanceType": "--instance, or serve_types in byoc.toml",
+    "InstancePools": "--instance, or serve_types in byoc.toml",
+    "TransformResources.InstanceType": "--instance, or transform_types in byoc.toml",
+    "InstancePreferences": "--instance, or train_types in byoc.toml",
+    "InstanceConfigs": "--instance, or train_types in byoc.toml",
+    "InstanceCount": "--count",
+    "InitialInstanceCount": "--count",
+    "MaxRuntimeInSeconds": "--max-run, or max_run in byoc.toml",
+    "ResourceLimits.MaxRuntimeInSeconds": "",
+    "VpcConfig.Subnets": "subnets in byoc.toml",
+    "VpcConfig.SecurityGroupIds": "security_groups in byoc.toml",
+    "VolumeKmsKeyId": "volume_key in byoc.toml",
+    "KmsKeyId": "output_key in byoc.toml",
+    "Tags": "--tag, or tags in byoc.toml",
+    "HyperParameters": "--set",
+    "StaticHyperParameters": "--set",
+}
+
+
+def named(path: tuple[str | int, ...]) -> str:
+    """Return a member's path as a person writes it: Tags[0].Value."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text or "the request"
+
+
+def source(path: tuple[str | int, ...]) -> str:
+    """Return where a member comes from, in brackets, or nothing."""
+    words = [step for step in path if isinstance(step, str)]
+    for length in range(len(words), 0, -1):  # a member inside a list or a map is explained by what holds it
+        held = words[:length]
+        for start in range(length):
+            text = SOURCES.get(".".join(held[start:]))
+            if text is not None:
+                return f" ({text})" if text else ""
+    return ""
+
+
+def wanted(pattern: str) -> str:
+    """Return what a pattern wants, in words where they are known."""
+    return WANTED.get(pattern) or f"it must match the pattern {pattern}"
+
+
+@functools.cache
+def compiled(pattern: str) -> "re.Pattern[str]":
+    """Compile a pattern of the API, whose classes of Unicode are Java's."""
+    spaces = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    java = {r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\w", r"\p{Z}": spaces}
+    for name, python in java.items():
+        pattern = pattern.replace(name, python)
+    return re.compile(pattern)
+
+
+def meant(word: object, words: Collection[str]) -> str:
+    """Return "; did you mean ...?" where a known word is close, or all words where they are few, or a remedy."""
+    close = difflib.get_close_matches(str(word), words, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    if len(words) <= 12:
+        return f"; it is one of {', '.join(words)}"
+    return f"; this version of boto3 knows {len(words)} others, and a newer one may know it"
+
+
+def many(kind: str, number: int) -> str:
+    """Return a number of characters or entries."""
+    noun = "character" if kind == "string" else "entry"
+    return f"{number} {noun}" if number == 1 else f"{number} {'characters' if kind == 'string' else 'entries'}"
