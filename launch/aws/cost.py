@@ -101,14 +101,16 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
         return None
     pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
     count = int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
-    return count * price * (seconds(answer, "Training", now) + pool) / 3600
+    return count * price * (seconds(answer, "Training", now) + float(pool)) / 3600
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
     """Return what a described transform job has cost so far; None where a price is missing."""
     config = answer.get("TransformResources") or {}
     price = prices.hour("transform", config.get("InstanceType", ""))
-    return None if price is None else config.get("InstanceCount", 1) * price * seconds(answer, "Transform", now) / 3600
+    if price is None:
+        return None
+    return int(config.get("InstanceCount", 1)) * price * seconds(answer, "Transform", now) / 3600
 
 
 def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:

@@ -15,7 +15,7 @@ from launch.cli import main
 from tests.sagemaker.conftest import ROLE, Emulator, emulate
 from tests.sagemaker.hosting import archive
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parent / "served"
 BUCKET = "byoc-tests"
 TOML = f"""
 region = "us-east-1"

@@ -4,6 +4,7 @@ import contextlib
 import math
 import random
 import time
+from collections.abc import Iterator
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
@@ -99,7 +100,7 @@ class _Follower:
         self.session, self.kind, self.name, self.screen = session, kind, name, screen
         self.since = since
         self.patience = Patience(screen)
-        self.phases, self.status = Phases(screen), Status(screen)
+        self.phases, self.status = Phases(), Status(screen)
         self.trials = Trials(session, name, screen)
         self.log: events.LogReader | None = None
 
@@ -128,27 +129,43 @@ class _Follower:
         if self.log is not None and not _near(self.session):
             time.sleep(LAST_LINES)
             with contextlib.suppress(AwsError):  # what the job came to is known
-                self._read_log(answer)
+                self._tell(answer, [], list(self._new_lines(answer)))
         return Ended(kind=self.kind.name, name=self.name, answer=answer, tail=tuple(self.screen.tail))
 
     def _show(self, answer: dict[str, Any]) -> None:
+        if self.kind.name == "tuning":
+            self.trials.look(answer)  # the logs of all its jobs together would hide the table
+            return
+        phases: list[tuple[float, str]] = []
         if self.kind.name == "training":
-            self.phases.look(answer)
-        elif self.kind.name == "tuning":
-            self.trials.look(answer)
-            return  # the logs of all its jobs together would hide the table
+            phases = self.phases.new(answer)
         else:
             self.status.look(kinds.state(self.kind, answer), str(answer.get("FailureReason", "")))
-        self._read_log(answer)
+        try:
+            lines = list(self._new_lines(answer))
+        except AwsError:
+            self._tell(answer, phases, [])
+            raise
+        self._tell(answer, phases, lines)
 
-    def _read_log(self, answer: dict[str, Any]) -> None:
+    def _new_lines(self, answer: dict[str, Any]) -> Iterator[events.Line]:
         if self.log is None:
             since = answer["CreationTime"].timestamp() if self.since is None else self.since
             self.log = events.reader(self.session, self.kind, self.name, since)
-        hosts = (answer.get("ResourceConfig") or answer.get("TransformResources") or {}).get("InstanceCount", 1)
+        return self.log.new()
+
+    def _tell(self, answer: dict[str, Any], phases: list[tuple[float, str]], lines: list[events.Line]) -> None:
+        """Show phases and lines of the log in the order of their times."""
+        config = answer.get("ResourceConfig") or answer.get("TransformResources") or {}
+        hosts = config.get("SelectedInstanceCount") or config.get("InstanceCount") or 1
         epochs = epochs_of(answer.get("HyperParameters") or {})
-        for line in self.log.new():
+        for line in lines:
+            while phases and phases[0][0] <= line.time:
+                began, text = phases.pop(0)
+                self.screen.say(text, began)
             self.screen.log(line, hosts, epochs)
+        for began, text in phases:
+            self.screen.say(text, began)
 
 
 def _passes(error: AwsError) -> bool:

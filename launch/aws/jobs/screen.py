@@ -35,19 +35,19 @@ class Screen:
 class Phases:
     """The phases of a training job, each told once: AWS lists those so far in every answer."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self) -> None:
         self._told: set[tuple[str, object]] = set()
 
-    def look(self, answer: Mapping[str, Any]) -> None:
-        entries = answer.get("SecondaryStatusTransitions") or []
-        for entry in entries:
-            key = entry.get("Status", ""), entry.get("StartTime")
+    def new(self, answer: Mapping[str, Any]) -> list[tuple[float, str]]:
+        """Return the phases that came since the last look, each with the time at which it began."""
+        found = []
+        for entry in answer.get("SecondaryStatusTransitions") or []:
+            key = str(entry.get("Status", "")), entry["StartTime"]
             if key not in self._told:
                 self._told.add(key)
                 message = entry.get("StatusMessage", "")
-                started = entry["StartTime"].timestamp() if "StartTime" in entry else None
-                self._screen.say(f"{key[0]}{': ' + message if message else ''}", started)
+                found.append((entry["StartTime"].timestamp(), f"{key[0]}{': ' + message if message else ''}"))
+        return found
 
 
 class Status:
