@@ -37,7 +37,7 @@ def test_delete_takes_all_that_was_made_for_an_endpoint(hosted: Hosted) -> None:
         "DeleteModel",
         "DeleteModel",
     ]
-    assert len(left(hosted, "whole")) == 10  # the policy's two alarms, two of ours, target, endpoint, twice two
+    assert len(left(hosted, "whole")) == 8  # two configurations, models and alarms, a target and the endpoint
     told = hosted.byoc("delete", "whole", "--yes")
     assert "deleted endpoint whole" in told and "stay in S3" in told
     assert left(hosted, "whole") == []
