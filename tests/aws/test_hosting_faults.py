@@ -143,8 +143,8 @@ def test_an_asynchronous_answer_that_does_not_come_has_a_deadline(hosted: Hosted
     assert "after 1 s there is no answer at s3://" in hosted.errors and "byoc logs slow" in hosted.errors
 
 
-def test_predict_does_not_import_the_sdk_or_torch(hosted: Hosted) -> None:
-    code = "import sys; import launch.aws.hosting.predict; print(sorted({'sagemaker', 'torch'} & set(sys.modules)))"
+def test_predict_imports_neither_the_sdk_nor_what_decodes_photos(hosted: Hosted) -> None:
+    code = "import sys; import launch.aws.hosting.predict; print(sorted({'sagemaker', 'torch', 'numpy', 'PIL'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
