@@ -25,6 +25,7 @@ NAMES: dict[Use, str] = {
     "transform": "{type} for transform job usage",
 }
 SERVICE = "sagemaker"
+PERMISSION = "servicequotas:ListServiceQuotas"
 # A plan does not wait for this as a request of a job does.
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
@@ -59,10 +60,11 @@ def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[
     names = [NAMES[use].format(type=kind) for kind in types]
     client = session.boto.client("service-quotas", region_name=session.region, config=QUICK)
     try:
-        with explained("read the quotas"):
+        with explained("the quotas"):
             values = _values(client, session.region, names)
     except AwsError as error:
-        why = "you may not read quotas" if error.code.startswith("AccessDenied") else str(error)
+        denied = error.code.startswith("AccessDenied")
+        why = f"you may not read quotas ({PERMISSION})" if denied else str(error)
         return [Quota(name, needed, None, why) for name in names]
     return [
         Quota(name, needed, values.get(name), "" if name in values else "AWS lists no such quota; is the type right?")
@@ -78,8 +80,16 @@ def _values(client: Any, region: str, names: Sequence[str]) -> dict[str, float]:
         listed = {quota["QuotaName"]: quota for quota in _listed(client)}
         _keep(file, {name: quota["QuotaCode"] for name, quota in listed.items()})
         return {name: float(listed[name]["Value"]) for name in names if name in listed}
-    answers = {name: client.get_service_quota(ServiceCode=SERVICE, QuotaCode=codes[name]) for name in names}
-    return {name: float(answer["Quota"]["Value"]) for name, answer in answers.items()}
+    return {name: _value(client, codes[name]) for name in names}
+
+
+def _value(client: Any, code: str) -> float:
+    """Return a quota; one that was never changed has only a default."""
+    try:
+        answer = client.get_service_quota(ServiceCode=SERVICE, QuotaCode=code)
+    except client.exceptions.NoSuchResourceException:
+        answer = client.get_aws_default_service_quota(ServiceCode=SERVICE, QuotaCode=code)
+    return float(answer["Quota"]["Value"])
 
 
 def _listed(client: Any) -> Iterator[dict[str, Any]]:

@@ -103,6 +103,7 @@ class _Follower:
         self.phases, self.status = Phases(), Status(screen)
         self.trials = Trials(session, name, screen)
         self.log: events.LogReader | None = None
+        self.readable = True
 
     def run(self, seconds: float) -> Ended:
         given_up = time.monotonic() + seconds
@@ -141,12 +142,17 @@ class _Follower:
             phases = self.phases.new(answer)
         else:
             self.status.look(kinds.state(self.kind, answer), str(answer.get("FailureReason", "")))
+        lines: list[events.Line] = []
         try:
-            lines = list(self._new_lines(answer))
-        except AwsError:
-            self._tell(answer, phases, [])
-            raise
-        self._tell(answer, phases, lines)
+            if self.readable:
+                lines = list(self._new_lines(answer))
+        except AwsError as error:
+            if error.code not in refusals.DENIED:
+                raise
+            self.readable = False
+            self.screen.say(f"{error}; the job is followed without its log")
+        finally:
+            self._tell(answer, phases, lines)
 
     def _new_lines(self, answer: dict[str, Any]) -> Iterator[events.Line]:
         if self.log is None:

@@ -2,11 +2,8 @@
 
 import contextlib
 import re
-import shlex
-import sys
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +58,6 @@ class Results:
         }
 
     def text(self, spent: float | None) -> str:
-        name = shlex.quote(self.ended.name)
         lines = [str(one) for one in self.judged]
         if self.ended.seconds is not None:
             price = "" if spent is None else f", {cost.money(spent, self.currency)} on demand"
@@ -69,15 +65,11 @@ class Results:
         lines.append(f"artifact: {self.ended.artifact}")
         if self.folder:
             lines += [f"model: {self.folder / 'model'}", f"records: {self.folder / 'output' / 'data'}"]
-        lines.append(f"deploy it: {Path(sys.argv[0]).name} deploy {name}")
+        lines.append(f"deploy it: byoc deploy {self.ended.name}")
         return "\n".join(lines)
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def read(session: Session, ended: Ended, folder: Path | None, currency: str = "USD") -> Results:
+def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> Results:
     """Return the results of a completed job, from its records where they are here, else from its log."""
     judged = _from_records(folder) if folder else ()
     return Results(ended, judged or _from_log(session, ended), folder, currency)

@@ -14,10 +14,10 @@ LOOKS = 3  # for a job whose request may still be on its way
 
 def upload(session: Session, inputs: Iterable[Input]) -> None:
     """Upload the folders among a job's inputs."""
-    from launch.aws.account.upload import upload as send
-
     for one in inputs:
         if one.folder is not None:
+            from launch.aws.account.upload import upload as send
+
             send(session, one.folder, one.uri)
 
 

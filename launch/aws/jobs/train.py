@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from launch.aws import check, cost, prices, quotas
 from launch.aws.jobs import data, follow, results, specify, start
@@ -33,6 +34,7 @@ class Prepared:
 def prepare(options: Namespace) -> Prepared:
     """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
     specify.hyperparameters(options)  # before anything takes time
+    results.check_empty(options.out)
     found = account(options)
     base = best_of(found.session, options.best_of) if options.best_of else {}
     hyperparameters = specify.hyperparameters(options, base)
@@ -104,11 +106,12 @@ def command(options: Namespace) -> int:
 def tell(session: Session, ended: Ended, options: Namespace) -> None:
     """Print what a completed job came to; with --out its model and records are on this machine afterwards."""
     folder = results.download(session, ended, options.out) if options.out else None
-    found = results.read(session, ended, folder)
+    price = prices.load(session.settings, session.region)
+    found = results.read(session, ended, folder, price.currency)
     if options.json:
         print(json.dumps(found.to_json()))
         return
-    print(found.text(cost.training_so_far(prices.load(session.settings, session.region), ended.answer, results.now())))
+    print(found.text(cost.training_so_far(price, ended.answer, datetime.now(UTC))))
 
 
 def instances(training: Training) -> str:
