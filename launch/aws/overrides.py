@@ -34,6 +34,10 @@ RESERVED = {
         "EndpointName": "--endpoint",
         "EndpointConfigName": "--endpoint, which the configuration's name begins with",
     },
+    "UpdateEndpoint": {
+        "EndpointName": "--endpoint",
+        "EndpointConfigName": "--endpoint, which the configuration's name begins with",
+    },
     "CreateTransformJob": {"TransformJobName": "--name", "ModelName": "the model or endpoint that the verb is given"},
 }
 TAGS = "--tag, or tags in byoc.toml: the same on every request"
