@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
     jobs.on_sagemaker(verb)
     jobs.tuning(verb)
+    jobs.running(verb)
     verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
     data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(

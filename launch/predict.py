@@ -74,6 +74,18 @@ def line(photo: str, best: list[dict[str, Any]]) -> str:
     return f"{photo}: " + ", ".join(f"{one_line(item['label'])} {item['probability']:.4f}" for item in best)
 
 
+def table(predictions: Sequence[dict[str, Any]]) -> str:
+    """Return predictions with their truth, probability and file as a table."""
+    names = [name for item in predictions for name in (item["truth"], item["label"], "predicted")]
+    width = max(map(len, names), default=0) + 2
+    lines = [f"{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo"]
+    lines += [
+        f"{item['truth']:<{width}}{item['label']:<{width}}{item['probability']:<13.4f}{item['file']}"
+        for item in predictions
+    ]
+    return "\n".join(lines)
+
+
 def read(path: Path) -> bytes:
     """Return a file's bytes; raises PhotoError when it cannot be read or is longer than any photo."""
     with contextlib.suppress(OSError):
