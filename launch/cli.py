@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     verb = data.add_parser("sample", help="write the small labelled set of the demo")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.set_defaults(call="launch.samples")
+    account.add_upload(data)
 
     verb = verbs.add_parser("train", help="run the training program once")
     _add_job_options(verb)

@@ -265,6 +265,16 @@ def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, mo
         driver.run("stop", name)
 
 
+def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) -> None:
+    with driver.running(*TRAIN, "--sender", "sdk", "--name", "unsent") as process:
+        read_until(process, "a training job on SageMaker")
+        time.sleep(0.5)  # the SDK's imports take seconds
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None and "byoc: stopped" in process.stdout.read()
+        assert process.wait(60) == 130
+    assert "unsent" not in names(driver)
+
+
 def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
     with (
         through(driver, holds="CreateTrainingJob"),
@@ -275,6 +285,16 @@ def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_
         read_until(process, "stop it: byoc stop half-sent")
         assert process.wait(60) == 130
     driver.run("stop", "half-sent")
+
+
+def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) -> None:
+    before = names(driver)
+    with through(driver) as way:
+        way.lost = ["CreateTrainingJob"]
+        driver.run(*TRAIN, "--detach")
+        assert len(names(driver) - before) == 1 and not way.lost
+        [name] = names(driver) - before
+        assert "already exists" in driver.run(*TRAIN, "--name", name, "--detach", status=1).stderr
 
 
 def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> None:

@@ -1,5 +1,6 @@
 """Sends the request of a job, so that it is known at each moment whether the job runs."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -18,16 +19,26 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
         if one.folder is not None:
             from launch.aws.account.upload import upload as send
 
-            send(session, one.folder, one.uri)
+            done = send(session, one.folder, one.uri)
+            if done.extra:
+                print(
+                    f"note: {len(done.extra):,} objects at {done.uri} are not in {one.folder}, first {done.extra[0]}; the job reads "
+                    "them too; byoc data upload --delete deletes them",
+                    file=sys.stderr,
+                )
 
 
-def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object]) -> None:
+def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object], *, new: bool) -> None:
     """Send a request. Raises Detached after Ctrl-C where the job was started all the same, KeyboardInterrupt where not.
 
-    Raises AwsError where AWS refuses the request.
+    With `new` the name was made for this request: where AWS says that it is taken, an answer was lost on its way here, and the
+    request was sent again. Raises AwsError where AWS refuses the request.
     """
     try:
         send()
+    except AwsError as error:
+        if not (new and error.code == "ResourceInUse" and _is_there(session, kind, name)):
+            raise
     except KeyboardInterrupt as stop:
         found = kinds.KINDS[kind]
         there = _is_there(session, kind, name)

@@ -28,7 +28,7 @@ class Prepared:
     account: Account
     training: Training
     inputs: Sequence[data.Input]
-    base: Mapping[str, str]  # hyperparameters that --best-of found
+    new_name: bool  # it is not one that the user gave
 
 
 def prepare(options: Namespace) -> Prepared:
@@ -42,7 +42,7 @@ def prepare(options: Namespace) -> Prepared:
     name = specify.new_name(options, "byoc-train")
     training = specify.training(options, found, inputs, hyperparameters, name)
     kept = specify.checkpoints(found.session, options, found.root, name)
-    return Prepared(found, dataclasses.replace(training, checkpoints=kept), inputs, base)
+    return Prepared(found, dataclasses.replace(training, checkpoints=kept), inputs, not options.name)
 
 
 def plan(prepared: Prepared) -> Plan:
@@ -81,7 +81,7 @@ def send(prepared: Prepared, sender: str = "auto") -> None:
         data.check_there(session, one)
     carrier = find_sender(session, sender)
     start.upload(session, prepared.inputs)
-    start.start(session, "training", training.name, lambda: carrier.train(training))
+    start.start(session, "training", training.name, lambda: carrier.train(training), new=prepared.new_name)
 
 
 def command(options: Namespace) -> int:

@@ -27,6 +27,7 @@ class Prepared:
     account: Account
     tuning: Tuning
     inputs: Sequence[data.Input]
+    new_name: bool  # it is not one that the user gave
 
 
 def prepare(options: Namespace) -> Prepared:
@@ -54,7 +55,7 @@ def prepare(options: Namespace) -> Prepared:
     )
     if parents:
         tuning = dataclasses.replace(tuning, parents_kind=warm_start.check(tuning, parents))
-    return Prepared(found, tuning, inputs)
+    return Prepared(found, tuning, inputs, not options.name)
 
 
 def plan(prepared: Prepared) -> Plan:
@@ -101,7 +102,7 @@ def send(prepared: Prepared, sender: str = "auto") -> None:
         data.check_there(session, one)
     carrier = find_sender(session, sender)
     start.upload(session, prepared.inputs)
-    start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning))
+    start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning), new=prepared.new_name)
 
 
 def command(options: Namespace) -> int:
