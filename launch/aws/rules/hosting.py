@@ -12,16 +12,16 @@ ENVIRONMENT = 32 * 1024  # bytes of all keys and values (API, ContainerDefinitio
 
 def container(request: Request) -> Iterator[str]:
     """API, ContainerDefinition."""
-    found = request.get("PrimaryContainer")
+    found = [request["PrimaryContainer"]] if "PrimaryContainer" in request else request.get("Containers", [])
     if not found:
-        if not request.get("Containers"):
-            yield "the model has no container; name an image, or a package of the model registry"
-        return
-    if not found.get("Image") and not found.get("ModelPackageName"):
-        yield "the model has no image; write serve_image in byoc.toml, or build and push the images"
-    if found.get("Image"):
-        yield from image_name(found["Image"], "serve_image")
-    size = sum(len(text.encode()) for pair in found.get("Environment", {}).items() for text in pair)
+        yield "the model has no container; name an image, or a version in the model registry"
+    for one in found:
+        if not one.get("Image") and not one.get("ModelPackageName"):
+            yield "the model has no image; write serve in [images] of byoc.toml, or build and push the images"
+        if one.get("Image"):
+            yield from image_name(one["Image"], "serve")
+    pairs = [pair for one in found for pair in one.get("Environment", {}).items()]
+    size = sum(len(text.encode()) for pair in pairs for text in pair)
     if size > ENVIRONMENT:
         yield f"the model's variables (--env) are {size} bytes in all; at most {ENVIRONMENT} are allowed"
 
