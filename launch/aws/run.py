@@ -17,6 +17,7 @@ from classifier.names import one_line
 from launch.aws import cost, marks, names, prices, sent_photos
 from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
+from launch.aws.hosting.wanted import environment
 from launch.aws.images import image
 from launch.aws.jobs import follow, results, train, trials, tune
 from launch.aws.jobs.account import IMAGE
@@ -104,14 +105,14 @@ def command(options: Namespace) -> int:
 def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     """Take all steps and return what each came to."""
     session, name = run.session, run.name
-    data = options.data
-    with _so_far(f"then go on: byoc train --on sagemaker --data {data} --best-of {name}-tune"):
+    again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
+    with _so_far(f"then go on: {again}"):
         _step(f"upload, and tune: {run.tuning.tuning.max_jobs} training jobs")
         tune.send(run.tuning, options.sender)
         ended = follow.follow(session, "tuning", f"{name}-tune")
         ended.check()
     best = trials.best(ended.answer)
-    with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}"):
+    with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
         _step("train with the best hyperparameters, and test")
         training = train.prepare(_options(options, name=f"{name}-train", best_of=f"{name}-tune"))
         train.send(training, options.sender)
@@ -119,7 +120,10 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
         ended.check()
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
-    with _so_far(f"look at it: byoc endpoints {name}; delete all of it: byoc delete --all-of-run {name}"):
+    there = (
+        f"the training job is done: byoc deploy {name}-train; what is hosted goes with byoc delete --all-of-run {name}"
+    )
+    with _so_far(there, failed=there):
         _step("deploy, and predict")
         model = dataclasses.replace(run.hosting.model, data=ended.artifact)
         deployment = design.Deployment(endpoint=name, hosting=dataclasses.replace(run.hosting, model=model))
@@ -138,8 +142,8 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
 
 
 def _options(options: Namespace, **changes: Any) -> Namespace:
-    """Return the options of a step; `best_of` and `resume` are options of train alone, and --out is for the training job."""
-    return Namespace(**{**vars(options), "best_of": None, "resume": None, "out": None, **changes})
+    """Return the options of a step, with those that run does not have; --out is for what the training job leaves."""
+    return Namespace(**{**vars(options), "image": None, "best_of": None, "resume": None, "out": None, **changes})
 
 
 def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[Hosting, list[str]]:
@@ -161,7 +165,7 @@ def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[H
         image=uri,
         identity=who,
         data=f"{job.output}/{job.name}/output/model.tar.gz",
-        environment=dict(pair.split("=", 1) for pair in options.serve_env),
+        environment=environment(options.serve_env),
     )
     ami = design.ami(settings, "", types, uri)
     return Hosting(endpoint=name, config=model.name, model=model, types=types, inference_ami=ami), missing
@@ -196,14 +200,15 @@ def _predictions(session: Session, name: str, photos: list[Photo]) -> list[dict[
 
 
 @contextlib.contextmanager
-def _so_far(text: str) -> Iterator[None]:
-    """Let whoever stops here, or is stopped by an error, know how to go on."""
+def _so_far(detached: str, failed: str = "") -> Iterator[None]:
+    """Say how to go on where somebody stops looking, or where a step fails."""
     try:
         yield
     except Detached as stop:
-        raise Detached(f"{stop}\n{text}", *stop.args) from None
+        raise Detached(f"{stop}\n{detached}", *stop.args) from None
     except UserError as error:
-        error.args = (f"{error}\n{text}",)
+        if failed:
+            error.args = (f"{error}\n{failed}",)
         raise
 
 
