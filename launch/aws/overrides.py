@@ -35,6 +35,10 @@ RESERVED = {
         "EndpointName": "--endpoint",
         "EndpointConfigName": "--endpoint, which the configuration's name begins with",
     },
+    "UpdateEndpoint": {
+        "EndpointName": "--endpoint",
+        "EndpointConfigName": "--endpoint, which the configuration's name begins with",
+    },
     "CreateTransformJob": {"TransformJobName": "--name", "ModelName": "the model or endpoint that the verb is given"},
 }
 TAGS = f"--tag, or {in_toml('tags')}: the same on every request"

@@ -97,6 +97,8 @@ def compiled(pattern: str) -> "re.Pattern[str]":
     java = {r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\w", r"\p{Z}": spaces}
     for name, python in java.items():
         pattern = pattern.replace(name, python)
+    if r"\p{" in pattern:  # marks, symbols and punctuation: Python has no word for them, and AWS is left to refuse
+        return re.compile(".*", re.DOTALL)
     return re.compile(pattern)
 
 
