@@ -39,8 +39,8 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
-            region = self.boto.region_name  # only now is the configuration read
-        if not region:
+            core.get_scoped_config()  # reads the configuration, which otherwise happens later
+        if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
 
     @property
