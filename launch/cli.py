@@ -68,7 +68,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _room(options: argparse.Namespace) -> str:
     """Return the module that carries the verb out: some verbs have one for this machine and one for SageMaker."""
-    aws = getattr(options, "on", "process") == "sagemaker" or getattr(options, "endpoint", None)
+    named = getattr(options, "on", None), getattr(options, "place", None)
+    aws = "sagemaker" in named or getattr(options, "endpoint", None)
     room: str = getattr(options, "aws_call", options.call) if aws else options.call
     return room
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
     jobs.on_sagemaker(verb)
     jobs.tuning(verb)
+    jobs.running(verb)
     verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
     data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(

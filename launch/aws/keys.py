@@ -159,4 +159,4 @@ KEYS = {
         ),
     )
 }
-OPTIONS = ("profile", "region", "role", "bucket")  # of launch/aws/options/common.py
+OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # of launch/aws/options

@@ -3,14 +3,15 @@
 import functools
 from typing import Any
 
-import botocore.loaders
 import botocore.model
+
+from launch.aws.session import models
 
 
 @functools.cache
 def service() -> Any:
     """Return the model of the API that the installed botocore knows."""
-    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"))
+    return botocore.model.ServiceModel(models().load_service_model("sagemaker", "service-2"))
 
 
 def request_shape(operation: str) -> Any:

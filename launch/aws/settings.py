@@ -55,7 +55,7 @@ def load(options: Namespace) -> Settings:
     values |= _environment()
     for name in OPTIONS:
         if (value := getattr(options, name, None)) is not None:
-            values[name] = KEYS[name].value_of(value, f"--{name}")
+            values[name] = KEYS[name].value_of(value, f"--{name.replace('_', '-')}")
     if bool(values.get("subnets")) != bool(values.get("security_groups")):
         raise ConfigError(
             f"{file or 'the environment'} names {'subnets' if values.get('subnets') else 'security_groups'} alone; "

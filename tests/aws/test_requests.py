@@ -231,7 +231,8 @@ def test_detailed_metrics_that_cost_are_off_unless_they_are_asked_for() -> None:
 def test_a_version_of_the_model_registry_takes_the_place_of_image_and_data() -> None:
     package = "arn:aws:sagemaker:us-east-1:123456789012:model-package/dogs/1"
     request = hosting.model(changed(HOSTING.model, package=package, environment={"A": "b"}))
-    assert request["PrimaryContainer"] == {"ModelPackageName": package, "Environment": {"A": "b"}}
+    assert request["Containers"] == [{"ModelPackageName": package, "Environment": {"A": "b"}}]
+    assert "PrimaryContainer" not in request
 
 
 def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

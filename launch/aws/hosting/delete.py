@@ -24,7 +24,7 @@ NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends what the endpo
 class Doomed:
     """What will be deleted, in this order; `kept` says what stays, and why."""
 
-    scaling: tuple[scaling.Registered, ...] = ()
+    scaled: tuple[scaling.Registered, ...] = ()
     alarms: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
@@ -32,11 +32,11 @@ class Doomed:
     kept: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.scaling or self.alarms or self.endpoints or self.configs or self.models)
+        return bool(self.scaled or self.alarms or self.endpoints or self.configs or self.models)
 
     def __add__(self, other: "Doomed") -> "Doomed":
         mine, its = vars(self), vars(other)
-        return Doomed(**{name: tuple(dict.fromkeys((*mine[name], *its[name]))) for name in mine})
+        return Doomed(**{name: (*mine[name], *(one for one in its[name] if one not in mine[name])) for name in mine})
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def of_endpoint(session: Session, name: str) -> Doomed:
     models = dict.fromkeys(endpoint.models_made_for(session, name))
     models |= dict.fromkeys(model for config in made for model in config.models)
     doomed = Doomed(
-        scaling=tuple(scaling.registered(session, name)),
+        scaled=tuple(scaling.registered(session, name)),
         alarms=tuple(scaling.alarms(session, name)),
         endpoints=(name,) if found else (),
         configs=tuple(config.name for config in made),
@@ -121,7 +121,7 @@ def users(session: Session, without: Iterable[str]) -> Users:
 def delete(session: Session, doomed: Doomed) -> Doomed:
     """Delete all of it, and return it once it is gone. What somebody else has deleted meanwhile is as good."""
     client = session.client("sagemaker")
-    for found in doomed.scaling:
+    for found in doomed.scaled:
         scaling.unregister(session, found)
     scaling.delete_alarms(session, list(doomed.alarms))
     for name in doomed.endpoints:
@@ -207,7 +207,7 @@ def _live(session: Session) -> Iterator[tuple[str, str]]:
 
 def _plan(session: Session, doomed: Doomed, what: str) -> plan.Plan:
     requests: list[tuple[str, dict[str, Any]]] = []
-    for registered in doomed.scaling:
+    for registered in doomed.scaled:
         policies = [policy["PolicyName"] for policy in registered.policies]
         requests += [("DeleteScalingPolicy", {**registered.members, "PolicyName": name}) for name in policies]
         requests.append(("DeregisterScalableTarget", registered.members))
@@ -229,7 +229,7 @@ def _plan(session: Session, doomed: Doomed, what: str) -> plan.Plan:
 
 def _lines(doomed: Doomed) -> list[tuple[str, str]]:
     return [
-        *(("autoscaling", f"{found.low} to {found.high} of {found.resource}") for found in doomed.scaling),
+        *(("autoscaling", f"{found.low} to {found.high} of {found.resource}") for found in doomed.scaled),
         *(("alarm", name) for name in doomed.alarms),
         *(("endpoint", name) for name in doomed.endpoints),
         *(("configuration", name) for name in doomed.configs),

@@ -13,10 +13,11 @@ from typing import Literal
 from classifier.errors import ConfigError
 from launch.aws import plan, settings
 from launch.aws.errors import Detached, explained
-from launch.aws.hosting import artifact, delete, scaling, trial, update, wanted
+from launch.aws.hosting import artifact, delete, scaling, update, wanted
 from launch.aws.hosting.design import Deployment, design
 from launch.aws.hosting.invocation import Target
 from launch.aws.hosting.planned import changed, planned
+from launch.aws.hosting.trial import Trial, ask
 from launch.aws.requests import hosting as requests
 from launch.aws.requests.hosting import VARIANT
 from launch.aws.senders import sender
@@ -36,7 +37,7 @@ class Deployed:
     models: tuple[str, ...]
     updated: bool
     until: datetime | None = None
-    trial: trial.Trial | None = None
+    trial: Trial | None = None
 
 
 def deploy(
@@ -74,7 +75,7 @@ def deploy(
         scaling.scale(session, name, VARIANT, deployment.scale, deployment.tags)
     if not hosting:
         return done
-    return replace(done, trial=trial.ask(session, target(session, hosting), photo))
+    return replace(done, trial=ask(session, target(session, hosting), photo))
 
 
 def target(session: Session, hosting: Hosting) -> Target:
@@ -145,12 +146,9 @@ def _follow(session: Session, deployment: Deployment, hosting: Hosting, change: 
 
 def _deployed(deployment: Deployment) -> Deployed:
     hosting, before = deployment.hosting, deployment.before
-    kind: EndpointKind = "real-time"
-    config, models = "", ()
-    if hosting:
-        kind, config, models = hosting.kind, hosting.config, (hosting.model.name,)
-    elif before:
-        kind, config, models = before.kind, before.endpoint.config, before.models
+    kind: EndpointKind = hosting.kind if hosting else before.kind if before else "real-time"
+    config = hosting.config if hosting else before.endpoint.config if before else ""
+    models = (hosting.model.name,) if hosting else before.models if before else ()
     return Deployed(
         endpoint=deployment.endpoint,
         kind=kind,

@@ -13,6 +13,7 @@ from launch.aws.hosting.artifact import Artifact, below
 from launch.aws.hosting.before import Before, before, updatable
 from launch.aws.hosting.wanted import Wanted, bake, kind, scale, until
 from launch.aws.session import Session
+from launch.aws.settings import Settings
 from launch.aws.specification import (
     Alarms,
     Asynchronous,
@@ -154,7 +155,7 @@ def _hosting(
         serverless=_serverless(wanted, was) if kind == "serverless" else None,
         asynchronous=_asynchronous(session, wanted, was) if kind == "async" else None,
         capture=_capture(session, wanted, was),
-        inference_ami=_ami(session, wanted, types, image),
+        inference_ami=ami(settings, wanted.inference_ami, types, image),
         start_seconds=wanted.start_seconds or (was.start_seconds if was else 0),
         download_seconds=wanted.download_seconds or (was.download_seconds if was else 0),
         overrides=wanted.overrides,
@@ -198,11 +199,12 @@ def _capture(session: Session, wanted: Wanted, was: Before | None) -> Capture | 
     return Capture(uri=below(session, "endpoints", wanted.endpoint, "captured"), percent=wanted.capture)
 
 
-def _ami(session: Session, wanted: Wanted, types: tuple[str, ...], image: str) -> str:
-    if wanted.inference_ami:
-        return "" if wanted.inference_ami == "none" else wanted.inference_ami
+def ami(settings: Settings, said: str, types: tuple[str, ...], image: str) -> str:
+    """Return the AMI with the driver that a CUDA image needs, where all types have a GPU; empty leaves it to SageMaker."""
+    if said:
+        return "" if said == "none" else said
     gpu = bool(types) and all(GPU.match(name) for name in types)
-    return AMI if gpu and images.device(session.settings, image) != "cpu" else ""
+    return AMI if gpu and images.device(settings, image) != "cpu" else ""
 
 
 def _tags(session: Session, wanted: Wanted, now: datetime) -> dict[str, str]:

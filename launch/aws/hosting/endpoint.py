@@ -8,7 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from launch.aws import marks
-from launch.aws.errors import explained
+from launch.aws.errors import AwsError, explained
+from launch.aws.jobs import kinds
 from launch.aws.session import Session
 from launch.aws.specification import EndpointKind
 
@@ -81,7 +82,12 @@ def find(session: Session, name: str) -> Endpoint | None:
         answer = _described(client.describe_endpoint, EndpointName=name)
         if answer is None:
             return None
-        tags = tags_of(session, answer["EndpointArn"])
+        try:
+            tags = tags_of(session, answer["EndpointArn"])
+        except AwsError as error:
+            if kinds.is_missing(error):  # it was just deleted
+                return None
+            raise
     variants = answer.get("ProductionVariants", ())
     pending = answer.get("PendingDeploymentSummary", {})
     return Endpoint(
@@ -120,7 +126,7 @@ def model(session: Session, name: str) -> Made | None:
         answer = _described(session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
-    container = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
+    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
     return Made(
         name=name,

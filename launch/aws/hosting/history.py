@@ -50,7 +50,7 @@ class Shown:
     instances: tuple[str, ...]
     models: tuple[str, ...]
     lost: bool  # its configuration was deleted
-    scaling: tuple[scaling.Registered, ...]
+    scaled: tuple[scaling.Registered, ...]
     alarms: tuple[str, ...]
 
 
@@ -87,7 +87,7 @@ def show(session: Session, name: str) -> Shown:
         instances=tuple(_instances(config, found)) if config else (),
         models=config.models if config else (),
         lost=config is None,
-        scaling=tuple(scaling.registered(session, name)),
+        scaled=tuple(scaling.registered(session, name)),
         alarms=tuple(scaling.alarms(session, name)),
     )
 
@@ -176,7 +176,7 @@ def _text(shown: Shown) -> str:
     else:
         lines.append(f"  configuration {found.config}, models {', '.join(shown.models)}")
     lines += [f"  {text}" for text in shown.instances]
-    lines += [f"  autoscaling {entry.low} to {entry.high}" for entry in shown.scaling]
+    lines += [f"  autoscaling {entry.low} to {entry.high}" for entry in shown.scaled]
     if shown.alarms:
         lines.append(f"  alarms {', '.join(shown.alarms)}")
     if found.until:

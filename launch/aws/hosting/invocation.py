@@ -9,13 +9,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from classifier.errors import UserError
-from classifier.images import read_photo
 from classifier.names import one_line
 from launch.aws.errors import AwsError, explain, explained
 from launch.aws.hosting import endpoint
 from launch.aws.hosting.artifact import split
 from launch.aws.session import Session
-from launch.predict import Rankings, content_type, rankings, sentence
+from launch.predict import Rankings, content_type, rankings, read, sentence
 
 LOADING = 360.0  # seconds that a multi-model endpoint loads a model for (AWS's guide, invoke-multi-model-endpoint)
 PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks at S3
@@ -40,7 +39,7 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
     """
     if target.output:
         return _through_s3(session, target, path)
-    body, given_up = read_photo(path), time.monotonic() + LOADING
+    body, given_up = read(path), time.monotonic() + LOADING
     request = {"EndpointName": target.name, "Body": body, "ContentType": content_type(path)}
     if target.model:
         request["TargetModel"] = target.model
@@ -72,7 +71,7 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
     s3, (bucket, prefix) = session.client("s3"), split(target.output)
     key = "/".join(filter(None, [prefix.strip("/"), "requests", uuid.uuid4().hex]))
     with explained(f"s3://{bucket}/{key}"):
-        s3.put_object(Bucket=bucket, Key=key, Body=read_photo(path), ContentType=content_type(path))
+        s3.put_object(Bucket=bucket, Key=key, Body=read(path), ContentType=content_type(path))
     try:
         with explained(f"endpoint {target.name}"):
             answer = session.client("sagemaker-runtime").invoke_endpoint_async(

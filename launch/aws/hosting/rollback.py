@@ -10,9 +10,10 @@ from pathlib import Path
 from classifier.errors import ConfigError
 from launch.aws import check, cost, marks, plan, prices, settings
 from launch.aws.errors import AwsError
-from launch.aws.hosting import artifact, before, endpoint, scaling, trial, update
+from launch.aws.hosting import artifact, before, endpoint, scaling, update
 from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.hosting.invocation import Target
+from launch.aws.hosting.trial import Trial, ask
 from launch.aws.requests import updating
 from launch.aws.session import Session
 
@@ -33,7 +34,7 @@ class RolledBack:
     endpoint: str
     config: str
     before: str
-    trial: trial.Trial | None = None
+    trial: Trial | None = None
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
@@ -73,7 +74,7 @@ def rollback(session: Session, way: Return, *, photo: Path | None = None, wait: 
         session, way.change, update.patience(start, variant.get("ModelDataDownloadTimeoutInSeconds", 0))
     )
     model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
-    asked = trial.ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
+    asked = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
     return RolledBack(endpoint=name, config=config.name, before=done.before, trial=asked)
 
 

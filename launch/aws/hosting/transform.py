@@ -4,7 +4,7 @@ import json
 import sys
 from argparse import Namespace
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -147,8 +147,6 @@ def command(options: Namespace) -> int:
 
 
 def _overridden(wanted: Batch, chosen: dict[str, dict[str, object]]) -> Batch:
-    from dataclasses import replace
-
     model = replace(wanted.model, overrides=chosen) if wanted.model else None
     return replace(wanted, job=replace(wanted.job, overrides=chosen), model=model)
 

@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
 def on_endpoint(verb: argparse.ArgumentParser) -> None:
     """Add what predict understands of an endpoint."""
     group = verb.add_argument_group("SageMaker", "photos go to an endpoint instead of a server on this machine")
-    group.add_argument("--on", choices=["process", "sagemaker"], default="process", help=argparse.SUPPRESS)
+    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=argparse.SUPPRESS)
     group.add_argument("--endpoint", metavar="NAME", help="as byoc endpoints lists it")
     group.add_argument("--target-model", metavar="KEY", help="the archive below a multi-model endpoint's prefix")
     group.add_argument(
@@ -69,7 +69,7 @@ def _deploy(verbs: Verbs) -> None:
         metavar="MODEL",
         help=f"{MODEL_HELP}; without it, only what stands around an endpoint changes",
     )
-    verb.add_argument("--on", choices=["sagemaker"], default="sagemaker", help=argparse.SUPPRESS)
+    verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
     verb.add_argument(
         "--endpoint", default=ENDPOINT, metavar="NAME", help="its name, which stays (default: %(default)s)"
     )
@@ -219,7 +219,7 @@ def _transform(verbs: Verbs) -> None:
     verb.add_argument(
         "--out", required=True, metavar="DIR|S3", help="a folder gets the answers, one line for each photo"
     )
-    verb.add_argument("--on", choices=["sagemaker"], default="sagemaker", help=argparse.SUPPRESS)
+    verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
     verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
     verb.add_argument("--count", type=int, default=1, metavar="N", help="of instances (default: %(default)s)")
     verb.add_argument("--content-type", default="application/x-image", metavar="TYPE", help="default: %(default)s")

@@ -141,6 +141,19 @@ def tuning(verb: argparse.ArgumentParser) -> None:
     _also(verb, added)
 
 
+def running(verb: argparse.ArgumentParser) -> None:
+    """Add what only run understands."""
+    group = verb.add_argument_group("with --on sagemaker, the endpoint")
+    added = [
+        group.add_argument("--serve-instance", metavar="TYPE[,TYPE]", help="default: byoc.toml's"),
+        group.add_argument(
+            "--serve-env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the serving program"
+        ),
+        group.add_argument("--delete-after", action="store_true", help="delete the endpoint after the predictions"),
+    ]
+    _also(verb, added)
+
+
 def place(text: str) -> Path | str:
     """Return a folder, or an S3 address as it stands."""
     return text if text.startswith("s3://") else Path(text)

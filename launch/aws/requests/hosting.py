@@ -13,17 +13,18 @@ VARIANT = "AllTraffic"
 def model(wanted: specification.Model) -> dict[str, Any]:
     """Return the request of a model, overrides included."""
     security = wanted.identity.security
-    if wanted.package:
-        container: dict[str, Any] = {"ModelPackageName": wanted.package}
-    else:
-        container = {
-            "Image": wanted.image or None,
-            "Mode": "MultiModel" if wanted.multi else None,
-            "ModelDataUrl": wanted.data or None,
-        }
+    environment = dict(wanted.environment) or None
+    container = {
+        "Image": wanted.image or None,
+        "Mode": "MultiModel" if wanted.multi else None,
+        "ModelDataUrl": wanted.data or None,
+        "Environment": environment,
+    }
+    package = present({"ModelPackageName": wanted.package, "Environment": environment})
     request = {
         "ModelName": wanted.name,
-        "PrimaryContainer": present({**container, "Environment": dict(wanted.environment) or None}),
+        "PrimaryContainer": None if wanted.package else present(container),
+        "Containers": [package] if wanted.package else None,
         "ExecutionRoleArn": wanted.identity.role,
         "VpcConfig": vpc(security),
         "EnableNetworkIsolation": security.isolation or None,

@@ -64,7 +64,10 @@ def _copy(source: Any, target: Any, steps: list[str]) -> None:
     """Make the member at a path of `target` what it is in `source`, absence included."""
     *way, last = steps
     for step in way:
-        source, target = _inside(source, step), _inside(target, step)
+        source = _inside(source, step)
+        if isinstance(target, dict) and isinstance(source, dict):
+            target.setdefault(step, {})
+        target = _inside(target, step)
     if isinstance(target, list) and isinstance(source, list):
         target[int(last)] = copy.deepcopy(source[int(last)])
     elif isinstance(target, dict):

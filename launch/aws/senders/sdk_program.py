@@ -15,6 +15,8 @@ if __name__ == "__main__":
     # At the end, so that every package is the SDK's environment's where it has it.
     sys.path.append(str(Path(__file__).parents[3]))
 
+import boto3
+
 from classifier.errors import UserError
 from launch.aws import specification
 from launch.aws.errors import AwsError, CredentialsError, explain, explained, one_line
@@ -51,8 +53,7 @@ def send(wanted: Any, session: Session) -> None:
     """Send a specification by the SDK's objects, and return when AWS has accepted it."""
     planned = dict(calls(wanted))
     watch(session.client("sagemaker"), planned, overrides(wanted))
-    from launch.aws.senders import sdk_objects as objects
-
+    objects = sdk_objects()
     made = objects.sdk_session(session)
     if isinstance(wanted, specification.Training):
         objects.estimator(wanted, made).fit(objects.inputs(wanted), wait=False, logs=False, job_name=wanted.name)
@@ -72,6 +73,26 @@ def send(wanted: Any, session: Session) -> None:
         )
 
 
+def sdk_objects() -> Any:
+    """Import the SDK and return the module that makes its objects."""
+    session = boto3.Session
+    # Trap: the import makes a session of its own, whose clients look for whatever credentials the machine has.
+    boto3.Session = _refused
+    try:
+        import sagemaker.utils
+
+        from launch.aws.senders import sdk_objects as objects
+    finally:
+        boto3.Session = session
+    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is ours.
+    sagemaker.utils.validate_sagemaker_config = lambda config: None
+    return objects
+
+
+def _refused(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("the SDK's import needs no session")
+
+
 def overrides(wanted: Any) -> dict[str, Any]:
     """Return what the user overrides, by operation."""
     if isinstance(wanted, specification.Tuning):
@@ -84,9 +105,9 @@ def overrides(wanted: Any) -> dict[str, Any]:
 def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
     """Let a client send what is planned and nothing else, and let what AWS refuses come out as it is."""
 
-    def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+    def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any] | None:
         if model.name not in planned:
-            return params
+            return None
         ours = planned[model.name]
         request = filled(model.name, params, ours, changes)
         if found := list(unlike(request, ours)):
