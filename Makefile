@@ -56,6 +56,8 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 
 emulator: setup .venv-sagemaker/.ready ## make .venv-sagemaker, a SageMaker on this machine; then .venv/bin/byoc emulate starts it
 
+sdk: .venv-sdk/.ready ## make .venv-sdk, SageMaker's SDK v2, through which byoc trains, tunes and deploys where it is there
+
 demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
 	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
 	$(BIN)/byoc run --data "$(DATA)" --backbone "$(BACKBONE)" --trials $(TRIALS) $(if $(OUT),--out "$(OUT)")

@@ -1,6 +1,7 @@
 """`byoc`: arguments to calls, nothing else."""
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
@@ -12,6 +13,7 @@ from types import FrameType
 
 from classifier.errors import UserError
 from launch import emulate
+from launch.aws.errors import Detached
 from launch.aws.options import account, hosting, jobs
 from launch.gpus import CHOICES
 
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _say(str(error), error.status)
     except KeyboardInterrupt as stop:
-        _say("stopped")
+        _say(str(stop) if isinstance(stop, Detached) else "stopped")
         # Everything was left in order on the way here; the interpreter's own end would wait for threads that still read photos.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
@@ -58,10 +60,18 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments[:1] == ["emulate"]:  # whose options are those of a program of another environment
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
+    jobs.check_place(options)
     # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
-    call = options.aws_call if getattr(options, "on", "process") == "sagemaker" else options.call
-    status: int = importlib.import_module(call).command(options)
+    status: int = importlib.import_module(_room(options)).command(options)
     return status
+
+
+def _room(options: argparse.Namespace) -> str:
+    """Return the module that carries the verb out: some verbs have one for this machine and one for SageMaker."""
+    named = getattr(options, "on", None), getattr(options, "place", None)
+    aws = "sagemaker" in named or getattr(options, "endpoint", None)
+    room: str = getattr(options, "aws_call", options.call) if aws else options.call
+    return room
 
 
 def _drop_output() -> None:
@@ -70,7 +80,8 @@ def _drop_output() -> None:
 
 
 def _say(text: str, status: int = 1) -> int:
-    print(f"byoc: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(f"byoc: {text}", file=sys.stderr)
     return status
 
 
@@ -84,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
     jobs.on_sagemaker(verb)
+    jobs.tuning(verb)
+    jobs.running(verb)
     verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
     data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(
@@ -96,11 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     verb = data.add_parser("sample", help="write the small labelled set of the demo")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.set_defaults(call="launch.samples")
+    account.add_upload(data)
 
     verb = verbs.add_parser("train", help="run the training program once")
     _add_job_options(verb)
     _add_image(verb)
     jobs.on_sagemaker(verb)
+    jobs.training(verb)
     verb.set_defaults(call="launch.training", aws_call="launch.aws.jobs.train")
 
     verb = verbs.add_parser("tune", help="find hyperparameters; every trial is a run of the training program")
@@ -108,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--trials", type=int, default=8, help="default: %(default)s")
     _add_image(verb)
     jobs.on_sagemaker(verb)
+    jobs.tuning(verb)
     verb.set_defaults(call="launch.tune", aws_call="launch.aws.jobs.tune")
 
     verb = verbs.add_parser("serve", help="serve a model artifact in the foreground")
@@ -118,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("predict", help="send photos to a running server")
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
-    verb.set_defaults(call="launch.predict")
+    hosting.on_endpoint(verb)
+    verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
     for group in (account, jobs, hosting):
         group.add(verbs)
@@ -130,7 +147,7 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--image",
         help="run the training program in this image, with Docker, instead of this environment; images.json names the one "
-        "that build_and_push.sh pushed",
+        "that build_and_push.sh pushed; with --on sagemaker: the address of the image",
     )
     verb.add_argument(
         "--gpus",
@@ -144,17 +161,23 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
     verb.add_argument(
         "--data",
-        type=Path,
+        type=jobs.place,
         required=True,
         metavar="DIR",
-        help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest",
+        help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest; with --on sagemaker "
+        "it is uploaded, or s3://BUCKET/PREFIX/",
     )
     verb.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: a new folder under runs/)")
     verb.add_argument("--backbone", help="default: inception_v3, or that of --model")
     verb.add_argument(
-        "--pretrained", type=Path, metavar="DIR", help="folder with the backbone's weights, the `pretrained` channel"
+        "--pretrained",
+        type=jobs.place,
+        metavar="DIR",
+        help="folder with the backbone's weights, the `pretrained` channel",
     )
-    verb.add_argument("--model", type=Path, metavar="DIR", help="an earlier artifact to train on, the `model` channel")
+    verb.add_argument(
+        "--model", type=jobs.place, metavar="DIR", help="an earlier artifact to train on, the `model` channel"
+    )
     verb.add_argument("--feature-cache", type=Path, default=cache, metavar="DIR", help="default: %(default)s")
     verb.add_argument(
         "--set",

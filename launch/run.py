@@ -12,7 +12,7 @@ from classifier.errors import DataError
 from classifier.names import one_line
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import report, survey
-from launch.predict import predict
+from launch.predict import predict, table
 from launch.server import check_port, serving
 from launch.training import Recipe, new_folder, recipe, result, train
 from launch.tune import check_tuning, tune
@@ -107,12 +107,7 @@ def _summary(
 
 
 def _print_results(summary: dict[str, Any], folder: Path, url: str, *, kept: bool) -> None:
-    width = (
-        max(len(name) for item in summary["predictions"] for name in (item["truth"], item["label"], "predicted")) + 2
-    )
-    print(f"\n{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo")
-    for item in summary["predictions"]:
-        print(f"{item['truth']:<{width}}{item['label']:<{width}}{item['probability']:<13.4f}{item['file']}")
+    print(f"\n{table(summary['predictions'])}")
     low, high = summary["test_accuracy_interval"]
     print(
         f"\ntest accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {summary['test_count']} photos"

@@ -2,7 +2,13 @@
 
 AwsError              1    anything that AWS refuses
 └── CredentialsError  3    credentials that are missing, expired or not valid; what runs in AWS goes on
+Detached            130    Ctrl-C while something runs in AWS, which goes on (143 after SIGTERM, 129 after SIGHUP)
 """
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from classifier.errors import UserError
 
@@ -21,3 +27,55 @@ class CredentialsError(AwsError):
     """Credentials that are missing, expired or not valid."""
 
     status = CREDENTIALS_STATUS
+
+
+class Detached(KeyboardInterrupt):
+    """Ctrl-C while something runs in AWS, which goes on; the text says so, and how to come back to it and to stop it."""
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(*([number] if number else []))  # of the signal, as the command line hands it on
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what boto3 raises inside into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
+    try:
+        yield
+    except Exception as error:
+        found = explain(error, what)
+        if found is None:
+            raise
+        raise found from None
+
+
+def explain(error: BaseException, what: str) -> AwsError | None:
+    """Return the error that tells a user what boto3 or botocore raised about `what`; None for any other error."""
+    from boto3.exceptions import Boto3Error, S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from launch.aws import no_answer, refusals
+
+    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError | BotoCoreError):
+        error = error.__context__
+    if isinstance(error, ClientError):
+        return refusals.explain(error, what)
+    if isinstance(error, BotoCoreError):
+        return no_answer.explain(error, what)
+    if isinstance(error, Boto3Error):
+        return AwsError(f"{what}: {one_line(error)}")
+    return None
+
+
+def one_line(text: object, longest: int = 600) -> str:
+    """Return what AWS or botocore said as one line, without its last full stop."""
+    line = re.sub(r"\s+", " ", str(text)).strip().rstrip(".")
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def code_of(error: Any) -> str:
+    """Return the code of a botocore ClientError."""
+    return str(error.response.get("Error", {}).get("Code", ""))

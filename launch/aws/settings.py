@@ -1,13 +1,21 @@
 """What byoc.toml, the environment and the command line say of the account: the last of them wins.
 
-byoc.toml lies in the working folder or in one above it; `byoc init` writes it.
+byoc.toml lies in the working folder or in one above it; `byoc init` writes it. A variable of the environment is named for
+the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]; a list has commas between its items.
 """
 
+import os
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-FILE = "byoc.toml"
+from classifier.errors import ConfigError
+from launch.aws import toml_file
+from launch.aws.keys import KEYS, OPTIONS
+
+FILE = toml_file.FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +37,37 @@ class Settings:
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     isolation: bool = False
+    encrypt_traffic: bool = False  # between the hosts of one job
     volume_key: str = ""
     output_key: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None  # the byoc.toml that was read
+
+
+def load(options: Namespace) -> Settings:
+    """Return the settings of this run.
+
+    Raises ConfigError for a byoc.toml that cannot be read, a key that is not known, and a value that cannot be used; the
+    error names where it stands.
+    """
+    file = toml_file.find(Path.cwd())
+    values = toml_file.read(file) if file else {}
+    values |= _environment()
+    for name in OPTIONS:
+        if (value := getattr(options, name, None)) is not None:
+            values[name] = KEYS[name].value_of(value, f"--{name.replace('_', '-')}")
+    if bool(values.get("subnets")) != bool(values.get("security_groups")):
+        raise ConfigError(
+            f"{file or 'the environment'} names {'subnets' if values.get('subnets') else 'security_groups'} alone; "
+            "[network] needs both subnets and security_groups, or neither"
+        )
+    return Settings(**values, file=file)
+
+
+def _environment() -> dict[str, Any]:
+    """Return what the BYOC_ variables say; an empty one says nothing."""
+    return {
+        key.field: key.value_of(key.from_text(text), key.variable)
+        for key in KEYS.values()
+        if (text := os.environ.get(key.variable, ""))
+    }

@@ -170,6 +170,7 @@ class Hosting:
     inference_ami: str = ""
     start_seconds: int = 0  # until the first /ping; 0: SageMaker's own limit
     download_seconds: int = 0
+    detailed_metrics: bool = False  # SageMaker reads the container's /metrics and charges for them by the GB
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
@@ -201,3 +202,37 @@ class Transform:
     output_key: str = ""
     volume_key: str = ""
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoscale:
+    """Between which numbers an endpoint's instances follow the load."""
+
+    low: int
+    high: int
+    target: float  # invocations a minute of one instance; with `queue`, how many wait for one instance
+    queue: bool = False  # of an asynchronous endpoint
+
+    @property
+    def to_zero(self) -> bool:
+        return self.low == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What CloudWatch tells of an endpoint: errors, and answers that are slower than so many milliseconds."""
+
+    milliseconds: int = 2000
+    topic: str = ""  # ARN of SNS; empty: nobody is told, and an update is rolled back all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of a model in the model registry."""
+
+    group: str
+    image: str
+    data: str
+    about: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)  # beside it in the registry, as metrics

@@ -1,9 +1,117 @@
-"""The verbs of account."""
+"""The verbs of account: init, setup and data upload. Importing this loads nothing heavy."""
 
+import argparse
+from pathlib import Path
 from typing import Any
 
+from launch.aws.options.common import add_account, add_plan
+
 Verbs = Any  # what argparse's add_subparsers returns has no public type
+ROOM = "launch.aws.account"
 
 
 def add(verbs: Verbs) -> None:
     """Add the verbs to the command line."""
+    verb = _verb(
+        verbs,
+        "init",
+        "write byoc.toml, which says where and with what SageMaker is used; needs no account",
+        """\
+  byoc init
+  byoc init --profile work --region eu-central-1 --bucket my-photos --role byoc-sagemaker""",
+    )
+    add_account(verb)
+    verb.add_argument("--dry-run", action="store_true", help="print the file, write nothing")
+    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    verb.set_defaults(call=f"{ROOM}.init")
+    _setup(verbs)
+
+
+def add_upload(verbs: Verbs) -> None:
+    """Add `data upload`, beside the other verbs of data."""
+    verb = _verb(
+        verbs,
+        "upload",
+        "bring a folder of photos to S3; what is there already is not sent again",
+        """\
+  byoc data upload photos
+  byoc data upload photos s3://my-bucket/byoc/data/photos/ --delete""",
+    )
+    verb.add_argument("data", type=Path, metavar="DIR", help="is checked first, as byoc data check does")
+    verb.add_argument(
+        "uri",
+        nargs="?",
+        metavar="S3",
+        help="s3://BUCKET/PREFIX/ (default: data/ and the folder's name, in byoc.toml's bucket)",
+    )
+    verb.add_argument("--delete", action="store_true", help="delete what is there and not in DIR; asks")
+    add_account(verb)
+    add_plan(verb)
+    verb.set_defaults(call=f"{ROOM}.upload")
+
+
+def _setup(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "setup",
+        "make or check what SageMaker needs in your account: a bucket and a role",
+        """\
+  byoc setup --check
+  byoc setup create --dry-run
+  byoc setup register --role byoc-sagemaker --bucket my-photos
+  byoc setup policy --out policy.json""",
+    )
+    verb.add_argument("--check", action="store_true", help="say what is there, what is missing and what is not known")
+    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_account(verb)
+    verb.set_defaults(call=f"{ROOM}.setup", part=None)
+    parts = verb.add_subparsers(metavar="PART", title="parts")
+    create = _verb(
+        parts,
+        "create",
+        "make the bucket and the role, once you have seen the plan, and write them into byoc.toml",
+        "  byoc setup create\n  byoc setup create --bucket my-photos --dry-run",
+    )
+    add_plan(create)
+    register = _verb(
+        parts,
+        "register",
+        "write a role and a bucket that exist into byoc.toml, once they are found good",
+        "  byoc setup register --role byoc-sagemaker --bucket my-photos",
+    )
+    register.add_argument("--dry-run", action="store_true", help="look, and write nothing")
+    register.add_argument("--json", action="store_true", help="print what a program reads")
+    remove = _verb(
+        parts,
+        "remove",
+        "remove what setup create made, found by its tags; asks; never a bucket that holds objects",
+        "  byoc setup remove --dry-run\n  byoc setup remove",
+    )
+    add_plan(remove)
+    policy = _verb(
+        parts,
+        "policy",
+        "write the smallest IAM policy with which byoc's verbs work; needs no account",
+        "  byoc setup policy --out policy.json\n  byoc setup policy --verb train --verb logs",
+    )
+    policy.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+    policy.add_argument(
+        "--verb", action="append", default=[], metavar="VERB", help="for this verb alone, any number of times"
+    )
+    for name, part in {"create": create, "register": register, "remove": remove, "policy": policy}.items():
+        add_account(part)
+        part.set_defaults(part=name)
+        for action in part._actions:  # trap: a part's default would take the place of what stands before the part
+            if action.dest in ("json", "profile", "region", "role", "bucket"):
+                action.default = argparse.SUPPRESS
+
+
+def _verb(verbs: Verbs, name: str, what: str, example: str) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"examples:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return verb

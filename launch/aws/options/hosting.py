@@ -1,9 +1,266 @@
-"""The verbs of hosting."""
+"""The verbs of hosting: deploy, endpoints, rollback, delete, transform, register, approve; and what predict understands."""
 
+import argparse
+from pathlib import Path
 from typing import Any
 
+from launch.aws.options.common import add_account, add_following, add_plan
+
 Verbs = Any  # what argparse's add_subparsers returns has no public type
+ENDPOINT = "byoc-classifier"
+ROOM = "launch.aws.hosting"
+MODEL_HELP = (
+    "s3://.../model.tar.gz, the name of a training job, or a folder or archive on this machine, which is uploaded"
+)
 
 
 def add(verbs: Verbs) -> None:
     """Add the verbs to the command line."""
+    _deploy(verbs)
+    _endpoints(verbs)
+    _rollback(verbs)
+    _delete(verbs)
+    _transform(verbs)
+    _register(verbs)
+    _approve(verbs)
+
+
+def on_endpoint(verb: argparse.ArgumentParser) -> None:
+    """Add what predict understands of an endpoint."""
+    group = verb.add_argument_group("SageMaker", "photos go to an endpoint instead of a server on this machine")
+    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=argparse.SUPPRESS)
+    group.add_argument("--endpoint", metavar="NAME", help="as byoc endpoints lists it")
+    group.add_argument("--target-model", metavar="KEY", help="the archive below a multi-model endpoint's prefix")
+    group.add_argument(
+        "--timeout",
+        type=int,
+        default=900,
+        metavar="SECONDS",
+        help="how long an answer of an asynchronous endpoint is waited for (default: %(default)s)",
+    )
+    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_account(verb)
+
+
+def _verb(verbs: Verbs, name: str, what: str, example: str, module: str = "") -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"examples:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(call=f"{ROOM}.{module or name}")
+    return verb
+
+
+def _deploy(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "deploy",
+        "make an endpoint on SageMaker, or give one another model",
+        "  byoc deploy my-training-job --endpoint dogs --autoscale 1:4 --alarms\n"
+        "  byoc deploy runs/20261101-101500/job/model --endpoint dogs --serverless\n"
+        "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
+    )
+    verb.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help=f"{MODEL_HELP}; without it, only what stands around an endpoint changes",
+    )
+    verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
+    verb.add_argument(
+        "--endpoint", default=ENDPOINT, metavar="NAME", help="its name, which stays (default: %(default)s)"
+    )
+    verb.add_argument("--package", metavar="ARN", help="deploy this approved version of the model registry")
+    verb.add_argument("--group", metavar="NAME", help="deploy the newest approved version of this group")
+    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    verb.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the serving program"
+    )
+    _kind(verb)
+    _machines(verb)
+    _around(verb)
+    group = verb.add_argument_group("an update of an endpoint")
+    group.add_argument(
+        "--bake",
+        type=int,
+        metavar="SECONDS",
+        help="how long the new instances answer before the old ones end; an alarm in that time rolls back "
+        "(default: 300 where the endpoint has alarms, else 0)",
+    )
+    verb.add_argument(
+        "--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end (default: a small photo)"
+    )
+    add_account(verb)
+    add_plan(verb)
+    verb.add_argument(
+        "--override", action="append", default=[], metavar="OPERATION.KEY=JSON", help="any other member of a request"
+    )
+    verb.add_argument("--sender", choices=["auto", "sdk", "boto3"], default="auto", help="who sends the requests")
+    add_following(verb)
+
+
+def _kind(verb: argparse.ArgumentParser) -> None:
+    group = verb.add_argument_group("kind", "one of them; real time where none is named, and an update keeps its kind")
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument("--serverless", action="store_true", help="no instances; billed by the answer")
+    kind.add_argument("--async", action="store_true", dest="asynchronous", help="answers come into S3")
+    kind.add_argument(
+        "--multi-model", metavar="PREFIX", help="s3://.../ below which archives lie; a request names one of them"
+    )
+    group.add_argument("--memory", type=int, metavar="MB", help="serverless: 1024 to 6144 in steps of 1024 (4096)")
+    group.add_argument("--concurrency", type=int, metavar="N", help="serverless or asynchronous: answers at a time")
+
+
+def _machines(verb: argparse.ArgumentParser) -> None:
+    group = verb.add_argument_group("instances")
+    group.add_argument("--instance", metavar="TYPE[,TYPE]", help="several are tried in this order")
+    group.add_argument("--count", type=int, metavar="N", help="default: 1; an update keeps what it is")
+    group.add_argument(
+        "--inference-ami",
+        metavar="NAME",
+        help="decides the GPU's driver; none leaves it to SageMaker (default: the one that can run the CUDA images)",
+    )
+    group.add_argument("--start-seconds", type=int, metavar="N", help="until the first /ping, 60 to 3600")
+    group.add_argument("--download-seconds", type=int, metavar="N", help="for the artifact, 60 to 3600")
+
+
+def _around(verb: argparse.ArgumentParser) -> None:
+    group = verb.add_argument_group("around it")
+    group.add_argument("--autoscale", metavar="MIN:MAX", help="instances follow the load between these numbers")
+    group.add_argument(
+        "--target",
+        type=float,
+        metavar="N",
+        help="of autoscaling: invocations a minute of one instance (60), or what waits for one that is asynchronous (5)",
+    )
+    group.add_argument(
+        "--scale-to-zero",
+        action="store_true",
+        help="asynchronous: no instance where nothing waits, up to the MAX of --autoscale (1)",
+    )
+    group.add_argument("--alarms", action="store_true", help="of CloudWatch, for errors and slow answers")
+    group.add_argument("--alarm-topic", default="", metavar="ARN", help="of SNS, which the alarms tell")
+    group.add_argument("--alarm-ms", type=int, default=2000, metavar="N", help="a slow answer (default: %(default)s)")
+    group.add_argument(
+        "--capture", type=int, metavar="PERCENT", help="of requests and answers is kept in S3; 0 ends it"
+    )
+    group.add_argument(
+        "--life",
+        type=float,
+        metavar="HOURS",
+        help="writes when the endpoint is to end as a tag. Nothing on AWS enforces it: byoc jobs --leftovers lists what "
+        "is over its time, byoc delete --expired deletes it, and so does --stay",
+    )
+    group.add_argument(
+        "--stay",
+        action="store_true",
+        help="with --life: wait here until then, and delete the endpoint; Ctrl-C leaves it running",
+    )
+
+
+def _endpoints(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "endpoints",
+        "list endpoints, or show one with what it had before",
+        "  byoc endpoints\n  byoc endpoints dogs --history",
+        "history",
+    )
+    verb.add_argument("name", nargs="?", metavar="NAME")
+    verb.add_argument("--history", action="store_true", help="the models and configurations that were made for it")
+    verb.add_argument("--most", type=int, default=100, metavar="N", help="of a list (default: %(default)s)")
+    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_account(verb)
+
+
+def _rollback(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "rollback",
+        "give an endpoint its earlier configuration and model back",
+        "  byoc rollback dogs\n  byoc rollback dogs --to dogs-20261101-101500",
+    )
+    verb.add_argument("name", metavar="NAME")
+    verb.add_argument("--to", metavar="CONFIGURATION", help="default: the one that served before")
+    verb.add_argument("--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end")
+    add_account(verb)
+    add_plan(verb)
+    add_following(verb)
+
+
+def _delete(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "delete",
+        "delete an endpoint with its configurations, models, scaling and alarms; or one model or configuration",
+        "  byoc delete dogs\n  byoc delete --all-of-run run-20261101-101500\n  byoc delete --expired --yes",
+    )
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("name", nargs="?", metavar="NAME", help="of an endpoint, a configuration or a model")
+    what.add_argument("--all-of-run", metavar="RUN", help="everything hosted that a byoc run made")
+    what.add_argument("--expired", action="store_true", help="every endpoint whose --life is over")
+    add_account(verb)
+    add_plan(verb)
+
+
+def _transform(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "transform",
+        "answer every photo of a folder or an S3 prefix in one job",
+        "  byoc transform photos/ --model my-training-job --out answers/\n"
+        "  byoc transform s3://bucket/photos/ --model dogs-20261101-101500 --out s3://bucket/answers/",
+    )
+    verb.add_argument("source", metavar="DIR|S3", help="a folder, which is uploaded, or s3://bucket/prefix/")
+    verb.add_argument("--model", required=True, metavar="MODEL", help=f"the name of a model on SageMaker, {MODEL_HELP}")
+    verb.add_argument(
+        "--out", required=True, metavar="DIR|S3", help="a folder gets the answers, one line for each photo"
+    )
+    verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
+    verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
+    verb.add_argument("--count", type=int, default=1, metavar="N", help="of instances (default: %(default)s)")
+    verb.add_argument("--content-type", default="application/x-image", metavar="TYPE", help="default: %(default)s")
+    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    add_account(verb)
+    add_plan(verb)
+    verb.add_argument(
+        "--override", action="append", default=[], metavar="OPERATION.KEY=JSON", help="any other member of a request"
+    )
+    verb.add_argument("--sender", choices=["auto", "sdk", "boto3"], default="auto", help="who sends the requests")
+    add_following(verb)
+
+
+def _register(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "register",
+        "add a model to a group of the model registry, as a version that waits for approval",
+        "  byoc register my-training-job --group dogs",
+        "registry",
+    )
+    verb.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    verb.add_argument("--group", required=True, metavar="NAME", help="made where it is not there")
+    verb.add_argument("--about", default="", metavar="TEXT", help="what the version is")
+    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    add_account(verb)
+    add_plan(verb)
+    verb.set_defaults(registry="register")
+
+
+def _approve(verbs: Verbs) -> None:
+    verb = _verb(
+        verbs,
+        "approve",
+        "approve or reject a version of the model registry",
+        "  byoc approve arn:aws:sagemaker:eu-central-1:123456789012:model-package/dogs/3",
+        "registry",
+    )
+    verb.add_argument("package", metavar="ARN")
+    verb.add_argument("--reject", action="store_true", help="reject it instead")
+    verb.add_argument("--why", default="", metavar="TEXT", help="is kept with it")
+    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_account(verb)
+    verb.set_defaults(registry="approve")

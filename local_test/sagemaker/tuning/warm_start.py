@@ -6,6 +6,7 @@ from typing import Any
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import invalid, not_emulated
 from local_test.sagemaker.store import Resource
+from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.tuning.plan import Part, parts
 from local_test.sagemaker.tuning.results import summaries, value_of
 from local_test.sagemaker.tuning.status import ENDS, KIND
@@ -87,8 +88,9 @@ def _changes(part: Part, before: Part) -> int:
 
 def _identical(part: Part, before: Part, parent: str) -> None:
     """API, WarmStartType: the same input data and training image."""
+    definition, earlier = filled(part.definition), filled(before.definition)  # the parent has AWS's defaults in it
     for member, value in (("AlgorithmSpecification", "TrainingImage"), ("InputDataConfig", "")):
-        now, then = part.definition.get(member), before.definition.get(member)
+        now, then = definition.get(member), earlier.get(member)
         if (now[value] if value and now else now) != (then[value] if value and then else then):
             raise invalid(
                 f"{value or member} differs from that of the parent {parent}; WarmStartType {IDENTICAL} needs the same, "

@@ -1,0 +1,111 @@
+"""The files of a folder as objects in S3: which ones go there, under which keys, and how one is recognised there.
+
+An object's ETag is the MD5 of its bytes. One that came in parts has the MD5 of its parts' MD5s; we always use parts of PART
+bytes, so that both can be computed here. Where a KMS key encrypts a bucket, the ETag is something else (AWS's API of S3,
+Object), and the SHA-256 that we send along tells.
+"""
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import DataError
+from classifier.names import is_system, one_line
+
+PART = 64 * 1024**2  # bytes of a part; a file that has no more is one object in one request
+LONGEST_KEY = 1024  # bytes
+SHOWN = 5
+# Neither S3's listings in XML nor a path on SageMaker's side can carry these.
+CONTROL = re.compile("[\0-\x1f\x7f]")
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """A file and its key below the prefix."""
+
+    key: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What S3 keeps of an object: its ETag, and its SHA-256 in S3's form."""
+
+    etag: str
+    sha256: str
+
+
+def files_in(folder: Path) -> list[File]:
+    """Return the files below a folder by key; hidden files and those that a system left behind are left out.
+
+    Links are followed. Raises DataError for names that S3 cannot hold, and for a folder without files.
+    """
+    found, refused = [], []
+    for path in _walk(folder, set()):
+        key = path.relative_to(folder).as_posix()
+        if problem := _problem(key):
+            refused.append(f"{one_line(path)} {problem}")
+        else:
+            found.append(File(key, path, path.stat().st_size))
+    if refused:
+        more = f"\nand {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+        raise DataError("\n".join(f"{text}; rename it" for text in refused[:SHOWN]) + more)
+    if not found:
+        raise DataError(
+            f"{folder} holds no files; name a folder that holds train/ with a folder per class or a manifest"
+        )
+    return sorted(found)
+
+
+def sums(data: bytes) -> Sums:
+    """Return the sums of an object that is sent in one request."""
+    etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return Sums(etag, base64.b64encode(hashlib.sha256(data).digest()).decode())
+
+
+def sums_of(file: File) -> Sums:
+    """Return the sums of a file as S3 will keep them."""
+    if file.size <= PART:
+        return sums(file.path.read_bytes())
+    md5, sha256, count = b"", b"", 0
+    with file.path.open("rb") as content:
+        while data := content.read(PART):
+            md5 += hashlib.md5(data, usedforsecurity=False).digest()
+            sha256 += hashlib.sha256(data).digest()
+            count += 1
+    whole = base64.b64encode(hashlib.sha256(sha256).digest()).decode()
+    return Sums(f"{hashlib.md5(md5, usedforsecurity=False).hexdigest()}-{count}", f"{whole}-{count}")
+
+
+def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
+    """Yield the files below a folder; a link that leads back to a folder above it is left out."""
+    real = folder.resolve()
+    if real in above:
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{one_line(folder)} cannot be listed: {error.strerror}") from None
+    for entry in entries:
+        if is_system(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), above | {real})
+        elif entry.is_file():
+            yield Path(entry.path)
+
+
+def _problem(key: str) -> str:
+    """Return why S3 cannot hold an object of this key; empty where it can."""
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return "has a name that is not valid UTF-8"
+    if CONTROL.search(key):
+        return "has control characters in its name"
+    return f"has a name of {length} bytes, of which S3 takes {LONGEST_KEY}" if length > LONGEST_KEY else ""

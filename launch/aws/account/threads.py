@@ -1,0 +1,43 @@
+"""Work on many files at a time, with progress."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import TypeVar
+
+from classifier.progress import Progress
+from launch.aws.account.files import File
+from launch.aws.session import CONNECTIONS
+
+Result = TypeVar("Result")
+
+
+def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> Iterator[tuple[File, Result]]:
+    """Yield what `work` returns for each file, as it comes. After an error or an interrupt no further file is begun."""
+    # Trap: a ThreadPoolExecutor that is left after Ctrl-C may wait for ever (launch/check.py); these threads are left alone.
+    done: SimpleQueue[tuple[File, Result | None, BaseException | None]] = SimpleQueue()
+    rest, lock, ended = iter(files), threading.Lock(), threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            with lock:
+                file = next(rest, None)
+            if file is None:
+                return
+            try:
+                done.put((file, work(file), None))
+            except BaseException as error:
+                done.put((file, None, error))
+
+    for _ in range(min(CONNECTIONS, len(files))):
+        threading.Thread(target=run, daemon=True).start()
+    try:
+        with Progress(label, len(files), "photos") as progress:
+            for _ in files:
+                file, result, error = done.get()
+                if error is not None:
+                    raise error
+                progress.advance()
+                yield file, result  # type: ignore[misc]  # None only where an error was raised
+    finally:
+        ended.set()

@@ -1,0 +1,66 @@
+"""S3 addresses, and buckets: whether one is there, whose it is and in which region."""
+
+import re
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws import refusals
+from launch.aws.errors import AwsError, code_of, explained
+from launch.aws.keys import BUCKET
+from launch.aws.session import Session
+
+ADDRESS = re.compile(rf"s3://({BUCKET})(?:/(.*))?", re.DOTALL)
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key, or the prefix, of an S3 address; raises ConfigError for another address."""
+    found = ADDRESS.fullmatch(uri)
+    if found is None:
+        raise ConfigError(f"{uri!r} is not an address in S3; write s3://BUCKET/PREFIX")
+    return found[1], found[2] or ""
+
+
+def region(session: Session, bucket: str) -> str:
+    """Return the region of a bucket that may be used. Raises AwsError for one that does not exist or belongs to others."""
+    from botocore.exceptions import ClientError
+
+    with explained(f"bucket {bucket}"):
+        try:
+            answer: dict[str, Any] = session.client("s3").head_bucket(Bucket=bucket)
+        except ClientError as error:
+            raise _refused(error, bucket) from None
+    return str(answer.get("BucketRegion") or _header(answer) or session.region)
+
+
+def check(session: Session, bucket: str) -> None:
+    """Raise AwsError unless SageMaker of the session's region can use the bucket, which needs the same region."""
+    where = region(session, bucket)
+    if where != session.region:
+        raise AwsError(
+            f"bucket {bucket} is in {where}, and SageMaker works in {session.region}; use a bucket in {session.region}, or pass "
+            f"--region {where}",
+            "PermanentRedirect",
+        )
+
+
+def _refused(error: Any, bucket: str) -> AwsError:
+    """A HEAD has no body, so S3 says by the status alone what is wrong, and by a header where the bucket is."""
+    where = _header(error.response)
+    place = f" in {where}" if where else ""
+    if code_of(error) in ("403", "AccessDenied"):
+        return AwsError(
+            f"bucket {bucket}{place} exists, and you may not use it: it belongs to another account, or you lack the permission "
+            "s3:ListBucket on it; use another bucket, or have that added (`byoc setup policy` writes all that byoc needs)",
+            "AccessDenied",
+        )
+    if code_of(error) == "400":
+        return AwsError(
+            f"bucket {bucket}: S3 refuses the request; the credentials may have expired, or the bucket is in another region",
+            "400",
+        )
+    return refusals.explain(error, f"bucket {bucket}")
+
+
+def _header(answer: dict[str, Any]) -> str:
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region", ""))

@@ -1,0 +1,123 @@
+"""What a request must be, checked before anything is sent: botocore's model of the API, and rules between its members.
+
+All problems come at once, each with the option or the entry of byoc.toml that it comes from where that is clear.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws import model
+from launch.aws.rules import hosting, training, transform, tuning
+from launch.aws.words import compiled, many, meant, named, source, wanted
+
+RULES = {
+    "CreateTrainingJob": training.RULES,
+    "CreateHyperParameterTuningJob": tuning.RULES,
+    "CreateModel": hosting.MODEL,
+    "CreateEndpointConfig": hosting.CONFIG,
+    "CreateTransformJob": transform.RULES,
+}
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "boolean": (bool,),
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+}
+
+
+def check(operation: str, request: dict[str, Any]) -> None:
+    """Raise ConfigError with everything that AWS would refuse in a request, one problem a line."""
+    check_all([(operation, request)])
+
+
+def check_all(requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Check the requests of one verb, also against each other: a model and the endpoint over it."""
+    problems = []
+    for operation, request in requests:
+        shape = model.request_shape(operation)
+        malformed = list(_malformed(shape, request, ()))
+        problems += malformed or [
+            *_refused(operation, shape, request, ()),
+            *(text for rule in RULES.get(operation, ()) for text in rule(request)),
+        ]
+    if not problems:
+        problems = list(hosting.between(dict(requests)))
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+Path = tuple[str | int, ...]
+
+
+def _children(shape: Any, value: Any, path: Path) -> Iterator[tuple[Any, Any, Path]]:
+    """Yield what a value holds, each with its shape and its path."""
+    if shape.type_name == "structure":
+        yield from ((shape.members[name], value[name], (*path, name)) for name in value if name in shape.members)
+    elif shape.type_name == "list":
+        yield from ((shape.member, one, (*path, place)) for place, one in enumerate(value))
+    elif shape.type_name == "map":
+        yield from ((shape.value, one, (*path, name)) for name, one in value.items())
+
+
+def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
+    """Yield what makes a request unreadable: types, members that are missing or unknown."""
+    types = TYPES.get(shape.type_name, (object,))
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        yield f"{named(path)} is {value!r}, and must be a {shape.type_name}{source(path)}"
+        return
+    if shape.type_name == "structure":
+        for name in value.keys() - shape.members.keys():
+            yield f"{named((*path, name))} is unknown{meant(name, shape.members)}"
+        for name in shape.required_members:
+            if name not in value:
+                yield f"{named((*path, name))} is missing{source((*path, name))}"
+    for child in _children(shape, value, path):
+        yield from _malformed(*child)
+
+
+def _refused(operation: str, shape: Any, value: Any, path: Path) -> Iterator[str]:
+    """Yield the values that the model does not allow: enumerations, patterns, lengths and ranges."""
+    kind, limits = shape.type_name, shape.metadata
+    choices, pattern = limits.get("enum"), limits.get("pattern")
+    if choices and value not in choices:
+        yield f"{named(path)} is {value!r}, which AWS does not have{meant(value, choices)}{source(path)}"
+    elif pattern and not compiled(pattern).fullmatch(value):
+        yield f"{named(path)} is {value!r}; {wanted(pattern)}{source(path)}"
+    else:
+        yield from _sized(shape, value, path)
+    if kind == "map":
+        for key in value:
+            yield from _refused(operation, shape.key, key, (*path, key))
+    for child in _children(shape, value, path):
+        yield from _refused(operation, *child)
+
+
+def _sized(shape: Any, value: Any, path: Path) -> Iterator[str]:
+    number = shape.type_name in ("integer", "long", "float", "double")
+    if not number and shape.type_name not in ("string", "list", "map"):
+        return
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    size = value if number else len(value)
+    if (low is None or size >= low) and (high is None or size <= high):
+        return
+    limit = f"at most {high}" if high is not None and size > high else f"at least {low}"
+    is_ = f"is {value}" if number else f"has {many(shape.type_name, size)}"
+    yield f"{named(path)} {is_}; {limit} {'is' if number or limit.endswith(' 1') else 'are'} allowed{source(path)}"
+
+
+@functools.cache
+def types(member: str) -> tuple[str, ...]:
+    """Return the instance types that the API knows for training, endpoints or transform jobs."""
+    shape = {
+        "training": "TrainingInstanceType",
+        "endpoint": "ProductionVariantInstanceType",
+        "transform": "TransformInstanceType",
+    }[member]
+    return tuple(model.service().shape_for(shape).enum)

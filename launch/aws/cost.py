@@ -1,0 +1,122 @@
+"""The most that a plan can cost, from the price of an instance's hour: the dearest of several types counts.
+
+Instances alone: volumes, S3, logs and traffic come on top, and are small beside them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from launch.aws.prices import Prices, Use
+from launch.aws.specification import Hosting, Machines, Tuning
+
+MONTH = 730  # hours, as AWS counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """An upper bound in money; None where a price is missing, and then `why` says which."""
+
+    amount: float | None
+    currency: str = "USD"
+    why: str = ""  # how the amount was reckoned, or why there is none
+    monthly: bool = False
+
+    def __str__(self) -> str:
+        if self.amount is None:
+            return f"unknown: {self.why}"
+        return f"at most {self.money}{' a month' if self.monthly else ''} ({self.why})"
+
+    @property
+    def money(self) -> str:
+        return "" if self.amount is None else money(self.amount, self.currency)
+
+
+def money(amount: float, currency: str) -> str:
+    """Return an amount as text; small ones keep two digits that count."""
+    return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
+
+
+def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
+    """Return what an hour of `count` instances costs at most, whichever of the types it is."""
+    unknown = [kind for kind in types if prices.hour(use, kind) is None]
+    if unknown:
+        where = f"{prices.file} has" if prices.file else "there is"
+        return Bound(
+            amount=None, why=f"{where} no price of {use} on {', '.join(unknown)}; byoc prices reads AWS's list"
+        )
+    dearest = max(types, key=lambda kind: prices.hour(use, kind) or 0.0)
+    price = prices.hour(use, dearest) or 0.0
+    why = f"{count} x {dearest} x {price:g} an hour"
+    return Bound(amount=count * price, currency=prices.currency, why=why)
+
+
+def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
+    """Return the bound of as many jobs as run to their limit, with the warm pool that each may leave."""
+    one = hour(prices, use, machines.types, machines.count)
+    if one.amount is None:
+        return one
+    hours = (machines.max_run + machines.keep_alive) / 3600
+    pool = ", warm pools included" if machines.keep_alive else ""
+    times = f"{jobs} jobs x " if jobs > 1 else ""
+    spot = "; spot costs less" if machines.spot else ""
+    why = f"{times}{one.why} x {hours:.3g} h{pool}{spot}"
+    return Bound(amount=jobs * hours * one.amount, currency=one.currency, why=why)
+
+
+def tuning(prices: Prices, wanted: Tuning) -> Bound:
+    """Return the bound of a tuning job: all its training jobs to their limit, or the whole's own limit where that is less."""
+    machines = wanted.training.machines
+    every = job(prices, "training", machines, wanted.max_jobs)
+    if every.amount is None or not wanted.max_run:
+        return every
+    one = hour(prices, "training", machines.types, machines.count)
+    whole = wanted.parallel * wanted.max_run / 3600 * (one.amount or 0.0)
+    if whole >= every.amount:
+        return every
+    why = f"{wanted.parallel} at a time x {one.why} x {wanted.max_run / 3600:.3g} h"
+    return Bound(amount=whole, currency=one.currency, why=why)
+
+
+def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
+    """Return what an endpoint costs a month; `most` is the highest count that autoscaling may reach."""
+    if hosting.serverless:
+        return Bound(
+            amount=None, why="a serverless endpoint costs by the request; nothing while nobody asks", monthly=True
+        )
+    use: Use = "async" if hosting.asynchronous else "hosting"
+    one = hour(prices, use, hosting.types, max(hosting.count, most))
+    if one.amount is None:
+        return Bound(amount=None, why=one.why, monthly=True)
+    return Bound(amount=one.amount * MONTH, currency=one.currency, why=f"{one.why} x {MONTH} h", monthly=True)
+
+
+def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
+    """Return what a described training job has cost so far on demand; None where a price or a type is missing."""
+    config = answer.get("ResourceConfig") or {}
+    kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
+    price = prices.hour("training", kind)
+    if price is None:
+        return None
+    pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
+    count = int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
+    return count * price * (seconds(answer, "Training", now) + float(pool)) / 3600
+
+
+def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
+    """Return what a described transform job has cost so far; None where a price is missing."""
+    config = answer.get("TransformResources") or {}
+    price = prices.hour("transform", config.get("InstanceType", ""))
+    if price is None:
+        return None
+    return int(config.get("InstanceCount", 1)) * price * seconds(answer, "Transform", now) / 3600
+
+
+def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:
+    """Return the seconds that a described job has been billed for on each instance, or runs if AWS does not say yet."""
+    billed = answer.get("BillableTimeInSeconds")
+    if billed is not None:
+        return float(billed)
+    started, ended = answer.get(f"{word}StartTime"), answer.get(f"{word}EndTime")
+    return 0.0 if started is None else max(0.0, ((ended or now) - started).total_seconds())

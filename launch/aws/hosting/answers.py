@@ -1,0 +1,109 @@
+"""The answers of a transform job, each with the file that it is about."""
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import UserError
+from classifier.names import is_system, one_line
+from classifier.progress import Progress
+from launch.aws.errors import explained
+from launch.aws.hosting.artifact import split
+from launch.aws.jobs.events import LogReader
+from launch.aws.session import Session
+from launch.aws.specification import Transform
+from launch.predict import Rankings, line, rankings, sentence
+
+FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
+OUT = ".out"  # what SageMaker adds to a file's name
+GROUP = "/aws/sagemaker/TransformJobs"
+AT_A_TIME = 16  # downloads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What became of one file: labels and probabilities of its photos, or why it was refused."""
+
+    file: str  # below the job's input
+    predictions: Rankings = field(default_factory=list)
+    error: str = ""
+
+    def lines(self) -> list[str]:
+        """Return a line for each photo, as byoc predict prints them."""
+        if len(self.predictions) == 1:
+            return [line(one_line(self.file), self.predictions[0])]
+        return [line(f"{one_line(self.file)}[{number}]", best) for number, best in enumerate(self.predictions)]
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files below a folder that a job gets; what a system left behind is left out."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
+    return [path for path in found if not any(is_system(part) for part in path.relative_to(folder).parts)]
+
+
+def read(session: Session, job: Transform) -> list[Answer]:
+    """Return what became of every object of a job's input, in the order of their keys."""
+    asked, answered = _keys(session, job.source), set(_keys(session, f"{job.output.rstrip('/')}/"))
+    missing = [name for name in asked if f"{name}{OUT}" not in answered]
+    reasons = _reasons(session, job.name, missing) if missing else {}
+
+    def one(name: str) -> Answer:
+        if name in reasons:
+            return Answer(file=name, error=reasons[name])
+        text = _get(session, f"{job.output.rstrip('/')}/{name}{OUT}")
+        try:
+            return Answer(file=name, predictions=rankings(text, "the model"))
+        except UserError as error:
+            return Answer(file=name, error=str(error))
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool, Progress("answers", len(asked), "files") as progress:
+        found = []
+        for answer in pool.map(one, asked):
+            found.append(answer)
+            progress.advance()
+    return found
+
+
+def write(folder: Path, answers: Iterable[Answer]) -> Path:
+    """Write the answers into a folder, a line of JSON for each file, and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    with path.open("w") as file:
+        for answer in answers:
+            told: dict[str, Any] = {"file": answer.file}
+            told |= {"error": answer.error} if answer.error else {"predictions": answer.predictions}
+            file.write(json.dumps(told) + "\n")
+    return path
+
+
+def _keys(session: Session, uri: str) -> list[str]:
+    bucket, prefix = split(uri)
+    with explained(uri):
+        pages = session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", ())]
+    return [key for key in keys if key and not key.endswith("/")]
+
+
+def _get(session: Session, uri: str) -> bytes:
+    bucket, key = split(uri)
+    with explained(uri):
+        return bytes(session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
+    """Return why these files have no answer, as the job's data log tells of each; the words of its lines are second-hand."""
+    lines = [entry.text for entry in LogReader(session, GROUP, f"{job}/").new() if "/data-log" in entry.stream]
+    found = {}
+    for name in names:
+        said = next((text for text in lines if f"{name}: " in text), "")
+        found[name] = _sentence(said.partition(f"{name}: ")[2]) if said else f"no answer; byoc logs {job} may say why"
+    return found
+
+
+def _sentence(text: str) -> str:
+    """Return our serving program's sentence out of a line of the data log, or the line."""
+    brace = text.find("{")
+    return sentence(text[brace:]) if brace >= 0 else one_line(text)

@@ -1,0 +1,174 @@
+"""What a user names as MODEL: an archive in S3, a training job, or a folder or archive on this machine, which is uploaded."""
+
+import gzip
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from classifier.errors import ConfigError
+from classifier.names import is_system, one_line
+from classifier.progress import Progress
+from launch.aws.errors import AwsError, explained
+from launch.aws.session import Session
+
+ARCHIVE = ".tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """Where a model's archive lies in S3, or will lie once what is `here` is uploaded."""
+
+    uri: str
+    where: str  # what it is, for people
+    here: Path | None = None  # a folder or an archive on this machine
+
+
+def find(session: Session, named: str) -> Artifact:
+    """Return the artifact that is meant. Raises ConfigError for what is none, AwsError for a job that left no model."""
+    if named.startswith("s3://"):
+        return _in_s3(session, named)
+    path = Path(named)
+    if path.exists():
+        return _here(session, path)
+    if "/" in named or named.endswith(ARCHIVE):
+        raise ConfigError(f"{named} does not exist; name a folder that holds model.json, an archive, or a training job")
+    return _of_job(session, named)
+
+
+def upload(session: Session, artifact: Artifact) -> bool:
+    """Put an artifact of this machine into S3 unless it is there, and return whether it was sent. Its key is its checksum."""
+    if artifact.here is None or exists(session, artifact.uri):
+        return False
+    bucket, key = split(artifact.uri)
+    with tempfile.TemporaryFile() as file:
+        if artifact.here.is_dir():
+            pack(artifact.here, file)
+        else:
+            with artifact.here.open("rb") as archive:
+                shutil.copyfileobj(archive, file)
+        size = file.tell()
+        file.seek(0)
+        with explained(artifact.uri), Progress("upload", size, "bytes") as progress:
+            session.client("s3").upload_fileobj(file, bucket, key, Callback=progress.advance)
+    return True
+
+
+def exists(session: Session, uri: str) -> bool:
+    """Whether an object is there."""
+    bucket, key = split(uri)
+    with explained(uri):
+        try:
+            session.client("s3").head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                return False
+            raise
+    return True
+
+
+def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
+    """Return the keys of archives below a prefix, without the prefix: what a multi-model endpoint knows its models by."""
+    bucket, prefix = split(uri)
+    found: list[str] = []
+    with explained(uri):
+        for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = (entry["Key"] for entry in page.get("Contents", ()))
+            found += [key.removeprefix(prefix) for key in keys if key.endswith(ARCHIVE)]
+            if len(found) >= most:
+                break
+    return found[:most]
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key, or prefix, of an address in S3; raises ConfigError for another address."""
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ConfigError(f"{uri} is not an address in S3; write s3://bucket/key")
+    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
+
+
+def below(session: Session, *parts: str) -> str:
+    """Return an address below the bucket and prefix of the settings; raises ConfigError where no bucket is named."""
+    settings = session.settings
+    if not settings.bucket:
+        raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or let `byoc setup` make one")
+    return "/".join([f"s3://{settings.bucket}", *filter(None, [settings.prefix.strip("/")]), *parts])
+
+
+def pack(folder: Path, into: IO[bytes]) -> None:
+    """Write a folder of a model as a .tar.gz: the same bytes for the same files."""
+    # Weights do not get smaller; level 1 takes a third of the time of level 9.
+    with (
+        gzip.GzipFile(fileobj=into, mode="wb", mtime=0, compresslevel=1) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for path in _files(folder):
+            member = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            member.size = path.stat().st_size
+            member.mode = 0o644
+            with path.open("rb") as file:
+                tar.addfile(member, file)
+
+
+def _in_s3(session: Session, uri: str) -> Artifact:
+    split(uri)
+    if not uri.endswith(ARCHIVE):
+        raise ConfigError(
+            f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several"
+        )
+    if not exists(session, uri):
+        raise AwsError(f"there is no {uri}; correct the address, or name the training job that made it", "NoSuchKey")
+    return Artifact(uri=uri, where=uri)
+
+
+def _here(session: Session, path: Path) -> Artifact:
+    if path.is_dir() and not (path / "model.json").is_file():
+        raise ConfigError(f"{one_line(path)} holds no model.json; name the folder `model` that training wrote")
+    if path.is_file() and not path.name.endswith(ARCHIVE):
+        raise ConfigError(f"{one_line(path)} is neither a folder nor a {ARCHIVE}; name a model that training wrote")
+    return Artifact(uri=below(session, "models", _digest(path), f"model{ARCHIVE}"), where=one_line(path), here=path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what belongs to a model; what a system left behind does not."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in files if not any(is_system(part) for part in path.relative_to(folder).parts)]
+
+
+def _digest(path: Path) -> str:
+    """Return a checksum of a file, or of a folder's files with their names."""
+    digest = hashlib.sha256()
+    for file in _files(path) if path.is_dir() else [path]:
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
+        with file.open("rb") as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _of_job(session: Session, name: str) -> Artifact:
+    with explained(f"training job {name}"):
+        try:
+            job = session.client("sagemaker").describe_training_job(TrainingJobName=name)
+        except ClientError as error:
+            if "not found" not in error.response["Error"].get("Message", "").lower():
+                raise
+            raise AwsError(
+                f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
+            ) from None
+    status, uri = job["TrainingJobStatus"], job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+    if status not in ("Completed", "Stopped"):
+        reason = job.get("FailureReason", "")
+        raise AwsError(f"the training job {name} is {status}{f' ({reason})' if reason else ''} and has left no model")
+    if not uri.endswith(ARCHIVE):
+        raise AwsError(f"the training job {name} is {status} and has left no archive; deploy another")
+    if not exists(session, uri):
+        raise AwsError(f"the training job {name} has left no model at {uri}; it was deleted, train again")
+    return Artifact(uri=uri, where=f"training job {name}" + (", which was stopped" if status == "Stopped" else ""))

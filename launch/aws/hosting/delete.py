@@ -1,0 +1,271 @@
+"""`byoc delete`: an endpoint with all that was made for it, or one configuration or model; never what a live endpoint uses."""
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from launch.aws import marks, plan, settings
+from launch.aws.cost import Bound
+from launch.aws.errors import AwsError, explained
+from launch.aws.hosting import endpoint, scaling
+from launch.aws.jobs import kinds
+from launch.aws.jobs.follow import pause
+from launch.aws.session import Session
+
+SETTLING = 3600.0  # seconds that an endpoint which is created or updated is waited for
+NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends what the endpoint bills")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doomed:
+    """What will be deleted, in this order; `kept` says what stays, and why."""
+
+    scaled: tuple[scaling.Registered, ...] = ()
+    alarms: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    configs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.scaled or self.alarms or self.endpoints or self.configs or self.models)
+
+    def __add__(self, other: "Doomed") -> "Doomed":
+        mine, its = vars(self), vars(other)
+        return Doomed(**{name: (*mine[name], *(one for one in its[name] if one not in mine[name])) for name in mine})
+
+
+@dataclass(frozen=True)
+class Users:
+    """Which live endpoint uses a configuration or a model, by their names."""
+
+    configs: dict[str, str]
+    models: dict[str, str]
+
+
+def of_name(session: Session, name: str) -> Doomed:
+    """Return what goes with an endpoint; or else the configuration, or the model, of this name.
+
+    Raises AwsError where nothing has the name, and for what a live endpoint uses.
+    """
+    if found := of_endpoint(session, name):
+        return found
+    config, model = endpoint.configuration(session, name), endpoint.model(session, name)
+    if not (config or model):
+        raise AwsError(
+            f"no endpoint, configuration or model is called {name} in {session.region}; byoc endpoints lists endpoints",
+            "ResourceNotFound",
+        )
+    used = users(session, without=())
+    for what, by in (("configuration", used.configs.get(name)), ("model", used.models.get(name))):
+        if by:
+            raise AwsError(
+                f"the {what} {name} is used by the endpoint {by}, which AWS could then neither patch nor update; delete the "
+                f"endpoint with all that is its own: byoc delete {by}"
+            )
+    return Doomed(configs=(name,) if config else (), models=(name,) if model else ())
+
+
+def of_endpoint(session: Session, name: str) -> Doomed:
+    """Return an endpoint with everything that was made for it, also where the endpoint itself is gone; empty where all is."""
+    found = endpoint.find(session, name)
+    made = endpoint.made_for(session, name)
+    if found and found.config not in [config.name for config in made]:
+        own = endpoint.configuration(session, found.config)
+        made += [own] if own else []
+    models = dict.fromkeys(endpoint.models_made_for(session, name))
+    models |= dict.fromkeys(model for config in made for model in config.models)
+    doomed = Doomed(
+        scaled=tuple(scaling.registered(session, name)),
+        alarms=tuple(scaling.alarms(session, name)),
+        endpoints=(name,) if found else (),
+        configs=tuple(config.name for config in made),
+        models=tuple(models),
+    )
+    return _spared(doomed, users(session, without=(name,))) if made or models else doomed
+
+
+def of_run(session: Session, run: str) -> Doomed:
+    """Return everything that a `byoc run` hosts; raises AwsError where it hosts nothing."""
+    names = [found.name for found in endpoint.in_service(session) if found.tags.get(marks.RUN) == run]
+    doomed = _together(session, names)
+    if not doomed:
+        raise AwsError(f"the run {run} hosts nothing in {session.region}; its jobs have ended, and bill nothing")
+    return doomed
+
+
+def expired(session: Session, now: datetime | None = None) -> Doomed:
+    """Return every endpoint whose life is over, with what was made for it; it may be none."""
+    now = now or datetime.now(UTC)
+    over = [found.name for found in endpoint.in_service(session) if found.until and found.until <= now]
+    return _together(session, over)
+
+
+def users(session: Session, without: Iterable[str]) -> Users:
+    """Return what the live endpoints use, but those that are named."""
+    configs: dict[str, str] = {}
+    models: dict[str, str] = {}
+    for name, config in _live(session):
+        if name not in without:
+            configs.setdefault(config, name)
+            if found := endpoint.configuration(session, config):
+                for model in found.models:
+                    models.setdefault(model, name)
+    return Users(configs, models)
+
+
+def delete(session: Session, doomed: Doomed) -> Doomed:
+    """Delete all of it, and return it once it is gone. What somebody else has deleted meanwhile is as good."""
+    client = session.client("sagemaker")
+    for found in doomed.scaled:
+        scaling.unregister(session, found)
+    scaling.delete_alarms(session, list(doomed.alarms))
+    for name in doomed.endpoints:
+        _delete_endpoint(session, name)
+    for name in doomed.endpoints:
+        _until_gone(session, name)
+    for name in doomed.configs:
+        _gone(f"configuration {name}", client.delete_endpoint_config, EndpointConfigName=name)
+    for name in doomed.models:
+        _gone(f"model {name}", client.delete_model, ModelName=name)
+    return doomed
+
+
+def command(options: Namespace) -> int:
+    """`byoc delete`."""
+    session = Session(settings.load(options))
+    if options.expired:
+        doomed, what = expired(session), "every endpoint whose life is over"
+        if not doomed:
+            print("[]" if options.json else f"no endpoint in {session.region} is over its time")
+            return 0
+    elif options.all_of_run:
+        doomed, what = of_run(session, options.all_of_run), f"all that the run {options.all_of_run} hosts"
+    else:
+        doomed, what = of_name(session, options.name), options.name
+    if not plan.agreed(_plan(session, doomed, what), options, session.settings.ask_above):
+        return plan.outcome(options)
+    done = delete(session, doomed)
+    if options.json:
+        print(json.dumps(asdict(done), indent=2, default=str))
+        return 0
+    for line in _lines(done):
+        print("deleted", *line)
+    logs = " and ".join(f"/aws/sagemaker/Endpoints/{name}" for name in done.endpoints)
+    print("artifacts and answers stay in S3" + (f", and the log stays in CloudWatch: {logs}" if logs else ""))
+    return 0
+
+
+def _together(session: Session, names: Iterable[str]) -> Doomed:
+    return sum((of_endpoint(session, name) for name in names), Doomed())
+
+
+def _spared(doomed: Doomed, used: Users) -> Doomed:
+    """Return what is left when that is kept which other endpoints use."""
+    kept = [
+        f"the {what} {name}: the endpoint {by[name]} uses it"
+        for what, names, by in (
+            ("configuration", doomed.configs, used.configs),
+            ("model", doomed.models, used.models),
+        )
+        for name in names
+        if name in by
+    ]
+    return replace(
+        doomed,
+        configs=tuple(name for name in doomed.configs if name not in used.configs),
+        models=tuple(name for name in doomed.models if name not in used.models),
+        kept=tuple(kept),
+    )
+
+
+def _live(session: Session) -> Iterator[tuple[str, str]]:
+    """Yield every endpoint that answers or comes to, with each configuration that it has or gets."""
+    client = session.client("sagemaker")
+    with explained("the list of endpoints"):
+        entries = [
+            entry
+            for page in client.get_paginator("list_endpoints").paginate()
+            for entry in page["Endpoints"]
+            if entry["EndpointStatus"] != "Failed"
+        ]
+    for entry in entries:
+        try:
+            answer = kinds.describe(session, "endpoint", entry["EndpointName"])
+        except AwsError as error:
+            if kinds.is_missing(error):
+                continue
+            raise
+        for config in (answer, answer.get("PendingDeploymentSummary", {})):
+            if name := config.get("EndpointConfigName"):
+                yield entry["EndpointName"], name
+
+
+def _plan(session: Session, doomed: Doomed, what: str) -> plan.Plan:
+    requests: list[tuple[str, dict[str, Any]]] = []
+    for registered in doomed.scaled:
+        policies = [policy["PolicyName"] for policy in registered.policies]
+        requests += [("DeleteScalingPolicy", {**registered.members, "PolicyName": name}) for name in policies]
+        requests.append(("DeregisterScalableTarget", registered.members))
+    if doomed.alarms:
+        requests.append(("DeleteAlarms", {"AlarmNames": list(doomed.alarms)}))
+    requests += [("DeleteEndpoint", {"EndpointName": name}) for name in doomed.endpoints]
+    requests += [("DeleteEndpointConfig", {"EndpointConfigName": name}) for name in doomed.configs]
+    requests += [("DeleteModel", {"ModelName": name}) for name in doomed.models]
+    lines = [*_lines(doomed), *(("stays", text) for text in doomed.kept)]
+    warning = "this cannot be taken back; artifacts and answers stay in S3"
+    return plan.Plan(
+        title=f"delete {what} in {session.region}",
+        lines=tuple(lines),
+        requests=tuple(requests),
+        cost=NOTHING,
+        warnings=(warning,),
+    )
+
+
+def _lines(doomed: Doomed) -> list[tuple[str, str]]:
+    return [
+        *(("autoscaling", f"{found.low} to {found.high} of {found.resource}") for found in doomed.scaled),
+        *(("alarm", name) for name in doomed.alarms),
+        *(("endpoint", name) for name in doomed.endpoints),
+        *(("configuration", name) for name in doomed.configs),
+        *(("model", name) for name in doomed.models),
+    ]
+
+
+def _delete_endpoint(session: Session, name: str) -> None:
+    """Let AWS delete an endpoint; one that is just created or updated, AWS deletes only after that."""
+    given_up, told = time.monotonic() + SETTLING, False
+    while True:
+        try:
+            _gone(f"endpoint {name}", session.client("sagemaker").delete_endpoint, EndpointName=name)
+            return
+        except AwsError as error:
+            if "in-progress" not in str(error) or time.monotonic() > given_up:
+                raise
+        if not told:
+            told = True
+            print(f"the endpoint {name} is just changing, and AWS deletes it after that; waiting", flush=True)
+        pause(session)
+
+
+def _until_gone(session: Session, name: str) -> None:
+    """Wait until an endpoint is gone: what it uses may not be deleted before."""
+    while found := endpoint.find(session, name):
+        if found.status != "Deleting":
+            raise AwsError(f"the endpoint {name} is {found.status} and was not deleted; try again: byoc delete {name}")
+        pause(session)
+
+
+def _gone(what: str, call: Any, **request: str) -> None:
+    """Delete one thing; it is no fault where it is gone already."""
+    try:
+        with explained(what):
+            call(**request)
+    except AwsError as error:
+        if not kinds.is_missing(error):
+            raise

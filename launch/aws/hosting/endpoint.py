@@ -1,0 +1,205 @@
+"""Endpoints, their configurations and models, as AWS describes them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from launch.aws import marks
+from launch.aws.errors import AwsError, explained
+from launch.aws.jobs import kinds
+from launch.aws.session import Session
+from launch.aws.specification import EndpointKind
+
+CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An endpoint. `config` is the configuration in service, or the one that it is created with."""
+
+    name: str
+    arn: str
+    status: str
+    config: str
+    reason: str = ""
+    created: datetime
+    changed: datetime
+    counts: Mapping[str, int] = field(default_factory=dict)  # instances now, by variant
+    output: str = ""  # of an asynchronous endpoint, where its answers go
+    serverless: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def until(self) -> datetime | None:
+        """When its life ends; None where nobody said, or where the tag is not a time."""
+        try:
+            found = datetime.fromisoformat(self.tags[marks.UNTIL])
+        except (KeyError, ValueError):
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """An endpoint's configuration; `variants` are ProductionVariants as the API has them."""
+
+    name: str
+    arn: str
+    created: datetime
+    variants: tuple[Mapping[str, Any], ...]
+    answer: Mapping[str, Any]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        named = [
+            variant.get("ModelName", "")
+            for variant in (*self.variants, *self.answer.get("ShadowProductionVariants", ()))
+        ]
+        return tuple(dict.fromkeys(name for name in named if name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A model as it was made."""
+
+    name: str
+    arn: str
+    created: datetime
+    image: str = ""
+    data: str = ""
+    package: str = ""
+    multi: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find(session: Session, name: str) -> Endpoint | None:
+    """Return the endpoint of this name with its tags, or None."""
+    client = session.client("sagemaker")
+    with explained(f"endpoint {name}"):
+        answer = _described(client.describe_endpoint, EndpointName=name)
+        if answer is None:
+            return None
+        try:
+            tags = tags_of(session, answer["EndpointArn"])
+        except AwsError as error:
+            if kinds.is_missing(error):  # it was just deleted
+                return None
+            raise
+    variants = answer.get("ProductionVariants", ())
+    pending = answer.get("PendingDeploymentSummary", {})
+    return Endpoint(
+        name=name,
+        arn=answer["EndpointArn"],
+        status=answer["EndpointStatus"],
+        config=answer.get("EndpointConfigName") or pending.get("EndpointConfigName", ""),
+        reason=answer.get("FailureReason", ""),
+        created=answer["CreationTime"],
+        changed=answer["LastModifiedTime"],
+        counts={variant["VariantName"]: variant.get("CurrentInstanceCount", 0) for variant in variants},
+        output=answer.get("AsyncInferenceConfig", {}).get("OutputConfig", {}).get("S3OutputPath", ""),
+        serverless=any("CurrentServerlessConfig" in variant for variant in variants),
+        tags=tags,
+    )
+
+
+def configuration(session: Session, name: str) -> Configuration | None:
+    """Return the configuration of this name, or None."""
+    with explained(f"configuration {name}"):
+        answer = _described(session.client("sagemaker").describe_endpoint_config, EndpointConfigName=name)
+    if answer is None:
+        return None
+    return Configuration(
+        name=name,
+        arn=answer["EndpointConfigArn"],
+        created=answer["CreationTime"],
+        variants=tuple(answer["ProductionVariants"]),
+        answer=answer,
+    )
+
+
+def model(session: Session, name: str) -> Made | None:
+    """Return the model of this name, or None."""
+    with explained(f"model {name}"):
+        answer = _described(session.client("sagemaker").describe_model, ModelName=name)
+    if answer is None:
+        return None
+    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    return Made(
+        name=name,
+        arn=answer["ModelArn"],
+        created=answer["CreationTime"],
+        image=container.get("Image", ""),
+        data=container.get("ModelDataUrl", "") or source.get("S3Uri", ""),
+        package=container.get("ModelPackageName", ""),
+        multi=container.get("Mode") == "MultiModel",
+        environment=container.get("Environment", {}),
+    )
+
+
+def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
+    """Return what kind of endpoint a configuration makes."""
+    if any(variant.get("ServerlessConfig") for variant in found.variants):
+        return "serverless"
+    if found.answer.get("AsyncInferenceConfig"):
+        return "async"
+    return "multi-model" if of_model and of_model.multi else "real-time"
+
+
+def tags_of(session: Session, arn: str) -> dict[str, str]:
+    """Return the tags of anything that SageMaker has."""
+    with explained(f"the tags of {arn}"):
+        pages = session.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+def made_for(session: Session, name: str) -> list[Configuration]:
+    """Return the configurations that were made for an endpoint, the newest first: their names begin with its name, and their
+    tag says so."""
+    found = []
+    for entry in _named(session, "list_endpoint_configs", "EndpointConfigs", name):
+        if entry["EndpointConfigName"].startswith(f"{name}-"):
+            tags = tags_of(session, entry["EndpointConfigArn"])
+            if tags.get(marks.ENDPOINT) == name and (whole := configuration(session, entry["EndpointConfigName"])):
+                found.append(whole)
+    return sorted(found, key=lambda entry: entry.created, reverse=True)
+
+
+def models_made_for(session: Session, name: str) -> list[str]:
+    """Return the names of the models that were made for an endpoint, the newest first."""
+    found = []
+    for entry in _named(session, "list_models", "Models", name):
+        tagged = entry["ModelName"].startswith(f"{name}-") and tags_of(session, entry["ModelArn"]).get(marks.ENDPOINT)
+        if tagged == name:
+            found.append(entry["ModelName"])
+    return found
+
+
+def in_service(session: Session) -> Iterator[Endpoint]:
+    """Yield every endpoint of the region, whoever made it."""
+    for entry in _named(session, "list_endpoints", "Endpoints", ""):
+        if found := find(session, entry["EndpointName"]):
+            yield found
+
+
+def _named(session: Session, operation: str, member: str, part: str) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a List action whose names contain `part`, the newest first."""
+    contains = {"NameContains": part} if part else {}
+    order = {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    with explained(f"the list of {member.lower()}"):
+        for page in session.client("sagemaker").get_paginator(operation).paginate(**contains, **order):
+            yield from page[member]
+
+
+def _described(call: Any, **request: str) -> dict[str, Any] | None:
+    """Return what a Describe action answers, or None where it knows no such name."""
+    try:
+        answer: dict[str, Any] = call(**request)
+    except ClientError as error:
+        if "could not find" in error.response["Error"].get("Message", "").lower():
+            return None
+        raise
+    return answer

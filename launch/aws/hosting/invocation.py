@@ -1,0 +1,141 @@
+"""One request to an endpoint, through the runtime: at once, or through S3 where the endpoint is asynchronous."""
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from classifier.errors import UserError
+from classifier.names import one_line
+from launch.aws.errors import AwsError, explain, explained
+from launch.aws.hosting import endpoint
+from launch.aws.hosting.artifact import split
+from launch.aws.session import Session
+from launch.predict import Rankings, content_type, rankings, read, sentence
+
+LOADING = 360.0  # seconds that a multi-model endpoint loads a model for (AWS's guide, invoke-multi-model-endpoint)
+PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks at S3
+DEADLINE = 900.0  # seconds that an asynchronous invocation may take by default (InvocationTimeoutSeconds of the API)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Which endpoint is asked, which of its models, and where its answers come where it is asynchronous."""
+
+    name: str
+    model: str = ""  # the archive below a multi-model endpoint's prefix
+    output: str = ""
+    deadline: float = DEADLINE
+
+
+def invoke(session: Session, target: Target, path: Path) -> Rankings:
+    """Return the labels and probabilities of a file's photos.
+
+    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for what any other file
+    would meet too.
+    """
+    if target.output:
+        return _through_s3(session, target, path)
+    body, given_up = read(path), time.monotonic() + LOADING
+    request = {"EndpointName": target.name, "Body": body, "ContentType": content_type(path)}
+    if target.model:
+        request["TargetModel"] = target.model
+    while True:
+        try:
+            answer = session.client("sagemaker-runtime").invoke_endpoint(**request)
+        except Exception as error:
+            if _code(error) == "ModelNotReadyException" and time.monotonic() < given_up:
+                time.sleep(LONGEST_PAUSE)
+                continue
+            raise _refusal(target, path, error) from None
+        return rankings(answer["Body"].read(), f"the endpoint {target.name}")
+
+
+def output_of(session: Session, name: str) -> str:
+    """Return where an asynchronous endpoint's answers go, empty for another; raises AwsError unless it is in service."""
+    found = endpoint.find(session, name)
+    if found is None:
+        raise AwsError(
+            f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "NotFound"
+        )
+    if found.status in ("Creating", "Failed", "OutOfService", "Deleting"):
+        reason = f": {one_line(found.reason)}" if found.reason else ""
+        raise AwsError(f"the endpoint {name} is {found.status} and does not answer{reason}; byoc logs {name} says more")
+    return found.output
+
+
+def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
+    s3, (bucket, prefix) = session.client("s3"), split(target.output)
+    key = "/".join(filter(None, [prefix.strip("/"), "requests", uuid.uuid4().hex]))
+    with explained(f"s3://{bucket}/{key}"):
+        s3.put_object(Bucket=bucket, Key=key, Body=read(path), ContentType=content_type(path))
+    try:
+        with explained(f"endpoint {target.name}"):
+            answer = session.client("sagemaker-runtime").invoke_endpoint_async(
+                EndpointName=target.name, InputLocation=f"s3://{bucket}/{key}", ContentType=content_type(path)
+            )
+        return _awaited(session, target, path, answer)
+    finally:
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:
+    """Return the answer once it is in S3; a failure has a place of its own, which is looked at as often."""
+    given_up, pause = time.monotonic() + target.deadline, PAUSE
+    failure = accepted.get("FailureLocation", "")
+    while True:
+        if (found := _read(session, accepted["OutputLocation"])) is not None:
+            return rankings(found, f"the endpoint {target.name}")
+        if failure and (found := _read(session, failure)) is not None:
+            raise UserError(f"{one_line(path)}: {_said(found.decode(errors='replace'))}")
+        if time.monotonic() >= given_up:
+            where = accepted["OutputLocation"] + (f" and no failure at {failure}" if failure else "")
+            raise AwsError(
+                f"{one_line(path)}: after {target.deadline:.0f} s there is no answer at {where}; wait longer with --timeout, "
+                f"see byoc logs {target.name}, or let these keys of S3 be read and their bucket be listed"
+            )
+        time.sleep(min(pause, max(0.0, given_up - time.monotonic())))
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _read(session: Session, uri: str) -> bytes | None:
+    """Return an object's bytes, or None where it is not there yet."""
+    bucket, key = split(uri)
+    with explained(uri):
+        try:
+            return bytes(session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            # Without s3:ListBucket a missing key is 403.
+            if _code(error) in ("NoSuchKey", "404", "AccessDenied", "403"):
+                return None
+            raise
+
+
+def _refusal(target: Target, path: Path, error: Exception) -> Exception:
+    """Return what a refused invocation is to a user."""
+    name, code = one_line(path), _code(error)
+    if isinstance(error, ClientError):
+        if code == "ModelError":
+            status = error.response.get("OriginalStatusCode", 0)
+            said = sentence(error.response.get("OriginalMessage", "")) or one_line(error.response["Error"]["Message"])
+            more = f"; byoc logs {target.name} says more" if status >= 500 or not status else ""
+            return UserError(f"{name}: {status or 'no answer'} {said[:500]}{more}")
+        if code == "413" or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 413:
+            return UserError(
+                f"{name}: {path.stat().st_size:,} bytes are too many for the endpoint {target.name}; make the photo smaller, "
+                "or deploy with --async, whose requests go through S3"
+            )
+    return explain(error, f"endpoint {target.name}") or error
+
+
+def _said(failure: str) -> str:
+    """Return the serving program's sentence out of what SageMaker writes at the failure location."""
+    inner = failure.partition('with message "')[2].rpartition('"')[0]
+    return sentence(inner) or one_line(failure.strip())[:500]
+
+
+def _code(error: BaseException) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

@@ -1,0 +1,150 @@
+"""What stands around an endpoint: the scaling of its instances, and its alarms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws.errors import explained
+from launch.aws.requests import alarms as alarm_requests
+from launch.aws.requests import scaling as requests
+from launch.aws.session import Session
+from launch.aws.specification import Alarms, Autoscale
+
+INVOCATIONS, WAITING = 60.0, 5.0  # the targets where nobody names one
+AUTOSCALING = "application-autoscaling"
+POLICIES = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """The scaling of one variant as AWS has it."""
+
+    resource: str  # endpoint/NAME/variant/VARIANT
+    low: int
+    high: int
+    policies: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def members(self) -> dict[str, str]:
+        endpoint, variant = self.resource.split("/")[1::2]
+        return requests.resource(endpoint, variant)
+
+
+def parse(text: str, target: float | None, *, queue: bool, to_zero: bool = False) -> Autoscale:
+    """Return what `--autoscale MIN:MAX` says; raises ConfigError for numbers that AWS would refuse."""
+    low, colon, high = text.partition(":")
+    if not (colon and low.isdecimal() and high.isdecimal()):
+        raise ConfigError(f"--autoscale is {text!r}; write two numbers, as in --autoscale 1:4")
+    least, most = (0 if to_zero else int(low)), int(high)
+    if least == 0 and not queue:
+        raise ConfigError(
+            "an endpoint that answers at once keeps at least one instance; begin --autoscale with 1, or use --async"
+        )
+    if most < max(1, least):
+        raise ConfigError(f"--autoscale is {text}; the second number must be at least {max(1, least)}")
+    wanted = target if target is not None else WAITING if queue else INVOCATIONS
+    if wanted <= 0:
+        raise ConfigError(f"--target is {wanted:g}; it must be more than 0")
+    return Autoscale(low=least, high=most, target=wanted, queue=queue)
+
+
+def calls(endpoint: str, variant: str, scale: Autoscale) -> list[tuple[str, dict[str, Any]]]:
+    """Return the operations of Application Auto Scaling and their requests."""
+    found = [
+        ("RegisterScalableTarget", requests.scalable_target(endpoint, variant, scale)),
+        ("PutScalingPolicy", requests.tracking(endpoint, variant, scale)),
+    ]
+    return found + ([("PutScalingPolicy", requests.wake(endpoint, variant))] if scale.to_zero else [])
+
+
+def alarm_calls(
+    endpoint: str, variant: str, wanted: Alarms, tags: Mapping[str, str]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the operations of CloudWatch and their requests."""
+    return [
+        ("PutMetricAlarm", build(endpoint, variant, wanted, tags))
+        for build in (alarm_requests.errors, alarm_requests.slow)
+    ]
+
+
+def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags: Mapping[str, str]) -> None:
+    """Let the instances of a variant follow the load; what was registered before is replaced."""
+    client = session.client(AUTOSCALING)
+    with explained(f"the autoscaling of endpoint {endpoint}"):
+        client.register_scalable_target(**requests.scalable_target(endpoint, variant, wanted))
+        client.put_scaling_policy(**requests.tracking(endpoint, variant, wanted))
+        if wanted.to_zero:
+            policy = client.put_scaling_policy(**requests.wake(endpoint, variant))["PolicyARN"]
+            session.client("cloudwatch").put_metric_alarm(**alarm_requests.wake(endpoint, policy, tags))
+
+
+def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: Mapping[str, str]) -> None:
+    """Make the alarms, or change those that are there."""
+    client = session.client("cloudwatch")
+    with explained(f"the alarms of endpoint {endpoint}"):
+        for _, request in alarm_calls(endpoint, variant, wanted, tags):
+            client.put_metric_alarm(**request)
+
+
+def registered(session: Session, endpoint: str) -> list[Registered]:
+    """Return the scaling of all variants of an endpoint, also of one that is gone."""
+    client, dimension = session.client(AUTOSCALING), {"ServiceNamespace": requests.SERVICE}
+    found = []
+    with explained(f"the autoscaling of endpoint {endpoint}"):
+        for page in client.get_paginator("describe_scalable_targets").paginate(**dimension):
+            for target in page["ScalableTargets"]:
+                if target["ResourceId"].startswith(f"endpoint/{endpoint}/"):
+                    policies = client.describe_scaling_policies(**dimension, ResourceId=target["ResourceId"])
+                    found.append(
+                        Registered(
+                            resource=target["ResourceId"],
+                            low=target["MinCapacity"],
+                            high=target["MaxCapacity"],
+                            policies=tuple(policies["ScalingPolicies"]),
+                        )
+                    )
+    return found
+
+
+def unregister(session: Session, found: Registered) -> None:
+    """Take the scaling of a variant away with its policies, whose alarms go with them."""
+    client = session.client(AUTOSCALING)
+    with explained(f"the autoscaling of {found.resource}"):
+        for policy in found.policies:
+            client.delete_scaling_policy(**found.members, PolicyName=policy["PolicyName"])
+        client.deregister_scalable_target(**found.members)
+
+
+def register_again(session: Session, found: Registered) -> None:
+    """Bring back a scaling that was taken away."""
+    client = session.client(AUTOSCALING)
+    with explained(f"the autoscaling of {found.resource}"):
+        client.register_scalable_target(**found.members, MinCapacity=found.low, MaxCapacity=found.high)
+        for policy in found.policies:
+            client.put_scaling_policy(**found.members, **{name: policy[name] for name in POLICIES if name in policy})
+
+
+def alarms(session: Session, endpoint: str) -> list[str]:
+    """Return the names of an endpoint's alarms that are there: ours alone, not those of its scaling policies."""
+    client = session.client("cloudwatch")
+    with explained(f"the alarms of endpoint {endpoint}"):
+        answer = client.describe_alarms(AlarmNames=list(alarm_requests.names(endpoint)), AlarmTypes=["MetricAlarm"])
+    return [alarm["AlarmName"] for alarm in answer["MetricAlarms"]]
+
+
+def alarm_names(endpoint: str) -> tuple[str, str]:
+    """Return the names of the alarms that tell of errors and slow answers; they roll an update back too."""
+    return alarm_requests.names(endpoint)[:2]
+
+
+def guards(session: Session, endpoint: str) -> list[str]:
+    """Return those alarms that roll an update back."""
+    return [name for name in alarms(session, endpoint) if name in alarm_names(endpoint)]
+
+
+def delete_alarms(session: Session, names: list[str]) -> None:
+    """Delete alarms by their names."""
+    if names:
+        with explained(f"the alarms {', '.join(names)}"):
+            session.client("cloudwatch").delete_alarms(AlarmNames=names)

@@ -1,0 +1,112 @@
+"""How an endpoint comes to its configuration: it is created or updated, and followed until it answers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.errors import UserError
+from launch.aws import marks
+from launch.aws.errors import AwsError, Detached, explained
+from launch.aws.hosting import endpoint, scaling
+from launch.aws.hosting.endpoint import Endpoint
+from launch.aws.jobs import follow
+from launch.aws.session import Session
+
+START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
+INSTANCES = 900  # seconds until instances are there and have pulled the image; none are faster than two minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An update of an endpoint: UpdateEndpoint's request, and the scaling that would forbid it."""
+
+    found: Endpoint
+    request: dict[str, Any]
+    unregister: tuple[scaling.Registered, ...] = ()  # and register again, since the instance type changes
+
+
+def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:
+    """Return after how many seconds an endpoint that does not answer yet is given up."""
+    return INSTANCES + (start_seconds or START) + (download_seconds or DOWNLOAD) + bake
+
+
+def send(session: Session, change: Change) -> None:
+    """Let AWS begin an update. The tag that names the configuration before stands before anything changes."""
+    client = session.client("sagemaker")
+    tag(session, change.found.arn, {marks.PREVIOUS: change.found.config})
+    for found in change.unregister:
+        scaling.unregister(session, found)
+    try:
+        with explained(f"endpoint {change.found.name}"):
+            client.update_endpoint(**change.request)
+    except UserError:
+        for found in change.unregister:
+            scaling.register_again(session, found)
+        raise
+
+
+def until_updated(session: Session, change: Change, seconds: float) -> None:
+    """Follow an update to its end, and bring back the scaling that was taken away; raises AwsError where it was rolled back."""
+    name, wanted = change.found.name, change.request["EndpointConfigName"]
+    try:
+        until_answering(session, name, seconds)
+    except Detached as stop:
+        if change.unregister:
+            stop.text += (
+                f"\nits autoscaling was taken away for the update: byoc deploy --endpoint {name} --autoscale MIN:MAX"
+            )
+        raise
+    found = endpoint.find(session, name)
+    for registered in change.unregister:
+        scaling.register_again(session, registered)
+    if found and found.config != wanted:
+        raise AwsError(
+            f"the endpoint {name} was rolled back and serves {found.config} as before: {found.reason or 'AWS says no reason'}; "
+            f"byoc logs {name} says more"
+        )
+
+
+def until_answering(session: Session, name: str, seconds: float) -> None:
+    """Follow an endpoint until it is in service; raises AwsError with its reason and last lines where it does not become so."""
+    ended = follow.follow(session, "endpoint", name, since=time.time(), seconds=seconds)
+    try:
+        ended.check()
+    except AwsError as error:
+        raise AwsError(f"{error}\ndelete what it left: byoc delete {name}", error.code) from None
+
+
+def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
+    """Add tags, or change those that are there."""
+    with explained(f"the tags of {arn}"):
+        session.client("sagemaker").add_tags(
+            ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+        )
+
+
+def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
+    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again."""
+    try:
+        create()
+    except UserError as error:
+        found = None
+        try:
+            found = endpoint.find(session, name)
+        except AwsError:
+            raise error from None
+        if found is None or found.config != config:
+            _forget(session, config, model)
+        raise
+
+
+def _forget(session: Session, config: str, model: str) -> None:
+    client = session.client("sagemaker")
+    for call, request in (
+        (client.delete_endpoint_config, {"EndpointConfigName": config}),
+        (client.delete_model, {"ModelName": model}),
+    ):
+        try:
+            with explained(f"{config}"):
+                call(**request)
+        except AwsError:  # what was not made cannot be deleted, and the first error is what counts
+            continue

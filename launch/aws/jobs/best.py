@@ -1,0 +1,33 @@
+"""The best training job of a tuning job: what `byoc train --best-of` trains with, and `byoc tune` ends with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws.errors import AwsError
+from launch.aws.jobs import kinds, trials
+from launch.aws.session import Session
+
+
+def best_of(session: Session, name: str) -> dict[str, str]:
+    """Return all hyperparameters of the best training job so far, those that were not varied included.
+
+    Raises AwsError where there is no such tuning job, ConfigError where none of its jobs has a result.
+    """
+    try:
+        answer = kinds.describe(session, "tuning", name)
+    except AwsError as error:
+        if kinds.is_missing(error):
+            raise AwsError(f"--best-of {name}: there is no such tuning job; byoc jobs lists them", error.code) from None
+        raise
+    return hyperparameters(answer, name)
+
+
+def hyperparameters(answer: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return the hyperparameters of a described tuning job's best training job; raises ConfigError where there is none."""
+    found = trials.best(answer)
+    if found is None:
+        raise ConfigError(
+            f"tuning job {name} has no training job with a result yet; byoc logs {name} --follow waits for one"
+        )
+    return {**trials.static(answer), **found.hyperparameters}

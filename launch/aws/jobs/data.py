@@ -1,0 +1,109 @@
+"""Photos and other inputs of a job: folders that are checked and uploaded, or S3 prefixes that are there already."""
+
+import functools
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import ConfigError, DataError
+from launch import check
+from launch.aws.errors import explained
+from launch.aws.names import ILLEGAL
+from launch.aws.session import Session
+from launch.aws.specification import Channel, InputMode
+from train.config import Config
+
+TRAINING = "training"  # the channel of photos, whose folders are the splits
+RECORDIO = "application/x-recordio"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: its channel's name, where it is or will be in S3, and the folder that is uploaded to there first."""
+
+    name: str
+    uri: str
+    folder: Path | None = None
+    photos: int = 0
+
+    def __str__(self) -> str:
+        if self.folder is None:
+            return self.uri
+        count = f"{self.photos:,} photos of " if self.photos else ""
+        return f"{count}{self.folder}, uploaded to {self.uri}"
+
+
+def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
+    """Return a job's inputs, of which folders of photos have been checked; `root` is the S3 address of what is ours.
+
+    Raises DataError where training would refuse the photos, ConfigError for a folder that is not there.
+    """
+    found = []
+    for option, channel in (("data", TRAINING), ("pretrained", "pretrained"), ("model", "model")):
+        given = getattr(options, option)
+        if given is None:
+            continue
+        if isinstance(given, str):
+            found.append(Input(channel, given if given.endswith(("/", ".tar.gz")) else f"{given}/"))
+            continue
+        if not given.is_dir():
+            raise ConfigError(f"--{option} {given} is not a folder; name one, or s3://BUCKET/PREFIX/")
+        name = ILLEGAL.sub("-", given.resolve().name).strip("-") or "photos"
+        place = "data" if option == "data" else option
+        photos = 0
+        if option == "data":
+            photos = _checked(given, config.validation_share, config.seed, config.max_unreadable)
+        found.append(Input(channel, f"{root}/{place}/{name}/", given, photos))
+    return found
+
+
+def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], list[str]]) -> tuple[Channel, ...]:
+    """Return the channels of inputs. A pipe has no folders, so each split of the photos is a channel of its own there."""
+    found = []
+    for one in wanted:
+        if one.name == TRAINING and mode == "Pipe":
+            found += [
+                Channel(name=split, uri=f"{one.uri}{split}/", mode=mode, content_type=RECORDIO) for split in splits(one)
+            ]
+        else:
+            found.append(Channel(name=one.name, uri=one.uri, mode=mode if one.name == TRAINING else "File"))
+    return tuple(found)
+
+
+def splits(session: Session, one: Input) -> list[str]:
+    """Return the folders that photos lie in, on this machine or in S3; raises ConfigError where there are none."""
+    if one.folder is not None:
+        names = sorted(path.name for path in one.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    else:
+        bucket, _, prefix = one.uri.removeprefix("s3://").partition("/")
+        with explained(f"the photos at {one.uri}"):
+            answer = session.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        names = [entry["Prefix"].removeprefix(prefix).rstrip("/") for entry in answer.get("CommonPrefixes", [])]
+    if not names:
+        raise ConfigError(
+            f"{one.folder or one.uri} holds no folders; --input-mode Pipe needs train/ with RecordIO files"
+        )
+    return names
+
+
+def check_there(session: Session, one: Input) -> None:
+    """Raise AwsError or ConfigError where an S3 prefix cannot be read or holds nothing."""
+    if one.folder is not None:
+        return
+    bucket, _, prefix = one.uri.removeprefix("s3://").partition("/")
+    with explained(f"the photos at {one.uri}"):
+        answer = session.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    if not answer.get("KeyCount"):
+        raise ConfigError(f"{one.uri} holds nothing; upload photos with byoc data upload, or name their folder")
+
+
+@functools.cache  # byoc run looks at the same photos for each of its jobs
+def _checked(folder: Path, validation_share: float, seed: int, max_unreadable: float) -> int:
+    """Return the number of photos; raises DataError with what would make training fail."""
+    config = Config(validation_share=validation_share, seed=seed, max_unreadable=max_unreadable)
+    findings: dict[str, Any] = check.survey(folder, config)
+    if findings["fatal"]:
+        raise DataError("\n".join(findings["fatal"]))
+    return sum(split["photos"] for split in findings["splits"].values())

@@ -1,0 +1,107 @@
+"""The four kinds of things that run and bill: how each is described, when it has ended, and where its log is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from launch.aws.errors import AwsError, explained
+from launch.aws.session import Session
+
+Name = Literal["training", "tuning", "transform", "endpoint"]
+# AWS's codes for a name that is not there. ValidationException says many things; only these words of it mean that.
+MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
+MISSING_WORDS = ("not found", "could not find", "does not exist")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind, in the words of the API and in ours."""
+
+    name: Name
+    title: str
+    api: str  # as in describe_<api>
+    parameter: str
+    status: str
+    ends: tuple[str, ...]  # statuses in which nothing happens any more
+    group: str  # of CloudWatch's logs; an endpoint has one of its own
+
+
+KINDS: dict[Name, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "training",
+            "training job",
+            "training_job",
+            "TrainingJobName",
+            "TrainingJobStatus",
+            ("Completed", "Failed", "Stopped"),
+            "/aws/sagemaker/TrainingJobs",
+        ),
+        Kind(
+            "tuning",
+            "tuning job",
+            "hyper_parameter_tuning_job",
+            "HyperParameterTuningJobName",
+            "HyperParameterTuningJobStatus",
+            ("Completed", "Failed", "Stopped", "DeleteFailed"),
+            "/aws/sagemaker/TrainingJobs",
+        ),
+        Kind(
+            "transform",
+            "transform job",
+            "transform_job",
+            "TransformJobName",
+            "TransformJobStatus",
+            ("Completed", "Failed", "Stopped"),
+            "/aws/sagemaker/TransformJobs",
+        ),
+        Kind(
+            "endpoint",
+            "endpoint",
+            "endpoint",
+            "EndpointName",
+            "EndpointStatus",
+            ("InService", "Failed", "OutOfService", "UpdateRollbackFailed"),
+            "/aws/sagemaker/Endpoints",
+        ),
+    )
+}
+
+
+def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
+    """Return what Describe answers; raises AwsError."""
+    found = KINDS[kind]
+    with explained(f"{found.title} {name}"):
+        answer: dict[str, Any] = getattr(session.client("sagemaker"), f"describe_{found.api}")(
+            **{found.parameter: name}
+        )
+    return answer
+
+
+def is_missing(error: AwsError) -> bool:
+    """Return whether AWS says that a name is not there."""
+    text = str(error).lower()
+    return error.code in MISSING_CODES or (
+        error.code == "ValidationException" and any(words in text for words in MISSING_WORDS)
+    )
+
+
+def find(session: Session, name: str) -> tuple[Kind, dict[str, Any]]:
+    """Return the kind of a name and what Describe answers; raises AwsError where nothing has the name. At most four calls."""
+    for kind in KINDS.values():
+        try:
+            return kind, describe(session, kind.name, name)
+        except AwsError as error:
+            if not is_missing(error):
+                raise
+    raise AwsError(
+        f"no training job, tuning job, transform job or endpoint is called {name} in {session.region}; byoc jobs lists them, "
+        "--region names another region",
+        "ResourceNotFound",
+    )
+
+
+def state(kind: Kind, answer: Mapping[str, Any]) -> str:
+    """Return the status in an answer of Describe; a word that we do not know is handed on."""
+    return str(answer.get(kind.status, "Unknown"))

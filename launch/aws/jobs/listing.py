@@ -1,0 +1,166 @@
+"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills though nobody thinks of it.
+
+However much an account holds, a look takes at most ten requests: four lists of the newest, and the rest of them to describe
+what bills first.
+"""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws import cost, prices
+from launch.aws import settings as account_settings
+from launch.aws.errors import AwsError, explained
+from launch.aws.jobs import leftovers
+from launch.aws.jobs.kinds import KINDS, Kind, Name, describe
+from launch.aws.prices import Prices
+from launch.aws.session import Session
+
+PAGE = 100  # MaxResults of a list at most
+LISTS: dict[Name, tuple[str, str]] = {
+    "endpoint": ("list_endpoints", "Endpoints"),
+    "training": ("list_training_jobs", "TrainingJobSummaries"),
+    "tuning": ("list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"),
+    "transform": ("list_transform_jobs", "TransformJobSummaries"),
+}
+ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job or endpoint. `cost` is what it has cost so far, on demand; None where that is not known."""
+
+    kind: Name
+    name: str
+    state: str
+    created: datetime
+    cost: float | None = None
+    note: str = ""
+
+    @property
+    def bills(self) -> bool:
+        return self.state not in ENDED
+
+
+class Calls:
+    """Counts requests, so that a look stays small in a large account."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def take(self) -> bool:
+        """Count one request; False when there are to be no more."""
+        self.left -= 1
+        return self.left >= 0
+
+
+def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
+    """Return the newest jobs and endpoints, what bills first, then the newest; with at most so many requests.
+
+    Raises AwsError where AWS refuses a list.
+    """
+    budget = Calls(calls)
+    rows: list[Row] = []
+    for kind in LISTS:
+        if budget.take():
+            rows += _newest(session, KINDS[kind], most, name)
+    rows.sort(key=lambda row: (not row.bills, -row.created.timestamp()))
+    price = prices.load(session.settings, session.region)
+    return [_priced(session, row, price, budget) for row in rows[:most]]
+
+
+def command(options: Namespace) -> int:
+    """`byoc jobs`."""
+    if options.most < 1 or options.calls < len(LISTS):
+        raise ConfigError(f"--most must be at least 1, and --calls at least {len(LISTS)}, one for each list")
+    session = Session(account_settings.load(options))
+    currency = prices.load(session.settings, session.region).currency
+    if options.leftovers:
+        found = leftovers.find(session)
+        print(
+            json.dumps([asdict(item) for item in found], default=str)
+            if options.json
+            else leftovers.text(found, currency)
+        )
+        return 0
+    rows = jobs(session, options.most, options.calls, options.name or "")
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], default=str))
+        return 0
+    print(table(rows, currency, datetime.now(UTC)))
+    if any(row.cost is None and row.kind in ("training", "transform", "endpoint") for row in rows):
+        print("a cost is not shown where there is no price (byoc prices), or beyond --calls", file=sys.stderr)
+    return 0
+
+
+def table(rows: Sequence[Row], currency: str, now: datetime) -> str:
+    """Return the rows as a table."""
+    if not rows:
+        return "nothing runs and nothing ran in this region"
+    wide = max(len(row.name) for row in rows) + 2
+    lines = [f"{'name':<{wide}}{'kind':<11}{'state':<14}{'age':>6}  {'cost so far':<14}"]
+    for row in rows:
+        amount = "" if row.cost is None else cost.money(row.cost, currency)
+        lines.append(
+            f"{row.name:<{wide}}{row.kind:<11}{row.state:<14}{age((now - row.created).total_seconds()):>6}  "
+            f"{amount:<14}{row.note}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def age(seconds: float) -> str:
+    """Return a span of time in its largest unit."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
+
+
+def _newest(session: Session, kind: Kind, most: int, name: str) -> list[Row]:
+    operation, member = LISTS[kind.name]
+    request: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": min(most, PAGE)}
+    if name:
+        request["NameContains"] = name
+    with explained(f"the list of {kind.title}s"):
+        answer = getattr(session.client("sagemaker"), operation)(**request)
+    return [_row(kind, summary) for summary in answer[member]]
+
+
+def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
+    note = str(summary.get("FailureReason", ""))[:60]
+    if pool := (summary.get("WarmPoolStatus") or {}).get("Status"):
+        note = f"warm pool {pool}"
+    if kind.name == "tuning":
+        counters = summary.get("TrainingJobStatusCounters") or {}
+        note = f"{counters.get('Completed', 0)} of {sum(counters.values())} training jobs completed"
+    state = str(summary.get(kind.status, "Unknown"))
+    return Row(kind.name, summary[kind.parameter], state, summary["CreationTime"], note=note)
+
+
+def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
+    """Return the row with its cost so far, as long as there are requests left to find it out."""
+    if row.kind == "tuning" or not price.hours:
+        return row
+    if row.kind == "endpoint":
+        return replace(row, cost=_endpoint_cost(session, row, price, budget))
+    if not budget.take():
+        return row
+    try:
+        answer = describe(session, row.kind, row.name)
+    except AwsError:  # deleted a moment ago
+        return row
+    reckon = cost.training_so_far if row.kind == "training" else cost.transform_so_far
+    return replace(row, cost=reckon(price, answer, datetime.now(UTC)))
+
+
+def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
+    """Return what an endpoint has cost if it was all the time as it is now; two requests."""
+    if not (budget.take() and budget.take()):
+        return None
+    found = leftovers.endpoint(session, row.name, price)
+    return None if found.hour is None else found.hour * (datetime.now(UTC) - row.created).total_seconds() / 3600

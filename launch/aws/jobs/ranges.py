@@ -1,0 +1,140 @@
+"""What a search may try: `--range`, `--choice`, or the space of the original work."""
+
+import dataclasses
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Literal
+
+from classifier.errors import ConfigError
+from launch.aws.specification import Range, Strategy
+from train.config import TUNING_RANGES, Config, hyphenated, parse, searched, translated
+
+Scale = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
+SCALES: dict[str, Scale] = {
+    "auto": "Auto",
+    "linear": "Linear",
+    "log": "Logarithmic",
+    "reverse-log": "ReverseLogarithmic",
+}
+EPOCHS = "epochs"  # what Hyperband gives its jobs more of
+
+
+def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Range, ...]:
+    """Return what is varied; raises ConfigError with all that is wrong with it, one problem a line."""
+    if not (options.ranges or options.choices):
+        return _original(hyperparameters, options.strategy)
+    found: list[Range] = []
+    problems: list[str] = []
+    for text in options.ranges:
+        _collect(found, problems, f"--range {text}", lambda text=text: _between(text))
+    for text in options.choices:
+        _collect(found, problems, f"--choice {text}", lambda text=text: _one_of(text))
+    names = [one.name for one in found]
+    problems += [
+        f"{name} is to be varied twice; leave one of them out" for name in sorted(set(names)) if names.count(name) > 1
+    ]
+    fixed = translated(hyperparameters).values
+    problems += [
+        f"{name} is varied, and --set gives it a value; leave one of them out" for name in names if name in fixed
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return tuple(found)
+
+
+def combinations(wanted: tuple[Range, ...]) -> int:
+    """Return how many combinations of values there are; raises ConfigError for a range, which holds endlessly many."""
+    endless = [one.name for one in wanted if not one.values]
+    if endless:
+        raise ConfigError(
+            f"--strategy Grid takes values alone, and {', '.join(endless)} is a range; write --choice {endless[0]}=A,B instead"
+        )
+    return math.prod(len(one.values) for one in wanted)
+
+
+def shown(one: Range) -> str:
+    """Return a range as one phrase."""
+    if one.values:
+        return f"{one.name} {' or '.join(one.values)}"
+    scale = next(word for word, scale in SCALES.items() if scale == one.scale)
+    return f"{one.name} {one.low} to {one.high} ({scale})"
+
+
+def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[Range, ...]:
+    names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
+    if not names:
+        raise ConfigError(
+            f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, name it with --range or --choice, or "
+            "run byoc train"
+        )
+    return tuple(_of_config(name) for name in names)
+
+
+def _of_config(name: str) -> Range:
+    space = TUNING_RANGES[name]
+    if "choices" in space:
+        return Range(name=name, values=tuple(map(str, space["choices"])))
+    scale: Scale = "Logarithmic" if space["log"] else "Linear"
+    return Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale)
+
+
+def _collect(found: list[Range], problems: list[str], what: str, read: object) -> None:
+    assert callable(read)
+    try:
+        found.append(read())
+    except ConfigError as error:
+        problems.append(f"{what}: {error}")
+
+
+def _between(text: str) -> Range:
+    name, equals, rest = text.partition("=")
+    low, *more = rest.split(":")
+    if not (equals and more and len(more) <= 2):
+        raise ConfigError("write NAME=LOW:HIGH or NAME=LOW:HIGH:SCALE, as in lr=0.001:0.1:log")
+    high, scale = more[0], more[1] if len(more) == 2 else "auto"
+    if scale not in SCALES:
+        raise ConfigError(f"{scale} is not a scale; they are {', '.join(SCALES)}")
+    kind = _type(name)
+    if kind not in ("int", "float"):
+        raise ConfigError(f"{name} is not a number; write --choice {name}=A,B")
+    _check(name, low)
+    _check(name, high)
+    if float(low) >= float(high):
+        raise ConfigError(f"{low} is not below {high}")
+    if SCALES[scale] == "Logarithmic" and float(low) <= 0:
+        raise ConfigError(f"a log scale needs numbers above 0, and {low} is not")
+    if SCALES[scale] == "ReverseLogarithmic" and (kind == "int" or not 0 <= float(low) <= float(high) < 1):
+        raise ConfigError("a reverse-log scale needs numbers from 0 to below 1, and no whole ones")
+    return Range(name=_own(name), low=low, high=high, whole=kind == "int", scale=SCALES[scale])
+
+
+def _one_of(text: str) -> Range:
+    name, equals, rest = text.partition("=")
+    values = tuple(value.strip() for value in rest.split("|" if "|" in rest else ","))
+    if not equals or len(values) < 2:
+        raise ConfigError("write NAME=A,B with two values or more, as in batch-size=64,128")
+    for value in values:
+        _check(name, value)
+    if len(set(values)) < len(values):
+        raise ConfigError("a value is there twice")
+    return Range(name=_own(name), values=values)
+
+
+def _own(name: str) -> str:
+    """Return a hyperparameter's own name, where another program's was given."""
+    return next(iter(translated({name: "1"}).called), name)
+
+
+def _type(name: str) -> str:
+    """Return the type of a hyperparameter; raises ConfigError for one that training does not know."""
+    own = _own(name)
+    for knob in dataclasses.fields(Config):
+        if hyphenated(knob.name) == own:
+            return knob.type if isinstance(knob.type, str) else knob.type.__name__
+    raise ConfigError(f"training knows no hyperparameter {name}; python -m train --help lists them")
+
+
+def _check(name: str, value: str) -> None:
+    _type(name)
+    parse({name: value})

@@ -1,0 +1,140 @@
+"""What a completed training job came to: the artifact, the test result, and the command that comes next."""
+
+import contextlib
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classifier import archives
+from classifier.errors import ConfigError
+from classifier.progress import Progress
+from launch.aws import cost
+from launch.aws.errors import AwsError, explained
+from launch.aws.jobs import events
+from launch.aws.jobs.ended import Ended
+from launch.aws.jobs.kinds import KINDS
+from launch.aws.session import Session
+from launch.training import read_records, result
+
+CHUNK = 1 << 20
+# The line that the training program ends a split with: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
+RESULT = re.compile(r"(\w+): accuracy ([\d.]+) \(([\d.]+) to ([\d.]+)\) on (\d+) photos")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The accuracy of one split, its 95 % interval and the number of photos."""
+
+    split: str
+    accuracy: float
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.split} accuracy {self.accuracy:.4f} (95 % interval {self.low:.4f} to {self.high:.4f}) on {self.count} photos"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A completed training job; `folder` is where its model and records are, if they were downloaded."""
+
+    ended: Ended
+    judged: tuple[Judged, ...]
+    folder: Path | None
+    currency: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.ended.name,
+            "status": self.ended.status,
+            "artifact": self.ended.artifact,
+            "metrics": self.ended.metrics,
+            "results": {one.split: {"accuracy": one.accuracy, "count": one.count} for one in self.judged},
+            "seconds": self.ended.seconds,
+            "folder": str(self.folder) if self.folder else None,
+        }
+
+    def text(self, spent: float | None) -> str:
+        lines = [str(one) for one in self.judged]
+        if self.ended.seconds is not None:
+            price = "" if spent is None else f", {cost.money(spent, self.currency)} on demand"
+            lines.append(f"billed: {self.ended.seconds} s for each instance{price}")
+        lines.append(f"artifact: {self.ended.artifact}")
+        if self.folder:
+            lines += [f"model: {self.folder / 'model'}", f"records: {self.folder / 'output' / 'data'}"]
+        lines.append(f"deploy it: byoc deploy {self.ended.name}")
+        return "\n".join(lines)
+
+
+def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> Results:
+    """Return the results of a completed job, from its records where they are here, else from its log."""
+    judged = _from_records(folder) if folder else ()
+    return Results(ended, judged or _from_log(session, ended), folder, currency)
+
+
+def download(session: Session, ended: Ended, folder: Path) -> Path:
+    """Bring a job's model and records into a folder that is new or empty, as `byoc train` lays them out here.
+
+    Raises ConfigError for a folder with something in it, AwsError where S3 refuses, ArchiveError for a damaged archive.
+    """
+    check_empty(folder)
+    root = ended.artifact.rpartition("/")[0]
+    with tempfile.TemporaryDirectory(prefix="byoc-results-") as scratch:
+        for archive, place in (("model.tar.gz", folder / "model"), ("output.tar.gz", folder / "output" / "data")):
+            file = Path(scratch) / archive
+            if _fetch(session, f"{root}/{archive}", file):
+                archives.unpack(file, place)
+    return folder
+
+
+def check_empty(folder: Path | None) -> None:
+    """Raise ConfigError for a folder for results that holds something."""
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is not empty; name another folder with --out, results are never overwritten")
+
+
+def _fetch(session: Session, uri: str, file: Path) -> bool:
+    """Download an object; False where there is none, as of a job that left no records."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        with explained(uri):
+            answer = session.client("s3").get_object(Bucket=bucket, Key=key)
+    except AwsError as error:
+        if error.code == "NoSuchKey":
+            return False
+        raise
+    with file.open("wb") as target, Progress(f"download {file.name}", answer["ContentLength"], "bytes") as progress:
+        body = answer["Body"]
+        with explained(uri), contextlib.closing(body):
+            while chunk := body.read(CHUNK):
+                target.write(chunk)
+                progress.advance(len(chunk))
+    return True
+
+
+def _from_records(folder: Path) -> tuple[Judged, ...]:
+    base = folder
+    if not (base / "output" / "data" / "records.jsonl").is_file():
+        return ()
+    records = read_records(base)
+    found = []
+    for split in ("validation", "test"):
+        with contextlib.suppress(StopIteration):
+            record = result(records, split)
+            low, high = record["accuracy_interval"]
+            found.append(Judged(split, record["accuracy"], low, high, record["count"]))
+    return tuple(found)
+
+
+def _from_log(session: Session, ended: Ended) -> tuple[Judged, ...]:
+    """Return what the log says; nothing where it cannot be read, since the job has completed all the same."""
+    kind, began = KINDS["training"], ended.answer["CreationTime"].timestamp()
+    found = {}
+    with contextlib.suppress(AwsError):
+        for line in events.reader(session, kind, ended.name, began, search=": accuracy ").new():
+            if match := RESULT.fullmatch(line.text):
+                found[match[1]] = Judged(match[1], float(match[2]), float(match[3]), float(match[4]), int(match[5]))
+    return tuple(found.values())

@@ -1,0 +1,96 @@
+"""What a user sees of a job that runs: a line at each phase, its log, and its metrics as a line an epoch."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from classifier.errors import ConfigError
+from launch.aws.jobs.events import Line, clock, shown
+from train.config import METRICS, parse
+
+KEPT = 8  # lines of the log's end, for a job that fails
+WORTH = ("validation:accuracy", "validation:loss", "train:loss", "images_per_second")
+
+
+class Screen:
+    """Writes lines, each with the time of day."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file or sys.stdout
+        self.tail: list[str] = []  # the last lines of the log that say more than numbers
+
+    def say(self, text: str, moment: float | None = None) -> None:
+        print(f"{clock(moment)} {text}", file=self._file, flush=True)
+
+    def log(self, line: Line, hosts: int, epochs: int) -> None:
+        """Show a line of the log, and keep those that may say why a job fails."""
+        metrics = read_metrics(line.text)
+        if metrics:
+            self.say(progress(metrics, epochs), line.time)
+        elif line.text.strip():
+            self.say(f"  {shown(line, hosts)}", line.time)
+            self.tail = [*self.tail[1 - KEPT :], shown(line, hosts)]
+
+
+class Phases:
+    """The phases of a training job, each told once: AWS lists those so far in every answer."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, object]] = set()
+
+    def new(self, answer: Mapping[str, Any]) -> list[tuple[float, str]]:
+        """Return the phases that came since the last look, each with the time at which it began."""
+        found = []
+        for entry in answer.get("SecondaryStatusTransitions") or []:
+            key = str(entry.get("Status", "")), entry["StartTime"]
+            if key not in self._told:
+                self._told.add(key)
+                message = entry.get("StatusMessage", "")
+                found.append((entry["StartTime"].timestamp(), f"{key[0]}{': ' + message if message else ''}"))
+        return found
+
+
+class Status:
+    """The status of what has no phases, told when it changes."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._told = ""
+
+    def look(self, status: str, more: str = "") -> None:
+        text = f"{status}{': ' + more if more else ''}"
+        if text != self._told:
+            self._told = text
+            self._screen.say(text)
+
+
+def read_metrics(text: str) -> dict[str, float]:
+    """Return what a metric line of our training program says; empty for any other line."""
+    if not text.startswith("epoch="):
+        return {}
+    found = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not equals or name not in ("epoch", *METRICS):
+            return {}
+        try:
+            found[name] = float(value)
+        except ValueError:
+            return {}
+    return found
+
+
+def progress(metrics: Mapping[str, float], epochs: int) -> str:
+    """Return an epoch's metrics as one line; `epochs` is 0 where their number is not known."""
+    of = f" of {epochs}" if epochs else ""
+    values = ", ".join(f"{name} {metrics[name]:.4g}" for name in WORTH if name in metrics)
+    return f"epoch {metrics['epoch']:.0f}{of}: {values}"
+
+
+def epochs_of(hyperparameters: Mapping[str, str]) -> int:
+    """Return how many epochs a job is to have; 0 where that is not known beforehand."""
+    try:
+        config = parse({name: value for name, value in hyperparameters.items() if not name.startswith("_")})
+    except ConfigError:
+        return 0
+    return 0 if config.search_trials else config.epochs + config.finetune_epochs

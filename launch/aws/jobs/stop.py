@@ -1,0 +1,82 @@
+"""`byoc stop NAME`: ends a job; what it has reached is kept."""
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import dataclass
+
+from classifier.errors import ConfigError
+from launch.aws import settings as account_settings
+from launch.aws.errors import AwsError, explained
+from launch.aws.jobs import follow, kinds
+from launch.aws.jobs.ended import Ended
+from launch.aws.session import Session
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A job that was told to stop, or that had ended before."""
+
+    kind: kinds.Kind
+    name: str
+    state: str
+    told: bool  # False: it had ended
+
+
+def stop(session: Session, name: str) -> Stopping:
+    """Tell a job to stop. Raises ConfigError for an endpoint, AwsError where there is no such job or AWS refuses."""
+    kind, answer = kinds.find(session, name)
+    state = kinds.state(kind, answer)
+    if kind.name == "endpoint":
+        raise ConfigError(f"{name} is an endpoint, which is not stopped but deleted: byoc delete {name}")
+    if state in kind.ends:
+        return Stopping(kind, name, state, False)
+    if state != "Stopping":
+        try:
+            with explained(f"{kind.title} {name}"):
+                getattr(session.client("sagemaker"), f"stop_{kind.api}")(**{kind.parameter: name})
+        except AwsError:
+            state = kinds.state(kind, kinds.describe(session, kind.name, name))
+            if state not in kind.ends:
+                raise
+            return Stopping(kind, name, state, False)  # it ended between the two requests
+    return Stopping(kind, name, "Stopping", True)
+
+
+def command(options: Namespace) -> int:
+    """`byoc stop`: waits for the end unless --detach is given; several names are all told first."""
+    session = Session(account_settings.load(options))
+    aside = sys.stderr if options.json else sys.stdout
+    if options.dry_run:
+        for name in options.names:
+            kind, answer = kinds.find(session, name)
+            print(f"dry run: {kind.title} {name} is {kinds.state(kind, answer)}; nothing was sent")
+        return 0
+    told = []
+    for name in options.names:
+        job = stop(session, name)
+        told.append(job)
+        print(
+            f"{job.kind.title} {name} {'stops' if job.told else f'had ended before: {job.state}'}",
+            file=aside,
+            flush=True,
+        )
+    ended: list[Ended] = []
+    if not options.detach:
+        ended = [follow.follow(session, job.kind.name, job.name, file=aside) for job in told if job.told]
+    by_name = {end.name: end for end in ended}
+    if options.json:
+        rows = [
+            {
+                "name": job.name,
+                "kind": job.kind.name,
+                "state": by_name[job.name].status if job.name in by_name else job.state,
+                "artifact": by_name[job.name].artifact if job.name in by_name else "",
+            }
+            for job in told
+        ]
+        print(json.dumps(rows))
+        return 0
+    for end in ended:
+        print(f"{end.name}: {end.status}" + (f"; the model that it had: {end.artifact}" if end.artifact else ""))
+    return 0

@@ -1,0 +1,127 @@
+"""The training jobs of a tuning job, as a table that grows while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launch.aws.errors import explained
+from launch.aws.jobs.kinds import KINDS
+from launch.aws.jobs.screen import Screen
+from launch.aws.session import Session
+
+STATIC_METRIC = "_tuning_objective_metric"  # a hyperparameter that SageMaker adds to each training job
+ENDS = KINDS["training"].ends
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training job of a tuning job."""
+
+    name: str
+    status: str
+    hyperparameters: Mapping[str, str]
+    value: float | None  # of the objective
+    seconds: int | None
+    reason: str = ""
+
+
+def trial(summary: Mapping[str, Any]) -> Trial:
+    """Return a trial as AWS's summary has it."""
+    metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
+    started, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
+    return Trial(
+        summary["TrainingJobName"],
+        summary.get("TrainingJobStatus", "Unknown"),
+        # Texts come with the quotes of JSON where the SDK made the ranges of a categorical hyperparameter.
+        {name: value.strip('"') for name, value in (summary.get("TunedHyperParameters") or {}).items()},
+        metric.get("Value"),
+        round((ended - started).total_seconds()) if started and ended else None,
+        summary.get("FailureReason", ""),
+    )
+
+
+def list_trials(session: Session, name: str) -> list[Trial]:
+    """Return a tuning job's training jobs, the oldest first; raises AwsError."""
+    with explained(f"list the training jobs of tuning job {name}"):
+        pages = (
+            session.client("sagemaker")
+            .get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+            .paginate(
+                HyperParameterTuningJobName=name,
+                SortBy="CreationTime",
+                SortOrder="Ascending",
+                PaginationConfig={"PageSize": 100},
+            )
+        )
+        return [trial(summary) for page in pages for summary in page["TrainingJobSummaries"]]
+
+
+def best(answer: Mapping[str, Any]) -> Trial | None:
+    """Return the best training job of a described tuning job, those of its parents included; None where there is none yet."""
+    found = answer.get("OverallBestTrainingJob") or answer.get("BestTrainingJob")
+    return trial(found) if found else None
+
+
+class Trials:
+    """Shows a row for each trial that has ended, and how many there are when that changes."""
+
+    def __init__(self, session: Session, name: str, screen: Screen) -> None:
+        self._session, self._name, self._screen = session, name, screen
+        self._counters: object = None
+        self._told: set[str] = set()
+        self._wide = 0
+
+    def look(self, answer: Mapping[str, Any]) -> None:
+        """Show what is new in a described tuning job; raises AwsError."""
+        counters = answer.get("TrainingJobStatusCounters") or {}, answer.get("HyperParameterTuningJobStatus")
+        if counters == self._counters:
+            return
+        rows = list_trials(self._session, self._name)
+        self._screen.say(f"{counters[1]}: {_counted(counters[0])}")
+        metric = objective(answer)
+        for row in rows:
+            if row.status in ENDS and row.name not in self._told:
+                if not self._told:
+                    self._screen.say(header(row.hyperparameters, metric))
+                self._told.add(row.name)
+                self._screen.say(line(row))
+        self._counters = counters  # last, so that a look that failed is made again
+
+
+def header(names: Mapping[str, str], metric: str) -> str:
+    """Return the first line of a table of trials."""
+    return f"  {'trial':<32}{'status':<11}{metric:>20}{'seconds':>9}  {', '.join(names)}"
+
+
+def line(row: Trial) -> str:
+    """Return a trial's line of the table."""
+    value = "-" if row.value is None else f"{row.value:.4f}"
+    seconds = "-" if row.seconds is None else str(row.seconds)
+    settings = ", ".join(f"{name} {value}" for name, value in row.hyperparameters.items())
+    reason = f"  {row.reason}" if row.reason else ""
+    return f"  {row.name:<32}{row.status:<11}{value:>20}{seconds:>9}  {settings}{reason}"
+
+
+def objective(answer: Mapping[str, Any]) -> str:
+    """Return the name of the metric that a described tuning job looks at."""
+    config = answer.get("HyperParameterTuningJobConfig") or {}
+    return str((config.get("HyperParameterTuningJobObjective") or {}).get("MetricName", "objective"))
+
+
+def static(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hyperparameters that a described tuning job does not vary."""
+    definition = answer.get("TrainingJobDefinition") or {}
+    found = definition.get("StaticHyperParameters") or {}
+    return {name: value for name, value in found.items() if name != STATIC_METRIC}
+
+
+def _counted(counters: Mapping[str, int]) -> str:
+    words = {
+        "InProgress": "running",
+        "Completed": "completed",
+        "Stopped": "stopped",
+        "RetryableError": "failed and may be tried again",
+        "NonRetryableError": "failed",
+    }
+    found = [f"{counters[key]} {word}" for key, word in words.items() if counters.get(key)]
+    return ", ".join(found) or "no training job yet"

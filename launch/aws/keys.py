@@ -1,0 +1,162 @@
+"""The keys of byoc.toml: each one's table, type and form, and the setting that it fills."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from classifier.errors import ConfigError
+
+Kind = Literal["text", "list", "seconds", "money", "switch", "pairs"]
+
+# From the models of SageMaker's and S3's API, where they have a pattern.
+ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
+BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
+KMS_KEY = r"[a-zA-Z0-9:/_-]{1,2048}"
+TAG = r"[\w .:/=+@-]*"
+LONGEST_RUN = 28 * 24 * 3600  # seconds; StoppingCondition
+TAGS = 50
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of byoc.toml, and how its value must look."""
+
+    field: str  # of Settings
+    table: str  # empty for the keys above the first table
+    name: str
+    kind: Kind
+    form: str  # what the value must be, in words
+    pattern: str = ""  # of a text, or of each text of a list
+
+    @property
+    def path(self) -> str:
+        """The key as an error names it."""
+        return f"{self.table}.{self.name}" if self.table and self.kind != "pairs" else self.name
+
+    @property
+    def variable(self) -> str:
+        """The environment's variable."""
+        return f"BYOC_{self.path.replace('.', '_').upper()}"
+
+    def from_text(self, text: str) -> object:
+        """Return a variable's text as byoc.toml would hold it; text that has no such form stays as it is, to be refused."""
+        if self.kind == "list":
+            return [item.strip() for item in text.split(",") if item.strip()]
+        if self.kind == "pairs":
+            pairs = [pair.partition("=") for pair in text.split(",")]
+            return {name.strip(): value.strip() for name, equals, value in pairs} if "=" in text else text
+        if self.kind == "switch":
+            return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+        for number in (int, float) if self.kind in ("seconds", "money") else ():
+            try:
+                return number(text)
+            except ValueError:
+                continue
+        return text
+
+    def value_of(self, value: object, place: str) -> Any:
+        """Return the setting; raises ConfigError that names the place where the value stands."""
+        if not self._fits(value):
+            raise ConfigError(f"{place} is {value!r}; it must be {self.form}")
+        if isinstance(value, list):
+            return tuple(value)
+        return float(value) if self.kind == "money" and isinstance(value, int | float) else value
+
+    def _fits(self, value: object) -> bool:
+        match self.kind:
+            case "text":
+                return isinstance(value, str) and (not value or self._matches(value))
+            case "list":
+                some = bool(value) or self.table != "instances"
+                return (
+                    isinstance(value, list)
+                    and some
+                    and all(isinstance(item, str) and self._matches(item) for item in value)
+                )
+            case "switch":
+                return isinstance(value, bool)
+            case "seconds":
+                return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_RUN
+            case "money":
+                return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+            case "pairs":
+                return isinstance(value, dict) and len(value) <= TAGS and all(map(_is_tag, value, value.values()))
+
+    def _matches(self, text: str) -> bool:
+        return re.fullmatch(self.pattern, text) is not None
+
+
+def _is_tag(name: str, value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 1 <= len(name) <= 128
+        and len(value) <= 256
+        and not name.lower().startswith("aws:")
+        and all(re.fullmatch(TAG, text) for text in (name, value))
+    )
+
+
+_TYPES = "a list of instance types in order of preference, as in ['ml.m5.large']"
+_IMAGE = "an image's address without spaces, as in '123456789012.dkr.ecr.eu-central-1.amazonaws.com/byoc-classifier-train:1.0'"
+
+KEYS = {
+    key.field: key
+    for key in (
+        Key("profile", "", "profile", "text", "the name of a profile of your AWS configuration", r"\S.*"),
+        Key("region", "", "region", "text", "a region, as in 'eu-central-1'", r"[a-z]{2}(-[a-z]+)+-\d+"),
+        Key(
+            "role",
+            "",
+            "role",
+            "text",
+            "a role's ARN, as in 'arn:aws:iam::123456789012:role/byoc-sagemaker', or its name",
+            rf"{ROLE_ARN}|[\w+=,.@-]{{1,64}}",
+        ),
+        Key("bucket", "", "bucket", "text", "a bucket's name: 3 to 63 of a-z, 0-9, . and -, without s3://", BUCKET),
+        Key(
+            "prefix",
+            "",
+            "prefix",
+            "text",
+            "a prefix of keys, without / at its ends, as in 'byoc'",
+            r"[\w.-]+(/[\w.-]+)*",
+        ),
+        Key("train_image", "images", "train", "text", _IMAGE, r"\S{1,255}"),
+        Key("serve_image", "images", "serve", "text", _IMAGE, r"\S{1,255}"),
+        Key("train_types", "instances", "train", "list", _TYPES, INSTANCE),
+        Key("serve_types", "instances", "serve", "list", _TYPES, INSTANCE),
+        Key("transform_types", "instances", "transform", "list", _TYPES, INSTANCE),
+        Key("max_run", "limits", "max_run", "seconds", f"whole seconds of one training job, 1 to {LONGEST_RUN}"),
+        Key("ask_above", "limits", "ask_above", "money", "an amount of money, 0 or more, as in 5.0"),
+        Key(
+            "subnets",
+            "network",
+            "subnets",
+            "list",
+            "a list of subnets, as in ['subnet-0a1b2c3d']",
+            r"[-0-9a-zA-Z]{1,32}",
+        ),
+        Key(
+            "security_groups",
+            "network",
+            "security_groups",
+            "list",
+            "a list of security groups, as in ['sg-0a1b2c3d']",
+            r"[-0-9a-zA-Z]{1,32}",
+        ),
+        Key("isolation", "network", "isolation", "switch", "true or false"),
+        Key("encrypt_traffic", "network", "encrypt_traffic", "switch", "true or false"),
+        Key("volume_key", "keys", "volume", "text", "the id or ARN of a KMS key", KMS_KEY),
+        Key("output_key", "keys", "output", "text", "the id or ARN of a KMS key", KMS_KEY),
+        Key(
+            "tags",
+            "tags",
+            "tags",
+            "pairs",
+            f"at most {TAGS} pairs name = 'value', of letters, digits, spaces and _.:/=+@-, none of which begins with aws:",
+        ),
+    )
+}
+OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # of launch/aws/options

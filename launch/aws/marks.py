@@ -1,0 +1,6 @@
+"""The tags of the driver: by them it finds again what belongs together, and what is over its time."""
+
+ENDPOINT = "byoc:endpoint"  # of a model or configuration: the endpoint that it was made for
+RUN = "byoc:run"  # of all that one `byoc run` made
+UNTIL = "byoc:until"  # of an endpoint: when its life ends, ISO 8601 in UTC
+PREVIOUS = "byoc:previous"  # of an endpoint: the configuration that served before its last update

@@ -1,0 +1,109 @@
+"""What a verb is about to do, shown before anything is sent: the requests, and the most that they can cost."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from classifier.errors import ConfigError
+from launch.aws.cost import Bound, money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What, where, how many and how long, in lines; the requests as they go out; and the bound of the cost.
+
+    `warnings` are told and asked about whatever the plan costs; `missing` says what the account lacks for the plan to be
+    sent, and then the plan can be looked at and no more.
+    """
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    requests: tuple[tuple[str, Mapping[str, Any]], ...]
+    cost: Bound
+    warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "plan": self.title,
+            **dict(self.lines),
+            "cost": {
+                "at_most": self.cost.amount,
+                "currency": self.cost.currency,
+                "monthly": self.cost.monthly,
+                "why": self.cost.why,
+            },
+            "warnings": list(self.warnings),
+            "missing": list(self.missing),
+            "requests": [{"operation": operation, "request": request} for operation, request in self.requests],
+        }
+
+    def text(self) -> str:
+        wide = max((len(label) for label, _ in self.lines), default=0)
+        rows = [*self.lines, ("cost", str(self.cost))]
+        lines = [self.title, *(f"  {label:<{max(wide, 4)}}  {value}" for label, value in rows)]
+        lines += [f"  warning: {text}" for text in self.warnings]
+        lines += [f"  missing: {text}" for text in self.missing]
+        return "\n".join(lines)
+
+
+def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
+    """Show the plan and return whether it is to be sent.
+
+    With --dry-run it is shown with its requests and not sent. With --yes it is sent. It is sent without a question too where
+    its bound is known, is at most `ask_above`, and nothing is warned of. Raises ConfigError where something is missing, and
+    where a question is needed and nobody is at a terminal to answer it.
+    """
+    if options.dry_run:
+        print(json.dumps(plan.to_json(), indent=2, default=str) if options.json else _with_requests(plan))
+        return False
+    print(plan.text(), file=_aside(options), flush=True)
+    if plan.missing:
+        raise ConfigError("\n".join(plan.missing))
+    if options.yes or (plan.cost.amount is not None and plan.cost.amount <= ask_above and not plan.warnings):
+        return True
+    return _answered(plan, options, ask_above)
+
+
+def outcome(options: Namespace) -> int:
+    """Return the exit status of a verb whose plan is not sent: 0 after a dry run, 1 after no."""
+    return 0 if options.dry_run else 1
+
+
+def _answered(plan: Plan, options: Namespace, ask_above: float) -> bool:
+    why = _why_asked(plan, ask_above)
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"{why}, and nobody is here to ask; pass --yes to send it, or --dry-run to look at it")
+    print(f"{why}; send it? [y/N] ", end="", file=_aside(options), flush=True)
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    print("nothing was sent", file=_aside(options))
+    return False
+
+
+def _why_asked(plan: Plan, ask_above: float) -> str:
+    if plan.cost.amount is None:
+        return "the plan's cost is not known"
+    if plan.cost.amount > ask_above:
+        limit = money(ask_above, plan.cost.currency)
+        month = " a month" if plan.cost.monthly else ""
+        return (
+            f"the plan costs up to {plan.cost.money}{month}, more than your limit of {limit} (ask_above in byoc.toml)"
+        )
+    return "the plan has a warning"
+
+
+def _aside(options: Namespace) -> TextIO:
+    """Where a person reads, while a program reads standard output."""
+    return sys.stderr if options.json else sys.stdout
+
+
+def _with_requests(plan: Plan) -> str:
+    parts = [plan.text()]
+    for operation, request in plan.requests:
+        parts.append(f"{operation}\n{json.dumps(request, indent=2, default=str)}")
+    parts.append("dry run: nothing was sent")
+    return "\n\n".join(parts)

@@ -1,0 +1,150 @@
+"""`byoc prices`: what AWS asks for an instance's hour, from its price list into a file that plans are made with.
+
+The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc where there is no byoc.toml. A type that it does not
+hold has no price here: none is guessed.
+"""
+
+import json
+import os
+import re
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from classifier.errors import ConfigError
+from launch.aws import settings as account_settings
+from launch.aws.errors import explained
+from launch.aws.session import Session
+from launch.aws.settings import Settings
+
+Use = Literal["training", "hosting", "async", "transform"]
+# AWS's price list is asked there, for all regions; the names of its usage types are USE1-Train:ml.m5.large and the like.
+LIST_REGION = "us-east-1"
+SERVICE = "AmazonSageMaker"
+USES: dict[str, Use] = {"Train": "training", "Host": "hosting", "AsyncInf": "async", "Tsform": "transform"}
+USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The hourly prices of one region; empty where no file was read."""
+
+    region: str
+    hours: Mapping[Use, Mapping[str, float]] = field(default_factory=dict)
+    currency: str = "USD"
+    read: str = ""  # the day on which AWS's list was read
+    file: Path | None = None
+
+    def hour(self, use: Use, kind: str) -> float | None:
+        """Return what an hour of an instance type costs; None where the file does not say it."""
+        found = self.hours.get(use, {}).get(kind)
+        if found is None and use == "async":  # some types have no line of their own
+            return self.hours.get("hosting", {}).get(kind)
+        return found
+
+
+def load(settings: Settings, region: str) -> Prices:
+    """Return the prices of a region; none where there is no file yet. Raises ConfigError for a file that cannot be read."""
+    for file in _places(settings, region):
+        if file.is_file():
+            return _read(file, region)
+    return Prices(region)
+
+
+def fetch(session: Session) -> Prices:
+    """Ask AWS's price list for every instance type of the session's region; raises AwsError."""
+    hours: dict[Use, dict[str, float]] = {use: {} for use in USES.values()}
+    currency = "USD"
+    for product in _products(session):
+        match = USAGE.fullmatch(product["product"]["attributes"].get("usagetype", ""))
+        price = _hourly(product)
+        if match and price:
+            currency, amount = price
+            use, kind = USES[match[1]], match[2]
+            hours[use][kind] = max(amount, hours[use].get(kind, 0.0))
+    return Prices(session.region, hours, currency, f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def save(prices: Prices, settings: Settings) -> Path:
+    """Write the file and return where it is."""
+    file = _places(settings, prices.region)[0]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"region": prices.region, "currency": prices.currency, "read": prices.read, "hours": prices.hours}
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    new.replace(file)
+    return file
+
+
+def command(options: Namespace) -> int:
+    """`byoc prices`."""
+    settings = account_settings.load(options)
+    session = Session(settings)
+    prices = fetch(session)
+    count = sum(len(types) for types in prices.hours.values())
+    if not count:
+        raise ConfigError(f"AWS's price list has no instance of SageMaker in {session.region}; correct --region")
+    file = save(prices, settings)
+    asked: tuple[tuple[Use, tuple[str, ...]], ...] = (
+        ("training", settings.train_types),
+        ("hosting", settings.serve_types),
+        ("transform", settings.transform_types),
+    )
+    rows = [{"use": use, "type": kind, "hour": prices.hour(use, kind)} for use, types in asked for kind in types]
+    if options.json:
+        print(json.dumps({"file": str(file), "region": prices.region, "currency": prices.currency, "prices": rows}))
+        return 0
+    for row in rows:
+        price = "no price" if row["hour"] is None else f"{row['hour']:.4f} {prices.currency} an hour"
+        print(f"{row['use']:<10}{row['type']:<20}{price}")
+    print(f"{count} prices of {prices.region} are in {file}; the types above are byoc.toml's")
+    return 0
+
+
+def _places(settings: Settings, region: str) -> list[Path]:
+    """Return where the file may be, the place where it is written first."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "byoc"
+    folders = [settings.file.parent, home] if settings.file else [home]
+    return [folder / f"prices-{region}.json" for folder in folders]
+
+
+def _read(file: Path, region: str) -> Prices:
+    try:
+        content = json.loads(file.read_text())
+        hours = {
+            use: {str(kind): float(hour) for kind, hour in content["hours"].get(use, {}).items()}
+            for use in USES.values()
+        }
+        return Prices(region, hours, str(content["currency"]), str(content["read"]), file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes it anew") from None
+
+
+def _products(session: Session) -> Iterator[dict[str, Any]]:
+    filters = {"regionCode": session.region, "productFamily": "ML Instance"}
+    with explained("read AWS's price list"):
+        pages = (
+            session.client("pricing", LIST_REGION)
+            .get_paginator("get_products")
+            .paginate(
+                ServiceCode=SERVICE,
+                FormatVersion="aws_v1",
+                Filters=[{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in filters.items()],
+            )
+        )
+        for page in pages:
+            for text in page["PriceList"]:
+                yield json.loads(text)
+
+
+def _hourly(product: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return currency and price of an hour on demand; the dearest where there are several. None for what is not by the hour."""
+    found = []
+    for offer in product.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in offer["priceDimensions"].values():
+            if dimension.get("unit", "").lower() in ("hrs", "hours", "hour"):
+                found += [(currency, float(amount)) for currency, amount in dimension["pricePerUnit"].items()]
+    return max(found, key=lambda price: price[1], default=None)

@@ -1,0 +1,123 @@
+"""What AWS lets an account run at a time, read before a plan is sent: a new account's quota of GPU instances is 0.
+
+AWS names a quota by the instance type and its use, as in "ml.g4dn.xlarge for training job usage"; its code differs for each
+and is found once in the list, which has about 2,000 entries, and kept in a file of the cache folder.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from botocore.config import Config
+
+from launch.aws.errors import AwsError, explained
+from launch.aws.session import Session
+
+Use = Literal["training", "spot training", "warm pool", "endpoint", "transform"]
+NAMES: dict[Use, str] = {
+    "training": "{type} for training job usage",
+    "spot training": "{type} for spot training job usage",
+    "warm pool": "{type} for training warm pool usage",
+    "endpoint": "{type} for endpoint usage",
+    "transform": "{type} for transform job usage",
+}
+SERVICE = "sagemaker"
+PERMISSION = "servicequotas:ListServiceQuotas"
+# A plan does not wait for this as a request of a job does.
+QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One quota and what a plan needs of it; `value` is None where it could not be read, and `why` says why not."""
+
+    name: str
+    needed: int
+    value: float | None
+    why: str = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether the plan needs more than AWS gives."""
+        return self.value is not None and self.value < self.needed
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.name}: unverified, {self.why}"
+        if self.short:
+            return (
+                f"{self.name}: {self.value:g}, and the plan needs {self.needed}; ask for more in the console: Service Quotas, "
+                "Amazon SageMaker, or use another type"
+            )
+        return f"{self.name}: {self.value:g}, the plan needs {self.needed}"
+
+
+def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[Quota]:
+    """Return the quota of each type; the account must have that of every type that a request names."""
+    names = [NAMES[use].format(type=kind) for kind in types]
+    client = session.boto.client("service-quotas", region_name=session.region, config=QUICK)
+    try:
+        with explained("the quotas"):
+            values = _values(client, session.region, names)
+    except AwsError as error:
+        denied = error.code.startswith("AccessDenied")
+        why = f"you may not read quotas ({PERMISSION})" if denied else str(error)
+        return [Quota(name, needed, None, why) for name in names]
+    return [
+        Quota(name, needed, values.get(name), "" if name in values else "AWS lists no such quota; is the type right?")
+        for name in names
+    ]
+
+
+def _values(client: Any, region: str, names: Sequence[str]) -> dict[str, float]:
+    """Return the quotas by name, without those that AWS does not list."""
+    file = _file(region)
+    codes = _known(file)
+    if any(name not in codes for name in names):
+        listed = {quota["QuotaName"]: quota for quota in _listed(client)}
+        _keep(file, {name: quota["QuotaCode"] for name, quota in listed.items()})
+        return {name: float(listed[name]["Value"]) for name in names if name in listed}
+    return {name: _value(client, codes[name]) for name in names}
+
+
+def _value(client: Any, code: str) -> float:
+    """Return a quota; one that was never changed has only a default."""
+    try:
+        answer = client.get_service_quota(ServiceCode=SERVICE, QuotaCode=code)
+    except client.exceptions.NoSuchResourceException:
+        answer = client.get_aws_default_service_quota(ServiceCode=SERVICE, QuotaCode=code)
+    return float(answer["Quota"]["Value"])
+
+
+def _listed(client: Any) -> Iterator[dict[str, Any]]:
+    pages = client.get_paginator("list_service_quotas").paginate(
+        ServiceCode=SERVICE, PaginationConfig={"PageSize": 100}
+    )
+    for page in pages:
+        yield from page["Quotas"]
+
+
+def _file(region: str) -> Path:
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "byoc-classifier" / f"quotas-{region}.json"
+    )
+
+
+def _known(file: Path) -> Mapping[str, str]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(file: Path, codes: Mapping[str, str]) -> None:
+    """Keep the codes; where that cannot be done they are looked for again the next time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n")
+    except OSError:
+        return

@@ -1,0 +1,67 @@
+"""What lets an endpoint's instances follow the load: requests to Application Auto Scaling."""
+
+from typing import Any
+
+from launch.aws.specification import Autoscale
+
+SERVICE = "sagemaker"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+# Seconds between two changes: in AWS's examples 300 to take instances away and 60 to add them.
+COOL_IN, COOL_OUT = 300, 60
+
+
+def resource(endpoint: str, variant: str) -> dict[str, str]:
+    """Return the members by which each of the service's requests names a variant."""
+    return {
+        "ServiceNamespace": SERVICE,
+        "ResourceId": f"endpoint/{endpoint}/variant/{variant}",
+        "ScalableDimension": DIMENSION,
+    }
+
+
+def scalable_target(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
+    """Return the request that says between which numbers the instances may be."""
+    return {**resource(endpoint, variant), "MinCapacity": scale.low, "MaxCapacity": scale.high}
+
+
+def tracking(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
+    """Return the policy that holds what one instance has to do at the target."""
+    metric: dict[str, Any]
+    if scale.queue:
+        metric = {
+            "CustomizedMetricSpecification": {
+                "MetricName": "ApproximateBacklogSizePerInstance",
+                "Namespace": "AWS/SageMaker",
+                "Dimensions": [{"Name": "EndpointName", "Value": endpoint}],
+                "Statistic": "Average",
+            }
+        }
+    else:
+        predefined = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+        metric = {"PredefinedMetricSpecification": predefined}
+    return {
+        **resource(endpoint, variant),
+        "PolicyName": f"{endpoint}-load",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": scale.target,
+            **metric,
+            "ScaleInCooldown": COOL_IN,
+            "ScaleOutCooldown": COOL_OUT,
+        },
+    }
+
+
+def wake(endpoint: str, variant: str) -> dict[str, Any]:
+    """Return the policy that adds the first instance: with none there is no backlog of an instance to track."""
+    return {
+        **resource(endpoint, variant),
+        "PolicyName": f"{endpoint}-wake",
+        "PolicyType": "StepScaling",
+        "StepScalingPolicyConfiguration": {
+            "AdjustmentType": "ChangeInCapacity",
+            "MetricAggregationType": "Average",
+            "Cooldown": COOL_IN,
+            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+        },
+    }

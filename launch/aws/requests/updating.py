@@ -1,0 +1,44 @@
+"""UpdateEndpoint: a new configuration beside the old one, which ends when the new one answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launch.aws.overrides import overridden
+from launch.aws.requests.members import present
+
+
+def update(
+    endpoint: str,
+    config: str,
+    *,
+    keep_count: bool = True,
+    alarms: Sequence[str] = (),
+    bake: int = 0,
+    overrides: Mapping[str, Mapping[str, object]] | None = None,
+) -> dict[str, Any]:
+    """Return the request. The number of instances that autoscaling chose stays, unless `keep_count` is false.
+
+    The new instances answer for `bake` seconds before the old ones end; an alarm that goes off until then brings the old
+    configuration back.
+    """
+    # What is captured is the new configuration's to say.
+    excluded = ["DataCaptureConfig"] + ([] if keep_count else ["DesiredInstanceCount"])
+    request = {
+        "EndpointName": endpoint,
+        "EndpointConfigName": config,
+        "RetainAllVariantProperties": True,
+        "ExcludeRetainedVariantProperties": [{"VariantPropertyType": name} for name in excluded],
+        "DeploymentConfig": _deployment(alarms, bake) if alarms or bake else None,
+    }
+    return overridden("UpdateEndpoint", present(request), overrides or {})
+
+
+def _deployment(alarms: Sequence[str], bake: int) -> dict[str, Any]:
+    members = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": bake},
+            "TerminationWaitInSeconds": 0,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]} if alarms else None,
+    }
+    return present(members)

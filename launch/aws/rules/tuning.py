@@ -1,0 +1,182 @@
+"""Rules of CreateHyperParameterTuningJob."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from launch.aws.rules.training import SHARED, preferences, refused, scripted
+from launch.aws.words import in_toml
+from train.config import translated
+
+Request = Mapping[str, Any]
+KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
+EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")  # API, HyperbandStrategyConfig
+MOST_EPOCHS = 20_000  # API, HyperbandStrategyConfig
+
+
+def training_jobs(request: Request) -> Iterator[str]:
+    """What holds for one training job holds for those of a tuning job."""
+    for rule in (*SHARED, preferences):
+        yield from rule(_definition(request))
+
+
+def resources(request: Request) -> Iterator[str]:
+    """API, HyperParameterTuningResourceConfig: one way to name instances."""
+    definition = _definition(request)
+    own = definition.get("HyperParameterTuningResourceConfig")
+    if bool(own) == bool(definition.get("ResourceConfig")):
+        yield "ResourceConfig and HyperParameterTuningResourceConfig exclude each other, and one of them is needed"
+    elif own and not (own.get("InstanceType") or own.get("InstanceConfigs")):
+        yield f"no instance type is named; write --instance TYPE, or {in_toml('train_types')}"
+
+
+def objective(request: Request) -> Iterator[str]:
+    """The objective needs a metric definition, also for an image of ours (aws/sagemaker-python-sdk#3932)."""
+    metric = request["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective", {}).get("MetricName")
+    known = [entry["Name"] for entry in _definition(request)["AlgorithmSpecification"].get("MetricDefinitions", [])]
+    if metric not in known:
+        yield f"the objective {metric} is not among the metrics {', '.join(known)}"
+
+
+def ranges(request: Request) -> Iterator[str]:
+    """API, ParameterRanges, and what each scale works for (ContinuousParameterRange, IntegerParameterRange)."""
+    found = _ranges(request)
+    if not found:
+        yield "nothing is to be tuned; write --range NAME=LOW:HIGH or --choice NAME=A,B"
+    for kind, entry in found:
+        yield from _faults(kind, entry)
+
+
+def disjoint(request: Request) -> Iterator[str]:
+    """The SDK drops a hyperparameter that is both static and tuned in silence (V2, tuner.py); AWS refuses it."""
+    static = _definition(request)["StaticHyperParameters"]
+    names = [entry["Name"] for _, entry in _ranges(request)]
+    for place, name in enumerate(names):
+        for fixed in _same(name, static):
+            yield (
+                f"{name} is to be tuned (--range or --choice), and {fixed} is set to {static[fixed]} (--set); leave one of "
+                "them out"
+            )
+        for other in _same(name, names[:place]):
+            yield f"{other} and {name} are two ranges of one hyperparameter; leave one of them out"
+    if len(static) + len(names) > 100:  # API, CreateTrainingJob.HyperParameters
+        yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes 100 in all"
+
+
+def hyperparameters(request: Request) -> Iterator[str]:
+    """The training program must take each end of a range, each choice, and what lies between."""
+    definition = _definition(request)
+    static = definition["StaticHyperParameters"]
+    if scripted(definition, static):
+        return
+    known = refused(static)
+    yield from known
+    for kind, entry in _ranges(request):
+        if not any(_faults(kind, entry)):
+            others = {name: value for name, value in static.items() if name not in _same(entry["Name"], static)}
+            problems = [text for value in _values(kind, entry) for text in refused({**others, entry["Name"]: value})]
+            yield from (text for text in problems if text not in known)
+
+
+def strategy(request: Request) -> Iterator[str]:
+    """What each strategy needs: API, HyperbandStrategyConfig; guide, automatic-model-tuning-how-it-works."""
+    config = request["HyperParameterTuningJobConfig"]
+    chosen = config["Strategy"]
+    if chosen == "Grid":
+        yield from _grid(request)
+    if chosen == "Hyperband":
+        yield from _hyperband(request)
+    elif config.get("StrategyConfig"):
+        yield f"the fewest and most epochs are for Hyperband alone, and the strategy is {chosen}"
+
+
+def _grid(request: Request) -> Iterator[str]:
+    combinations = 1
+    for kind, entry in _ranges(request):
+        if kind != "CategoricalParameterRanges":
+            yield f"a grid takes choices alone; write --choice {entry['Name']}=A,B instead of its range"
+            return
+        combinations *= len(entry["Values"])
+    most = request["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
+    if most not in (None, combinations):
+        yield (
+            f"a grid of these choices is {combinations} training jobs, and {most} are asked for (--trials); ask for "
+            f"{combinations}, or leave choices out"
+        )
+
+
+def _hyperband(request: Request) -> Iterator[str]:
+    config = request["HyperParameterTuningJobConfig"]
+    if config.get("TrainingJobEarlyStoppingType") == "Auto":
+        yield "Hyperband stops training jobs by itself; leave out --early-stopping"
+    static = _definition(request)["StaticHyperParameters"]
+    epochs = next((static[name] for name in EPOCHS if name in static), "0")
+    band = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    most = band.get("MaxResource") or _number(epochs)
+    if not most:
+        yield "Hyperband needs the most epochs of a training job; write --set epochs=MOST"
+    elif not most <= MOST_EPOCHS:
+        yield f"Hyperband takes at most {MOST_EPOCHS} epochs, and {most:g} are asked for"
+    elif band.get("MinResource", 1) > most:
+        yield f"the fewest epochs of Hyperband, {band['MinResource']}, are more than the most, {most:g}"
+
+
+def _faults(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    name = entry["Name"]
+    if kind == "CategoricalParameterRanges":
+        if len(set(entry["Values"])) < len(entry["Values"]):
+            yield f"the choices of {name} hold one twice: {', '.join(entry['Values'])}"
+        return
+    low, high = _number(entry["MinValue"]), _number(entry["MaxValue"])
+    whole = kind == "IntegerParameterRanges"
+    text = f"the range of {name}, {entry['MinValue']} to {entry['MaxValue']},"
+    if not (math.isfinite(low) and math.isfinite(high)) or (whole and (low % 1 or high % 1)):
+        yield f"{text} must be between two {'whole numbers' if whole else 'numbers'}"
+        return
+    scale = entry.get("ScalingType")
+    if low >= high:
+        yield f"{text} must rise"
+    if scale == "Logarithmic" and low <= 0:
+        yield f"{text} must be above 0 for a logarithmic scale"
+    if scale == "ReverseLogarithmic" and (whole or low < 0 or high >= 1):
+        yield f"{text} must lie in 0 <= x < 1 and not be of whole numbers for a reverse logarithmic scale"
+
+
+def _definition(request: Request) -> dict[str, Any]:
+    definition: dict[str, Any] = request.get("TrainingJobDefinition", {})
+    return {"StaticHyperParameters": {}, "AlgorithmSpecification": {}, **definition}
+
+
+def _ranges(request: Request) -> list[tuple[str, dict[str, Any]]]:
+    found = request["HyperParameterTuningJobConfig"].get("ParameterRanges", {})
+    return [(kind, entry) for kind in KINDS for entry in found.get(kind, [])]
+
+
+def _values(kind: str, entry: Mapping[str, Any]) -> list[str]:
+    """Return values that stand for a range: its ends and, of one of numbers with a point, one in between."""
+    if kind == "CategoricalParameterRanges":
+        return list(entry["Values"])
+    ends = [entry["MinValue"], entry["MaxValue"]]
+    low, high = map(_number, ends)
+    if kind == "IntegerParameterRanges" or not (math.isfinite(low) and low < high < math.inf):
+        return ends
+    return [*ends, repr(low + (high - low) / math.pi)]  # not a whole number
+
+
+def _same(name: str, others: Collection[str]) -> list[str]:
+    """Return those of `others` that the training program reads as the same hyperparameter: batch_size is batch-size."""
+    return [other for other in others if _ours(other) == _ours(name)]
+
+
+def _ours(name: str) -> str:
+    return next(iter(translated({name: "1"}).values), name)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+RULES = (training_jobs, resources, objective, ranges, disjoint, hyperparameters, strategy)

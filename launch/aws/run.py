@@ -1,0 +1,232 @@
+"""`byoc run --on sagemaker`: the main job in one command: upload, tune, train with the best, deploy, predict."""
+
+import contextlib
+import dataclasses
+import json
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import ConfigError, UserError
+from classifier.names import one_line
+from launch.aws import cost, marks, names, prices, sent_photos
+from launch.aws.errors import Detached
+from launch.aws.hosting import delete, deploy, design, invocation
+from launch.aws.hosting.wanted import environment
+from launch.aws.images import image
+from launch.aws.jobs import follow, results, train, trials, tune
+from launch.aws.jobs.account import IMAGE
+from launch.aws.plan import Plan, agreed, outcome
+from launch.aws.requests import calls
+from launch.aws.sent_photos import Photo
+from launch.aws.session import Session
+from launch.aws.specification import Hosting, Model
+from launch.predict import table
+from train.config import parse
+
+STEM = 24  # characters of a run's name, so that a tuning job's fits behind it
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run will do. The training job's hyperparameters are those of the best trial, which nobody knows yet."""
+
+    name: str
+    tuning: tune.Prepared
+    training: train.Prepared
+    hosting: Hosting
+    missing: tuple[str, ...] = ()
+
+    @property
+    def session(self) -> Session:
+        return self.tuning.account.session
+
+
+def prepare(options: Namespace) -> Run:
+    """Return the run that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    if options.detach:
+        raise ConfigError("byoc run waits for each of its jobs, since the next one needs it; leave --detach out")
+    results.check_empty(options.out)
+    name = str(options.name) if options.name else names.job("run", datetime.now(UTC), STEM)
+    if len(name) > STEM:
+        raise ConfigError(
+            f"--name is {name!r}; a run's name has at most {STEM} characters, since its jobs' begin with it"
+        )
+    options.tag = [*options.tag, f"{marks.RUN}={name}"]
+    tuning = tune.prepare(_options(options, name=f"{name}-tune"))
+    training = train.prepare(_options(options, name=f"{name}-train"))
+    hosting, missing = _hosting(options, name, training)
+    return Run(name, tuning, training, hosting, tuple(dict.fromkeys([*training.account.missing, *missing])))
+
+
+def plan(run: Run, options: Namespace) -> Plan:
+    """Return the plan of all steps with the sum of what they cost; raises ConfigError for a request that AWS would refuse."""
+    tuning, training = tune.plan(run.tuning), train.plan(run.training)
+    known = prices.load(run.session.settings, run.session.region)
+    endpoint = cost.endpoint(known, run.hosting)
+    lines = [
+        *((f"tune: {label}", text) for label, text in tuning.lines),
+        *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
+        ("train: settings", f"those of the best trial of {run.tuning.tuning.training.name}"),
+        ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}"),
+        ("endpoint: image", run.hosting.model.image),
+        (
+            "endpoint: cost",
+            f"{endpoint}, {'deleted after the predictions' if options.delete_after else 'until you delete it'}",
+        ),
+    ]
+    return Plan(
+        title=f"the run {run.name} on SageMaker",
+        lines=tuple(lines),
+        requests=(*tuning.requests, *training.requests, *calls(run.hosting)),
+        cost=_sum(tuning.cost, training.cost, endpoint, delete_after=options.delete_after),
+        warnings=(*tuning.warnings, *training.warnings),
+        missing=run.missing,
+    )
+
+
+def command(options: Namespace) -> int:
+    """`byoc run --on sagemaker`: status 1 where a step fails; what is there by then is told."""
+    run = prepare(options)
+    if not agreed(plan(run, options), options, run.session.settings.ask_above):
+        return outcome(options)
+    screen = sys.stderr if options.json else sys.stdout
+    with contextlib.redirect_stdout(screen):
+        done = carry_out(run, options)
+    print(json.dumps(done, indent=2, default=str) if options.json else _text(run, done, options))
+    return 0
+
+
+def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
+    """Take all steps and return what each came to."""
+    session, name = run.session, run.name
+    again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
+    with _so_far(f"then go on: {again}"):
+        _step(f"upload, and tune: {run.tuning.tuning.max_jobs} training jobs")
+        tune.send(run.tuning, options.sender)
+        ended = follow.follow(session, "tuning", f"{name}-tune")
+        ended.check()
+    best = trials.best(ended.answer)
+    with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
+        _step("train with the best hyperparameters, and test")
+        training = train.prepare(_options(options, name=f"{name}-train", best_of=f"{name}-tune"))
+        train.send(training, options.sender)
+        ended = follow.follow(session, "training", f"{name}-train")
+        ended.check()
+    folder = results.download(session, ended, options.out) if options.out else None
+    found = results.read(session, ended, folder, "")
+    there = (
+        f"the training job is done: byoc deploy {name}-train; what is hosted goes with byoc delete --all-of-run {name}"
+    )
+    with _so_far(there, failed=there):
+        _step("deploy, and predict")
+        model = dataclasses.replace(run.hosting.model, data=ended.artifact)
+        deployment = design.Deployment(endpoint=name, hosting=dataclasses.replace(run.hosting, model=model))
+        deployed = deploy.deploy(session, deployment, choice=options.sender)
+        predictions = _predictions(session, name, _photos(run, options))
+        if options.delete_after:
+            _step("delete the endpoint")
+            delete.delete(session, delete.of_endpoint(session, name))
+    return {
+        "run": name,
+        "best_trial": dataclasses.asdict(best) if best else None,
+        "training": found.to_json(),
+        "endpoint": None if options.delete_after else dataclasses.asdict(deployed),
+        "predictions": predictions,
+    }
+
+
+def _options(options: Namespace, **changes: Any) -> Namespace:
+    """Return the options of a step, with those that run does not have; --out is for what the training job leaves."""
+    return Namespace(**{**vars(options), "image": None, "best_of": None, "resume": None, "out": None, **changes})
+
+
+def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[Hosting, list[str]]:
+    """Return the endpoint over the artifact that the training job will leave, and what is missing for it."""
+    account, missing = training.account, []
+    settings = account.session.settings
+    try:
+        uri = image(settings, "serve")
+    except ConfigError as error:
+        if not options.dry_run:
+            raise
+        uri = IMAGE
+        missing.append(str(error))
+    types = tuple(options.serve_instance.split(",")) if options.serve_instance else settings.serve_types
+    who = dataclasses.replace(account.identity, tags={**account.identity.tags, marks.ENDPOINT: name})
+    job = training.training
+    model = Model(
+        name=names.job(name, datetime.now(UTC)),
+        image=uri,
+        identity=who,
+        data=f"{job.output}/{job.name}/output/model.tar.gz",
+        environment=environment(options.serve_env),
+    )
+    ami = design.ami(settings, "", types, uri)
+    return Hosting(endpoint=name, config=model.name, model=model, types=types, inference_ami=ami), missing
+
+
+def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, delete_after: bool) -> cost.Bound:
+    """Return what the run costs at most: its jobs, and the endpoint for a month, or an hour where it is deleted at the end."""
+    share = 1 / cost.MONTH if delete_after else 1.0
+    why = f"the jobs, and the endpoint for {'an hour' if delete_after else 'a month'}"
+    parts = [(tuning, 1.0), (training, 1.0), (endpoint, share)]
+    if unknown := next((bound.why for bound, _ in parts if bound.amount is None), ""):
+        return cost.Bound(amount=None, why=unknown)
+    total = sum((bound.amount or 0.0) * times for bound, times in parts)
+    return cost.Bound(amount=total, currency=tuning.currency, why=why)
+
+
+def _photos(run: Run, options: Namespace) -> list[Photo]:
+    """Return test photos, which are downloaded where they lie in S3."""
+    config = parse(run.training.training.hyperparameters)
+    if isinstance(options.data, Path):
+        return sent_photos.of_folder(options.data, config)
+    place = Path(tempfile.mkdtemp(prefix="byoc-test-photos-"))
+    return sent_photos.of_s3(run.session, options.data, place)
+
+
+def _predictions(session: Session, name: str, photos: list[Photo]) -> list[dict[str, Any]]:
+    found = []
+    for photo in photos:
+        best = invocation.invoke(session, invocation.Target(name=name), photo.path)[0][0]
+        found.append({"file": photo.name, "truth": photo.truth, **best})
+    return found
+
+
+@contextlib.contextmanager
+def _so_far(detached: str, failed: str = "") -> Iterator[None]:
+    """Say how to go on where somebody stops looking, or where a step fails."""
+    try:
+        yield
+    except Detached as stop:
+        raise Detached(f"{stop}\n{detached}", *stop.args) from None
+    except UserError as error:
+        if failed:
+            error.args = (f"{error}\n{failed}",)
+        raise
+
+
+def _step(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
+    lines = ["", table(done["predictions"])] if done["predictions"] else [""]
+    for split, judged in done["training"]["results"].items():
+        lines.append(f"{split} accuracy {judged['accuracy']:.4f} on {judged['count']} photos")
+    lines.append(f"artifact: {done['training']['artifact']}")
+    if options.out:
+        lines.append(f"model and records: {one_line(options.out)}")
+    if options.delete_after:
+        lines.append("the endpoint is deleted; nothing of the run bills but what lies in S3")
+        return "\n".join(lines)
+    known = prices.load(run.session.settings, run.session.region)
+    lines.append(f"the endpoint {run.name} bills until it is deleted, {cost.endpoint(known, run.hosting)}")
+    lines.append(f"ask it: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}")
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""Requests sent by boto3, as they are."""
+
+import re
+
+from launch.aws.check import check_all
+from launch.aws.errors import explained
+from launch.aws.requests import Call, Wanted, calls
+from launch.aws.session import Session
+from launch.aws.specification import Hosting, Training, Transform, Tuning
+
+
+class BotoSender:
+    """Sends by boto3; senders/__init__.py says what each method does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def train(self, training: Training) -> None:
+        self._send(training)
+
+    def tune(self, tuning: Tuning) -> None:
+        self._send(tuning)
+
+    def deploy(self, hosting: Hosting) -> None:
+        self._send(hosting)
+
+    def transform(self, transform: Transform) -> None:
+        self._send(transform)
+
+    def _send(self, wanted: Wanted) -> None:
+        requests = calls(wanted)
+        check_all(requests)
+        client = self._session.client("sagemaker")
+        for operation, request in requests:
+            with explained(thing((operation, request))):
+                getattr(client, re.sub("(?<!^)(?=[A-Z])", "_", operation).lower())(**request)
+
+
+def thing(call: Call) -> str:
+    """Return what a call makes, as an error names it: training job dogs-1."""
+    operation, request = call
+    kind = operation.removeprefix("Create")
+    words = re.sub("(?<!^)(?=[A-Z])", " ", kind).lower().replace("hyper parameter tuning", "tuning")
+    return f"{words} {request[f'{kind}Name']}"

@@ -1,0 +1,136 @@
+"""The SDK's process: reads a job as JSON on standard input, sends it by the SDK's objects, and answers with one line of JSON.
+
+    {"wanted": "Training", "specification": {...}, "settings": {...}}   ->   {}   or   {"error": ..., "kind": ..., "code": ...}
+
+Run by senders/sdk.py with the interpreter of the SDK's environment, which knows our packages by this file's place.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    # At the end, so that every package is the SDK's environment's where it has it.
+    sys.path.append(str(Path(__file__).parents[3]))
+
+import boto3
+
+from classifier.errors import UserError
+from launch.aws import specification
+from launch.aws.errors import AwsError, CredentialsError, explain, explained, one_line
+from launch.aws.requests import calls
+from launch.aws.senders.boto import thing
+from launch.aws.senders.differences import filled, unlike
+from launch.aws.senders.wire import typed
+from launch.aws.session import Session
+from launch.aws.settings import Settings
+
+
+def main() -> None:
+    """Send what standard input says; errors are an answer, never a traceback."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever the SDK prints is no answer
+    try:
+        job = json.load(sys.stdin)
+        wanted = typed(getattr(specification, job["wanted"]), job["specification"])
+        send(wanted, Session(typed(Settings, job["settings"])))
+        answer = {}
+    except UserError as error:
+        kind = (
+            "credentials" if isinstance(error, CredentialsError) else "aws" if isinstance(error, AwsError) else "user"
+        )
+        answer = {"error": str(error), "kind": kind, "code": getattr(error, "code", "")}
+    except Exception as error:
+        found = explain(error, "the request")
+        kind = "credentials" if isinstance(found, CredentialsError) else "aws"
+        answer = {"error": str(found or f"the SDK cannot send it: {one_line(error)}"), "kind": kind, "code": ""}
+    os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+def send(wanted: Any, session: Session) -> None:
+    """Send a specification by the SDK's objects, and return when AWS has accepted it."""
+    planned = dict(calls(wanted))
+    watch(session.client("sagemaker"), planned, overrides(wanted))
+    objects = sdk_objects()
+    made = objects.sdk_session(session)
+    if isinstance(wanted, specification.Training):
+        objects.estimator(wanted, made).fit(objects.inputs(wanted), wait=False, logs=False, job_name=wanted.name)
+    elif isinstance(wanted, specification.Tuning):
+        tuner = objects.tuner(wanted, made)
+        tuner.fit(objects.inputs(wanted.training), job_name=wanted.training.name, wait=False)
+    elif isinstance(wanted, specification.Hosting):
+        objects.model(wanted.model, made).deploy(**objects.deployment(wanted, made), wait=False)
+    else:
+        objects.transformer(wanted, made).transform(
+            wanted.source,
+            content_type=wanted.content_type,
+            split_type=wanted.split or None,
+            job_name=wanted.name,
+            wait=False,
+            logs=False,
+        )
+
+
+def sdk_objects() -> Any:
+    """Import the SDK and return the module that makes its objects."""
+    session = boto3.Session
+    # Trap: the import makes a session of its own, whose clients look for whatever credentials the machine has.
+    boto3.Session = _refused
+    try:
+        import sagemaker.utils
+
+        from launch.aws.senders import sdk_objects as objects
+    finally:
+        boto3.Session = session
+    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is ours.
+    sagemaker.utils.validate_sagemaker_config = lambda config: None
+    return objects
+
+
+def _refused(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("the SDK's import needs no session")
+
+
+def overrides(wanted: Any) -> dict[str, Any]:
+    """Return what the user overrides, by operation."""
+    if isinstance(wanted, specification.Tuning):
+        return dict(wanted.training.overrides)
+    if isinstance(wanted, specification.Hosting):
+        return {**wanted.overrides, **wanted.model.overrides}
+    return dict(wanted.overrides)
+
+
+def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Let a client send what is planned and nothing else, and let what AWS refuses come out as it is."""
+
+    def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any] | None:
+        if model.name not in planned:
+            return None
+        ours = planned[model.name]
+        request = filled(model.name, params, ours, changes)
+        if found := list(unlike(request, ours)):
+            raise UserError(
+                f"this SDK would send another {model.name} than the plan shows, in {', '.join(found)}; nothing was sent, pass "
+                "--sender boto3"
+            )
+        return request
+
+    def refuse(model: Any, **_: Any) -> None:
+        if model.name not in planned and not model.name.startswith(("Describe", "List")):
+            raise UserError(f"the SDK would also send {model.name}, which is not planned; pass --sender boto3")
+
+    def stop(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        # Trap: the SDK takes a model that is there already for its own, which may be another one.
+        if http_response.status_code >= 300:
+            with explained(thing((model.name, planned[model.name])) if model.name in planned else model.name):
+                raise client.exceptions.from_code(parsed["Error"]["Code"])(parsed, model.name)
+
+    client.meta.events.register("provide-client-params.sagemaker", fill)
+    client.meta.events.register("before-call.sagemaker", refuse)
+    client.meta.events.register("after-call.sagemaker", stop)
+
+
+if __name__ == "__main__":
+    main()

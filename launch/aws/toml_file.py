@@ -1,0 +1,71 @@
+"""byoc.toml: where it lies, and its values; a key that nobody knows is refused, with the one that may have been meant."""
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws.keys import KEYS, Key
+
+FILE = "byoc.toml"
+
+
+def find(folder: Path) -> Path | None:
+    """Return the byoc.toml of this folder, or of the nearest one above it that has one."""
+    return next((path for place in (folder, *folder.parents) if (path := place / FILE).exists()), None)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the settings that a byoc.toml names.
+
+    Raises ConfigError for a file that cannot be read, a key that is not known, and a value that cannot be used.
+    """
+    try:
+        tables = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+    values = {}
+    for name, content in tables.items():
+        if name in TABLES and name != "tags":
+            if not isinstance(content, dict):
+                raise ConfigError(f"{file}: {name} is {content!r}; it must be a table, [{name}]")
+            for inner, value in content.items():
+                key = _key(file, name, inner, value)
+                values[key.field] = key.value_of(value, f"{file}: {key.path}")
+        else:
+            key = _key(file, "tags" if name == "tags" else "", name, content)
+            values[key.field] = key.value_of(content, f"{file}: {key.path}")
+    return values
+
+
+def _tables() -> Mapping[str, Mapping[str, Key]]:
+    tables: dict[str, dict[str, Key]] = {}
+    for key in KEYS.values():
+        tables.setdefault(key.table, {})[key.name] = key
+    return tables
+
+
+TABLES = _tables()
+
+
+def _key(file: Path, table: str, name: str, value: object) -> Key:
+    if name in TABLES[table]:
+        return TABLES[table][name]
+    shown = f"{table}.{name}" if table else name
+    raise ConfigError(f"{file}: {shown} = {value!r} is not known; {_meant(table, name)}")
+
+
+def _meant(table: str, name: str) -> str:
+    """Return what the user of an unknown key is told."""
+    if table and name in TABLES[""]:
+        return f"write {name} above the first [table]"
+    places = {key.path: f"{key.name} in [{key.table}]" if key.table else key.name for key in KEYS.values()}
+    same = [places[key.path] for key in KEYS.values() if name in (key.name, key.field) and key.table != table]
+    here = [*TABLES[table], *(TABLES if not table else ())]
+    if same or (same := get_close_matches(name, here, 1)):
+        return f"did you mean {same[0]}?"
+    return f"known are {', '.join(sorted(filter(None, here)))}"

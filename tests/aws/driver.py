@@ -1,0 +1,187 @@
+"""`byoc` as a person runs it, beside a local SageMaker with a training program that computes nothing."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launch.cli import main
+from tests.sagemaker.conftest import KEYS, NO_FILES, ROLE, TRAIN_IMAGE, Emulator, emulate
+
+PROGRAMS = Path(__file__).parent / "programs"
+BYOC = Path(sys.executable).parent / "byoc"
+BUCKET = "dogs"
+SETTINGS = f"""\
+region = "us-east-1"
+role = "{ROLE}"
+bucket = "{BUCKET}"
+
+[images]
+train = "{TRAIN_IMAGE}"
+
+[instances]
+train = ["ml.m5.large"]
+
+[limits]
+max_run = 600
+"""
+# What a user is likely to have: the prices of the types that these tests use, as AWS had them in 2026.
+PRICES = {
+    "region": "us-east-1",
+    "currency": "USD",
+    "read": "2026-08-11",
+    "hours": {
+        "training": {"ml.m5.large": 0.115, "ml.g4dn.xlarge": 0.7364},
+        "hosting": {"ml.m5.large": 0.115},
+        "transform": {"ml.m5.large": 0.115},
+    },
+}
+TRAIN = ["train", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", "--sender", "boto3", "--yes"]
+TUNE = ["tune", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", "--sender", "boto3", "--yes"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What byoc has printed."""
+
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Driver:
+    """A user's working folder beside an emulator; `run` is what the user types."""
+
+    emulator: Emulator
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        (self.folder / "byoc.toml").write_text(SETTINGS)
+        (self.folder / "prices-us-east-1.json").write_text(json.dumps(PRICES))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        here = {
+            "AWS_ENDPOINT_URL": self.emulator.url,
+            # Nothing answers there, so that quotas are not known; a test that asks for them names a server.
+            "AWS_ENDPOINT_URL_SERVICE_QUOTAS": "http://127.0.0.1:9",
+            "HOME": str(self.folder),
+            "XDG_CACHE_HOME": str(self.folder / ".cache"),
+        }
+        return {**os.environ, **KEYS, **NO_FILES, **here, **self.environment}
+
+    def run(self, *arguments: str, status: int = 0) -> "Done":
+        """Run byoc inside this process, which has imported it once; fails the test where its exit status is another."""
+        output, errors = io.StringIO(), io.StringIO()
+        with self._here(), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            found = main(list(arguments))
+        done = Done(output.getvalue(), errors.getvalue())
+        assert found == status, (found, done)
+        return done
+
+    @contextlib.contextmanager
+    def _here(self) -> Iterator[None]:
+        """Be in the user's folder, with the user's variables and nobody at a terminal, while the block lasts."""
+        before, folder, typed = dict(os.environ), Path.cwd(), sys.stdin
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        os.environ.update(self.variables)
+        os.chdir(self.folder)
+        sys.stdin = io.StringIO()
+        try:
+            yield
+        finally:
+            sys.stdin = typed
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """Run byoc with --json and return what it says to a program."""
+        return json.loads(self.run(*arguments, "--json", status=status).stdout)
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """Run byoc while the block lasts; its output comes as one stream."""
+        process = subprocess.Popen(
+            [BYOC, *arguments],
+            cwd=self.folder,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def fault(self, kind: str, target: str, times: int = 1, seconds: float = 0) -> None:
+        """Let something go wrong, as `byoc emulate fault` does."""
+        content = {"kind": kind, "target": target, "times": times, "seconds": seconds}
+        self._local("POST", json.dumps(content).encode())
+
+    def clear_faults(self) -> None:
+        self._local("DELETE", None)
+
+    def describe(self, name: str, kind: str = "training_job", parameter: str = "TrainingJobName") -> dict[str, Any]:
+        answer: dict[str, Any] = getattr(self.emulator.client("sagemaker"), f"describe_{kind}")(**{parameter: name})
+        return answer
+
+    def _local(self, method: str, body: bytes | None) -> None:
+        request = urllib.request.Request(f"{self.emulator.url}/_local/faults", body, method=method)
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).close()
+
+
+@contextlib.contextmanager
+def beside(folder: Path, *options: str) -> Iterator[Driver]:
+    """Run an emulator, with photos that are none in its bucket, while the block lasts."""
+    emulator = emulate(folder / "data", "--jobs", "8", "--programs", str(PROGRAMS), *options)
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for split in ("train", "validation"):
+        s3.put_object(Bucket=BUCKET, Key=f"photos/{split}/cat/1.jpg", Body=b"a photo")
+    driver = Driver(emulator, folder / "work")
+    try:
+        yield driver
+    finally:
+        status = emulator.end()
+    assert status == 130, emulator.output.read_text()
+    assert not list((emulator.data / "work").iterdir()), "what ran has left files"
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    """Return what a process prints up to the line with a text; fails the test where it ends before."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"{text!r} never came: {read}")
+
+
+def wait_for(seen: Any, seconds: float = 60) -> None:
+    """Wait until a function returns something true."""
+    until = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.05)

@@ -1,0 +1,49 @@
+"""Refuses every socket that would leave this machine, in the process that imports it; children/ does so in others.
+
+What was refused is also written to the file that BYOC_TEST_REACHED names, for a program may hide the error.
+"""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+EVENTS = {
+    "socket.connect": 1,
+    "socket.sendto": 1,
+    "socket.sendmsg": 1,
+    "socket.getaddrinfo": 0,
+    "socket.gethostbyname": 0,
+}
+active = True
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if not active or event not in EVENTS:
+        return
+    address = arguments[EVENTS[event]]
+    host = address[0] if isinstance(address, tuple) else address
+    if (isinstance(address, str) and event == "socket.connect") or _is_here(
+        host
+    ):  # a text is the path of a Unix socket
+        return
+    if file := os.environ.get("BYOC_TEST_REACHED"):
+        with Path(file).open("a") as reached:
+            reached.write(f"{event} {host} {sys.argv[:3]}\n")
+    raise PermissionError(f"a test may not leave this machine: {event} {host}")
+
+
+def _is_here(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if not isinstance(host, str) or host in ("", "localhost"):  # of another family of sockets, or any address of here
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+sys.addaudithook(_watch)

@@ -1,0 +1,63 @@
+"""Real photos and the real training program: what SageMaker computes is what this machine computes."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launch.training import read_records
+from tests.aws.driver import BUCKET, BYOC, Driver
+from tests.conftest import LITE
+from tests.sagemaker.conftest import emulate
+
+SET = [f"--set={name}" for name in ("epochs=2", "precision=fp32", "seed=5", "lr=0.01")]
+ON = ["--on", "sagemaker", "--yes", "--backbone", LITE]
+
+
+@contextlib.contextmanager
+def account(folder: Path) -> Iterator[Driver]:
+    emulator = emulate(folder / "data", "--jobs", "2")
+    emulator.client("s3").create_bucket(Bucket=BUCKET)
+    yield Driver(emulator, folder / "work")
+    assert emulator.end() == 130, emulator.output.read_text()
+
+
+def judged(base: Path) -> list[dict[str, Any]]:
+    """Return a job's results and epochs, without what tells of this machine's speed."""
+    speed = ("images_per_second", "seconds", "time", "data_wait_share")
+    found = [record for record in read_records(base) if record["kind"] in ("result", "epoch")]
+    return [
+        {name: value for name, value in record.items() if not any(word in name for word in speed)} for record in found
+    ]
+
+
+@pytest.mark.long
+def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, tmp_path: Path) -> None:
+    with account(tmp_path) as driver:
+        here: list[str | Path] = [BYOC, "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "here", *SET]
+        subprocess.run(
+            [*here, "--feature-cache", tmp_path / "cache"], env=driver.variables, check=True, capture_output=True
+        )
+        found = driver.json("train", "--data", str(tiny), "--out", str(tmp_path / "there"), *ON, *SET)
+    assert found["status"] == "Completed"
+    mine, theirs = judged(tmp_path / "here"), judged(tmp_path / "there")
+    assert mine == theirs and {"result", "epoch"} == {record["kind"] for record in mine}
+    weights = "model/model.safetensors"
+    assert (tmp_path / "here" / weights).read_bytes() == (tmp_path / "there" / weights).read_bytes()
+    [test] = [record for record in theirs if record["kind"] == "result" and record["split"] == "test"]
+    assert found["results"]["test"] == {"accuracy": test["accuracy"], "count": test["count"]}
+
+
+@pytest.mark.long
+def test_a_search_on_sagemaker_finds_the_best_of_two_real_jobs(tiny: Path, tmp_path: Path) -> None:
+    search = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--set=epochs=2", "--set=precision=fp32"]
+    with account(tmp_path) as driver:
+        found = driver.json("tune", "--data", str(tiny), "--name", "two", *ON, *search)
+        answer = driver.describe("two", "hyper_parameter_tuning_job", "HyperParameterTuningJobName")
+    values = {trial["hyperparameters"]["lr"]: trial["value"] for trial in found["trials"]}
+    assert values.keys() == {"0.00001", "0.01"} and found["best"]["value"] == max(values.values())
+    assert answer["BestTrainingJob"]["TrainingJobName"] == found["best"]["name"]
+    assert found["hyperparameters"]["backbone"] == LITE
