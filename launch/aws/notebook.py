@@ -1,0 +1,174 @@
+"""The SDK's own objects for notebooks, filled in: image, role, metrics, ranges, names, tags; profiler and Debugger off.
+
+    import launch
+
+    photos = "s3://bucket/photos/"
+    estimator = launch.estimator(hyperparameters={"epochs": 5})
+    estimator.fit(launch.channels(photos))
+    predictor = launch.model(estimator.model_data).deploy(1, "ml.m5.large")
+
+Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
+"""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws import names, specification
+from launch.aws import settings as account_settings
+from launch.aws.check import check_all
+from launch.aws.identity import identity
+from launch.aws.images import image
+from launch.aws.requests import calls, hosting
+from launch.aws.session import Session
+from launch.aws.settings import Settings
+from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
+from train.config import TUNING_RANGES, searched
+
+PHOTOS = "training"  # the channel whose folders are the splits
+
+
+def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
+    """Return what fit() takes: of photos below an S3 prefix, in train/, validation/ and test/, or of a specification."""
+    objects = _objects()
+    if isinstance(data, Tuning):
+        data = data.training
+    found = data.channels if isinstance(data, Training) else (Channel(name=PHOTOS, uri=_prefix(data), mode=mode),)
+    return {channel.name: objects.training_input(channel) for channel in found}
+
+
+def estimator(
+    training: Training | None = None,
+    *,
+    hyperparameters: Mapping[str, object] | None = None,
+    machines: Machines | None = None,
+    name: str = "byoc-train",
+    settings: Settings | None = None,
+) -> Any:
+    """Return an Estimator: of a specification, or of byoc.toml and what is given here. `name` begins its job's name.
+
+    Raises ConfigError for what AWS or the training program would refuse.
+    """
+    session = _session(settings)
+    wanted = training or _training(name, session, hyperparameters or {}, machines)
+    if len(wanted.machines.types) > 1:
+        raise ConfigError(f"an Estimator takes one instance type, and {len(wanted.machines.types)} are named; name one")
+    check_all(calls(wanted))
+    return _objects().estimator(wanted, _sdk_session(session, wanted.identity.tags))
+
+
+def tuner(
+    tuning: Tuning | None = None,
+    *,
+    ranges: Mapping[str, Any] | None = None,
+    hyperparameters: Mapping[str, object] | None = None,
+    machines: Machines | None = None,
+    max_jobs: int = 8,
+    parallel: int = 2,
+    name: str = "byoc-tune",
+    settings: Settings | None = None,
+) -> Any:
+    """Return a HyperparameterTuner: of a specification, or of byoc.toml and what is given here.
+
+    `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them the space of
+    the original work. Raises ConfigError for what AWS or the training program would refuse.
+    """
+    session = _session(settings)
+    objects = _objects()
+    if tuning is None:
+        fixed = hyperparameters or {}
+        varied = tuple(map(objects.from_parameter, ranges, ranges.values())) if ranges else original(fixed)
+        training = _training(name, session, fixed, machines)
+        tuning = Tuning(training=training, ranges=varied, max_jobs=max_jobs, parallel=parallel)
+    check_all(calls(tuning))
+    return objects.tuner(tuning, _sdk_session(session, tuning.training.identity.tags))
+
+
+def model(
+    model: specification.Model | str,
+    *,
+    name: str = "byoc",
+    environment: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+) -> Any:
+    """Return a Model: of a specification, or of an artifact s3://.../model.tar.gz with byoc.toml and what is given here.
+
+    deploy() answers a Predictor that takes a photo's bytes. Raises ConfigError for what AWS would refuse.
+    """
+    session = _session(settings)
+    if isinstance(model, str):
+        model = specification.Model(
+            name=names.job(name, datetime.now(UTC)),
+            image=image(session.settings, "serve"),
+            identity=identity(session),
+            data=model,
+            environment=environment or {},
+        )
+    check_all([("CreateModel", hosting.model(model))])
+    return _objects().model(model, _sdk_session(session, model.identity.tags))
+
+
+def original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
+    """Return the original work's space, of the hyperparameters that are not fixed."""
+    found = []
+    for name in searched({key: str(value) for key, value in hyperparameters.items()}):
+        space = TUNING_RANGES[name]
+        if "choices" in space:
+            found.append(Range(name=name, values=tuple(map(str, space["choices"]))))
+        else:
+            scale = "Logarithmic" if space["log"] else "Auto"
+            found.append(Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale))
+    return tuple(found)
+
+
+def _prefix(uri: str) -> str:
+    return uri if uri.endswith("/") else f"{uri}/"
+
+
+def _training(
+    name: str, session: Session, hyperparameters: Mapping[str, object], machines: Machines | None
+) -> Training:
+    settings = session.settings
+    if not settings.bucket:
+        raise ConfigError("no bucket is named; write bucket in byoc.toml, or let `byoc setup` make one")
+    return Training(
+        name=names.endpoint(name),
+        image=image(settings, "train"),
+        identity=identity(session),
+        machines=machines or Machines(types=settings.train_types[:1], max_run=settings.max_run),
+        channels=(),
+        output=f"s3://{settings.bucket}/{settings.prefix}/output",
+        hyperparameters={key: str(value) for key, value in hyperparameters.items()},
+    )
+
+
+def _session(settings: Settings | None) -> Session:
+    return Session(account_settings.load(Namespace()) if settings is None else settings)
+
+
+def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
+    """Return the SDK's session, whose endpoints have no metrics that cost."""
+    events = session.client("sagemaker").meta.events
+    events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
+    return _objects().sdk_session(session, tags)
+
+
+def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    # New configurations have them on, each GB of them costs, and the SDK does not know the switch.
+    if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
+        return params
+    return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}
+
+
+def _objects() -> Any:
+    """Import the SDK; raises ConfigError where this environment has none."""
+    try:
+        from launch.aws.senders import sdk_objects
+    except ImportError as error:
+        raise ConfigError(
+            f"this needs SageMaker's SDK v2 ({error}); run the notebook with .venv-sdk/bin/python (make sdk), or "
+            "pip install 'sagemaker<3'"
+        ) from None
+    return sdk_objects
