@@ -16,6 +16,8 @@ from launch.aws.jobs.ended import Ended, goes_on
 from launch.aws.jobs.kinds import KINDS
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests.training import training_job
+from launch.aws.senders import Choice
+from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Training
 from train.config import parse
@@ -72,10 +74,8 @@ def plan(prepared: Prepared) -> Plan:
     )
 
 
-def send(prepared: Prepared, sender: str = "auto") -> None:
+def send(prepared: Prepared, sender: Choice = "auto") -> None:
     """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
-    from launch.aws.senders import sender as find_sender
-
     training, session = prepared.training, prepared.account.session
     for one in prepared.inputs:
         data.check_there(session, one)

@@ -15,6 +15,8 @@ from launch.aws.jobs.ended import Ended, goes_on
 from launch.aws.jobs.kinds import KINDS
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests.tuning import tuning_job
+from launch.aws.senders import Choice
+from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Completion, Range, Tuning
 from train.config import TUNING_RANGES, parse
@@ -93,10 +95,8 @@ def plan(prepared: Prepared) -> Plan:
     )
 
 
-def send(prepared: Prepared, sender: str = "auto") -> None:
+def send(prepared: Prepared, sender: Choice = "auto") -> None:
     """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
-    from launch.aws.senders import sender as find_sender
-
     tuning, session = prepared.tuning, prepared.account.session
     for one in prepared.inputs:
         data.check_there(session, one)
