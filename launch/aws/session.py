@@ -39,6 +39,7 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
+            core.get_scoped_config()  # reads the configuration, which otherwise happens later
         if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
 
