@@ -82,7 +82,7 @@ def test_credentials_that_expire_while_it_starts_have_a_status_of_their_own(host
 
 
 def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
-    command = [BYOC, "deploy", hosted.model("first"), "--endpoint", "detached", "--env", "PING=never"]
+    command = [str(BYOC), "deploy", hosted.model("first"), "--endpoint", "detached", "--env", "PING=never"]
     process = subprocess.Popen(
         [*command, "--autoscale", "1:2", "--yes"],
         stdout=subprocess.PIPE,
