@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from classifier.errors import ConfigError
 from launch.aws import check, cost, names, prices
@@ -105,6 +106,14 @@ def send(prepared: Prepared, sender: Choice = "auto") -> None:
     start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning), new=prepared.new_name)
 
 
+def tune(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:
+    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
+    send(prepared, sender)
+    ended = follow.follow(prepared.account.session, "tuning", prepared.tuning.training.name, file=file)
+    ended.check()
+    return ended
+
+
 def command(options: Namespace) -> int:
     """`byoc tune --on sagemaker`: status 1 where the job does not complete."""
     if options.out:
@@ -113,16 +122,14 @@ def command(options: Namespace) -> int:
     session, name = prepared.account.session, prepared.tuning.training.name
     if not agreed(plan(prepared), options, session.settings.ask_above):
         return outcome(options)
-    send(prepared, options.sender)
     aside = sys.stderr if options.json else sys.stdout
     if options.detach:
+        send(prepared, options.sender)
         print(goes_on(KINDS["tuning"], name, session.region), file=aside)
         if options.json:
             print(json.dumps({"name": name, "status": "InProgress"}))
         return 0
-    ended = follow.follow(session, "tuning", name, file=aside)
-    ended.check()
-    tell(session, ended, options)
+    tell(session, tune(prepared, options.sender, aside), options)
     return 0
 
 
