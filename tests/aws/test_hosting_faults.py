@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.aws.errors import AwsError
+from launch.aws.errors import AwsError, Detached
 from launch.aws.hosting import endpoint, update
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
 from tests.aws.test_hosting_end import left
@@ -104,6 +104,21 @@ def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
     assert "byoc logs detached --follow" in told and "byoc delete detached" in told
     assert "byoc deploy --endpoint detached --autoscale 1:2" in told
     assert hosted.describe("detached")["EndpointStatus"] == "Creating"
+
+
+def test_ctrl_c_before_there_is_an_endpoint_leaves_nothing(hosted: Hosted) -> None:
+    shown = hosted.json("deploy", hosted.model("first"), "--endpoint", "early", "--dry-run")
+    sent = {call["operation"]: call["request"] for call in shown["requests"]}
+
+    def create() -> None:
+        hosted.session.client("sagemaker").create_model(**sent["CreateModel"])
+        hosted.session.client("sagemaker").create_endpoint_config(**sent["CreateEndpointConfig"])
+        raise KeyboardInterrupt(signal.SIGINT)
+
+    config, model = sent["CreateEndpointConfig"]["EndpointConfigName"], sent["CreateModel"]["ModelName"]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        update.undone(hosted.session, "early", config, model, create)
+    assert not isinstance(caught.value, Detached) and left(hosted, "early") == []
 
 
 def test_delete_waits_until_an_endpoint_has_settled(hosted: Hosted) -> None:
