@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from launch.aws import settings
 from launch.aws.errors import AwsError, Detached
-from launch.aws.hosting import endpoint, update
+from launch.aws.hosting import deploy, endpoint, update
+from launch.aws.hosting.design import design
+from launch.aws.hosting.wanted import Wanted
+from launch.aws.session import Session
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
 from tests.aws.test_hosting_end import left
 
@@ -119,6 +124,16 @@ def test_ctrl_c_before_there_is_an_endpoint_leaves_nothing(hosted: Hosted) -> No
     with pytest.raises(KeyboardInterrupt) as caught:
         update.undone(hosted.session, "early", config, model, create)
     assert not isinstance(caught.value, Detached) and left(hosted, "early") == []
+
+
+def test_of_two_deployments_at_once_the_second_is_refused_and_leaves_nothing(hosted: Hosted) -> None:
+    wanted = Wanted(endpoint="twice", model=hosted.model("first"))
+    session = Session(settings.load(Namespace()))
+    first, second = design(session, wanted), design(session, wanted)
+    done = deploy.deploy(session, first, choice="boto3")
+    with pytest.raises(AwsError, match="twice"):
+        deploy.deploy(session, second, choice="boto3")
+    assert sorted(left(hosted, "twice")) == sorted(["twice", done.config, *done.models])
 
 
 def test_delete_waits_until_an_endpoint_has_settled(hosted: Hosted) -> None:
