@@ -10,9 +10,8 @@ from botocore.exceptions import ClientError
 
 from classifier.errors import UserError
 from classifier.names import one_line
+from launch.aws.buckets import split
 from launch.aws.errors import AwsError, explain, explained
-from launch.aws.hosting import endpoint
-from launch.aws.hosting.artifact import split
 from launch.aws.session import Session
 from launch.predict import Rankings, content_type, rankings, read, sentence
 
@@ -56,6 +55,10 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
 
 def output_of(session: Session, name: str) -> str:
     """Return where an asynchronous endpoint's answers go, empty for another; raises AwsError unless it is in service."""
+    from launch.aws.hosting import (
+        endpoint,  # only here, for a photo to an endpoint that answers at once needs none of it
+    )
+
     found = endpoint.find(session, name)
     if found is None:
         raise AwsError(
