@@ -10,8 +10,8 @@
 Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
+from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,8 @@ from launch.aws import names, specification
 from launch.aws import settings as account_settings
 from launch.aws.check import check_all
 from launch.aws.identity import identity
-from launch.aws.images import Kind, image
-from launch.aws.requests import calls
+from launch.aws.images import image
+from launch.aws.requests import calls, hosting
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
@@ -33,10 +33,10 @@ PHOTOS = "training"  # the channel whose folders are the splits
 def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
     """Return what fit() takes: of photos below an S3 prefix, in train/, validation/ and test/, or of a specification."""
     objects = _objects()
-    if isinstance(data, str):
-        data = _training("photos", None, {}, None, account_settings.Settings(), data, mode)
-    found: dict[str, Any] = objects.inputs(data.training if isinstance(data, Tuning) else data)
-    return found
+    if isinstance(data, Tuning):
+        data = data.training
+    found = data.channels if isinstance(data, Training) else (Channel(name=PHOTOS, uri=_prefix(data), mode=mode),)
+    return {channel.name: objects.training_input(channel) for channel in found}
 
 
 def estimator(
@@ -52,8 +52,9 @@ def estimator(
     Raises ConfigError for what AWS or the training program would refuse.
     """
     session = _session(settings)
-    wanted = training or _training(name, session, hyperparameters or {}, machines, session.settings)
-    _one_type(wanted)
+    wanted = training or _training(name, session, hyperparameters or {}, machines)
+    if len(wanted.machines.types) > 1:
+        raise ConfigError(f"an Estimator takes one instance type, and {len(wanted.machines.types)} are named; name one")
     check_all(calls(wanted))
     return _objects().estimator(wanted, _sdk_session(session, wanted.identity.tags))
 
@@ -79,7 +80,7 @@ def tuner(
     if tuning is None:
         fixed = hyperparameters or {}
         varied = tuple(map(objects.from_parameter, ranges, ranges.values())) if ranges else original(fixed)
-        training = _training(name, session, fixed, machines, session.settings)
+        training = _training(name, session, fixed, machines)
         tuning = Tuning(training=training, ranges=varied, max_jobs=max_jobs, parallel=parallel)
     check_all(calls(tuning))
     return objects.tuner(tuning, _sdk_session(session, tuning.training.identity.tags))
@@ -105,7 +106,7 @@ def model(
             data=model,
             environment=environment or {},
         )
-    check_all([("CreateModel", _request(model))])
+    check_all([("CreateModel", hosting.model(model))])
     return _objects().model(model, _sdk_session(session, model.identity.tags))
 
 
@@ -120,3 +121,54 @@ def original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
             scale = "Logarithmic" if space["log"] else "Auto"
             found.append(Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale))
     return tuple(found)
+
+
+def _prefix(uri: str) -> str:
+    return uri if uri.endswith("/") else f"{uri}/"
+
+
+def _training(
+    name: str, session: Session, hyperparameters: Mapping[str, object], machines: Machines | None
+) -> Training:
+    settings = session.settings
+    if not settings.bucket:
+        raise ConfigError("no bucket is named; write bucket in byoc.toml, or let `byoc setup` make one")
+    return Training(
+        name=names.endpoint(name),
+        image=image(settings, "train"),
+        identity=identity(session),
+        machines=machines or Machines(types=settings.train_types[:1], max_run=settings.max_run),
+        channels=(),
+        output=f"s3://{settings.bucket}/{settings.prefix}/output",
+        hyperparameters={key: str(value) for key, value in hyperparameters.items()},
+    )
+
+
+def _session(settings: Settings | None) -> Session:
+    return Session(account_settings.load(Namespace()) if settings is None else settings)
+
+
+def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
+    """Return the SDK's session, whose endpoints have no metrics that cost."""
+    events = session.client("sagemaker").meta.events
+    events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
+    return _objects().sdk_session(session, tags)
+
+
+def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    # New configurations have them on, each GB of them costs, and the SDK does not know the switch.
+    if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
+        return params
+    return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}
+
+
+def _objects() -> Any:
+    """Import the SDK; raises ConfigError where this environment has none."""
+    try:
+        from launch.aws.senders import sdk_objects
+    except ImportError as error:
+        raise ConfigError(
+            f"this needs SageMaker's SDK v2 ({error}); run the notebook with .venv-sdk/bin/python (make sdk), or "
+            "pip install 'sagemaker<3'"
+        ) from None
+    return sdk_objects

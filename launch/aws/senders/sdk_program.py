@@ -84,7 +84,7 @@ def sdk_objects() -> Any:
         from launch.aws.senders import sdk_objects as objects
     finally:
         boto3.Session = session
-    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is CONFIG.
+    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is ours.
     sagemaker.utils.validate_sagemaker_config = lambda config: None
     return objects
 
