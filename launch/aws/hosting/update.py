@@ -1,6 +1,5 @@
 """How an endpoint comes to its configuration: it is created or updated, and followed until it answers."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,9 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
     """Follow an update to its end, and bring back the scaling that was taken away; raises AwsError where it was rolled back."""
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
-        until_answering(session, name, seconds)
+        now = endpoint.find(session, name)
+        # The log from the update on; by AWS's clock, which may differ from this machine's.
+        until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
             stop.text += (
@@ -67,9 +68,9 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
         )
 
 
-def until_answering(session: Session, name: str, seconds: float) -> None:
+def until_answering(session: Session, name: str, seconds: float, since: float | None = None) -> None:
     """Follow an endpoint until it is in service; raises AwsError with its reason and last lines where it does not become so."""
-    ended = follow.follow(session, "endpoint", name, since=time.time(), seconds=seconds)
+    ended = follow.follow(session, "endpoint", name, since=since, seconds=seconds)
     try:
         ended.check()
     except AwsError as error:
