@@ -7,6 +7,7 @@ ENDPOINT = "byoc:endpoint"  # of a model or configuration: the endpoint that it 
 RUN = "byoc:run"  # of all that one `byoc run` made
 UNTIL = "byoc:until"  # of an endpoint: when its life ends, ISO 8601 in UTC
 PREVIOUS = "byoc:previous"  # of an endpoint: the configuration that served before its last update
+SETUP = "byoc:setup"  # of a bucket or a role that byoc setup create made
 
 
 def until(tags: Mapping[str, str]) -> datetime | None:

@@ -50,6 +50,7 @@ BUCKET = {
     ("GET", "publicAccessBlock"): "GetBucketPublicAccessBlock",
     ("PUT", "publicAccessBlock"): "PutBucketPublicAccessBlock",
     ("GET", "uploads"): "ListBucketMultipartUploads",
+    ("GET", "versions"): "ListBucketVersions",
 }
 OBJECT = {
     ("HEAD", ""): "GetObject",
@@ -78,7 +79,7 @@ def of_request(request: Request, service: str, region: str) -> list[Asked]:
     if service == "s3":
         return _s3(request)
     if service in ("iam", "sts"):
-        return [_of_query(service, _raw(request))]
+        return _of_query(service, _raw(request))
     if found := INVOKED.fullmatch(request.path):
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{found[1].lower()}"
         return [Asked(f"sagemaker:{RUNTIME[found[2]]}", (arn,))]
@@ -132,13 +133,16 @@ def _elsewhere(service: str, body: dict[str, Any], region: str) -> tuple[str, ..
     return ("*",)
 
 
-def _of_query(service: str, raw: bytes) -> Asked:
+def _of_query(service: str, raw: bytes) -> list[Asked]:
     body = {name: values[0] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
     resource = "*"
     if name := body.get("RoleName"):
         roles = [role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values() if role.name == name]
         resource = (roles or [f"arn:aws:iam::{ACCOUNT}:role/{name}"])[0]
-    return Asked(f"{service}:{body.get('Action', '')}", (resource,))
+    wanted = [Asked(f"{service}:{body.get('Action', '')}", (resource,))]
+    if body.get("Action") == "CreateRole" and "Tags.member.1.Key" in body:
+        wanted.append(Asked("iam:TagRole", (resource,)))
+    return wanted
 
 
 def _s3(request: Request) -> list[Asked]:
