@@ -227,7 +227,7 @@ def jobs(office: Office) -> list[str]:
     office.transformed()
     office.endpoint()
     office.admin.run(*TUNE, "--name", office.new("u"), "--trials", "1")
-    return ["jobs"]
+    return ["jobs", "--most", "100", "--calls", "100"]
 
 
 def leftovers(office: Office) -> list[str]:
@@ -328,7 +328,7 @@ def predict(office: Office) -> list[str]:
 
 
 def predict_async(office: Office) -> list[str]:
-    return ["predict", str(office.photo()), "--endpoint", office.endpoint("--async")]
+    return ["predict", str(office.photo()), "--endpoint", office.endpoint("--async"), "--timeout", "3"]
 
 
 def transform(office: Office) -> list[str]:
@@ -442,5 +442,9 @@ def test_each_verb_works_on_its_policy_and_each_action_is_needed(office: Office,
         printed = run(office, arguments)
         assert office.asked()[action] is False, (action, printed)
         if not permissions[action].else_:
-            assert "status 1" in printed and action in printed, (action, printed)
+            # S3 answers 403 also for an answer that is not there yet.
+            assert "status 1" in printed and (action in printed or "let these keys of S3 be read" in printed), (
+                action,
+                printed,
+            )
         assert "Traceback" not in printed

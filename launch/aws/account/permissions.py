@@ -48,6 +48,7 @@ QUOTAS = (
 LOG = Permission("logs:FilterLogEvents", LOGS, "the log is not shown")
 LIST, PUT = Permission("s3:ListBucket", BUCKET), Permission("s3:PutObject", OBJECTS)
 GET, DELETE = Permission("s3:GetObject", OBJECTS), Permission("s3:DeleteObject", OBJECTS)
+FORGET = Permission("s3:DeleteObject", OBJECTS, "a photo that was sent to an asynchronous endpoint stays in S3")
 STORED = Permission("ecr:DescribeImages", REPOSITORY, "it is not known whether ECR holds the image, and its size")
 AROUND = (
     Permission("application-autoscaling:DescribeScalableTargets", ANY),
@@ -129,6 +130,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(TRAINING, "StopTrainingJob"),
         *_sagemaker(TUNING, "StopHyperParameterTuningJob"),
         *_sagemaker(TRANSFORM, "StopTransformJob"),
+        *_sagemaker(TUNING, "ListTrainingJobsForHyperParameterTuningJob"),
         LOG,
     ),
     "prices": (Permission("pricing:GetProducts", ANY),),
@@ -136,7 +138,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         LIST,
         PUT,
         GET,
-        DELETE,
+        FORGET,
         LOOK_UP,
         STORED,
         *MAKE_MODEL,
@@ -173,7 +175,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(ENDPOINT, "InvokeEndpoint", "InvokeEndpointAsync", "DescribeEndpoint", "ListTags"),
         PUT,
         GET,
-        DELETE,
+        FORGET,
     ),
     "transform": (
         LIST,

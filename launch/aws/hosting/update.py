@@ -9,7 +9,7 @@ from launch.aws import marks
 from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Endpoint
-from launch.aws.jobs import follow
+from launch.aws.jobs import follow, start
 from launch.aws.session import Session
 
 START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
@@ -86,9 +86,17 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 
 
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
-    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again."""
+    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again.
+
+    Raises Detached after Ctrl-C where the endpoint is there, KeyboardInterrupt where it is not and nothing is left.
+    """
     try:
-        create()
+        start.start(session, "endpoint", name, create, new=False)
+    except Detached:
+        raise
+    except KeyboardInterrupt:
+        _forget(session, config, model)
+        raise
     except UserError as error:
         found = None
         try:
