@@ -118,8 +118,8 @@ def original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
         if "choices" in space:
             found.append(Range(name=name, values=tuple(map(str, space["choices"]))))
         else:
-            scale = "Logarithmic" if space["log"] else "Auto"
-            found.append(Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale))
+            low, high = str(space["low"]), str(space["high"])
+            found.append(Range(name=name, low=low, high=high, scale="Logarithmic" if space["log"] else "Auto"))
     return tuple(found)
 
 

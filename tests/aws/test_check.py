@@ -207,11 +207,11 @@ def test_what_is_missing_unknown_or_of_another_type_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         check.check("CreateEndpoint", {"EndpointName": 3, "EndpointConfig": "a"})
     assert set(str(caught.value).split("\n")) == {
-        "EndpointName is 3, and must be a string (--endpoint)",
+        "EndpointName is 3; it must be a text (--endpoint)",
         "EndpointConfig is unknown; did you mean EndpointConfigName?",
         "EndpointConfigName is missing",
     }
-    with pytest.raises(ConfigError, match="InitialInstanceCount is True, and must be a integer"):
+    with pytest.raises(ConfigError, match="InitialInstanceCount is True; it must be a whole number"):
         config = hosting.endpoint_config(HOSTING)
         config["ProductionVariants"][0]["InitialInstanceCount"] = True
         check.check("CreateEndpointConfig", config)
