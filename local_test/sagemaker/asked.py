@@ -25,6 +25,7 @@ RUNTIME = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
 }
+WITH_TAGS = {"PutMetricAlarm", "RegisterScalableTarget"}  # which also need TagResource then
 OF_RESOURCE = re.compile(r"(Create|Describe|Delete|Stop|Update)([A-Za-z]+)")
 # What an operation names, and the kind of resource in its ARN.
 KINDS = {
@@ -88,7 +89,10 @@ def of_request(request: Request, service: str, region: str) -> list[Asked]:
         operation = found[1]
     if service == "sagemaker":
         return _sagemaker(operation, _json(request), region)
-    return [Asked(f"{PREFIXES.get(service, service)}:{operation}", _elsewhere(service, _json(request), region))]
+    body, prefix = _json(request), PREFIXES.get(service, service)
+    resources = _elsewhere(service, body, region)
+    tagged = [Asked(f"{prefix}:TagResource", resources)] if operation in WITH_TAGS and body.get("Tags") else []
+    return [Asked(f"{prefix}:{operation}", resources), *tagged]
 
 
 def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[Asked]:
@@ -98,7 +102,7 @@ def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[Asked]
     found = OF_RESOURCE.fullmatch(operation)
     what = found[2] if found else ""
     resource = "*"
-    if what in KINDS and (name := body.get(f"{what}Name")):
+    if what in KINDS and (name := body.get(f"{what}Name") or body.get(f"{what}Arn")):
         resource = arn(KINDS[what], name)
     elif operation == "CreateModelPackage" and (name := body.get("ModelPackageGroupName")):
         resource = arn("model-package-group", name)

@@ -17,6 +17,10 @@ ROLE = "arn:{partition}:iam::{account}:role/{role}"
 LOGS = "arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/*"
 REPOSITORY = "arn:{partition}:ecr:{region}:{account}:repository/byoc-classifier-*"
 TARGET = "arn:{partition}:application-autoscaling:{region}:{account}:scalable-target/*"
+SCALING_ROLE = (
+    "arn:{partition}:iam::{account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
 ALARM = "arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
 ANY = "*"
 
@@ -34,42 +38,159 @@ def _sagemaker(resource: str, *operations: str) -> tuple[Permission, ...]:
     return tuple(Permission(f"sagemaker:{operation}", resource) for operation in operations)
 
 
-LOOK_UP = Permission("iam:GetRole", ROLE, "a role is named by its ARN")
+LOOK_UP = Permission("iam:GetRole", ROLE, "a role has to be named by its whole ARN")
 PASS = Permission("iam:PassRole", ROLE)
-QUOTAS = tuple(
-    Permission(f"servicequotas:{operation}", ANY, "quotas are not compared with the plan")
-    for operation in ("ListServiceQuotas", "GetServiceQuota", "GetAWSDefaultServiceQuota")
+QUOTAS = (
+    Permission("servicequotas:ListServiceQuotas", ANY, "the plan does not say whether the quotas suffice"),
+    Permission("servicequotas:GetServiceQuota", ANY, "the plan does not say whether the quotas suffice"),
+    Permission("servicequotas:GetAWSDefaultServiceQuota", ANY, "the plan does not say whether the quotas suffice"),
 )
-LOG = Permission("logs:FilterLogEvents", LOGS)
-SEND = (Permission("s3:ListBucket", BUCKET), Permission("s3:PutObject", OBJECTS))
-READ = Permission("s3:GetObject", OBJECTS)
+LOG = Permission("logs:FilterLogEvents", LOGS, "the log is not shown")
+LIST, PUT = Permission("s3:ListBucket", BUCKET), Permission("s3:PutObject", OBJECTS)
+GET, DELETE = Permission("s3:GetObject", OBJECTS), Permission("s3:DeleteObject", OBJECTS)
+FORGET = Permission("s3:DeleteObject", OBJECTS, "a photo that was sent to an asynchronous endpoint stays in S3")
+STORED = Permission("ecr:DescribeImages", REPOSITORY, "it is not known whether ECR holds the image, and its size")
+AROUND = (
+    Permission("application-autoscaling:DescribeScalableTargets", ANY),
+    Permission("application-autoscaling:DescribeScalingPolicies", ANY),
+    Permission("cloudwatch:DescribeAlarms", ALARM),
+)
+OF_ENDPOINT = (
+    *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),
+    *_sagemaker(CONFIG, "DescribeEndpointConfig"),
+    *_sagemaker(MODEL, "DescribeModel"),
+)
+MAKE_MODEL = (PASS, *_sagemaker(MODEL, "CreateModel", "AddTags"))
+UPDATE = (
+    *_sagemaker(ENDPOINT, "UpdateEndpoint", "AddTags", "InvokeEndpoint"),
+    *_sagemaker(CONFIG, "UpdateEndpoint"),
+    LOG,
+)
+# Of three kinds of jobs and of endpoints a name alone does not tell which it is.
+DESCRIBE = (
+    *_sagemaker(TRAINING, "DescribeTrainingJob"),
+    *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),
+    *_sagemaker(TRANSFORM, "DescribeTransformJob"),
+    *_sagemaker(ENDPOINT, "DescribeEndpoint"),
+)
 
 VERBS: dict[str, tuple[Permission, ...]] = {
-    "data upload": (*SEND, Permission("s3:DeleteObject", OBJECTS)),
+    "data upload": (LIST, PUT, DELETE),
     "setup create": (
-        Permission("s3:ListBucket", BUCKET),
-        Permission("s3:CreateBucket", BUCKET),
-        Permission("s3:PutBucketPublicAccessBlock", BUCKET),
-        Permission("s3:PutBucketTagging", BUCKET),
-        Permission("iam:GetRole", ROLE),
-        Permission("iam:CreateRole", ROLE),
-        Permission("iam:TagRole", ROLE),
-        Permission("iam:PutRolePolicy", ROLE),
+        LIST,
+        *(
+            Permission(f"s3:{action}", BUCKET)
+            for action in ("CreateBucket", "PutBucketPublicAccessBlock", "PutBucketTagging")
+        ),
+        *(Permission(f"iam:{action}", ROLE) for action in ("GetRole", "CreateRole", "TagRole", "PutRolePolicy")),
     ),
-    "setup register": (Permission("s3:ListBucket", BUCKET), LOOK_UP),
+    "setup register": (LIST, LOOK_UP),
     "setup remove": (
-        Permission("s3:ListBucket", BUCKET),
-        Permission("s3:ListBucketVersions", BUCKET),
-        Permission("s3:GetBucketTagging", BUCKET),
-        Permission("s3:DeleteBucket", BUCKET),
-        Permission("iam:GetRole", ROLE),
-        Permission("iam:DeleteRole", ROLE),
-        Permission("iam:DeleteRolePolicy", ROLE),
+        LIST,
+        *(Permission(f"s3:{action}", BUCKET) for action in ("ListBucketVersions", "GetBucketTagging", "DeleteBucket")),
+        *(Permission(f"iam:{action}", ROLE) for action in ("GetRole", "DeleteRole", "DeleteRolePolicy")),
     ),
     "setup --check": (
-        Permission("s3:ListBucket", BUCKET),
+        LIST,
         Permission("iam:GetRole", ROLE, "it is not known whether SageMaker may take the role on"),
-        Permission("ecr:DescribeImages", REPOSITORY, "it is not known whether ECR holds the images"),
+        STORED,
         *QUOTAS,
     ),
+    "train": (
+        LIST,
+        PUT,
+        GET,
+        LOOK_UP,
+        PASS,
+        *QUOTAS,
+        *_sagemaker(TRAINING, "CreateTrainingJob", "AddTags", "DescribeTrainingJob"),
+        *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),  # with --best-of
+        LOG,
+    ),
+    "tune": (
+        LIST,
+        PUT,
+        LOOK_UP,
+        PASS,
+        *QUOTAS,
+        *_sagemaker(TUNING, "CreateHyperParameterTuningJob", "AddTags", "DescribeHyperParameterTuningJob"),
+        *_sagemaker(TUNING, "ListTrainingJobsForHyperParameterTuningJob"),
+    ),
+    "jobs": (
+        *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
+        *_sagemaker(TRAINING, "DescribeTrainingJob"),
+        *_sagemaker(TRANSFORM, "DescribeTransformJob"),
+        *_sagemaker(ENDPOINT, "DescribeEndpoint"),
+        *_sagemaker(CONFIG, "DescribeEndpointConfig"),
+        *_sagemaker(MODEL, "DescribeModel"),
+    ),
+    "logs": (*DESCRIBE, Permission("logs:FilterLogEvents", LOGS)),
+    "stop": (
+        *DESCRIBE[:3],
+        *_sagemaker(TRAINING, "StopTrainingJob"),
+        *_sagemaker(TUNING, "StopHyperParameterTuningJob"),
+        *_sagemaker(TRANSFORM, "StopTransformJob"),
+        *_sagemaker(TUNING, "ListTrainingJobsForHyperParameterTuningJob"),
+        LOG,
+    ),
+    "prices": (Permission("pricing:GetProducts", ANY),),
+    "deploy": (
+        LIST,
+        PUT,
+        GET,
+        FORGET,
+        LOOK_UP,
+        STORED,
+        *MAKE_MODEL,
+        *_sagemaker(CONFIG, "CreateEndpointConfig", "AddTags", "CreateEndpoint"),
+        *_sagemaker(ENDPOINT, "CreateEndpoint", "InvokeEndpointAsync"),
+        *OF_ENDPOINT,
+        *UPDATE,
+        *AROUND,
+        *_sagemaker(TRAINING, "DescribeTrainingJob"),
+        *_sagemaker(ANY, "ListModelPackages"),
+        *_sagemaker(PACKAGE, "DescribeModelPackage"),
+        *(
+            Permission(f"application-autoscaling:{action}", TARGET)
+            for action in ("RegisterScalableTarget", "PutScalingPolicy")
+        ),
+        Permission("iam:CreateServiceLinkedRole", SCALING_ROLE, "the first autoscaling of an account is refused"),
+        *(Permission(f"cloudwatch:{action}", ALARM) for action in ("PutMetricAlarm", "TagResource")),
+    ),
+    "endpoints": (*_sagemaker(ANY, "ListEndpoints"), *OF_ENDPOINT, *AROUND),
+    "rollback": (*OF_ENDPOINT, *UPDATE),
+    "delete": (
+        *_sagemaker(ANY, "ListEndpoints", "ListEndpointConfigs", "ListModels"),
+        *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags", "DeleteEndpoint"),
+        *_sagemaker(CONFIG, "DescribeEndpointConfig", "DeleteEndpointConfig", "ListTags"),
+        *_sagemaker(MODEL, "DeleteModel", "ListTags"),
+        *AROUND,
+        *(
+            Permission(f"application-autoscaling:{action}", TARGET)
+            for action in ("DeregisterScalableTarget", "DeleteScalingPolicy")
+        ),
+        Permission("cloudwatch:DeleteAlarms", ALARM),
+    ),
+    "predict": (
+        *_sagemaker(ENDPOINT, "InvokeEndpoint", "InvokeEndpointAsync", "DescribeEndpoint", "ListTags"),
+        PUT,
+        GET,
+        FORGET,
+    ),
+    "transform": (
+        LIST,
+        PUT,
+        GET,
+        LOOK_UP,
+        *MAKE_MODEL,
+        *_sagemaker(MODEL, "DeleteModel"),
+        *_sagemaker(TRANSFORM, "CreateTransformJob", "AddTags", "DescribeTransformJob"),
+        LOG,
+    ),
+    "register": (
+        GET,
+        PUT,
+        *_sagemaker(GROUP, "DescribeModelPackageGroup", "CreateModelPackageGroup", "CreateModelPackage", "AddTags"),
+    ),
+    "approve": _sagemaker(PACKAGE, "UpdateModelPackage"),
 }

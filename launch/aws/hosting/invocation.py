@@ -1,5 +1,6 @@
 """One request to an endpoint, through the runtime: at once, or through S3 where the endpoint is asynchronous."""
 
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -82,7 +83,11 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
             )
         return _awaited(session, target, path, answer)
     finally:
-        s3.delete_object(Bucket=bucket, Key=key)
+        try:
+            with explained(f"s3://{bucket}/{key}"):
+                s3.delete_object(Bucket=bucket, Key=key)
+        except AwsError as error:  # the answer is worth more than the photo that stays
+            print(f"byoc: note: the photo that was sent stays in S3: {error}", file=sys.stderr)
 
 
 def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:
