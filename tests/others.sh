@@ -2,6 +2,7 @@
 # Runs the tests that need no torch on the other Pythons that the project admits, where they are on this machine. Their environments
 # hold all that the locks name but torch, whose build for them may take 3 GB.
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 tests=(tests/test_{channel,check,config,formats,images,manifest,photos,progress}.py)
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
