@@ -184,7 +184,16 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
 def test_a_driver_that_is_killed_takes_what_it_started_with_it(
     samples: Path, tmp_path: Path, model: Path, started: str
 ) -> None:
-    options = ["--data", samples, "--backbone", LITE, "--out", tmp_path / "out", "--feature-cache", tmp_path]
+    options: list[str | Path] = [
+        "--data",
+        samples,
+        "--backbone",
+        LITE,
+        "--out",
+        tmp_path / "out",
+        "--feature-cache",
+        tmp_path,
+    ]
     serves = """
 import sys, time
 from pathlib import Path
