@@ -131,6 +131,7 @@ def _hidden(head: bytes) -> str | None:
     if head.startswith(b"--") and b"content-disposition:" in head.lower():
         return _FORM
     places = [place for place in map(head.find, _PHOTOS) if place > 0]
-    return (
-        f"not an image: a photo begins only after {min(places):,} bytes; cut off what is before it" if places else None
-    )
+    if not places:
+        return None
+    before = f"{min(places):,} bytes" if min(places) > 1 else "1 byte"
+    return f"not an image: a photo begins only after {before}; cut off what is before it"

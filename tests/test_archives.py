@@ -70,12 +70,13 @@ def test_only_the_owner_and_who_may_run_a_file_are_taken_from_its_mode(tmp_path:
     assert modes["run.sh"] == 0o755 and modes["x"] == 0o644 and not modes["shared"] & 0o7000
 
 
-# Each of them must be refused; the second element says whether tarfile's own filter refuses it too.
-HOSTILE: dict[str, tuple[list[Member], bool]] = {
+# Each of them must be refused; the second element says whether tarfile's own filter refuses it too, None where its
+# versions differ.
+HOSTILE: dict[str, tuple[list[Member], bool | None]] = {
     "absolute": ([file("/tmp/escaped-by-a-test")], False),  # the filter makes it relative
     "above": ([file("../escaped")], True),
     "above by a folder": ([file("a/../../escaped")], True),
-    "inside by a detour": ([file("a/../b")], True),
+    "inside by a detour": ([file("a/../b")], None),
     "a folder above": ([("../escaped", tarfile.DIRTYPE, "", 0o755)], True),
     "link above": ([("l", LINK, "..", 0o777)], True),
     "link to an absolute path": ([("l", LINK, "/etc/passwd", 0o777)], True),
@@ -110,9 +111,9 @@ def test_whatever_tarfiles_filter_refuses_is_refused_here(tmp_path: Path, name: 
         with tarfile.open(archive) as tar:
             tar.extractall(tmp_path / "oracle", filter="data")
     except (tarfile.TarError, KeyError, OSError):
-        assert refused
+        assert refused is not False
     else:
-        assert not refused
+        assert refused is not True
 
 
 @pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python's tarfile has no filter to compare with")

@@ -114,7 +114,13 @@ def test_an_archive_of_something_else_or_of_a_damaged_model_is_named_by_its_own_
         folder.mkdir()
     with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
         tar.add(model, "model")
-    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz holds model, but not model\.json"):
+    deeper = r"channel/model\.tar\.gz holds the artifact one folder too deep, in model/; pack what is in that folder"
+    with pytest.raises(ArtifactError, match=deeper):
+        _load(channel, scratch)
+    shutil.rmtree(scratch)
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
+        tar.add(model / "model.safetensors", "else.bin")
+    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz holds else.bin, but not model\.json"):
         _load(channel, scratch)
     shutil.rmtree(scratch)
     shutil.copytree(model, tmp_path / "copy")

@@ -12,7 +12,7 @@ import pytest
 from serve.intake import Intake, Refused
 from serve.settings import MB, read_settings
 from tests import wire
-from tests.test_front_answers import JPEG, Served, served, started  # noqa: F401 - fixtures
+from tests.test_front_answers import JPEG, Served, served, served_code, started  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 
@@ -69,6 +69,14 @@ def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -
         assert chunked(served, b"a ", b"photo")[0] == 200 and served.stand_in.asked[1][2] == b"a photo"
 
     served.run(asks)
+
+
+def test_an_empty_body_for_a_models_own_code_is_told_without_photos(served_code: Served) -> None:
+    def asks() -> None:
+        assert sent(served_code, b"") == (400, "the body is empty; send what the model's code reads")
+        assert chunked(served_code)[1] == "the body is empty; send what the model's code reads"
+
+    served_code.run(asks)
 
 
 def stalled(served: Served, sent: bytes) -> socket.socket:

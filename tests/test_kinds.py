@@ -92,6 +92,7 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
         (b"\x93NUMPY\1\0" + bytes(99), "a NumPy array"),
         (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\n" + encoded(PHOTO, "JPEG"), "a multipart form"),
         (b"\r\n" + encoded(PHOTO, "JPEG"), "a photo begins only after 2 bytes"),
+        (b"\n" + encoded(PHOTO, "JPEG"), "a photo begins only after 1 byte;"),
         (
             b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(99),
             "a TIFF image that is damaged or of a kind that is not read",

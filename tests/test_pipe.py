@@ -159,7 +159,7 @@ def test_a_pipe_that_never_comes_or_stays_silent_is_named(tmp_path: Path, monkey
 
 
 def test_sigterm_is_heard_while_bytes_keep_coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stop, "requested", threading.Event())
+    monkeypatch.setattr(stop, "requested", stop.Flag())
     stop.requested.set()
     data = record(packed(JPEG, 0)) * 100
     with fed(tmp_path / "train_0", data), pytest.raises(stop.Stopped, match="while the channel 'train' was read"):
