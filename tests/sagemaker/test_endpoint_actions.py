@@ -224,6 +224,41 @@ def test_a_model_can_be_files_below_a_prefix(hosting: Hosting) -> None:
     assert hosting.ask("plain")["name"] == "plain"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://s3.amazonaws.com/models/first/model.tar.gz",
+        "https://s3-eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://s3.eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://s3.dualstack.eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://models.s3.amazonaws.com/first/model.tar.gz",
+        "https://models.s3-eu-west-1.amazonaws.com/first/model.tar.gz",
+        "https://models.s3.eu-west-1.amazonaws.com/first/model.tar.gz",
+    ],
+)
+def test_a_models_data_may_have_each_https_address_of_s3(hosting: Hosting, address: str) -> None:
+    container = {"Image": SERVE_IMAGE, "ModelDataUrl": address}
+    hosting.sagemaker.create_model(ModelName="by-https", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    found = hosting.sagemaker.describe_model(ModelName="by-https")
+    hosting.sagemaker.delete_model(ModelName="by-https")
+    assert found["PrimaryContainer"]["ModelDataUrl"] == address
+
+
+@pytest.mark.parametrize(
+    "address, text",
+    [
+        ("https://models.example.com/first/model.tar.gz", "is not an address in S3"),
+        ("https://s3.amazonaws.com.example.com/models/first/model.tar.gz", "is not an address in S3"),
+        ("https://s3.amazonaws.com/models/nothing/model.tar.gz", "model data at s3://models/nothing/model.tar.gz"),
+    ],
+)
+def test_another_https_address_is_refused(hosting: Hosting, address: str, text: str) -> None:
+    container = {"Image": SERVE_IMAGE, "ModelDataUrl": address}
+    request = {"ModelName": "elsewhere", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+    code, message = refusal(hosting.sagemaker.create_model, **request)
+    assert code == "ValidationException" and text in message
+
+
 def test_an_update_leaves_no_gap_and_deletes_the_old_instances(hosting: Hosting) -> None:
     hosting.endpoint("updated", {"ModelName": "first"})
     old = hosting.ask("updated")["pid"]
