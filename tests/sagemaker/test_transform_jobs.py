@@ -252,6 +252,26 @@ def test_a_failing_program_is_asked_again_as_often_as_the_request_says(transform
     assert sum(line.startswith("got ") for line in log(transformed, "crashes")) == 2
 
 
+DAMAGED = {
+    "a-return": (b"1,2\r3,4\n", {"ContentType": "text/csv", "SplitType": "Line"}, "is not valid text/csv"),
+    "no-text": (b"\xff\xfe,2\n", {"ContentType": "text/csv", "SplitType": "Line"}, "is not valid text/csv"),
+    "nested": (b"[" * 100_000, {"ContentType": "application/json"}, "is not valid application/json"),
+    "squeezed": (gzip.compress(b"x" * 999)[:15] + b"y" * 20, {"CompressionType": "Gzip"}, "is not valid gzip"),
+    "endless": (struct.pack("<QI", 1 << 62, 0), {"SplitType": "TFRecord"}, "Too much data for max payload size"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_object_fails_the_job_with_a_reason(transformed: Emulator, sagemaker: Any, name: str) -> None:
+    content, of_input, text = DAMAGED[name]
+    put(transformed, f"{name}/a", content)
+    processing = {"DataProcessing": {"InputFilter": "$[0]"}} if "ContentType" in of_input else {}
+    output = {"Accept": of_input.get("ContentType", "text/plain"), "AssembleWith": "Line"}
+    create(sagemaker, name, dict(of_input), output, **processing)
+    assert ended(sagemaker, name)["FailureReason"] == "ClientError: See job logs for more information"
+    assert any(text in line for line in log(transformed, name))
+
+
 def test_an_object_larger_than_a_payload_is_refused(transformed: Emulator, sagemaker: Any) -> None:
     put(transformed, "large/a", b"x" * ((1 << 20) + 1))
     create(sagemaker, "large", {}, MaxPayloadInMB=1)
