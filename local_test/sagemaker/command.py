@@ -48,7 +48,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
             programs=options.programs.absolute(),
             project=PROJECT,
             port=listener.getsockname()[1],
-            hold=min(options.hold, LONGEST_HOLD),
+            hold=None if options.hold is None else min(options.hold, LONGEST_HOLD),
         )
         chosen = choose(options.run, settings)
         _say(chosen.why)
@@ -130,10 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hold",
         type=float,
-        default=0,
         metavar="SECONDS",
         help="let Describe of a running job wait so long for its end, at most 25, so that clients that sleep between two looks "
-        "are told at once",
+        "are told at once; 0: never (default: until the job is 15 s old, where it was asked for when that was at least 3 s old)",
     )
     parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
     return parser
