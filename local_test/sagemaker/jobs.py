@@ -68,6 +68,10 @@ class Cut(Exception):
     """The job ends before its work is done; the word is its status, or its last phase."""
 
 
+def image_missing(image: str) -> Failed:
+    return Failed(f"ClientError: Cannot find the image {image}")
+
+
 def status(job: Resource) -> str:
     return str(job.state[KINDS[job.kind].status])
 

@@ -1,9 +1,11 @@
 """A local SageMaker for each module of tests, and clients that can reach nothing else."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +91,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
     yield running
     assert running.end() == 130, running.output.read_text()
     assert not list((running.data / "work").iterdir()), "what ran has left files"
+
+
+def order(emulator: Emulator, **fault: Any) -> None:
+    """Order a fault."""
+    urllib.request.urlopen(f"{emulator.url}/_local/faults", json.dumps(fault).encode()).close()
+
+
+def take_back(emulator: Emulator) -> None:
+    """Take all faults back that still wait."""
+    urllib.request.urlopen(urllib.request.Request(f"{emulator.url}/_local/faults", method="DELETE")).close()
 
 
 def put_photos(emulator: Emulator, samples: Path, bucket: str = "photos") -> None:

@@ -3,16 +3,19 @@
 import io
 import os
 import signal
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import Emulator, emulate
+from tests.sagemaker.conftest import Emulator, emulate, order
 
 # An object beside a folder of its name, an empty part, a folder's marker, a path that leads out, characters of XML and more.
 KEYS = ["../../out", "a", "a/b", "c//d", "folder/", "ü ö+&<.jpg"]
@@ -52,6 +55,18 @@ def test_an_object_of_any_key_comes_back_as_it_was_put(s3: Any, key: str) -> Non
 def test_no_object_lies_outside_the_folder(emulator: Emulator, s3: Any) -> None:
     assert not list(emulator.data.glob("out*")) and not list(emulator.data.parent.glob("out*"))
     assert (emulator.data / "s3" / "odd" / "a").read_bytes() == b"at a"
+
+
+def test_a_fault_lets_s3_answer_late_or_fail(emulator: Emulator, s3: Any) -> None:
+    order(emulator, kind="s3-slow", target="odd", seconds=0.5)
+    began = time.monotonic()
+    assert read(s3, Bucket="odd", Key="a") == b"at a"
+    assert time.monotonic() - began >= 0.5
+    once = boto3.client("s3", endpoint_url=emulator.url, config=Config(retries={"total_max_attempts": 1}))
+    order(emulator, kind="s3-error", target="odd")
+    with pytest.raises(ClientError, match="SlowDown"):
+        once.get_object(Bucket="odd", Key="a")
+    assert read(s3, Bucket="odd", Key="a") == b"at a"
 
 
 @pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects"])

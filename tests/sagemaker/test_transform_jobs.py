@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate
+from tests.sagemaker.conftest import ROLE, Emulator, emulate, order
 
 PROGRAMS = Path(__file__).parent / "transformed"
 LOGS = "/aws/sagemaker/TransformJobs"
@@ -277,6 +277,23 @@ def test_an_object_larger_than_a_payload_is_refused(transformed: Emulator, sagem
     create(sagemaker, "large", {}, MaxPayloadInMB=1)
     assert ended(sagemaker, "large")["TransformJobStatus"] == "Failed"
     assert any("Too much data for max payload size" in line for line in log(transformed, "large"))
+
+
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("no-capacity", "CapacityError: Unable to provision requested ML compute capacity."),
+        ("image-missing", "ClientError: Cannot find the image byoc-classifier-serve"),
+        ("internal-error", "InternalServerError: We encountered an internal error. Please try again."),
+    ],
+)
+def test_a_fault_fails_a_job(transformed: Emulator, sagemaker: Any, kind: str, reason: str) -> None:
+    put(transformed, f"{kind}/a", b"fine")
+    order(transformed, kind=kind, target=kind)
+    create(sagemaker, kind, {})
+    job = ended(sagemaker, kind)
+    assert job["TransformJobStatus"] == "Failed" and job["FailureReason"].startswith(reason)
+    assert outputs(transformed, kind) == {}
 
 
 def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> None:

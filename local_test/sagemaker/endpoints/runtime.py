@@ -75,6 +75,10 @@ def invoke_with_stream(request: Request, cloud: Cloud, name: str) -> Response:
 
 def _serving(request: Request, cloud: Cloud, name: str, operation: str) -> Serving:
     """Return what answers for an endpoint, after the request's headers are checked; raises RuntimeFailure."""
+    try:
+        cloud.faults.strike_action(operation)
+    except ApiError as error:
+        raise RuntimeFailure(error.code, error.message, error.status) from None
     check(request, shapes.service("sagemaker-runtime").operation_model(operation))
     resource = cloud.store.find(ENDPOINT, name)
     found = serving(resource.arn) if resource else None

@@ -128,6 +128,8 @@ def _variant(variant: dict[str, Any]) -> str:
 def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
     if kind == TRAINING_JOB and status == "InProgress":
         return ("interrupt", "internal-error") if answer.get("EnableManagedSpotTraining") else ("internal-error",)
+    if kind == TRANSFORM_JOB and status == "InProgress":
+        return ("internal-error",)
     return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from local_test.sagemaker import jobs
 from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.faults import Fault
 from local_test.sagemaker.jobs import Cut, Ending, Failed, stopping
 from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.store import Resource
@@ -81,7 +82,7 @@ class TrainingJob:
 
     def _find_capacity(self) -> None:
         """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
-        fault = self.cloud.faults.take("no-capacity", self.resource.name)
+        fault = self._struck("no-capacity")
         if fault and not self.spot:
             raise Failed(jobs.NO_CAPACITY)
         until = time.monotonic() + (fault.seconds if fault else 0)
@@ -94,9 +95,8 @@ class TrainingJob:
 
     def _attempt(self, attempt: Attempt) -> str:
         """Run one attempt and return what cut it off; nothing when its program has ended."""
-        if self.cloud.faults.take("image-missing", self.resource.name):
-            image = self.request["AlgorithmSpecification"]["TrainingImage"]
-            raise Failed(f"ClientError: Cannot find the image {image}")
+        if self._struck("image-missing"):
+            raise jobs.image_missing(self.request["AlgorithmSpecification"]["TrainingImage"])
         began = self.resource.state.get("TrainingStartTime") or time.time()
         self._enter("Downloading", TrainingStartTime=began)
         started = time.monotonic()
@@ -115,16 +115,21 @@ class TrainingJob:
         """Return why a running attempt is to end now, or nothing."""
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
-        now, faults, name = time.monotonic(), self.cloud.faults, self.resource.name
+        now = time.monotonic()
         if stopping(self.resource):
             return STOPPED
         if now - started > self.runtime_left:
             return RUNTIME
         if now > self.wait_until:
             return WAIT
-        if self.spot and faults.take("interrupt", name):
+        if self.spot and self._struck("interrupt"):
             return INTERRUPTED
-        return BROKEN if faults.take("internal-error", name) else ""
+        return BROKEN if self._struck("internal-error") else ""
+
+    def _struck(self, kind: str) -> Fault | None:
+        """Return a fault that was ordered for this job, or for its tuning job, whose jobs' names nobody knows before."""
+        tuning = self.resource.state.get("TuningJobArn", "").rpartition("/")[2]
+        return self.cloud.faults.take(kind, self.resource.name, *([tuning] if tuning else []))
 
     def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> Ending:
         """Upload what the job leaves, and return how it ends."""

@@ -82,6 +82,11 @@ class TransformJob:
         return Ending("Completed")
 
     def _run(self) -> None:
+        faults, name = self.cloud.faults, self.resource.name
+        if faults.take("no-capacity", name):
+            raise Failed(jobs.NO_CAPACITY)
+        if faults.take("image-missing", name):
+            raise jobs.image_missing(self.container["Image"])
         self.cloud.store.update(self.resource, TransformStartTime=time.time())
         (self.work / "answers").mkdir(parents=True)
         instance = self._instance()
@@ -262,6 +267,8 @@ class TransformJob:
             raise Cut("Stopped")
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
+        if self.cloud.faults.take("internal-error", self.resource.name):
+            raise Failed(jobs.INTERNAL)
 
     def _given_up(self) -> bool:
         return stopping(self.resource) or self.cloud.background.ending.is_set()
