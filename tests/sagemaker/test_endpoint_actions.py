@@ -155,6 +155,16 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
 
 
+def test_a_container_that_closes_the_connection_and_goes_on_is_not_told_to_have_exited(
+    hosting: Hosting, served: dict[str, Any]
+) -> None:
+    before = hosting.ask("served")["pid"]
+    body = json.dumps({"do": "close"})
+    code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="served", Body=body)
+    assert code == "ModelError" and "could not get a response from the endpoint" in text
+    assert hosting.ask("served")["pid"] == before
+
+
 @pytest.mark.parametrize(
     "kind, reason",
     [
