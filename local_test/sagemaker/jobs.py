@@ -1,5 +1,6 @@
 """What training, tuning and transform jobs have in common: their status, Describe that waits for their end, Stop, and their ends."""
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ ENDS = frozenset({"Completed", "Failed", "Stopped"})
 # A program that looks at once, to print the status, is answered at once; later looks are too, so that logs come in time.
 YOUNG = (3.0, 15.0)  # seconds
 REASON = 1024  # characters of FailureReason (C 1.1; API)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 KILLED = "InternalServerError: the emulator was killed while the job ran"
 # Texts of AWS, as users report them.
 NO_CAPACITY = (
@@ -133,6 +135,11 @@ def bring_to_end(work: Callable[[], Ending], end: Callable[[Ending], None]) -> N
         ending = Ending("Failed", str(failed))
     except ApiError as error:
         ending = Ending("Failed", f"ClientError: {error.message}")
+    except OSError as error:
+        if error.errno not in FULL:
+            end(Ending("Failed", f"InternalServerError: {error}"))
+            raise
+        ending = Ending("Failed", f"InternalServerError: the disk of the data folder is full: {error.strerror}")
     except Exception as error:
         end(Ending("Failed", f"InternalServerError: {type(error).__name__}: {error}"))
         raise

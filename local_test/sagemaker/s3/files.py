@@ -66,11 +66,15 @@ def checksum(body: bytes | FileBytes, algorithm: str, encode_base64: bool = True
 
 
 def write(content: bytes | FileBytes, path: Path) -> None:
-    """Write what moto takes for an object's bytes to a new file."""
-    if isinstance(content, FileBytes):
-        content.write_to(path)
-    else:
-        path.write_bytes(content)
+    """Write what moto takes for an object's bytes to a new file; nothing of it stays where the disk is full."""
+    try:
+        if isinstance(content, FileBytes):
+            content.write_to(path)
+        else:
+            path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def clear_way(path: Path, top: Path) -> None:
