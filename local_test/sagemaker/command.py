@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +56,13 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         for name in chosen.end_leftovers():
             _say(f"{name} was left running by an emulator that was killed; it is ended")
         _empty(settings.work)
-        server = start(settings, listener, chosen.machine, options.jobs)
-        (data / ADDRESS).write_text(settings.url)
+        try:
+            (data / ADDRESS).write_text(settings.url)
+            server = start(settings, listener, chosen.machine, options.jobs)
+        except (OSError, sqlite3.Error) as error:  # as with a full disk
+            raise StartError(
+                f"{data} cannot be used: {error}; free some room, or name another folder with --data"
+            ) from None
         _say(f"{settings.url}/_local/ shows jobs, endpoints, logs and S3 in a browser")
         try:
             return _until_the_end(server, settings, command, signals)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,21 @@ class Emulator:
         return self.process.wait(60)
 
 
-def emulate(data: Path, *options: str) -> Emulator:
-    """Start `byoc emulate` on any free port and wait until it answers."""
+def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
+    """Start `byoc emulate` on any free port, behind the words of `before`, and wait until it answers."""
     output = data.parent / f"{data.name}.log"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [Path(sys.executable).parent / "byoc", "emulate", "--data", str(data), "--run", "process", *options],
+            [
+                *before,
+                Path(sys.executable).parent / "byoc",
+                "emulate",
+                "--data",
+                str(data),
+                "--run",
+                "process",
+                *options,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
