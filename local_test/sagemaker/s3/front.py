@@ -53,7 +53,7 @@ class S3Front:
         self._faults.strike_s3(_bucket(request))
         if (text := self._listing(request)) is not None:
             return _xml(text, 200)(environ, start_response)
-        if uploads.brings_bytes(environ, set(request.args)):
+        if uploads.brings_bytes(environ, _key(request), set(request.args)):
             path = uploads.take(environ)
             try:
                 return self._changing(environ, start_response)
@@ -91,6 +91,12 @@ def _bucket(request: Request) -> str:
     """Return the bucket that a request names, in its host or in its path; empty when it names none."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
+
+
+def _key(request: Request) -> str:
+    """Return the key that a request names; empty when it is about a bucket."""
+    path = request.path.removeprefix("/")
+    return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
 
 
 def _error(code: str, message: str) -> str:

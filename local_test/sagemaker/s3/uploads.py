@@ -23,10 +23,9 @@ CHUNKED = "HTTP_X_AMZ_CONTENT_SHA256"
 CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
 
 
-def brings_bytes(environ: dict[str, Any], parameters: set[str]) -> bool:
-    """Return whether a request to S3 brings an object's bytes."""
+def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> bool:
+    """Return whether a request to S3 brings the bytes of the object `key`; without a key it is about a bucket."""
     asked = {name for name in parameters if not SIGNATURE.match(name)}
-    key = environ.get("PATH_INFO", "").strip("/")
     return (
         environ["REQUEST_METHOD"] == "PUT" and asked <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
     )
