@@ -107,6 +107,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"https://example.com/dog.jpg", "it is an address, from which nothing is fetched"),
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
+        (b"This text is long enough, and is not base64 of anything.", ""),
         (b"x" * 400, ""),  # base64 as well, but of no photo
         (b"", ""),
     ],
