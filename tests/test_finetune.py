@@ -309,6 +309,7 @@ def test_on_a_gpu_without_triton_the_model_is_trained_as_it_is(
     assert capsys.readouterr().out.startswith("compile: triton is not installed")
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 @pytest.mark.parametrize("compiler_name", ["g++", "clang++", "of its own"])
 def test_with_a_compiler_the_model_is_given_to_torch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, compiler_name: str

@@ -197,7 +197,7 @@ def test_a_search_that_is_stopped_in_its_first_trial_keeps_what_that_has_learnt(
         study = Study(tmp_path, {})
     finally:
         stop.requested.clear()
-    # Stopped before its first epoch was over, the head is what it was.
-    torch.testing.assert_close(study.head.state_dict(), fresh_head(study.config).state_dict())
+    # After one step of its first epoch the head is not what it was.
+    assert not torch.equal(study.head[0].weight, fresh_head(study.config)[0].weight)
     assert capsys.readouterr().out.splitlines()[-1] == "kept trial 1"
     assert not study.trials and not study.epochs and study.best_epoch == 0
