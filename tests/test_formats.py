@@ -110,6 +110,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"https://example.com/dog.jpg", "it is an address, from which nothing is fetched"),
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
+        (b"This text is long enough, and is not base64 of anything.", ""),
         (b"x" * 400, ""),  # base64 as well, but of no photo
         (b"", ""),
     ],
@@ -190,6 +191,15 @@ def answer(accept: str, *, many: bool, top_k: int | None = None) -> str:
     )
     assert content_type == accept
     return text
+
+
+def test_of_what_is_wrong_with_base64_80_signs_are_told() -> None:
+    with pytest.raises(ValueError) as reason:
+        base64.b64decode("aaaaa")
+    assert len(str(reason.value)) > 81
+    with pytest.raises(RequestError) as refused:
+        read_instances(b'{"instances": [{"b64": "aaaaa"}]}')
+    assert str(refused.value) == f"instances[0].b64 is no base64 ({str(reason.value)[:80]})"
 
 
 def test_json_holds_the_best_labels_of_each_photo() -> None:

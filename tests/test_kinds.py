@@ -75,6 +75,11 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
         (b"<html><body>404", "an HTML page"),
         (json.dumps({"error": "not found"}).encode(), "JSON text"),
         (b'[{"a": 1}]', "JSON text"),
+        (
+            b'{"source-ref": "s3://bucket/1.jpg", "class": 1}\n',
+            "an augmented manifest, not an image; training reads it",
+        ),
+        (b'"source-ref" is an attribute', "^not an image$"),
         (DENIED, "an error message in XML.*download the photo anew"),
         (b"\xef\xbb\xbf" + DENIED.partition(b"\n")[2], "an error message in XML"),
         (b"<?xml version='1.0'?>\n<Error xmlns='http://x/'><Code>NoSuchKey</Code></Error>", "an error message in XML"),
