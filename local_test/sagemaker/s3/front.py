@@ -81,7 +81,7 @@ class S3Front:
         bucket = _bucket(request)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
         asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or not bucket or not _of_bucket(request) or not asked <= listing.KNOWN:
+        if request.method != "GET" or not bucket or _key(request) or not asked <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
 
