@@ -90,7 +90,13 @@ def test_a_recipe_with_an_image_takes_docker_and_one_without_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    given = {"data": tmp_path, "pretrained": None, "model": None, "backbone": "", "hyperparameters": []}
+    given: dict[str, object] = {
+        "data": tmp_path,
+        "pretrained": None,
+        "model": None,
+        "backbone": "",
+        "hyperparameters": [],
+    }
     given |= {"feature_cache": tmp_path, "gpus": "auto"}
     assert recipe(Namespace(**given, image=None)).image is None
     with pytest.raises(
