@@ -134,7 +134,7 @@ bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other server
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
 
-bench-emulator: .venv/.ready-dev .venv-sagemaker/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3; TMPDIR says where)
+bench-emulator: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3, 10000 for the figure of 10 GB; TMPDIR says where)
 	$(BIN)/python -m benchmarks.emulator $(if $(S3_MB),--s3-mb "$(S3_MB)")
 
 gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
