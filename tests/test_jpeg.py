@@ -35,10 +35,12 @@ def test_of_exif_the_orientation_alone_is_kept(kind: int, value: bytes, orientat
         exif(3, b"\0\6??", tag=0x010E),  # another tag
         exif(8, b"\xff\xff??"),  # -1
         exif(4, b"\0\1\0\0"),  # 65,536
+        exif(3, b"\0\6??").replace(b"Exif", b"exif"),
+        exif(3, b"\0\6??").replace(b"\xff\xe1", b"\xff\xe2"),
         segment(0xE1, b"Exif\0\0MM\0*"),
         segment(0xE1, b"Exif\0\0" + bytes(20)),
     ],
-    ids=["another tag", "-1", "65,536", "without a directory", "garbage"],
+    ids=["another tag", "-1", "65,536", "another name", "another segment", "without a directory", "garbage"],
 )
 def test_exif_that_tells_no_orientation_is_dropped(told: bytes) -> None:
     assert mended(b"\xff\xd8" + told + PIXELS) == b"\xff\xd8" + PIXELS
@@ -49,3 +51,13 @@ def test_a_marker_that_stands_alone_has_no_length() -> None:
         data = b"\xff\xd8\xff" + bytes([alone]) + segment(0xFE, b"a comment") + PIXELS
         assert [marker for marker, _ in _markers(data)] == ([] if alone > 1 else [1]) + [0xFE, 0xDA]
         assert mended(data) == b"\xff\xd8\xff" + bytes([alone]) + PIXELS
+
+
+@pytest.mark.parametrize(("marker", "name", "length"), [(0xE0, b"JFIF\0", 16), (0xEE, b"Adobe", 14)])
+def test_what_tells_the_colours_is_kept_where_it_is_whole(marker: int, name: bytes, length: int) -> None:
+    whole, short = (segment(marker, name + bytes(size - 2 - len(name))) for size in (length, length - 1))
+    other = segment(marker, b"?" + name[1:] + bytes(20))
+    # A comment is dropped, so that there is something to mend.
+    comment = segment(0xFE, b"")
+    assert mended(b"\xff\xd8" + whole + comment + PIXELS) == b"\xff\xd8" + whole + PIXELS
+    assert mended(b"\xff\xd8" + short + other + PIXELS) == b"\xff\xd8" + PIXELS
