@@ -1,5 +1,6 @@
 """How many requests a server takes at a time, and which of their bodies."""
 
+import asyncio
 import contextlib
 import gzip
 import http.client
@@ -127,3 +128,17 @@ def test_of_bodies_that_are_as_many_as_may_be_held_none_makes_room_before_its_ti
             assert {received(connection)[0] for connection in waiting} == {408}
 
     served.run(asks)
+
+
+def test_where_no_body_arrives_any_more_there_is_none_to_make_room() -> None:
+    async def run() -> None:
+        intake = Intake(read_settings([], {}))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60) as limited:
+                intake._arriving[limited] = None
+                intake._make_room()
+                assert not intake._arriving
+                intake._make_room()
+                await asyncio.sleep(30)
+
+    asyncio.run(run())
