@@ -109,7 +109,7 @@ def test_credentials_that_aws_does_not_accept_have_their_own_status(code: str) -
     ids=lambda error: type(error).__name__,
 )
 def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreError) -> None:
-    assert said(error).status == CREDENTIALS_STATUS
+    assert said(error).exit_status == CREDENTIALS_STATUS
 
 
 @pytest.mark.parametrize(
