@@ -46,7 +46,8 @@ class Front:
         if "Authorization" not in request.headers:
             start_response = _sandboxed(start_response)
         elif not refused(request) and (denied := self._clouds.access.refusal(request)):
-            return denied(environ, start_response)
+            refusal: Iterable[bytes] = denied(environ, start_response)
+            return refusal
         if is_s3(request) and not refused(request):
             return self._s3(environ, start_response)
         try:
