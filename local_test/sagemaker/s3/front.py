@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.faults import Faults
-from local_test.sagemaker.s3 import keys, listing, uploads
+from local_test.sagemaker.s3 import keys, listing, plain, uploads
 from local_test.sagemaker.storage import Storage
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -59,6 +59,10 @@ class S3Front:
         if uploads.brings_bytes(environ, _key(request), set(request.args)):
             path = uploads.take(environ)
             try:
+                if answer := plain.put(request, _bucket(request), _key(request)):
+                    keys.flush_objects(self._storage.index)
+                    done: Iterable[bytes] = answer(environ, start_response)
+                    return done
                 return self._changing(environ, start_response)
             finally:
                 uploads.drop(path)
