@@ -98,7 +98,7 @@ def _bucket(request: Request) -> str:
 
 def _key(request: Request) -> str:
     """Return the key that a request names; empty when it is about a bucket."""
-    path = request.path.removeprefix("/")
+    path: str = request.path.removeprefix("/")
     return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
 
 
