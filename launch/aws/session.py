@@ -8,11 +8,11 @@ import boto3
 import botocore.loaders
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ProfileNotFound
+from botocore.exceptions import BotoCoreError
 
 from classifier import __version__
 from classifier.errors import ConfigError
-from launch.aws.errors import CredentialsError, explained
+from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
 ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
@@ -31,7 +31,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._clients: dict[tuple[str, str], Any] = {}
-        try:
+        with explained("your AWS configuration"):
             core = botocore.session.get_session()
             core.register_component("data_loader", models())
             self.boto = boto3.Session(
@@ -39,8 +39,6 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
-        except ProfileNotFound as error:
-            raise CredentialsError(f"profile {settings.profile!r} is not in your AWS configuration; {error}") from None
         if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
 

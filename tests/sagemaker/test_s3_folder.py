@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -132,3 +133,13 @@ def test_objects_are_there_after_a_restart_even_after_a_kill(data: Path) -> None
         assert tags == [{"Key": "color", "Value": "red"}]
     finally:
         assert second.end() == 130
+
+
+def test_a_bucket_is_made_in_the_region_that_the_request_names(emulator: Emulator, s3: Any) -> None:
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    there = boto3.client("s3", endpoint_url=emulator.url, region_name="eu-west-1", **keys)
+    place = {"LocationConstraint": "eu-west-1"}
+    there.create_bucket(Bucket="there", CreateBucketConfiguration=place)
+    s3.create_bucket(Bucket="there-from-here", CreateBucketConfiguration=place)
+    for bucket in ("there", "there-from-here"):
+        assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "eu-west-1"

@@ -91,7 +91,8 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
 
     def put(file: File) -> None:
         data = file.path.read_bytes()
-        client.put_object(Bucket=bucket, Key=prefix + file.key, Body=data, ChecksumSHA256=sums(data).sha256)
+        checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": sums(data).sha256}
+        client.put_object(Bucket=bucket, Key=prefix + file.key, Body=data, **checksum)
 
     try:
         with explained(uri):

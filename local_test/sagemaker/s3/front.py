@@ -42,7 +42,7 @@ class S3Front:
             self._faults.strike_s3(_bucket(request))
             if (text := self._listing(request)) is not None:
                 return _xml(text, 200)(environ, start_response)
-            if uploads.brings_bytes(environ, set(request.args)):
+            if not _of_bucket(request) and uploads.brings_bytes(environ, set(request.args)):
                 path = uploads.take(environ)
                 try:
                     return self._changing(environ, start_response)
@@ -71,10 +71,9 @@ class S3Front:
     def _listing(self, request: Request) -> str | None:
         """Return the answer to a listing of a bucket that is there; None for another request."""
         bucket = _bucket(request)
-        of_bucket = request.path.strip("/") in ("", bucket)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
         asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or not bucket or not of_bucket or not asked <= listing.KNOWN:
+        if request.method != "GET" or not bucket or not _of_bucket(request) or not asked <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
 
@@ -83,6 +82,12 @@ def _bucket(request: Request) -> str:
     """Return the bucket that a request names, in its host or in its path; empty when it names none."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
+
+
+def _of_bucket(request: Request) -> bool:
+    """Return whether a request is about a bucket itself, or about none, and not about an object."""
+    path = request.path.strip("/")
+    return not path or ("/" not in path and not BUCKET_HOST.fullmatch(request.headers.get("Host", "")))
 
 
 def _error(code: str, message: str) -> str:
