@@ -11,12 +11,13 @@ OUT ?=
 DEVICE ?= cuda
 PUSH ?=
 KIND ?= train
+EMULATOR ?=
 IMAGE ?= byoc-classifier-$(KIND):cpu
 HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev emulator demo check fix test test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,10 +77,13 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the long ones, on real photos and a real model server
+test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the slow and the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
+
+test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## the tests that take many seconds each: whole jobs, the README's commands, jobs that are killed
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long"
 
 test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test)
 	$(TRAIN_BIN)/pytest -m trainenv $$(grep -l mark.trainenv tests/test_*.py)
@@ -108,8 +112,8 @@ samples: .venv/.ready
 local-test: samples .venv-sdk/.ready ## train, serve and predict in SageMaker local mode, and check (DATA=folder HOSTS=n)
 	HOSTS="$(HOSTS)" local_test/local_test.sh "$(if $(filter data/samples,$(DATA)),$(or $(DOGS),$(DATA)),$(DATA))"
 
-contract: samples .venv/.ready-dev ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder)
-	$(BIN)/pytest -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
+contract: samples .venv/.ready-dev $(if $(EMULATOR),.venv-sagemaker/.ready) ## check any image from outside (IMAGE=name KIND=train|serve DATA=folder MODEL=artifact KEEP=folder; EMULATOR=1 asks through byoc emulate)
+	$(if $(EMULATOR),local_test/contract/emulated.sh,$(BIN)/pytest) -p no:cacheprovider local_test/contract/test_$(KIND)*.py --image "$(IMAGE)" --data "$(DATA)" \
 	  --hyperparameters '$(HYPERPARAMETERS)' $(if $(MODEL),--model "$(MODEL)") $(if $(KEEP),--keep-model "$(KEEP)")
 
 contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side

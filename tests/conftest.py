@@ -1,6 +1,7 @@
 """Real parts for the tests: a labelled set of photos, a model trained on it, and a running server."""
 
 import contextlib
+import fcntl
 import functools
 import importlib.util
 import json
@@ -64,32 +65,50 @@ def pytest_report_header() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos") / "samples"
-    if PREPARED:
-        shutil.copytree(Path(PREPARED) / "samples", folder)
-    else:
-        write_samples(folder)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    with once(folder / "prepared") as missing:
+        if missing and PREPARED:
+            shutil.copytree(PREPARED, folder, symlinks=True, dirs_exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def once(name: Path) -> Iterator[bool]:
+    """Yield whether what has this name is still to be made; other workers wait meanwhile."""
+    with Path(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = Path(f"{name}.made")
+        yield not made.exists()
+        made.touch()
+
+
+@pytest.fixture(scope="session")
+def samples(shared: Path) -> Path:
+    folder = shared / "samples"
+    with once(folder) as missing:
+        if missing and not folder.exists():
+            write_samples(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache") / "features"
-    if PREPARED:
-        shutil.copytree(Path(PREPARED) / "features", folder)
-    return folder
+def feature_cache(shared: Path) -> Path:
+    return shared / "features"
 
 
 @pytest.fixture(scope="session")
-def trained(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
-    base = tmp_path_factory.mktemp("trained") / "opt-ml"
-    if PREPARED:
-        shutil.copytree(Path(PREPARED) / "opt-ml", base, symlinks=True)
-        return Run(base, subprocess.CompletedProcess([], 0, *json.loads((Path(PREPARED) / "printed.json").read_text())))
-    run = run_training(base, {"training": samples}, TRAINED_WITH, feature_cache)
-    assert run.status == 0, run.errors
-    return run
+def trained(samples: Path, feature_cache: Path, shared: Path) -> "Run":
+    base, printed = shared / "opt-ml", shared / "printed.json"
+    with once(base) as missing:
+        if missing and not printed.exists():
+            run = run_training(base, {"training": samples}, TRAINED_WITH, feature_cache)
+            assert run.status == 0, run.errors
+            printed.write_text(json.dumps([run.output, run.errors]))
+    return Run(base, subprocess.CompletedProcess([], 0, *json.loads(printed.read_text())))
 
 
 @pytest.fixture(scope="session")

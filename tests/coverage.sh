@@ -11,7 +11,8 @@ export COVERED_INTO=$PWD/runs/coverage COVERED_TEST="" COVERAGE_PROCESS_START=$P
 [ "$#" -gt 0 ] || rm -rf "$COVERED_INTO"
 mkdir -p "$COVERED_INTO"
 status=0
-.venv/bin/python -m pytest -p tests.covered -n 2 --dist loadfile "$@" || status=$?
+marked="not long and not soak and not stock and not trainenv and not docker"
+.venv/bin/python -m pytest -p tests.covered -n 2 --dist loadfile -m "$marked" "$@" || status=$?
 if [ "$#" = 0 ]; then
   # shellcheck disable=SC2046  # several files
   .venv-train/bin/python -m pytest -p tests.covered -m trainenv $(grep -l mark.trainenv tests/test_*.py) || status=$?

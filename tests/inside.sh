@@ -7,7 +7,7 @@
 #   IMAGE    another image (default byoc-classifier-PROGRAM:cpu)
 #   CODE=1   with the checkout's classifier, train and serve in place of those in the image, while they are changed
 #   THREADS  tests at once (default 2)
-#   QUICK=1  leave out the files that take minutes, as tests/places.py lists them
+#   QUICK=1  leave out the files that take minutes, as tests/places.py lists them, and the tests that are slow
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "inside: $1" >&2; exit 1; }
@@ -44,6 +44,7 @@ if [ ! -f "$prepared/printed.json" ]; then
 fi
 marked="not long and not soak and not stock and not docker"
 [ "$program" = train ] || marked="$marked and not trainenv"
+[ -z "${QUICK:-}" ] || marked="$marked and not slow"
 [ "$#" -gt 0 ] || set -- tests
 status=0
 docker run "${options[@]}" --env BYOC_PREPARED=/prepared --env "BYOC_QUICK=${QUICK:-}" --volume "$prepared:/prepared:ro" "$image" \

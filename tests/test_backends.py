@@ -207,6 +207,7 @@ def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, tmp_pa
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(with_onnx, pixels)).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_path: Path) -> None:
     """Its checksum is right, its weights are those of another training: the server answers as the trained model does."""
     broken = Path(shutil.copytree(with_onnx, tmp_path / "model"))
@@ -270,6 +271,7 @@ def lose_selftest(folder: Path) -> None:
     (folder / artifact.SPEC).write_text(json.dumps(document))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "message"), [(lose_weights, "model.safetensors is missing"), (lose_selftest, "fails its self-test")]
 )

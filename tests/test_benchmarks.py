@@ -21,6 +21,7 @@ def bench(name: str, tmp_path: Path, *arguments: str | Path) -> "tuple[str, Path
     return done.stdout, tmp_path / "benchmarks" / "results" / f"{name}.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"), [("features", ("--photos", "96")), ("decode", ("--photos", "3", "--timed", "2"))]
 )

@@ -38,6 +38,7 @@ def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_for_the_same_classes_training_goes_on_with_the_whole_model(
     samples: Path, model: Path, archive: Path, tmp_path: Path
 ) -> None:
@@ -214,6 +215,7 @@ def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
             torch.testing.assert_close(start.model(pixels), 3 * earlier(pixels))
 
 
+@pytest.mark.slow
 def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> None:
     done = byoc("train", "--data", tiny, "--model", model, "--set", "epochs=1", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """The contract suite itself: each test names its clause, its bodies are what they claim to be."""
 
+import argparse
 import ast
 import importlib
 import io
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from local_test.contract import bodies
+from local_test.contract.emulated import loopback
 from local_test.contract.table import Row, markdown, text_table
 from tests.conftest import ROOT
 
@@ -73,3 +75,24 @@ def test_the_page_shows_the_runs_side_by_side_and_what_was_seen_in_failures() ->
     assert "- *a \\| b*: exit &lt;status> 1" in page
     assert "seen: exit <status> 1" in text_table([bad])
     assert Row(**json.loads(json.dumps(bad.to_json()))) == bad
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.sagemaker.us-east-1.amazonaws.com",
+        "http://localhost.example.com:80",
+        "http://0.0.0.0:8000",
+        "http://127.0.0.1@169.254.169.254:80",
+        "http://127.0.0.1",
+        "127.0.0.1:8000",
+        "",
+    ],
+)
+def test_an_emulator_that_is_not_on_the_loopback_interface_is_refused(url: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not an emulator's address"):
+        loopback(url)
+
+
+def test_an_emulator_on_the_loopback_interface_is_taken() -> None:
+    assert [loopback(url) for url in ("http://127.0.0.1:8000", "http://[::1]:8000")]

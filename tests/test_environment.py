@@ -49,6 +49,7 @@ def test_models_learn_and_answer_with_and_without_auxiliary_classifiers() -> Non
     assert prints(code) == "(1, 1000) (2, 1000)"
 
 
+@pytest.mark.slow
 def test_transforms_of_both_generations_and_image_folders_work_in_loader_processes(samples: Path) -> None:
     code = """
         import sys, torch

@@ -73,6 +73,7 @@ def test_only_a_new_photo_is_computed(lite: Classifier, tiny: Path, tmp_path: Pa
     assert len(kept) == 17 and len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = pool.map(

@@ -1,6 +1,7 @@
 """Fine-tuning: each part of the recipe does what its hyperparameter says, against torch's own where there is one."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
 from train.engine import fit
 from train.features import Features
-from train.finetune import WithAuxiliary
+from train.finetune import WithAuxiliary, die_with_parent
 from train.head import class_weights, head_stage
 from train.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
 from train.stage import Stage
@@ -33,6 +34,7 @@ PREPROCESSING = Preprocessing(
 )
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tuned_model(
     tiny: Path, tmp_path: Path, feature_cache: Path
 ) -> None:
@@ -55,6 +57,7 @@ def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tune
     assert torch.equal(weights[0]["backbone.bn1.running_mean"], weights[1]["backbone.bn1.running_mean"])
 
 
+@pytest.mark.slow
 def test_when_fine_tuning_only_harms_the_heads_model_is_kept(tiny: Path, tmp_path: Path, feature_cache: Path) -> None:
     settings = {"epochs": "5", "lr": "0.01", "precision": "fp32"}
     harm = {"finetune-epochs": "1", "finetune-lr": "0.5", "clip-norm": "0", "layer-decay": "1"}
@@ -188,6 +191,7 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
     torch.testing.assert_close(actual.weight.detach(), expected)
 
 
+@pytest.mark.slow
 def test_the_kept_average_lies_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
     settings = {
         "epochs": "1",
@@ -303,3 +307,13 @@ def test_a_compiled_model_trains_to_what_a_plain_one_does(tiny: Path, tmp_path: 
     assert plain.status == compiled.status == 0, compiled.errors
     pair = [run.record("epoch", stage="finetune", epoch=2)["train_loss"] for run in (plain, compiled)]
     assert pair[0] == pytest.approx(pair[1], rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize(("alive", "status"), [(True, 0), (False, 1)])
+def test_a_process_that_reads_photos_ends_where_its_parent_was_killed_before_it_began(alive: bool, status: int) -> None:
+    parent = os.getpid()
+    if not (child := os.fork()):
+        die_with_parent(parent if alive else child, 0)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status

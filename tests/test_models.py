@@ -31,6 +31,7 @@ def check_backbone(name: str, device: str = "meta") -> None:
         assert model(pixels).shape == (2, 7), name
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torchvision's own, on building old models without their first weights
 def test_every_torchvision_classification_model_is_a_backbone() -> None:
     names = torchvision_names()

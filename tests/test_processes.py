@@ -127,6 +127,7 @@ def test_two_hosts_train_what_one_does_and_the_chief_alone_writes(tiny: Path, tm
     assert len(re.findall("^epoch=", outputs[0], re.MULTILINE)) == 5 and "epoch=" not in outputs[1]
 
 
+@pytest.mark.slow
 def test_sigterm_to_both_hosts_keeps_a_checkpoint_and_the_best_model(tiny: Path, tmp_path: Path, port: int) -> None:
     with job(tmp_path, tiny, ENDLESS, ("127.0.0.1", "127.0.0.2"), port) as processes:
         wait_for_line(processes[0], "epoch=5 ")
@@ -138,6 +139,7 @@ def test_sigterm_to_both_hosts_keeps_a_checkpoint_and_the_best_model(tiny: Path,
     assert (chief / "model" / "model.json").exists() and list((chief / "checkpoints").glob("finetune-*.pt")), output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dying", [0, 1])
 def test_when_a_host_dies_the_other_ends_within_a_minute_and_says_why(
     tiny: Path, tmp_path: Path, port: int, dying: int
@@ -153,6 +155,7 @@ def test_when_a_host_dies_the_other_ends_within_a_minute_and_says_why(
     assert re.match("another process of the job ended|the chief host does not answer", failure)
 
 
+@pytest.mark.slow
 def test_a_process_that_a_signal_ends_leaves_the_signals_name(tiny: Path, tmp_path: Path, port: int) -> None:
     hosts = ("127.0.0.1", "127.0.0.2")
     with job(tmp_path, tiny, ENDLESS, hosts, port) as processes:
@@ -291,6 +294,7 @@ needs_ip = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_ip
 def test_two_hosts_in_networks_of_their_own_train_what_one_does(tiny: Path, tmp_path: Path, port: int) -> None:
     alone = run_training(tmp_path / "alone", {"training": tiny}, JOB)

@@ -25,6 +25,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_bash_block_runs(checkout: Path) -> None:
     # Else the blocks would make .venv anew, for the checkout, which is gone afterwards.
     made = subprocess.run(["make", "--question", ".venv/.ready"], cwd=ROOT, capture_output=True, check=False)

@@ -169,6 +169,7 @@ def as_records(folder: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_records_train_and_fine_tune_like_the_photos_in_them(tiny: Path, tmp_path: Path) -> None:
     records = as_records(tiny, tmp_path / "records")
     more = {"finetune-epochs": "1", "precision": "fp32"}

@@ -101,6 +101,7 @@ def reference(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_was_not(
     few: Path, reference: Path, tmp_path: Path, kills: int
@@ -137,6 +138,7 @@ def test_sigterm_inside_an_epoch_keeps_the_step_and_the_best_model(
     assert_same(base, reference)
 
 
+@pytest.mark.slow
 def test_sigterm_while_a_checkpoint_is_written_leaves_none_half_written(
     few: Path, reference: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +160,7 @@ def test_of_checkpoints_the_newest_two_and_the_best_of_each_stage_stay(reference
     assert [kind.rsplit("-", 1)[0] for kind in kinds[:2]] in (["best-finetune", "best-head"], ["best-head"])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_cut_in_half_is_named_and_the_one_before_it_used(
     few: Path, reference: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +209,7 @@ def test_a_checkpoint_of_another_job_is_refused_by_name(
     assert f"empty {base}/checkpoints to start anew" in failure and checkpoints(base) == kept
 
 
+@pytest.mark.slow
 @needs_mounts
 def test_a_full_disk_stops_no_training_and_spoils_no_earlier_checkpoint(
     few: Path, reference: Path, tmp_path: Path

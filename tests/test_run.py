@@ -32,6 +32,7 @@ def finished(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPa
     return out, done.stdout
 
 
+@pytest.mark.slow
 def test_the_main_job_writes_its_summary(finished: tuple[Path, str], samples: Path) -> None:
     summary = json.loads((finished[0] / "summary.json").read_text())
     assert summary["test_accuracy"] > 0.8 and summary["test_count"] == 126
@@ -47,6 +48,7 @@ def test_the_main_job_writes_its_summary(finished: tuple[Path, str], samples: Pa
     assert (Path(summary["artifact"]) / "model.json").exists() and (Path(summary["records"]) / "records.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_every_trial_was_a_run_of_the_training_program_and_one_feature_pass_served_all(
     finished: tuple[Path, str],
 ) -> None:
@@ -64,6 +66,7 @@ def test_every_trial_was_a_run_of_the_training_program_and_one_feature_pass_serv
     assert all(json.loads(record)["seconds"]["features"] < 2 for record in records[1:])
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_trained_again_and_its_numbers_agree(finished: tuple[Path, str]) -> None:
     summary = json.loads((finished[0] / "summary.json").read_text())
     best = max(trial["validation_accuracy"] for trial in summary["trials"])
@@ -72,12 +75,14 @@ def test_the_best_trial_is_trained_again_and_its_numbers_agree(finished: tuple[P
     assert document["training"]["metrics"]["validation"]["accuracy"] == pytest.approx(best, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_main_job_prints_truth_beside_prediction_and_how_to_query(finished: tuple[Path, str]) -> None:
     _, text = finished
     assert "truth " in text and "95 % interval" in text and "trial 3 of 3: lr " in text
     assert "curl -H 'Content-Type: image/jpeg' --data-binary @" in text
 
 
+@pytest.mark.slow
 def test_a_server_of_the_artifact_gives_the_answers_that_the_summary_has(
     finished: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -89,11 +94,13 @@ def test_a_server_of_the_artifact_gives_the_answers_that_the_summary_has(
             assert first["probability"] == pytest.approx(item["probability"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_results_are_never_overwritten(finished: tuple[Path, str], samples: Path) -> None:
     done = byoc("train", "--data", samples, "--out", finished[0])
     assert done.returncode == 1 and "is not empty; name another folder with --out" in done.stderr
 
 
+@pytest.mark.slow
 def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
     samples: Path, feature_cache: Path, tmp_path: Path
 ) -> None:
@@ -317,6 +324,7 @@ def _is_at(moment: str, verb: str, pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_no_file_name_makes_a_traceback(tiny: Path, tmp_path: Path, encoding: str) -> None:
     good = (tiny / "train" / "brick" / "000.jpg").read_bytes()
@@ -463,6 +471,7 @@ def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_pat
     assert done.returncode == 1 and "model.json is missing" in done.stderr
 
 
+@pytest.mark.slow
 def test_byoc_tune_leaves_what_is_given_by_another_name_alone(tiny: Path, tmp_path: Path) -> None:
     options = ("--backbone", LITE, "--trials", "1", "--out", tmp_path / "out", "--feature-cache", tmp_path / "features")
     done = byoc(

@@ -19,6 +19,7 @@ def photos(samples: Path) -> list[Path]:
     return found[:: max(1, len(found) // 60)][:60]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [pytest.param("openvino", marks=needs_openvino), "torch"])
 def test_served_probabilities_at_float32_equal_trainings_to_four_digits(
     plain_model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str

@@ -65,6 +65,7 @@ def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_
     assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _below(base, path)]
 
 
+@pytest.mark.slow
 def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tmp_path: Path) -> None:
     # As torchrun sends it: to the whole process group.
     base = tmp_path / "opt-ml"

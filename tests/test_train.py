@@ -249,6 +249,7 @@ def test_configuration_that_is_no_json_fails_with_one_sentence(tiny: Path, tmp_p
     assert "hyperparameters.json cannot be read as JSON" in (base / "output/failure").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.host("no image holds onnxruntime")
 def test_the_onnx_model_computes_what_the_selftest_holds(tiny: Path, train: Train) -> None:
     import onnxruntime

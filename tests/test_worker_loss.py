@@ -56,6 +56,7 @@ def test_a_replacement_that_cannot_load_does_not_end_those_that_serve(artifact: 
             until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 2)
 
 
+@pytest.mark.slow
 def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Path, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -5,6 +5,7 @@ import copy
 import ctypes
 import functools
 import multiprocessing
+import os
 import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
         batch_sampler=steps,
         collate_fn=functools.partial(_collate, photos.preprocessing.crop),
         num_workers=local_threads(),
-        worker_init_fn=_die_with_parent,
+        worker_init_fn=functools.partial(die_with_parent, os.getpid()),
         multiprocessing_context=multiprocessing.get_context("fork"),
     )
     # Trap: torchrun sends SIGTERM to the whole process group, and DataLoader's handler would end a worker while the training
@@ -205,9 +206,12 @@ def _load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch
         yield torch.from_numpy(batch[0]), torch.from_numpy(batch[1])
 
 
-def _die_with_parent(number: int) -> None:
-    # Trap: a worker whose parent was killed waits for ever to write what nobody reads.
+def die_with_parent(parent: int, number: int) -> None:
+    # Trap: a worker whose parent was killed waits for ever to write what nobody reads, and one whose parent was killed before
+    # this line gets no signal.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _collate(crop: int, samples: list[Sample]) -> Any:

@@ -79,8 +79,8 @@ def derived(image: str, folder: Path, **environment: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def bucket(content: bytes) -> Iterator[list[str]]:
-    """Serve one object of an S3 bucket on the loopback interface; gives docker's options for who is to fetch it."""
+def bucket(content: bytes) -> Iterator[dict[str, str]]:
+    """Serve one object of an S3 bucket on the loopback interface; gives the variables for who is to fetch it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -103,8 +103,7 @@ def bucket(content: bytes) -> Iterator[list[str]]:
     # The first is the toolkit's own name for it.
     named |= {"S3_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_S3": url, "AWS_EC2_METADATA_DISABLED": "true"}
     try:
-        # The host's network, where alone the container reaches that interface.
-        yield ["--network", "host", *(part for pair in named.items() for part in ("--env", "=".join(pair)))]
+        yield named
     finally:
         server.shutdown()
         server.server_close()

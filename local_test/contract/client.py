@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_test.contract.conditions import PORT, GivenUp
 from local_test.contract.engine import Container, EngineError
 
-PORT = 8080
 PATIENCE = 480  # seconds to become ready, as many as the platform gives
 REPLY = 70  # seconds for a reply: the platform's 60 and some for the way
 
@@ -26,6 +26,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     seconds: float
+    taken: bool = True  # False: nobody was there to take the request
 
     @property
     def text(self) -> str:
@@ -63,13 +64,18 @@ def send(
         return Answer(got.status, names, content, time.monotonic() - begun)
     except (OSError, http.client.HTTPException) as error:
         reason = f"no answer: {type(error).__name__} {error}".strip()
-        return Answer(0, {}, reason.encode(), time.monotonic() - begun)
+        taken = not isinstance(error, ConnectionRefusedError)
+        return Answer(0, {}, reason.encode(), time.monotonic() - begun, taken)
     finally:
         connection.close()
 
 
 class Endpoint(Container):
     """A serving container with its port published on the loopback interface."""
+
+    # Of the one that most clauses share: the seconds until it was ready, and its answer to a photo sent at that moment.
+    ready: float
+    first: Answer
 
     def __init__(
         self,
@@ -80,14 +86,13 @@ class Endpoint(Container):
         environment: Mapping[str, str] | None = None,
         port: int = PORT,
         network: str | None = None,
-        command: Sequence[str] = ("serve",),
     ) -> None:
         named = [part for pair in (environment or {}).items() for part in ("--env", "=".join(pair))]
         mounted = ("--volume", f"{model}:/opt/ml/model:ro") if model else ()
         ways = ("--network", network) if network else ("--publish", f"127.0.0.1::{port}")
         self.refusals: list[Answer] = []
         self.port = port
-        super().__init__(image, command, [*named, *mounted, *ways, *options])
+        super().__init__(image, ("serve",), [*named, *mounted, *ways, *options])
         try:
             # Ends at once when the image cannot even start.
             self.place = (self.address(), port) if network else self.published(port)
@@ -107,6 +112,10 @@ class Endpoint(Container):
     def invoke(self, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
         return self.post("/invocations", body, content_type, **headers)
 
+    def invoke_directly(self, body: bytes, content_type: str) -> Answer:
+        """Send a body to the container's own address."""
+        return send(self.direct(), "POST", "/invocations", body, {"Content-Type": content_type})
+
     def _kept(self, answer: Answer) -> Answer:
         if answer.status >= 400:
             self.refusals.append(answer)
@@ -122,9 +131,26 @@ class Endpoint(Container):
             time.sleep(0.05)
         raise AssertionError(f"/ping gave no 200 within {patience:g} s: {self.last_line()}")
 
-    def age(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self.started
+    def healthy(self) -> str:
+        """Return what /ping answers; raises AssertionError unless it is 200."""
+        answer = self.get("/ping")
+        assert answer.status == 200, answer.brief()
+        return f"/ping {answer.status} with {len(answer.body)} bytes"
+
+    def gives_up(self, patience: float) -> GivenUp:
+        """Wait for the end of a server that cannot serve, and ask for /ping meanwhile."""
+        pings, status = set[int](), None
+        while status is None and time.monotonic() - self.started < patience:
+            pings.add(self.get("/ping", timeout=2).status)
+            status = self.wait(0.5)
+        told = f"exit status {status}, /ping {sorted(pings - {0}) or 'unanswered'}; last line: {self.last_line()[:120]}"
+        return GivenUp(told, 200 in pings, status is not None, status == 0)
+
+    def unreachable(self) -> bool:
+        """Return whether nothing answers at its address, not even with a refusal."""
+        return bool(self.place[0]) and send(self.place, "GET", "/", timeout=3).text.startswith(
+            "no answer: TimeoutError"
+        )
 
     def connect_seconds(self) -> float:
         """Return how long a connection takes."""
@@ -153,10 +179,3 @@ class Endpoint(Container):
                 if address not in ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"):
                     ports.add(int(port, 16))
         return ports
-
-
-class First(Endpoint):
-    """The endpoint that most clauses share: when it was ready, and its answer to a photo sent at that moment."""
-
-    ready: float
-    first: Answer

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from local_test.contract import bodies
-from local_test.contract.client import First
+from local_test.contract.emulated import NoEmulator, loopback
 from local_test.contract.engine import EngineError, image_config, remove_everything
 from local_test.contract.job import Ended, Job
+from local_test.contract.platforms import Endpoint, Platform, choose
 from local_test.contract.table import Row, text_table
 
 CLASSES, PHOTOS = 4, 8  # as many of each split's as a quick job needs
@@ -24,6 +25,12 @@ RESULTS = pytest.StashKey[list[Row]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("contract")
     group.addoption("--image", help="image to check")
+    group.addoption(
+        "--emulator",
+        type=loopback,
+        metavar="URL",
+        help="run it through the API of this byoc emulate --run docker, in place of docker run",
+    )
     group.addoption("--data", type=Path, help="folder with train/, validation/ and test/, each with a folder per class")
     group.addoption("--hyperparameters", default="{}", help="JSON object: those that make a job short")
     group.addoption("--long", default='{"epochs": "10000"}', help="JSON object: those that make it long enough to stop")
@@ -60,11 +67,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     rows = config.stash[RESULTS]
     if rows:
-        terminalreporter.section(f"the contract, {config.getoption('--image')}")
+        terminalreporter.section(f"the contract, {config.getoption('--image')}{_through(config)}")
         terminalreporter.write_line(text_table(rows))
     if path := config.getoption("--results"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([row.to_json() for row in rows], indent=1) + "\n")
+
+
+def _through(config: pytest.Config) -> str:
+    url = config.getoption("--emulator")
+    return f", through the SageMaker API at {url}" if url else ""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,6 +101,15 @@ def image(pytestconfig: pytest.Config) -> str:
     except EngineError as error:
         pytest.exit(f"image {name} cannot be looked at: {error}", returncode=2)
     return str(name)
+
+
+@pytest.fixture(scope="session")
+def platform(pytestconfig: pytest.Config, image: str) -> Platform:
+    """What runs the image: `docker run`, or the SageMaker at --emulator."""
+    try:
+        return choose(image, pytestconfig.getoption("--emulator"))
+    except NoEmulator as error:
+        pytest.exit(str(error), returncode=2)
 
 
 def readable(folder: Path) -> None:
@@ -139,13 +160,13 @@ def job(tmp_path: Path, channels: dict[str, Path], hyperparameters: dict[str, st
 @pytest.fixture(scope="session")
 def trained(
     pytestconfig: pytest.Config,
-    image: str,
+    platform: Platform,
     channels: dict[str, Path],
     hyperparameters: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Ended:
     """One ordinary job, run to its end, which the clauses that can share it look at."""
-    ended = Job(tmp_path_factory.mktemp("trained"), channels, hyperparameters).run(image)
+    ended = platform.run(Job(tmp_path_factory.mktemp("trained"), channels, hyperparameters))
     if (kept := pytestconfig.getoption("--keep-model")) and ended.status == 0:
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(ended.job.model, kept)
@@ -172,8 +193,8 @@ def photo(photos: Path) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def endpoint(image: str, model: Path, photo: bytes) -> Iterator[First]:
-    with First(image, model) as started:
+def endpoint(platform: Platform, model: Path, photo: bytes) -> Iterator[Endpoint]:
+    with platform.endpoint(model) as started:
         started.ready = started.wait_ready()
         started.first = started.invoke(photo, "image/jpeg")
         yield started

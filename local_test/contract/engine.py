@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from local_test.contract.conditions import Stop
+
+KILLED = 137  # exit status after SIGKILL
 DOCKER = os.environ.get("DOCKER", "docker")
 LABEL = f"contract-suite={os.getpid()}"
 _number = itertools.count(1)
@@ -67,11 +70,12 @@ class Container:
             return int(docker("wait", self.name, timeout=seconds))
         return None
 
-    def stop(self, seconds: int) -> tuple[int, float]:
-        """Send SIGTERM, after `seconds` SIGKILL; return the exit status and how long it took."""
+    def stop(self, seconds: int) -> Stop:
+        """Send SIGTERM, after `seconds` SIGKILL, and wait for the end."""
         begun = time.monotonic()
         docker("stop", "--time", str(seconds), self.name, timeout=seconds + 60)
-        return int(self._inspect("{{.State.ExitCode}}")), time.monotonic() - begun
+        took = time.monotonic() - begun
+        return Stop(f"exit status {self.status()}", self.status() == KILLED or took >= seconds, took)
 
     def _inspect(self, template: str) -> str:
         return docker("inspect", "--format", template, self.name)

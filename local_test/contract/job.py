@@ -2,12 +2,10 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from local_test.contract.engine import Container, open_up
 
 PATIENCE = 300  # seconds for one job
 
@@ -19,18 +17,21 @@ class Job:
     folder: Path
     channels: Mapping[str, Path]
     hyperparameters: Mapping[str, str]
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    hosts: Sequence[str] = ("algo-1",)
+    host: str = "algo-1"
+    input_mode: str = "File"
     checkpoints: bool = False
+    resources: Mapping[str, Any] = field(default_factory=dict)  # more of resourceconfig.json
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # inputdataconfig.json, in place of the usual
 
     def __post_init__(self) -> None:
         made = [self.model, self.output, self.output / "data", *([self.checkpoint_folder] if self.checkpoints else [])]
         for path in (*made, self.config):
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o777)  # whatever user the container runs as
-        host = {"current_host": "algo-1", "hosts": self.hosts, "network_interface_name": "eth0"}
+        host = {"current_host": self.host, "hosts": list(self.hosts), "network_interface_name": "eth0"}
         channel = {
-            "TrainingInputMode": "File",
+            "TrainingInputMode": self.input_mode,
             "S3DistributionType": "FullyReplicated",
             "RecordWrapperType": "None",
             "ContentType": "application/x-image",
@@ -38,10 +39,6 @@ class Job:
         self.write("hyperparameters.json", dict(self.hyperparameters))
         self.write("resourceconfig.json", {**host, **self.resources})
         self.write("inputdataconfig.json", dict(self.inputs) or {name: channel for name in self.channels})
-
-    @property
-    def hosts(self) -> list[str]:
-        return list(self.resources.get("hosts", ["algo-1"]))
 
     @property
     def config(self) -> Path:
@@ -77,39 +74,18 @@ class Job:
         pairs += [f"{self.checkpoint_folder}:/opt/ml/checkpoints"] if self.checkpoints else []
         return [part for pair in pairs for part in ("--volume", pair)]
 
-    def start(self, image: str, options: Sequence[str] = (), command: Sequence[str] = ("train",)) -> Container:
-        """Start the container as the platform does."""
-        environment = ("TRAINING_JOB_NAME=contract", "TRAINING_JOB_ARN=arn:aws:sagemaker:us-east-1:1:training-job/c")
-        named = [part for pair in environment for part in ("--env", pair)]
-        # A single host's name leads to itself, as on the platform; several find each other on their network.
-        alone = () if len(self.hosts) > 1 else ("--add-host", f"{self.hosts[0]}:127.0.0.1")
-        # 64 MB is what an engine, and so local mode, gives by default.
-        return Container(image, command, ["--shm-size", "64m", *alone, *named, *self.mounts(), *options])
-
-    def run(self, image: str, options: Sequence[str] = (), command: Sequence[str] = ("train",)) -> "Ended":
-        """Run the job to its end and return what can be seen of it."""
-        with self.start(image, options, command) as container:
-            return self.end(image, container)
-
-    def end(self, image: str, container: Container) -> "Ended":
-        """Wait for the container's end and return what can be seen of it."""
-        status = container.wait(PATIENCE)
-        if status is None:
-            container.stop(1)
-        ended = Ended(self, status, container.logs(), container.last_line(), container.changes())
-        open_up(image, self.folder)
-        return ended
-
 
 @dataclass
 class Ended:
-    """A job that has ended: its exit status (None when it did not end in time), log and changed paths."""
+    """A job that has ended: its exit status (None when it did not end in time), its log, and what else can be seen."""
 
     job: Job
     status: int | None
     log: str
     last_line: str
-    changes: list[str]
+    # Each may be what not every platform shows, and is asked for by the clauses that need it.
+    changes: Callable[[], list[str]]  # paths that were changed outside the mounts
+    failure: Callable[[], str]  # what lies in /opt/ml/output/failure, however the job ended
 
     def succeeded(self) -> str:
         """Return what was seen; raises AssertionError with one sentence when the job failed or left no model."""

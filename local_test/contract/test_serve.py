@@ -6,17 +6,15 @@ from statistics import median
 
 from local_test.contract import bodies, images
 from local_test.contract.clause import API, DOCKERFILE, GUIDE, HOSTING, LOCAL_MODE, OWN, clause
-from local_test.contract.client import First
+from local_test.contract.platforms import Endpoint
 
 Seen = Callable[[str], None]
 BUSY = 8  # clients at once
 
 
 @clause("`docker run IMAGE serve` answers GET /ping with 200 on port 8080, within 8 minutes of its start", HOSTING)
-def test_the_argument_serve_starts_the_server(endpoint: First, seen: Seen) -> None:
-    answer = endpoint.get("/ping")
-    seen(f"ready after {endpoint.ready:.1f} s; /ping {answer.status} with {len(answer.body)} bytes")
-    assert answer.status == 200, answer.brief()
+def test_the_argument_serve_starts_the_server(endpoint: Endpoint, seen: Seen) -> None:
+    seen(f"ready after {endpoint.ready:.1f} s; {endpoint.healthy()}")
 
 
 @clause("the entry point is in exec form, so that the program gets the signals, and is not tini", HOSTING)
@@ -43,7 +41,7 @@ def test_the_image_holds_no_driver(image: str, seen: Seen) -> None:
 
 
 @clause("the first 200 from /ping means that the model is loaded and warm", HOSTING)
-def test_the_first_200_means_that_the_model_is_loaded(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_the_first_200_means_that_the_model_is_loaded(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     first, later = endpoint.first, [endpoint.invoke(photo, "image/jpeg").seconds for _ in range(5)]
     seen(f"the first photo, sent at once, took {first.seconds:.2f} s, later ones {median(later):.2f} s")
     assert first.status == 200, first.brief()
@@ -51,14 +49,14 @@ def test_the_first_200_means_that_the_model_is_loaded(endpoint: First, photo: by
 
 
 @clause("connections are accepted within 250 ms", HOSTING)
-def test_connections_are_accepted_at_once(endpoint: First, seen: Seen) -> None:
+def test_connections_are_accepted_at_once(endpoint: Endpoint, seen: Seen) -> None:
     slowest = max(endpoint.connect_seconds() for _ in range(20))
     seen(f"slowest of 20: {slowest * 1000:.0f} ms")
     assert slowest < 0.25, "over 250 ms"
 
 
 @clause("/ping answers within 2 s while every worker is busy", HOSTING)
-def test_ping_answers_while_the_model_is_busy(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_ping_answers_while_the_model_is_busy(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     large, over = bodies.enlarged(photo, 4000, 3000), threading.Event()
 
     def load() -> None:
@@ -80,21 +78,21 @@ def test_ping_answers_while_the_model_is_busy(endpoint: First, photo: bytes, see
 
 
 @clause("POST /invocations answers a photo within 60 s", HOSTING)
-def test_a_photo_is_answered(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_a_photo_is_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(photo, "image/jpeg")
     seen(f"{answer.status} after {answer.seconds:.2f} s: {answer.text[:100]}")
     assert answer.status == 200 and answer.body and answer.seconds < 60
 
 
 @clause("the usual formats: JPEG, PNG, WebP, GIF, BMP, TIFF, application/x-image, application/octet-stream", OWN)
-def test_the_usual_formats_are_answered(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_the_usual_formats_are_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(bodies.encoded(photo, kind), name) for name, kind in bodies.TYPES.items()}
     seen(", ".join(f"{name.rpartition('/')[2]} {answer.status}" for name, answer in found.items()))
     assert all(answer.status == 200 for answer in found.values()), "not all are answered"
 
 
 @clause("a Content-Type counts without its parameters and whatever its case", OWN)
-def test_parameters_of_a_content_type_do_not_matter(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_parameters_of_a_content_type_do_not_matter(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     types = ("image/jpeg; charset=utf-8", "image/JPEG", "IMAGE/jpeg ; x=y")
     found = {name: endpoint.invoke(photo, name) for name in types}
     seen(", ".join(f"{name} {answer.status}" for name, answer in found.items()))
@@ -102,7 +100,7 @@ def test_parameters_of_a_content_type_do_not_matter(endpoint: First, photo: byte
 
 
 @clause("several photos in one application/json request get as many answers", OWN)
-def test_several_photos_in_one_json_request(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_several_photos_in_one_json_request(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.instances([photo, photo]), "application/json; charset=utf-8")
     value = answer.json
     found = value.get("predictions") if isinstance(value, dict) else value
@@ -111,7 +109,7 @@ def test_several_photos_in_one_json_request(endpoint: First, photo: bytes, seen:
 
 
 @clause("Accept chooses the answer's form: */* and none the default, text/csv and application/jsonlines as named", OWN)
-def test_accept_chooses_the_form(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_accept_chooses_the_form(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     wanted = {"*/*": "", "application/json": "json", "text/csv": "csv", "application/jsonlines": "jsonlines"}
     found = {accept: endpoint.invoke(photo, "image/jpeg", Accept=accept) for accept in wanted}
     seen(", ".join(f"{name} {it.status} {it.headers.get('content-type', '')}" for name, it in found.items()))
@@ -122,7 +120,7 @@ def test_accept_chooses_the_form(endpoint: First, photo: bytes, seen: Seen) -> N
 
 
 @clause("every header of InvokeEndpoint, and unknown ones, may come along", API.format("InvokeEndpoint"))
-def test_headers_of_the_platform_are_no_obstacle(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_headers_of_the_platform_are_no_obstacle(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     prefix = "X_Amzn_SageMaker_"
     headers = {
         f"{prefix}{name}": "contract" for name in ("Target_Model", "Target_Variant", "Target_Container_Hostname")
@@ -135,14 +133,14 @@ def test_headers_of_the_platform_are_no_obstacle(endpoint: First, photo: bytes, 
 
 
 @clause("a body of 6,291,456 bytes, InvokeEndpoint's older limit, is answered", API.format("InvokeEndpoint"))
-def test_a_body_of_6_mb_is_answered(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_a_body_of_6_mb_is_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.padded(photo, 6_291_456), "image/jpeg")
     seen(answer.brief())
     assert answer.status == 200
 
 
 @clause("a body of 25,000,000 bytes, hosting's limit today, is answered", GUIDE.format("hosting FAQ"))
-def test_a_body_of_25_mb_is_answered(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_a_body_of_25_mb_is_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.padded(photo, 25_000_000), "image/jpeg")
     seen(answer.brief())
     assert answer.status == 200
@@ -151,7 +149,7 @@ def test_a_body_of_25_mb_is_answered(endpoint: First, photo: bytes, seen: Seen) 
 @clause(
     "GET /metrics on port 8080 gives Prometheus text: EnableDetailedObservability", API.format("CreateEndpointConfig")
 )
-def test_metrics_are_prometheus_text(endpoint: First, seen: Seen) -> None:
+def test_metrics_are_prometheus_text(endpoint: Endpoint, seen: Seen) -> None:
     answer = endpoint.get("/metrics")
     seen(f"{answer.status} {answer.headers.get('content-type', '')}, {len(answer.body)} bytes")
     lines = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
@@ -167,7 +165,7 @@ def _sample(line: str) -> bool:
 
 
 @clause("nothing but port 8080 can be reached from outside", OWN)
-def test_only_the_port_of_the_contract_is_open(endpoint: First, seen: Seen) -> None:
+def test_only_the_port_of_the_contract_is_open(endpoint: Endpoint, seen: Seen) -> None:
     ports = endpoint.listening()
     seen(f"listening: {', '.join(map(str, sorted(ports)))}")
     assert ports == {8080}, "other ports are open"

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local_test.contract.clause import OWN, clause
-from local_test.contract.client import Endpoint
+from local_test.contract.conditions import Conditions
 from local_test.contract.conftest import readable
+from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
-ALLOWED = {"ALLOW_MODEL_CODE": "true"}
+ALLOWED = Conditions(environment={"ALLOW_MODEL_CODE": "true"})
 # As notebooks have it: the toolkit's default_output_fn writes the answer.
 FUNCTIONS = """
 import io, json
@@ -61,8 +62,10 @@ def artifact(folder: Path, program: str) -> Path:
 
 
 @clause("model_fn, input_fn and predict_fn without output_fn answer as the stock toolkit answers for them", OWN)
-def test_the_original_functions_without_output_fn_answer(image: str, photo: bytes, tmp_path: Path, seen: Seen) -> None:
-    with Endpoint(image, artifact(tmp_path / "model", FUNCTIONS), environment=ALLOWED) as endpoint:
+def test_the_original_functions_without_output_fn_answer(
+    platform: Platform, photo: bytes, tmp_path: Path, seen: Seen
+) -> None:
+    with platform.endpoint(artifact(tmp_path / "model", FUNCTIONS), ALLOWED) as endpoint:
         endpoint.wait_ready()
         answer = endpoint.invoke(photo, "image/jpeg")
         text = endpoint.invoke(b'{"size": [4, 6]}', "application/json", Accept="text/csv")
@@ -72,9 +75,9 @@ def test_the_original_functions_without_output_fn_answer(image: str, photo: byte
 
 
 @clause("functions that take a context get it, JSON bodies reach them as text, and a dict is written as JSON", OWN)
-def test_functions_get_the_context_and_may_answer_a_dict(image: str, tmp_path: Path, seen: Seen) -> None:
+def test_functions_get_the_context_and_may_answer_a_dict(platform: Platform, tmp_path: Path, seen: Seen) -> None:
     headers = {"X_Amzn_SageMaker_Custom_Attributes": "trace=7"}
-    with Endpoint(image, artifact(tmp_path / "model", CONTEXT), environment=ALLOWED) as endpoint:
+    with platform.endpoint(artifact(tmp_path / "model", CONTEXT), ALLOWED) as endpoint:
         endpoint.wait_ready()
         answer = endpoint.invoke(b"{}", "application/json", **headers)
     seen(answer.brief())
@@ -83,8 +86,10 @@ def test_functions_get_the_context_and_may_answer_a_dict(image: str, tmp_path: P
 
 
 @clause("inference code may import torch, torchvision, timm, PIL, numpy and requests, and use each", OWN)
-def test_what_inference_code_imports_is_there_and_works(image: str, photo: bytes, tmp_path: Path, seen: Seen) -> None:
-    with Endpoint(image, artifact(tmp_path / "model", IMPORTS), environment=ALLOWED) as endpoint:
+def test_what_inference_code_imports_is_there_and_works(
+    platform: Platform, photo: bytes, tmp_path: Path, seen: Seen
+) -> None:
+    with platform.endpoint(artifact(tmp_path / "model", IMPORTS), ALLOWED) as endpoint:
         endpoint.wait_ready()
         answer = endpoint.invoke(photo, "image/jpeg")
     seen(answer.brief() if answer.status != 200 else json.dumps(answer.json["versions"]))

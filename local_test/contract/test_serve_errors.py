@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from local_test.contract import bodies
 from local_test.contract.clause import OWN, clause
-from local_test.contract.client import Answer, First, send
+from local_test.contract.client import Answer, send
+from local_test.contract.platforms import Endpoint
 
 Seen = Callable[[str], None]
 SLOW = 30  # half-sent requests at once
@@ -21,7 +22,7 @@ def assert_refused(found: dict[str, Answer], status: int, seen: Seen) -> None:
 
 
 @clause("bad JSON, bad base64, a missing field, an empty body: 400 with one sentence as JSON", OWN)
-def test_a_broken_request_gets_400(endpoint: First, seen: Seen) -> None:
+def test_a_broken_request_gets_400(endpoint: Endpoint, seen: Seen) -> None:
     broken = {
         "bad JSON": b'{"instances": [',
         "bad base64": b'{"instances": [{"b64": "%%%"}]}',
@@ -33,7 +34,7 @@ def test_a_broken_request_gets_400(endpoint: First, seen: Seen) -> None:
 
 
 @clause("what is no photo, truncated, or has too many pixels: 422 with one sentence as JSON", OWN)
-def test_what_is_no_photo_gets_422(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_what_is_no_photo_gets_422(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {
         "text": endpoint.invoke(b"no photo at all" * 50, "image/jpeg"),
         "truncated": endpoint.invoke(photo[: len(photo) // 2], "image/jpeg"),
@@ -43,21 +44,21 @@ def test_what_is_no_photo_gets_422(endpoint: First, photo: bytes, seen: Seen) ->
 
 
 @clause("a Content-Type that is not supported: 415 that lists those that are", OWN)
-def test_an_unsupported_content_type_gets_415(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_an_unsupported_content_type_gets_415(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(photo, name) for name in ("application/x-tar", "text/plain", "nonsense")}
     assert_refused(found, 415, seen)
     assert all("image/jpeg" in answer.text for answer in found.values()), "the supported types are not listed"
 
 
 @clause("an Accept that cannot be satisfied: 406 that lists what can be had", OWN)
-def test_an_unsatisfiable_accept_gets_406(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_an_unsatisfiable_accept_gets_406(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(photo, "image/jpeg", Accept=name) for name in ("audio/mpeg", "image/png")}
     assert_refused(found, 406, seen)
     assert all("application/json" in answer.text for answer in found.values()), "the supported types are not listed"
 
 
 @clause("a body over the limit: 413 with one sentence as JSON that names the limit", OWN)
-def test_a_body_over_the_limit_gets_413(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_a_body_over_the_limit_gets_413(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.padded(photo, 40_000_000), "image/jpeg")
     assert_refused({"40 MB": answer}, 413, seen)
     numbers = re.findall(r"\d[\d,]*", str(answer.json.get("message", answer.text)))
@@ -67,7 +68,7 @@ def test_a_body_over_the_limit_gets_413(endpoint: First, photo: bytes, seen: See
 
 
 @clause("a pickled numpy body runs nothing", OWN)
-def test_a_pickled_body_runs_nothing(endpoint: First, seen: Seen) -> None:
+def test_a_pickled_body_runs_nothing(endpoint: Endpoint, seen: Seen) -> None:
     for name in ("application/x-npy", "application/octet-stream"):
         answer = endpoint.invoke(bodies.pickled_npy("touch /tmp/contract-ran"), name)
         seen(f"{name} {answer.status}")
@@ -78,7 +79,7 @@ def test_a_pickled_body_runs_nothing(endpoint: First, seen: Seen) -> None:
 
 
 @clause("the model server's management interface cannot be reached", OWN)
-def test_the_management_interface_is_closed(endpoint: First, seen: Seen) -> None:
+def test_the_management_interface_is_closed(endpoint: Endpoint, seen: Seen) -> None:
     # The address is this machine's closed port: a server that would load from it fails there and then.
     tried = {
         "list models": endpoint.get("/models"),
@@ -92,7 +93,7 @@ def test_the_management_interface_is_closed(endpoint: First, seen: Seen) -> None
 
 
 @clause("requests that are never finished hold no worker", OWN)
-def test_half_sent_requests_hold_no_worker(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_half_sent_requests_hold_no_worker(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
     held = [socket.create_connection(endpoint.place, timeout=5) for _ in range(SLOW)]
     try:
@@ -107,7 +108,7 @@ def test_half_sent_requests_hold_no_worker(endpoint: First, photo: bytes, seen: 
 
 
 @clause("no error tells of the inside: no traceback, no path of a file", OWN)
-def test_no_error_tells_of_the_inside(endpoint: First, seen: Seen) -> None:
+def test_no_error_tells_of_the_inside(endpoint: Endpoint, seen: Seen) -> None:
     inside = re.compile(r"Traceback|File \"|\.py\b|/opt/|/tmp/|/usr/|site-packages|Exception\b")
     told = [answer for answer in endpoint.refusals if inside.search(answer.text)]
     seen(f"{len(endpoint.refusals)} refusals, {len(told)} of them tell")
@@ -116,7 +117,7 @@ def test_no_error_tells_of_the_inside(endpoint: First, seen: Seen) -> None:
 
 
 @clause("after all that the same server answers photos as before", OWN)
-def test_the_server_is_unharmed(endpoint: First, photo: bytes, seen: Seen) -> None:
+def test_the_server_is_unharmed(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(photo, "image/jpeg")
     seen(answer.brief())
     assert endpoint.running() and answer.status == 200

@@ -1,6 +1,5 @@
 """The same image in other uses: batch transform and multi-model endpoints."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,37 +8,28 @@ import pytest
 
 from local_test.contract import bodies, images
 from local_test.contract.clause import BATCH, MULTI_MODEL, OWN, clause
-from local_test.contract.client import Answer, Endpoint, send
+from local_test.contract.containers import ROOT
+from local_test.contract.platforms import Batch, MultiModel, Platform
 
 Seen = Callable[[str], None]
-ROOT = "/opt/ml/models"
-LOADING = 360  # seconds that the platform gives a model to load
 
 
 @pytest.fixture(scope="module")
-def batch(image: str, model: Path) -> Iterator[Endpoint]:
-    """An endpoint as batch transform starts it."""
-    environment = {
-        "SAGEMAKER_BATCH": "true",
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "50",
-        "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
-        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "2",
-    }
-    with Endpoint(image, model, environment=environment) as endpoint:
-        endpoint.wait_ready()
-        yield endpoint
+def batch(platform: Platform, model: Path) -> Iterator[Batch]:
+    with platform.batch(model) as started:
+        yield started
 
 
 @clause("in batch transform a body below SAGEMAKER_MAX_PAYLOAD_IN_MB is answered", BATCH)
-def test_batch_takes_the_payload_that_the_platform_names(batch: Endpoint, photo: bytes, seen: Seen) -> None:
-    answer = batch.invoke(bodies.padded(photo, 45_000_000), "image/jpeg")
+def test_batch_takes_the_payload_that_the_platform_names(batch: Batch, photo: bytes, seen: Seen) -> None:
+    answer = batch.transform(bodies.padded(photo, 45_000_000), "image/jpeg")
     seen(f"45 MB of 50: {answer.brief()}")
     assert answer.status == 200
 
 
 @clause("GET /execution-parameters, where it is answered, keeps concurrency times payload within 100 MB", BATCH)
-def test_execution_parameters_are_sound(batch: Endpoint, seen: Seen) -> None:
-    answer = batch.get("/execution-parameters")
+def test_execution_parameters_are_sound(batch: Batch, seen: Seen) -> None:
+    answer = batch.execution_parameters()
     seen(answer.brief() if answer.status != 200 else answer.text[:120])
     if answer.status == 404:
         pytest.skip("it has none, which the platform allows")
@@ -51,7 +41,9 @@ def test_execution_parameters_are_sound(batch: Endpoint, seen: Seen) -> None:
 
 
 @pytest.fixture(scope="module")
-def multi(image: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def multi(
+    platform: Platform, image: str, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MultiModel]:
     """A multi-model endpoint with two good models and a bad one on its disk, none of them loaded."""
     if not images.label(image, "multi-models"):
         pytest.skip("no label com.amazonaws.sagemaker.capabilities.multi-models=true")
@@ -60,47 +52,15 @@ def multi(image: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         shutil.copytree(model, folder / name / "model")
     (folder / "bad" / "model").mkdir(parents=True)
     (folder / "bad" / "model" / "weights.bin").write_bytes(b"no model")
-    options = ("--volume", f"{folder}:{ROOT}:ro")
-    with Endpoint(image, None, options, environment={"SAGEMAKER_MULTI_MODEL": "true"}) as endpoint:
-        endpoint.wait_ready()
-        yield endpoint
-
-
-def load(endpoint: Endpoint, name: str, url: str | None = None) -> Answer:
-    body = {"model_name": name, "url": url or f"{ROOT}/{name}/model"}
-    return send(
-        endpoint.place, "POST", "/models", json.dumps(body).encode(), {"Content-Type": "application/json"}, LOADING
-    )
-
-
-def have(endpoint: Endpoint, *wanted: str) -> None:
-    """Load those that are not loaded; raises AssertionError."""
-    for name in wanted:
-        answer = load(endpoint, name)
-        assert answer.status in (200, 409), f"loading a good model gets {answer.brief()}"
-
-
-def unload(endpoint: Endpoint, name: str) -> Answer:
-    return send(endpoint.place, "DELETE", f"/models/{name}")
-
-
-def names(endpoint: Endpoint) -> list[str]:
-    """The models that GET /models lists, over all its pages."""
-    found, token = [], ""
-    for _ in range(20):
-        value = endpoint.get(f"/models{token}").json or {}
-        found += [item["modelName"] for item in value.get("models", [])]
-        if not value.get("nextPageToken"):
-            break
-        token = f"?next_page_token={value['nextPageToken']}"
-    return found
+    with platform.multi_model(folder) as started:
+        yield started
 
 
 @clause("POST /models loads a model and answers 200 when it can be invoked; again it is 409", MULTI_MODEL)
-def test_a_model_is_loaded_once(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    assert names(multi) == [], "there are models before the first is loaded"
-    first, again = load(multi, "a" * 40), load(multi, "a" * 40)
-    answer = multi.post(f"/models/{'a' * 40}/invoke", photo, "image/jpeg")
+def test_a_model_is_loaded_once(multi: MultiModel, photo: bytes, seen: Seen) -> None:
+    assert multi.names() == [], "there are models before the first is loaded"
+    first, again = multi.load("a" * 40), multi.load("a" * 40)
+    answer = multi.invoke_model("a" * 40, photo, "image/jpeg")
     seen(f"load {first.status}, again {again.status}, invoke {answer.status}")
     assert (first.status, again.status, answer.status) == (200, 409, 200), answer.brief()
 
@@ -109,51 +69,52 @@ def test_a_model_is_loaded_once(multi: Endpoint, photo: bytes, seen: Seen) -> No
     "GET /models lists name and URL of the loaded models, GET /models/NAME one of them; 404 when not loaded",
     MULTI_MODEL,
 )
-def test_loaded_models_are_listed(multi: Endpoint, seen: Seen) -> None:
-    have(multi, "a" * 40, "b" * 40)
+def test_loaded_models_are_listed(multi: MultiModel, seen: Seen) -> None:
+    multi.have("a" * 40, "b" * 40)
     one, missing = multi.get(f"/models/{'b' * 40}"), multi.get("/models/unheard-of")
-    seen(f"listed: {len(names(multi))}; one: {one.text.strip()[:120]}; not loaded: {missing.status}")
-    assert sorted(names(multi)) == ["a" * 40, "b" * 40]
+    seen(f"listed: {len(multi.names())}; one: {one.text.strip()[:120]}; not loaded: {missing.status}")
+    assert sorted(multi.names()) == ["a" * 40, "b" * 40]
     assert isinstance(one.json, dict), "GET /models/NAME gives no JSON object"
     assert one.json.get("modelUrl") == f"{ROOT}/{'b' * 40}/model" and one.json.get("modelName") == "b" * 40
     assert missing.status == 404
 
 
 @clause("DELETE /models/NAME unloads: 200, then invoking and deleting it are 404", MULTI_MODEL)
-def test_a_model_is_unloaded(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    have(multi, "b" * 40)
-    first, again = unload(multi, "b" * 40), unload(multi, "b" * 40)
-    answer = multi.post(f"/models/{'b' * 40}/invoke", photo, "image/jpeg")
+def test_a_model_is_unloaded(multi: MultiModel, photo: bytes, seen: Seen) -> None:
+    multi.have("b" * 40)
+    first, again = multi.unload("b" * 40), multi.unload("b" * 40)
+    answer = multi.invoke_model("b" * 40, photo, "image/jpeg")
     seen(f"delete {first.status}, again {again.status}, invoke {answer.status}")
     assert (first.status, again.status, answer.status) == (200, 404, 404)
 
 
 @clause("the memory of a model is free when DELETE /models/NAME returns", MULTI_MODEL)
-def test_unloading_frees_the_memory(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    unload(multi, "b" * 40)
+def test_unloading_frees_the_memory(multi: MultiModel, photo: bytes, seen: Seen) -> None:
+    multi.unload("b" * 40)
     before = multi.memory()
-    have(multi, "b" * 40)
-    multi.post(f"/models/{'b' * 40}/invoke", photo, "image/jpeg")
+    multi.have("b" * 40)
+    multi.invoke_model("b" * 40, photo, "image/jpeg")
     loaded = multi.memory()
-    unload(multi, "b" * 40)
+    multi.unload("b" * 40)
     after = multi.memory()
     seen(f"resident: {before:.0f} MB, with the model {loaded:.0f}, then {after:.0f}")
     assert after - before < 0.5 * (loaded - before), "most of it is still taken"
 
 
 @clause("a model that cannot be served is refused when it is loaded", OWN)
-def test_a_bad_model_is_refused_at_load(multi: Endpoint, seen: Seen) -> None:
-    bad, missing = load(multi, "bad"), load(multi, "unheard-of")
+def test_a_bad_model_is_refused_at_load(multi: MultiModel, photo: bytes, seen: Seen) -> None:
+    bad, missing = [multi.load_and_invoke(name, photo, "image/jpeg") for name in ("bad", "unheard-of")]
     seen(f"no model inside {bad.brief()}, no folder {missing.brief()}")
     assert bad.status >= 400 and missing.status >= 400, "the load is answered with 200"
-    assert not {"bad", "unheard-of"} & set(names(multi)), "it is listed as loaded"
+    again = [multi.invoke_model(name, photo, "image/jpeg") for name in ("bad", "unheard-of")]
+    assert all(answer.status >= 400 for answer in again), "it is loaded all the same"
 
 
 @clause("models come from /opt/ml/models alone: no other path, no address", OWN)
-def test_models_come_from_their_folder_alone(multi: Endpoint, seen: Seen) -> None:
+def test_models_come_from_their_folder_alone(multi: MultiModel, seen: Seen) -> None:
     # The address is a closed port inside the container.
     places = ("/etc", f"{ROOT}/../../../etc", "http://127.0.0.1:9/model.mar", f"{ROOT}/{'b' * 40}/model/../../bad")
-    found = {place: load(multi, f"stray-{number}", place) for number, place in enumerate(places)}
+    found = {place: multi.load(f"stray-{number}", place) for number, place in enumerate(places)}
     seen(", ".join(f"{place} {answer.status}" for place, answer in found.items()))
     assert all(400 <= answer.status < 500 for answer in found.values()), "not refused with a 4xx"
     # An answer that the server gives only after it looked there names what it found.
@@ -164,8 +125,8 @@ def test_models_come_from_their_folder_alone(multi: Endpoint, seen: Seen) -> Non
 
 
 @clause("/ping stays 200 whatever is loaded, and the other models are unharmed", MULTI_MODEL)
-def test_other_models_are_unharmed(multi: Endpoint, photo: bytes, seen: Seen) -> None:
-    have(multi, "a" * 40)
-    answer, ping = multi.post(f"/models/{'a' * 40}/invoke", photo, "image/jpeg"), multi.get("/ping")
-    seen(f"invoke {answer.brief()}, /ping {ping.status}")
-    assert (answer.status, ping.status) == (200, 200)
+def test_other_models_are_unharmed(multi: MultiModel, photo: bytes, seen: Seen) -> None:
+    multi.have("a" * 40)
+    answer = multi.invoke_model("a" * 40, photo, "image/jpeg")
+    seen(f"invoke {answer.brief()}; {multi.healthy()}")
+    assert answer.status == 200

@@ -8,9 +8,9 @@ import pytest
 
 from local_test.contract import images
 from local_test.contract.clause import HOSTING, OWN, SERVERLESS, clause
-from local_test.contract.client import Endpoint, send
-from local_test.contract.engine import internal_network
+from local_test.contract.conditions import ISOLATED, Conditions
 from local_test.contract.job import model_files
+from local_test.contract.platforms import Endpoint, Platform
 
 Seen = Callable[[str], None]
 GIVE_UP = 30  # seconds for a model that cannot be served
@@ -25,32 +25,30 @@ def answers(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
 
 
 @clause("serves without permission to write but below /tmp, as an ordinary user: serverless endpoints", SERVERLESS)
-def test_serves_without_write_permission(image: str, model: Path, photo: bytes, seen: Seen) -> None:
+def test_serves_without_write_permission(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
     options = ("--read-only", "--tmpfs", "/tmp", "--user", "12345:12345")
-    with Endpoint(image, model, options) as endpoint:
+    with platform.endpoint(model, Conditions(options=options)) as endpoint:
         answers(endpoint, photo, seen)
 
 
 @clause("serves with 1 GB of memory: the smallest serverless endpoint", SERVERLESS)
-def test_serves_with_1_gb_of_memory(image: str, model: Path, photo: bytes, seen: Seen) -> None:
-    with Endpoint(image, model, ("--memory", "1024m", "--memory-swap", "1024m")) as endpoint:
+def test_serves_with_1_gb_of_memory(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
+    with platform.endpoint(model, Conditions(memory=1024)) as endpoint:
         answers(endpoint, photo, seen)
 
 
 @clause("serves without a way out to any network: network isolation", HOSTING)
-def test_serves_without_a_network(image: str, model: Path, photo: bytes, seen: Seen) -> None:
-    with internal_network() as network, Endpoint(image, model, network=network) as endpoint:
-        if endpoint.place[0] and send(endpoint.place, "GET", "/", timeout=3).text.startswith("no answer: TimeoutError"):
-            pytest.skip("this host cannot reach a container on an internal network")
+def test_serves_without_a_network(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
+    with platform.endpoint(model, ISOLATED) as endpoint:
         answers(endpoint, photo, seen)
 
 
 @clause("SAGEMAKER_BIND_TO_PORT moves the port; a second one comes from SAGEMAKER_SAFE_PORT_RANGE", HOSTING)
-def test_the_port_can_be_moved(image: str, model: Path, photo: bytes, seen: Seen) -> None:
-    if not images.label(image, "accept-bind-to-port"):
+def test_the_port_can_be_moved(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
+    if not images.label(platform.image, "accept-bind-to-port"):
         pytest.skip("no label com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true")
     environment = {"SAGEMAKER_BIND_TO_PORT": "9191", "SAGEMAKER_SAFE_PORT_RANGE": "20000-20100"}
-    with Endpoint(image, model, environment=environment, port=9191) as endpoint:
+    with platform.endpoint(model, Conditions(environment=environment, port=9191)) as endpoint:
         answers(endpoint, photo, seen)
         ports = endpoint.listening()
         seen(f"listening: {', '.join(map(str, sorted(ports)))}")
@@ -60,41 +58,36 @@ def test_the_port_can_be_moved(image: str, model: Path, photo: bytes, seen: Seen
 
 def refuses_to_serve(endpoint: Endpoint, seen: Seen) -> None:
     """/ping never gives 200, and the container ends with a status other than 0."""
-    pings = set()
-    status = None
-    while status is None and endpoint.age() < GIVE_UP:
-        pings.add(endpoint.get("/ping", timeout=2).status)
-        status = endpoint.wait(0.5)
-    last = endpoint.last_line()
-    seen(f"exit status {status}, /ping {sorted(pings - {0}) or 'unanswered'}; last line: {last[:120]}")
-    assert 200 not in pings, "/ping says 200"
-    assert status is not None, f"it still runs after {GIVE_UP} s"
-    assert status, "exit status 0"
+    end = endpoint.gives_up(GIVE_UP)
+    seen(end.how)
+    assert not end.said_ready, "/ping says 200"
+    assert end.ended, f"it still runs after {GIVE_UP} s"
+    assert not end.well, "exit status 0"
 
 
 @clause("without a model /ping never says 200 and the container ends, not 0, within 30 s", HOSTING)
-def test_an_empty_model_folder_ends_the_container(image: str, tmp_path: Path, seen: Seen) -> None:
+def test_an_empty_model_folder_ends_the_container(platform: Platform, tmp_path: Path, seen: Seen) -> None:
     empty = tmp_path / "model"
     empty.mkdir(mode=0o755)
-    with Endpoint(image, empty) as endpoint:
+    with platform.endpoint(empty) as endpoint:
         refuses_to_serve(endpoint, seen)
 
 
 @clause("with a damaged model /ping never says 200 and the container ends, not 0, within 30 s", HOSTING)
-def test_a_damaged_model_ends_the_container(image: str, model: Path, tmp_path: Path, seen: Seen) -> None:
+def test_a_damaged_model_ends_the_container(platform: Platform, model: Path, tmp_path: Path, seen: Seen) -> None:
     damaged = tmp_path / "model"
     shutil.copytree(model, damaged)
     largest = max(model_files(damaged), key=lambda path: path.stat().st_size)
     content = largest.read_bytes()
     largest.write_bytes(content[: len(content) // 2])
     seen(f"{largest.name} cut in half")
-    with Endpoint(image, damaged) as endpoint:
+    with platform.endpoint(damaged) as endpoint:
         refuses_to_serve(endpoint, seen)
 
 
 @clause("a port that cannot be had ends the container with a status other than 0", OWN)
-def test_an_impossible_port_ends_the_container(image: str, model: Path, seen: Seen) -> None:
-    with Endpoint(image, model, environment={"SAGEMAKER_BIND_TO_PORT": "99999"}) as endpoint:
-        status = endpoint.wait(GIVE_UP)
-        seen(f"port 99999: exit status {status}; {endpoint.last_line()[:120]}")
-    assert status, "it does not end, or with 0"
+def test_an_impossible_port_ends_the_container(platform: Platform, model: Path, seen: Seen) -> None:
+    with platform.endpoint(model, Conditions(environment={"SAGEMAKER_BIND_TO_PORT": "99999"})) as endpoint:
+        end = endpoint.gives_up(GIVE_UP)
+        seen(f"port 99999: {end.how}")
+    assert end.ended and not end.well, "it does not end, or with 0"

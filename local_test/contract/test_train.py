@@ -19,7 +19,9 @@ from local_test.contract.clause import (
     SERVERLESS,
     clause,
 )
+from local_test.contract.conditions import Conditions
 from local_test.contract.job import Ended, Job, model_files
+from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 MakeJob = Callable[..., Job]
@@ -39,8 +41,8 @@ def test_the_entry_point_is_in_exec_form(image: str, seen: Seen) -> None:
 
 
 @clause("without an argument the image trains: SDK v3's local mode sets no command", LOCAL_MODE)
-def test_without_an_argument_the_image_trains(image: str, job: MakeJob, seen: Seen) -> None:
-    seen(job().run(image, command=()).succeeded())
+def test_without_an_argument_the_image_trains(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    seen(platform.run(job(), Conditions(command=())).succeeded())
 
 
 @clause("the image is for linux/amd64 and holds no NVIDIA driver", DOCKERFILE)
@@ -70,8 +72,9 @@ def test_any_user_may_read_the_artifact(trained: Ended, seen: Seen) -> None:
 @clause("a job that succeeds leaves no failure text", OUTCOME)
 def test_success_leaves_no_failure_text(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
-    seen("no /opt/ml/output/failure" if not trained.job.failure else trained.job.failure[:80])
-    assert not trained.job.failure, "a failure text beside exit status 0"
+    failure = trained.failure()
+    seen("no /opt/ml/output/failure" if not failure else failure[:80])
+    assert not failure, "a failure text beside exit status 0"
 
 
 @clause("what is no result goes to /tmp: the image's other folders stay as they were", CONFIGURATION)
@@ -79,9 +82,10 @@ def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
     # Folders that hold a changed path count as changed themselves; they are left out.
     allowed = ("/tmp", "/opt/ml", "/run", "/dev")
-    paths = [path for path in trained.changes if not path.startswith(allowed)]
-    strays = [path for path in paths if not any(other.startswith(f"{path}/") for other in trained.changes)]
-    seen(f"{len(trained.changes)} changed paths")
+    changes = trained.changes()
+    paths = [path for path in changes if not path.startswith(allowed)]
+    strays = [path for path in paths if not any(other.startswith(f"{path}/") for other in changes)]
+    seen(f"{len(changes)} changed paths")
     assert not strays, f"changed: {', '.join(strays[:3])}"
 
 
@@ -100,21 +104,21 @@ def test_the_objective_is_printed_once_an_epoch(
 
 @clause("hyperparameters arrive as strings, quoted as JSON by the SDK", CONFIGURATION)
 def test_hyperparameters_quoted_as_json_are_understood(
-    image: str, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
+    platform: Platform, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
 ) -> None:
     # As the SDK sends them: text as a JSON string, numbers bare.
     quoted = {
         name: value if re.fullmatch(r"[-+0-9.e]+|true|false", value) else f'"{value}"'
         for name, value in hyperparameters.items()
     }
-    seen(job(more=quoted).run(image).succeeded())
+    seen(platform.run(job(more=quoted)).succeeded())
 
 
 @clause(
     "hyperparameters that the platform, its SDK and its tuner add are no obstacle",
     API.format("HyperParameterTuningJob"),
 )
-def test_hyperparameters_of_the_platform_are_ignored(image: str, job: MakeJob, seen: Seen) -> None:
+def test_hyperparameters_of_the_platform_are_ignored(platform: Platform, job: MakeJob, seen: Seen) -> None:
     added = {
         "_tuning_objective_metric": "validation:accuracy",
         "sagemaker_job_name": '"contract"',
@@ -122,19 +126,19 @@ def test_hyperparameters_of_the_platform_are_ignored(image: str, job: MakeJob, s
         "sagemaker_container_log_level": "20",
         "sagemaker_enable_cloudwatch_metrics": "false",
     }
-    seen(job(more=added).run(image).succeeded())
+    seen(platform.run(job(more=added)).succeeded())
 
 
 @clause("an unknown hyperparameter is refused by name in the failure text", OWN)
-def test_an_unknown_hyperparameter_is_refused_by_name(image: str, job: MakeJob, seen: Seen) -> None:
-    ended = job(more={"epohcs-typed-wrongly": "3"}).run(image)
+def test_an_unknown_hyperparameter_is_refused_by_name(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    ended = platform.run(job(more={"epohcs-typed-wrongly": "3"}))
     seen(f"exit status {ended.status}; {ended.job.failure.splitlines()[0][:160] if ended.job.failure else 'no text'}")
     assert ended.status, "exit status 0"
     assert "epohcs-typed-wrongly" in ended.job.failure.split("\n")[0], "the first line does not name it"
 
 
 @clause("configuration files, keys and folders of newer jobs are no obstacle", CONFIGURATION)
-def test_newer_configuration_is_no_obstacle(image: str, job: MakeJob, seen: Seen) -> None:
+def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, seen: Seen) -> None:
     group = {"instance_group_name": "homogeneousCluster", "instance_type": "ml.g5.xlarge", "hosts": ["algo-1"]}
     newer = {
         "current_instance_type": "ml.g5.xlarge",
@@ -158,36 +162,41 @@ def test_newer_configuration_is_no_obstacle(image: str, job: MakeJob, seen: Seen
     drivers = laid_out.folder / "sm_drivers"
     drivers.mkdir()
     (drivers / "sm_train.sh").write_text("exit 0\n")
-    seen(laid_out.run(image, ("--volume", f"{drivers}:/opt/ml/input/data/sm_drivers:ro")).succeeded())
+    mounted = Conditions(options=("--volume", f"{drivers}:/opt/ml/input/data/sm_drivers:ro"))
+    seen(platform.run(laid_out, mounted).succeeded())
 
 
 @clause("only what local mode writes is needed: input modes, hosts, string hyperparameters", LOCAL_MODE)
-def test_the_least_configuration_is_enough(image: str, job: MakeJob, channels: dict[str, Path], seen: Seen) -> None:
-    seen(job(inputs={name: {"TrainingInputMode": "File"} for name in channels}).run(image).succeeded())
+def test_the_least_configuration_is_enough(
+    platform: Platform, job: MakeJob, channels: dict[str, Path], seen: Seen
+) -> None:
+    least = job(inputs={name: {"TrainingInputMode": "File"} for name in channels})
+    seen(platform.run(least).succeeded())
 
 
 @clause("nothing that the image needs lies below /opt/ml, which the platform may hide", DOCKERFILE)
-def test_nothing_the_image_needs_lies_below_opt_ml(image: str, job: MakeJob, seen: Seen) -> None:
+def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: MakeJob, seen: Seen) -> None:
     laid_out = job()
     empty = laid_out.folder / "empty"
     empty.mkdir(mode=0o777)
-    seen(laid_out.run(image, ("--volume", f"{empty}:/opt/ml")).succeeded())
+    seen(platform.run(laid_out, Conditions(options=("--volume", f"{empty}:/opt/ml"))).succeeded())
 
 
 @clause("100 environment entries of 512 characters are no obstacle", API.format("CreateTrainingJob"))
-def test_a_full_environment_is_no_obstacle(image: str, job: MakeJob, seen: Seen) -> None:
-    entries = [part for number in range(100) for part in ("--env", f"CONTRACT_{number}={'x' * 512}")]
-    seen(job().run(image, entries).succeeded())
+def test_a_full_environment_is_no_obstacle(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    full = Conditions(environment={f"CONTRACT_{number}": "x" * 512 for number in range(100)})
+    seen(platform.run(job(), full).succeeded())
 
 
 @pytest.fixture(scope="module")
-def failed(image: str, hyperparameters: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def failed(platform: Platform, hyperparameters: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A job whose channels hold no photos."""
     folder = tmp_path_factory.mktemp("failed")
     channels = {name: folder / name for name in ("train", "validation")}
     for path in channels.values():
         path.mkdir(mode=0o755)
-    return Job(folder / "job", channels, hyperparameters).run(image)
+        (path / "notes.txt").write_text("a channel of S3 has at least one object\n")
+    return platform.run(Job(folder / "job", channels, hyperparameters))
 
 
 @clause("a job that fails ends with a status other than 0 and says why in /opt/ml/output/failure", OUTCOME)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from local_test.contract import brought
 from local_test.contract.clause import CONFIGURATION, OWN, TOOLKIT, clause
+from local_test.contract.conditions import ISOLATED, Conditions
 from local_test.contract.job import Ended, Job
+from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 MakeJob = Callable[..., Job]
@@ -27,53 +29,52 @@ def ran(ended: Ended, seen: Seen, *, arguments: bool = True) -> None:
 
 @clause("a script in a folder runs in place of the image's own program: sagemaker_program", TOOLKIT)
 def test_a_script_in_a_folder_runs(
-    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     channels = channels | {"code": brought.write(tmp_path / "code")}
-    ran(job(more=brought.script("brought.py", CODE), channels=channels).run(image), seen)
+    ran(platform.run(job(more=brought.script("brought.py", CODE), channels=channels)), seen)
 
 
 @clause("a script in an archive in the channel `code` runs, as with EnableNetworkIsolation", TOOLKIT)
 def test_a_script_in_an_archive_runs(
-    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     archive = brought.archive(tmp_path / "code" / "sourcedir.tar.gz")
     more = brought.script("brought.py", f"{CODE}/{archive.name}")
-    ended = job(more=more, channels=channels | {"code": archive.parent}).run(image, ("--network", "none"))
-    ran(ended, seen)
+    ran(platform.run(job(more=more, channels=channels | {"code": archive.parent}), ISOLATED), seen)
 
 
 @clause("a script at an S3 address is fetched and runs", TOOLKIT)
-def test_a_script_at_an_s3_address_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+def test_a_script_at_an_s3_address_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     archive = brought.archive(tmp_path / "sourcedir.tar.gz")
-    with brought.bucket(archive.read_bytes()) as options:
+    with brought.bucket(archive.read_bytes()) as variables:
         more = brought.script("brought.py", "s3://bucket/job/source/sourcedir.tar.gz")
-        ran(job(more=more).run(image, options), seen)
+        ran(platform.run(job(more=more), Conditions(environment=variables, hosts_network=True)), seen)
 
 
 @clause("the script that an image on top names in SAGEMAKER_PROGRAM runs", TOOLKIT)
-def test_the_script_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+def test_the_script_of_an_image_on_top_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     code = brought.write(tmp_path / "code")
-    with brought.derived(image, code, SAGEMAKER_PROGRAM="brought.py") as name:
-        ran(job().run(name), seen)
+    with brought.derived(platform.image, code, SAGEMAKER_PROGRAM="brought.py") as name:
+        ran(platform.run(job(), Conditions(image=name)), seen)
 
 
 @clause("the function that an image on top names in SAGEMAKER_TRAINING_MODULE runs", TOOLKIT)
-def test_the_function_of_an_image_on_top_runs(image: str, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
+def test_the_function_of_an_image_on_top_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     function = "def main():\n    exec(SCRIPT)\n"
     files = {"own.py": f"SCRIPT = {brought.SCRIPT!r}\n{function}", "train.py": "raise ValueError('the wrong train')\n"}
     code = brought.write(tmp_path / "code", brought.FILES | files)
     variables = {"SAGEMAKER_TRAINING_MODULE": "own:main", "PYTHONPATH": "/opt/ml/code"}
-    with brought.derived(image, code, **variables) as name:
-        ran(job().run(name), seen, arguments=False)
+    with brought.derived(platform.image, code, **variables) as name:
+        ran(platform.run(job(), Conditions(image=name)), seen, arguments=False)
 
 
 @clause("a script that is not there is named in the first line of the failure text", OWN)
 def test_a_missing_script_is_named(
-    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     channels = channels | {"code": brought.write(tmp_path / "code")}
-    ended = job(more=brought.script("trian.py", CODE), channels=channels).run(image)
+    ended = platform.run(job(more=brought.script("trian.py", CODE), channels=channels))
     first = ended.job.failure.split("\n")[0]
     seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
     assert ended.status, "exit status 0"
@@ -82,11 +83,11 @@ def test_a_missing_script_is_named(
 
 @clause("a requirement that cannot be installed is named in the first line of the failure text", OWN)
 def test_a_requirement_that_cannot_be_installed_is_named(
-    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     files = brought.FILES | {"requirements.txt": "--no-index\nabsent-package-of-the-contract==1.0\n"}
     channels = channels | {"code": brought.write(tmp_path / "code", files)}
-    ended = job(more=brought.script("brought.py", CODE), channels=channels).run(image, ("--network", "none"))
+    ended = platform.run(job(more=brought.script("brought.py", CODE), channels=channels), ISOLATED)
     first = ended.job.failure.split("\n")[0]
     seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
     assert ended.status, "exit status 0"
@@ -95,10 +96,10 @@ def test_a_requirement_that_cannot_be_installed_is_named(
 
 @clause("a script finds torch, torchvision, timm, Pillow and NumPy, and their operators compute", OWN)
 def test_what_scripts_import_is_there(
-    image: str, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     channels = channels | {"code": brought.write(tmp_path / "code", {"imports.py": brought.IMPORTS})}
-    ended = job(more=brought.script("imports.py", CODE), channels=channels).run(image, ("--network", "none"))
+    ended = platform.run(job(more=brought.script("imports.py", CODE), channels=channels), ISOLATED)
     seen(ended.succeeded())
     assert (ended.job.model / "scores.pth").exists(), "exit status 0, but it was not the script that ran"
 
@@ -107,10 +108,10 @@ def test_what_scripts_import_is_there(
     "goes on from an earlier job's model.tar.gz, as the platform hands it over in the channel `model`", CONFIGURATION
 )
 def test_goes_on_from_an_earlier_model(
-    image: str, trained: Ended, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
+    platform: Platform, trained: Ended, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
     trained.succeeded()
     (tmp_path / "earlier").mkdir()
     with tarfile.open(tmp_path / "earlier" / "model.tar.gz", "w:gz") as archive:
         archive.add(trained.job.model, ".")
-    seen(job(channels=channels | {"model": tmp_path / "earlier"}).run(image).succeeded())
+    seen(platform.run(job(channels=channels | {"model": tmp_path / "earlier"})).succeeded())

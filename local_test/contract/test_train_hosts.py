@@ -1,34 +1,29 @@
 """Training on two hosts, whose names may resolve late."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from local_test.contract.clause import API, CONFIGURATION, OUTPUT, clause
-from local_test.contract.engine import internal_network
 from local_test.contract.job import Ended, Job, model_files
+from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 HOSTS = ["algo-1", "algo-2"]
-LATE = 4  # seconds that the second host starts later
 
 
 @pytest.fixture(scope="module")
 def hosts(
-    image: str, channels: dict[str, Path], hyperparameters: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    platform: Platform,
+    channels: dict[str, Path],
+    hyperparameters: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Ended]:
-    """A job of two containers on a network of their own, with folders of their own."""
+    """A job of two hosts, with folders of their own."""
     folder = tmp_path_factory.mktemp("hosts")
-    jobs = [Job(folder / host, channels, hyperparameters, {"current_host": host, "hosts": HOSTS}) for host in HOSTS]
-    with internal_network() as network:
-        places = [("--network", network, "--network-alias", host, "--hostname", host) for host in HOSTS]
-        with jobs[0].start(image, places[0]) as first:
-            time.sleep(LATE)
-            with jobs[1].start(image, places[1]) as second:
-                return [job.end(image, container) for job, container in zip(jobs, (first, second), strict=True)]
+    return platform.run_hosts([Job(folder / host, channels, hyperparameters, HOSTS, host) for host in HOSTS])
 
 
 @clause("two hosts train together and both end with exit status 0, though one starts late", CONFIGURATION)

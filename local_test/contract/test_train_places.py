@@ -1,24 +1,24 @@
 """Training where something is missing: network, write permission, the root user, shared memory."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from local_test.contract.clause import API, CONFIGURATION, LOCAL_MODE, OWN, clause
+from local_test.contract.conditions import ISOLATED, Conditions
 from local_test.contract.job import Ended, Job
+from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 MakeJob = Callable[..., Job]
 
 
 @clause("trains without any network: EnableNetworkIsolation", API.format("CreateTrainingJob"))
-def test_trains_without_a_network(image: str, job: MakeJob, seen: Seen) -> None:
-    seen(job().run(image, ("--network", "none")).succeeded())
+def test_trains_without_a_network(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    seen(platform.run(job(), ISOLATED).succeeded())
 
 
 @clause("trains from read-only folders: a FastFile channel", CONFIGURATION)
-def test_trains_from_read_only_channels(image: str, job: MakeJob, channels: dict[str, Path], seen: Seen) -> None:
-    fast = {name: {"TrainingInputMode": "FastFile", "S3DistributionType": "FullyReplicated"} for name in channels}
-    seen(job(inputs=fast).run(image).succeeded())
+def test_trains_from_read_only_channels(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    seen(platform.run(job(input_mode="FastFile")).succeeded())
 
 
 @clause("trains with 64 MB of shared memory, all that local mode gives", LOCAL_MODE)
@@ -28,10 +28,10 @@ def test_trains_with_64_mb_of_shared_memory(trained: Ended, seen: Seen) -> None:
 
 
 @clause("trains as an ordinary user that the image does not know", OWN)
-def test_trains_as_an_ordinary_user(image: str, job: MakeJob, seen: Seen) -> None:
-    seen(job().run(image, ("--user", "12345:12345")).succeeded())
+def test_trains_as_an_ordinary_user(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    seen(platform.run(job(), Conditions(options=("--user", "12345:12345"))).succeeded())
 
 
 @clause("trains on a read-only root, with /tmp to write to", OWN)
-def test_trains_on_a_read_only_root(image: str, job: MakeJob, seen: Seen) -> None:
-    seen(job().run(image, ("--read-only", "--tmpfs", "/tmp")).succeeded())
+def test_trains_on_a_read_only_root(platform: Platform, job: MakeJob, seen: Seen) -> None:
+    seen(platform.run(job(), Conditions(options=("--read-only", "--tmpfs", "/tmp"))).succeeded())

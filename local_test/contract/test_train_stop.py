@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from local_test.contract.clause import API, DOCKERFILE, GUIDE, clause
-from local_test.contract.engine import Container, open_up
 from local_test.contract.job import Job, copy, model_files
+from local_test.contract.platforms import Platform, StartedJob
 
 Seen = Callable[[str], None]
 LIMIT = 120  # seconds between SIGTERM and SIGKILL
@@ -20,22 +20,21 @@ EPOCH = re.compile(r"\bepoch\W{1,3}(\d+)", re.IGNORECASE)
 class Stopped:
     """A long job that got SIGTERM in the middle of an epoch."""
 
-    def __init__(self, image: str, job: Job) -> None:
+    def __init__(self, platform: Platform, job: Job) -> None:
         self.job = job
-        with job.start(image) as container:
-            self.epoch = _first_epoch(container)
-            self.status, self.seconds = container.stop(LIMIT)
-            self.last_line = container.last_line()
-        open_up(image, job.folder)
+        with platform.start(job) as started:
+            self.epoch = _first_epoch(started)
+            self.end = started.stop(LIMIT)
+            self.last_line = started.last_line()
 
 
-def _first_epoch(container: Container) -> int | None:
+def _first_epoch(job: StartedJob) -> int | None:
     """Wait for the first line that names an epoch and return its number, None when the job ended before."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
-        if found := EPOCH.search(container.logs()):
+        if found := EPOCH.search(job.logs()):
             return int(found[1])
-        if not container.running():
+        if not job.running():
             return None
         time.sleep(0.2)
     return None
@@ -43,21 +42,21 @@ def _first_epoch(container: Container) -> int | None:
 
 @pytest.fixture(scope="module")
 def stopped(
-    image: str,
+    platform: Platform,
     channels: dict[str, Path],
     hyperparameters: dict[str, str],
     pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Stopped:
     long = hyperparameters | dict(json.loads(pytestconfig.getoption("--long")))
-    return Stopped(image, Job(tmp_path_factory.mktemp("stopped"), channels, long, checkpoints=True))
+    return Stopped(platform, Job(tmp_path_factory.mktemp("stopped"), channels, long, checkpoints=True))
 
 
 @clause("SIGTERM ends the job in order before SIGKILL follows after 120 s", DOCKERFILE)
 def test_sigterm_ends_the_job(stopped: Stopped, seen: Seen) -> None:
     assert stopped.epoch is not None, f"it ended before an epoch: {stopped.last_line}"
-    seen(f"exit status {stopped.status} after {stopped.seconds:.1f} s")
-    assert stopped.status != 137 and stopped.seconds < LIMIT, "SIGKILL ended it"
+    seen(f"{stopped.end.how} after {stopped.end.seconds:.1f} s")
+    assert not stopped.end.killed, "SIGKILL ended it"
 
 
 @clause("what was learnt before SIGTERM is in /opt/ml/model, which the platform still uploads", DOCKERFILE)
@@ -78,13 +77,12 @@ def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
     "started anew with the same checkpoints the job goes on where it was: managed spot training",
     GUIDE.format("model-managed-spot-training"),
 )
-def test_a_restarted_job_goes_on(image: str, stopped: Stopped, tmp_path: Path, seen: Seen) -> None:
+def test_a_restarted_job_goes_on(platform: Platform, stopped: Stopped, tmp_path: Path, seen: Seen) -> None:
     assert model_files(stopped.job.checkpoint_folder), "there are no checkpoints to go on from"
     again = Job(tmp_path, stopped.job.channels, stopped.job.hyperparameters, checkpoints=True)
     copy(stopped.job.checkpoint_folder, again.checkpoint_folder)
-    with again.start(image) as container:
-        epoch = _first_epoch(container)
-        container.stop(1)
-    open_up(image, tmp_path)
+    with platform.start(again) as started:
+        epoch = _first_epoch(started)
+        started.stop(1)
     seen(f"stopped after epoch {stopped.epoch} or later, goes on with epoch {epoch}")
     assert epoch is not None and epoch > 1, "it began again"

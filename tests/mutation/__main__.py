@@ -42,7 +42,7 @@ def main() -> None:
     if not (ROOT / "runs" / "coverage" / ".venv.json").exists():
         parser.error("runs/coverage is absent, which says which tests run a line; make coverage writes it")
     modules = (
-        [arguments.module] if arguments.module else [p for name in PACKAGES for p in sorted(Path(name).glob("*.py"))]
+        [arguments.module] if arguments.module else [p for name in PACKAGES for p in sorted(Path(name).rglob("*.py"))]
     )
     chosen = sample(mutations(modules), arguments.count, arguments.seed)
     results = run(chosen)

@@ -16,25 +16,28 @@ Position = tuple[int, int]  # line and column
 
 
 def mutations(modules: Sequence[Path]) -> list[MutationSpec]:
-    """Return every error that cosmic-ray can make in these files, but for those in type annotations."""
+    """Return every error that cosmic-ray can make in these files, but for those in `left_out`."""
     with use_db(":memory:", WorkDB.Mode.create) as database:
         init(modules, database, {})
         found = [item.mutations[0] for item in database.work_items]
-    annotated = {module: list(annotations(module)) for module in modules}
+    untouched = {module: list(left_out(module)) for module in modules}
     return [
         one
         for one in found
         if not one.operator_name.endswith(SAME)
-        and not any(start <= one.start_pos < end for start, end in annotated[one.module_path])
+        and not any(start <= one.start_pos < end for start, end in untouched[one.module_path])
     ]
 
 
-def annotations(module: Path) -> Iterator[tuple[Position, Position]]:
-    """Yield where the type annotations of a file begin and end."""
+def left_out(module: Path) -> Iterator[tuple[Position, Position]]:
+    """Yield where a file's type annotations and the arguments of @dataclass begin and end: no program behaves by them."""
     for node in ast.walk(ast.parse(module.read_text())):
-        for name in ("annotation", "returns"):
-            if within := getattr(node, name, None):
-                yield (within.lineno, within.col_offset), (within.end_lineno, within.end_col_offset)
+        found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "dataclass":
+            found += node.keywords
+        for within in found:
+            if within:
+                yield (within.lineno, within.col_offset), (within.end_lineno or 0, within.end_col_offset or 0)
 
 
 def sample(found: Sequence[MutationSpec], count: int, seed: int) -> list[MutationSpec]:

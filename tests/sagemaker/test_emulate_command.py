@@ -167,6 +167,7 @@ def test_what_a_killed_emulator_left_is_ended_and_told(tmp_path: Path, samples: 
         second.end()
 
 
+@pytest.mark.slow
 def test_the_sdks_estimator_trains_unchanged(tmp_path: Path, samples: Path) -> None:
     assert SDK.exists(), f"{SDK} is missing; make it: make .venv-sdk/.ready"
     few = tmp_path / "train"

@@ -108,6 +108,7 @@ def test_a_failed_job_says_what_the_program_left_as_its_failure(sagemaker: Any) 
     assert "ModelArtifacts" not in job
 
 
+@pytest.mark.slow
 def test_a_stopped_job_keeps_the_model_that_it_wrote_after_sigterm(emulator: Emulator, sagemaker: Any) -> None:
     # With the default backbone's weights absent a job would end by itself; these epochs would take minutes.
     many = {"backbone": "timm/tf_efficientnet_lite0", "epochs": "4000", "precision": "fp32", "patience": "0"}

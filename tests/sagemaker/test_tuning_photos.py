@@ -19,6 +19,7 @@ def ended(sagemaker: Any, name: str) -> dict[str, Any]:
             return answer
 
 
+@pytest.mark.slow
 def test_a_bayesian_search_trains_on_photos_with_values_of_its_ranges(emulator: Emulator, samples: Path) -> None:
     put_photos(emulator, samples)
     request = training_request("any")
@@ -50,6 +51,7 @@ def test_a_bayesian_search_trains_on_photos_with_values_of_its_ranges(emulator: 
     assert 0 < job["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] <= 1
 
 
+@pytest.mark.slow
 def test_the_sdks_tuner_and_transformer_run_unchanged(tmp_path: Path, samples: Path) -> None:
     if not SDK.exists():
         pytest.skip("needs .venv-sdk; make .venv-sdk/.ready")

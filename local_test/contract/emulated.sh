@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs the contract suite through the SageMaker API of a byoc emulate of its own, on a temporary folder; both end together.
+#   local_test/contract/emulated.sh [arguments of pytest]
+set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+cd "$(dirname "$0")/../.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# The emulator writes its address into its folder before it starts the command.
+# shellcheck disable=SC2016
+.venv/bin/byoc emulate --run docker --data "$folder" -- \
+  bash -c 'exec .venv/bin/pytest "$@" --emulator "$(cat "$0/address")"' "$folder" "$@"
