@@ -4,6 +4,7 @@ What byoc.toml names is filled in: image, role, tags, instance type, network and
 metric definitions, and the profiler and the Debugger are off. Everything is checked before an object is returned.
 """
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -160,6 +161,7 @@ def _sdk() -> Any:
     """Return the module that makes the SDK's objects; raises ConfigError where this Python has no SDK v2."""
     from launch.aws.senders import sdk_program
 
+    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")  # four lines for each object
     try:
         return sdk_program.imported()
     except ImportError as error:

@@ -3,6 +3,7 @@
 Imports the SDK, so only a process that has it may import this.
 """
 
+import logging
 from typing import Any
 
 from sagemaker.async_inference import AsyncInferenceConfig
@@ -43,6 +44,7 @@ CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"Telem
 
 def sdk_session(session: Session) -> Any:
     """Return the SDK's session over ours: its credentials, its region, its clients."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would tell each value of CONFIG
     return SdkSession(
         boto_session=session.boto,
         sagemaker_client=session.client("sagemaker"),

@@ -6,6 +6,7 @@ Run by senders/sdk.py with the interpreter of the SDK's environment, which knows
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -85,13 +86,15 @@ def sdk_objects() -> Any:
 
 def imported() -> Any:
     """Import the SDK without a session of its own, and return the module that makes its objects."""
-    session = boto3.Session
+    session, silent = boto3.Session, logging.root.manager.disable
     # Trap: the import makes a session of its own, whose clients look for whatever credentials the machine has.
     boto3.Session = _refused
+    logging.disable()  # it tells that it has no session
     try:
         from launch.aws.senders import sdk_objects as objects
     finally:
         boto3.Session = session
+        logging.disable(silent)
     return objects
 
 
