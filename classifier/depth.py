@@ -24,16 +24,32 @@ _ROWS = 256  # scaled at a time: float32 of a whole photo would take four times 
 
 def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
     """Return an image that was decoded from `data` with at most 8 bits a sample, and what is odd about its range."""
-    if not image.mode.startswith(("I", "F")):
+    samples = _samples(image)
+    if samples is None:
         _refuse_dark_colours(image, data)
         return image, ()
-    grey = eight_bits(image, _white(image, data))
+    grey = eight_bits(samples, _white(image, data))
     dark = image.mode.startswith("I;16") and _over(np.asarray(grey), 16) <= _FEW
     if _inverted(image):
         grey = ImageChops.invert(grey)
     if (key := image.info.get("transparency")) is not None:
         grey.paste(255, mask=Image.fromarray(np.asarray(image) == key))
     return grey, ((_DARK,) if dark else ())
+
+
+def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
+    """Return grey samples as the numbers that they are, or None for those that are bytes already.
+
+    Trap: Pillow takes signed bytes of a TIFF for unsigned ones, and unsigned 32-bit integers for signed ones.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED
+    if image.mode == "L" and bits == 8 and signed:
+        return np.asarray(image).view(np.int8)
+    if not image.mode.startswith(("I", "F")):
+        return None
+    samples = np.asarray(image)
+    return samples.view(np.uint32) if image.mode == "I" and bits == 32 and not signed else samples
 
 
 def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
@@ -51,6 +67,8 @@ def _white(image: Image.Image, data: bytes) -> float | None:
     if tags is None:
         bits = significant_bits(data)
         return 2**bits - 1 if bits else None
+    if image.mode == "L":
+        return 127
     for tag in (_MOST_OF_ANY_TYPE, _MOST):
         most = _first(tags.get(tag))
         # Some programs write the brightest sample there, not the brightest that can be.
@@ -66,12 +84,11 @@ def _inverted(image: Image.Image) -> bool:
     return bool(_first(tags.get(_INVERTED)) == 0)
 
 
-def eight_bits(image: Image.Image, told: float | None = None) -> Image.Image:
-    """Return an image of mode I;16, I or F as L: 0 is black, `told` is white.
+def eight_bits(samples: npt.NDArray[Any], told: float | None = None) -> Image.Image:
+    """Return samples as an image of mode L: 0 is black, `told` is white.
 
     Raises PhotoError where neither the file nor the type of its samples tells the range.
     """
-    samples: npt.NDArray[Any] = np.asarray(image)
     top = _top(samples, told)
     result = np.empty(samples.shape, np.uint8)
     for rows in range(0, len(samples), _ROWS):

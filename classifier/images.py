@@ -256,7 +256,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith(("I", "F")):
         # Trap: convert() clips 16-bit values at 255 instead of scaling them.
-        return depth.eight_bits(image).convert("RGB")
+        return depth.eight_bits(np.asarray(image)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -114,12 +114,11 @@ def _mended_segment(marker: int, segment: bytes) -> bytes:
     """Return a segment of metadata, marker included, as far as pixels and orientation depend on it."""
     if marker == _EXIF and segment[4:].startswith(_XMP):
         return segment if b"tiff:Orientation" in segment else b""
-    start, least = _COLOURS.get(marker, (b"Exif\0\0", 10) if marker == _EXIF else (b"", 0))
-    if not start or not segment[4:].startswith(start) or len(segment) < least + 2:
-        return b""
-    if marker != _EXIF:
-        return segment
-    told = tiff.orientation(segment[10:])
+    if marker in _COLOURS:
+        start, least = _COLOURS[marker]
+        return segment if segment[4:].startswith(start) and len(segment) >= least + 2 else b""
+    is_exif = marker == _EXIF and segment[4:].startswith(b"Exif\0\0")
+    told = tiff.orientation(segment[10:]) if is_exif else None
     if told not in range(65_536):
         return b""
     upright = Image.Exif()

@@ -15,6 +15,9 @@ _BITS, _PLANES, _COLOURS = 258, 284, 320  # BitsPerSample, PlanarConfiguration, 
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 # Pillow knows 16 bits of which 0 is white only in the other byte order.
 TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
+# Nor signed bytes of which 0 is white; classifier.depth turns them.
+for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
+    TiffImagePlugin.OPEN_INFO[_order, 0, (2,), 1, (8,), ()] = ("L", "L")
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
 _ORIENTATION, _XMP = 0x0112, 700
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct

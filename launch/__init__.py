@@ -1,38 +1,43 @@
 """The driver, command `byoc`: check data, tune, train, serve and predict. Imports neither torch nor the serving program.
 
-For notebooks it offers SageMaker's SDK objects filled in, and one function a verb; launch/aws/notebook.py says what each does:
-
-    session = launch.session()                                   # byoc.toml, and BYOC_ variables
-    photos = launch.upload(session, Path("photos"))
-    estimator = launch.estimator(session, {"epochs": "5"})       # sagemaker.estimator.Estimator
-    estimator.fit({"training": photos.uri}, wait=False)
-    launch.follow(session, "training", estimator.latest_training_job.name).check()
+Notebooks get SageMaker's SDK objects filled in by `launch.estimator`, `launch.tuner`, `launch.model` and `launch.channels`
+(launch/aws/notebook.py), and verbs as functions over a `launch.session` (launch/aws/verbs.py).
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Loaded when a name is used: the command line imports this package for every verb.
-_OFFERED = {
+if TYPE_CHECKING:
+    from launch.aws.account.upload import upload
+    from launch.aws.jobs.best import best_of
+    from launch.aws.jobs.follow import follow
+    from launch.aws.notebook import channels, estimator, model, tuner
+    from launch.aws.verbs import check_photos, delete, epochs, leftovers, session
+
+__all__ = [
+    "best_of",
+    "channels",
+    "check_photos",
+    "delete",
+    "epochs",
+    "estimator",
+    "follow",
+    "leftovers",
+    "model",
+    "session",
+    "tuner",
+    "upload",
+]
+ELSEWHERE = {
     "best_of": "launch.aws.jobs.best",
-    "check_photos": "launch.aws.notebook",
-    "delete": "launch.aws.notebook",
-    "epochs": "launch.aws.notebook",
-    "estimator": "launch.aws.notebook",
     "follow": "launch.aws.jobs.follow",
-    "leftovers": "launch.aws.notebook",
-    "model": "launch.aws.notebook",
-    "session": "launch.aws.notebook",
-    "tuner": "launch.aws.notebook",
     "upload": "launch.aws.account.upload",
+    **dict.fromkeys(("check_photos", "delete", "epochs", "leftovers", "session"), "launch.aws.verbs"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OFFERED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_OFFERED[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_OFFERED])
+    # Only what is asked for is imported: boto3 takes 0.1 s, the SDK 2 s.
+    if name in __all__:
+        return getattr(importlib.import_module(ELSEWHERE.get(name, "launch.aws.notebook")), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from classifier.errors import ConfigError, UserError
+from launch.child import ends_with_us
 
 START_SECONDS = 120
 STOP_SECONDS = 30
@@ -27,7 +28,11 @@ def serving(model: Path, port: int, log: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
-            _command(model, port), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            ends_with_us(_command(model, port)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         _wait_until_ready(process, url, log)

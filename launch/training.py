@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from classifier.errors import ConfigError, UserError
 from launch import container, gpus
+from launch.child import ends_with_us
 from train.config import parse
 
 _running: set["subprocess.Popen[bytes]"] = set()
@@ -143,7 +144,7 @@ def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> 
 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
     # Progress goes to standard error, which is ours; metric lines go to standard output, which a quiet run keeps in its log.
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
+    with subprocess.Popen(ends_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
         _running.add(process)
         try:
             return process.wait()

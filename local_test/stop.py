@@ -11,7 +11,7 @@ class LocalModeError(Exception):
 
 
 class Stop(threading.Event):
-    """Set by SIGINT or SIGTERM, whose number it keeps; from then on `clean` is called until the program ends."""
+    """Set by SIGINT or SIGTERM, of which it keeps the first one's number; from then on `clean` is called until the program ends."""
 
     def __init__(self, clean: Callable[[], None]) -> None:
         super().__init__()
@@ -21,12 +21,13 @@ class Stop(threading.Event):
 
     def _asked(self, number: int, frame: object) -> None:
         # No exception: the SDK swallows a KeyboardInterrupt and waits on. Without its containers it comes to an end.
-        self.number = number
-        if not self.is_set():
-            self.set()
+        if not self.number:
+            self.number = number
             threading.Thread(target=self._clean_on, daemon=True).start()
 
     def _clean_on(self) -> None:
+        # Trap: an event has a lock, which what the signal interrupted may hold: `wait`, or this handler for the signal before.
+        self.set()
         while True:  # compose may be about to make another
             self.clean()
             time.sleep(0.5)

@@ -17,6 +17,7 @@
 # Made on the images' Python, with the hashes of all files of a release, so that they install on the others that are admitted too;
 # tests/others.sh tries that.
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 PYTHON=$(requirements/python.sh 3.11)  # the images' own
 tools=$(mktemp -d)

@@ -4,6 +4,7 @@
 # Variables:
 #   PYTHON  this one and no other
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 versions=("$@")
 [ "$#" -gt 0 ] || versions=(3.11 3.12 3.13)
 listed=$(printf ", %s" "${versions[@]}")

@@ -3,6 +3,7 @@
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in PIP_ARGS="--index-url URL" to choose another build
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 version() { "$1" -c 'import platform; print(platform.python_version())'; }
 if [ ! -x .venv/bin/python ]; then

@@ -2,6 +2,7 @@
 # Makes .venv-clients: the aws command and SDK v3, which the tests of the local SageMaker use as clients.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-clients/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-clients; }
 # Python compiles what the tests import when they do; to compile all of it would take as long as the rest.

@@ -2,6 +2,7 @@
 # Makes .venv-images: the AWS command line, a stand-in for AWS, a registry (Debian's, unpacked and not installed), and what makes the SBOM.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-images/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-images; }
 .venv-images/bin/pip install --quiet --no-deps --require-hashes -r requirements/images.lock

@@ -2,6 +2,7 @@
 # Makes .venv-inside: the packages that tests need inside the images and that no image holds, for the images' Python, by the
 # hashes of dev.lock and samples.lock. A folder, which tests/inside.sh mounts; no image is changed.
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 mkdir -p .venv-inside
 # A name's lines in a lock: its version and its hashes.

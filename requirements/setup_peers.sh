@@ -3,6 +3,7 @@
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in setup.sh
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-peers/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-peers; }
 pip=.venv-peers/bin/pip

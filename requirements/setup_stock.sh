@@ -3,6 +3,7 @@
 # sagemaker-inference's default handler; no torch, since the attacks need no model. Exact versions, by hash.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-stock/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-stock; }
 echo "setup: .venv-stock, the stock serving stack"

@@ -3,6 +3,7 @@
 #   PYTHON    the interpreter (default python3.11, the only version that this takes, as the image does)
 #   PIP_ARGS  passed to pip for torch alone, as in setup.sh
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-train/bin/python ] || {
   # PYTHON may be another, for .venv

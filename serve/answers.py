@@ -122,7 +122,7 @@ class Worker:
         except PhotoError as error:
             number = len(pixels)
             where = f"instances[{number}]" if asks["json"] else "the body"
-            return refused(422, f"{where} is no usable photo: {error}{what_it_is(begun.photos[number])}")
+            return refused(422, f"{where} is no usable photo: {error}{what_it_is(begun.photos[number], str(error))}")
         except Exception as error:
             return failed(error, "decoding", asks)
 
@@ -176,7 +176,7 @@ class CodeWorker:
             status, text, kind, headers = self._code.answer(body, asks["id"], asks["headers"])
             answer = Answer(status, text, kind, headers=headers)
         except PhotoError as error:
-            answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body)}")
+            answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body, str(error))}")
         except UserError as error:
             answer = refused(error.status if isinstance(error, Unsupported) else 400, str(error))
         except (Exception, SystemExit) as error:

@@ -33,6 +33,7 @@ from serve.formats import (
     write_answer,
 )
 from serve.predictor import Predictor
+from serve.program import how_to_load
 from serve.toolkit import Unsupported
 
 # The functions that the code may define, and how many arguments each takes before the context.
@@ -63,7 +64,8 @@ class ModelCode:
         self._own = self._functions(_import(self._program, Path(settings["code"])))
         self._predictor: Predictor | None = None
         if "model_fn" not in self._own and not prepared.is_dir():
-            raise ArtifactError(f"{self._program} defines no model_fn and {model_dir} holds no model.json; add either")
+            told = how_to_load(model_dir) or "add either"
+            raise ArtifactError(f"{self._program} defines no model_fn and {model_dir} holds no model.json; {told}")
         self._start("pre_model_fn", str(model_dir))
         if "model_fn" in self._own:
             self._model = self._start("model_fn", str(model_dir))

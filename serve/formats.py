@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +105,7 @@ def read_instances(body: bytes) -> list[bytes]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is no JSON ({str(error)[:100]})") from error
+        raise RequestError(f"the body is not valid JSON ({str(error)[:100]})") from error
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list) or not instances:
         fetched = " (nothing is fetched from addresses)" if isinstance(document, dict) and "url" in document else ""
@@ -118,15 +119,24 @@ def read_instances(body: bytes) -> list[bytes]:
         text = instance.get("b64") if isinstance(instance, dict) else None
         if not isinstance(text, str):
             raise RequestError(f'instances[{number}] must be {{"b64": "..."}} with a photo in base64')
+        if _BYTES_AS_TEXT.match(text):
+            raise RequestError(
+                f"instances[{number}].b64 is Python's way to print bytes (b'...'); send base64.b64encode(photo).decode()"
+            )
         try:
             photos.append(_from_base64(text))
         except ValueError as error:
-            raise RequestError(f"instances[{number}].b64 is no base64 ({str(error)[:80]})") from error
+            raise RequestError(f"instances[{number}].b64 is not valid base64 ({str(error)[:80]})") from error
     return photos
 
 
-def what_it_is(data: bytes) -> str:
-    """Return a clause that says what bytes are that are no photo, and what to send instead; empty when that is not known."""
+def what_it_is(data: bytes, told: str = "") -> str:
+    """Return a clause that says what bytes are that are no photo, and what to send instead; empty when that is not known.
+
+    Also when what is `told` already has a remedy after its semicolon.
+    """
+    if ";" in told:
+        return ""
     head = data[:2048].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[:1] in (b"{", b"["):
         return "; it is JSON: send it with Content-Type application/json"
@@ -165,6 +175,7 @@ def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k:
 
 
 _DATA_URI = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
+_BYTES_AS_TEXT = re.compile(r"\s*b['\"]")  # what str() makes of base64.b64encode
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|....ftyp", re.DOTALL)
 
 
@@ -177,13 +188,14 @@ def _from_base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         uri = _DATA_URI.match(text)
-        plain = "".join(text[uri.end() if uri else 0 :].split()).replace("-", "+").replace("_", "/")
+        # What a data-URI holds may be percent-encoded, as + and / in addresses are.
+        plain = "".join((unquote(text[uri.end() :]) if uri else text).split()).replace("-", "+").replace("_", "/")
         padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
         return base64.b64decode(plain + padding, validate=True)
 
 
 def _is_base64_of_a_photo(head: bytes) -> bool:
-    text = _DATA_URI.sub("", head.decode("latin-1").lstrip("\"' "), count=1)
+    text = _DATA_URI.sub("", _BYTES_AS_TEXT.sub("", head.decode("latin-1")).lstrip("\"' "), count=1)
     start = "".join(text.split())[:32]
     try:
         return len(start) == 32 and bool(_MAGIC.match(_from_base64(start)))

@@ -141,8 +141,9 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
     assert task is not None
     front.in_flight.add(task)
     try:
-        asked, echoed = _asked(request, front.settings, raw=model is not None and model.code is not None)
-        async with front.intake.body(request) as body:
+        code = model is not None and model.code is not None
+        asked, echoed = _asked(request, front.settings, raw=code)
+        async with front.intake.body(request, code=code) as body:
             size, start = len(body), time.perf_counter()
             if model is not None and model.gone:
                 raise Refused(404, "the model was unloaded")

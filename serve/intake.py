@@ -26,8 +26,11 @@ class Intake:
         self._arriving: dict[asyncio.Timeout, None] = {}  # the oldest first
 
     @contextlib.asynccontextmanager
-    async def body(self, request: web.Request) -> AsyncIterator[bytes]:
-        """Give a request's body while it is held; raises Refused: 400 empty, 408 too slow, 413 too large, 503 no room."""
+    async def body(self, request: web.Request, *, code: bool = False) -> AsyncIterator[bytes]:
+        """Give a request's body, for a model or for its own `code`, while it is held.
+
+        Raises Refused: 400 empty, 408 too slow, 413 too large, 503 no room.
+        """
         limit, taken = self._settings.max_body, 0
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
@@ -56,7 +59,8 @@ class Intake:
             finally:
                 self._arriving.pop(limited, None)
             if not taken:
-                raise Refused(400, "the body is empty; send the bytes of one photo, or JSON with instances")
+                wanted = "what the model's code reads" if code else "the bytes of one photo, or JSON with instances"
+                raise Refused(400, f"the body is empty; send {wanted}")
             body = b"".join(parts) if len(parts) != 1 else parts[0]
             parts.clear()  # else the body would be held twice
             yield body

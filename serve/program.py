@@ -2,14 +2,32 @@
 
 import importlib.metadata
 import re
+import zipfile
 from pathlib import Path
 
 from classifier.errors import ArtifactError
+from classifier.names import is_system, one_line
 from serve.settings import Settings
 
 DEFAULT = "inference.py"
 REQUIREMENTS = "requirements.txt"
 _SHOWN = 5  # names in a sentence
+# What other programs' models end with.
+_MODELS = (
+    ".pt",
+    ".pth",
+    ".ts",
+    ".torchscript",
+    ".bin",
+    ".pkl",
+    ".joblib",
+    ".h5",
+    ".keras",
+    ".onnx",
+    ".params",
+    ".tflite",
+    ".pb",
+)
 
 
 def code_folder(model_dir: Path, settings: Settings) -> Path | None:
@@ -53,6 +71,30 @@ def ignored_requirements(folder: Path) -> str | None:
     )
 
 
+def how_to_load(model_dir: Path) -> str:
+    """Return a clause about the models of other programs that lie in an artifact: a model_fn loads them; empty where there are none."""
+    found = [
+        path for path in sorted(model_dir.glob("*")) if path.suffix.lower() in _MODELS and not is_system(path.name)
+    ]
+    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    script = next((one_line(path.name) for path in files if _is_torchscript(path)), None)
+    if script:
+        line = f"def model_fn(model_dir): return torch.jit.load(model_dir + '/{script}', map_location='cpu')"
+        return f"{script} is TorchScript, which a model_fn loads: {line}"
+    names = _some([one_line(path.name) for path in files])
+    return f"{names} is another program's model, which only a model_fn of yours can load" if names else ""
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+    # torch.save writes data.pkl alone.
+    return any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
+
+
 def _name(settings: Settings) -> str:
     name = settings.program or DEFAULT
     return name if name.endswith(".py") else f"{name}.py"
@@ -79,6 +121,11 @@ def _refuse_strays(model_dir: Path, settings: Settings) -> None:
                     f"{model_dir} holds the artifact one folder too deep, in {found.parent.name}/; pack what is in that folder, "
                     f"as `tar -czf model.tar.gz -C {found.parent.name} .` does"
                 )
+        if told := how_to_load(model_dir):
+            raise ArtifactError(
+                f"{model_dir} holds neither model.json nor code; {told}; write it into code/inference.py of the archive and "
+                "set ALLOW_MODEL_CODE=true"
+            )
 
 
 def _elsewhere(folder: Path, name: str) -> str:

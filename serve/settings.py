@@ -22,6 +22,7 @@ MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
 # Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
 BYTES_A_PIXEL = 16
 MEMORY_A_WORKER = 350 * MB
+_YES, _NO = ("true", "yes", "on", "1", "y", "t"), ("", "false", "no", "off", "0", "n", "f")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +166,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         sdk_transform=environment.get("SAGEMAKER_BATCH") == "True",
         queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
         memory=memory,
-        log_requests=_one_of(environment, "BYOC_REQUEST_LOG", ("auto", "on", "off")),
+        log_requests=_switch(environment, "BYOC_REQUEST_LOG"),
     )
 
 
@@ -192,11 +193,17 @@ def _number(environment: Mapping[str, str], name: str, default: int, *, most: in
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:
-    return _one_of(environment, name, ("false", "true")) == "true"
+    text = environment.get(name, "").strip().lower()
+    if text not in (*_YES, *_NO):
+        raise ConfigError(
+            f"the environment variable {name} is {text!r}; it must be true or false, yes or no, on or off, 1 or 0"
+        )
+    return text in _YES
 
 
-def _one_of(environment: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
-    text = environment.get(name, "").strip().lower() or values[0]
-    if text not in values:
-        raise ConfigError(f"the environment variable {name} is {text!r}; it must be one of {', '.join(values)}")
+def _switch(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip().lower() or "auto"
+    text = "on" if text in _YES else "off" if text in _NO else text
+    if text not in ("auto", "on", "off"):
+        raise ConfigError(f"the environment variable {name} is {text!r}; it must be one of auto, on, off")
     return text

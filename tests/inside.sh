@@ -9,6 +9,7 @@
 #   THREADS  tests at once (default 2)
 #   QUICK=1  leave out the files that take minutes, as tests/places.py lists them, and the tests that are slow
 set -euo pipefail
+case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 fail() { echo "inside: $1" >&2; exit 1; }
 program=${1:-}

@@ -121,4 +121,4 @@ def left_out(folder: Path) -> list[str]:
         for name in names
         if name in HOST or name in skipped or (name not in here if here else name in SERVING)
     ]
-    return [*left, "sagemaker"]  # the local SageMaker runs on the host, beside the images
+    return [*left, "sagemaker", "aws"]  # the local SageMaker and the driver run on the host

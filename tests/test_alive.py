@@ -51,3 +51,26 @@ def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_t
     assert said.get(timeout=30) == "process 1 of 2 has been silent for 30 seconds"
     watch.close()
     assert said.empty()
+
+
+class Gone:
+    """A store whose chief has gone, in the place of torch's."""
+
+    def __init__(self, watch: Watch, *, closing: bool) -> None:
+        self._watch, self._closing = watch, closing
+
+    def set(self, *_: str) -> None:
+        if self._closing:
+            self._watch._closed.set()
+        raise RuntimeError(f"{'x' * 121}\nC++ frames")
+
+
+def test_a_chief_that_does_not_answer_is_told_in_a_short_line_unless_the_watch_has_ended(store: TCPStore) -> None:
+    for closing in (True, False):
+        watch, said = Watch(0, 2), list[str]()
+        watch.close()
+        watch._closed.clear()
+        watch.on_silence = said.append
+        watch._store = Gone(watch, closing=closing)  # type: ignore[assignment]
+        watch._run()
+        assert said == ([] if closing else [f"the chief host does not answer any more ({'x' * 120})"])

@@ -65,8 +65,8 @@ def test_a_hundred_photos_in_one_request_are_answered(url: str, photo: bytes) ->
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"{", 400, "the body is no JSON"),
-        (b'{"instances": [{"b64": "!"}]}', 400, "instances[0].b64 is no base64"),
+        (b"{", 400, "the body is not valid JSON"),
+        (b'{"instances": [{"b64": "!"}]}', 400, "instances[0].b64 is not valid base64"),
         (instances(b"hello"), 422, "instances[0] is no usable photo: not an image"),
     ],
 )

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,11 +51,54 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def driver() -> list[str]:
+    """Return the driver's modules, but for those that run in the SDK's environment."""
+    paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "launch").glob("**/*.py")]
+    return [".".join(path.parts) for path in sorted(paths) if path.stem not in ("__init__", "sdk_objects")]
+
+
 def test_the_driver_loads_neither_torch_nor_serve_and_of_train_only_its_configuration() -> None:
-    names = ", ".join(f"launch.{path.stem}" for path in (ROOT / "launch").glob("*.py") if path.stem != "__init__")
-    loaded = modules_after(f"import {names}")
+    loaded = modules_after(f"import {', '.join(driver())}")
     assert not loaded & {"torch", "torchvision", "timm", "serve"}
     assert {module for module in loaded if module.startswith("train.")} == CONFIGURATION
+
+
+HEAVY = {"boto3", "botocore", "sagemaker", "torch", "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import launch", "from launch import cli; cli._parser()", "import launch.aws.specification, launch.aws.names"],
+)
+def test_what_every_verb_loads_at_first_is_light(statement: str) -> None:
+    assert not modules_after(statement) & HEAVY
+
+
+def test_no_module_of_the_driver_loads_the_sdk_but_the_one_that_makes_its_objects() -> None:
+    assert "sagemaker" not in modules_after(f"import {', '.join(driver())}")
+    paths = [path for package in OURS - {"local_test"} for path in (ROOT / package).glob("**/*.py")]
+    importing = {path.name for path in paths if "sagemaker" in imported_by(path.read_text())}
+    assert importing == {"sdk_objects.py", "sdk_program.py"}
+
+
+def test_verbs_that_do_not_need_the_sdk_do_not_name_its_senders() -> None:
+    for verb in ("predict", "logs", "stop", "delete", "listing"):
+        (path,) = (path for path in (ROOT / "launch" / "aws").glob(f"*/{verb}.py"))
+        assert not any(module.startswith("launch.aws.senders") for module in imports_of(path)), path
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules that a module of ours loads, with those that these load, wherever they import them."""
+    found: set[str] = set()
+    todo = {path}
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("launch."):
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                new = {name for name in names - found if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}
+                todo |= {(ROOT / name.replace(".", "/")).with_suffix(".py") for name in new}
+                found |= names
+    return found
 
 
 @pytest.mark.parametrize(

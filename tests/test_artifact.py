@@ -88,10 +88,14 @@ def test_a_wrong_document_is_refused_with_a_sentence(copy: Path, change: Callabl
         artifact.check(copy)
 
 
-def test_text_that_is_no_json_is_refused(copy: Path) -> None:
-    (copy / "model.json").write_text("{")
-    with pytest.raises(ArtifactError, match="cannot be read as JSON"):
-        artifact.check(copy)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot be read as JSON"), ("[]", "must hold a JSON object"), ("null", "must hold a JSON object")],
+)
+def test_text_that_is_not_a_json_object_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ArtifactError, match=rf"model\.json {message}.*; copy the artifact again"):
+        artifact.check(tmp_path)
 
 
 def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(copy: Path) -> None:

@@ -215,16 +215,16 @@ def test_a_tiff_whose_tags_all_name_the_same_megabytes_is_not_read_a_thousand_ti
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"[" * 5_000_000, "the body is no JSON"),
-        (b'{"instances":' * 100_000, "the body is no JSON"),
+        (b"[" * 5_000_000, "the body is not valid JSON"),
+        (b'{"instances":' * 100_000, "the body is not valid JSON"),
         (b'{"instances": [' + b"{}," * 2_000_000 + b"{}]}", "at most 500 instances"),
         (b'{"instances": [' + b'{"b64": ""},' * 600 + b'{"b64": ""}]}', "at most 500 instances"),
-        (b"1" * 1_000_000, "the body is no JSON"),
+        (b"1" * 1_000_000, "the body is not valid JSON"),
         (b'{"instances": 1e999}', "must be"),
-        (b'{"instances": [{"b64": "' + b"=" * 1000 + b'"}]}', "is no base64"),
-        (b'{"instances": [{"b64": "\\ud800"}]}', "is no base64"),
+        (b'{"instances": [{"b64": "' + b"=" * 1000 + b'"}]}', "is not valid base64"),
+        (b'{"instances": [{"b64": "\\ud800"}]}', "is not valid base64"),
         (b"\xff\xfe[\x00]\x00", "must be"),
-        (b"\x80", "the body is no JSON"),
+        (b"\x80", "the body is not valid JSON"),
     ],
 )
 def test_json_that_is_large_in_memory_alone_is_refused(url: str, body: bytes, reason: str) -> None:

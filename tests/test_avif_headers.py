@@ -112,15 +112,18 @@ def test_boxes_are_told_apart_by_their_sizes() -> None:
     assert list(_boxes(b"\0\0\0\0mda", 0, 7)) == []
 
 
-def located(version: int, offset_size: int, base: int, parts: list[tuple[int, int]], method: int = 0) -> bytes:
+def located(
+    version: int, offset_size: int, base: int, parts: list[tuple[int, int]], method: int = 0, index_size: int = 0
+) -> bytes:
     """Return the box iloc of one item."""
     wide = {0: "", 4: "I", 8: "Q"}[offset_size]
-    sizes = offset_size << 12 | 4 << 8 | 4 << 4
+    sizes = offset_size << 12 | 4 << 8 | 4 << 4 | index_size
     number = "I" if version == 2 else "H"
     content = struct.pack(">B3xH", version, sizes) + struct.pack(f">{number}{number}", 1, 7)
     content += struct.pack(">H", method) if version else b""
     content += struct.pack(">HIH", 0, base, len(parts))
     for offset, length in parts:
+        content += b"\xff" * index_size if version else b""
         content += struct.pack(f">{wide}I", *([offset] if wide else []), length)
     return box(b"iloc", content)
 
@@ -152,6 +155,20 @@ def test_an_item_may_lie_inside_the_header_itself(version: int) -> None:
     data = box(b"ftyp", b"avif" + bytes(4)) + box(b"meta", bytes(4) + content)
     limit_frames(data, 640 * 480)
     with pytest.raises(PhotoError):
+        limit_frames(data, 640 * 480 - 1)
+
+
+@pytest.mark.parametrize(("version", "index_size"), [(0, 4), (0, 15), (1, 4), (1, 8), (2, 4), (2, 8)])
+def test_the_index_of_a_part_is_passed_over_where_the_version_has_one(version: int, index_size: int) -> None:
+    frame = bytes([1 << 3 | 2, 5]) + packed(STILL, SIZE)
+    # Two parts, so that a wrong width of the first one's index spoils the second.
+    parts = [(0, 3), (4, len(frame) - 3)]
+    head, content = box(b"ftyp", b"avif" + bytes(4)), frame[:3] + b"?" + frame[3:]
+    meta = box(b"meta", bytes(4) + located(version, 4, 0, parts, index_size=index_size))
+    meta = box(b"meta", bytes(4) + located(version, 4, len(head + meta) + 8, parts, index_size=index_size))
+    data = head + meta + box(b"mdat", content)
+    limit_frames(data, 640 * 480)
+    with pytest.raises(PhotoError, match="an AVIF image with frames of more than 307,199 pixels"):
         limit_frames(data, 640 * 480 - 1)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from classifier import artifact
 from classifier.backbones import build_backbone
-from classifier.errors import ArtifactError, UserError
+from classifier.errors import ArtifactError, ConfigError, UserError
 from classifier.models import Classifier, build_head
 from classifier.spec import ModelSpec
 from tests.conftest import LITE, Run, byoc, run_training
@@ -114,7 +114,13 @@ def test_an_archive_of_something_else_or_of_a_damaged_model_is_named_by_its_own_
         folder.mkdir()
     with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
         tar.add(model, "model")
-    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz holds model, but not model\.json"):
+    deeper = r"channel/model\.tar\.gz holds the artifact one folder too deep, in model/; pack what is in that folder"
+    with pytest.raises(ArtifactError, match=deeper):
+        _load(channel, scratch)
+    shutil.rmtree(scratch)
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as tar:
+        tar.add(model / "model.safetensors", "else.bin")
+    with pytest.raises(ArtifactError, match=r"channel/model\.tar\.gz holds else.bin, but not model\.json"):
         _load(channel, scratch)
     shutil.rmtree(scratch)
     shutil.copytree(model, tmp_path / "copy")
@@ -185,10 +191,8 @@ def test_a_channel_without_a_model_is_told_what_it_holds(tmp_path: Path, name: s
         _load(channel, tmp_path / "scratch")
 
 
-@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "owl")])
-def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
-    tmp_path: Path, classes: tuple[str, str]
-) -> None:
+def earlier_artifact(folder: Path) -> tuple[Classifier, torch.Tensor]:
+    """Write an artifact of two classes, at temperature 3, and return its model and the pixels of its self-test."""
     backbone, features, preprocessing = build_backbone("timm/test_efficientnet")
     spec = ModelSpec(
         backbone="timm/test_efficientnet",
@@ -201,7 +205,15 @@ def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
     )
     earlier = Classifier(backbone, build_head(features, (5,), 0.5, 2), preprocessing, 3.0).eval()
     pixels = torch.randint(0, 256, (2, 160, 160, 3), dtype=torch.uint8)
-    artifact.save(tmp_path / "model", earlier, spec, pixels, {})
+    artifact.save(folder, earlier, spec, pixels, {})
+    return earlier, pixels
+
+
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "owl")])
+def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
+    tmp_path: Path, classes: tuple[str, str]
+) -> None:
+    earlier, pixels = earlier_artifact(tmp_path / "model")
     job = Job(tmp_path, {}, {"model": tmp_path / "model"}, Places(None, tmp_path))
     start = build_start(job, Config(dropout=0.25, hidden=(7,)), classes)
     assert start.model.temperature == start.spec.temperature == 1
@@ -220,3 +232,16 @@ def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> 
     done = byoc("train", "--data", tiny, "--model", model, "--set", "epochs=1", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert f"{LITE} with weights from the channel 'model', its backbone only" in done.stdout
+
+
+def test_another_width_of_the_head_than_the_one_that_is_kept_is_refused(tmp_path: Path) -> None:
+    earlier_artifact(tmp_path / "model")
+    for hidden, classes, refused in (("7", "cat dog", True), ("5", "cat dog", False), ("7", "cat owl", False)):
+        job = Job(tmp_path, {"hidden": hidden}, {"model": tmp_path / "model"}, Places(None, tmp_path))
+        config = Config(hidden=(int(hidden),))
+        if refused:
+            message = r"^hyperparameter hidden is \(7,\), but the head in the channel 'model' has \(5,\); leave it out$"
+            with pytest.raises(ConfigError, match=message):
+                build_start(job, config, classes.split())
+        else:
+            assert build_start(job, config, classes.split()).spec.head_hidden == (int(hidden),)

@@ -3,12 +3,14 @@
 import itertools
 import json
 import os
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from classifier.errors import ConfigError
 from launch.container import command, training_image
+from launch.training import recipe
 from tests.conftest import LITE, byoc
 
 
@@ -82,3 +84,22 @@ def test_training_in_the_image_writes_what_training_here_writes(tiny: Path, tmp_
         paths = [*(base / "model").rglob("*"), *(base / "output").rglob("*")]
         written.append({path.relative_to(base) for path in paths if not path.name.startswith("events.out.")})
     assert written[0] == written[1] >= {Path("model/model.json"), Path("output/data/records.jsonl")}
+
+
+def test_a_recipe_with_an_image_takes_docker_and_one_without_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    given: dict[str, object] = {
+        "data": tmp_path,
+        "pretrained": None,
+        "model": None,
+        "backbone": "",
+        "hyperparameters": [],
+    }
+    given |= {"feature_cache": tmp_path, "gpus": "auto"}
+    assert recipe(Namespace(**given, image=None)).image is None
+    with pytest.raises(
+        ConfigError, match=r"^--image needs Docker, which is not installed; install it or leave --image out$"
+    ):
+        recipe(Namespace(**given, image="some-image"))

@@ -197,6 +197,24 @@ def test_samples_of_every_type_are_read_in_either_byte_order(order: str, inverte
 
 
 @pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_signed_bytes_are_as_bright_as_they_say(inverted: bool, zipped: bool) -> None:
+    signed = np.rint(RAMP * 127).astype(np.int8)
+    signed[0, :2] = -5  # darker than black
+    expected = GREY.copy()
+    expected[0, :2] = 0
+    data = tiff_by_hand(signed, 8, 2, inverted, zipped)
+    np.testing.assert_allclose(grey(data), 255 - expected if inverted else expected, atol=1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_signed_bytes_of_which_many_are_below_black_are_refused(order: str) -> None:
+    data = tiff_by_hand(np.rint(RAMP * 255 - 128).astype(order + "i1"), 8, 2)
+    with pytest.raises(PhotoError, match="its samples are signed, and many are below 0"):
+        decode(data)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("top", [255, 65_535])
 def test_a_palette_of_a_tiff_is_read_whether_its_entries_have_eight_bits_or_sixteen(top: int, zipped: bool) -> None:
     compression = "tiff_adobe_deflate" if zipped else "raw"
@@ -267,6 +285,9 @@ def test_floats_whose_range_cannot_be_known_are_refused(values: npt.NDArray[Any]
 def test_integers_whose_range_cannot_be_known_are_refused() -> None:
     with pytest.raises(PhotoError, match=r"32-bit integers.*save the photo with 8 or 16 bits a sample"):
         decode(tiff(np.rint(RAMP * 1e9).astype(np.int32)))
+    # Unsigned ones have no samples below 0, however large they are.
+    with pytest.raises(PhotoError, match=r"32-bit integers.*save the photo with 8 or 16 bits a sample"):
+        decode(tiff_by_hand(np.rint(RAMP * (2**32 - 1)).astype("<u4"), 32))
 
 
 def colours16(values: npt.NDArray[Any], bits: int | None = None) -> bytes:

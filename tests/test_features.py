@@ -18,6 +18,7 @@ from classifier.photos import Photo, load_photo_set
 from classifier.weights import load_pretrained
 from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
+from train import stop
 from train.cache import FeatureCache, cache_key
 from train.config import Config
 from train.evaluation import wilson_interval
@@ -25,6 +26,7 @@ from train.features import extract, resolve_precision
 from train.lanes import forward
 from train.pack import Pack
 from train.views import draw, view_key
+from train.world import World
 
 
 @pytest.fixture(scope="module")
@@ -375,3 +377,26 @@ def test_a_class_whose_photos_of_another_split_are_unreadable_is_learnt(lite: Cl
         classes=photos.classes,
     )
     assert len(unreadable) == 2 and len(splits["test"].photos) == 2
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_where_another_process_is_gone_that_is_the_error_unless_all_were_asked_to_stop(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        if stopped:
+            stop.requested.set()
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", lost)
+    backbone, _, preprocessing = build_backbone("timm/test_efficientnet")
+    model = Classifier(backbone, torch.nn.Identity(), preprocessing, 1.0).eval()
+    error, message = (
+        (stop.Stopped, "stopped by SIGTERM after 8 of 8 photos") if stopped else (RuntimeError, "closed by peer")
+    )
+    photos = {"train": photos_of(tiny)["train"] * 2}
+    try:
+        with pytest.raises(error, match=message):
+            extract(model, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, world=World(0, 2))
+    finally:
+        stop.requested.clear()

@@ -118,6 +118,16 @@ def test_the_deeper_a_layer_the_lower_its_rate_and_every_parameter_learns() -> N
     assert counted == {id(parameter) for model in (backbone, head) for parameter in model.parameters()}
 
 
+def test_a_group_of_matrices_or_of_vectors_alone_stays_one_group() -> None:
+    layer = nn.Linear(2, 3)
+    groups: list[dict[str, object]] = [{"params": [layer.weight], "lr": 0.1}, {"params": [layer.bias], "lr": 0.2}]
+    found = make_optimizer(groups, Config(weight_decay=0.1), 0.01).param_groups
+    assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in found] == [
+        (0.1, 0.1, 1),
+        (0.2, 0.0, 1),
+    ]
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_matrices_decay_and_vectors_do_not(name: str) -> None:
     layer = nn.Linear(2, 2)
@@ -297,6 +307,19 @@ def test_on_a_gpu_without_triton_the_model_is_trained_as_it_is(
     monkeypatch.setattr(nn.Parameter, "is_cuda", True, raising=False)  # a stand-in: triton does not find a GPU here
     assert compiler.compiled(model) is model
     assert capsys.readouterr().out.startswith("compile: triton is not installed")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+@pytest.mark.parametrize("compiler_name", ["g++", "clang++", "of its own"])
+def test_with_a_compiler_the_model_is_given_to_torch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, compiler_name: str
+) -> None:
+    (tmp_path / compiler_name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "" if "+" in compiler_name else compiler_name)
+    model = nn.Linear(1, 1)
+    wrapped = compiler.compiled(model)  # torch compiles when it is called
+    assert wrapped is not model and wrapped._orig_mod is model and not capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -317,3 +317,16 @@ def test_an_overflow_is_told_with_the_precision_where_that_is_fp16(scaler: Any, 
     with pytest.raises(ConfigError) as refused:
         trained(Config(**SGD), mix=mix, scaler=scaler)
     assert str(refused.value).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("size", "taken"), [(1, [[3, 0, 5], [1, 2], [4]]), (2, [[3, 5], [1], []])], ids=["one process", "two processes"]
+)
+def test_each_step_of_the_head_has_the_rows_that_the_process_owns(size: int, taken: list[list[int]]) -> None:
+    data = clouds(6)
+    rows = torch.arange(6)[1::size] if size > 1 else torch.arange(6)
+    mine = Features(data.features[rows], rows, data.labels, (), "")
+    stage = head_stage(nn.Linear(4, 3), mine, mine, Config(**SGD), World(0, size))
+    steps = [torch.tensor(step) for step in ([3, 0, 5], [1, 2], [4])]
+    for (features, labels), expected in zip(stage.batches(1, steps), taken, strict=True):
+        assert torch.equal(features, data.features[expected]) and torch.equal(labels, data.labels[expected])

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -79,8 +80,9 @@ assert "+" in ENCODED and "/" in ENCODED and ENCODED.endswith("=")
         base64.urlsafe_b64encode(PHOTO).decode(),
         ENCODED.rstrip("="),
         base64.urlsafe_b64encode(PHOTO).decode().rstrip("="),
+        f"data:image/jpeg;base64,{quote(ENCODED, safe='')}",
     ],
-    ids=["lines", "crlf", "data-uri", "spaced-uri", "url-safe", "unpadded", "url-safe-unpadded"],
+    ids=["lines", "crlf", "data-uri", "spaced-uri", "url-safe", "unpadded", "url-safe-unpadded", "percent-encoded"],
 )
 def test_base64_is_read_in_every_usual_form(text: str) -> None:
     assert read_instances(json.dumps({"instances": [{"b64": text}]}).encode()) == [PHOTO]
@@ -100,6 +102,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (base64.encodebytes(b"\x89PNG\r\n\x1a\n" + b"x" * 90), "it is base64 text"),
         (b'"' + base64.urlsafe_b64encode(PHOTO * 9) + b'"', "it is base64 text"),
         (b"data:image/jpeg;base64," + base64.b64encode(PHOTO * 9), "it is base64 text"),
+        (repr(base64.b64encode(PHOTO * 9)).encode(), "it is base64 text"),
         (b' {"instances": []}', "it is JSON: send it with Content-Type application/json"),
         (b"\xef\xbb\xbf<!DOCTYPE html><p>404", "it is a page of HTML or XML"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "it is a page of HTML or XML"),
@@ -107,12 +110,18 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"https://example.com/dog.jpg", "it is an address, from which nothing is fetched"),
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
+        (b"This text is long enough, and is not base64 of anything.", ""),
         (b"x" * 400, ""),  # base64 as well, but of no photo
         (b"", ""),
     ],
 )
 def test_what_is_no_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
     assert what_it_is(body).startswith(f"; {clause}") if clause else what_it_is(body) == ""
+
+
+def test_what_to_send_is_said_once() -> None:
+    assert what_it_is(b"{}", "not an image").startswith("; it is JSON")
+    assert what_it_is(b"{}", "JSON text, not an image; send it as application/json") == ""
 
 
 @pytest.mark.parametrize(
@@ -149,9 +158,9 @@ def test_a_class_name_that_no_utf8_can_hold_is_an_error_in_every_form() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"\xff\xfe", "no JSON"),
-        (b"{", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
         (b"[]", "with at least one instance"),
         (b'{"url": "https://example.com/dog.jpg"}', r"\[{\"b64\": .* \(nothing is fetched from addresses\)"),
         (b'{"inputs": [{"b64": "aaaa"}]}', r'must be {"instances": \[{"b64"'),
@@ -162,9 +171,13 @@ def test_a_class_name_that_no_utf8_can_hold_is_an_error_in_every_form() -> None:
         (b'{"instances": {"b64": ""}}', "with at least one instance"),
         (b'{"instances": ["aaaa"]}', r"instances\[0\] must be"),
         (b'{"instances": [{"b64": "aaaa"}, {"b64": 1}]}', r"instances\[1\] must be"),
-        (b'{"instances": [{"b64": "%%%"}]}', r"instances\[0\].b64 is no base64"),
-        (b'{"instances": [{"b64": "aaaaa"}]}', r"instances\[0\].b64 is no base64"),
-        (b'{"instances": [{"b64": "aaaa"}, {"b64": "data:image/png,aaaa"}]}', r"instances\[1\].b64 is no base64"),
+        (b'{"instances": [{"b64": "%%%"}]}', r"instances\[0\].b64 is not valid base64"),
+        (b'{"instances": [{"b64": "b\'aaaa\'"}]}', r"instances\[0\].b64 is Python's way to print bytes"),
+        (b'{"instances": [{"b64": "aaaaa"}]}', r"instances\[0\].b64 is not valid base64"),
+        (
+            b'{"instances": [{"b64": "aaaa"}, {"b64": "data:image/png,aaaa"}]}',
+            r"instances\[1\].b64 is not valid base64",
+        ),
     ],
 )
 def test_a_body_that_holds_no_instances_is_named(body: bytes, message: str) -> None:
@@ -178,6 +191,15 @@ def answer(accept: str, *, many: bool, top_k: int | None = None) -> str:
     )
     assert content_type == accept
     return text
+
+
+def test_of_what_is_wrong_with_base64_80_signs_are_told() -> None:
+    with pytest.raises(ValueError) as reason:
+        base64.b64decode("aaaaa")
+    assert len(str(reason.value)) > 81
+    with pytest.raises(RequestError) as refused:
+        read_instances(b'{"instances": [{"b64": "aaaaa"}]}')
+    assert str(refused.value) == f"instances[0].b64 is no base64 ({str(reason.value)[:80]})"
 
 
 def test_json_holds_the_best_labels_of_each_photo() -> None:

@@ -19,6 +19,7 @@ echo "$@" >> "$DOCKER_LOG"
 [ "$1 $2" != "image inspect" ] || case "$*" in
   *for-cuda*) echo '["PATH=/bin", "NVIDIA_VISIBLE_DEVICES=all"]' ;;
   *for-cpu*) echo '["PATH=/bin"]' ;;
+  *absent*) echo '[]'; exit 1 ;;
   *) echo null ;;
 esac
 """
@@ -39,7 +40,7 @@ def test_a_cuda_image_gets_the_gpus_of_a_machine_that_has_them(log: Path, tmp_pa
     driver = tmp_path / "version"
     driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06")
     assert wanted("for-cuda", driver=driver)
-    assert not wanted("for-cpu", driver=driver) and not wanted("another", driver=driver)
+    assert not any(wanted(image, driver=driver) for image in ("for-cpu", "another", "absent"))
     assert not wanted("for-cuda", driver=tmp_path / "absent")
 
 

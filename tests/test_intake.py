@@ -1,5 +1,6 @@
 """How many requests a server takes at a time, and which of their bodies."""
 
+import asyncio
 import contextlib
 import gzip
 import http.client
@@ -12,7 +13,7 @@ import pytest
 from serve.intake import Intake, Refused
 from serve.settings import MB, read_settings
 from tests import wire
-from tests.test_front_answers import JPEG, Served, served, started  # noqa: F401 - fixtures
+from tests.test_front_answers import JPEG, Served, served, served_code, started  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 
@@ -71,6 +72,14 @@ def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -
     served.run(asks)
 
 
+def test_an_empty_body_for_a_models_own_code_is_told_without_photos(served_code: Served) -> None:
+    def asks() -> None:
+        assert sent(served_code, b"") == (400, "the body is empty; send what the model's code reads")
+        assert chunked(served_code)[1] == "the body is empty; send what the model's code reads"
+
+    served_code.run(asks)
+
+
 def stalled(served: Served, sent: bytes) -> socket.socket:
     connection = wire.connect(served.url)
     head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(sent) + 1}\r\n\r\n"
@@ -127,3 +136,17 @@ def test_of_bodies_that_are_as_many_as_may_be_held_none_makes_room_before_its_ti
             assert {received(connection)[0] for connection in waiting} == {408}
 
     served.run(asks)
+
+
+def test_where_no_body_arrives_any_more_there_is_none_to_make_room() -> None:
+    async def run() -> None:
+        intake = Intake(read_settings([], {}))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60) as limited:
+                intake._arriving[limited] = None
+                intake._make_room()
+                assert not intake._arriving
+                intake._make_room()
+                await asyncio.sleep(30)
+
+    asyncio.run(run())

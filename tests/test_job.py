@@ -1,18 +1,28 @@
 """The job in this process: what its two stages train on, and what its seed decides."""
 
 import json
+import re
+import shutil
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from classifier.backbones import build_backbone
+from classifier.models import Classifier, build_head
 from classifier.photos import load_photo_set
+from train import stop
 from train.config import parse
 from train.contract import read_job
-from train.job import run
+from train.features import Features
+from train.job import _Job, _outputs, run
+from train.stage import Best
 from train.world import World
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "precision": "fp32", "epochs": "1", "lr": "1e-7"}
@@ -23,6 +33,7 @@ def job(base: Path, photos: Path, **hyperparameters: str) -> tuple[dict[str, Ten
     """Run a job over a folder of photos and return its model's tensors and its records."""
     (base / "input" / "data").mkdir(parents=True)
     (base / "input" / "data" / "training").symlink_to(photos)
+    (base / "checkpoints").mkdir(exist_ok=True)
     config = parse(SMALL | hyperparameters)
     threads = torch.get_num_threads()
     found = load_photo_set({"training": photos}, validation_share=config.validation_share, seed=config.seed)
@@ -50,3 +61,69 @@ def test_the_seed_decides_the_first_weights(tiny: Path, tmp_path: Path) -> None:
     for name in ("backbone.conv_stem.weight", "head.0.weight"):
         torch.testing.assert_close(again[name], first[name], atol=1e-5, rtol=0)
         assert float((other[name] - first[name]).abs().max()) > 0.01, name
+
+
+def epochs(records: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
+    return [(record["stage"], record["step_losses"]) for record in records if record["kind"] == "epoch"]
+
+
+def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"finetune-epochs": "1", "checkpoint-seconds": "0", "seed": "5"}
+    _, records = job(tmp_path / "first", tiny, **settings)
+    before = epochs(records)
+    assert [stage for stage, _ in before] == ["head", "finetune"]
+    lost_head = "the head that fine-tuning began with is lost, so training starts anew"
+    kept_head = "the head is kept from before, as it was after epoch 1"
+    for lost, told, printed in (
+        ("best-head-*", lost_head, ["1", "2"]),
+        ("[fh]*", kept_head, ["2"]),  # all but the best ones
+        ("head-*", f"{kept_head}\nfinetune: goes on after step", []),
+    ):
+        base = tmp_path / lost
+        shutil.copytree(tmp_path / "first" / "checkpoints", base / "checkpoints")
+        for path in list((base / "checkpoints").glob(f"{lost}.pt")):
+            path.unlink()
+        capsys.readouterr()
+        _, records = job(base, tiny, **settings)
+        output = capsys.readouterr().out
+        assert told in output and ("goes on" in output) == ("goes on" in told), lost
+        assert re.findall(r"^epoch=(\d+) ", output, re.MULTILINE) == printed, lost
+        # Epochs that were not done again are recorded again, since outputs are lost with a machine.
+        after = epochs(records)
+        assert [stage for stage, _ in after] == ["head", "finetune"], lost
+        for (_, losses), (_, again) in zip(before, after, strict=True):
+            assert again == pytest.approx(losses, rel=1e-3), lost
+
+
+def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_of_validation(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Late(threading.Event):
+        """Is set from the second look on."""
+
+        def is_set(self) -> bool:
+            before = super().is_set()
+            self.set()
+            return before
+
+    monkeypatch.setattr("train.features.CHUNK", 1)
+    config = parse(SMALL)
+    backbone, features, preprocessing = build_backbone(SMALL["backbone"])
+    model = Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0).eval()
+    photos = load_photo_set({"training": tiny}, validation_share=config.validation_share, seed=0).splits
+    labels = torch.tensor([0, 1])
+    splits = {
+        name: Features(torch.empty(0), labels, labels, tuple(photos[name]), "") for name in ("validation", "test")
+    }
+    nothing: Any = None
+    shared = _Job(nothing, config, model, nothing, "fp32", World(), nothing, nothing, None, None)
+    shared.spec = SimpleNamespace(preprocessing=preprocessing)  # type: ignore[assignment]
+    best = Best(1, (1.0, 0.0), {}, torch.eye(2))
+    assert _outputs(shared, splits, best).keys() == {"validation", "test"}
+    assert not capsys.readouterr().out
+    monkeypatch.setattr(stop, "requested", Late())
+    outputs = _outputs(shared, splits, best)
+    assert outputs.keys() == {"validation"} and torch.equal(outputs["validation"][0], torch.eye(2))
+    assert capsys.readouterr().out == "stopped before the test photos were judged\n"

@@ -75,6 +75,11 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
         (b"<html><body>404", "an HTML page"),
         (json.dumps({"error": "not found"}).encode(), "JSON text"),
         (b'[{"a": 1}]', "JSON text"),
+        (
+            b'{"source-ref": "s3://bucket/1.jpg", "class": 1}\n',
+            "an augmented manifest, not an image; training reads it",
+        ),
+        (b'"source-ref" is an attribute', "^not an image$"),
         (DENIED, "an error message in XML.*download the photo anew"),
         (b"\xef\xbb\xbf" + DENIED.partition(b"\n")[2], "an error message in XML"),
         (b"<?xml version='1.0'?>\n<Error xmlns='http://x/'><Code>NoSuchKey</Code></Error>", "an error message in XML"),
@@ -92,6 +97,7 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
         (b"\x93NUMPY\1\0" + bytes(99), "a NumPy array"),
         (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\n" + encoded(PHOTO, "JPEG"), "a multipart form"),
         (b"\r\n" + encoded(PHOTO, "JPEG"), "a photo begins only after 2 bytes"),
+        (b"\n" + encoded(PHOTO, "JPEG"), "a photo begins only after 1 byte;"),
         (
             b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(99),
             "a TIFF image that is damaged or of a kind that is not read",

@@ -38,7 +38,7 @@ def read(folder: Path, name: str, text: str) -> dict[str, list[str]]:
 
 
 def test_a_csv_may_hold_more_columns_in_any_order_quotes_and_a_byte_order_mark(tmp_path: Path) -> None:
-    text = '\ufefflabel, size,path\r\ndog,1,b.jpg\r\n\r\n"cat, big",2,"a, b.jpg"\r\n dog ,3,./sub/../a.jpg\r\n'
+    text = '\ufefflabel, size,path\r\ndog,1,b.jpg\r\n\r\n"cat, big",2, "a, b.jpg"\r\n dog ,3,./sub/../a.jpg\r\n'
     assert read(tmp_path, "photos.csv", text) == {"cat, big": ["a, b.jpg"], "dog": ["b.jpg", "sub/../a.jpg"]}
 
 
@@ -171,6 +171,7 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path,label\na,b.jpg,cat\n", "line 2: 'a,b.jpg,cat' has 3 values, the header 2; put a value"),
         ("a.csv", "path,label\na.jpg\n", "line 2: 'a.jpg' has 1 values"),
         ("a.csv", 'path,label\n"a.jpg"x,cat\n', "a.csv, line 2: no CSV ("),
+        ("a.csv", 'path,label\n"a.jpg,cat\n', "a.csv, line 2: no CSV ("),
         ("a.csv", "path,label,Label\na.jpg,cat,dog\n", "line 1: the header 'path,label,Label' has 2 columns 'label'; leave one"),
         ("a.csv", "path;PATH ;label; path\na;b;cat;c\n", "has 3 columns 'path'; leave one of them or rename the others"),
         ("a.jsonl", '{"path": "a", "label": "b", "label": "c"}\n', "(it holds 'label' twice); write {"),

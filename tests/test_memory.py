@@ -74,3 +74,14 @@ def test_the_memory_of_processes_that_a_process_started_counts_with_its_own() ->
         assert 100_000_000 < resident(process.pid) < 300_000_000
         assert resident(os.getpid()) > psutil.Process().memory_info().rss + 100_000_000  # a child's child is counted
         process.communicate(b"\n")
+
+
+def test_a_process_that_has_just_ended_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["true"]) as ended, subprocess.Popen(["sleep", "60"]) as living:
+        # The living one so often that it is more than this process itself.
+        children = [psutil.Process(ended.pid), *[psutil.Process(living.pid)] * 2000]
+        ended.wait()
+        # Between the list and the look at each process one may end.
+        monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: children)
+        assert resident(os.getpid()) > 2000 * children[1].memory_info().rss
+        living.kill()

@@ -183,6 +183,43 @@ def test_what_prevents_the_preparation_is_told(
     assert str(raised.value) == reason.format(artifact=parts.folder / "artifact")
 
 
+@pytest.mark.parametrize(
+    ("backend", "code", "gpus"), [("torch", False, 0), ("torch-cuda", False, 2), ("torch", True, 2)]
+)
+def test_gpus_serve_unless_the_preparation_chose_the_processor_for_a_model_without_code(
+    parts_with_code: Parts, monkeypatch: pytest.MonkeyPatch, backend: str, code: bool, gpus: int
+) -> None:
+    parts = parts_with_code
+    java(
+        parts.folder / "python", f'mkdir "$7" && echo \'{{"backend": "{backend}"}}\' > "$7/prepared.json"', monkeypatch
+    )
+    (parts.folder / "artifact" / "model.json").write_text("{}")
+    parts.model.settings = replace(parts.model.settings, gpus=2)
+    if not code:
+        parts.model.code = None
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(parts.folder / "python" / "jdk" / "bin" / "java"))
+        parts.run(lambda client: parts.model.start())
+    assert parts.model.settings.gpus == gpus
+    assert (parts.folder / "store" / "m0" / "prepared" / "prepared.json").exists()
+
+
+def test_a_request_that_is_given_up_with_the_server_gives_its_turn_back(parts: Parts) -> None:
+    async def asks(client: aiohttp.ClientSession) -> None:
+        sent = asyncio.create_task(parts.model._send(client, b"", {}))
+        sent.add_done_callback(parts.model._done)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
+        sent.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sent
+        await asyncio.wait_for(parts.model._turn.acquire(), 10)
+        await asyncio.wait_for(parts.model._turn.acquire(), 10)
+
+    said: list[dict[str, Any]] = []
+    parts.run(asks)
+    assert not said
+
+
 def test_a_preparation_runs_apart_and_ends_when_nobody_waits_for_it(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

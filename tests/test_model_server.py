@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -270,6 +271,27 @@ def test_a_stop_ends_it_and_what_it_started_also_where_they_do_not_listen(
     server.stop()
     assert server.failure() == f"the model server was ended by {signal}"
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_stop_ends_also_where_the_kernel_lets_no_signal_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java(tmp_path, WAIT, monkeypatch)
+    server = ModelServer(tmp_path, read_settings([], {}))
+    sent: list[tuple[int, int]] = []
+
+    def stuck(process: "subprocess.Popen[bytes]", timeout: float) -> None:
+        raise subprocess.TimeoutExpired("java", timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", stuck)
+        patch.setattr(os, "killpg", lambda *signal: sent.append(signal))
+        server.stop()
+    assert sent == [(server.pid, 15), (server.pid, 9), (server.pid, 9)]
+    with pytest.raises(OSError):
+        os.fstat(server._life)
+    os.killpg(server.pid, 9)
+    until(server.failure)
 
 
 def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(

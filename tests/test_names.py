@@ -11,9 +11,10 @@ from classifier.names import is_system, look_alikes, one_line
 from classifier.weights import load_pretrained
 
 SYSTEM = ("._model.safetensors", ".model.pth", "__MACOSX", "Icon\r", "~$a.bin", "Thumbs.db", "desktop.ini", "@eaDir")
+STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
 
 
-@pytest.mark.parametrize("name", SYSTEM)
+@pytest.mark.parametrize("name", (*SYSTEM, *STORAGE))
 def test_what_a_system_leaves_behind_is_known_in_any_case(name: str) -> None:
     assert is_system(name) and is_system(name.upper()) and is_system(name.lower())
 

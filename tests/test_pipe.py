@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,6 +76,20 @@ def test_packed_records_are_kept_with_numeric_classes(tmp_path: Path) -> None:
     data = b"".join(record(packed(photo, label)) for photo, label in photos)
     found = kept(tmp_path, data)
     assert list(found) == ["2", "9", "10"] and found["10"] == [photos[0][0], photos[2][0]]
+
+
+def test_every_five_seconds_a_line_tells_how_much_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # At the beginning, after each photo, and with each line.
+    times = iter([1000, 1004.9, 1005, 1005, 1009.9, 1010, 1010])
+    monkeypatch.setattr("train.pipe.time", SimpleNamespace(monotonic=lambda: next(times)))
+    kept(tmp_path, b"".join(record(packed(JPEG * 250_000, number % 2)) for number in range(4)))
+    assert capsys.readouterr().err.splitlines() == [
+        "channel train: 2 photos, 2 MB read",
+        "channel train: 4 photos, 4 MB read",
+    ]
+    assert not list(times)
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
@@ -159,7 +174,7 @@ def test_a_pipe_that_never_comes_or_stays_silent_is_named(tmp_path: Path, monkey
 
 
 def test_sigterm_is_heard_while_bytes_keep_coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stop, "requested", threading.Event())
+    monkeypatch.setattr(stop, "requested", stop.Flag())
     stop.requested.set()
     data = record(packed(JPEG, 0)) * 100
     with fed(tmp_path / "train_0", data), pytest.raises(stop.Stopped, match="while the channel 'train' was read"):

@@ -1,6 +1,7 @@
 """The folders that the platform names for what training writes: they are used, and what is wrong with them is one sentence."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import Run, run_training, training
-from train.places import Places, read_places
+from train.places import Places, check_writable, denied, read_places
 
 # Small enough that a step takes milliseconds.
 JOB = {"backbone": "timm/test_efficientnet", "weights": "random", "epochs": "3"}
@@ -68,6 +69,34 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "input" / "config" / "checkpointconfig.json").write_text(text)
     with pytest.raises(ConfigError, match=r"checkpointconfig\.json (cannot be read as JSON|must hold a JSON object)"):
         read_places(tmp_path)
+
+
+def refused(number: int) -> OSError:
+    return OSError(number, os.strerror(number), "a file")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_only_what_the_user_may_not_is_a_matter_of_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    raised = [refused(errno.ENOSPC), refused(number), refused(errno.EMFILE)]
+
+    def fails(dir: Path) -> None:
+        raise raised[len(list(dir.iterdir()))]
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fails)
+    # The first place holds nothing, the second one file and the third two.
+    folders = [tmp_path / "base", tmp_path / "curves", tmp_path / "saved"]
+    for count, folder in enumerate(folders):
+        folder.mkdir()
+        for name in range(count):
+            (folder / str(name)).touch()
+    places = Places(folders[2], folders[1])
+    with pytest.raises(ConfigError, match=rf"may not write to {folders[1]} \({os.strerror(number)}\)"):
+        check_writable(folders[0], places)
+    raised[1] = refused(errno.ENOSPC)
+    check_writable(folders[0], places)
+    assert denied(refused(number)) and not denied(refused(errno.ENOSPC)) and not denied(ValueError(number))
 
 
 @contextlib.contextmanager

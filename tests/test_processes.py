@@ -10,15 +10,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.launcher.api import LaunchConfig
 
 from tests.conftest import run_training, terminate, wait_for_line
 from train.agree import Held, difference
+from train.contract import Job
+from train.places import Places
+from train.processes import run_torchrun
 
 JOB = {
     "backbone": "timm/test_efficientnet",
@@ -340,3 +346,32 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
     run = run_training(base, {"training": tiny}, JOB, prefix=alone, environment={"BYOC_HOSTS_DEADLINE": "3"})
     assert run.status == 1 and time.monotonic() - started < 60
     assert "missing.invalid" in run.failure and "BYOC_HOSTS_DEADLINE" in run.failure and "Traceback" not in run.errors
+
+
+@pytest.mark.parametrize("interface", ["eth7", ""])
+def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: str
+) -> None:
+    told: list[Any] = []
+
+    def launch(config: LaunchConfig, program: object) -> Callable[..., None]:
+        def wait(*arguments: str) -> None:
+            told.extend((config, arguments))
+            raise SignalException("terminated", signal.SIGTERM)
+
+        return wait
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", launch)
+    variables = {name: value for name, value in os.environ.items() if "_IFNAME" not in name} | {"MASTER_PORT": "4567"}
+    monkeypatch.setattr(os, "environ", variables)
+    hosts = ("127.0.0.1", "127.0.0.2")
+    job = Job(tmp_path, {}, {}, Places(None, tmp_path), hosts, hosts[1], network_interface=interface)
+    assert run_torchrun(job, 3, ["--feature-cache", "cache"]) == 143
+    config, arguments = told
+    assert (config.min_nodes, config.max_nodes, config.nproc_per_node, config.max_restarts) == (2, 2, 3, 0)
+    assert config.rdzv_endpoint == "127.0.0.1:4567" and config.rdzv_configs["rank"] == 1
+    assert arguments[-3:] == ("train", "--feature-cache", "cache")
+    names = {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"}
+    assert {name: variables[name] for name in names & variables.keys()} == (
+        dict.fromkeys(names, "eth7") if interface else {}
+    )

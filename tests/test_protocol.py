@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadStatusLine
 from aiohttp.test_utils import make_mocked_request
 
+from serve import protocol
 from serve.protocol import Protocol
 from tests import wire
 
@@ -86,6 +88,31 @@ def test_a_client_that_is_gone_or_has_half_an_answer_gets_no_other() -> None:
             handled(**changes)
     assert handled(exc=ZeroDivisionError()).status == 500
     assert handled(status=400, exc=BadStatusLine("x")).status == 400
+
+
+def test_a_connection_on_which_an_answer_is_not_read_is_cut_and_one_that_is_gone_already_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0)
+
+    class Unread(web.Response):
+        async def prepare(self, request: Any) -> None:
+            await asyncio.sleep(60)
+
+    async def run() -> None:
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        ours = Protocol(runner.server, loop=asyncio.get_running_loop())
+        request, answer = make_mocked_request("GET", "/"), Unread()
+        assert ours.transport is None
+        assert await ours.finish_response(request, answer, None) == (answer, True)
+        near, far = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: ours, sock=near)
+        with far:
+            assert await ours.finish_response(request, answer, None) == (answer, True)
+            assert transport.is_closing()
+
+    asyncio.run(run())
 
 
 def test_a_failure_below_500_is_no_error_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

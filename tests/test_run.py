@@ -187,6 +187,45 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
         _end(process, family)
 
 
+@pytest.mark.parametrize("started", ["training", "server"])
+def test_a_driver_that_is_killed_takes_what_it_started_with_it(
+    samples: Path, tmp_path: Path, model: Path, started: str
+) -> None:
+    options: list[str | Path] = [
+        "--data",
+        samples,
+        "--backbone",
+        LITE,
+        "--out",
+        tmp_path / "out",
+        "--feature-cache",
+        tmp_path,
+    ]
+    serves = """
+import sys, time
+from pathlib import Path
+from launch.server import serving
+with serving(Path(sys.argv[1]), 0, Path(sys.argv[2])):
+    time.sleep(300)
+"""
+    command: list[str | Path] = (
+        [Path(sys.executable).parent / "byoc", "train", *options, "--set", "epochs=10000"]
+        if started == "training"
+        else [sys.executable, "-c", serves, model, tmp_path / "log"]
+    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    family: list[psutil.Process] = []
+    try:
+        _children(process, 1)
+        time.sleep(3)
+        family = _children(process, 1)
+        process.kill()
+        process.wait()
+        assert not _left(family)
+    finally:
+        _end(process, family)
+
+
 def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Process]:
     deadline = time.monotonic() + 100
     while len(psutil.Process(process.pid).children()) < count:

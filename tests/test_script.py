@@ -144,6 +144,62 @@ def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
     assert failure(base).startswith(reason)
 
 
+RUN = """
+import sys
+from pathlib import Path
+from classifier.errors import ConfigError
+from train import script, stop
+base, stopped = sys.argv[1:]
+if stopped:
+    stop.requested.set()
+try:
+    print(script.run(Path(base), "train.py"))
+except ConfigError as error:
+    print(error)
+"""
+
+
+def outer(base: Path, toolkit_text: str, *, stopped: bool = False) -> str:
+    """Run the outer process over a package in the toolkit's place, and return what it printed."""
+    package = base.parent / "path" / "sagemaker_training"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(toolkit_text)
+    path = f"{package.parent}:{Path(script.__file__).parent.parent}"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", RUN, str(base), "stopped" if stopped else ""],
+        env=os.environ | {"PYTHONPATH": path, "BYOC_HOSTS_DEADLINE": "0.1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_where_the_inner_process_is_killed_that_is_the_reason(base: Path) -> None:
+    lay_out(base, "train.py", "print('never')")
+    reason = "the process that runs the user's script was killed by SIGKILL, as when memory runs out"
+    assert outer(base, "import os; os.kill(os.getpid(), 9)") == f"137\ntraining failed: {reason}\n"
+    assert failure(base) == reason
+
+
+def test_sigterm_before_the_inner_process_is_there_ends_it_too(base: Path) -> None:
+    lay_out(base, "train.py", "print('never')")
+    assert outer(base, "import time; time.sleep(600)", stopped=True) == "143\n"
+    assert not (base / "output").exists()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_of_several_hosts_each_must_be_found_and_a_single_one_need_not(base: Path, alone: bool) -> None:
+    lay_out(base, "train.py", "print('never')")
+    nowhere = "x" * 64  # no host's name, so that no name server is asked
+    hosts = [nowhere] if alone else ["127.0.0.1", nowhere]
+    resources = {"current_host": hosts[0], "hosts": hosts}
+    (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
+    printed = outer(base, "import os; os._exit(7)")
+    assert printed == "7\n" if alone else printed.startswith(f"no address was found within 0.1 s for {nowhere}; check")
+
+
 def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from classifier.errors import ConfigError
 from classifier.models import build_head
 from classifier.photos import Photo
 from tests.conftest import Run, run_training
+from train import stop
 from train.config import METRIC_DEFINITIONS, TUNING_RANGES, Config, parse, searched
 from train.engine import fit
 from train.evaluation import Evaluation, judge
@@ -186,3 +187,17 @@ def test_every_kind_of_record_of_a_search_is_described(found: Run) -> None:
     for record in found.records:
         for word in (record["kind"], *record):
             assert f"`{word}`" in text, (record["kind"], word)
+
+
+def test_a_search_that_is_stopped_in_its_first_trial_keeps_what_that_has_learnt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop.requested.set()
+    try:
+        study = Study(tmp_path, {})
+    finally:
+        stop.requested.clear()
+    # After one step of its first epoch the head is not what it was.
+    assert not torch.equal(study.head[0].weight, fresh_head(study.config)[0].weight)
+    assert capsys.readouterr().out.splitlines()[-1] == "kept trial 1"
+    assert not study.trials and not study.epochs and study.best_epoch == 0

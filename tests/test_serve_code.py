@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -272,6 +273,44 @@ def test_code_in_another_place_is_named_with_where_it_belongs(
     with pytest.raises(ArtifactError) as caught:
         find_program(tmp_path / "model", read_settings([], {"ALLOW_MODEL_CODE": "true"} | told))
     assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def torchscript(path: Path) -> None:
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 2
+
+    torch.jit.save(torch.jit.script(Half()), str(path))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("code", [True, False], ids=["code without model_fn", "no code"])
+def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    torchscript(model / "model.pth")
+    torch.save({"weight": torch.ones(2)}, model / "another.pt")
+
+    def refusal() -> str:
+        with pytest.raises(ArtifactError) as caught:
+            if code:
+                artifact_with(model, code_inference="def predict_fn(x, m): return m(x)")
+                settings = {"program": str(model / "code" / "inference.py"), "code": str(model / "code")}
+                ModelCode(model, tmp_path / "prepared", settings | {"accept": "a", "top_k": 5})
+            else:
+                find_program(model, read_settings([], {}))
+        return str(caught.value)
+
+    told = refusal()
+    assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
+    assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
+    # The line that is told does it.
+    line = told.partition("loads: ")[2].partition(";")[0]
+    names: dict[str, Any] = {"torch": torch}
+    exec(line, names)
+    assert names["model_fn"](str(model))(torch.ones(1)) == 0.5
+    (model / "model.pth").unlink()
+    assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
 
 
 def test_code_is_found_where_the_platform_says_that_it_is(tmp_path: Path) -> None:

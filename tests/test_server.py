@@ -4,6 +4,7 @@ import http.server
 import itertools
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import ClassVar
@@ -95,3 +96,30 @@ def test_a_server_that_is_never_ready_is_told_with_the_log(
         process.kill()
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["the server loads the model: 2 s", "the server loads the model: 4 s"]
+
+
+STUBBORN = """
+import http.server, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+print(os.getpid(), flush=True)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[-1])), Ready).serve_forever()
+"""
+
+
+def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c \'{STUBBORN}\' "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr("launch.server.STOP_SECONDS", 0.2)
+    with serving(tmp_path, 0, tmp_path / "log.txt"):
+        pid = int((tmp_path / "log.txt").read_text().split()[0])
+        assert Path(f"/proc/{pid}").exists()
+    # It is waited for, too, so that nothing of it is left.
+    assert not Path(f"/proc/{pid}").exists()

@@ -85,6 +85,21 @@ def test_each_environment_variable_sets_its_setting(told: dict[str, str], field:
     assert getattr(settings(**told), field) == value
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("ALLOW_MODEL_CODE", "model_code"), ("SAGEMAKER_MULTI_MODEL", "multi_model")],
+)
+def test_the_usual_spellings_of_yes_and_no_are_understood(name: str, field: str) -> None:
+    for value in ("true", "True", "yes", "on", "1", " 1 ", "Y", "t"):
+        assert getattr(settings(**{name: value}), field) is True, value
+    for value in ("false", "False", "no", "off", "0", "", " ", "N", "f"):
+        assert getattr(settings(**{name: value}), field) is False, value
+    assert settings(**{BATCH: "1"}).timeout == 3600
+    assert settings(**{BATCH: "0"}).timeout == 60
+    assert settings(BYOC_REQUEST_LOG="true").log_requests == "on"
+    assert settings(BYOC_REQUEST_LOG="0").log_requests == "off"
+
+
 def test_arguments_come_before_environment_variables() -> None:
     told = {"SAGEMAKER_BIND_TO_PORT": "1", WORKERS: "1", "BYOC_BATCH_SIZE": "1", "BYOC_BACKEND": "torch"}
     given = [
@@ -170,8 +185,8 @@ def test_batch_transform_is_told_what_every_worker_can_have(
         (TIMEOUT, "1000001", "a whole number from 0 to 1,000,000"),
         (TIMEOUT_SECONDS, "1.5", "a whole number from 0 to 1,000,000"),
         ("MMS_JOB_QUEUE_SIZE", "1000001", "a whole number from 0 to 1,000,000"),
-        (BATCH, "1", "one of false, true"),
-        ("ALLOW_MODEL_CODE", "yes", "one of false, true"),
+        (BATCH, "2", "true or false, yes or no, on or off, 1 or 0"),
+        ("ALLOW_MODEL_CODE", "maybe", "true or false, yes or no, on or off, 1 or 0"),
         ("BYOC_REQUEST_LOG", "all", "one of auto, on, off"),
     ],
 )

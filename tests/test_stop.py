@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +11,37 @@ import psutil
 import pytest
 
 from classifier import artifact
-from tests.conftest import terminate, training, wait_for_line
+from tests.conftest import ROOT, terminate, training, wait_for_line
+
+AGAIN = """
+import os, signal, threading
+plain, sent = threading.Condition.__enter__, []
+
+def enter(condition):
+    held = plain(condition)
+    if not sent:
+        sent.append(os.kill(os.getpid(), signal.SIGTERM))
+    return held
+
+threading.Condition.__enter__ = enter
+os.kill(os.getpid(), signal.SIGTERM)
+print(asked(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from train import stop\nstop.install()\nasked = stop.requested.is_set",
+        "from local_test.stop import Stop\nstop = Stop(lambda: None)\nasked = lambda: stop.wait(9)",
+    ],
+    ids=["training", "local mode"],
+)
+def test_a_signal_that_comes_while_another_is_noted_keeps_nobody_waiting(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program + AGAIN], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(samples: Path, tmp_path: Path) -> None:

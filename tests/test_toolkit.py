@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -153,6 +154,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     for name in ("__init__.py", "environment.py", "logging_config.py"):
         (package / name).touch()
+    (package / "logging_config.py").write_text("def configure_logger(level): pass")
     for name in [name for name in sys.modules if name.partition(".")[0] == "sagemaker_training"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(package.parent))
@@ -172,6 +174,11 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "environment.py",
             "def Environment(): raise KeyError('current_host')",
             r"script mode needs hyperparameters\.json, .* as the platform writes them \(KeyError: 'current_host'\)$",
+        ),
+        (
+            "environment.py",
+            "class Environment:\n @property\n def log_level(self): raise PermissionError(13, 'no', '/nowhere/log')",
+            r"user \d+ may not use /nowhere/log \(Permission denied\); give this user the right to[^\n]+$",
         ),
         (
             "environment.py",
@@ -198,3 +205,16 @@ def test_a_job_that_the_toolkit_cannot_read_is_one_sentence(
             del sys.modules[name]
     failure = (tmp_path / "output" / "failure").read_text()
     assert re.match(message, failure), failure
+
+
+def test_torchrun_is_for_python_scripts_alone(stand_in: Path, tmp_path: Path) -> None:
+    (stand_in / "errors.py").write_text("class ClientError(Exception): pass")
+    (stand_in / "runner.py").write_text(
+        "from types import SimpleNamespace\nfrom sagemaker_training.errors import ClientError\n"
+        "RunnerType = SimpleNamespace(TorchDistributed=1)\n"
+        "def get(*arguments): raise ClientError('Please use a python script for torch distributed')"
+    )
+    env = SimpleNamespace(additional_framework_parameters={toolkit.DISTRIBUTED: True}, to_cmd_args=list)
+    reason = f"^hyperparameter {toolkit.DISTRIBUTED} is set, but train.sh is not a Python script \\(Please use a python"
+    with pytest.raises(ConfigError, match=reason):
+        toolkit._command(env, "train.sh", tmp_path, {})

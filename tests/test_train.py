@@ -1,10 +1,15 @@
 """The training program, run as a user runs it: what it writes, and one sentence for everything that is wrong."""
 
+import io
 import json
 import re
+import runpy
 import shutil
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ from classifier.errors import ConfigError
 from tests.conftest import LITE, Run, run_training
 from train.config import METRIC_DEFINITIONS
 from train.contract import read_job
+from train.train import main
 
 Train = Callable[..., Run]
 
@@ -266,3 +272,43 @@ def test_the_onnx_model_computes_what_the_selftest_holds(tiny: Path, train: Trai
         (logits,) = session.run(["logits"], {"pixels": stored["pixels"][batch]})
         shifted = np.exp(logits - logits.max(1, keepdims=True))
         np.testing.assert_allclose(shifted / shifted.sum(1, keepdims=True), stored["probabilities"][batch], atol=1e-4)
+
+
+def test_a_program_whose_output_is_not_a_file_says_its_reason_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main([]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    reason = (tmp_path / "output" / "failure").read_text()
+    assert "holds no input/data" in reason and reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [(signal.default_int_handler, [signal.SIG_DFL]), (signal.SIG_IGN, [])],
+    ids=["in the foreground", "in the background"],
+)
+def test_ctrl_c_ends_the_imports_without_a_traceback_where_it_is_heard_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], before: Any, meanwhile: list[Any]
+) -> None:
+    set_to, set_it, own = list[Any](), signal.signal, signal.getsignal(signal.SIGINT)
+
+    def watched(number: int, handler: Any) -> Any:
+        if number == signal.SIGINT:
+            set_to.append(handler)
+        return set_it(number, handler)
+
+    monkeypatch.setattr(sys, "argv", ["train", "--help"])
+    set_it(signal.SIGINT, before)
+    try:
+        monkeypatch.setattr(signal, "signal", watched)
+        with pytest.raises(SystemExit, match="0"):
+            runpy.run_module("train", run_name="__main__")
+    finally:
+        set_it(signal.SIGINT, own)
+    assert set_to == [*meanwhile, before] and "usage: python -m train" in capsys.readouterr().out

@@ -85,7 +85,9 @@ def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
     ):
         [answer] = worker.answers([body], [asks])
         assert answer.status == 422 and answer.text.decode().startswith(start)
-    assert worker.answers([b"{}"], [ASKS])[0].text.endswith(b"; it is JSON: send it with Content-Type application/json")
+    # What to do instead is said once.
+    [answer] = worker.answers([b"{}"], [ASKS])
+    assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo anew")
 
 
 def test_an_answer_with_too_many_labels_is_refused_before_anything_is_decoded(worker: Worker) -> None:

@@ -14,7 +14,7 @@ from classifier.archives import is_archive, unpack
 from classifier.backbones import build_auxiliary, build_backbone
 from classifier.errors import ArtifactError, ConfigError
 from classifier.models import Classifier, build_head
-from classifier.names import is_system
+from classifier.names import is_system, one_line
 from classifier.spec import ModelSpec
 from classifier.weights import load_pretrained
 from train.config import Config, translated
@@ -118,6 +118,12 @@ def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
     archive = _archive(channel)
     unpack(archive, scratch)
     if not (scratch / artifact.SPEC).exists():
+        if deeper := sorted(scratch.glob(f"*/{artifact.SPEC}")):
+            name = one_line(deeper[0].parent.name)
+            raise ArtifactError(
+                f"{archive} holds the artifact one folder too deep, in {name}/; pack what is in that folder, as "
+                f"`tar -czf model.tar.gz -C {name} .` does"
+            )
         raise ArtifactError(
             f"{archive} holds {_names(_visible(scratch))}, but not {artifact.SPEC}; give the model.tar.gz of a job of this program"
         )

@@ -26,7 +26,7 @@ SHARD = 1024  # photos; what a killed process loses at most
 OPEN = 32  # shards mapped at a time; what was listed in one order is mostly found in one order
 # Change it whenever images.py gives other pixels for the same bytes or the pass other features for the same pixels, so
 # that no feature of the old way is found again.
-PIXELS_VERSION = 4
+PIXELS_VERSION = 5
 
 
 def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str) -> str:

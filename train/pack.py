@@ -17,7 +17,7 @@ class Pack:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the pack
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the pack
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
         self._lock = threading.Lock()

@@ -100,12 +100,10 @@ def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
             "wrapping RecordIO"
         )
     try:
-        for number in itertools.count(1):
-            where = f"record {number} of the channel {channel!r}"
-            record = read_record(source, where)
-            if record is None:
-                break
+        number = 1
+        while (record := read_record(source, where := f"record {number} of the channel {channel!r}")) is not None:
             yield where, record
+            number += 1
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"the gzip data of the channel {channel!r} is damaged ({error}); upload it again") from error
     if number == 1:

@@ -5,12 +5,31 @@ PID 1 a process without a handler would not even notice the signal.
 """
 
 import signal
-import threading
 
 STATUS = 143  # 128 + SIGTERM
 INTERRUPTED = 130  # 128 + SIGINT
 
-requested = threading.Event()
+
+class Flag:
+    """What a signal raises.
+
+    Trap: an event of `threading` has a lock, for which a handler would wait for ever when it interrupts another for the same signal.
+    """
+
+    def __init__(self) -> None:
+        self._raised = False
+
+    def set(self) -> None:
+        self._raised = True
+
+    def clear(self) -> None:
+        self._raised = False
+
+    def is_set(self) -> bool:
+        return self._raised
+
+
+requested = Flag()
 
 
 class Stopped(Exception):

@@ -211,7 +211,3 @@ def fail(base: Path, message: str) -> int:
     except OSError as error:
         print(f"the failure text could not be written to {path} ({error.strerror})", file=sys.stderr, flush=True)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,16 +19,17 @@ RULES = {
     "CreateEndpointConfig": hosting.CONFIG,
     "CreateTransformJob": transform.RULES,
 }
-TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "boolean": (bool,),
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list,),
+# The types of the API's model, in Python and in words.
+TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "string": ((str,), "a text"),
+    "integer": ((int,), "a whole number"),
+    "long": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "double": ((int, float), "a number"),
+    "boolean": ((bool,), "true or false"),
+    "structure": ((dict,), "an object"),
+    "map": ((dict,), "an object"),
+    "list": ((list,), "a list"),
 }
 
 
@@ -44,7 +45,7 @@ def check_all(requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
         shape = model.request_shape(operation)
         malformed = list(_malformed(shape, request, ()))
         problems += malformed or [
-            *_refused(operation, shape, request, ()),
+            *_refused(shape, request, ()),
             *(text for rule in RULES.get(operation, ()) for text in rule(request)),
         ]
     if not problems:
@@ -68,11 +69,11 @@ def _children(shape: Any, value: Any, path: Path) -> Iterator[tuple[Any, Any, Pa
 
 def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
     """Yield what makes a request unreadable: types, members that are missing or unknown."""
-    types = TYPES.get(shape.type_name, (object,))
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        yield f"{named(path)} is {value!r}, and must be a {shape.type_name}{source(path)}"
+    kinds, words = TYPES[shape.type_name]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        yield f"{named(path)} is {value!r}; it must be {words}{source(path)}"
         return
-    if shape.type_name == "structure":
+    if isinstance(value, dict) and shape.type_name == "structure":
         for name in value.keys() - shape.members.keys():
             yield f"{named((*path, name))} is unknown{meant(name, shape.members)}"
         for name in shape.required_members:
@@ -82,21 +83,20 @@ def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
         yield from _malformed(*child)
 
 
-def _refused(operation: str, shape: Any, value: Any, path: Path) -> Iterator[str]:
+def _refused(shape: Any, value: Any, path: Path) -> Iterator[str]:
     """Yield the values that the model does not allow: enumerations, patterns, lengths and ranges."""
-    kind, limits = shape.type_name, shape.metadata
-    choices, pattern = limits.get("enum"), limits.get("pattern")
+    choices, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
     if choices and value not in choices:
         yield f"{named(path)} is {value!r}, which AWS does not have{meant(value, choices)}{source(path)}"
     elif pattern and not compiled(pattern).fullmatch(value):
         yield f"{named(path)} is {value!r}; {wanted(pattern)}{source(path)}"
     else:
         yield from _sized(shape, value, path)
-    if kind == "map":
+    if shape.type_name == "map":
         for key in value:
-            yield from _refused(operation, shape.key, key, (*path, key))
+            yield from _refused(shape.key, key, (*path, key))
     for child in _children(shape, value, path):
-        yield from _refused(operation, *child)
+        yield from _refused(*child)
 
 
 def _sized(shape: Any, value: Any, path: Path) -> Iterator[str]:

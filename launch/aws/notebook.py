@@ -1,171 +1,176 @@
-"""What notebooks use: the SDK's own Estimator, HyperparameterTuner and Model, filled in, and verbs as functions.
+"""The SDK's own objects for notebooks, filled in: image, role, metrics, ranges, names, tags; profiler and Debugger off.
 
-What byoc.toml names is filled in: image, role, tags, instance type, network and keys, and where the output goes. So are our
-metric definitions, and the profiler and the Debugger are off. Everything is checked before an object is returned.
+    import launch
+
+    photos = "s3://bucket/photos/"
+    estimator = launch.estimator(hyperparameters={"epochs": 5})
+    estimator.fit(launch.channels(photos))
+    predictor = launch.model(estimator.model_data).deploy(1, "ml.m5.large")
+
+Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from classifier.errors import ConfigError, DataError
-from launch.aws import check, names, settings
-from launch.aws.hosting import delete as hosting
-from launch.aws.hosting.artifact import below
-from launch.aws.hosting.delete import Doomed
+from classifier.errors import ConfigError
+from launch.aws import names, specification
+from launch.aws import settings as account_settings
+from launch.aws.check import check_all
 from launch.aws.identity import identity
 from launch.aws.images import image
-from launch.aws.jobs import kinds, ranges, screen
-from launch.aws.jobs import leftovers as billing
-from launch.aws.jobs.events import reader
-from launch.aws.jobs.leftovers import Leftover
-from launch.aws.keys import KEYS
-from launch.aws.requests import calls
-from launch.aws.requests.hosting import model as model_request
+from launch.aws.requests import calls, hosting
 from launch.aws.session import Session
-from launch.aws.specification import Machines, Model, Training, Tuning
-from train.config import Config, parse
+from launch.aws.settings import Settings
+from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
+from train.config import TUNING_RANGES, searched
+
+PHOTOS = "training"  # the channel whose folders are the splits
 
 
-def session(**values: Any) -> Session:
-    """Return the account's session: byoc.toml and BYOC_ variables, and over them `values`, named as Settings names them.
-
-    Raises ConfigError for a name or a value that cannot be used, and where no region is known.
-    """
-    for name, value in values.items():
-        if name not in KEYS:
-            raise ConfigError(f"there is no setting {name}; they are {', '.join(KEYS)}")
-        given = list(value) if isinstance(value, tuple) else value
-        values[name] = KEYS[name].value_of(given, name)
-    return Session(replace(settings.load(Namespace()), **values))
-
-
-def check_photos(folder: Path) -> str:
-    """Decode every photo and return what was found as text; raises DataError with what would make training fail."""
-    from launch import check as photos  # which needs Pillow
-
-    findings = photos.survey(folder, Config())
-    if findings["fatal"]:
-        raise DataError("\n".join(findings["fatal"]))
-    return photos.report(findings)
+def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
+    """Return what fit() takes: of photos below an S3 prefix, in train/, validation/ and test/, or of a specification."""
+    objects = _objects()
+    if isinstance(data, Tuning):
+        data = data.training
+    found = data.channels if isinstance(data, Training) else (Channel(name=PHOTOS, uri=_prefix(data), mode=mode),)
+    return {channel.name: objects.training_input(channel) for channel in found}
 
 
 def estimator(
-    session: Session,
-    hyperparameters: Mapping[str, str],
+    training: Training | None = None,
     *,
-    name: str = "byoc-train",
+    hyperparameters: Mapping[str, object] | None = None,
     machines: Machines | None = None,
-    **members: Any,
+    name: str = "byoc-train",
+    settings: Settings | None = None,
 ) -> Any:
-    """Return an Estimator for one job, whose name will be `name` and the time.
+    """Return an Estimator: of a specification, or of byoc.toml and what is given here. `name` begins its job's name.
 
-    `machines` stands for the instances of byoc.toml, and `members` are other fields of specification.Training. Raises ConfigError
-    for hyperparameters that training refuses, and for what AWS would refuse.
+    Raises ConfigError for what AWS or the training program would refuse.
     """
-    training = _training(session, hyperparameters, name, machines, members)
-    check.check_all(calls(training))
-    objects = _sdk()
-    return objects.estimator(training, objects.sdk_session(session))
+    session = _session(settings)
+    wanted = training or _training(name, session, hyperparameters or {}, machines)
+    if len(wanted.machines.types) > 1:
+        raise ConfigError(f"an Estimator takes one instance type, and {len(wanted.machines.types)} are named; name one")
+    check_all(calls(wanted))
+    return _objects().estimator(wanted, _sdk_session(session, wanted.identity.tags))
 
 
 def tuner(
-    session: Session,
-    hyperparameters: Mapping[str, str],
+    tuning: Tuning | None = None,
     *,
-    vary: Sequence[str] = (),
-    name: str = "byoc-tune",
+    ranges: Mapping[str, Any] | None = None,
+    hyperparameters: Mapping[str, object] | None = None,
     machines: Machines | None = None,
-    **members: Any,
+    max_jobs: int = 8,
+    parallel: int = 2,
+    name: str = "byoc-tune",
+    settings: Settings | None = None,
 ) -> Any:
-    """Return a HyperparameterTuner over an Estimator of its own.
+    """Return a HyperparameterTuner: of a specification, or of byoc.toml and what is given here.
 
-    `vary` says what is tried, as in lr=0.001:0.1:log (a range and its scale) or batch-size=64,128 (values); without it the learning
-    rate, the batch size and the epochs are varied. `members` are other fields of specification.Tuning, as max_jobs and parallel.
-    Raises ConfigError for what training or AWS would refuse.
+    `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them the space of
+    the original work. Raises ConfigError for what AWS or the training program would refuse.
     """
-    training = _training(session, hyperparameters, name, machines, {})
-    chosen = Namespace(
-        ranges=[text for text in vary if ":" in text],
-        choices=[text for text in vary if ":" not in text],
-        strategy=members.get("strategy", Tuning.strategy),
-    )
-    tuning = Tuning(training=training, ranges=ranges.ranges(chosen, dict(hyperparameters)), **members)
-    check.check_all(calls(tuning))
-    objects = _sdk()
-    return objects.tuner(tuning, objects.sdk_session(session))
+    session = _session(settings)
+    objects = _objects()
+    if tuning is None:
+        fixed = hyperparameters or {}
+        varied = tuple(map(objects.from_parameter, ranges, ranges.values())) if ranges else original(fixed)
+        training = _training(name, session, fixed, machines)
+        tuning = Tuning(training=training, ranges=varied, max_jobs=max_jobs, parallel=parallel)
+    check_all(calls(tuning))
+    return objects.tuner(tuning, _sdk_session(session, tuning.training.identity.tags))
 
 
-def model(session: Session, data: str, *, name: str = "byoc", **members: Any) -> Any:
-    """Return a Model over the archive at `data`; deploy() answers a Predictor that takes a photo's bytes.
+def model(
+    model: specification.Model | str,
+    *,
+    name: str = "byoc",
+    environment: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+) -> Any:
+    """Return a Model: of a specification, or of an artifact s3://.../model.tar.gz with byoc.toml and what is given here.
 
-    `members` are other fields of specification.Model. Raises ConfigError for what AWS would refuse.
+    deploy() answers a Predictor that takes a photo's bytes. Raises ConfigError for what AWS would refuse.
     """
-    wanted = Model(
-        name=names.job(name, datetime.now(UTC)),
-        image=image(session.settings, "serve"),
-        identity=identity(session),
-        data=data,
-        **members,
-    )
-    check.check("CreateModel", model_request(wanted))
-    objects = _sdk()
-    return objects.model(wanted, objects.sdk_session(session))
+    session = _session(settings)
+    if isinstance(model, str):
+        model = specification.Model(
+            name=names.job(name, datetime.now(UTC)),
+            image=image(session.settings, "serve"),
+            identity=identity(session),
+            data=model,
+            environment=environment or {},
+        )
+    check_all([("CreateModel", hosting.model(model))])
+    return _objects().model(model, _sdk_session(session, model.identity.tags))
 
 
-def epochs(session: Session, name: str) -> list[dict[str, float]]:
-    """Return the metrics of each epoch of a training job, as its log has them.
-
-    SageMaker's own metrics in CloudWatch hold one value a minute, the average of it, and so hide short epochs. Raises AwsError.
-    """
-    answer = kinds.describe(session, "training", name)
-    lines = reader(session, kinds.KINDS["training"], name, answer["CreationTime"].timestamp(), search="epoch=").new()
-    return [found for line in lines if (found := screen.read_metrics(line.text))]
-
-
-def delete(session: Session, endpoint: str) -> Doomed:
-    """Delete an endpoint with all that was made for it, and return what that was; raises AwsError where nothing has the name."""
-    return hosting.delete(session, hosting.of_name(session, endpoint))
+def original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
+    """Return the original work's space, of the hyperparameters that are not fixed."""
+    found = []
+    for name in searched({key: str(value) for key, value in hyperparameters.items()}):
+        space = TUNING_RANGES[name]
+        if "choices" in space:
+            found.append(Range(name=name, values=tuple(map(str, space["choices"]))))
+        else:
+            low, high = str(space["low"]), str(space["high"])
+            found.append(Range(name=name, low=low, high=high, scale="Logarithmic" if space["log"] else "Auto"))
+    return tuple(found)
 
 
-def leftovers(session: Session) -> list[Leftover]:
-    """Return what still bills in the region."""
-    return billing.find(session)
+def _prefix(uri: str) -> str:
+    return uri if uri.endswith("/") else f"{uri}/"
 
 
 def _training(
-    session: Session,
-    hyperparameters: Mapping[str, str],
-    name: str,
-    machines: Machines | None,
-    members: Mapping[str, Any],
+    name: str, session: Session, hyperparameters: Mapping[str, object], machines: Machines | None
 ) -> Training:
-    parse(hyperparameters)
-    known = session.settings
+    settings = session.settings
+    if not settings.bucket:
+        raise ConfigError("no bucket is named; write bucket in byoc.toml, or let `byoc setup` make one")
     return Training(
-        name=name,
-        image=image(known, "train"),
+        name=names.endpoint(name),
+        image=image(settings, "train"),
         identity=identity(session),
-        machines=machines or Machines(types=known.train_types, max_run=known.max_run),
-        output=below(session, "output"),
-        hyperparameters=dict(hyperparameters),
-        **{"channels": (), **members},
+        machines=machines or Machines(types=settings.train_types[:1], max_run=settings.max_run),
+        channels=(),
+        output=f"s3://{settings.bucket}/{settings.prefix}/output",
+        hyperparameters={key: str(value) for key, value in hyperparameters.items()},
     )
 
 
-def _sdk() -> Any:
-    """Return the module that makes the SDK's objects; raises ConfigError where this Python has no SDK v2."""
-    from launch.aws.senders import sdk_program
+def _session(settings: Settings | None) -> Session:
+    return Session(account_settings.load(Namespace()) if settings is None else settings)
 
+
+def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
+    """Return the SDK's session, whose endpoints have no metrics that cost."""
+    events = session.client("sagemaker").meta.events
+    events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
+    return _objects().sdk_session(session, tags)
+
+
+def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    # New configurations have them on, each GB of them costs, and the SDK does not know the switch.
+    if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
+        return params
+    return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}
+
+
+def _objects() -> Any:
+    """Import the SDK; raises ConfigError where this environment has none."""
     os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")  # four lines for each object
     try:
-        return sdk_program.imported()
+        from launch.aws.senders import sdk_objects
     except ImportError as error:
         raise ConfigError(
-            f"this Python has no SageMaker SDK v2 ({error}); make notebook opens a notebook with one, and elsewhere "
-            "`pip install 'sagemaker<3'` brings it"
+            f"this needs SageMaker's SDK v2 ({error}); make notebook opens a notebook that has it; elsewhere "
+            "pip install 'sagemaker<3'"
         ) from None
+    return sdk_objects

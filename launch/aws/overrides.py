@@ -16,6 +16,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.aws import model
+from launch.aws.words import in_toml
 
 # The members by which requests name each other, and the option or verb that decides them. `*` is any place of a list.
 RESERVED = {
@@ -40,7 +41,7 @@ RESERVED = {
     },
     "CreateTransformJob": {"TransformJobName": "--name", "ModelName": "the model or endpoint that the verb is given"},
 }
-TAGS = "--tag, or tags in byoc.toml: the same on every request"
+TAGS = f"--tag, or {in_toml('tags')}: the same on every request"
 OPERATIONS = tuple(RESERVED)
 
 Overrides = Mapping[str, Mapping[str, object]]

@@ -19,7 +19,7 @@ from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
 from launch.aws.hosting.wanted import environment
 from launch.aws.images import image
-from launch.aws.jobs import follow, results, train, trials, tune
+from launch.aws.jobs import results, train, trials, tune
 from launch.aws.jobs.account import IMAGE
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests import calls
@@ -108,16 +108,12 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
     with _so_far(f"then go on: {again}"):
         _step(f"upload, and tune: {run.tuning.tuning.max_jobs} training jobs")
-        tune.send(run.tuning, options.sender)
-        ended = follow.follow(session, "tuning", f"{name}-tune")
-        ended.check()
+        ended = tune.tune(run.tuning, options.sender)
     best = trials.best(ended.answer)
     with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
         _step("train with the best hyperparameters, and test")
         training = train.prepare(_options(options, name=f"{name}-train", best_of=f"{name}-tune"))
-        train.send(training, options.sender)
-        ended = follow.follow(session, "training", f"{name}-train")
-        ended.check()
+        ended = train.train(training, options.sender)
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
     there = (

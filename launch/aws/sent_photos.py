@@ -6,8 +6,8 @@ from pathlib import Path
 from classifier.errors import DataError
 from classifier.names import is_system, one_line
 from classifier.photos import load_photo_set
+from launch.aws.buckets import split
 from launch.aws.errors import explained
-from launch.aws.hosting.artifact import split
 from launch.aws.session import Session
 from train.config import Config
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -39,6 +40,11 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
+            core.get_scoped_config()  # reads the configuration, which otherwise happens later
+            if (
+                not _on_ec2()
+            ):  # elsewhere nobody answers at the address of EC2's keys, and botocore waits there for seconds
+                core.get_component("credential_provider").remove("iam-role")
         if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")
 
@@ -66,3 +72,11 @@ class Session:
             except BotoCoreError as error:
                 raise ConfigError(f"{service} cannot be reached in region {key[1]}: {error}") from None
         return self._clients[key]
+
+
+def _on_ec2() -> bool:
+    """Whether this machine is one of EC2, a notebook of SageMaker's included, by what its firmware says."""
+    try:
+        return "Amazon" in Path("/sys/class/dmi/id/sys_vendor").read_text()
+    except OSError:
+        return Path("/sys/hypervisor/uuid").exists()

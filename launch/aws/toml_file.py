@@ -1,5 +1,7 @@
 """byoc.toml: where it lies, and its values; a key that nobody knows is refused, with the one that may have been meant."""
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -40,6 +42,40 @@ def read(file: Path) -> dict[str, Any]:
             key = _key(file, "tags" if name == "tags" else "", name, content)
             values[key.field] = key.value_of(content, f"{file}: {key.path}")
     return values
+
+
+def put(file: Path, values: Mapping[str, str]) -> None:
+    """Give keys above the first table these values, and leave all else of the file as it is; an empty one is taken out.
+
+    Raises ConfigError where the file cannot be written so that it reads back.
+    """
+    lines, rest = _head(file.read_text().splitlines())
+    before = read(file)
+    for name, value in values.items():
+        line = f"{name} = {json.dumps(value)}" if value else f"# {name} = "
+        places = [place for place, text in enumerate(lines) if re.match(rf"\s*{name}\s*=", text)]
+        places += [place for place, text in enumerate(lines) if re.match(rf"#\s*{name}\s*=", text)]
+        if places:
+            _, mark, about = lines[places[0]].partition("  # ")
+            lines[places[0]] = line + mark + about
+        elif value:
+            lines.append(line)
+    new = file.with_name(f"{file.name}.new")
+    new.write_text("\n".join([*lines, *rest]) + "\n")
+    wanted = {name: value for name, value in {**before, **values}.items() if value}
+    if read(new) != wanted:
+        new.unlink()
+        said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
+        raise ConfigError(f"{file} could not be changed; write there {said}")
+    new.replace(file)
+
+
+def _head(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return the lines above the first table, and the rest."""
+    first = next((place for place, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
+    while first and not lines[first - 1].strip():
+        first -= 1
+    return lines[:first], lines[first:]
 
 
 def _tables() -> Mapping[str, Mapping[str, Key]]:

@@ -5,6 +5,17 @@ import functools
 import re
 from collections.abc import Collection
 
+from launch.aws.keys import KEYS
+
+
+def in_toml(setting: str) -> str:
+    """Return where a setting stands: train in [instances] of byoc.toml."""
+    key = KEYS[setting]
+    return (
+        f"{key.name} in [{key.table}] of byoc.toml" if key.table and key.kind != "pairs" else f"{key.name} in byoc.toml"
+    )
+
+
 NAME = "write letters, digits and single hyphens, with a letter or digit at both ends"
 # By the pattern's own text, which botocore's model holds.
 WANTED = {
@@ -29,26 +40,26 @@ SOURCES = {
     "HyperParameterTuningJobName": "--name",
     "TransformJobName": "--name",
     "EndpointName": "--endpoint",
-    "RoleArn": "--role, or role in byoc.toml",
-    "ExecutionRoleArn": "--role, or role in byoc.toml",
-    "TrainingImage": "train_image in byoc.toml",
-    "PrimaryContainer.Image": "serve_image in byoc.toml",
-    "InstanceType": "--instance, or train_types in byoc.toml",
-    "ProductionVariants.InstanceType": "--instance, or serve_types in byoc.toml",
-    "InstancePools.InstanceType": "--instance, or serve_types in byoc.toml",
-    "InstancePools": "--instance, or serve_types in byoc.toml",
-    "TransformResources.InstanceType": "--instance, or transform_types in byoc.toml",
-    "InstancePreferences": "--instance, or train_types in byoc.toml",
-    "InstanceConfigs": "--instance, or train_types in byoc.toml",
+    "RoleArn": f"--role, or {in_toml('role')}",
+    "ExecutionRoleArn": f"--role, or {in_toml('role')}",
+    "TrainingImage": in_toml("train_image"),
+    "PrimaryContainer.Image": in_toml("serve_image"),
+    "InstanceType": f"--instance, or {in_toml('train_types')}",
+    "ProductionVariants.InstanceType": f"--instance, or {in_toml('serve_types')}",
+    "InstancePools.InstanceType": f"--instance, or {in_toml('serve_types')}",
+    "InstancePools": f"--instance, or {in_toml('serve_types')}",
+    "TransformResources.InstanceType": f"--instance, or {in_toml('transform_types')}",
+    "InstancePreferences": f"--instance, or {in_toml('train_types')}",
+    "InstanceConfigs": f"--instance, or {in_toml('train_types')}",
     "InstanceCount": "--count",
     "InitialInstanceCount": "--count",
-    "MaxRuntimeInSeconds": "--max-run, or max_run in byoc.toml",
+    "MaxRuntimeInSeconds": f"--max-run, or {in_toml('max_run')}",
     "ResourceLimits.MaxRuntimeInSeconds": "",
-    "VpcConfig.Subnets": "subnets in byoc.toml",
-    "VpcConfig.SecurityGroupIds": "security_groups in byoc.toml",
-    "VolumeKmsKeyId": "volume_key in byoc.toml",
-    "KmsKeyId": "output_key in byoc.toml",
-    "Tags": "--tag, or tags in byoc.toml",
+    "VpcConfig.Subnets": in_toml("subnets"),
+    "VpcConfig.SecurityGroupIds": in_toml("security_groups"),
+    "VolumeKmsKeyId": in_toml("volume_key"),
+    "KmsKeyId": in_toml("output_key"),
+    "Tags": f"--tag, or {in_toml('tags')}",
     "HyperParameters": "--set",
     "StaticHyperParameters": "--set",
 }

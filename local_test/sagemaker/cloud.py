@@ -4,6 +4,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 
+from local_test.sagemaker.access import Access
 from local_test.sagemaker.background import Background
 from local_test.sagemaker.faults import Faults
 from local_test.sagemaker.logs import Logs
@@ -30,6 +31,7 @@ class Cloud:
     machine: Machine
     background: Background
     faults: Faults
+    access: Access
 
     def arn(self, kind: str, name: str) -> str:
         return arn(self.region, ACCOUNT, kind, name)
@@ -48,6 +50,7 @@ class Clouds:
     machine: Machine
     background: Background
     faults: Faults = field(default_factory=Faults)
+    access: Access = field(default_factory=Access)
     _regions: dict[str, Cloud] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,5 +67,6 @@ class Clouds:
                     self.machine,
                     self.background,
                     self.faults,
+                    self.access,
                 )
             return self._regions[name]

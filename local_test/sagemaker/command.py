@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,15 +49,20 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
             programs=options.programs.absolute(),
             project=PROJECT,
             port=listener.getsockname()[1],
-            hold=min(options.hold, LONGEST_HOLD),
+            hold=None if options.hold is None else min(options.hold, LONGEST_HOLD),
         )
         chosen = choose(options.run, settings)
         _say(chosen.why)
         for name in chosen.end_leftovers():
             _say(f"{name} was left running by an emulator that was killed; it is ended")
         _empty(settings.work)
-        server = start(settings, listener, chosen.machine, options.jobs)
-        (data / ADDRESS).write_text(settings.url)
+        try:
+            (data / ADDRESS).write_text(settings.url)
+            server = start(settings, listener, chosen.machine, options.jobs)
+        except (OSError, sqlite3.Error) as error:  # as with a full disk
+            raise StartError(
+                f"{data} cannot be used: {error}; free some room, or name another folder with --data"
+            ) from None
         _say(f"{settings.url}/_local/ shows jobs, endpoints, logs and S3 in a browser")
         try:
             return _until_the_end(server, settings, command, signals)
@@ -130,10 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hold",
         type=float,
-        default=0,
         metavar="SECONDS",
         help="let Describe of a running job wait so long for its end, at most 25, so that clients that sleep between two looks "
-        "are told at once",
+        "are told at once; 0: never (default: until the job is 15 s old, where it was asked for when that was at least 3 s old)",
     )
     parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
     return parser

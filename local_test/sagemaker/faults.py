@@ -12,13 +12,13 @@ ANY = "*"
 LONGEST = 86400  # seconds that a fault lets something wait
 # Name of a fault: what it does, and what its target is.
 KINDS = {
-    "interrupt": "takes the instances from a managed spot training job (target: the job)",
-    "no-capacity": "lets a job find no instances: it fails with CapacityError, a spot job waits SECONDS (target: the job)",
-    "internal-error": "breaks a training job from AWS's side: it fails, or is tried again (target: the job)",
+    "interrupt": "takes the instances from a managed spot training job (target: the job, or its tuning job)",
+    "no-capacity": "lets a job or endpoint find no instances: it fails, a spot job waits SECONDS (target: its name)",
+    "internal-error": "breaks a training or transform job from AWS's side: it fails, or is tried again (target: its name)",
     "image-missing": "lets a job or endpoint not find its image (target: its name)",
     "kill-container": "kills a container of an endpoint (target: the endpoint)",
     "quota": "refuses a Create action with ResourceLimitExceeded (target: the action)",
-    "throttle": "refuses an action with ThrottlingException (target: the action)",
+    "throttle": "refuses an action, as CreateModel or InvokeEndpoint, with ThrottlingException (target: the action)",
     "server-error": "answers an action with status 500 (target: the action)",
     "expired-token": "refuses an action with ExpiredTokenException (target: the action)",
     "s3-slow": "lets a request to S3 wait SECONDS (target: the bucket)",
@@ -50,11 +50,11 @@ class Faults:
         with self._lock:
             self._ordered.append(fault)
 
-    def take(self, kind: str, target: str) -> Fault | None:
-        """Return a fault that strikes this target now, and count it."""
+    def take(self, kind: str, *targets: str) -> Fault | None:
+        """Return a fault that strikes what has one of these names now, and count it."""
         with self._lock:
             for fault in self._ordered:
-                if fault.kind == kind and fault.target in (ANY, target):
+                if fault.kind == kind and fault.target in (ANY, *targets):
                     fault.times -= 1
                     if fault.times <= 0:
                         self._ordered.remove(fault)

@@ -45,6 +45,9 @@ class Front:
         request = Request(environ)
         if "Authorization" not in request.headers:
             start_response = _sandboxed(start_response)
+        elif not refused(request) and (denied := self._clouds.access.refusal(request)):
+            answered: Iterable[bytes] = denied(environ, start_response)
+            return answered
         if is_s3(request) and not refused(request):
             return self._s3(environ, start_response)
         try:

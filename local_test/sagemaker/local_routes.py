@@ -1,4 +1,4 @@
-"""The emulator's own routes for faults, below /_local/."""
+"""The emulator's own routes for faults and permissions, below /_local/."""
 
 import json
 
@@ -30,6 +30,17 @@ def order(request: Request, cloud: Cloud) -> Response:
 def clear(request: Request, cloud: Cloud) -> Response:
     cloud.faults.clear()
     return _json({"ordered": []})
+
+
+@route("GET", "/_local/permissions")
+def permissions(request: Request, cloud: Cloud) -> Response:
+    return _json(cloud.access.listed())
+
+
+@route("DELETE", "/_local/permissions")
+def forget_permissions(request: Request, cloud: Cloud) -> Response:
+    cloud.access.clear()
+    return _json({})
 
 
 def _json(content: object, status: int = 200) -> Response:

@@ -15,7 +15,7 @@ class Settings:
     programs: Path  # the folder that holds our two programs, train and serve
     project: Path  # the folder that may hold images.json
     port: int
-    hold: float = 0.0  # seconds for which Describe of a running job waits for a change; 0: it answers at once
+    hold: float | None = None  # seconds for which Describe of what is under way waits for a change; None: jobs.py says
 
     @property
     def url(self) -> str:

@@ -1,5 +1,6 @@
 """S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,13 @@ from local_test.sagemaker.s3.index import Index, Row
 from local_test.sagemaker.s3.objects import FileKey, FileMultipart, natural_path
 from local_test.sagemaker.settings import ACCOUNT
 
+# The API model takes https addresses wherever it takes s3 ones; S3 has these forms of hosts, with the bucket in front or in the
+# path (S3's user guide, virtual hosting of buckets).
+HTTPS = re.compile(
+    r"https://(?:(?P<bucket>[a-z0-9][a-z0-9.-]*)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com/(?P<rest>.*)",
+    re.DOTALL,
+)
+
 
 @dataclass(frozen=True)
 class S3Uri:
@@ -26,7 +34,9 @@ class S3Uri:
 
     @classmethod
     def parse(cls, text: str) -> "S3Uri":
-        """Return the parts of s3://BUCKET/KEY; raises ApiError for another text."""
+        """Return the parts of s3://BUCKET/KEY or of an https address in S3; raises ApiError for another text."""
+        if match := HTTPS.fullmatch(text):
+            text = "s3://" + "/".join(filter(None, (match["bucket"], match["rest"])))
         scheme, _, rest = text.partition("://")
         bucket, _, key = rest.partition("/")
         if scheme != "s3" or not bucket:

@@ -5,6 +5,7 @@ Describe answers both together, so that a member of a request that a newer SDK s
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,20 +44,30 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._resources: dict[tuple[str, str], Resource] = {}
+        self._unsaved: dict[
+            tuple[str, str], Resource
+        ] = {}  # whose files are older than they are, since the disk was full
         self._changed = threading.Condition(threading.RLock())
         for path in sorted(folder.glob("*/*.json")):
             resource = Resource(**json.loads(path.read_text()))
             self._resources[resource.kind, resource.name] = resource
 
     def add(self, resource: Resource, in_use: str) -> None:
-        """Keep a new resource; raises ApiError ResourceInUse with the sentence `in_use` when the name is taken."""
+        """Keep a new resource; raises ApiError ResourceInUse with the sentence `in_use` when the name is taken.
+
+        One that cannot be written is refused, as where the disk is full.
+        """
         now = time.time()
         with self._changed:
             if (resource.kind, resource.name) in self._resources:
                 raise ApiError("ResourceInUse", in_use)
             resource.state = {"CreationTime": now, "LastModifiedTime": now, **resource.state}
+            try:
+                self._write(resource)
+            except OSError as error:
+                message = f"the data folder {self._folder} cannot be used: {error.strerror}"
+                raise ApiError("InternalFailure", message, 500) from None
             self._resources[resource.kind, resource.name] = resource
-            self._save(resource)
 
     def get(self, kind: str, name: str, missing: str) -> Resource:
         """Return a resource; raises ApiError ValidationException with the sentence `missing` when there is none.
@@ -106,6 +117,7 @@ class Store:
     def remove(self, resource: Resource) -> None:
         with self._changed:
             self._resources.pop((resource.kind, resource.name), None)
+            self._unsaved.pop((resource.kind, resource.name), None)
             self._path(resource).unlink(missing_ok=True)
             self._changed.notify_all()
 
@@ -124,11 +136,26 @@ class Store:
         return self._folder / resource.kind / f"{resource.name}.json"  # names hold letters, digits and hyphens
 
     def _save(self, resource: Resource) -> None:
+        """Write a resource, and those that could not be written before: a full disk does not stop what goes on in memory."""
+        self._unsaved[resource.kind, resource.name] = resource
+        for key, entry in list(self._unsaved.items()):
+            try:
+                self._write(entry)
+            except OSError as error:
+                print(f"byoc: {entry.kind} {entry.name} is not written: {error}", file=sys.stderr, flush=True)
+                return
+            del self._unsaved[key]
+
+    def _write(self, resource: Resource) -> None:
         path = self._path(resource)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(vars(resource)))
-        fresh.replace(path)
+        try:
+            fresh.write_text(json.dumps(vars(resource)))
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
 
 
 def arn(region: str, account: str, kind: str, name: str) -> str:

@@ -53,11 +53,13 @@ def capture(job: dict[str, Any]) -> dict[str, Any]:
     client.meta.events.register("provide-client-params.sagemaker", ask)
     wanted = typed(getattr(specification, job["wanted"]), job["specification"])
     watched = sdk_program.watch
+
+    def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
+        watched(client, planned, changes)
+        client.meta.events.register("before-call.sagemaker", answer)
+
     try:
-        sdk_program.watch = lambda *arguments: (
-            watched(*arguments),
-            client.meta.events.register("before-call.sagemaker", answer),
-        )
+        sdk_program.watch = watch
         sdk_program.send(wanted, session)
     except UserError as error:
         return {"error": str(error), "asked": asked, "sent": sent}

@@ -51,11 +51,14 @@ CASES: dict[str, tuple[Any, str]] = {
     "type": (
         changed(TRAINING, machines__types=("ml.g4dn.xlarg",)),
         r"ResourceConfig.InstanceType is 'ml.g4dn.xlarg', which AWS does not have; did you mean ml.g4dn.xlarge\? "
-        r"\(--instance, or train_types in byoc.toml\)",
+        r"\(--instance, or train in .instances. of byoc.toml\)",
     ),
     "unlike any type": (changed(TRAINING, machines__types=("?",)), "a newer one may know it"),
-    "endpoint type": (changed(HOSTING, types=("ml.m5.huge",)), "--instance, or serve_types in byoc.toml"),
-    "transform type": (changed(TRANSFORM, machines__types=("x",)), "--instance, or transform_types in byoc.toml"),
+    "endpoint type": (changed(HOSTING, types=("ml.m5.huge",)), "--instance, or serve in .instances. of byoc.toml"),
+    "transform type": (
+        changed(TRANSFORM, machines__types=("x",)),
+        "--instance, or transform in .instances. of byoc.toml",
+    ),
     "role": (
         changed(TRAINING, identity__role="SageMakerExecutionRole"),
         "RoleArn is .* the whole ARN.*role in byoc.toml",
@@ -65,7 +68,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "retries": (changed(TRAINING, machines__retries=31), "MaximumRetryAttempts is 31; at most 30 is allowed"),
     "no subnet": (
         changed(TRAINING, identity__security__groups=("sg-1",)),
-        r"VpcConfig.Subnets has 0 entries; at least 1 is allowed \(subnets in byoc.toml\)",
+        r"VpcConfig.Subnets has 0 entries; at least 1 is allowed \(subnets in .network. of byoc.toml\)",
     ),
     "tag": (changed(TRAINING, identity__tags={"a": "b#"}), r"Tags\[0\].Value is 'b#'; a tag has letters.*byoc.toml"),
     "variable": (changed(TRAINING, environment={"1A": "b"}), "Environment.1A is '1A'; a variable's name"),
@@ -97,7 +100,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "warm spot": (changed(SPOT, machines__keep_alive=60), "a warm pool .* cannot have spot instances"),
     "key of a GPU": (
         changed(TRAINING, machines__types=("ml.g4dn.xlarge",), identity__security__volume_key="alias/a"),
-        "ml.g4dn.xlarge encrypts its own storage and takes no key; leave out volume_key",
+        "ml.g4dn.xlarge encrypts its own storage and takes no key; leave out volume in .keys. of byoc.toml",
     ),
     "digest": (changed(TRAINING, image="repo@sha256:0a"), "64 hexadecimal digits"),
     "fast file": (
@@ -110,7 +113,7 @@ CASES: dict[str, tuple[Any, str]] = {
     # Tuning.
     "objective": (
         changed(TUNING, objective="accuracy"),
-        "the objective accuracy .* is not among the metrics epoch, train:loss",
+        "the objective accuracy is not among the metrics epoch, train:loss",
     ),
     "nothing": (only(), "nothing is to be tuned; write --range"),
     "static": (
@@ -143,11 +146,11 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "grid of numbers": (changed(GRID, ranges=(LR,)), "a grid takes choices alone; write --choice lr=A,B"),
     "grid of another size": (changed(GRID, max_jobs=8), "is 4 training jobs, and 8 are asked for"),
-    "no epochs": (changed(HYPERBAND, resource=None), "Hyperband needs the most epochs .* --resource FEWEST:MOST"),
+    "no epochs": (changed(HYPERBAND, resource=None), "Hyperband needs the most epochs .* --set epochs=MOST"),
     "many epochs": (changed(HYPERBAND, resource=(1, 20001)), "at most 20000 epochs"),
     "few epochs": (changed(HYPERBAND, resource=(9, 3)), "the fewest epochs of Hyperband, 9, are more than the most, 3"),
     "early stopping": (changed(HYPERBAND, early_stopping=True), "leave out --early-stopping"),
-    "resource": (changed(TUNING, resource=(1, 9)), "is for Hyperband alone, and the strategy is Bayesian"),
+    "resource": (changed(TUNING, resource=(1, 9)), "are for Hyperband alone, and the strategy is Bayesian"),
     # Endpoints and transform jobs.
     "no image": (changed(HOSTING, model__image=""), "the model has no image"),
     "no artifact": (changed(HOSTING, model__data=""), "the model has no artifact"),
@@ -157,7 +160,10 @@ CASES: dict[str, tuple[Any, str]] = {
         changed(HOSTING, model__environment={f"A{number}": "b" * 1000 for number in range(40)}),
         r"the model's variables \(--env\) are 40\d\d\d bytes in all; at most 32768",
     ),
-    "no machines": (changed(HOSTING, types=()), "no instance type is named; write --instance TYPE, or serve_types"),
+    "no machines": (
+        changed(HOSTING, types=()),
+        "no instance type is named; write --instance TYPE, or serve in .instances.",
+    ),
     "pool twice": (changed(HOSTING, types=("ml.m5.large",) * 2), "hold one twice"),
     "step": (changed(SERVERLESS, serverless__memory_mb=3000), "3000 MB .* in steps of 1024"),
     "provisioned": (changed(SERVERLESS, serverless__provisioned=9), "9 answers at a time are provisioned"),
@@ -193,7 +199,7 @@ def test_all_problems_come_at_once_and_each_once() -> None:
 
 
 def test_an_endpoint_has_at_most_five_instance_types() -> None:
-    text = "InstancePools has 6 entries; at most 5 are allowed (--instance, or serve_types in byoc.toml)"
+    text = "InstancePools has 6 entries; at most 5 are allowed (--instance, or serve in [instances] of byoc.toml)"
     assert any(text in line for line in problems(changed(HOSTING, types=check.types("endpoint")[:6])))
 
 
@@ -201,11 +207,11 @@ def test_what_is_missing_unknown_or_of_another_type_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         check.check("CreateEndpoint", {"EndpointName": 3, "EndpointConfig": "a"})
     assert set(str(caught.value).split("\n")) == {
-        "EndpointName is 3, and must be a string (--endpoint)",
+        "EndpointName is 3; it must be a text (--endpoint)",
         "EndpointConfig is unknown; did you mean EndpointConfigName?",
         "EndpointConfigName is missing",
     }
-    with pytest.raises(ConfigError, match="InitialInstanceCount is True, and must be a integer"):
+    with pytest.raises(ConfigError, match="InitialInstanceCount is True; it must be a whole number"):
         config = hosting.endpoint_config(HOSTING)
         config["ProductionVariants"][0]["InitialInstanceCount"] = True
         check.check("CreateEndpointConfig", config)

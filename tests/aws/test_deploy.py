@@ -61,6 +61,18 @@ def test_the_plan_says_what_a_month_costs(hosted: Hosted, folder: Path) -> None:
     assert shown["cost"]["at_most"] == pytest.approx(3 * 0.1 * 730) and shown["cost"]["monthly"]
 
 
+def test_an_update_takes_overrides_of_its_own(hosted: Hosted) -> None:
+    hosted.deploy("changed", "first")
+    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    value = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
+    policy = f"UpdateEndpoint.DeploymentConfig={json.dumps(value)}"
+    shown = hosted.json("deploy", hosted.model("second"), "--endpoint", "changed", "--override", policy, "--dry-run")
+    update = next(call["request"] for call in shown["requests"] if call["operation"] == "UpdateEndpoint")
+    assert update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert update["RetainAllVariantProperties"] is True
+    assert update["ExcludeRetainedVariantProperties"] == [{"VariantPropertyType": "DataCaptureConfig"}]
+
+
 def test_a_cuda_image_on_a_gpu_gets_the_ami_with_its_driver(hosted: Hosted, folder: Path) -> None:
     toml = (folder / "byoc.toml").read_text().replace("byoc-classifier-serve:cpu", "byoc-classifier-serve:cuda")
     (folder / "byoc.toml").write_text(toml)

@@ -119,10 +119,18 @@ def test_an_interrupted_spot_job_is_told_and_goes_on_from_its_checkpoint(driver:
         assert process.wait(60) == 0
 
 
-def test_an_instance_that_aws_does_not_have_is_told_with_a_remedy(driver: Driver) -> None:
-    driver.fault("no-capacity", "full")
-    done = driver.run("logs", create(driver, "full"), "--follow", status=1)
-    assert "CapacityError" in done.stderr and "--instance a,b,c" in done.stderr
+@pytest.mark.parametrize(
+    "fault, texts",
+    [
+        ("no-capacity", ("CapacityError", "--instance a,b,c")),
+        ("image-missing", ("Cannot find the image", TRAIN_IMAGE)),
+        ("internal-error", ("InternalServerError", "--retries")),
+    ],
+)
+def test_what_fails_on_awss_side_is_told_with_a_remedy(driver: Driver, fault: str, texts: tuple[str, str]) -> None:
+    driver.fault(fault, f"bad-{fault}")
+    done = driver.run("logs", create(driver, f"bad-{fault}", "wait"), "--follow", status=1)
+    assert all(text in done.stderr for text in texts)
 
 
 def test_hosts_are_told_apart(driver: Driver) -> None:

@@ -104,6 +104,8 @@ def test_an_endpoint_that_lost_its_configuration_says_so_and_can_be_deleted(host
 def test_delete_expired_takes_what_is_over_its_time(hosted: Hosted) -> None:
     hosted.deploy("short", "first", "--life", "0.0001")
     hosted.deploy("longer", "first", "--life", "5")
+    told = {line.split(":")[0]: line for line in hosted.byoc("jobs", "--leftovers").splitlines()}
+    assert "its life ended at" in told["endpoint short"] and "its life" not in told["endpoint longer"]
     hosted.byoc("delete", "--expired", "--yes")
     assert left(hosted, "short") == [] and left(hosted, "longer")
     assert "is over its time" in hosted.byoc("delete", "--expired", "--yes")

@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from launch.aws.errors import AwsError
-from launch.aws.hosting import endpoint, update
+from launch.aws import settings
+from launch.aws.errors import AwsError, Detached
+from launch.aws.hosting import deploy, endpoint, update
+from launch.aws.hosting.design import design
+from launch.aws.hosting.wanted import Wanted
+from launch.aws.session import Session
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
 from tests.aws.test_hosting_end import left
 
@@ -82,7 +87,7 @@ def test_credentials_that_expire_while_it_starts_have_a_status_of_their_own(host
 
 
 def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
-    command = [BYOC, "deploy", hosted.model("first"), "--endpoint", "detached", "--env", "PING=never"]
+    command = [str(BYOC), "deploy", hosted.model("first"), "--endpoint", "detached", "--env", "PING=never"]
     process = subprocess.Popen(
         [*command, "--autoscale", "1:2", "--yes"],
         stdout=subprocess.PIPE,
@@ -104,6 +109,31 @@ def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
     assert "byoc logs detached --follow" in told and "byoc delete detached" in told
     assert "byoc deploy --endpoint detached --autoscale 1:2" in told
     assert hosted.describe("detached")["EndpointStatus"] == "Creating"
+
+
+def test_ctrl_c_before_there_is_an_endpoint_leaves_nothing(hosted: Hosted) -> None:
+    shown = hosted.json("deploy", hosted.model("first"), "--endpoint", "early", "--dry-run")
+    sent = {call["operation"]: call["request"] for call in shown["requests"]}
+
+    def create() -> None:
+        hosted.session.client("sagemaker").create_model(**sent["CreateModel"])
+        hosted.session.client("sagemaker").create_endpoint_config(**sent["CreateEndpointConfig"])
+        raise KeyboardInterrupt(signal.SIGINT)
+
+    config, model = sent["CreateEndpointConfig"]["EndpointConfigName"], sent["CreateModel"]["ModelName"]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        update.undone(hosted.session, "early", config, model, create)
+    assert not isinstance(caught.value, Detached) and left(hosted, "early") == []
+
+
+def test_of_two_deployments_at_once_the_second_is_refused_and_leaves_nothing(hosted: Hosted) -> None:
+    wanted = Wanted(endpoint="twice", model=hosted.model("first"))
+    session = Session(settings.load(Namespace()))
+    first, second = design(session, wanted), design(session, wanted)
+    done = deploy.deploy(session, first, choice="boto3")
+    with pytest.raises(AwsError, match="twice"):
+        deploy.deploy(session, second, choice="boto3")
+    assert sorted(left(hosted, "twice")) == sorted(["twice", done.config, *done.models])
 
 
 def test_delete_waits_until_an_endpoint_has_settled(hosted: Hosted) -> None:

@@ -23,6 +23,7 @@ def user(account: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]) 
     return Hosted(emulator, capsys, Session(Settings(region="us-east-1", bucket=BUCKET)))
 
 
+@pytest.mark.long
 def test_photos_are_answered_as_the_program_answers_them_by_itself(
     user: Hosted, model: Path, samples: Path, url: str, folder: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from launch.aws import check
-from launch.aws.requests import hosting, training, transform, tuning
+from launch.aws.requests import calls, hosting, training, tuning
 from tests.aws.specifications import (
     APART,
     ASYNC,
@@ -31,16 +31,6 @@ from tests.aws.specifications import (
 from train.config import METRIC_DEFINITIONS
 
 SENT_TAGS = [{"Key": "project", "Value": "dogs"}, {"Key": "run", "Value": "dogs-1"}]
-CALLS = {
-    "Training": [("CreateTrainingJob", training.training_job)],
-    "Tuning": [("CreateHyperParameterTuningJob", tuning.tuning_job)],
-    "Hosting": [
-        ("CreateModel", lambda hosted: hosting.model(hosted.model)),
-        ("CreateEndpointConfig", hosting.endpoint_config),
-        ("CreateEndpoint", hosting.endpoint),
-    ],
-    "Transform": [("CreateTransformJob", transform.transform_job)],
-}
 GOOD = {
     "training": TRAINING,
     "spot": SPOT,
@@ -77,7 +67,7 @@ GOOD = {
 
 def requests(wanted: Any) -> dict[str, dict[str, Any]]:
     """Return the requests of a specification by operation."""
-    return {operation: build(wanted) for operation, build in CALLS[type(wanted).__name__]}
+    return dict(calls(wanted))
 
 
 @pytest.mark.parametrize("wanted", GOOD.values(), ids=GOOD)

@@ -265,6 +265,7 @@ def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, mo
         driver.run("stop", name)
 
 
+@pytest.mark.long
 def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) -> None:
     with driver.running(*TRAIN, "--sender", "sdk", "--name", "unsent") as process:
         read_until(process, "a training job on SageMaker")

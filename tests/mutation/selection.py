@@ -1,4 +1,5 @@
-"""Which tests are run for an error: those that ran its line when coverage was measured, the quickest first."""
+"""Which tests are run for an error: those that ran its line when coverage was measured, the quickest first, and those that look
+at the source."""
 
 import ast
 import json
@@ -11,6 +12,7 @@ from coverage import CoverageData
 # Most errors are caught by the first group, which so stays short; the second holds what else ran the line.
 FIRST_SECONDS = 30.0
 SECOND_SECONDS = 200.0
+LOOKS_AT_SOURCE = "tests/test_arrows.py::"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Covered:
         """
         lines = self._data.contexts_by_lineno(str(self._root / module))
         names = set(lines.get(line, ())) if line in in_functions(self._root / module) else set().union(*lines.values())
+        names |= {name for name in self._seconds if name.startswith(LOOKS_AT_SOURCE)}
         tests = sorted(names & self._seconds.keys(), key=lambda name: (self._seconds[name], name))
         first = self._up_to(FIRST_SECONDS, tests)
         second = self._up_to(SECOND_SECONDS, tests[len(first.tests) :])

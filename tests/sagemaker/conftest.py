@@ -1,10 +1,12 @@
 """A local SageMaker for each module of tests, and clients that can reach nothing else."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,12 +54,21 @@ class Emulator:
         return self.process.wait(60)
 
 
-def emulate(data: Path, *options: str) -> Emulator:
-    """Start `byoc emulate` on any free port and wait until it answers."""
+def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
+    """Start `byoc emulate` on any free port, behind the words of `before`, and wait until it answers."""
     output = data.parent / f"{data.name}.log"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [Path(sys.executable).parent / "byoc", "emulate", "--data", str(data), "--run", "process", *options],
+            [
+                *before,
+                Path(sys.executable).parent / "byoc",
+                "emulate",
+                "--data",
+                str(data),
+                "--run",
+                "process",
+                *options,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -89,6 +100,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
     yield running
     assert running.end() == 130, running.output.read_text()
     assert not list((running.data / "work").iterdir()), "what ran has left files"
+
+
+def order(emulator: Emulator, **fault: Any) -> None:
+    """Order a fault."""
+    urllib.request.urlopen(f"{emulator.url}/_local/faults", json.dumps(fault).encode()).close()
+
+
+def take_back(emulator: Emulator) -> None:
+    """Take all faults back that still wait."""
+    urllib.request.urlopen(urllib.request.Request(f"{emulator.url}/_local/faults", method="DELETE")).close()
 
 
 def put_photos(emulator: Emulator, samples: Path, bucket: str = "photos") -> None:

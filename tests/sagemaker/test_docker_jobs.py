@@ -8,10 +8,13 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.sagemaker.commands import BYOC
@@ -97,6 +100,17 @@ def test_an_isolated_model_answers_and_its_container_ends_with_the_endpoint(
     photo = next((samples / "test").glob("*/*")).read_bytes()
     answer = hosting.runtime.invoke_endpoint(EndpointName="answers", Body=photo, ContentType="application/x-image")
     assert json.loads(answer["Body"].read())
+    once = Config(retries={"total_max_attempts": 1}, max_pool_connections=50)
+    runtime = boto3.client("sagemaker-runtime", endpoint_url=emulator.url, config=once)
+
+    def ask(_: int) -> bytes:
+        body: bytes = runtime.invoke_endpoint(EndpointName="answers", Body=photo, ContentType="application/x-image")[
+            "Body"
+        ].read()
+        return body
+
+    with ThreadPoolExecutor(50) as pool:
+        assert len(set(pool.map(ask, range(50)))) == 1, "50 at once have not all the answer of one"
     assert len(left(emulator)) == 2, "a container and its network"
     hosting.sagemaker.delete_endpoint(EndpointName="answers")
     until(lambda: left(emulator) == [])
@@ -172,11 +186,18 @@ def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_oth
         second.end()
 
 
-def test_ctrl_c_ends_the_containers_of_jobs_that_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["ready", "at-once"])
+def test_ctrl_c_ends_the_containers_of_jobs_that_run(tmp_path: Path, moment: str) -> None:
     running = emulate(tmp_path / "data", "--run", "docker")
     running.client("s3").create_bucket(Bucket="photos")
     running.client("sagemaker").create_training_job(**scripted("cut", "trap '' TERM; echo ready; sleep 300"))
-    until(lambda: lines(running, "cut") == ["ready"])
+    if moment == "ready":
+        until(lambda: lines(running, "cut") == ["ready"])
+    else:
+        hosting = Hosting(running)
+        hosting.s3.create_bucket(Bucket="models")
+        hosting.config("cut", {"ModelName": hosting.model("cut")})
+        hosting.sagemaker.create_endpoint(EndpointName="cut", EndpointConfigName="cut")
     assert running.end() == 130
     assert left(running) == []
     assert not list((running.data / "work").iterdir())

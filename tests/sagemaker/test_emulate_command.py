@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sagemaker.commands import BYOC, SDK, run, script
+from tests.sagemaker.commands import BYOC, PROGRAMS, SDK, run, script
 from tests.sagemaker.conftest import Emulator, emulate, ended, put_photos, training_request
 
 # What a user's shell may hold; all of it would lead past the emulator.
@@ -166,6 +166,21 @@ def test_what_a_killed_emulator_left_is_ended_and_told(tmp_path: Path, samples: 
         assert job["TrainingJobStatus"] == "Failed" and "the emulator was killed" in job["FailureReason"]
     finally:
         second.end()
+
+
+@pytest.mark.long
+def test_a_look_at_a_young_job_waits_for_its_end_and_a_look_at_once_does_not(tmp_path: Path) -> None:
+    running = emulate(tmp_path / "data", "--programs", str(PROGRAMS))
+    try:
+        client = running.client("sagemaker")
+        running.client("s3").create_bucket(Bucket="photos")
+        request = training_request("young", HyperParameters={"do": "sleep", "seconds": "6"}, InputDataConfig=None)
+        client.create_training_job(**request)
+        assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "InProgress"
+        time.sleep(4)  # SDK v2's fit() looks after 5 s, and then not for 30 s
+        assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "Completed"
+    finally:
+        running.end()
 
 
 @pytest.mark.slow

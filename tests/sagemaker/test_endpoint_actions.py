@@ -2,7 +2,6 @@
 
 import json
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, emulate
+from tests.sagemaker.conftest import ROLE, emulate, order
 from tests.sagemaker.hosting import SERVE_IMAGE, Hosting, archive
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -150,11 +149,64 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
         "ModelError",
     )
     assert asked_until(hosting, "restarted", lambda shown: shown["pid"] != before)
-    order = {"kind": "kill-container", "target": "restarted"}
     before = hosting.ask("restarted")["pid"]
-    assert local(hosting, order) == 200
+    order(hosting.emulator, kind="kill-container", target="restarted")
     assert asked_until(hosting, "restarted", lambda shown: shown["pid"] != before)
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
+
+
+def test_a_container_that_closes_the_connection_and_goes_on_is_not_told_to_have_exited(
+    hosting: Hosting, served: dict[str, Any]
+) -> None:
+    before = hosting.ask("served")["pid"]
+    body = json.dumps({"do": "close"})
+    code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="served", Body=body)
+    assert code == "ModelError" and "could not get a response from the endpoint" in text
+    assert hosting.ask("served")["pid"] == before
+
+
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("no-capacity", "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error"),
+        ("image-missing", "The image 'byoc-classifier-serve:cpu' does not exist."),
+    ],
+)
+def test_a_fault_fails_a_new_endpoint_and_rolls_an_update_back(
+    hosting: Hosting, served: dict[str, Any], kind: str, reason: str
+) -> None:
+    order(hosting.emulator, kind=kind, target=kind)
+    found = hosting.endpoint(kind, {"ModelName": "first"})
+    assert found["EndpointStatus"] == "Failed" and found["FailureReason"].startswith(reason)
+    hosting.sagemaker.delete_endpoint(EndpointName=kind)
+    order(hosting.emulator, kind=kind, target="served")
+    hosting.sagemaker.update_endpoint(EndpointName="served", EndpointConfigName=kind)
+    found = hosting.settled("served")
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", "served")
+    assert found["FailureReason"].startswith(reason)
+    assert hosting.ask("served")["name"] == "first"
+
+
+def test_an_endpoint_that_finds_no_instances_to_grow_keeps_those_it_has(hosting: Hosting) -> None:
+    hosting.endpoint("small", {"ModelName": "first"})
+    order(hosting.emulator, kind="no-capacity", target="small")
+    wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
+    hosting.sagemaker.update_endpoint_weights_and_capacities(EndpointName="small", DesiredWeightsAndCapacities=wanted)
+    found = hosting.settled("small")
+    assert found["EndpointStatus"] == "InService" and "InsufficientInstanceCapacity" in found["FailureReason"]
+    assert found["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    hosting.sagemaker.delete_endpoint(EndpointName="small")
+
+
+@pytest.mark.parametrize(
+    "kind, code", [("throttle", "ThrottlingException"), ("expired-token", "ExpiredTokenException")]
+)
+def test_an_invocation_is_refused_as_a_fault_says(
+    hosting: Hosting, served: dict[str, Any], kind: str, code: str
+) -> None:
+    order(hosting.emulator, kind=kind, target="InvokeEndpoint")
+    assert refusal(hosting.impatient().invoke_endpoint, EndpointName="served", Body=b"{}")[0] == code
+    assert hosting.ask("served")["name"] == "first"
 
 
 def asked_until(hosting: Hosting, name: str, wanted: Any) -> dict[str, Any]:
@@ -167,12 +219,6 @@ def asked_until(hosting: Hosting, name: str, wanted: Any) -> dict[str, Any]:
         if shown and wanted(shown):
             return shown
         time.sleep(0.1)
-
-
-def local(hosting: Hosting, order: dict[str, Any]) -> int:
-    body = json.dumps(order).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{hosting.emulator.url}/_local/faults", body)) as answer:
-        return int(answer.status)
 
 
 @pytest.mark.parametrize("variables", [{"START": "fail"}, {"PING": "never"}], ids=["ends", "no-ping"])
@@ -222,6 +268,41 @@ def test_a_model_can_be_files_below_a_prefix(hosting: Hosting) -> None:
     hosting.model("plain", ModelDataSource=source)
     assert hosting.endpoint("plain", {"ModelName": "plain"})["EndpointStatus"] == "InService"
     assert hosting.ask("plain")["name"] == "plain"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://s3.amazonaws.com/models/first/model.tar.gz",
+        "https://s3-eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://s3.eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://s3.dualstack.eu-west-1.amazonaws.com/models/first/model.tar.gz",
+        "https://models.s3.amazonaws.com/first/model.tar.gz",
+        "https://models.s3-eu-west-1.amazonaws.com/first/model.tar.gz",
+        "https://models.s3.eu-west-1.amazonaws.com/first/model.tar.gz",
+    ],
+)
+def test_a_models_data_may_have_each_https_address_of_s3(hosting: Hosting, address: str) -> None:
+    container = {"Image": SERVE_IMAGE, "ModelDataUrl": address}
+    hosting.sagemaker.create_model(ModelName="by-https", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    found = hosting.sagemaker.describe_model(ModelName="by-https")
+    hosting.sagemaker.delete_model(ModelName="by-https")
+    assert found["PrimaryContainer"]["ModelDataUrl"] == address
+
+
+@pytest.mark.parametrize(
+    "address, text",
+    [
+        ("https://models.example.com/first/model.tar.gz", "is not an address in S3"),
+        ("https://s3.amazonaws.com.example.com/models/first/model.tar.gz", "is not an address in S3"),
+        ("https://s3.amazonaws.com/models/nothing/model.tar.gz", "model data at s3://models/nothing/model.tar.gz"),
+    ],
+)
+def test_another_https_address_is_refused(hosting: Hosting, address: str, text: str) -> None:
+    container = {"Image": SERVE_IMAGE, "ModelDataUrl": address}
+    request = {"ModelName": "elsewhere", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+    code, message = refusal(hosting.sagemaker.create_model, **request)
+    assert code == "ValidationException" and text in message
 
 
 def test_an_update_leaves_no_gap_and_deletes_the_old_instances(hosting: Hosting) -> None:

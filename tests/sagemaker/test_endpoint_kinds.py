@@ -122,6 +122,11 @@ def test_the_name_of_an_asynchronous_answer_can_be_given(hosting: Hosting, queue
         ({}, "mutually exclusive"),
         ({"Body": b"x" * 128_001}, "HTTP content length exceeded 128000 bytes."),
         ({"InputLocation": "s3://answers/nowhere"}, "Could not find the input s3://answers/nowhere"),
+        (
+            {"InputLocation": "https://s3.amazonaws.com/answers/nowhere"},
+            "Could not find the input s3://answers/nowhere",
+        ),
+        ({"InputLocation": "https://example.com/answers/1"}, "is not an address in S3"),
         ({"Body": b"x", "RequestTTLSeconds": 21601}, "less than or equal to 21600"),
     ],
 )
@@ -206,7 +211,10 @@ def test_a_multi_model_endpoint_refuses_what_it_cannot_load(hosting: Hosting, se
 
 def test_models_that_are_not_cached_are_unloaded_at_once(hosting: Hosting, several: dict[str, Any]) -> None:
     hosting.model(
-        "uncached", "s3://models/fleet/", Mode="MultiModel", MultiModelConfig={"ModelCacheSetting": "Disabled"}
+        "uncached",
+        "https://s3.amazonaws.com/models/fleet/",
+        Mode="MultiModel",
+        MultiModelConfig={"ModelCacheSetting": "Disabled"},
     )
     hosting.endpoint("uncached", {"ModelName": "uncached"})
     hosting.ask("uncached", TargetModel="a.tar.gz")

@@ -3,6 +3,8 @@
 import io
 import os
 import signal
+import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any
 import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import Emulator, emulate
+from tests.sagemaker.conftest import Emulator, emulate, ended, order, training_request
 
+PROGRAMS = Path(__file__).parent / "programs"
 # An object beside a folder of its name, an empty part, a folder's marker, a path that leads out, characters of XML and more.
 KEYS = ["../../out", "a", "a/b", "c//d", "folder/", "ü ö+&<.jpg"]
 
@@ -53,6 +57,46 @@ def test_an_object_of_any_key_comes_back_as_it_was_put(s3: Any, key: str) -> Non
 def test_no_object_lies_outside_the_folder(emulator: Emulator, s3: Any) -> None:
     assert not list(emulator.data.glob("out*")) and not list(emulator.data.parent.glob("out*"))
     assert (emulator.data / "s3" / "odd" / "a").read_bytes() == b"at a"
+
+
+@pytest.mark.long
+def test_on_a_full_disk_objects_are_refused_and_deleted_and_jobs_fail_one_by_one(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"', str(small))
+    if subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine mounts nothing for a user")
+    running = emulate(small / "data", "--hold", "20", "--programs", str(PROGRAMS), before=mounted)
+    once = Config(retries={"total_max_attempts": 1})
+    s3 = boto3.client("s3", endpoint_url=running.url, config=once)
+    sagemaker = running.client("sagemaker")
+    try:
+        s3.create_bucket(Bucket="photos")
+        keys: list[str] = []
+        with pytest.raises(ClientError, match=r"InternalError.*No space left on device"):
+            while len(keys) < 8:
+                s3.put_object(Bucket="photos", Key=str(len(keys)), Body=b"x" * (4 << 20))
+                keys.append(str(len(keys)))
+        for name, do, status in (("fills", "fill", "Failed"), ("next", "none", "Completed")):
+            request = training_request(name, HyperParameters={"do": do}, InputDataConfig=None)
+            sagemaker.create_training_job(**request)
+            assert ended(sagemaker, name)["TrainingJobStatus"] == status
+            s3.delete_object(Bucket="photos", Key=keys.pop())
+        s3.put_object(Bucket="photos", Key="again", Body=b"x" * (4 << 20))
+    finally:
+        assert running.end() == 130
+
+
+def test_a_fault_lets_s3_answer_late_or_fail(emulator: Emulator, s3: Any) -> None:
+    order(emulator, kind="s3-slow", target="odd", seconds=0.5)
+    began = time.monotonic()
+    assert read(s3, Bucket="odd", Key="a") == b"at a"
+    assert time.monotonic() - began >= 0.5
+    once = boto3.client("s3", endpoint_url=emulator.url, config=Config(retries={"total_max_attempts": 1}))
+    order(emulator, kind="s3-error", target="odd")
+    with pytest.raises(ClientError, match="SlowDown"):
+        once.get_object(Bucket="odd", Key="a")
+    assert read(s3, Bucket="odd", Key="a") == b"at a"
 
 
 @pytest.mark.parametrize("operation", ["list_objects_v2", "list_objects"])

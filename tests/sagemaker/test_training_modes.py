@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate, ended
+from tests.sagemaker.conftest import ROLE, Emulator, emulate, ended, order, take_back
 
 PROGRAMS = Path(__file__).parent / "programs"
 LOGS = "/aws/sagemaker/TrainingJobs"
@@ -83,12 +82,6 @@ def run(shown: Emulator, name: str, *channels: dict[str, Any], **changes: Any) -
     job = ended(create(shown, name, *channels, **changes), name)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     return told(shown, name)
-
-
-def order(shown: Emulator, **fault: Any) -> None:
-    """Order a fault."""
-    request = urllib.request.Request(f"{shown.url}/_local/faults", json.dumps(fault).encode(), method="POST")
-    assert urllib.request.urlopen(request).status == 200
 
 
 def test_files_lie_below_the_channel_as_their_keys_go_on_behind_the_prefix(shown: Emulator) -> None:
@@ -286,7 +279,7 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoint_in_s3(shown: Emulat
 def test_a_job_without_spot_is_never_interrupted(shown: Emulator) -> None:
     order(shown, kind="interrupt", target="steady")
     run(shown, "steady")
-    urllib.request.urlopen(urllib.request.Request(f"{shown.url}/_local/faults", method="DELETE"))
+    take_back(shown)
 
 
 def test_a_spot_job_that_waits_too_long_for_capacity_is_stopped(shown: Emulator) -> None:
@@ -301,6 +294,13 @@ def test_a_job_that_finds_no_capacity_fails_with_capacity_error(shown: Emulator)
     subprocess.run([byoc, "emulate", "fault", "no-capacity", "none", "--data", shown.data], check=True)
     job = ended(create(shown, "none"), "none")
     assert job["TrainingJobStatus"] == "Failed" and "CapacityError" in job["FailureReason"]
+
+
+def test_a_job_that_does_not_find_its_image_fails(shown: Emulator) -> None:
+    order(shown, kind="image-missing", target="no-image")
+    job = ended(create(shown, "no-image"), "no-image")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"] == "ClientError: Cannot find the image byoc-classifier-train"
 
 
 @pytest.mark.parametrize("retries, status", [(1, "Completed"), (None, "Failed")])
@@ -347,6 +347,7 @@ def test_jobs_wait_for_room_and_all_are_done(shown: Emulator) -> None:
         ("quota", "ResourceLimitExceeded"),
         ("throttle", "ThrottlingException"),
         ("expired-token", "ExpiredTokenException"),
+        ("server-error", "InternalFailure"),
     ],
 )
 def test_an_action_is_refused_as_a_fault_says(shown: Emulator, kind: str, code: str) -> None:
@@ -354,4 +355,4 @@ def test_an_action_is_refused_as_a_fault_says(shown: Emulator, kind: str, code: 
     with pytest.raises(ClientError) as caught:
         create(shown, f"fault-{kind}")
     assert caught.value.response["Error"]["Code"] == code
-    urllib.request.urlopen(urllib.request.Request(f"{shown.url}/_local/faults", method="DELETE"))
+    take_back(shown)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate
+from tests.sagemaker.conftest import ROLE, Emulator, emulate, order
 
 PROGRAMS = Path(__file__).parent / "transformed"
 LOGS = "/aws/sagemaker/TransformJobs"
@@ -252,11 +252,48 @@ def test_a_failing_program_is_asked_again_as_often_as_the_request_says(transform
     assert sum(line.startswith("got ") for line in log(transformed, "crashes")) == 2
 
 
+DAMAGED = {
+    "a-return": (b"1,2\r3,4\n", {"ContentType": "text/csv", "SplitType": "Line"}, "is not valid text/csv"),
+    "no-text": (b"\xff\xfe,2\n", {"ContentType": "text/csv", "SplitType": "Line"}, "is not valid text/csv"),
+    "nested": (b"[" * 100_000, {"ContentType": "application/json"}, "is not valid application/json"),
+    "squeezed": (gzip.compress(b"x" * 999)[:15] + b"y" * 20, {"CompressionType": "Gzip"}, "is not valid gzip"),
+    "endless": (struct.pack("<QI", 1 << 62, 0), {"SplitType": "TFRecord"}, "Too much data for max payload size"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_object_fails_the_job_with_a_reason(transformed: Emulator, sagemaker: Any, name: str) -> None:
+    content, of_input, text = DAMAGED[name]
+    put(transformed, f"{name}/a", content)
+    processing = {"DataProcessing": {"InputFilter": "$[0]"}} if "ContentType" in of_input else {}
+    output = {"Accept": of_input.get("ContentType", "text/plain"), "AssembleWith": "Line"}
+    create(sagemaker, name, dict(of_input), output, **processing)
+    assert ended(sagemaker, name)["FailureReason"] == "ClientError: See job logs for more information"
+    assert any(text in line for line in log(transformed, name))
+
+
 def test_an_object_larger_than_a_payload_is_refused(transformed: Emulator, sagemaker: Any) -> None:
     put(transformed, "large/a", b"x" * ((1 << 20) + 1))
     create(sagemaker, "large", {}, MaxPayloadInMB=1)
     assert ended(sagemaker, "large")["TransformJobStatus"] == "Failed"
     assert any("Too much data for max payload size" in line for line in log(transformed, "large"))
+
+
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("no-capacity", "CapacityError: Unable to provision requested ML compute capacity."),
+        ("image-missing", "ClientError: Cannot find the image byoc-classifier-serve"),
+        ("internal-error", "InternalServerError: We encountered an internal error. Please try again."),
+    ],
+)
+def test_a_fault_fails_a_job(transformed: Emulator, sagemaker: Any, kind: str, reason: str) -> None:
+    put(transformed, f"{kind}/a", b"fine")
+    order(transformed, kind=kind, target=kind)
+    create(sagemaker, kind, {})
+    job = ended(sagemaker, kind)
+    assert job["TransformJobStatus"] == "Failed" and job["FailureReason"].startswith(reason)
+    assert outputs(transformed, kind) == {}
 
 
 def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate
+from tests.sagemaker.conftest import ROLE, Emulator, emulate, order
 
 PROGRAMS = Path(__file__).parent / "tuned"
 OBJECTIVE = {"Type": "Maximize", "MetricName": "objective"}
@@ -93,6 +93,15 @@ def jobs(sagemaker: Any, name: str, **filters: Any) -> list[dict[str, Any]]:
 
 def tried(found: list[dict[str, Any]]) -> list[str]:
     return [summary["TunedHyperParameters"]["curve"] for summary in found]
+
+
+def test_a_fault_of_a_tuning_job_strikes_its_training_jobs(tuned: Emulator, sagemaker: Any) -> None:
+    order(tuned, kind="no-capacity", target="struck", times=2)
+    create(sagemaker, "struck", curves("0.1", "0.2", "0.3"))
+    assert ended(sagemaker, "struck")["TrainingJobStatusCounters"]["NonRetryableError"] == 2
+    found = jobs(sagemaker, "struck")
+    assert sorted(summary["TrainingJobStatus"] for summary in found) == ["Completed", "Failed", "Failed"]
+    assert [summary["FailureReason"][:13] for summary in found if "FailureReason" in summary] == ["CapacityError"] * 2
 
 
 def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:

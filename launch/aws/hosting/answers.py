@@ -10,8 +10,8 @@ from typing import Any
 from classifier.errors import UserError
 from classifier.names import is_system, one_line
 from classifier.progress import Progress
+from launch.aws.buckets import split
 from launch.aws.errors import explained
-from launch.aws.hosting.artifact import split
 from launch.aws.jobs.events import LogReader
 from launch.aws.session import Session
 from launch.aws.specification import Transform

@@ -8,13 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from classifier.errors import ConfigError
 from classifier.names import is_system, one_line
 from classifier.progress import Progress
+from launch.aws.buckets import split
 from launch.aws.errors import AwsError, explained
 from launch.aws.session import Session
 
@@ -84,14 +84,6 @@ def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
             if len(found) >= most:
                 break
     return found[:most]
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Return the bucket and the key, or prefix, of an address in S3; raises ConfigError for another address."""
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise ConfigError(f"{uri} is not an address in S3; write s3://bucket/key")
-    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
 
 
 def below(session: Session, *parts: str) -> str:

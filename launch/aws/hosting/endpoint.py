@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -34,12 +34,8 @@ class Endpoint:
 
     @property
     def until(self) -> datetime | None:
-        """When its life ends; None where nobody said, or where the tag is not a time."""
-        try:
-            found = datetime.fromisoformat(self.tags[marks.UNTIL])
-        except (KeyError, ValueError):
-            return None
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        """When its life ends; None where nobody said."""
+        return marks.until(self.tags)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """One request to an endpoint, through the runtime: at once, or through S3 where the endpoint is asynchronous."""
 
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -10,9 +11,8 @@ from botocore.exceptions import ClientError
 
 from classifier.errors import UserError
 from classifier.names import one_line
+from launch.aws.buckets import split
 from launch.aws.errors import AwsError, explain, explained
-from launch.aws.hosting import endpoint
-from launch.aws.hosting.artifact import split
 from launch.aws.session import Session
 from launch.predict import Rankings, content_type, rankings, read, sentence
 
@@ -56,6 +56,10 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
 
 def output_of(session: Session, name: str) -> str:
     """Return where an asynchronous endpoint's answers go, empty for another; raises AwsError unless it is in service."""
+    from launch.aws.hosting import (
+        endpoint,  # only here, for a photo to an endpoint that answers at once needs none of it
+    )
+
     found = endpoint.find(session, name)
     if found is None:
         raise AwsError(
@@ -79,7 +83,11 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
             )
         return _awaited(session, target, path, answer)
     finally:
-        s3.delete_object(Bucket=bucket, Key=key)
+        try:
+            with explained(f"s3://{bucket}/{key}"):
+                s3.delete_object(Bucket=bucket, Key=key)
+        except AwsError as error:  # the answer is worth more than the photo that stays
+            print(f"byoc: note: the photo that was sent stays in S3: {error}", file=sys.stderr)
 
 
 def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:

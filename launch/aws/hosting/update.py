@@ -1,6 +1,5 @@
 """How an endpoint comes to its configuration: it is created or updated, and followed until it answers."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from launch.aws import marks
 from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Endpoint
-from launch.aws.jobs import follow
+from launch.aws.jobs import follow, start
 from launch.aws.session import Session
 
 START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
@@ -50,7 +49,9 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
     """Follow an update to its end, and bring back the scaling that was taken away; raises AwsError where it was rolled back."""
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
-        until_answering(session, name, seconds)
+        now = endpoint.find(session, name)
+        # The log from the update on; by AWS's clock, which may differ from this machine's.
+        until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
             stop.text += (
@@ -67,9 +68,9 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
         )
 
 
-def until_answering(session: Session, name: str, seconds: float) -> None:
+def until_answering(session: Session, name: str, seconds: float, since: float | None = None) -> None:
     """Follow an endpoint until it is in service; raises AwsError with its reason and last lines where it does not become so."""
-    ended = follow.follow(session, "endpoint", name, since=time.time(), seconds=seconds)
+    ended = follow.follow(session, "endpoint", name, since=since, seconds=seconds)
     try:
         ended.check()
     except AwsError as error:
@@ -85,9 +86,17 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 
 
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
-    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again."""
+    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again.
+
+    Raises Detached after Ctrl-C where the endpoint is there, KeyboardInterrupt where it is not and nothing is left.
+    """
     try:
-        create()
+        start.start(session, "endpoint", name, create, new=False)
+    except Detached:
+        raise
+    except KeyboardInterrupt:
+        _forget(session, config, model)
+        raise
     except UserError as error:
         found = None
         try:

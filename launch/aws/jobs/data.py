@@ -1,5 +1,6 @@
 """Photos and other inputs of a job: folders that are checked and uploaded, or S3 prefixes that are there already."""
 
+import functools
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
             raise ConfigError(f"--{option} {given} is not a folder; name one, or s3://BUCKET/PREFIX/")
         name = ILLEGAL.sub("-", given.resolve().name).strip("-") or "photos"
         place = "data" if option == "data" else option
-        photos = _checked(given, config) if option == "data" else 0
+        photos = 0
+        if option == "data":
+            photos = _checked(given, config.validation_share, config.seed, config.max_unreadable)
         found.append(Input(channel, f"{root}/{place}/{name}/", given, photos))
     return found
 
@@ -96,8 +99,10 @@ def check_there(session: Session, one: Input) -> None:
         raise ConfigError(f"{one.uri} holds nothing; upload photos with byoc data upload, or name their folder")
 
 
-def _checked(folder: Path, config: Config) -> int:
+@functools.cache  # byoc run looks at the same photos for each of its jobs
+def _checked(folder: Path, validation_share: float, seed: int, max_unreadable: float) -> int:
     """Return the number of photos; raises DataError with what would make training fail."""
+    config = Config(validation_share=validation_share, seed=seed, max_unreadable=max_unreadable)
     findings: dict[str, Any] = check.survey(folder, config)
     if findings["fatal"]:
         raise DataError("\n".join(findings["fatal"]))

@@ -14,7 +14,7 @@ REMEDIES = {
     "CapacityError": "AWS had no such instance free; name several types, --instance a,b,c, or try again later",
     "MaxRuntimeExceeded": "it ran longer than --max-run; raise that, and go on from its checkpoints with --resume",
     "MaxWaitTimeExceeded": "spot instances did not come within --max-wait; raise that, or leave --spot out",
-    "InternalServerError": "AWS failed; try again, or let it try by itself with --retries",
+    "InternalServerError": "try again, or let AWS do so with --retries",
 }
 
 

@@ -5,10 +5,12 @@ AWS cannot patch or restart an endpoint whose configuration or model was deleted
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from launch.aws import cost, prices
+from launch.aws import cost, marks, prices
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting.endpoint import tags_of
 from launch.aws.jobs.kinds import KINDS, Name, describe, is_missing
 from launch.aws.prices import Prices, Use
 from launch.aws.session import Session
@@ -57,6 +59,9 @@ def endpoint(session: Session, name: str, price: Prices) -> Leftover:
     what = str(answer["EndpointStatus"])
     if lost:
         what += f"; {' and '.join(lost)} was deleted, and AWS can no longer repair it: deploy it anew, or delete it"
+    until = marks.until(tags_of(session, answer["EndpointArn"]))
+    if until and until <= datetime.now(UTC):
+        what += f"; its life ended at {until:%Y-%m-%d %H:%M} UTC"
     return Leftover("endpoint", name, what, f"byoc delete {name}", _hour(answer, config, price))
 
 

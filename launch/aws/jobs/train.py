@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TextIO
 
 from launch.aws import check, cost, prices, quotas
 from launch.aws.jobs import data, follow, results, specify, start
@@ -16,6 +17,8 @@ from launch.aws.jobs.ended import Ended, goes_on
 from launch.aws.jobs.kinds import KINDS
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests.training import training_job
+from launch.aws.senders import Choice
+from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Training
 from train.config import parse
@@ -72,10 +75,8 @@ def plan(prepared: Prepared) -> Plan:
     )
 
 
-def send(prepared: Prepared, sender: str = "auto") -> None:
+def send(prepared: Prepared, sender: Choice = "auto") -> None:
     """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
-    from launch.aws.senders import sender as find_sender
-
     training, session = prepared.training, prepared.account.session
     for one in prepared.inputs:
         data.check_there(session, one)
@@ -84,22 +85,28 @@ def send(prepared: Prepared, sender: str = "auto") -> None:
     start.start(session, "training", training.name, lambda: carrier.train(training), new=prepared.new_name)
 
 
+def train(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:
+    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
+    send(prepared, sender)
+    ended = follow.follow(prepared.account.session, "training", prepared.training.name, file=file)
+    ended.check()
+    return ended
+
+
 def command(options: Namespace) -> int:
     """`byoc train --on sagemaker`: status 1 where the job does not complete."""
     prepared = prepare(options)
     session, name = prepared.account.session, prepared.training.name
     if not agreed(plan(prepared), options, session.settings.ask_above):
         return outcome(options)
-    send(prepared, options.sender)
     aside = sys.stderr if options.json else sys.stdout
     if options.detach:
+        send(prepared, options.sender)
         print(goes_on(KINDS["training"], name, session.region), file=aside)
         if options.json:
             print(json.dumps({"name": name, "status": "InProgress"}))
         return 0
-    ended = follow.follow(session, "training", name, file=aside)
-    ended.check()
-    tell(session, ended, options)
+    tell(session, train(prepared, options.sender, aside), options)
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from classifier.errors import ConfigError
 from launch.aws import check, cost, names, prices
@@ -15,6 +16,8 @@ from launch.aws.jobs.ended import Ended, goes_on
 from launch.aws.jobs.kinds import KINDS
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests.tuning import tuning_job
+from launch.aws.senders import Choice
+from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Completion, Range, Tuning
 from train.config import TUNING_RANGES, parse
@@ -93,16 +96,22 @@ def plan(prepared: Prepared) -> Plan:
     )
 
 
-def send(prepared: Prepared, sender: str = "auto") -> None:
+def send(prepared: Prepared, sender: Choice = "auto") -> None:
     """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
-    from launch.aws.senders import sender as find_sender
-
     tuning, session = prepared.tuning, prepared.account.session
     for one in prepared.inputs:
         data.check_there(session, one)
     carrier = find_sender(session, sender)
     start.upload(session, prepared.inputs)
     start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning), new=prepared.new_name)
+
+
+def tune(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:
+    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
+    send(prepared, sender)
+    ended = follow.follow(prepared.account.session, "tuning", prepared.tuning.training.name, file=file)
+    ended.check()
+    return ended
 
 
 def command(options: Namespace) -> int:
@@ -113,16 +122,14 @@ def command(options: Namespace) -> int:
     session, name = prepared.account.session, prepared.tuning.training.name
     if not agreed(plan(prepared), options, session.settings.ask_above):
         return outcome(options)
-    send(prepared, options.sender)
     aside = sys.stderr if options.json else sys.stdout
     if options.detach:
+        send(prepared, options.sender)
         print(goes_on(KINDS["tuning"], name, session.region), file=aside)
         if options.json:
             print(json.dumps({"name": name, "status": "InProgress"}))
         return 0
-    ended = follow.follow(session, "tuning", name, file=aside)
-    ended.check()
-    tell(session, ended, options)
+    tell(session, tune(prepared, options.sender, aside), options)
     return 0
 
 

@@ -161,9 +161,9 @@ def place(text: str) -> Path | str:
 
 def check_place(options: argparse.Namespace) -> None:
     """Raise ConfigError for an option that means something in another place than the one that --on names."""
-    on = getattr(options, "on", None)
-    if on is None:
+    if not hasattr(options, "of_process"):  # a verb that has one place
         return
+    on = options.on
     others = options.of_sagemaker if on == "process" else options.of_process
     for flag, (name, default) in others.items():
         if getattr(options, name) != default:

@@ -6,6 +6,7 @@ from classifier.errors import ConfigError
 from launch.aws.overrides import overridden
 from launch.aws.requests.members import present, tags
 from launch.aws.specification import Transform
+from launch.aws.words import in_toml
 
 
 def transform_job(transform: Transform) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def transform_job(transform: Transform) -> dict[str, Any]:
     if len(types) != 1:
         raise ConfigError(
             f"a transform job takes one instance type, and {len(types)} are named ({', '.join(types) or 'none'}); write "
-            "--instance TYPE, or transform_types in byoc.toml"
+            f"--instance TYPE, or {in_toml('transform_types')}"
         )
     source = {
         "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": transform.source}},

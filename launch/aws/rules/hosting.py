@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch.aws.rules.training import image_name
+from launch.aws.words import in_toml
 
 Request = Mapping[str, Any]
 STEP = 1024  # MB (API, ProductionVariantServerlessConfig)
@@ -17,9 +18,9 @@ def container(request: Request) -> Iterator[str]:
         yield "the model has no container; name an image, or a version in the model registry"
     for one in found:
         if not one.get("Image") and not one.get("ModelPackageName"):
-            yield "the model has no image; write serve in [images] of byoc.toml, or build and push the images"
+            yield f"the model has no image; write {in_toml('serve_image')}, or push the images with ./build_and_push.sh"
         if one.get("Image"):
-            yield from image_name(one["Image"], "serve")
+            yield from image_name(one["Image"], "serve_image")
     pairs = [pair for one in found for pair in one.get("Environment", {}).items()]
     size = sum(len(text.encode()) for pair in pairs for text in pair)
     if size > ENVIRONMENT:
@@ -45,7 +46,7 @@ def variants(request: Request) -> Iterator[str]:
     for variant in request["ProductionVariants"]:
         ways = [name for name in ("InstanceType", "InstancePools", "ServerlessConfig") if variant.get(name)]
         if not ways:
-            yield "no instance type is named; write --instance TYPE, or serve_types in byoc.toml, or --serverless"
+            yield f"no instance type is named; write --instance TYPE, or {in_toml('serve_types')}, or --serverless"
         if len(ways) > 1:
             yield f"{' and '.join(ways)} of a variant exclude each other; keep one of them"
         types = [pool["InstanceType"] for pool in variant.get("InstancePools", [])]
@@ -69,7 +70,7 @@ def _serverless(request: Request, variant: Request) -> Iterator[str]:
         "data capture (--capture)": request.get("DataCaptureConfig"),
         "asynchronous answers (--async)": request.get("AsyncInferenceConfig"),
         "an instance count (--count)": variant.get("InitialInstanceCount"),
-        "an inference AMI (--ami)": variant.get("InferenceAmiVersion"),
+        "an inference AMI (--inference-ami)": variant.get("InferenceAmiVersion"),
         "several variants": len(request["ProductionVariants"]) > 1,
     }
     for what in (name for name, value in given.items() if value):
@@ -82,8 +83,8 @@ def between(requests: Mapping[str, Request]) -> Iterator[str]:
     if not (model and config) or not any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
         return
     given = {
-        "a network of yours (subnets and security_groups in byoc.toml)": model.get("VpcConfig"),
-        "network isolation (isolation in byoc.toml)": model.get("EnableNetworkIsolation"),
+        "a network of yours ([network] of byoc.toml)": model.get("VpcConfig"),
+        f"network isolation ({in_toml('isolation')})": model.get("EnableNetworkIsolation"),
         "several models (--multi-model)": model.get("PrimaryContainer", {}).get("Mode") == "MultiModel",
     }
     for what in (name for name, value in given.items() if value):

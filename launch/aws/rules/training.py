@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from classifier.errors import ConfigError
+from launch.aws.words import in_toml
 from train.config import parse
 
 Request = Mapping[str, Any]
@@ -21,10 +22,11 @@ def image(request: Request) -> Iterator[str]:
     yield from image_name(request["AlgorithmSpecification"].get("TrainingImage", ""), "train_image")
 
 
-def image_name(name: str, entry: str) -> Iterator[str]:
+def image_name(name: str, setting: str) -> Iterator[str]:
+    """Yield what is wrong with an image's name."""
     if not IMAGE.fullmatch(name):
         yield (
-            f"the image {name!r} ({entry} in byoc.toml) must read REPOSITORY:TAG or REPOSITORY@sha256:DIGEST with a digest of "
+            f"the image {name!r} ({in_toml(setting)}) must read REPOSITORY:TAG or REPOSITORY@sha256:DIGEST with a digest of "
             "64 hexadecimal digits"
         )
 
@@ -34,7 +36,7 @@ def times(request: Request) -> Iterator[str]:
     condition = request.get("StoppingCondition", {})
     run, wait = condition.get("MaxRuntimeInSeconds", 24 * 3600), condition.get("MaxWaitTimeInSeconds")
     if run > LONGEST_RUN:
-        yield f"MaxRuntimeInSeconds is {run} (--max-run, or max_run in byoc.toml); at most {LONGEST_RUN}, 28 days, is allowed"
+        yield f"MaxRuntimeInSeconds is {run} (--max-run, or {in_toml('max_run')}); at most {LONGEST_RUN}, 28 days, is allowed"
     if request.get("EnableManagedSpotTraining"):
         if wait is None or wait < run:
             yield (
@@ -51,7 +53,7 @@ def preferences(request: Request) -> Iterator[str]:
     types = [entry["InstanceType"] for entry in resources.get("InstancePreferences", [])]
     if not types:
         if resources and not (resources.get("InstanceType") or resources.get("InstanceGroups")):
-            yield "no instance type is named; write --instance TYPE, or train_types in byoc.toml"
+            yield f"no instance type is named; write --instance TYPE, or {in_toml('train_types')}"
         return
     if request.get("EnableManagedSpotTraining"):
         yield f"several instance types ({', '.join(types)}) cannot be spot instances; name one type, or leave out --spot"
@@ -78,7 +80,7 @@ def volume_key(request: Request) -> Iterator[str]:
     local = [entry["InstanceType"] for entry in lists if entry.get("InstanceType", "").startswith(LOCAL_STORAGE)]
     if resources.get("VolumeKmsKeyId") and local:
         yield (
-            f"{', '.join(local)} encrypts its own storage and takes no key; leave out volume_key in byoc.toml, or choose an "
+            f"{', '.join(local)} encrypts its own storage and takes no key; leave out {in_toml('volume_key')}, or choose an "
             "instance type without storage of its own, as ml.p3.2xlarge"
         )
 

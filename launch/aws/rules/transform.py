@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch.aws.rules.training import LOCAL_STORAGE
+from launch.aws.words import in_toml
 
 Request = Mapping[str, Any]
 MOST_MB = 100  # of a payload, and of all payloads at a time (API, CreateTransformJob.MaxPayloadInMB)
@@ -14,7 +15,7 @@ def sizes(request: Request) -> Iterator[str]:
     """API, CreateTransformJob.MaxPayloadInMB and TransformResources."""
     payload, parallel = request.get("MaxPayloadInMB", 0), request.get("MaxConcurrentTransforms", 0)
     if payload > MOST_MB:
-        yield f"a payload may have {payload} MB (--max-payload); at most {MOST_MB} are allowed"
+        yield f"a payload may have {payload} MB; at most {MOST_MB} are allowed"
     elif payload * parallel > MOST_MB:
         yield f"{parallel} requests at a time of {payload} MB are {payload * parallel} MB; at most {MOST_MB} are allowed in all"
     count = request["TransformResources"]["InstanceCount"]
@@ -26,14 +27,14 @@ def batches(request: Request) -> Iterator[str]:
     """API, CreateTransformJob.BatchStrategy: a strategy needs records."""
     split = request["TransformInput"].get("SplitType", "None")
     if request.get("BatchStrategy") == "MultiRecord" and split == "None":
-        yield "several records in one request need files that are split into records: Line, RecordIO or TFRecord (--split)"
+        yield "several records in one request need files that are split into records: Line, RecordIO or TFRecord"
 
 
 def volume_key(request: Request) -> Iterator[str]:
     """API, TransformResources.VolumeKmsKeyId: not for instances with storage of their own."""
     resources = request["TransformResources"]
     if resources.get("VolumeKmsKeyId") and resources["InstanceType"].startswith(LOCAL_STORAGE):
-        yield f"{resources['InstanceType']} encrypts its own storage and takes no key; leave out volume_key in byoc.toml"
+        yield f"{resources['InstanceType']} encrypts its own storage and takes no key; leave out {in_toml('volume_key')}"
 
 
 RULES = (sizes, batches, volume_key)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from launch.aws.rules.training import SHARED, preferences, refused, scripted
+from launch.aws.words import in_toml
 from train.config import translated
 
 Request = Mapping[str, Any]
@@ -26,7 +27,7 @@ def resources(request: Request) -> Iterator[str]:
     if bool(own) == bool(definition.get("ResourceConfig")):
         yield "ResourceConfig and HyperParameterTuningResourceConfig exclude each other, and one of them is needed"
     elif own and not (own.get("InstanceType") or own.get("InstanceConfigs")):
-        yield "no instance type is named; write --instance TYPE, or train_types in byoc.toml"
+        yield f"no instance type is named; write --instance TYPE, or {in_toml('train_types')}"
 
 
 def objective(request: Request) -> Iterator[str]:
@@ -34,7 +35,7 @@ def objective(request: Request) -> Iterator[str]:
     metric = request["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective", {}).get("MetricName")
     known = [entry["Name"] for entry in _definition(request)["AlgorithmSpecification"].get("MetricDefinitions", [])]
     if metric not in known:
-        yield f"the objective {metric} (--objective) is not among the metrics {', '.join(known)}"
+        yield f"the objective {metric} is not among the metrics {', '.join(known)}"
 
 
 def ranges(request: Request) -> Iterator[str]:
@@ -86,7 +87,7 @@ def strategy(request: Request) -> Iterator[str]:
     if chosen == "Hyperband":
         yield from _hyperband(request)
     elif config.get("StrategyConfig"):
-        yield f"a resource (--resource) is for Hyperband alone, and the strategy is {chosen}"
+        yield f"the fewest and most epochs are for Hyperband alone, and the strategy is {chosen}"
 
 
 def _grid(request: Request) -> Iterator[str]:
@@ -99,7 +100,7 @@ def _grid(request: Request) -> Iterator[str]:
     most = request["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     if most not in (None, combinations):
         yield (
-            f"a grid of these choices is {combinations} training jobs, and {most} are asked for (--jobs); ask for "
+            f"a grid of these choices is {combinations} training jobs, and {most} are asked for (--trials); ask for "
             f"{combinations}, or leave choices out"
         )
 
@@ -113,11 +114,11 @@ def _hyperband(request: Request) -> Iterator[str]:
     band = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
     most = band.get("MaxResource") or _number(epochs)
     if not most:
-        yield "Hyperband needs the most epochs of a training job; write --resource FEWEST:MOST, or --set epochs=MOST"
+        yield "Hyperband needs the most epochs of a training job; write --set epochs=MOST"
     elif not most <= MOST_EPOCHS:
-        yield f"Hyperband takes at most {MOST_EPOCHS} epochs (--resource), and {most:g} are asked for"
+        yield f"Hyperband takes at most {MOST_EPOCHS} epochs, and {most:g} are asked for"
     elif band.get("MinResource", 1) > most:
-        yield f"the fewest epochs of Hyperband, {band['MinResource']}, are more than the most, {most:g} (--resource)"
+        yield f"the fewest epochs of Hyperband, {band['MinResource']}, are more than the most, {most:g}"
 
 
 def _faults(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:

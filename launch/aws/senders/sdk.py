@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from classifier.errors import UserError
+from classifier.errors import ConfigError, UserError
 from launch.aws.check import check_all
 from launch.aws.errors import AwsError, CredentialsError, one_line
 from launch.aws.requests import Wanted, calls
@@ -17,7 +17,7 @@ from launch.aws.specification import Hosting, Training, Transform, Tuning
 
 PYTHON = Path(__file__).parents[3] / ".venv-sdk" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("sdk_program.py")
-ERRORS = {"credentials": CredentialsError, "aws": AwsError, "user": UserError}
+ERRORS = {"credentials": CredentialsError, "aws": AwsError}
 
 
 def python() -> Path | None:
@@ -74,5 +74,5 @@ class SdkSender:
                 "byoc jobs tells; --sender boto3 goes without the SDK"
             ) from None
         if "error" in answer:
-            error = ERRORS[answer["kind"]]
-            raise error(answer["error"], answer["code"]) if issubclass(error, AwsError) else error(answer["error"])
+            kind = ERRORS.get(answer["kind"])
+            raise kind(answer["error"], answer["code"]) if kind else ConfigError(answer["error"])

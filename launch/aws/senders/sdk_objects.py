@@ -4,6 +4,7 @@ Imports the SDK, so only a process that has it may import this.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from sagemaker.async_inference import AsyncInferenceConfig
@@ -35,23 +36,26 @@ from launch.aws import specification
 from launch.aws.requests import members
 from launch.aws.requests.training import CHECKPOINTS
 from launch.aws.session import Session
-from launch.aws.specification import Completion, Hosting, Range, Training, Transform, Tuning
+from launch.aws.specification import Channel, Completion, Hosting, Range, Training, Transform, Tuning
 from train.config import METRIC_DEFINITIONS
 
 # No defaults of the user's or of the machine's for the SDK, which nothing of ours shows, and no telemetry to a bucket of AWS.
-CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+PRIVATE = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
+TAGGED = ("Model", "EndpointConfig", "Endpoint")  # whose objects keep no tags
 
 
-def sdk_session(session: Session) -> Any:
-    """Return the SDK's session over ours: its credentials, its region, its clients."""
-    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would tell each value of CONFIG
+def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
+    """Return the SDK's session over ours: its credentials, its region, its clients; `tags` go on what deploy() makes."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would tell each value of `config`
+    always = {"Tags": members.tags(tags)} if tags else {}
+    config = {"SchemaVersion": "1.0", "SageMaker": PRIVATE | ({name: always for name in TAGGED} if always else {})}
     return SdkSession(
         boto_session=session.boto,
         sagemaker_client=session.client("sagemaker"),
         sagemaker_runtime_client=session.client("sagemaker-runtime"),
         default_bucket=session.settings.bucket or None,
         default_bucket_prefix=session.settings.prefix or None,
-        sagemaker_config=CONFIG,
+        sagemaker_config=config,
     )
 
 
@@ -92,15 +96,17 @@ def estimator(training: Training, session: Any) -> Any:
 
 def inputs(training: Training) -> dict[str, Any]:
     """Return the channels, as fit() takes them."""
-    return {
-        channel.name: TrainingInput(
-            channel.uri,
-            distribution=channel.distribution,
-            content_type=channel.content_type or None,
-            input_mode=channel.mode,
-        )
-        for channel in training.channels
-    }
+    return {channel.name: training_input(channel) for channel in training.channels}
+
+
+def training_input(channel: Channel) -> Any:
+    """Return one channel."""
+    return TrainingInput(
+        channel.uri,
+        distribution=channel.distribution,
+        content_type=channel.content_type or None,
+        input_mode=channel.mode,
+    )
 
 
 def tuner(tuning: Tuning, session: Any) -> Any:
@@ -199,6 +205,15 @@ def transformer(transform: Transform, session: Any) -> Any:
         sagemaker_session=session,
         volume_kms_key=transform.volume_key or None,
     )
+
+
+def from_parameter(name: str, parameter: Any) -> Range:
+    """Return the range that a parameter of the SDK's means."""
+    if isinstance(parameter, CategoricalParameter):
+        return Range(name=name, values=tuple(map(str, parameter.values)))
+    low, high = str(parameter.min_value), str(parameter.max_value)
+    whole = isinstance(parameter, IntegerParameter)
+    return Range(name=name, low=low, high=high, whole=whole, scale=parameter.scaling_type)
 
 
 def _range(one: Range) -> Any:

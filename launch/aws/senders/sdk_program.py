@@ -6,7 +6,6 @@ Run by senders/sdk.py with the interpreter of the SDK's environment, which knows
 """
 
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -75,26 +74,18 @@ def send(wanted: Any, session: Session) -> None:
 
 
 def sdk_objects() -> Any:
-    """Import the SDK for this process alone, and return the module that makes its objects."""
-    objects = imported()
-    import sagemaker.utils
-
-    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is CONFIG.
-    sagemaker.utils.validate_sagemaker_config = lambda config: None
-    return objects
-
-
-def imported() -> Any:
-    """Import the SDK without a session of its own, and return the module that makes its objects."""
-    session, silent = boto3.Session, logging.root.manager.disable
+    """Import the SDK and return the module that makes its objects."""
+    session = boto3.Session
     # Trap: the import makes a session of its own, whose clients look for whatever credentials the machine has.
     boto3.Session = _refused
-    logging.disable()  # it tells that it has no session
     try:
+        import sagemaker.utils
+
         from launch.aws.senders import sdk_objects as objects
     finally:
         boto3.Session = session
-        logging.disable(silent)
+    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is ours.
+    sagemaker.utils.validate_sagemaker_config = lambda config: None
     return objects
 
 

@@ -15,6 +15,11 @@ from local_test.sagemaker.settings import ACCOUNT
 from local_test.sagemaker.store import Resource
 
 STEP = 0.1
+# Text of AWS, as users report it.
+NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a different "
+    "ML instance type or after some time."
+)
 
 
 class Deployment:
@@ -78,6 +83,8 @@ class Deployment:
             for entry in config["ProductionVariants"]:
                 variant = found.fleet.variants[entry["VariantName"]]
                 wanted = entry.get("InitialInstanceCount") or 1
+                if wanted > len(variant.instances):
+                    self._find_capacity()
                 fresh = variant.grow(wanted - len(variant.instances)) if wanted > len(variant.instances) else []
                 try:
                     found.fleet.until_ready(variant, fresh)
@@ -108,10 +115,15 @@ class Deployment:
         self._cloud.say(f"endpoint {self._name}: deleted")
 
     def _ready(self, fleet: Fleet) -> None:
+        self._find_capacity()
         if self._cloud.faults.take("image-missing", self._name):
             image = fleet.config["ProductionVariants"][0]["_Container"]["Image"]
             raise NotServing(f"The image '{image}' does not exist.")
         fleet.start()
+
+    def _find_capacity(self) -> None:
+        if self._cloud.faults.take("no-capacity", self._name):
+            raise NotServing(NO_CAPACITY)
 
     def _serve(self, fleet: Fleet) -> None:
         config = fleet.config

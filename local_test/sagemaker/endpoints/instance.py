@@ -19,6 +19,7 @@ HURRY = 5  # the same when the emulator ends
 STARTS = 3  # ends before the first /ping that an instance is forgiven; AWS starts again until the time is over
 BETWEEN_PINGS = 5.0  # seconds between two looks at a container that serves
 DRAIN = 60  # seconds for which an instance that leaves works on what it has (C 3.1: an answer takes no longer)
+ENDING = 1.0  # seconds between the last word of a container that ends and its end
 STEP = 0.05
 LONGEST_PAUSE = 30.0  # seconds before a container that ends again and again is started again
 
@@ -86,6 +87,14 @@ class Instance:
         if client is None:
             raise Gone("the container does not run")
         return client.ask(method, path, seconds, headers, body)
+
+    def exits(self) -> bool:
+        """Return whether the container has ended, or does so now; one that goes on has only closed a connection.
+
+        A server whose queue of connections is full closes some that it has not looked at.
+        """
+        running = self._running
+        return running is None or running.wait(ENDING) is not None
 
     def _run(self) -> None:
         try:

@@ -18,6 +18,7 @@ from local_test.sagemaker.endpoints.model_data import NoModelData
 from local_test.sagemaker.endpoints.multi_model import NotReady, Refused
 from local_test.sagemaker.endpoints.names import ENDPOINT
 from local_test.sagemaker.endpoints.runtime_errors import (
+    CUT_OFF,
     EXITED,
     LATE,
     RuntimeFailure,
@@ -145,7 +146,7 @@ class Invoker:
         except TimedOut:
             answer = LATE
         except Gone:
-            answer = EXITED
+            answer = EXITED if instance.exits() else CUT_OFF
         except Refused as refused:
             answer = refused.answer
         return answer, time.monotonic() - began

@@ -81,13 +81,4 @@ def _source(source: dict[str, Any]) -> None:
         raise invalid(f"S3Uri {source['S3Uri']} is a prefix, and must end with a forward slash")
 
 
-def addresses(request: Request) -> None:
-    """Data come from S3; the model also admits https addresses."""
-    entry = container(request)
-    source = (entry.get("ModelDataSource") or {}).get("S3DataSource") or {}
-    for address in (entry.get("ModelDataUrl"), source.get("S3Uri")):
-        if address and not address.startswith("s3://"):
-            raise not_emulated(f"the address {address}, which does not begin with s3://,")
-
-
-RULES = (one_container, image, environment, data, addresses)
+RULES = (one_container, image, environment, data)

@@ -12,6 +12,7 @@ from local_test.sagemaker.endpoints.invocation import PREFIX, Invoker, check, re
 from local_test.sagemaker.endpoints.names import ENDPOINT
 from local_test.sagemaker.endpoints.runtime_errors import RuntimeFailure, invalid, not_found, too_large
 from local_test.sagemaker.endpoints.serving import Serving, serving
+from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.routes import route
 from local_test.sagemaker.storage import S3Uri
 
@@ -55,11 +56,7 @@ def invoke_asynchronously(request: Request, cloud: Cloud, name: str) -> Response
         location = request.headers.get(f"{PREFIX}InputLocation")
         if bool(location) == bool(body):  # API of the runtime, InvokeEndpointAsyncInput: Body
             raise invalid("Body and InputLocation are mutually exclusive. Provide exactly one of them.")
-        if location and not location.startswith("s3://"):
-            raise RuntimeFailure(
-                "NotEmulated", f"the InputLocation {location}, which is not in S3, is not emulated", 400
-            )
-        queued = found.queue.add(request, body, S3Uri.parse(location) if location else None)
+        queued = found.queue.add(request, body, _address(location) if location else None)
     except RuntimeFailure as failure:
         return failure.response()
     headers = {f"{PREFIX}OutputLocation": str(queued.output)}
@@ -78,12 +75,24 @@ def invoke_with_stream(request: Request, cloud: Cloud, name: str) -> Response:
 
 def _serving(request: Request, cloud: Cloud, name: str, operation: str) -> Serving:
     """Return what answers for an endpoint, after the request's headers are checked; raises RuntimeFailure."""
+    try:
+        cloud.faults.strike_action(operation)
+    except ApiError as error:
+        raise RuntimeFailure(error.code, error.message, error.status) from None
     check(request, shapes.service("sagemaker-runtime").operation_model(operation))
     resource = cloud.store.find(ENDPOINT, name)
     found = serving(resource.arn) if resource else None
     if found is None:
         raise not_found(name)
     return found
+
+
+def _address(location: str) -> S3Uri:
+    """Return where an input lies; raises RuntimeFailure."""
+    try:
+        return S3Uri.parse(location)
+    except ApiError as error:
+        raise invalid(error.message) from None
 
 
 def _body(request: Request, limit: int) -> bytes:

@@ -86,4 +86,9 @@ LATE = Answer(
     body=b"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "
     b"container in Amazon CloudWatch, resolve the issue, and try again.",
 )
+CUT_OFF = Answer(
+    0,
+    body=b"Amazon SageMaker could not get a response from the endpoint. This can occur when CPU or memory utilization is high. "
+    b"To check your utilization, see Amazon CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory.",
+)
 EXITED = Answer(0, body=b"An error occurred while handling request as the model process exited.")

@@ -21,7 +21,6 @@ from local_test.sagemaker.machine import NO_KEYS, Container, Running, protect
 from local_test.sagemaker.machine.images import Images
 
 OPT_ML = PurePosixPath("/opt/ml")
-PROGRAMS = ("train", "serve")
 
 
 class ProcessMachine:
@@ -48,10 +47,9 @@ class ProcessMachine:
 
     def start(self, container: Container) -> Running:
         program = self._images.program(container.image)
-        if program is None or container.entrypoint or container.command[:1] not in [(name,) for name in PROGRAMS]:
-            raise not_emulated(
-                f"a container of {container.image} with other programs than train and serve, as a process,"
-            )
+        if program is None or container.entrypoint or container.command[:1] != (program,):
+            # Each of our images holds one program: here as there the training image cannot serve.
+            raise not_emulated(f"a container of {container.image} with another program than {program}, as a process,")
         # Below the system's folder for such, since a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="byoc-"))
         base, shown = self._laid_out(container, folder)

@@ -7,45 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.endpoints.names import ENDPOINT
 from local_test.sagemaker.logs import ENDPOINTS, TRAINING, TRANSFORM, Tail
 from local_test.sagemaker.settings import REGION
 from local_test.sagemaker.store import Resource
-from local_test.sagemaker.training.actions import KIND as TRAINING_JOB
-from local_test.sagemaker.training.status import ENDS
-from local_test.sagemaker.transform.actions import KIND as TRANSFORM_JOB
 from local_test.sagemaker.tuning.results import TRIALS
-from local_test.sagemaker.tuning.status import KIND as TUNING_JOB
 
 MOST = 50  # entries of a kind, the newest, unless the address says more
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of resource: the members of its Describe that the page shows, and the action that stops one."""
-
-    title: str
-    status: str
-    end: str
-    stop: str | None = None
-    name: str = ""  # the member of the stop action's request
-
-
-KINDS = {
-    TRAINING_JOB: Kind("Training jobs", "TrainingJobStatus", "TrainingEndTime", "StopTrainingJob", "TrainingJobName"),
-    TUNING_JOB: Kind(
-        "Tuning jobs",
-        "HyperParameterTuningJobStatus",
-        "HyperParameterTuningEndTime",
-        "StopHyperParameterTuningJob",
-        "HyperParameterTuningJobName",
-    ),
-    TRANSFORM_JOB: Kind(
-        "Transform jobs", "TransformJobStatus", "TransformEndTime", "StopTransformJob", "TransformJobName"
-    ),
-    ENDPOINT: Kind("Endpoints", "EndpointStatus", ""),
-}
+TRAINING_JOB, TRANSFORM_JOB = jobs.TRAINING.word, jobs.TRANSFORM.word
+TITLES = {**{kind.word: f"{kind.spoken.capitalize()}s" for kind in jobs.KINDS.values()}, ENDPOINT: "Endpoints"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +56,7 @@ def overview(cloud: Cloud, most: int) -> Overview:
     """Return what a region holds, at most so many entries of each kind."""
     newest = {
         kind: sorted(cloud.store.all(kind), key=lambda entry: float(entry.state["CreationTime"]), reverse=True)
-        for kind in KINDS
+        for kind in TITLES
     }
     return Overview(
         cloud.region,
@@ -114,19 +88,19 @@ def moment(seconds: float | None) -> str:
 
 
 def _entry(cloud: Cloud, resource: Resource) -> Entry:
-    answer, kind = cloud.store.snapshot(resource), KINDS[resource.kind]
-    status = str(answer[kind.status])
+    answer, job = cloud.store.snapshot(resource), jobs.KINDS.get(resource.kind)
+    status = str(answer[job.status if job else "EndpointStatus"])
     return Entry(
         name=resource.name,
         status=status,
         phase=str(answer.get("SecondaryStatus", "")),
         created=moment(answer["CreationTime"]),
-        ended=moment(answer.get(kind.end)),
+        ended=moment(answer.get(job.end) if job else None),
         metrics={entry["MetricName"]: _value(entry["Value"]) for entry in answer.get("FinalMetricDataList") or []},
         details=_details(answer),
         failure_reason=str(answer.get("FailureReason") or ""),
         tags=dict(resource.tags),
-        stoppable=kind.stop is not None and status not in ENDS and status != "Stopping",
+        stoppable=job is not None and status not in jobs.ENDS and status != "Stopping",
         faults=_faults(resource.kind, status, answer),
         training_jobs=tuple(trial["TrainingJobName"] for trial in answer.get(TRIALS) or []),
     )
@@ -154,6 +128,8 @@ def _variant(variant: dict[str, Any]) -> str:
 def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
     if kind == TRAINING_JOB and status == "InProgress":
         return ("interrupt", "internal-error") if answer.get("EnableManagedSpotTraining") else ("internal-error",)
+    if kind == TRANSFORM_JOB and status == "InProgress":
+        return ("internal-error",)
     return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
 
 

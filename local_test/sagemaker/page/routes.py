@@ -11,7 +11,8 @@ from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import ApiError, invalid
 from local_test.sagemaker.faults import ANY, read
 from local_test.sagemaker.faults import KINDS as FAULTS
-from local_test.sagemaker.page.overview import KINDS, MOST, log, moment, overview, text
+from local_test.sagemaker.jobs import KINDS as JOBS
+from local_test.sagemaker.page.overview import MOST, TITLES, log, moment, overview, text
 from local_test.sagemaker.page.rendering import HEADERS, html, plain
 from local_test.sagemaker.routes import route
 from local_test.sagemaker.s3 import listing
@@ -33,7 +34,7 @@ def shown(request: Request, cloud: Cloud) -> Response:
     if _wants_json(request):
         return _json(asdict(found))
     return html(
-        "overview.html", found=found, kinds=KINDS, refresh=refresh, query=_query(request), again=_again(request)
+        "overview.html", found=found, titles=TITLES, refresh=refresh, query=_query(request), again=_again(request)
     )
 
 
@@ -89,8 +90,8 @@ def clear(request: Request, cloud: Cloud) -> Response:
 @route("POST", "/_local/stop")
 def stop(request: Request, cloud: Cloud) -> Response:
     try:
-        kind = KINDS.get(request.form.get("kind", ""))
-        if kind is None or kind.stop is None:
+        kind = JOBS.get(request.form.get("kind", ""))
+        if kind is None:
             raise invalid(f"kind is '{request.form.get('kind', '')}'; it names a kind of jobs, as training-job")
         ACTIONS[kind.stop].function({kind.name: request.form.get("name", "")}, cloud)
     except ApiError as error:

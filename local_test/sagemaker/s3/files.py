@@ -1,5 +1,6 @@
 """The bytes of one object, or a part of them, in a file: never in memory as a whole."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from moto.s3.utils import compute_checksum
 
 BLOCK = 1 << 18
+ROOM = 8 << 20  # bytes that stay free for jobs and the index, so that on a full disk objects can be deleted
 
 
 class _Open:
@@ -66,11 +68,23 @@ def checksum(body: bytes | FileBytes, algorithm: str, encode_base64: bool = True
 
 
 def write(content: bytes | FileBytes, path: Path) -> None:
-    """Write what moto takes for an object's bytes to a new file."""
-    if isinstance(content, FileBytes):
-        content.write_to(path)
-    else:
-        path.write_bytes(content)
+    """Write what moto takes for an object's bytes to a new file; nothing of it stays where the disk is full."""
+    need_room(path.parent, len(content))
+    try:
+        if isinstance(content, FileBytes):
+            content.write_to(path)
+        else:
+            path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def need_room(folder: Path, size: int) -> None:
+    """Raise OSError where so many bytes would fill the disk."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < size + ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def clear_way(path: Path, top: Path) -> None:

@@ -1,6 +1,7 @@
 """Requests to S3: listings and the bytes of uploads are done here, the rest by moto."""
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -37,23 +38,27 @@ class S3Front:
         self._moto = moto
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        request = Request(environ)
         try:
-            self._faults.strike_s3(_bucket(request))
-            if (text := self._listing(request)) is not None:
-                return _xml(text, 200)(environ, start_response)
-            if not _of_bucket(request) and uploads.brings_bytes(environ, set(request.args)):
-                path = uploads.take(environ)
-                try:
-                    return self._changing(environ, start_response)
-                finally:
-                    uploads.drop(path)
+            return self._answer(environ, start_response)
         except ApiError as error:
             return _xml(_error(error.code, error.message), error.status)(environ, start_response)
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             # As with a full disk; clients try again after this code.
-            text = _error("InternalError", f"the data folder cannot be used: {error.strerror}")
+            reason = getattr(error, "strerror", None) or error
+            text = _error("InternalError", f"the data folder cannot be used: {reason}")
             return _xml(text, 500)(environ, start_response)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        self._faults.strike_s3(_bucket(request))
+        if (text := self._listing(request)) is not None:
+            return _xml(text, 200)(environ, start_response)
+        if uploads.brings_bytes(environ, _key(request), set(request.args)):
+            path = uploads.take(environ)
+            try:
+                return self._changing(environ, start_response)
+            finally:
+                uploads.drop(path)
         if request.method in ("GET", "HEAD"):
             try:
                 return self._moto(environ, start_response)
@@ -62,18 +67,21 @@ class S3Front:
         return self._changing(environ, start_response)
 
     def _changing(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Let moto answer a request that changes something, and write what it has changed."""
+        """Let moto answer a request that changes something, and write what it has changed before the client hears of it."""
+        heads: list[tuple[Any, ...]] = []
         try:
-            return self._moto(environ, start_response)
+            body: Iterable[bytes] = self._moto(environ, lambda *head: heads.append(head))
         finally:
             keys.flush(self._storage.index)
+        start_response(*heads[-1])
+        return body
 
     def _listing(self, request: Request) -> str | None:
         """Return the answer to a listing of a bucket that is there; None for another request."""
         bucket = _bucket(request)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
         asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or not bucket or not _of_bucket(request) or not asked <= listing.KNOWN:
+        if request.method != "GET" or not bucket or _key(request) or not asked <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
 
@@ -84,10 +92,10 @@ def _bucket(request: Request) -> str:
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
 
 
-def _of_bucket(request: Request) -> bool:
-    """Return whether a request is about a bucket itself, or about none, and not about an object."""
-    path = request.path.strip("/")
-    return not path or ("/" not in path and not BUCKET_HOST.fullmatch(request.headers.get("Host", "")))
+def _key(request: Request) -> str:
+    """Return the key that a request names; empty when it is about a bucket."""
+    path: str = request.path.removeprefix("/")
+    return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
 
 
 def _error(code: str, message: str) -> str:

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from local_test.sagemaker.errors import ApiError
-from local_test.sagemaker.s3.files import BLOCK
+from local_test.sagemaker.s3.files import BLOCK, need_room
 from local_test.sagemaker.s3.objects import INCOMING, FileKey, Upload, encoded, other
 
 # Parameters of a PUT that brings an object's bytes; another, as ?tagging, brings something about it.
 BYTES = {"partNumber", "uploadId", "x-id"}
 SIGNATURE = re.compile(r"(X-Amz-|AWSAccessKeyId|Signature|Expires)")
+CHUNK = re.compile(rb"[0-9a-fA-F]{1,16}")
 CHUNKED = "HTTP_X_AMZ_CONTENT_SHA256"
 CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
 
 
-def brings_bytes(environ: dict[str, Any], parameters: set[str]) -> bool:
-    """Return whether a request to S3 brings an object's bytes."""
+def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> bool:
+    """Return whether a request to S3 brings the bytes of the object `key`; without a key it is about a bucket."""
     asked = {name for name in parameters if not SIGNATURE.match(name)}
-    key = environ.get("PATH_INFO", "").strip("/")
     return (
         environ["REQUEST_METHOD"] == "PUT" and asked <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
     )
@@ -36,6 +36,9 @@ def take(environ: dict[str, Any]) -> Path:
 
     Raises ApiError when the body is not what the request says it is.
     """
+    need_room(
+        FileKey.folder, int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH") or environ.get("CONTENT_LENGTH") or 0)
+    )
     path = other(FileKey.folder)
     sums = Sums("CRC32" in _algorithms(environ))
     try:
@@ -95,7 +98,10 @@ def _exactly(source: IO[bytes], size: int) -> Iterator[bytes]:
 def _unchunked(source: IO[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
     """Yield the data of a body in AWS's chunks (SigV4 streaming): SIZE[;chunk-signature=...], data; at the end, trailers."""
     while True:
-        size = int(source.readline(8192).partition(b";")[0].strip() or b"0", 16)
+        head = source.readline(8192).partition(b";")[0].strip()
+        if not CHUNK.fullmatch(head):
+            raise ApiError("IncompleteBody", f"the size {head[:20]!r} of a chunk is not a hexadecimal number")
+        size = int(head, 16)
         if size == 0:
             break
         yield from _exactly(source, size)

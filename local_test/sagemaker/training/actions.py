@@ -1,11 +1,11 @@
 """CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
 
-import time
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.actions import action
 from local_test.sagemaker.cloud import Cloud
-from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.errors import not_emulated
 from local_test.sagemaker.listing import page
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels, warm_pool
@@ -13,9 +13,9 @@ from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.training.job import TrainingJob
 from local_test.sagemaker.training.report import Watch
 from local_test.sagemaker.training.rules import RULES
-from local_test.sagemaker.training.status import ENDS, ended, enter
+from local_test.sagemaker.training.status import enter
 
-KIND = "training-job"
+KIND = jobs.TRAINING.word
 MISSING = "Requested resource not found."  # ACK's controller matches this text (its generator.yaml)
 DAY = 86400  # default of MaxRuntimeInSeconds (API, StoppingCondition)
 
@@ -47,20 +47,16 @@ def start(request: dict[str, Any], cloud: Cloud, watch: Watch | None = None, **s
 @action("DescribeTrainingJob")
 def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = find(request, cloud)
-    before = resource.state["TrainingJobStatus"]
-    if cloud.settings.hold and before not in ENDS:
-        cloud.store.wait(lambda: resource.state["TrainingJobStatus"] != before, cloud.settings.hold)
+    jobs.await_change(resource, cloud)
     return cloud.store.snapshot(resource)
 
 
 @action("StopTrainingJob")
 def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = find(request, cloud)
-    with cloud.store.changing(resource) as state:
-        status = state["TrainingJobStatus"]
-        if status in ENDS:
-            raise invalid(f"The request was rejected because the training job is in status {status}.")
-        if status != "Stopping":
+    with cloud.store.changing(resource):
+        jobs.ask_to_stop(resource)
+        if not jobs.stopping(resource):
             enter(cloud, resource, "Stopping", TrainingJobStatus="Stopping")
     return {}
 
@@ -70,20 +66,16 @@ def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     if "TrainingPlanArnEquals" in request:
         raise not_emulated("ListTrainingJobs with TrainingPlanArnEquals")
     pool = request.get("WarmPoolStatusEquals")
-    jobs = [job for job in cloud.store.all(KIND) if pool in (None, job.state.get("WarmPoolStatus", {}).get("Status"))]
-    found, more = page(jobs, request, "TrainingJobStatus")
-    return {"TrainingJobSummaries": [_summary(resource) for resource in found], **more}
+    found = [job for job in cloud.store.all(KIND) if pool in (None, job.state.get("WarmPoolStatus", {}).get("Status"))]
+    shown, more = page(found, request, "TrainingJobStatus")
+    return {"TrainingJobSummaries": [_summary(resource) for resource in shown], **more}
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
-    left = [resource for resource in cloud.store.all(KIND) if not ended(resource)]
+    """End the jobs and warm pools that an emulator left when it was killed, and return a line for each job."""
     for resource in cloud.store.all(KIND):
         warm_pool.end_left(cloud, resource)
-    for resource in left:
-        reason = "InternalServerError: the emulator was killed while the job ran"
-        enter(cloud, resource, "Failed", TrainingJobStatus="Failed", TrainingEndTime=time.time(), FailureReason=reason)
-    return [f"training job {resource.name} was left by an emulator that was killed; it has failed" for resource in left]
+    return jobs.end_left(cloud, jobs.TRAINING, lambda job, state: enter(cloud, job, "Failed", **state))
 
 
 def find(request: dict[str, Any], cloud: Cloud) -> Resource:

@@ -2,23 +2,22 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.cloud import Cloud
-from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.faults import Fault
+from local_test.sagemaker.jobs import Cut, Ending, Failed, stopping
 from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.training import archives, warm_pool
 from local_test.sagemaker.training.attempt import Attempt
 from local_test.sagemaker.training.report import Report, Watch
-from local_test.sagemaker.training.status import enter, stopping
+from local_test.sagemaker.training.status import enter
 
-REASON = 1024  # characters of FailureReason (C 1.1)
 STEP = 0.1  # seconds between looks at a running job
-NO_CAPACITY = (
-    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
-)
 # How an attempt ends other than by its program.
 STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
     "Stopped",
@@ -27,14 +26,6 @@ STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
     "Interrupted",
     "Broken",
 )
-
-
-class Failed(Exception):
-    """The job cannot go on; the text becomes its FailureReason."""
-
-
-class Cut(Exception):
-    """The job ends before its program has run; the word is its last phase."""
 
 
 class TrainingJob:
@@ -54,26 +45,20 @@ class TrainingJob:
 
     def run(self) -> None:
         """Bring the job to its end, whatever happens."""
-        hosts = self.request["ResourceConfig"]["InstanceCount"]
         try:
-            with self.cloud.background.place(hosts, self._given_up, lambda: self._enter("Pending")) as got:
-                if not got:
-                    raise Cut(STOPPED)
-                self._run(warm_pool.enter(self.cloud, self.resource))
-        except Cut as cut:
-            self._end(str(cut))
-        except Failed as failed:
-            self._end("Failed", str(failed))
-        except ApiError as error:
-            self._end("Failed", f"ClientError: {error.message}")
-        except Exception as error:
-            self._end("Failed", f"InternalServerError: {type(error).__name__}: {error}")
-            raise
+            jobs.bring_to_end(self._placed, self._end)
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
             warm_pool.leave(self.cloud, self.resource)
 
-    def _run(self, extra: tuple[Mount, ...]) -> None:
+    def _placed(self) -> Ending:
+        hosts = self.request["ResourceConfig"]["InstanceCount"]
+        with self.cloud.background.place(hosts, self._given_up, lambda: self._enter("Pending")) as got:
+            if not got:
+                raise Cut(STOPPED)
+            return self._run(warm_pool.enter(self.cloud, self.resource))
+
+    def _run(self, extra: tuple[Mount, ...]) -> Ending:
         """Try until the program ends by itself, or the job's time is over."""
         number = 0
         while True:
@@ -92,14 +77,14 @@ class TrainingJob:
             elif self.retries:
                 self.retries -= 1
             else:
-                raise Failed("InternalServerError: We encountered an internal error. Please try again.")
+                raise Failed(jobs.INTERNAL)
             self._enter("Starting")  # a job that is tried again, too (API, RetryStrategy)
 
     def _find_capacity(self) -> None:
         """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
-        fault = self.cloud.faults.take("no-capacity", self.resource.name)
+        fault = self._struck("no-capacity")
         if fault and not self.spot:
-            raise Failed(NO_CAPACITY)
+            raise Failed(jobs.NO_CAPACITY)
         until = time.monotonic() + (fault.seconds if fault else 0)
         while fault and time.monotonic() < until:
             if self._given_up():
@@ -110,9 +95,8 @@ class TrainingJob:
 
     def _attempt(self, attempt: Attempt) -> str:
         """Run one attempt and return what cut it off; nothing when its program has ended."""
-        if self.cloud.faults.take("image-missing", self.resource.name):
-            image = self.request["AlgorithmSpecification"]["TrainingImage"]
-            raise Failed(f"ClientError: Cannot find the image {image}")
+        if self._struck("image-missing"):
+            raise jobs.image_missing(self.request["AlgorithmSpecification"]["TrainingImage"])
         began = self.resource.state.get("TrainingStartTime") or time.time()
         self._enter("Downloading", TrainingStartTime=began)
         started = time.monotonic()
@@ -131,19 +115,24 @@ class TrainingJob:
         """Return why a running attempt is to end now, or nothing."""
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
-        now, faults, name = time.monotonic(), self.cloud.faults, self.resource.name
+        now = time.monotonic()
         if stopping(self.resource):
             return STOPPED
         if now - started > self.runtime_left:
             return RUNTIME
         if now > self.wait_until:
             return WAIT
-        if self.spot and faults.take("interrupt", name):
+        if self.spot and self._struck("interrupt"):
             return INTERRUPTED
-        return BROKEN if faults.take("internal-error", name) else ""
+        return BROKEN if self._struck("internal-error") else ""
 
-    def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> None:
-        """Upload what the job leaves, and end it."""
+    def _struck(self, kind: str) -> Fault | None:
+        """Return a fault that was ordered for this job, or for its tuning job, whose jobs' names nobody knows before."""
+        tuning = self.resource.state.get("TuningJobArn", "").rpartition("/")[2]
+        return self.cloud.faults.take(kind, self.resource.name, *([tuning] if tuning else []))
+
+    def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> Ending:
+        """Upload what the job leaves, and return how it ends."""
         output = [host.output / "data" for host in attempt.hosts]
         if any(statuses) and not cut:
             self._upload("output", output)
@@ -151,7 +140,7 @@ class TrainingJob:
         self._enter("Uploading")
         self._upload("model", [host.model for host in attempt.hosts])
         self._upload("output", output)
-        self._end(cut or "Completed")
+        return Ending(cut or "Completed")
 
     def _upload(self, kind: str, folders: list[Path]) -> None:
         if kind == "output" and not any(any(folder.iterdir()) for folder in folders):
@@ -173,16 +162,13 @@ class TrainingJob:
         if not stopping(self.resource):
             enter(self.cloud, self.resource, phase, **state)
 
-    def _end(self, phase: str, reason: str = "") -> None:
+    def _end(self, ending: Ending) -> None:
         """Enter the last phase; a job whose time was over is Stopped (API, SecondaryStatus)."""
-        now = time.time()
-        status = "Stopped" if phase in (RUNTIME, WAIT) else phase
-        state: dict[str, Any] = {"TrainingJobStatus": status, "TrainingEndTime": now}
+        phase = ending.status
+        state = jobs.final(jobs.TRAINING, replace(ending, status="Stopped") if phase in (RUNTIME, WAIT) else ending)
         if started := self.resource.state.get("TrainingStartTime"):
-            seconds = max(1, round(now - started))
+            seconds = max(1, round(state[jobs.TRAINING.end] - started))
             state |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
-        if reason:
-            state["FailureReason"] = reason[:REASON]
         enter(self.cloud, self.resource, phase, **state)
 
 
@@ -193,4 +179,4 @@ def _reason(attempt: Attempt, statuses: list[int]) -> str:
     """
     failed = [(host.failure, status) for host, status in zip(attempt.hosts, statuses, strict=True) if status]
     text, status = next(((text, status) for text, status in failed if text), failed[0])
-    return f"AlgorithmError: {text[: REASON - 50]}, exit code: {status}"
+    return f"AlgorithmError: {text[: jobs.REASON - 50]}, exit code: {status}"

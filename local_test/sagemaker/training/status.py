@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.jobs import ended
 from local_test.sagemaker.store import Resource
 
 # Texts that fit() prints, as sample notebooks of AWS show them; clients match none of them.
@@ -21,7 +22,6 @@ MESSAGES = {
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
     "Failed": "Training job failed",
 }
-ENDS = frozenset({"Completed", "Failed", "Stopped"})
 
 
 def enter(cloud: Cloud, resource: Resource, phase: str, **state: Any) -> None:
@@ -34,18 +34,9 @@ def enter(cloud: Cloud, resource: Resource, phase: str, **state: Any) -> None:
         if history:
             history[-1].setdefault("EndTime", now)
         history.append({"Status": phase, "StartTime": now, "StatusMessage": MESSAGES[phase]})
-        if members["TrainingJobStatus"] in ENDS:
+        if ended(resource):
             history[-1]["EndTime"] = now
     cloud.say(f"training job {resource.name}: {phase}{_reason(state)}")
-
-
-def stopping(resource: Resource) -> bool:
-    """Return whether a client has asked to stop the job."""
-    return bool(resource.state["TrainingJobStatus"] == "Stopping")
-
-
-def ended(resource: Resource) -> bool:
-    return resource.state["TrainingJobStatus"] in ENDS
 
 
 def _reason(state: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Sync:
 
     def _run(self) -> None:
         while not self._ended.wait(STEP):
-            self._look()
+            with suppress(OSError):  # as with a full disk: the next look tries again, and the last one tells
+                self._look()
 
     def _look(self) -> None:
         for folder in self._folders:

@@ -1,8 +1,8 @@
 """CreateTransformJob, DescribeTransformJob, ListTransformJobs, StopTransformJob."""
 
-import time
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.actions import action
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.endpoints import models, names
@@ -14,8 +14,7 @@ from local_test.sagemaker.training.inputs import inputs
 from local_test.sagemaker.transform.job import TransformJob
 from local_test.sagemaker.transform.rules import RULES
 
-KIND = "transform-job"
-ENDS = frozenset({"Completed", "Failed", "Stopped"})
+KIND = jobs.TRANSFORM.word
 MISSING = "Could not find requested job with name: {name}"
 SHORT = 10  # MaxResults where a request names none (API)
 
@@ -50,9 +49,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 @action("DescribeTransformJob")
 def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = _find(request, cloud)
-    before = _status(resource)
-    if cloud.settings.hold and before not in ENDS:
-        cloud.store.wait(lambda: _status(resource) != before, cloud.settings.hold)
+    jobs.await_change(resource, cloud)
     answer = cloud.store.snapshot(resource)
     answer.pop("LastModifiedTime")  # it is a member of the list's summaries alone
     return answer
@@ -62,8 +59,7 @@ def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = _find(request, cloud)
     with cloud.store.changing(resource) as state:
-        if _status(resource) in ENDS:
-            raise invalid(f"The request was rejected because the transform job is in status {_status(resource)}.")
+        jobs.ask_to_stop(resource)
         state["TransformJobStatus"] = "Stopping"
     return {}
 
@@ -75,14 +71,7 @@ def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
-    left = [resource for resource in cloud.store.all(KIND) if _status(resource) not in ENDS]
-    for resource in left:
-        reason = "InternalServerError: the emulator was killed while the job ran"
-        cloud.store.update(resource, TransformJobStatus="Failed", TransformEndTime=time.time(), FailureReason=reason)
-    return [
-        f"transform job {resource.name} was left by an emulator that was killed; it has failed" for resource in left
-    ]
+    return jobs.end_left(cloud, jobs.TRANSFORM, lambda job, state: cloud.store.update(job, **state))
 
 
 def _echoed(request: dict[str, Any]) -> dict[str, Any]:
@@ -100,10 +89,6 @@ def _echoed(request: dict[str, Any]) -> dict[str, Any]:
 def _find(request: dict[str, Any], cloud: Cloud) -> Resource:
     name = request["TransformJobName"]
     return cloud.store.get(KIND, name, MISSING.format(name=name))
-
-
-def _status(resource: Resource) -> str:
-    return str(resource.state["TransformJobStatus"])
 
 
 def _summary(resource: Resource) -> dict[str, Any]:

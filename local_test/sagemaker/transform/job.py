@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.endpoints.client import Answer, Gone, TimedOut
 from local_test.sagemaker.endpoints.instance import Instance, new_id
 from local_test.sagemaker.endpoints.model_data import ModelData, NoModelData, bring
-from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.jobs import Cut, Ending, Failed, stopping
 from local_test.sagemaker.logs import TRANSFORM as LOG_GROUP
 from local_test.sagemaker.machine import Container, Mount
 from local_test.sagemaker.storage import NoBucket, S3Uri
@@ -30,14 +31,6 @@ STEP = 0.1
 PAUSE = 1.0  # seconds before a request is tried again
 # Second-hand: reports of users.
 SEE_LOGS = "See job logs for more information"
-
-
-class Failed(Exception):
-    """The job cannot go on; the text becomes its FailureReason."""
-
-
-class Stopped(Exception):
-    """A client has stopped the job."""
 
 
 class Refused(Exception):
@@ -77,24 +70,23 @@ class TransformJob:
     def run(self) -> None:
         """Bring the job to its end, whatever happens."""
         try:
-            with self.cloud.background.place(1, self._given_up, lambda: None) as got:
-                if not got:
-                    raise Stopped
-                self._run()
-            self._end("Completed")
-        except Stopped:
-            self._end("Stopped")
-        except Failed as failed:
-            self._end("Failed", str(failed))
-        except ApiError as error:
-            self._end("Failed", f"ClientError: {error.message}")
-        except Exception as error:
-            self._end("Failed", f"InternalServerError: {type(error).__name__}: {error}")
-            raise
+            jobs.bring_to_end(self._placed, lambda ending: jobs.end(self.resource, self.cloud, ending))
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
 
+    def _placed(self) -> Ending:
+        with self.cloud.background.place(1, self._given_up, lambda: None) as got:
+            if not got:
+                raise Cut("Stopped")
+            self._run()
+        return Ending("Completed")
+
     def _run(self) -> None:
+        faults, name = self.cloud.faults, self.resource.name
+        if faults.take("no-capacity", name):
+            raise Failed(jobs.NO_CAPACITY)
+        if faults.take("image-missing", name):
+            raise jobs.image_missing(self.container["Image"])
         self.cloud.store.update(self.resource, TransformStartTime=time.time())
         (self.work / "answers").mkdir(parents=True)
         instance = self._instance()
@@ -270,19 +262,16 @@ class TransformJob:
         self.cloud.logs.stream(LOG_GROUP, f"{self.identity}/data-log").write([line])
 
     def _check(self) -> None:
-        """Raise Stopped or Failed when the job is not to go on."""
-        if self.resource.state["TransformJobStatus"] == "Stopping":
-            raise Stopped
+        """Raise Cut or Failed when the job is not to go on."""
+        if stopping(self.resource):
+            raise Cut("Stopped")
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
+        if self.cloud.faults.take("internal-error", self.resource.name):
+            raise Failed(jobs.INTERNAL)
 
     def _given_up(self) -> bool:
-        return bool(self.resource.state["TransformJobStatus"] == "Stopping") or self.cloud.background.ending.is_set()
-
-    def _end(self, status: str, reason: str = "") -> None:
-        state = {"FailureReason": reason[:1024]} if reason else {}
-        self.cloud.store.update(self.resource, TransformJobStatus=status, TransformEndTime=time.time(), **state)
-        self.cloud.say(f"transform job {self.resource.name}: {status}{': ' if reason else ''}{reason}")
+        return stopping(self.resource) or self.cloud.background.ending.is_set()
 
 
 def _text(answer: Answer) -> str:

@@ -11,6 +11,7 @@ from local_test.sagemaker.transform import json_path
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
 TYPES = (CSV, JSON, LINES)
 INPUT, OUTPUT = "SageMakerInput", "SageMakerOutput"
+csv.field_size_limit(100 << 20)  # as large as a payload can be; Python's own limit is 128 KB
 
 
 class BadData(Exception):
@@ -75,7 +76,7 @@ class Processing:
             if self._type == CSV:
                 return list(csv.reader(io.StringIO(text)))
             return [json.loads(line) for line in (text.splitlines() if self._by_line else [text]) if line.strip()]
-        except ValueError as error:
+        except (ValueError, csv.Error, RecursionError) as error:  # the last of JSON that is nested a thousand times
             raise BadData(f"a record is not valid {self._type}: {error}") from None
 
     def _written(self, value: Any) -> bytes:

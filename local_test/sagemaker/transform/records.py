@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -49,7 +50,7 @@ class Splitting:
         with gzip.open(path) if self.packed else path.open("rb") as file:
             try:
                 yield from self._payloads(file)
-            except (gzip.BadGzipFile, EOFError) as error:
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
                 raise Damaged(f"the object is not valid gzip: {error}") from None
 
     def _payloads(self, file: BufferedIOBase) -> Iterator[Payload]:
@@ -77,12 +78,26 @@ class Splitting:
             yield Payload(tuple(held), glue)
 
     def _records(self, file: BufferedIOBase) -> Iterator[Record]:
-        return {"Line": _lines, "RecordIO": _recordio, "TFRecord": _tfrecord}[self.kind](file)
+        if self.kind == "Line":
+            return _lines(file)
+        return _recordio(file) if self.kind == "RecordIO" else self._tfrecord(file)
+
+    def _tfrecord(self, file: BufferedIOBase) -> Iterator[Record]:
+        """Length, its checksum, content, its checksum, as TensorFlow writes it; the checksums are left to the model."""
+        while head := file.read(12):
+            (length,) = struct.unpack("<Q", _whole(head, 12)[:8])
+            if length > self.largest:  # before it is read: a damaged file may name any length
+                raise self._too_large()
+            body = file.read(length + 4)
+            yield Record(_whole(body, length + 4)[:length], head + body)
 
     def _fits(self, body: bytes) -> bytes:
         if len(body) > self.largest:
-            raise TooLarge(f"Too much data for max payload size, {self.largest // MB} MB")
+            raise self._too_large()
         return body
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"Too much data for max payload size, {self.largest // MB} MB")
 
 
 def _lines(file: BufferedIOBase) -> Iterator[Record]:
@@ -100,14 +115,6 @@ def _recordio(file: BufferedIOBase) -> Iterator[Record]:
             raise Damaged("the object is not RecordIO of whole records")
         body = _whole(file.read(length + -length % 4), length + -length % 4)
         yield Record(body[:length], head + body)
-
-
-def _tfrecord(file: BufferedIOBase) -> Iterator[Record]:
-    """Length, its checksum, content, its checksum, as TensorFlow writes it; the checksums are left to the model."""
-    while head := file.read(12):
-        (length,) = struct.unpack("<Q", _whole(head, 12)[:8])
-        body = file.read(length + 4)
-        yield Record(_whole(body, length + 4)[:length], head + body)
 
 
 def _whole(data: bytes, length: int) -> bytes:

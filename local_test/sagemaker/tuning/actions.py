@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.actions import action
 from local_test.sagemaker.cloud import Cloud
-from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.listing import page, pages
 from local_test.sagemaker.store import Resource, tags_of
 from local_test.sagemaker.training import channels
@@ -13,9 +13,9 @@ from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.tuning import results, warm_start
 from local_test.sagemaker.tuning.plan import Plan
 from local_test.sagemaker.tuning.rules import RULES
-from local_test.sagemaker.tuning.status import ENDS, KIND, status
 from local_test.sagemaker.tuning.training_request import STATIC_METRIC, training_request
 
+KIND = jobs.TUNING.word
 MISSING = "Requested resource not found."
 SHORT = 10  # MaxResults of these lists where a request names none (API)
 
@@ -45,9 +45,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 @action("DescribeHyperParameterTuningJob")
 def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = _find(request, cloud)
-    before = status(resource)
-    if cloud.settings.hold and before not in ENDS:
-        cloud.store.wait(lambda: status(resource) != before, cloud.settings.hold)
+    jobs.await_change(resource, cloud)
     answer = cloud.store.snapshot(resource)
     converged = answer.pop(results.CONVERGED, None)
     answer.pop(results.TRIALS)
@@ -72,10 +70,7 @@ def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 def stop(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = _find(request, cloud)
     with cloud.store.changing(resource) as state:
-        if status(resource) in ENDS:
-            raise invalid(
-                f"The request was rejected because the hyperparameter tuning job is in status {status(resource)}."
-            )
+        jobs.ask_to_stop(resource)
         state["HyperParameterTuningJobStatus"] = "Stopping"
     return {}
 
@@ -104,16 +99,7 @@ def training_jobs(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Let the tuning jobs that ran when an emulator was killed have failed, and return a line for each."""
-    left = [resource for resource in cloud.store.all(KIND) if status(resource) not in ENDS]
-    for resource in left:
-        cloud.store.update(
-            resource,
-            HyperParameterTuningJobStatus="Failed",
-            HyperParameterTuningEndTime=time.time(),
-            FailureReason="InternalServerError: the emulator was killed while the tuning job ran",
-        )
-    return [f"tuning job {resource.name} was left by an emulator that was killed; it has failed" for resource in left]
+    return jobs.end_left(cloud, jobs.TUNING, lambda job, state: cloud.store.update(job, **state))
 
 
 def _find(request: dict[str, Any], cloud: Cloud) -> Resource:

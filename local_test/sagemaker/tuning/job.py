@@ -6,18 +6,17 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
+from local_test.sagemaker import jobs
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import ApiError
+from local_test.sagemaker.jobs import Ending, ended, stopping
 from local_test.sagemaker.metrics import Point
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.training import actions as training
-from local_test.sagemaker.training.status import ended
 from local_test.sagemaker.tuning import results, warm_start
 from local_test.sagemaker.tuning.plan import Part, Plan
 from local_test.sagemaker.tuning.search import Search, Trial
-from local_test.sagemaker.tuning.status import status
 from local_test.sagemaker.tuning.training_request import resources, training_request
 
 LOOK = 1.0  # seconds after which the clock is looked at again
@@ -47,14 +46,6 @@ class Launched:
     part: Part
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a tuning job ends."""
-
-    status: str
-    reason: str = ""
-
-
 class TuningJob:
     """One tuning job; `run` lasts as long as it does."""
 
@@ -70,19 +61,11 @@ class TuningJob:
 
     def run(self) -> None:
         """Bring the tuning job to its end, whatever happens."""
-        try:
-            for chosen, value in warm_start.lessons(self.resource.request, self.cloud):
-                self.searches[0].learn(chosen, value)
-            ending = self._tune()
-        except ApiError as error:
-            ending = Ending("Failed", f"ClientError: {error.message}")
-        except Exception as error:
-            self._end(Ending("Failed", f"InternalServerError: {type(error).__name__}: {error}"))
-            raise
-        self._stop_all()
-        self._end(ending)
+        jobs.bring_to_end(self._tune, self._end)
 
     def _tune(self) -> Ending:
+        for chosen, value in warm_start.lessons(self.resource.request, self.cloud):
+            self.searches[0].learn(chosen, value)
         while True:
             self._take_ended()
             if ending := self._ending():
@@ -128,7 +111,7 @@ class TuningJob:
         """Return how the tuning job ends now, or None while it goes on."""
         if self.cloud.background.ending.is_set():
             return Ending("Failed", "InternalServerError: the emulator was stopped while the tuning job ran")
-        if status(self.resource) == "Stopping":
+        if stopping(self.resource):
             return Ending("Stopped")
         found = results.summaries(self.resource, self.cloud)
         if failure := self._failure(found):
@@ -182,7 +165,7 @@ class TuningJob:
         return min(self.plan.parallel, max(1, self.cloud.background.places // hosts))
 
     def _moved(self) -> bool:
-        return status(self.resource) == "Stopping" or any(ended(launched.job) for launched in self.running)
+        return stopping(self.resource) or any(ended(launched.job) for launched in self.running)
 
     def _stop_all(self) -> None:
         """Stop the training jobs that still run, and wait for their ends."""
@@ -197,16 +180,8 @@ class TuningJob:
             training.stop({"TrainingJobName": name}, self.cloud)
 
     def _end(self, ending: Ending) -> None:
-        reason: dict[str, Any] = {"FailureReason": ending.reason} if ending.reason else {}
-        self.cloud.store.update(
-            self.resource,
-            HyperParameterTuningJobStatus=ending.status,
-            HyperParameterTuningEndTime=time.time(),
-            **reason,
-        )
-        self.cloud.say(
-            f"tuning job {self.resource.name}: {ending.status}{': ' if ending.reason else ''}{ending.reason}"
-        )
+        self._stop_all()
+        jobs.end(self.resource, self.cloud, ending)
 
 
 def _outcome(launched: Launched, value: float | None) -> str:

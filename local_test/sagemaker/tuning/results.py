@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.jobs import ended
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.training.actions import KIND as TRAINING
-from local_test.sagemaker.training.status import ENDS
 from local_test.sagemaker.tuning.plan import Objective, Plan
 
 TRIALS = (
@@ -98,8 +98,8 @@ def _summary(job: Resource, tuning: str, objective: Objective) -> Summary:
         **{name: answer[name] for name in names if name in answer},
     }
     value = objective_value(job, objective.metric)
-    ended = answer["TrainingJobStatus"] in ENDS
-    if ended and value is not None:
+    over = ended(job)
+    if over and value is not None:
         summary["FinalHyperParameterTuningJobObjectiveMetric"] = {**objective.answer, "Value": value}
-    status = "Pending" if not ended else "Failed" if value is None else "Succeeded"
+    status = "Pending" if not over else "Failed" if value is None else "Succeeded"
     return {**summary, "ObjectiveStatus": status}

@@ -5,11 +5,11 @@ from typing import Any
 
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.jobs import TUNING, ended
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.training.defaults import filled
 from local_test.sagemaker.tuning.plan import Part, parts
 from local_test.sagemaker.tuning.results import summaries, value_of
-from local_test.sagemaker.tuning.status import ENDS, KIND
 from local_test.sagemaker.tuning.training_request import STATIC_METRIC
 
 IDENTICAL = "IdenticalDataAndAlgorithm"
@@ -21,7 +21,8 @@ def parents(request: Mapping[str, Any], cloud: Cloud) -> list[Resource]:
     entries = (request.get("WarmStartConfig") or {}).get("ParentHyperParameterTuningJobs") or []
     names = [entry.get("HyperParameterTuningJobName", "") for entry in entries]
     return [
-        cloud.store.get(KIND, name, f"Could not find the parent hyperparameter tuning job '{name}'") for name in names
+        cloud.store.get(TUNING.word, name, f"Could not find the parent hyperparameter tuning job '{name}'")
+        for name in names
     ]
 
 
@@ -34,7 +35,7 @@ def check(request: Mapping[str, Any], cloud: Cloud) -> None:
         raise not_emulated(f"WarmStartConfig with the strategy {strategy}")
     [part] = parts(request)
     for parent in parents(request, cloud):
-        if parent.state["HyperParameterTuningJobStatus"] not in ENDS:
+        if not ended(parent):
             raise invalid(f"the parent hyperparameter tuning job {parent.name} has not ended; wait for it, or stop it")
         before = parts(parent.request)
         if len(before) > 1:

@@ -1,0 +1,115 @@
+"""`byoc setup create`: the bucket and the role, made once the plan is agreed to, and written into byoc.toml."""
+
+import json
+from argparse import Namespace
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.aws import settings as account_settings
+from launch.aws import toml_file
+from launch.aws.account import made
+from launch.aws.account.init import init
+from launch.aws.cost import Bound
+from launch.aws.errors import AwsError, explained
+from launch.aws.plan import Plan, agreed, outcome
+from launch.aws.session import Session
+
+FREE = Bound(amount=0.0, why="S3 bills what lies in the bucket; IAM costs nothing")
+Request = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What is there of the bucket and the role, and the requests that make the rest."""
+
+    bucket: str
+    role: str  # its name
+    arn: str  # empty where the role is to be made
+    of_bucket: list[Request]  # empty where the bucket is there
+    of_role: list[Request]
+
+
+@dataclass(frozen=True)
+class Created:
+    """The bucket and the role, which of them were made, and the byoc.toml that names them."""
+
+    bucket: str
+    role: str  # the whole ARN
+    made: tuple[str, ...]
+    file: str
+
+
+def needed(session: Session) -> Needed:
+    """Look what is missing. Raises AwsError for a bucket of others, and for a role that SageMaker may not take on."""
+    bucket, name = made.bucket_name(session), made.role_name(session.settings)
+    of_bucket = [] if made.has_bucket(session, bucket) else made.bucket_requests(session, bucket)
+    role = made.find_role(session)
+    if role and not role.trusted:
+        raise AwsError(
+            f"role {name} is not SageMaker's to take on; name another with --role, or let its policy of trust name "
+            "sagemaker.amazonaws.com"
+        )
+    return Needed(
+        bucket, name, role.arn if role else "", of_bucket, [] if role else made.role_requests(session, bucket)
+    )
+
+
+def create(session: Session, wanted: Needed) -> Created:
+    """Make what is missing. What was made stays when a later request is refused; the same command then goes on."""
+    with explained(f"bucket {wanted.bucket}"):
+        for operation, request in wanted.of_bucket:
+            made.send(session.client("s3"), operation, request)
+    with explained(f"role {wanted.role}"):
+        answers = [made.send(session.client("iam"), operation, request) for operation, request in wanted.of_role]
+    arn = wanted.arn or str(answers[0]["Role"]["Arn"])
+    done = (*(["bucket"] if wanted.of_bucket else []), *(["role"] if wanted.of_role else []))
+    return Created(wanted.bucket, arn, done, str(write(session, arn, wanted.bucket)))
+
+
+def write(session: Session, role: str, bucket: str) -> Path:
+    """Write the role and the bucket into byoc.toml, or into a new one with the profile and the region."""
+    file = session.settings.file
+    if file:
+        toml_file.put(file, {"role": role, "bucket": bucket})
+        return file
+    values = {"profile": session.settings.profile, "region": session.region, "role": role, "bucket": bucket}
+    return init({name: value for name, value in values.items() if value}).file
+
+
+def command(options: Namespace) -> int:
+    """`byoc setup create`."""
+    session = Session(account_settings.load(options))
+    wanted = needed(session)
+    requests = [*wanted.of_bucket, *wanted.of_role]
+    if requests and not agreed(_plan(session, wanted, requests), options, session.settings.ask_above):
+        return outcome(options)
+    if options.dry_run:
+        print(f"bucket {wanted.bucket} and role {wanted.arn} are there; nothing is to be made")
+        return 0
+    done = create(session, wanted)
+    print(json.dumps(asdict(done), indent=2) if options.json else _text(done))
+    return 0
+
+
+def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
+    """The plan is asked about whatever it costs, since it makes what stays."""
+    return Plan(
+        title="what SageMaker needs in your account",
+        lines=(
+            ("account", f"{session.account}, {session.region}"),
+            ("bucket", f"{wanted.bucket}, {'made, closed to the public' if wanted.of_bucket else 'is there'}"),
+            ("role", f"{wanted.role}, {'made, for SageMaker alone' if wanted.of_role else 'is there'}"),
+            ("images", "./build_and_push.sh makes their two repositories in ECR"),
+            ("byoc.toml", str(session.settings.file or "a new one in this folder")),
+        ),
+        requests=tuple(requests),
+        cost=FREE,
+        warnings=("this makes what stays in your account; byoc setup remove takes it back",),
+    )
+
+
+def _text(done: Created) -> str:
+    said = f"made {' and '.join(done.made)}" if done.made else "both are there"
+    new = "; a new role takes some seconds until SageMaker can take it on" if "role" in done.made else ""
+    return f"{said}{new}\nbucket {done.bucket}\nrole {done.role}\nwritten to {done.file}; byoc setup --check looks at the rest"

@@ -1,0 +1,143 @@
+"""`byoc init`: write byoc.toml in the working folder, with all its keys; what nobody has said is a comment."""
+
+import json
+import os
+import sys
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import ConfigError
+from launch.aws import toml_file
+from launch.aws.errors import explained
+from launch.aws.keys import KEYS, OPTIONS, Key
+from launch.aws.settings import Settings
+
+ABOUT = {
+    "profile": "of ~/.aws/config; without it boto3 looks for credentials by itself",
+    "region": "the bucket must be in it",
+    "role": "that SageMaker takes on: its ARN, or its name",
+    "bucket": "where photos, artifacts and answers lie",
+    "prefix": "of all keys in the bucket",
+    "train_image": "without it: the one in images.json, which build_and_push.sh writes",
+    "serve_image": "",
+    "train_types": "in order of preference",
+    "serve_types": "",
+    "transform_types": "",
+    "max_run": "seconds of one training job",
+    "ask_above": "a plan that may cost more is asked about",
+    "subnets": "of a VPC; together with security_groups",
+    "security_groups": "",
+    "isolation": "no network in the container",
+    "encrypt_traffic": "between the hosts of one job",
+    "volume_key": "KMS, of the instances' volumes",
+    "output_key": "KMS, of what jobs write to S3",
+}
+EXAMPLES = {
+    "profile": "default",
+    "region": "eu-central-1",
+    "role": "arn:aws:iam::123456789012:role/byoc-sagemaker",
+    "bucket": "my-photos",
+    "train_image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/byoc-classifier-train:1.0",
+    "serve_image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/byoc-classifier-serve:1.0",
+    "volume_key": "alias/my-key",
+    "output_key": "alias/my-key",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is in the new byoc.toml, and which of the keys that SageMaker needs are not."""
+
+    file: Path
+    values: dict[str, str]
+    missing: tuple[str, ...]
+
+
+def init(values: dict[str, str]) -> Written:
+    """Write byoc.toml; raises ConfigError where one is there."""
+    file = Path.cwd() / toml_file.FILE
+    try:
+        with file.open("x") as new:
+            new.write(text(values))
+    except FileExistsError:
+        raise ConfigError(f"{file} exists and is left as it is; change it there, or remove it first") from None
+    return Written(file, values, tuple(name for name in ("region", "role", "bucket") if name not in values))
+
+
+def found(options: Namespace) -> dict[str, str]:
+    """Return what the options say, and else what your AWS configuration says of the profile and the region."""
+    values = {name: str(value) for name in OPTIONS if (value := getattr(options, name, None))}
+    for name, value in values.items():
+        KEYS[name].value_of(value, f"--{name}")
+    import boto3
+
+    with explained("your AWS configuration"):
+        session = boto3.Session()
+        profiles = session.available_profiles
+        named = values.get("profile") or os.environ.get("AWS_PROFILE") or _only(profiles)
+        if named:
+            values["profile"] = named
+            session = boto3.Session(profile_name=named)
+    region = values.get("region") or os.environ.get("AWS_REGION") or session.region_name
+    return {**values, "region": region} if region else values
+
+
+def text(values: dict[str, str]) -> str:
+    """Return a whole byoc.toml."""
+    lines = ["# What byoc uses on SageMaker; BYOC_ variables and options take the place of it."]
+    table = ""
+    for key in KEYS.values():
+        if key.table != table:
+            table = key.table
+            lines += ["", f"[{table}]"]
+        lines.append(_line(key, values))
+    return "\n".join(lines) + "\n"
+
+
+def command(options: Namespace) -> int:
+    """`byoc init`."""
+    values = found(options)
+    if options.dry_run:
+        print(text(values), end="")
+        return 0
+    above = toml_file.find(Path.cwd().parent)
+    written = init(values)
+    if options.json:
+        told = {"file": str(written.file), "values": written.values, "missing": written.missing}
+        print(json.dumps(told, indent=2))
+    else:
+        print(report(written))
+    if above:
+        print(f"byoc: note: {above} is not read in this folder any more", file=sys.stderr)
+    return 0
+
+
+def report(written: Written) -> str:
+    """Return what was written, and what comes next, as text."""
+    held = ", ".join(f"{name} {value}" for name, value in written.values.items())
+    wrote = f"wrote {written.file}" + (f" with {held}" if held else "")
+    if not written.missing:
+        return f"{wrote}; byoc setup --check looks whether all of it is there"
+    first = "write region there, then " if "region" in written.missing else ""
+    return f"{wrote}; it lacks {', '.join(written.missing)}: {first}byoc setup create makes what is missing"
+
+
+def _only(profiles: list[str]) -> str:
+    """Return the profile that is meant where nobody names one: the only one, unless boto3 finds it by itself."""
+    return (
+        profiles[0] if len(profiles) == 1 and profiles[0] != "default" and "AWS_ACCESS_KEY_ID" not in os.environ else ""
+    )
+
+
+def _line(key: Key, values: dict[str, str]) -> str:
+    about = f"  # {ABOUT[key.field]}" if ABOUT.get(key.field) else ""
+    if key.field in values:
+        return f"{key.name} = {json.dumps(values[key.field])}{about}"
+    if key.kind == "pairs":
+        return '# team = "vision"  # on all that is made'
+    default = getattr(Settings(), key.field)
+    if key.kind == "list" and not default:
+        default = ["subnet-0a1b2c3d" if key.field == "subnets" else "sg-0a1b2c3d"]
+    shown = EXAMPLES.get(key.field, list(default) if isinstance(default, tuple) else default)
+    return f"# {key.name} = {json.dumps(shown)}{about}"

@@ -1,0 +1,143 @@
+"""`byoc setup policy`: the smallest IAM policy with which the verbs work; and that of the role that SageMaker takes on."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws import settings as account_settings
+from launch.aws.account.permissions import VERBS, Permission
+from launch.aws.identity import SERVICE
+from launch.aws.settings import Settings
+from launch.aws.words import meant
+
+VERSION = "2012-10-17"  # of IAM's language
+ANY = "*"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the resources of a policy are named by; a * stands for what is not known."""
+
+    account: str = ANY
+    region: str = ANY
+    bucket: str = "byoc-*"
+    prefix: str = "byoc"
+    role: str = "byoc-sagemaker"
+
+    @property
+    def partition(self) -> str:
+        return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(self.region.rsplit("-", 2)[0], "aws")
+
+
+def place(settings: Settings) -> Place:
+    """Return what the settings know of a policy's resources; an ARN of a role says the account."""
+    account = settings.role.split(":")[4] if settings.role.startswith("arn:") else ANY
+    role = settings.role.partition(":role/")[2] or (f"*{settings.role}" if settings.role else "*byoc-sagemaker")
+    return Place(account, settings.region or ANY, settings.bucket or "byoc-*", settings.prefix, role)
+
+
+def document(verbs: Collection[str], where: Place) -> dict[str, Any]:
+    """Return the policy of these verbs, one statement for each set of resources."""
+    by_resource: dict[tuple[str, bool], set[str]] = {}
+    for verb in verbs:
+        for permission in VERBS[verb]:
+            place = resource(permission, where), permission.action == "iam:PassRole"
+            by_resource.setdefault(place, set()).add(permission.action)
+    statements: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+    for (text, passed), actions in by_resource.items():
+        statements.setdefault((tuple(sorted(actions)), passed), []).append(text)
+    return {
+        "Version": VERSION,
+        "Statement": [
+            _statement(list(actions), sorted(resources), passed=passed)
+            for (actions, passed), resources in sorted(statements.items())
+        ],
+    }
+
+
+def resource(permission: Permission, where: Place) -> str:
+    """Return a permission's resource as an ARN."""
+    return permission.resource.format(**vars(where), partition=where.partition)
+
+
+def execution(settings: Settings, where: Place) -> dict[str, Any]:
+    """Return the policy of the role: the bucket, the two repositories, logs and metrics, and only what the settings use.
+
+    The actions are those that AWS's guide names for a role of CreateTrainingJob and CreateModel.
+    """
+    arn = f"arn:{where.partition}"
+    logs = f"{arn}:logs:{where.region}:{where.account}:log-group:/aws/sagemaker/*"
+    objects, bucket = f"{arn}:s3:::{where.bucket}/*", f"{arn}:s3:::{where.bucket}"
+    repositories = f"{arn}:ecr:{ANY}:{where.account}:repository/byoc-classifier-*"
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    write = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    statements = [
+        _statement(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [objects]),
+        _statement(["s3:ListBucket"], [bucket]),
+        _statement(pull, [repositories]),
+        _statement(["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"], [ANY]),
+        _statement(write, [logs]),
+    ]
+    if settings.subnets:
+        statements.append(_statement(sorted(NETWORK), [ANY]))
+    keys = [key for key in (settings.volume_key, settings.output_key) if key]
+    if keys:
+        actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+        statements.append(_statement(actions, sorted({_key(key, where) for key in keys})))
+    return {"Version": VERSION, "Statement": statements}
+
+
+def command(options: Namespace) -> int:
+    """`byoc setup policy`."""
+    for verb in options.verb:
+        if verb not in VERBS:
+            raise ConfigError(f"--verb {verb!r} needs no permission or is not known{meant(verb, VERBS)}")
+    where = place(account_settings.load(options))
+    text = json.dumps(document(options.verb or VERBS, where), indent=2)
+    if options.out is None:
+        print(text)
+    else:
+        try:
+            with options.out.open("x") as file:
+                file.write(text + "\n")
+        except FileExistsError:
+            raise ConfigError(f"--out {options.out} exists; name a new file") from None
+        print(
+            f"wrote {options.out}; attach it: aws iam put-user-policy --user-name NAME --policy-name byoc --policy-document "
+            f"file://{options.out}"
+        )
+    if where.bucket == Place.bucket:
+        print(
+            "byoc: note: no bucket is named, so the policy is for buckets whose names begin with byoc-", file=sys.stderr
+        )
+    return 0
+
+
+NETWORK = {
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+}
+
+
+def _key(key: str, where: Place) -> str:
+    if key.startswith("arn:") and ":alias/" not in key:
+        return key
+    # An alias is no resource of these actions: any key of the account is named instead.
+    name = ANY if "alias/" in key else key
+    return f"arn:{where.partition}:kms:{where.region}:{where.account}:key/{name}"
+
+
+def _statement(actions: list[str], resources: list[str], *, passed: bool = False) -> dict[str, Any]:
+    condition = {"Condition": {"StringEquals": {"iam:PassedToService": SERVICE}}} if passed else {}
+    return {"Effect": "Allow", "Action": actions, "Resource": resources, **condition}

@@ -1,0 +1,182 @@
+"""The IAM actions and resources that a request asks for.
+
+From AWS's service authorisation reference: an action has the operation's name except in S3 and in the runtime; CreateX with
+tags also needs sagemaker:AddTags, and a role that is handed over iam:PassRole.
+"""
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from moto.iam.models import iam_backends
+from werkzeug.wrappers import Request
+
+from local_test.sagemaker.settings import ACCOUNT
+
+PREFIXES = {"monitoring": "cloudwatch"}  # where a service signs with another name than IAM's
+SMITHY = re.compile(r"/service/[^/]+/operation/([A-Za-z]+)")
+INVOKED = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
+RUNTIME = {
+    "invocations": "InvokeEndpoint",
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
+WITH_TAGS = {"PutMetricAlarm", "RegisterScalableTarget"}  # which also need TagResource then
+OF_RESOURCE = re.compile(r"(Create|Describe|Delete|Stop|Update)([A-Za-z]+)")
+# What an operation names, and the kind of resource in its ARN.
+KINDS = {
+    "TrainingJob": "training-job",
+    "HyperParameterTuningJob": "hyper-parameter-tuning-job",
+    "TransformJob": "transform-job",
+    "Model": "model",
+    "EndpointConfig": "endpoint-config",
+    "Endpoint": "endpoint",
+    "ModelPackage": "model-package",
+    "ModelPackageGroup": "model-package-group",
+}
+# S3: what is asked of a bucket and of an object, by method and the parameter that names a part of it.
+BUCKET = {
+    ("HEAD", ""): "ListBucket",
+    ("GET", ""): "ListBucket",
+    ("PUT", ""): "CreateBucket",
+    ("DELETE", ""): "DeleteBucket",
+    ("POST", "delete"): "DeleteObject",
+    ("GET", "location"): "GetBucketLocation",
+    ("GET", "tagging"): "GetBucketTagging",
+    ("PUT", "tagging"): "PutBucketTagging",
+    ("GET", "publicAccessBlock"): "GetBucketPublicAccessBlock",
+    ("PUT", "publicAccessBlock"): "PutBucketPublicAccessBlock",
+    ("GET", "uploads"): "ListBucketMultipartUploads",
+    ("GET", "versions"): "ListBucketVersions",
+}
+OBJECT = {
+    ("HEAD", ""): "GetObject",
+    ("GET", ""): "GetObject",
+    ("PUT", ""): "PutObject",
+    ("PUT", "uploadId"): "PutObject",
+    ("POST", "uploads"): "PutObject",
+    ("POST", "uploadId"): "PutObject",
+    ("DELETE", ""): "DeleteObject",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+}
+PARTS = {part for _, part in (*BUCKET, *OBJECT) if part}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An action, and resources of which a policy must name one; `context` are the condition keys that are known."""
+
+    action: str
+    resources: tuple[str, ...] = ("*",)
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+def of_request(request: Request, service: str, region: str) -> list[Asked]:
+    """Return all that a request asks for; each has to be allowed."""
+    if service == "s3":
+        return _s3(request)
+    if service in ("iam", "sts"):
+        return _of_query(service, _raw(request))
+    if found := INVOKED.fullmatch(request.path):
+        arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{found[1].lower()}"
+        return [Asked(f"sagemaker:{RUNTIME[found[2]]}", (arn,))]
+    operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+    if found := SMITHY.fullmatch(request.path):
+        operation = found[1]
+    if service == "sagemaker":
+        return _sagemaker(operation, _json(request), region)
+    body, prefix = _json(request), PREFIXES.get(service, service)
+    resources = _elsewhere(service, body, region)
+    tagged = [Asked(f"{prefix}:TagResource", resources)] if operation in WITH_TAGS and body.get("Tags") else []
+    return [Asked(f"{prefix}:{operation}", resources), *tagged]
+
+
+def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[Asked]:
+    def arn(kind: str, name: str) -> str:
+        return name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{ACCOUNT}:{kind}/{name.lower()}"
+
+    found = OF_RESOURCE.fullmatch(operation)
+    what = found[2] if found else ""
+    resource = "*"
+    if what in KINDS and (name := body.get(f"{what}Name") or body.get(f"{what}Arn")):
+        resource = arn(KINDS[what], name)
+    elif operation == "CreateModelPackage" and (name := body.get("ModelPackageGroupName")):
+        resource = arn("model-package-group", name)
+    elif operation == "ListTrainingJobsForHyperParameterTuningJob":
+        resource = arn("hyper-parameter-tuning-job", body.get("HyperParameterTuningJobName", ""))
+    elif operation in ("AddTags", "ListTags", "DeleteTags"):
+        resource = body.get("ResourceArn", "*")
+    wanted = [Asked(f"sagemaker:{operation}", (resource,))]
+    if operation in ("CreateEndpoint", "UpdateEndpoint"):
+        wanted.append(Asked(f"sagemaker:{operation}", (arn("endpoint-config", body.get("EndpointConfigName", "")),)))
+    if operation.startswith("Create") and body.get("Tags"):
+        wanted.append(Asked("sagemaker:AddTags", (resource,)))
+    definitions = [body, body.get("TrainingJobDefinition") or {}, *(body.get("TrainingJobDefinitions") or [])]
+    for holder in definitions if operation.startswith("Create") else ():
+        if role := holder.get("RoleArn") or holder.get("ExecutionRoleArn"):
+            wanted.append(Asked("iam:PassRole", (role,), {"iam:PassedToService": "sagemaker.amazonaws.com"}))
+    return wanted
+
+
+def _elsewhere(service: str, body: dict[str, Any], region: str) -> tuple[str, ...]:
+    """Return the resource of a request to another service, as AWS's reference writes it."""
+    match service:
+        case "logs":
+            return (f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{body.get('logGroupName', '')}",)
+        case "ecr":
+            return (f"arn:aws:ecr:{region}:{ACCOUNT}:repository/{body.get('repositoryName', '')}",)
+        case "monitoring":
+            names = body.get("AlarmNames") or [body.get("AlarmName") or "*"]
+            return (f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{names[0]}",)
+        case "application-autoscaling" if "ResourceId" in body:
+            return (f"arn:aws:application-autoscaling:{region}:{ACCOUNT}:scalable-target/{body['ResourceId']}",)
+    return ("*",)
+
+
+def _of_query(service: str, raw: bytes) -> list[Asked]:
+    body = {name: values[0] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
+    resource = "*"
+    if name := body.get("RoleName"):
+        roles = [role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values() if role.name == name]
+        resource = (roles or [f"arn:aws:iam::{ACCOUNT}:role/{name}"])[0]
+    wanted = [Asked(f"{service}:{body.get('Action', '')}", (resource,))]
+    if body.get("Action") == "CreateRole" and "Tags.member.1.Key" in body:
+        wanted.append(Asked("iam:TagRole", (resource,)))
+    return wanted
+
+
+def _s3(request: Request) -> list[Asked]:
+    host = request.headers.get("Host", "").partition(".s3")
+    bucket, _, key = (f"{host[0]}{request.path}" if host[1] else request.path.lstrip("/")).partition("/")
+    if not bucket:
+        return [Asked("s3:ListAllMyBuckets")]
+    part = next((name for name in request.args if name in PARTS), "")
+    table, resource = (OBJECT, f"arn:aws:s3:::{bucket}/{key}") if key else (BUCKET, f"arn:aws:s3:::{bucket}")
+    action = table.get((request.method, part), f"{request.method}-{part}")
+    if not key and action == "DeleteObject":
+        resource += "/*"
+    wanted = [Asked(f"s3:{action}", (resource,))]
+    if source := request.headers.get("x-amz-copy-source"):
+        wanted.append(Asked("s3:GetObject", (f"arn:aws:s3:::{source.lstrip('/')}",)))
+    return wanted
+
+
+def _raw(request: Request) -> bytes:
+    """Return a request's body, which stays readable for others."""
+    raw: bytes = request.get_data(cache=True, parse_form_data=False)
+    request.environ["wsgi.input"] = io.BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+    request.environ.pop("wsgi.input_terminated", None)
+    return raw
+
+
+def _json(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(_raw(request) or b"{}")
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

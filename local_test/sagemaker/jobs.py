@@ -1,0 +1,146 @@
+"""What training, tuning and transform jobs have in common: their status, Describe that waits for their end, Stop, and their ends."""
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local_test.sagemaker.cloud import Cloud
+from local_test.sagemaker.errors import ApiError, invalid
+from local_test.sagemaker.store import Resource, State
+
+ENDS = frozenset({"Completed", "Failed", "Stopped"})
+# SDK v2's fit() looks at a job 5 s after it was made and then not for 30 s, so a look at a job of this age waits for its end.
+# A program that looks at once, to print the status, is answered at once; later looks are too, so that logs come in time.
+YOUNG = (3.0, 15.0)  # seconds
+REASON = 1024  # characters of FailureReason (C 1.1; API)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+KILLED = "InternalServerError: the emulator was killed while the job ran"
+# Texts of AWS, as users report them.
+NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job: the words of its ARN, of its actions' and members' names, and of sentences."""
+
+    word: str
+    action: str
+    spoken: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.action}Name"
+
+    @property
+    def status(self) -> str:
+        return f"{self.action}Status"
+
+    @property
+    def end(self) -> str:
+        return f"{self.action.removesuffix('Job')}EndTime"
+
+    @property
+    def stop(self) -> str:
+        return f"Stop{self.action}"
+
+
+TRAINING = Kind("training-job", "TrainingJob", "training job")
+TUNING = Kind("hyper-parameter-tuning-job", "HyperParameterTuningJob", "tuning job")
+TRANSFORM = Kind("transform-job", "TransformJob", "transform job")
+KINDS = {kind.word: kind for kind in (TRAINING, TUNING, TRANSFORM)}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ends: its status, or the last phase of a training job, and the FailureReason of one that failed."""
+
+    status: str
+    reason: str = ""
+
+
+class Failed(Exception):
+    """The job cannot go on; the text becomes its FailureReason."""
+
+
+class Cut(Exception):
+    """The job ends before its work is done; the word is its status, or its last phase."""
+
+
+def image_missing(image: str) -> Failed:
+    return Failed(f"ClientError: Cannot find the image {image}")
+
+
+def status(job: Resource) -> str:
+    return str(job.state[KINDS[job.kind].status])
+
+
+def ended(job: Resource) -> bool:
+    return status(job) in ENDS
+
+
+def stopping(job: Resource) -> bool:
+    """Return whether a client has asked to stop the job."""
+    return status(job) == "Stopping"
+
+
+def await_change(job: Resource, cloud: Cloud) -> None:
+    """Let Describe of a running job wait for a change of its status, as long as the settings or the job's age say."""
+    before, age = status(job), time.time() - float(job.state["CreationTime"])
+    hold = cloud.settings.hold
+    if hold is None:
+        hold = YOUNG[1] - age if YOUNG[0] <= age else 0.0
+    if hold > 0 and before not in ENDS:
+        cloud.store.wait(lambda: status(job) != before, hold)
+
+
+def ask_to_stop(job: Resource) -> None:
+    """Check that a job can be stopped; raises ApiError for one that has ended, whose text clients match."""
+    if ended(job):
+        spoken = KINDS[job.kind].spoken.replace("tuning", "hyperparameter tuning")
+        raise invalid(f"The request was rejected because the {spoken} is in status {status(job)}.")
+
+
+def final(kind: Kind, ending: Ending) -> State:
+    """Return the members that a job gets at its end."""
+    reason = {"FailureReason": ending.reason[:REASON]} if ending.reason else {}
+    return {kind.status: ending.status, kind.end: time.time(), **reason}
+
+
+def end(job: Resource, cloud: Cloud, ending: Ending) -> None:
+    """Let a job have ended, and say so."""
+    kind = KINDS[job.kind]
+    cloud.store.update(job, **final(kind, ending))
+    cloud.say(f"{kind.spoken} {job.name}: {ending.status}{': ' if ending.reason else ''}{ending.reason}")
+
+
+def end_left(cloud: Cloud, kind: Kind, fail: Callable[[Resource, State], None]) -> list[str]:
+    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
+    found = [job for job in cloud.store.all(kind.word) if not ended(job)]
+    for job in found:
+        fail(job, final(kind, Ending("Failed", KILLED)))
+    return [f"{kind.spoken} {job.name} was left by an emulator that was killed; it has failed" for job in found]
+
+
+def bring_to_end(work: Callable[[], Ending], end: Callable[[Ending], None]) -> None:
+    """Do a job's work and end the job as the work came out, whatever happens."""
+    try:
+        ending = work()
+    except Cut as cut:
+        ending = Ending(str(cut))
+    except Failed as failed:
+        ending = Ending("Failed", str(failed))
+    except ApiError as error:
+        ending = Ending("Failed", f"ClientError: {error.message}")
+    except OSError as error:
+        if error.errno not in FULL:
+            end(Ending("Failed", f"InternalServerError: {error}"))
+            raise
+        ending = Ending("Failed", f"InternalServerError: the disk of the data folder is full: {error.strerror}")
+    except Exception as error:
+        end(Ending("Failed", f"InternalServerError: {type(error).__name__}: {error}"))
+        raise
+    end(ending)
