@@ -17,7 +17,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev emulator demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 
 .venv-sdk/.ready: requirements/sdk.lock
 	bash requirements/setup_sdk.sh
+	@touch $@
+
+# Laid over the SDK's packages, with the same versions of what both need. Python compiles what is imported when it is.
+.venv-sdk/.ready-notebook: .venv-sdk/.ready requirements/notebook.lock
+	.venv-sdk/bin/pip install --quiet --no-compile --no-deps --require-hashes -r requirements/notebook.lock
 	@touch $@
 
 .venv-sagemaker/.ready: requirements/sagemaker.lock requirements/setup_sagemaker.sh
@@ -57,6 +62,12 @@ dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/b
 emulator: setup .venv-sagemaker/.ready ## make .venv-sagemaker, a SageMaker on this machine; then .venv/bin/byoc emulate starts it
 
 sdk: .venv-sdk/.ready ## make .venv-sdk, SageMaker's SDK v2, through which byoc trains, tunes and deploys where it is there
+
+notebook: emulator samples .venv-sdk/.ready-notebook ## open notebooks/train_and_deploy.ipynb in Jupyter, beside a SageMaker on this machine
+	$(BIN)/byoc emulate -- .venv-sdk/bin/jupyter lab notebooks/train_and_deploy.ipynb
+
+notebook-outputs: emulator samples .venv-sdk/.ready-notebook ## execute that notebook from start to end, and keep its new outputs in it
+	$(BIN)/byoc emulate --run process -- .venv-sdk/bin/python notebooks/execute.py
 
 demo: setup ## the main job: check, tune, train, test, serve, predict (DATA=folder BACKBONE=name TRIALS=n OUT=folder)
 	@if [ "$(DATA)" = data/samples ]; then $(BIN)/byoc data sample data/samples; fi
@@ -82,7 +93,7 @@ test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but 
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
 
-test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## the tests that take many seconds each: whole jobs, the README's commands, jobs that are killed
+test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready-notebook ## the tests that take many seconds each: whole jobs, the README's commands, jobs that are killed
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long"
 
 test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test)

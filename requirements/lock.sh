@@ -9,6 +9,7 @@
 #   images   what tests the push of images and lists what they hold
 #   build    what installs packages and builds wheels while an image is built
 #   sdk      the SageMaker SDK
+#   notebook what a notebook takes beside the SDK, in the SDK's environment
 #   peers    what benchmarks compare with
 #   stock    the stock serving stack that tests attack
 #   sagemaker  the local SageMaker
@@ -37,6 +38,7 @@ compile $deps --output-file requirements/samples.lock requirements/samples.in
 for name in sdk stock sagemaker clients; do
   compile --unsafe-package torch --output-file "requirements/$name.lock" "requirements/$name.in"
 done
+compile --constraint requirements/sdk.lock --output-file requirements/notebook.lock requirements/notebook.in
 # Laid over plain.lock, so as to run on the same versions; only sagemaker-inference's setuptools is older.
 sed -n 's/^\([^ ]*==[^ ]*\) .*/\1/p' requirements/plain.lock | grep -v '^setuptools==' > "$tools/plain.txt"
 compile --unsafe-package torch --no-annotate --constraint "$tools/plain.txt" --output-file requirements/peers.lock requirements/peers.in

@@ -10,6 +10,7 @@
 Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -164,11 +165,12 @@ def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any
 
 def _objects() -> Any:
     """Import the SDK; raises ConfigError where this environment has none."""
+    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")  # four lines for each object
     try:
         from launch.aws.senders import sdk_objects
     except ImportError as error:
         raise ConfigError(
-            f"this needs SageMaker's SDK v2 ({error}); run the notebook with .venv-sdk/bin/python (make sdk), or "
+            f"this needs SageMaker's SDK v2 ({error}); make notebook opens a notebook that has it; elsewhere "
             "pip install 'sagemaker<3'"
         ) from None
     return sdk_objects

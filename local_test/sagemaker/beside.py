@@ -23,6 +23,7 @@ def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:
         authority = Authority(Path(folder))
         proxy = Proxy(authority, settings.port)
         variables = of_command(os.environ, identity.keys(), proxy.port, Path(folder), authority.certificate)
+        variables["BYOC_EMULATOR"] = settings.url  # so that byoc need not wait as long between two looks as AWS asks
         try:
             process = subprocess.Popen(list(command), env=variables)
         except OSError as error:

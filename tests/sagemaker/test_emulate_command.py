@@ -30,7 +30,7 @@ def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothi
     config = tmp_path / "config"
     config.write_text("[profile work]\nregion = eu-west-1\naws_access_key_id = AKIA0\naws_secret_access_key = secret\n")
     code = """
-        import json, urllib.request
+        import json, os, urllib.request
         import boto3
         session = boto3.Session(profile_name="work")
         sts = session.client("sts", endpoint_url="https://sts.eu-west-1.amazonaws.com")
@@ -44,6 +44,7 @@ def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothi
             "content": urllib.request.urlopen(link).read().decode(),
             "key": session.get_credentials().access_key,
             "region": boto3.Session().region_name,
+            "emulator": urllib.request.urlopen(os.environ["BYOC_EMULATOR"] + "/_local/?format=json").status,
         }))
     """
     done = run(tmp_path, "--", sys.executable, script(tmp_path, code), **SHELL, AWS_CONFIG_FILE=str(config))
@@ -52,7 +53,7 @@ def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothi
     assert told["who"] == "arn:aws:sts::123456789012:assumed-role/byoc-emulate/SageMaker"
     assert told["content"] == "content" and told["link"].startswith("https://mine.s3.")
     assert told["key"] not in (SHELL["AWS_ACCESS_KEY_ID"], "AKIA0")
-    assert told["region"] == "eu-west-1"
+    assert told["region"] == "eu-west-1" and told["emulator"] == 200
     assert (tmp_path / "data" / "s3" / "mine" / "key").read_text() == "content"
 
 

@@ -52,12 +52,13 @@ class Difference:
     extra: tuple[str, ...]
 
 
-def upload(session: Session, root: Path, uri: str, *, delete: bool = False) -> Uploaded:
+def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False) -> Uploaded:
     """Bring the files below `root` to S3, at `uri` and their paths; the bytes that S3 has already are not sent.
 
-    Raises DataError for names that S3 cannot hold, AwsError where S3 refuses. Ctrl-C leaves what is done.
+    Without `uri` they go where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError where S3
+    refuses. Ctrl-C leaves what is done.
     """
-    bucket, prefix = _place(uri)
+    bucket, prefix = _place(uri or default_uri(session.settings, root))
     buckets.check(session, bucket)
     return send(session, bucket, prefix, compare(session, root, bucket, prefix), delete=delete)
 

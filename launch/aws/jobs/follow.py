@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -66,8 +67,9 @@ def pause(session: Session) -> None:
 
 
 def _near(session: Session) -> bool:
-    """Return whether SageMaker is an emulator on this machine."""
-    return urlsplit(session.client("sagemaker").meta.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
+    """Return whether SageMaker is an emulator on this machine, which `byoc emulate -- COMMAND` puts behind AWS's own names."""
+    address = os.environ.get("BYOC_EMULATOR") or session.client("sagemaker").meta.endpoint_url
+    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class Patience:

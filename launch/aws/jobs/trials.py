@@ -69,7 +69,6 @@ class Trials:
         self._session, self._name, self._screen = session, name, screen
         self._counters: object = None
         self._told: set[str] = set()
-        self._wide = 0
 
     def look(self, answer: Mapping[str, Any]) -> None:
         """Show what is new in a described tuning job; raises AwsError."""
@@ -90,7 +89,7 @@ class Trials:
 
 def header(names: Mapping[str, str], metric: str) -> str:
     """Return the first line of a table of trials."""
-    return f"  {'trial':<32}{'status':<11}{metric:>20}{'seconds':>9}  {', '.join(names)}"
+    return f"  {'trial':<45} {'status':<11}{metric:>20}{'seconds':>9}  {', '.join(names)}"
 
 
 def line(row: Trial) -> str:
@@ -99,7 +98,7 @@ def line(row: Trial) -> str:
     seconds = "-" if row.seconds is None else str(row.seconds)
     settings = ", ".join(f"{name} {value}" for name, value in row.hyperparameters.items())
     reason = f"  {row.reason}" if row.reason else ""
-    return f"  {row.name:<32}{row.status:<11}{value:>20}{seconds:>9}  {settings}{reason}"
+    return f"  {row.name:<45} {row.status:<11}{value:>20}{seconds:>9}  {settings}{reason}"
 
 
 def objective(answer: Mapping[str, Any]) -> str:

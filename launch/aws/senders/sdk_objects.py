@@ -3,6 +3,7 @@
 Imports the SDK, so only a process that has it may import this.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,7 @@ TAGGED = ("Model", "EndpointConfig", "Endpoint")  # whose objects keep no tags
 
 def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
     """Return the SDK's session over ours: its credentials, its region, its clients; `tags` go on what deploy() makes."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would tell each value of `config`
     always = {"Tags": members.tags(tags)} if tags else {}
     config = {"SchemaVersion": "1.0", "SageMaker": PRIVATE | ({name: always for name in TAGGED} if always else {})}
     return SdkSession(
