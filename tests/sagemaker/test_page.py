@@ -197,6 +197,12 @@ def test_endpoints_and_tuning_and_transform_jobs_are_shown_with_their_logs(shown
     hosting.sagemaker.delete_endpoint(EndpointName="served")
 
 
+def test_the_page_takes_the_width_of_a_phone_and_the_colours_of_a_dark_screen(shown: Emulator) -> None:
+    _, text = get(shown)
+    assert '<meta name="viewport" content="width=device-width">' in text
+    assert "color-scheme: light dark" in text and "@media (max-width: " in text
+
+
 def test_hostile_texts_stay_texts(shown: Emulator) -> None:
     client = create(shown, "hostile", HyperParameters={"do": "fail", "text": HOSTILE})
     ended(client, "hostile")
