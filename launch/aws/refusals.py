@@ -100,6 +100,8 @@ def _sentence(error: ClientError, code: str, said: str) -> str:
         return f"it does not exist ({said or code}); look at the name and the region"
     if code in TAKEN:
         return f"{said or 'it is in use, or the name is taken'}; wait until it has ended, or use another name"
+    if code == "NotEmulated":
+        return said
     if code in UNAVAILABLE or status >= 500:
         return f"AWS failed ({code}); try again in a minute"
     return f"AWS refuses it, {code}: {said}" if said else f"AWS refuses it, {code or status}"

@@ -31,7 +31,7 @@ ABOUT = {
     "isolation": "no network in the container",
     "encrypt_traffic": "between the hosts of one job",
     "volume_key": "KMS, of the instances' volumes",
-    "output_key": "KMS, of what jobs write to S3",
+    "output_key": "KMS, of what is uploaded and of what jobs write to S3",
 }
 EXAMPLES = {
     "profile": "default",
