@@ -8,7 +8,7 @@ import pytest
 from launch.aws.hosting import endpoint, scaling, update
 from launch.aws.requests import updating
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
-from tests.aws.standin import answering
+from tests.aws.standin import Answers, answering
 
 
 def test_an_endpoint_is_made_and_answers_a_photo(hosted: Hosted, photo: Path) -> None:
@@ -147,7 +147,7 @@ def test_ctrl_c_while_an_update_is_sent_leaves_the_scaling(hosted: Hosted, momen
 def test_a_quota_that_an_endpoint_exceeds_is_warned_of(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
     hosted.deploy("narrow", "first")
     quota = {"QuotaName": "ml.m5.large for endpoint usage", "QuotaCode": "L-1", "Value": 1}
-    answers = {
+    answers: Answers = {
         "ListServiceQuotas": lambda request: {"Quotas": [quota]},
         "GetServiceQuota": lambda request: {"Quota": quota},
     }
@@ -257,6 +257,7 @@ def test_capture_is_kept_by_an_update_and_ended_by_0(hosted: Hosted) -> None:
         (["MODEL", "--autoscale", "1:2", "--count", "3"], "lies outside"),
         (["MODEL", "--autoscale", "1:2", "--detach"], "leave --detach out"),
         (["MODEL", "--target", "3"], "add --autoscale"),
+        (["MODEL", "--autoscale", "1:2", "--target", "nan"], "must be a number above 0"),
         (["MODEL", "--scale-to-zero"], "is for an asynchronous endpoint"),
         (["MODEL", "--serverless", "--autoscale", "1:2"], "scales by itself"),
         (["MODEL", "--serverless", "--instance", "ml.m5.large"], "has no instances"),

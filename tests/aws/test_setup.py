@@ -166,7 +166,9 @@ def test_setup_makes_nothing_unasked(account: Path, s3: Any, iam: Any) -> None:
 def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_back(
     account: Path, s3: Any, iam: Any
 ) -> None:
-    (account / "byoc.toml").write_text('region = "us-east-1"  # mine\n\n[network]\nsubnets = []\n\n[tags]\nteam = "vision"\n')
+    (account / "byoc.toml").write_text(
+        'region = "us-east-1"  # mine\n\n[network]\nsubnets = []\n\n[tags]\nteam = "vision"\n'
+    )
     done = byoc("setup", "create", "--yes")
     assert done.returncode == 0, done.stderr
     bucket = f"byoc-{ACCOUNT}-us-east-1"

@@ -44,7 +44,7 @@ def s3(emulator: Emulator) -> Any:
 
 @pytest.fixture
 def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
-    name = "b-" + request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[-50:].strip("-")
+    name: str = "b-" + request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[-50:].strip("-")
     s3.create_bucket(Bucket=name)
     return name
 

@@ -1,6 +1,5 @@
 """The plan of a deployment: its requests, and what it costs a month."""
 
-from dataclasses import replace
 from typing import Any
 
 from launch.aws import check, cost, plan, prices, quotas
@@ -135,6 +134,4 @@ def _cost(session: Session, deployment: Deployment) -> Bound:
         return cost.endpoint(known, deployment.hosting, most)
     if before is None or scale is None:
         return Bound(amount=0.0, why="the endpoint's instances stay as they are", monthly=True)
-    one = cost.hour(known, "async" if scale.queue else "hosting", before.types, most)
-    month = None if one.amount is None else one.amount * cost.MONTH
-    return replace(one, amount=month, why=f"{one.why} x {cost.MONTH} h" if month else one.why, monthly=True)
+    return cost.month(cost.hour(known, "async" if scale.queue else "hosting", before.types, most))
