@@ -1,6 +1,7 @@
 """Following a job: what is shown, what becomes of failures, and what a user who stops looking is told."""
 
 import io
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -167,7 +168,7 @@ def test_a_job_that_has_ended_is_not_stopped_again(driver: Driver) -> None:
 def test_answered_requests_are_counted_and_not_shown_one_by_one() -> None:
     shown = io.StringIO()
     screen = Screen(shown)
-    good, bad = ('{"request_id": "a", "code": %d, "bytes": 9}' % code for code in (200, 422))
+    good, bad = (json.dumps({"request_id": "a", "code": code}) for code in (200, 422))
     for text in (good, bad, "{not JSON", '{"code": 200}', good):
         screen.log(Line(0.0, "algo-1", text), 1, 0)
     screen.count()

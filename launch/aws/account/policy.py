@@ -108,8 +108,9 @@ def command(options: Namespace) -> int:
         except FileExistsError:
             raise ConfigError(f"--out {options.out} exists; name a new file") from None
         print(
-            f"wrote {options.out}; attach it: aws iam put-user-policy --user-name NAME --policy-name byoc --policy-document "
-            f"file://{options.out}"
+            # A user's policies inside the user are 2,048 characters at most; a policy of its own is up to 6,144.
+            f"wrote {options.out}; make it a policy, and attach that to whoever runs byoc: aws iam create-policy --policy-name byoc "
+            f"--policy-document file://{options.out}"
         )
     if where.bucket == Place.bucket:
         print(
