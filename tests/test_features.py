@@ -89,6 +89,19 @@ def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+def test_the_next_job_of_a_warm_pool_finds_the_features(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", str(tmp_path / "pool"))
+    written = []
+    for name in ("first", "second"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)  # of which each job has its own
+        assert run_training(tmp_path / name, {"training": tiny}, {}).status == 0
+        written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "pool").glob("features/*/*")})
+        assert not (tmp_path / name / "checkpoints" / "features").exists()
+    assert written[0] == written[1] != {}
+
+
 def test_a_damaged_shard_is_named_and_computed_again(
     lite: Classifier, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

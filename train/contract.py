@@ -1,6 +1,7 @@
 """What SageMaker puts under /opt/ml for a training job, read once and turned into values."""
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from train.places import Places, read_places
 
 # Channels that carry something other than photos: weights, and the SDK's own driver scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
+WARM_POOL = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"  # environment variable; AWS's guide, train-warm-pools
 FAILURE_LIMIT = 1024  # characters of output/failure that become FailureReason
 
 
@@ -82,6 +84,12 @@ def read_job(base: Path) -> Job:
         tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
         frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
+
+
+def warm_pool() -> Path | None:
+    """Return the folder that a warm pool keeps for the next job; None for a job without one."""
+    named = os.environ.get(WARM_POOL)
+    return Path(named) if named else None
 
 
 def _hosts(resources: Mapping[str, Any]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from train.board import Board
 from train.build import build_start
 from train.checkpoint import Checkpoints, restore
 from train.config import TUNING_RANGES, Config, metric_line, searched
-from train.contract import Job
+from train.contract import Job, warm_pool
 from train.engine import copied, fit
 from train.features import Features, extract, resolve_precision
 from train.finetune import finetune_stage, predict_photos
@@ -162,8 +162,10 @@ def run(
 def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dict[str, Features]:
     """Pass all photos through the frozen backbone and return the splits' features."""
     folder = shared.job.places.checkpoints
-    # Checkpoints survive a spot interruption, so what the feature pass did survives with them.
-    cache = feature_cache or (folder / "features" if folder else None)
+    # A warm pool's folder lives on to the next job. Checkpoints survive a spot interruption, which a job with a pool does not
+    # have, so what the feature pass did survives with them.
+    kept = warm_pool() or folder
+    cache = feature_cache or (kept / "features" if kept else None)
     splits, unreadable = extract(
         shared.model,
         photos.splits,

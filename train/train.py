@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--feature-cache",
         type=Path,
         metavar="DIR",
-        help="keep the photos' features in this folder (default: features/ beside the checkpoints, where those are kept)",
+        help="keep the photos' features in this folder (default: features/ in the folder of a warm pool, else beside the "
+        "checkpoints, where there are such)",
     )
     return parser
 

@@ -8,6 +8,7 @@ from launch.aws import refusals
 from launch.aws.errors import AwsError, code_of, explained
 from launch.aws.keys import BUCKET
 from launch.aws.session import Session
+from launch.aws.settings import Settings
 
 ADDRESS = re.compile(rf"s3://({BUCKET})(?:/(.*))?", re.DOTALL)
 
@@ -41,6 +42,13 @@ def check(session: Session, bucket: str) -> None:
             f"--region {where}",
             "PermanentRedirect",
         )
+
+
+def encryption(settings: Settings) -> dict[str, str]:
+    """Return the members of PutObject, and of an upload in parts, that name the KMS key `output` of byoc.toml."""
+    if not settings.output_key:
+        return {}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.output_key}
 
 
 def _refused(error: Any, bucket: str) -> AwsError:

@@ -4,7 +4,7 @@ Instances alone: volumes, S3, logs and traffic come on top, and are small beside
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +52,13 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
     return Bound(amount=count * price, currency=prices.currency, why=why)
 
 
+def month(one: Bound) -> Bound:
+    """Return what a month costs of what an hour costs."""
+    if one.amount is None:
+        return replace(one, monthly=True)
+    return replace(one, amount=one.amount * MONTH, why=f"{one.why} x {MONTH} h", monthly=True)
+
+
 def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
     """Return the bound of as many jobs as run to their limit, with the warm pool that each may leave."""
     one = hour(prices, use, machines.types, machines.count)
@@ -86,10 +93,7 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
             amount=None, why="a serverless endpoint costs by the request; nothing while nobody asks", monthly=True
         )
     use: Use = "async" if hosting.asynchronous else "hosting"
-    one = hour(prices, use, hosting.types, max(hosting.count, most))
-    if one.amount is None:
-        return Bound(amount=None, why=one.why, monthly=True)
-    return Bound(amount=one.amount * MONTH, currency=one.currency, why=f"{one.why} x {MONTH} h", monthly=True)
+    return month(hour(prices, use, hosting.types, max(hosting.count, most)))
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
@@ -102,6 +106,15 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
     pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
     count = int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
     return count * price * (seconds(answer, "Training", now) + float(pool)) / 3600
+
+
+def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
+    """Return what the training jobs of a described tuning job have cost in as many seconds together; None where it may use
+    several types, or where a price is missing."""
+    definition = answer.get("TrainingJobDefinition") or {}
+    config = definition.get("HyperParameterTuningResourceConfig") or definition.get("ResourceConfig") or {}
+    price = prices.hour("training", config.get("InstanceType", ""))
+    return None if price is None else int(config.get("InstanceCount", 1)) * price * seconds / 3600
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:

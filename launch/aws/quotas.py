@@ -24,7 +24,7 @@ NAMES: dict[Use, str] = {
     "endpoint": "{type} for endpoint usage",
     "transform": "{type} for transform job usage",
 }
-SERVICE = "sagemaker"
+SERVICE, WHAT = "sagemaker", "the quotas"
 PERMISSION = "servicequotas:ListServiceQuotas"
 # A plan does not wait for this as a request of a job does.
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
@@ -60,11 +60,11 @@ def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[
     names = [NAMES[use].format(type=kind) for kind in types]
     client = session.boto.client("service-quotas", region_name=session.region, config=QUICK)
     try:
-        with explained("the quotas"):
+        with explained(WHAT):
             values = _values(client, session.region, names)
     except AwsError as error:
         denied = error.code.startswith("AccessDenied")
-        why = f"you may not read quotas ({PERMISSION})" if denied else str(error)
+        why = f"you may not read quotas ({PERMISSION})" if denied else str(error).removeprefix(f"{WHAT}: ")
         return [Quota(name, needed, None, why) for name in names]
     return [
         Quota(name, needed, values.get(name), "" if name in values else "AWS lists no such quota; is the type right?")

@@ -14,7 +14,7 @@ from typing import Any
 
 from classifier.errors import ConfigError, UserError
 from classifier.names import one_line
-from launch.aws import cost, marks, names, prices, sent_photos
+from launch.aws import cost, marks, names, prices, quotas, sent_photos
 from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
 from launch.aws.hosting.wanted import environment
@@ -69,6 +69,7 @@ def plan(run: Run, options: Namespace) -> Plan:
     tuning, training = tune.plan(run.tuning), train.plan(run.training)
     known = prices.load(run.session.settings, run.session.region)
     endpoint = cost.endpoint(known, run.hosting)
+    read = [] if run.missing else quotas.read(run.session, "endpoint", run.hosting.types, run.hosting.count)
     lines = [
         *((f"tune: {label}", text) for label, text in tuning.lines),
         *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
@@ -79,13 +80,18 @@ def plan(run: Run, options: Namespace) -> Plan:
             "endpoint: cost",
             f"{endpoint}, {'deleted after the predictions' if options.delete_after else 'until you delete it'}",
         ),
+        *(("endpoint: quota", str(one)) for one in read),
     ]
     return Plan(
         title=f"the run {run.name} on SageMaker",
         lines=tuple(lines),
         requests=(*tuning.requests, *training.requests, *calls(run.hosting)),
         cost=_sum(tuning.cost, training.cost, endpoint, delete_after=options.delete_after),
-        warnings=(*tuning.warnings, *training.warnings),
+        warnings=(
+            *tuning.warnings,
+            *training.warnings,
+            *(f"the quota of {one}" for one in read if one.short),
+        ),
         missing=run.missing,
     )
 

@@ -27,6 +27,7 @@ HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.
 SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
 OURS = ("/_local/", "/endpoints/")  # paths that moto knows nothing of
+QUOTAS = "ServiceQuotas"
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
 REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
@@ -72,6 +73,8 @@ class Front:
             return Response(text, 200, content_type="text/xml")
         if target == log_filter.TARGET:
             return _log_events(request, cloud)
+        if target.startswith(QUOTAS):  # moto has none of SageMaker's, and fails
+            raise not_emulated("Service Quotas")
         if not target.startswith(TARGET):
             answer = routes.answer(request, cloud)
             if answer is None and request.path.startswith(OURS):

@@ -64,6 +64,11 @@ CASES: dict[str, tuple[Any, str]] = {
         "RoleArn is .* the whole ARN.*role in byoc.toml",
     ),
     "bucket": (changed(TRAINING, output="photos/output"), "S3OutputPath is 'photos/output'; write an address in S3"),
+    "no instance": (changed(TRAINING, machines__count=0), "InstanceCount is 0; at least 1 is needed .--count"),
+    "no volume": (
+        changed(TUNING, training__machines__volume_gb=0),
+        "VolumeSizeInGB is 0; at least 1 is needed .--volume",
+    ),
     "warm pool": (changed(TRAINING, machines__keep_alive=99999), "KeepAlivePeriodInSeconds is 99999; at most 21600 is"),
     "retries": (changed(TRAINING, machines__retries=31), "MaximumRetryAttempts is 31; at most 30 is allowed"),
     "no subnet": (

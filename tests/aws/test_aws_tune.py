@@ -159,6 +159,11 @@ def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid:
     rows = driver.json("jobs", "--most", "8")
     assert rows[0]["name"] == "runs" and rows[0]["state"] == "InProgress" and rows[0]["cost"] >= 0
     assert {row["kind"] for row in driver.json("jobs", "--name", "grid", "--most", "50")} == {"training", "tuning"}
+    listed = driver.json("jobs", "--name", "grid", "--most", "50")
+    [whole] = [row["cost"] for row in listed if row["kind"] == "tuning"]
+    assert (
+        whole == pytest.approx(sum(row["cost"] for row in listed if row["kind"] == "training"), abs=1e-4) and whole > 0
+    )
     text = driver.run("jobs", "--name", "grid").stdout
     assert re.search(r"^grid +tuning +Completed .* 2 of 2 training jobs completed$", text, re.M)
     leftovers = driver.json("jobs", "--leftovers")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from launch.aws.hosting import scaling
+from launch.aws.hosting import endpoint, scaling, update
+from launch.aws.requests import updating
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
+from tests.aws.standin import Answers, answering
 
 
 def test_an_endpoint_is_made_and_answers_a_photo(hosted: Hosted, photo: Path) -> None:
@@ -124,6 +126,40 @@ def test_another_instance_type_takes_the_scaling_away_and_brings_it_back(hosted:
     assert hosted.config("moved")["InstanceType"] == "ml.c5.large"
 
 
+@pytest.mark.parametrize("moment", ["before-send", "after-call"])
+def test_ctrl_c_while_an_update_is_sent_leaves_the_scaling(hosted: Hosted, moment: str) -> None:
+    name = f"stopped-{moment}"
+    hosted.deploy(name, "first", "--autoscale", "1:3")
+    (before,) = scaling.registered(hosted.session, name)
+
+    def stop(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    found = endpoint.find(hosted.session, name)
+    assert found
+    change = update.Change(found=found, request=updating.update(name, found.config), unregister=(before,))
+    hosted.session.client("sagemaker").meta.events.register(f"{moment}.sagemaker.UpdateEndpoint", stop)
+    with pytest.raises(KeyboardInterrupt):
+        update.send(hosted.session, change)
+    assert [(one.low, one.high) for one in scaling.registered(hosted.session, name)] == [(1, 3)]
+
+
+def test_a_quota_that_an_endpoint_exceeds_is_warned_of(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted.deploy("narrow", "first")
+    quota = {"QuotaName": "ml.m5.large for endpoint usage", "QuotaCode": "L-1", "Value": 1}
+    answers: Answers = {
+        "ListServiceQuotas": lambda request: {"Quotas": [quota]},
+        "GetServiceQuota": lambda request: {"Quota": quota},
+    }
+    with answering(answers) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", server.url)
+        first = hosted.json("deploy", hosted.model("first"), "--endpoint", "alone", "--dry-run")
+        second = hosted.json("deploy", hosted.model("first"), "--endpoint", "narrow", "--dry-run")
+    assert first["quota"] == "ml.m5.large for endpoint usage: 1, the plan needs 1" and not first["warnings"]
+    # The old instance and the new one run side by side.
+    assert second["warnings"][0].startswith("the quota of ml.m5.large for endpoint usage: 1, and the plan needs 2;")
+
+
 def test_alarms_are_made_and_guard_the_next_update(hosted: Hosted) -> None:
     hosted.deploy("watched", "first", "--alarms", "--alarm-ms", "500")
     cloudwatch = hosted.session.client("cloudwatch")
@@ -221,6 +257,7 @@ def test_capture_is_kept_by_an_update_and_ended_by_0(hosted: Hosted) -> None:
         (["MODEL", "--autoscale", "1:2", "--count", "3"], "lies outside"),
         (["MODEL", "--autoscale", "1:2", "--detach"], "leave --detach out"),
         (["MODEL", "--target", "3"], "add --autoscale"),
+        (["MODEL", "--autoscale", "1:2", "--target", "nan"], "must be a number above 0"),
         (["MODEL", "--scale-to-zero"], "is for an asynchronous endpoint"),
         (["MODEL", "--serverless", "--autoscale", "1:2"], "scales by itself"),
         (["MODEL", "--serverless", "--instance", "ml.m5.large"], "has no instances"),

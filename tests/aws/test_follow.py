@@ -1,11 +1,15 @@
 """Following a job: what is shown, what becomes of failures, and what a user who stops looking is told."""
 
+import io
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from launch.aws.jobs.events import Line
+from launch.aws.jobs.screen import Screen
 from tests.aws.driver import BUCKET, Driver, beside, read_until
 from tests.sagemaker.conftest import ROLE, TRAIN_IMAGE
 
@@ -159,3 +163,16 @@ def test_a_job_that_has_ended_is_not_stopped_again(driver: Driver) -> None:
     name = create(driver, "over")
     driver.run("logs", name, "--follow")
     assert driver.json("stop", name) == [{"name": "over", "kind": "training", "state": "Completed", "artifact": ""}]
+
+
+def test_answered_requests_are_counted_and_not_shown_one_by_one() -> None:
+    shown = io.StringIO()
+    screen = Screen(shown)
+    good, bad = (json.dumps({"request_id": "a", "code": code}) for code in (200, 422))
+    for text in (good, bad, "{not JSON", '{"code": 200}', good):
+        screen.log(Line(0.0, "algo-1", text), 1, 0)
+    screen.count()
+    screen.count()
+    said = [line.partition("   ")[2] or line.rpartition("  ")[2] for line in shown.getvalue().splitlines()]
+    assert said == [bad, "{not JSON", '{"code": 200}', "2 requests answered"]
+    assert good not in screen.tail

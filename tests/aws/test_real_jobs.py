@@ -52,6 +52,18 @@ def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, t
 
 
 @pytest.mark.long
+def test_the_second_job_of_a_warm_pool_skips_the_feature_pass(tiny: Path, tmp_path: Path) -> None:
+    with account(tmp_path) as driver:
+        for name, epochs in (("cold", "1"), ("warm", "2")):
+            driver.json(
+                "train", "--data", str(tiny), "--name", name, "--keep-alive", "600", *ON, *SET, f"--set=epochs={epochs}"
+            )
+        pools = driver.emulator.data
+        assert len(list(pools.glob("**/features/*/*.safetensors"))) == 1
+        assert driver.describe("cold", "training_job", "TrainingJobName")["WarmPoolStatus"]["ReusedByJob"] == "warm"
+
+
+@pytest.mark.long
 def test_a_search_on_sagemaker_finds_the_best_of_two_real_jobs(tiny: Path, tmp_path: Path) -> None:
     search = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--set=epochs=2", "--set=precision=fp32"]
     with account(tmp_path) as driver:

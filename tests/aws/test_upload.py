@@ -1,6 +1,8 @@
 """byoc data upload: what goes to S3, what does not go twice, and what is refused."""
 
+import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -15,11 +17,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from classifier.errors import DataError
-from launch.aws.account import files
+from launch.aws.account import files, policy
 from launch.aws.account.sending import Sender
 from launch.aws.account.threads import THREADS
 from launch.aws.account.upload import upload
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting import artifact
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from tests.aws.wire import answering
@@ -49,7 +52,7 @@ def s3(emulator: Emulator) -> Any:
 
 @pytest.fixture
 def bucket(s3: Any, request: pytest.FixtureRequest) -> str:
-    name = "b-" + request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[-50:].strip("-")
+    name: str = "b-" + request.node.name.replace("_", "-").replace("[", "-").replace("]", "").lower()[-50:].strip("-")
     s3.create_bucket(Bucket=name)
     return name
 
@@ -163,6 +166,25 @@ def test_the_command_checks_uploads_and_tells_what_is_there_besides(
     assert done.returncode == 1 and "pass --yes" in done.stderr and len(keys(s3, bucket)) == told["files"] + 1
     done = byoc("data", "upload", samples, *where, "--delete", "--yes")
     assert done.returncode == 0 and "1 objects deleted" in done.stdout and len(keys(s3, bucket)) == told["files"]
+
+
+def test_what_is_uploaded_is_encrypted_with_the_key_of_the_settings(
+    session: Session, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (files, importlib.import_module("launch.aws.account.upload")):
+        monkeypatch.setattr(module, "PART", 5 * 1024**2)
+    key = "arn:aws:kms:us-east-1:123456789012:key/0a1b"
+    encrypted = Session(dataclasses.replace(session.settings, bucket=bucket, output_key=key))
+    photos = lay_out(tmp_path / "photos", ["train/a/1.jpg"])
+    (photos / "train" / "a" / "large.jpg").write_bytes(bytes(6 * 1024**2))
+    upload(encrypted, photos, f"s3://{bucket}/data/")
+    lay_out(tmp_path / "model", ["model.json"])
+    artifact.upload(encrypted, artifact.find(encrypted, str(tmp_path / "model")))
+    found = [s3.head_object(Bucket=bucket, Key=name) for name in keys(s3, bucket)]
+    assert [(one["ServerSideEncryption"], one["SSEKMSKeyId"]) for one in found] == [("aws:kms", key)] * 3
+    assert upload(encrypted, photos, f"s3://{bucket}/data/").sent == 0
+    assert policy.document(["train"], policy.Place(), key)["Statement"][-1]["Resource"] == [key]
+    assert "kms" not in str(policy.document(["stop"], policy.Place(), key))
 
 
 def test_photos_that_training_would_refuse_are_not_sent(account: Path, s3: Any, bucket: str, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         FORGET,
         LOOK_UP,
         STORED,
+        *QUOTAS,
         *MAKE_MODEL,
         *_sagemaker(CONFIG, "CreateEndpointConfig", "AddTags", "CreateEndpoint"),
         *_sagemaker(ENDPOINT, "CreateEndpoint", "InvokeEndpointAsync"),
@@ -178,6 +179,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         FORGET,
     ),
     "transform": (
+        *QUOTAS,
         LIST,
         PUT,
         GET,

@@ -9,7 +9,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.aws import settings as account_settings
-from launch.aws.account.permissions import VERBS, Permission
+from launch.aws.account.permissions import GET, PUT, VERBS, Permission
 from launch.aws.identity import SERVICE
 from launch.aws.settings import Settings
 from launch.aws.words import meant
@@ -40,8 +40,8 @@ def place(settings: Settings) -> Place:
     return Place(account, settings.region or ANY, settings.bucket or "byoc-*", settings.prefix, role)
 
 
-def document(verbs: Collection[str], where: Place) -> dict[str, Any]:
-    """Return the policy of these verbs, one statement for each set of resources."""
+def document(verbs: Collection[str], where: Place, key: str = "") -> dict[str, Any]:
+    """Return the policy of these verbs, one statement for each set of resources; `key` is the KMS key of what they upload."""
     by_resource: dict[tuple[str, bool], set[str]] = {}
     for verb in verbs:
         for permission in VERBS[verb]:
@@ -50,13 +50,13 @@ def document(verbs: Collection[str], where: Place) -> dict[str, Any]:
     statements: dict[tuple[tuple[str, ...], bool], list[str]] = {}
     for (text, passed), actions in by_resource.items():
         statements.setdefault((tuple(sorted(actions)), passed), []).append(text)
-    return {
-        "Version": VERSION,
-        "Statement": [
-            _statement(list(actions), sorted(resources), passed=passed)
-            for (actions, passed), resources in sorted(statements.items())
-        ],
-    }
+    found = [
+        _statement(list(actions), sorted(resources), passed=passed)
+        for (actions, passed), resources in sorted(statements.items())
+    ]
+    if key and any(permission in (GET, PUT) for verb in verbs for permission in VERBS[verb]):
+        found.append(_statement(["kms:Decrypt", "kms:GenerateDataKey"], [_key(key, where)]))
+    return {"Version": VERSION, "Statement": found}
 
 
 def resource(permission: Permission, where: Place) -> str:
@@ -96,8 +96,9 @@ def command(options: Namespace) -> int:
     for verb in options.verb:
         if verb not in VERBS:
             raise ConfigError(f"--verb {verb!r} needs no permission or is not known{meant(verb, VERBS)}")
-    where = place(account_settings.load(options))
-    text = json.dumps(document(options.verb or VERBS, where), indent=2)
+    settings = account_settings.load(options)
+    where = place(settings)
+    text = json.dumps(document(options.verb or VERBS, where, settings.output_key), indent=2)
     if options.out is None:
         print(text)
     else:
@@ -107,8 +108,9 @@ def command(options: Namespace) -> int:
         except FileExistsError:
             raise ConfigError(f"--out {options.out} exists; name a new file") from None
         print(
-            f"wrote {options.out}; attach it: aws iam put-user-policy --user-name NAME --policy-name byoc --policy-document "
-            f"file://{options.out}"
+            # A user's policies inside the user are 2,048 characters at most; a policy of its own is up to 6,144.
+            f"wrote {options.out}; make it a policy, and attach that to whoever runs byoc: aws iam create-policy --policy-name byoc "
+            f"--policy-document file://{options.out}"
         )
     if where.bucket == Place.bucket:
         print(

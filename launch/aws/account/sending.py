@@ -15,9 +15,15 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from launch.aws import buckets
 from launch.aws.account.files import File
 from launch.aws.session import CONNECTIONS, Session
 
+# What PutObject's members are called in a request.
+ENCRYPTED = {
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+}
 KEY = "KEY"  # stands for an object's key in the address that a client makes
 
 
@@ -27,6 +33,7 @@ class Sender:
     def __init__(self, session: Session, bucket: str, prefix: str) -> None:
         self._client = session.client("s3")
         self._bucket, self._prefix = bucket, prefix
+        self._encrypted = buckets.encryption(session.settings)
         address = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": KEY})
         self._base = str(address).split(f"/{KEY}?")[
             0
@@ -45,6 +52,7 @@ class Sender:
         checksum = base64.b64encode(digest.digest()).decode()
         key = self._prefix + file.key
         headers = {"x-amz-checksum-sha256": checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
+        headers |= {ENCRYPTED[name]: value for name, value in self._encrypted.items()}
         request = AWSRequest("PUT", f"{self._base}/{quote(key, safe='/~')}", headers, data)
         request.context["sha256"] = digest.hexdigest()
         _Signer(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
@@ -54,7 +62,12 @@ class Sender:
             status = 0
         if status != 200:
             self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=data, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=checksum,
+                **self._encrypted,
             )
 
 

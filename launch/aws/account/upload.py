@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
     """Send what is missing, and delete what is there besides if `delete` says so."""
     started = time.monotonic()
     uri, missing = f"s3://{bucket}/{prefix}", difference.missing
-    client = session.client("s3")
+    client, encrypted = session.client("s3"), buckets.encryption(session.settings)
     small = [file for file in missing if file.size <= PART]
     sent = 0
 
@@ -97,7 +97,7 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
                 sent += 1
             for file in missing:
                 if file.size > PART:  # in this thread, whose interrupt lets boto3 take back the parts
-                    _put_in_parts(client, bucket, prefix + file.key, file)
+                    _put_in_parts(client, bucket, prefix + file.key, file, encrypted)
                     sent += 1
             deleted = _delete(client, bucket, difference.extra) if delete else 0
     except KeyboardInterrupt:
@@ -212,14 +212,14 @@ def _same_sha256(session: Session, bucket: str, key: str, own: Sums) -> bool:
     return bool(answer.get("ChecksumSHA256") == own.sha256)
 
 
-def _put_in_parts(client: Any, bucket: str, key: str, file: File) -> None:
+def _put_in_parts(client: Any, bucket: str, key: str, file: File, encrypted: Mapping[str, str]) -> None:
     from boto3.s3.transfer import TransferConfig
 
     client.upload_file(
         str(file.path),
         bucket,
         key,
-        ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+        ExtraArgs={"ChecksumAlgorithm": "SHA256", **encrypted},
         Config=TransferConfig(multipart_threshold=PART + 1, multipart_chunksize=PART),
     )
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from classifier.errors import ConfigError
 from classifier.names import is_system, one_line
 from classifier.progress import Progress
-from launch.aws.buckets import split
+from launch.aws.buckets import encryption, split
 from launch.aws.errors import AwsError, explained
 from launch.aws.session import Session
 
@@ -56,7 +56,9 @@ def upload(session: Session, artifact: Artifact) -> bool:
         size = file.tell()
         file.seek(0)
         with explained(artifact.uri), Progress("upload", size, "bytes") as progress:
-            session.client("s3").upload_fileobj(file, bucket, key, Callback=progress.advance)
+            session.client("s3").upload_fileobj(
+                file, bucket, key, ExtraArgs=encryption(session.settings), Callback=progress.advance
+            )
     return True
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from classifier.errors import UserError
 from classifier.names import one_line
-from launch.aws.buckets import split
+from launch.aws.buckets import encryption, split
 from launch.aws.errors import AwsError, explain, explained
 from launch.aws.session import Session
 from launch.predict import Rankings, content_type, rankings, read, sentence
@@ -75,7 +75,8 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
     s3, (bucket, prefix) = session.client("s3"), split(target.output)
     key = "/".join(filter(None, [prefix.strip("/"), "requests", uuid.uuid4().hex]))
     with explained(f"s3://{bucket}/{key}"):
-        s3.put_object(Bucket=bucket, Key=key, Body=read(path), ContentType=content_type(path))
+        kind = content_type(path)
+        s3.put_object(Bucket=bucket, Key=key, Body=read(path), ContentType=kind, **encryption(session.settings))
     try:
         with explained(f"endpoint {target.name}"):
             answer = session.client("sagemaker-runtime").invoke_endpoint_async(

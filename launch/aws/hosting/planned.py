@@ -1,9 +1,8 @@
 """The plan of a deployment: its requests, and what it costs a month."""
 
-from dataclasses import replace
 from typing import Any
 
-from launch.aws import check, cost, plan, prices
+from launch.aws import check, cost, plan, prices, quotas
 from launch.aws.cost import Bound
 from launch.aws.hosting import scaling, update
 from launch.aws.hosting.design import Deployment
@@ -80,12 +79,14 @@ def planned(session: Session, deployment: Deployment, change: update.Change | No
     if deployment.until:
         lines.append(("life", f"until {deployment.until:%Y-%m-%d %H:%M} UTC by a tag, which AWS does not enforce"))
     verb = "update" if before else "make"
+    read = _quotas(session, deployment)
+    lines += [("quota", str(one)) for one in read]
     return plan.Plan(
         title=f"{verb} the endpoint {deployment.endpoint}",
         lines=tuple(lines),
         requests=tuple(sent),
         cost=_cost(session, deployment),
-        warnings=deployment.notes,
+        warnings=(*deployment.notes, *(f"the quota of {one}" for one in read if one.short)),
     )
 
 
@@ -113,6 +114,17 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
     return lines
 
 
+def _quotas(session: Session, deployment: Deployment) -> list[quotas.Quota]:
+    """Return the quotas of the instances that the endpoint may have at a time; an update needs the old ones beside the new."""
+    hosting, before = deployment.hosting, deployment.before
+    types = hosting.types if hosting else before.types if before else ()
+    most = deployment.scale.high if deployment.scale else 0
+    needed = max(hosting.count if hosting else 0, most)
+    if hosting and before and set(types) & set(before.types):
+        needed = max(hosting.count + sum(before.endpoint.counts.values()), most)
+    return quotas.read(session, "endpoint", types, needed) if types and needed else []
+
+
 def _cost(session: Session, deployment: Deployment) -> Bound:
     known, before, scale = prices.load(session.settings, session.region), deployment.before, deployment.scale
     most = scale.high if scale else 0
@@ -122,6 +134,4 @@ def _cost(session: Session, deployment: Deployment) -> Bound:
         return cost.endpoint(known, deployment.hosting, most)
     if before is None or scale is None:
         return Bound(amount=0.0, why="the endpoint's instances stay as they are", monthly=True)
-    one = cost.hour(known, "async" if scale.queue else "hosting", before.types, most)
-    month = None if one.amount is None else one.amount * cost.MONTH
-    return replace(one, amount=month, why=f"{one.why} x {cost.MONTH} h" if month else one.why, monthly=True)
+    return cost.month(cost.hour(known, "async" if scale.queue else "hosting", before.types, most))

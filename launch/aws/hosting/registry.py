@@ -40,11 +40,11 @@ def register(session: Session, version: Version, *, new_group: bool) -> Register
 
 def approve(session: Session, arn: str, *, approved: bool = True, why: str = "") -> Registered:
     """Approve or reject a version."""
-    request = requests.approval(arn, approved=approved, why=why)
+    group, request = _group(arn), requests.approval(arn, approved=approved, why=why)
     check.check("UpdateModelPackage", request)
     with explained(f"model package {arn}"):
         session.client("sagemaker").update_model_package(**request)
-    return Registered(arn=arn, group=_group(arn), status=request["ModelApprovalStatus"])
+    return Registered(arn=arn, group=group, status=request["ModelApprovalStatus"])
 
 
 def approved(session: Session, arn: str) -> str:
@@ -72,6 +72,19 @@ def newest(session: Session, group: str) -> str:
     return str(found[0]["ModelPackageArn"])
 
 
+def exists(session: Session, group: str) -> bool:
+    """Whether the registry has a group."""
+    with explained(f"model package group {group}"):
+        try:
+            session.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
+        except ClientError as error:
+            # moto says ModelPackageGroup ... does not exist, and AWS is said to answer so too.
+            if "does not exist" in str(error).lower() or "not find" in str(error).lower():
+                return False
+            raise
+    return True
+
+
 def command(options: Namespace) -> int:
     """`byoc register` and `byoc approve`."""
     session = Session(settings.load(options))
@@ -83,7 +96,7 @@ def command(options: Namespace) -> int:
     version = Version(
         group=options.group, image=images.image(session.settings, "serve"), data=source.uri, about=options.about
     )
-    new = not _exists(session, options.group)
+    new = not exists(session, options.group)
     calls: list[tuple[str, dict[str, Any]]] = [("CreateModelPackage", requests.version(version))]
     if new:
         calls.insert(0, ("CreateModelPackageGroup", requests.group(version.group, session.settings.tags)))
@@ -103,18 +116,6 @@ def command(options: Namespace) -> int:
 
 def _tell(done: Registered, options: Namespace, text: str) -> None:
     print(json.dumps(vars(done), indent=2) if options.json else text)
-
-
-def _exists(session: Session, group: str) -> bool:
-    with explained(f"model package group {group}"):
-        try:
-            session.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
-        except ClientError as error:
-            # moto says ModelPackageGroup ... does not exist, and AWS is said to answer so too.
-            if "does not exist" in str(error).lower() or "not find" in str(error).lower():
-                return False
-            raise
-    return True
 
 
 def _group(arn: str) -> str:

@@ -130,9 +130,7 @@ def _plan(session: Session, way: Return) -> plan.Plan:
     if variant.get("ServerlessConfig"):
         bound = cost.Bound(amount=None, why="a serverless endpoint costs by the request", monthly=True)
     else:
-        one = cost.hour(known, "async" if found.output else "hosting", types, count)
-        month = None if one.amount is None else one.amount * cost.MONTH
-        bound = cost.Bound(amount=month, currency=one.currency, why=one.why, monthly=True)
+        bound = cost.month(cost.hour(known, "async" if found.output else "hosting", types, count))
     lines = [
         ("endpoint", f"{found.name} in {session.region}"),
         ("serves now", found.config),

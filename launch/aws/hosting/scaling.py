@@ -1,5 +1,6 @@
 """What stands around an endpoint: the scaling of its instances, and its alarms."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,8 @@ def parse(text: str, target: float | None, *, queue: bool, to_zero: bool = False
     if most < max(1, least):
         raise ConfigError(f"--autoscale is {text}; the second number must be at least {max(1, least)}")
     wanted = target if target is not None else WAITING if queue else INVOCATIONS
-    if wanted <= 0:
-        raise ConfigError(f"--target is {wanted:g}; it must be more than 0")
+    if not 0 < wanted < math.inf:
+        raise ConfigError(f"--target is {wanted:g}; it must be a number above 0")
     return Autoscale(low=least, high=most, target=wanted, queue=queue)
 
 

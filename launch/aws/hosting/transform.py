@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from classifier.errors import ConfigError, DataError
 from classifier.names import one_line
-from launch.aws import check, cost, identity, images, names, overrides, plan, prices, settings
+from launch.aws import check, cost, identity, images, names, overrides, plan, prices, quotas, settings
 from launch.aws.account import upload
 from launch.aws.errors import AwsError, explained
 from launch.aws.hosting import answers, artifact, endpoint
@@ -168,6 +168,8 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
         ("answers", job.output),
         ("instances", f"{job.machines.count} x {job.machines.types[0]}"),
     ]
+    read = quotas.read(session, "transform", job.machines.types, job.machines.count)
+    lines += [("quota", str(one)) for one in read]
     known = prices.load(session.settings, session.region)
     one = cost.hour(known, "transform", job.machines.types, job.machines.count)
     # A transform job has no limit of its run time, so there is no bound of its cost either.
@@ -177,6 +179,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
         lines=tuple(lines),
         requests=tuple(sent),
         cost=cost.Bound(amount=None, why=hour),
+        warnings=tuple(f"the quota of {one}" for one in read if one.short),
     )
 
 

@@ -34,15 +34,30 @@ def send(session: Session, change: Change) -> None:
     """Let AWS begin an update. The tag that names the configuration before stands before anything changes."""
     client = session.client("sagemaker")
     tag(session, change.found.arn, {marks.PREVIOUS: change.found.config})
-    for found in change.unregister:
-        scaling.unregister(session, found)
     try:
+        for found in change.unregister:
+            scaling.unregister(session, found)
         with explained(f"endpoint {change.found.name}"):
             client.update_endpoint(**change.request)
-    except UserError:
+    except (UserError, KeyboardInterrupt) as stop:
+        _scaled_again(session, change, stop)
+        raise
+
+
+def _scaled_again(session: Session, change: Change, stop: BaseException) -> None:
+    """Bring back the scaling that was taken away for an update; raises Detached where Ctrl-C stopped it and AWS refuses that."""
+    try:
         for found in change.unregister:
             scaling.register_again(session, found)
+    except UserError as error:
+        if isinstance(stop, KeyboardInterrupt):
+            raise Detached(f"{error}; {_unscaled(change)}", *stop.args) from None
         raise
+
+
+def _unscaled(change: Change) -> str:
+    again = f"byoc deploy --endpoint {change.found.name} --autoscale MIN:MAX"
+    return f"its autoscaling was taken away for the update: {again}"
 
 
 def until_updated(session: Session, change: Change, seconds: float) -> None:
@@ -54,9 +69,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
         until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
-            stop.text += (
-                f"\nits autoscaling was taken away for the update: byoc deploy --endpoint {name} --autoscale MIN:MAX"
-            )
+            stop.text += f"\n{_unscaled(change)}"
         raise
     found = endpoint.find(session, name)
     for registered in change.unregister:

@@ -9,6 +9,7 @@ from classifier.errors import ConfigError, UserError
 from launch.aws import settings as account_settings
 from launch.aws.identity import identity, security
 from launch.aws.images import image
+from launch.aws.keys import KEYS
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Identity
@@ -49,9 +50,10 @@ def account(options: Namespace) -> Account:
             return instead
 
     session = _session(settings, options, missing)
+    tags = KEYS["tags"].value_of({**settings.tags, **pairs(options.tag, "--tag")}, "--tag, with [tags] of byoc.toml,")
     who = dataclasses.replace(
         Identity(role=had(lambda: identity(session).role, ROLE)),
-        tags={**settings.tags, **pairs(options.tag, "--tag")},
+        tags=tags,
         security=dataclasses.replace(security(settings), isolation=settings.isolation or options.isolation),
     )
     found = Account(

@@ -172,6 +172,7 @@ class _Follower:
                 began, text = phases.pop(0)
                 self.screen.say(text, began)
             self.screen.log(line, hosts, epochs)
+        self.screen.count()
         for began, text in phases:
             self.screen.say(text, began)
 

@@ -93,7 +93,7 @@ def command(options: Namespace) -> int:
         print(json.dumps([asdict(row) for row in rows], default=str))
         return 0
     print(table(rows, currency, datetime.now(UTC)))
-    if any(row.cost is None and row.kind in ("training", "transform", "endpoint") for row in rows):
+    if any(row.cost is None for row in rows):
         print("a cost is not shown where there is no price (byoc prices), or beyond --calls", file=sys.stderr)
     return 0
 
@@ -103,7 +103,7 @@ def table(rows: Sequence[Row], currency: str, now: datetime) -> str:
     if not rows:
         return "nothing runs and nothing ran in this region"
     wide = max(len(row.name) for row in rows) + 2
-    lines = [f"{'name':<{wide}}{'kind':<11}{'state':<14}{'age':>6}  {'cost so far':<14}"]
+    lines = [f"{'name':<{wide}}{'kind':<11}{'state':<14}{'age':>6}  cost so far"]
     for row in rows:
         amount = "" if row.cost is None else cost.money(row.cost, currency)
         lines.append(
@@ -144,10 +144,12 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
     """Return the row with its cost so far, as long as there are requests left to find it out."""
-    if row.kind == "tuning" or not price.hours:
+    if not price.hours:
         return row
     if row.kind == "endpoint":
         return replace(row, cost=_endpoint_cost(session, row, price, budget))
+    if row.kind == "tuning":
+        return replace(row, cost=_tuning_cost(session, row, price, budget))
     if not budget.take():
         return row
     try:
@@ -156,6 +158,28 @@ def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
         return row
     reckon = cost.training_so_far if row.kind == "training" else cost.transform_so_far
     return replace(row, cost=reckon(price, answer, datetime.now(UTC)))
+
+
+def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
+    """Return what the training jobs of a tuning job have cost together; two requests, and one more for each further 100 jobs."""
+    if not budget.take():
+        return None
+    seconds, more = 0.0, dict[str, str]()
+    try:
+        answer = describe(session, "tuning", row.name)
+        while budget.take():
+            with explained(f"the training jobs of tuning job {row.name}"):
+                page = session.client("sagemaker").list_training_jobs_for_hyper_parameter_tuning_job(
+                    HyperParameterTuningJobName=row.name, MaxResults=PAGE, **more
+                )
+            now = datetime.now(UTC)
+            seconds += sum(cost.seconds(one, "Training", now) for one in page["TrainingJobSummaries"])
+            if not page.get("NextToken"):
+                return cost.tuning_so_far(price, answer, seconds)
+            more = {"NextToken": page["NextToken"]}
+    except AwsError:  # deleted a moment ago
+        pass
+    return None
 
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:

@@ -1,5 +1,6 @@
 """What a user sees of a job that runs: a line at each phase, its log, and its metrics as a line an epoch."""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -18,6 +19,7 @@ class Screen:
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stdout
         self.tail: list[str] = []  # the last lines of the log that say more than numbers
+        self._answered = self._counted = 0  # requests that went well
 
     def say(self, text: str, moment: float | None = None) -> None:
         print(f"{clock(moment)} {text}", file=self._file, flush=True)
@@ -27,9 +29,17 @@ class Screen:
         metrics = read_metrics(line.text)
         if metrics:
             self.say(progress(metrics, epochs), line.time)
+        elif is_answer(line.text):
+            self._answered += 1
         elif line.text.strip():
             self.say(f"  {shown(line, hosts)}", line.time)
             self.tail = [*self.tail[1 - KEPT :], shown(line, hosts)]
+
+    def count(self) -> None:
+        """Show how many requests were answered, where they are more than at the last time."""
+        if self._answered > self._counted:
+            self._counted = self._answered
+            self.say(f"  {self._answered:,} requests answered")
 
 
 class Phases:
@@ -78,6 +88,15 @@ def read_metrics(text: str) -> dict[str, float]:
         except ValueError:
             return {}
     return found
+
+
+def is_answer(text: str) -> bool:
+    """Return whether a line is our server's of a request that went well: one for each photo, which nobody reads as they come."""
+    try:
+        said = json.loads(text) if text.startswith("{") else None
+        return isinstance(said, dict) and "request_id" in said and int(said["code"]) < 400
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def progress(metrics: Mapping[str, float], epochs: int) -> str:

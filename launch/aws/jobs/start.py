@@ -43,7 +43,8 @@ def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], obje
         found = kinds.KINDS[kind]
         there = _is_there(session, kind, name)
         if there:
-            raise Detached(goes_on(found, name, session.region), *stop.args) from None
+            said = f"\n{stop}" if isinstance(stop, Detached) else ""
+            raise Detached(goes_on(found, name, session.region) + said, *stop.args) from None
         if there is None:
             text = f"it is not known whether {found.title} {name} was started; byoc logs {name} tells, byoc stop {name} ends it"
             raise Detached(text, *stop.args) from None

@@ -73,6 +73,15 @@ def warm_pool(request: Request) -> Iterator[str]:
         yield "a warm pool (--keep-alive) cannot have spot instances; leave out --spot or --keep-alive"
 
 
+def sizes(request: Request) -> Iterator[str]:
+    """API, ResourceConfig: 0 is for groups of instances and for types with storage of their own, of which we make none."""
+    resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
+    for entry in [*resources.get("InstancePreferences", []), *resources.get("InstanceConfigs", []), resources]:
+        for name, option in (("InstanceCount", "--count"), ("VolumeSizeInGB", "--volume")):
+            if entry.get(name) == 0:
+                yield f"{name} is 0; at least 1 is needed ({option})"
+
+
 def volume_key(request: Request) -> Iterator[str]:
     """API, ResourceConfig.VolumeKmsKeyId: not for instances with storage of their own."""
     resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
@@ -119,5 +128,5 @@ def refused(given: Mapping[str, str]) -> list[str]:
     return []
 
 
-SHARED = (image, times, warm_pool, volume_key, channels)
+SHARED = (image, times, sizes, warm_pool, volume_key, channels)
 RULES = (*SHARED, preferences, hyperparameters)

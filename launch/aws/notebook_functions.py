@@ -1,4 +1,4 @@
-"""Verbs as functions, for notebooks: what `byoc` prints, they return.
+"""What a notebook needs beside the objects of the SDK, as functions over one session; launch.verbs has each verb of the command line.
 
 `launch.upload`, `launch.follow` and `launch.best_of` stand where the command line has them.
 """

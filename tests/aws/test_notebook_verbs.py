@@ -13,7 +13,7 @@ ROLE = "arn:aws:iam::123456789012:role/local"
 
 
 def test_every_function_that_launch_offers_is_there_and_loaded_when_it_is_used() -> None:
-    assert all(callable(getattr(launch, name)) for name in launch.__all__)
+    assert all(callable(getattr(launch, name)) for name in launch.__all__ if name != "verbs")
     code = "import launch, sys; print({'boto3', 'PIL', 'launch.aws'} & set(sys.modules), hasattr(launch, 'nothing'))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set() False\n"
