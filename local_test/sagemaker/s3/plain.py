@@ -1,4 +1,4 @@
-"""PutObject as uploads of many files send it, answered here: through moto's web framework it takes four times as long.
+"""PutObject as uploads of many files send it, answered here: through moto's web framework it takes twice as long.
 
 A request that asks for anything else, as tags, conditions or encryption, is moto's, and so is a bucket with rules of its own.
 """
