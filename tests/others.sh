@@ -24,5 +24,5 @@ for version in 3.11 3.12 3.13; do
     exit 1
   fi
   echo "others: $("$environment/bin/python" --version)"
-  "$environment/bin/pytest" -p no:cacheprovider "${tests[@]}"
+  "$environment/bin/pytest" -p no:cacheprovider -n 2 --dist loadfile "${tests[@]}"
 done
