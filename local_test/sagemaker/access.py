@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, IAMUserAccessKey, PermissionResult
+from moto.iam.models import iam_backends
 from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker import asked
@@ -32,7 +33,7 @@ class Access:
     def refusal(self, request: Request) -> Response | None:
         """Return the refusal of a request that the user's policies do not allow, or None."""
         signed = KEY.search(request.headers.get("Authorization", ""))
-        if signed is None:
+        if signed is None or not iam_backends[ACCOUNT]["aws"].users:
             return None
         try:
             # moto's arguments: account, partition, key, headers

@@ -46,12 +46,14 @@ class Front:
         request = Request(environ)
         if "Authorization" not in request.headers:
             start_response = _sandboxed(start_response)
-        elif not refused(request) and (denied := self._clouds.access.refusal(request)):
-            return denied(environ, start_response)
-        if is_s3(request) and not refused(request):
+        foreign = refused(request)
+        if not foreign and (denied := self._clouds.access.refusal(request)):
+            refusal: Iterable[bytes] = denied(environ, start_response)
+            return refusal
+        if not foreign and is_s3(request):
             return self._s3(environ, start_response)
         try:
-            response = refused(request) or self._answer(request)
+            response = foreign or self._answer(request)
         except ForMoto:
             response = None
         except ApiError as error:

@@ -118,9 +118,9 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "jobs": (
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
-        *_sagemaker(TRAINING, "DescribeTrainingJob"),
-        *_sagemaker(TRANSFORM, "DescribeTransformJob"),
-        *_sagemaker(ENDPOINT, "DescribeEndpoint"),
+        Permission("sagemaker:DescribeTrainingJob", TRAINING, "what a training job has cost is not shown"),
+        Permission("sagemaker:DescribeTransformJob", TRANSFORM, "what a transform job has cost is not shown"),
+        *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),
         *_sagemaker(CONFIG, "DescribeEndpointConfig"),
         *_sagemaker(MODEL, "DescribeModel"),
     ),

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.faults import Faults
-from local_test.sagemaker.s3 import keys, listing, uploads
+from local_test.sagemaker.s3 import keys, listing, plain, uploads
 from local_test.sagemaker.storage import Storage
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -45,6 +45,10 @@ class S3Front:
             if not _of_bucket(request) and uploads.brings_bytes(environ, set(request.args)):
                 path = uploads.take(environ)
                 try:
+                    if answer := plain.put(request, _bucket(request), _key(request)):
+                        keys.flush_objects(self._storage.index)
+                        done: Iterable[bytes] = answer(environ, start_response)
+                        return done
                     return self._changing(environ, start_response)
                 finally:
                     uploads.drop(path)
@@ -82,6 +86,12 @@ def _bucket(request: Request) -> str:
     """Return the bucket that a request names, in its host or in its path; empty when it names none."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
+
+
+def _key(request: Request) -> str:
+    """Return the key of the object that a request names."""
+    path: str = request.path.removeprefix("/")
+    return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
 
 
 def _of_bucket(request: Request) -> bool:
