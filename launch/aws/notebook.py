@@ -10,7 +10,6 @@
 Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -165,7 +164,6 @@ def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any
 
 def _objects() -> Any:
     """Import the SDK; raises ConfigError where this environment has none."""
-    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")  # four lines for each object
     try:
         from launch.aws.senders import sdk_objects
     except ImportError as error:

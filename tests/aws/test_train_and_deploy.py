@@ -25,7 +25,7 @@ def text_of(cells: list[dict[str, Any]]) -> str:
     for output in (output for cell in cells for output in cell["outputs"]):
         data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
         found += ["".join(lines) for lines in [output.get("text", []), *data.values()]]
-    return "\n".join(found)
+    return "\n".join(filter(None, found))
 
 
 def images(cells: list[dict[str, Any]]) -> list[str]:
