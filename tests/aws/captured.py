@@ -54,8 +54,8 @@ def capture(job: dict[str, Any]) -> dict[str, Any]:
     wanted = typed(getattr(specification, job["wanted"]), job["specification"])
     watched = sdk_program.watch
 
-    def watch(*arguments: Any) -> None:
-        watched(*arguments)
+    def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
+        watched(client, planned, changes)
         client.meta.events.register("before-call.sagemaker", answer)
 
     try:
