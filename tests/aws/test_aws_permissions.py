@@ -492,7 +492,7 @@ def test_the_roles_policy_names_actions_that_aws_knows() -> None:
 def test_the_policy_names_what_the_settings_name(folder: Path) -> None:
     (folder / "byoc.toml").write_text(f'region = "cn-north-1"\nrole = "{ROLE}"\nbucket = "my-photos"\n')
     done = byoc("setup", "policy", "--verb", "train", "--out", "policy.json")
-    assert done.returncode == 0 and "put-user-policy" in done.stdout and done.stderr == ""
+    assert done.returncode == 0 and "create-policy" in done.stdout and done.stderr == ""
     text = (folder / "policy.json").read_text()
     assert f'"arn:aws-cn:iam::{ACCOUNT}:role/service-role/local"' in text
     assert (
