@@ -12,7 +12,7 @@ MOST, SIGNED_MOST, BITS, FORMAT = 281, 341, 258, 339  # MaxSampleValue, SMaxSamp
 
 def white(**tags: Any) -> float | None:
     numbers = {"most": MOST, "signed_most": SIGNED_MOST, "bits": BITS, "form": FORMAT}
-    image: Any = SimpleNamespace(tag_v2={numbers[name]: value for name, value in tags.items()})
+    image: Any = SimpleNamespace(mode="I;16", tag_v2={numbers[name]: value for name, value in tags.items()})
     return _white(image, b"")
 
 
