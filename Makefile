@@ -17,7 +17,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -145,8 +145,11 @@ bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other server
 bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
 
-bench-emulator: .venv/.ready-dev .venv-sagemaker/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3; TMPDIR says where)
+bench-emulator: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3, 10000 for the figure of 10 GB; TMPDIR says where)
 	$(BIN)/python -m benchmarks.emulator $(if $(S3_MB),--s3-mb "$(S3_MB)")
+
+bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc data upload against SDK v2's upload_data, to the local SageMaker (PHOTOS=number)
+	$(BIN)/python -m benchmarks.upload $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
 	$(BIN)/python -m benchmarks.gpu

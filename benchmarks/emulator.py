@@ -1,9 +1,9 @@
 """What the local SageMaker costs: start, memory, S3, invocations, and the wait of a client for its job's end.
 
-    python -m benchmarks.emulator [--s3-mb N] [--objects N] [--invocations N] [--rounds N] [--only PART]
+    python -m benchmarks.emulator [--s3-mb N] [--objects N] [--invocations N] [--rounds N] [--photos DIR] [--only PART]
 
-Nothing of our two programs is measured: a job is a program that sleeps for 1 s, an endpoint one that answers at once.
-TMPDIR says where the objects go; they take --s3-mb twice there.
+Nothing of our two programs is measured but in the part `tuning`: a job is a program that sleeps for 5 s, an endpoint one that answers
+at once. TMPDIR says where the objects go; they take --s3-mb there.
 """
 
 import argparse
@@ -13,38 +13,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks import loopback
-from benchmarks.emulator_process import FAKE, Emulator, ask, emulate
+from benchmarks.emulator_jobs import SAMPLES, fit, tuning
+from benchmarks.emulator_process import FAKE, ROLE, Emulator, Figure, ask, emulate
 from benchmarks.machine import describe, summary, write_results
 
 OBJECT = 64_000_000  # bytes of a large object
 BODY = os.urandom(110_000)  # of an invocation: as many bytes as a photo of 500 x 375
-ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-HOLD = "20"
-QUIET, LOUD = 5.0, 30.0  # seconds between two looks of SDK v2's fit(logs=False) and fit()
-PAUSE = 10.0  # that fit() makes once more behind the job's end, for its last lines
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured value; `target` is what it should reach."""
-
-    name: str
-    value: float
-    unit: str
-    target: float | None = None
-    at_most: bool = True
-
-    def __str__(self) -> str:
-        aim = "" if self.target is None else f"  ({'at most' if self.at_most else 'at least'} {self.target:g})"
-        return f"{self.name:62} {self.value:10.2f} {self.unit}{aim}"
 
 
 def main() -> int:
@@ -54,6 +35,7 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=2000, help="small ones, listed (default: %(default)s)")
     parser.add_argument("--invocations", type=int, default=200, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="of starts, listings and jobs (default: %(default)s)")
+    parser.add_argument("--photos", type=Path, default=SAMPLES, metavar="DIR", help="tuned on (default: %(default)s)")
     parser.add_argument("--only", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -67,7 +49,7 @@ def main() -> int:
             found = PARTS[name](Path(folder), options)
         print("\n".join(map(str, found)), flush=True)
         figures += found
-    settings = {name: value for name, value in vars(options).items() if value is not None}
+    settings = {name: str(value) for name, value in vars(options).items() if value is not None}
     write_results("emulator", {"machine": machine, "settings": settings, "figures": [asdict(each) for each in figures]})
     return 0
 
@@ -132,51 +114,6 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def _job(folder: Path, options: argparse.Namespace) -> list[Figure]:
-    """From the end of a job's program to the end of a client that waits as SDK v2's fit does, archive and upload included."""
-    figures = []
-    for shown, hold in (("", ()), (", with --hold", ("--hold", HOLD))):
-        shutil.rmtree(folder / "data", ignore_errors=True)
-        with emulate(folder, *hold) as emulator:
-            emulator.s3("PUT", "/bench")
-            for number, (every, last, name) in enumerate(((QUIET, 0.0, "fit(logs=False)"), (LOUD, PAUSE, "fit()"))):
-                waits = [
-                    _wait(emulator, f"job-{number}-{again}", every, last)
-                    for again in range(options.rounds if hold or not last else 1)
-                ]
-                target = 1.0 if hold else 12.0 if not last else None
-                figures.append(Figure(f"a 1-s job's end to the end of {name}{shown}", median(waits), "s", target))
-    return figures
-
-
-def _wait(emulator: Emulator, name: str, every: float, last: float) -> float:
-    """Run a job, look at it every so many seconds, and return the seconds from its program's end to the client's."""
-    client = emulator.client("sagemaker")
-    client.create_training_job(
-        TrainingJobName=name,
-        RoleArn=ROLE,
-        AlgorithmSpecification={
-            "TrainingImage": "byoc-classifier-train",
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": "ended", "Regex": "ended=([0-9.]+)"}],
-        },
-        OutputDataConfig={"S3OutputPath": "s3://bench/output"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 60},
-    )
-    first = True
-    while True:
-        job: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
-        if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
-            break
-        first = False
-        time.sleep(every)
-    if job["TrainingJobStatus"] != "Completed":
-        raise RuntimeError(f"the job {name} is {job['TrainingJobStatus']}: {job.get('FailureReason')}")
-    time.sleep(0.0 if first else last)
-    return time.time() - float(job["FinalMetricDataList"][0]["Value"])
-
-
 def _endpoint(folder: Path, emulator: Emulator) -> int:
     """Make the endpoint `bench` and return the port of its container."""
     archive = shutil.make_archive(str(folder / "model"), "gztar", folder / "programs")
@@ -215,7 +152,8 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Figure]]] = {
     "start": _start,
     "s3": _s3,
     "invocation": _invocation,
-    "job": _job,
+    "job": fit,
+    "tuning": tuning,
 }
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 60
+ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 # What a client library might read instead of the fake keys.
 FAKE = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -28,7 +29,7 @@ S3 = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/
 LIST = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Content-Type": "application/x-amz-json-1.1"}
 TRAIN = """
 import os, pathlib, time
-time.sleep(1)
+time.sleep(5)
 (pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model" / "model").write_text("model")
 print(f"ended={time.time()}", flush=True)
 """
@@ -54,6 +55,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value; `target` is what it should reach."""
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    at_most: bool = True
+
+    def __str__(self) -> str:
+        aim = "" if self.target is None else f"  ({'at most' if self.at_most else 'at least'} {self.target:g})"
+        return f"{self.name:62} {self.value:10.2f} {self.unit}{aim}"
 
 
 @dataclass(frozen=True)
@@ -86,15 +102,8 @@ class Emulator:
 @contextlib.contextmanager
 def emulate(folder: Path, *options: str) -> Iterator[Emulator]:
     """Run an emulator on a data folder, with the small programs of this module as its images' programs."""
-    programs = folder / "programs"
-    if not programs.exists():
-        programs.mkdir(parents=True)
-        for name, text in (("train", TRAIN), ("serve", SERVE)):
-            (programs / name).write_text(f"#!{sys.executable}\n{text}")
-            (programs / name).chmod(stat.S_IRWXU)
     data, start = folder / "data", time.perf_counter()
-    byoc = str(Path(sys.executable).parent / "byoc")
-    command = [byoc, "emulate", "--run", "process", "--data", str(data), "--programs", str(programs), *options]
+    command = emulating(folder, small_programs(folder), *options)
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -104,6 +113,24 @@ def emulate(folder: Path, *options: str) -> Iterator[Emulator]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
+
+
+def small_programs(folder: Path) -> Path:
+    """Return the folder of the small programs, written below `folder`."""
+    programs = folder / "programs"
+    if not programs.exists():
+        programs.mkdir(parents=True)
+        for name, text in (("train", TRAIN), ("serve", SERVE)):
+            (programs / name).write_text(f"#!{sys.executable}\n{text}")
+            (programs / name).chmod(stat.S_IRWXU)
+    return programs
+
+
+def emulating(folder: Path, programs: Path, *options: str) -> list[str]:
+    """Return the command line of an emulator on the data folder below `folder`."""
+    byoc = str(Path(sys.executable).parent / "byoc")
+    data = str(folder / "data")
+    return [byoc, "emulate", "--run", "process", "--data", data, "--programs", str(programs), *options]
 
 
 def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:

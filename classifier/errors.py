@@ -13,7 +13,7 @@ UserError
 class UserError(Exception):
     """Base of every error whose text is the whole message."""
 
-    status = 1  # the exit status of the command that it ends
+    exit_status = 1  # of the command that it ends
 
 
 class ConfigError(UserError):

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _drop_output()
         return _say(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     except UserError as error:
-        return _say(str(error), error.status)
+        return _say(str(error), error.exit_status)
     except KeyboardInterrupt as stop:
         _say(str(stop) if isinstance(stop, Detached) else "stopped")
         # Everything was left in order on the way here; the interpreter's own end would wait for threads that still read photos.

@@ -29,7 +29,7 @@ def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> boo
 def _for_cuda(image: str) -> bool:
     """Return whether an image asks for GPUs as the CUDA images do; a CPU image has no use for them."""
     command = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", image]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, capture_output=True, check=False)
     variables = (json.loads(found.stdout) or []) if found.returncode == 0 else []
     return any(variable.startswith("NVIDIA_VISIBLE_DEVICES=") for variable in variables)
 

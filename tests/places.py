@@ -40,6 +40,7 @@ SERVING = {
     "test_multi_model",
     "test_multi_model_faults",
     "test_multi_model_routes",
+    "test_prepare",
     "test_protocol",
     "test_serve",
     "test_serve_code",

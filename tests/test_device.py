@@ -41,12 +41,18 @@ def test_a_gpu_that_the_driver_counts_and_cuda_cannot_use_is_neither_counted_nor
 
 def test_a_gpu_that_cannot_be_asked_ends_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(index: int) -> str:
-        raise RuntimeError("CUDA error: unknown error\nCompile with TORCH_USE_CUDA_DSA")
+        raise RuntimeError(said)
+
+    said = "CUDA error: unknown error\nCompile with TORCH_USE_CUDA_DSA"
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", fail)
     assert found() == "device: unknown, as the GPU could not be asked (RuntimeError: CUDA error: unknown error)"
+    said = "x" * 201
+    assert found() == f"device: unknown, as the GPU could not be asked (RuntimeError: {'x' * 200})"
+    said = ""
+    assert found() == "device: unknown, as the GPU could not be asked (RuntimeError: no reason given)"
 
 
 @pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (12, 1), (13, 0)])

@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import ROOT
 from train.gpu_memory import is_full, remedy
-from train.processes import killed
+from train.processes import killed, lost
 
 # As torch 2.13, cuBLAS, cuDNN and NCCL write them.
 FULL = [
@@ -36,6 +36,25 @@ def test_a_full_gpu_is_told_with_what_to_set(text: str) -> None:
 @pytest.mark.parametrize("text", OTHERS)
 def test_other_errors_are_not_taken_for_a_full_gpu(text: str) -> None:
     assert not is_full(RuntimeError(text)) and remedy(RuntimeError(text)) == ""
+
+
+@pytest.mark.parametrize("word", ["Gloo", "NCCL", "Connection closed by peer", "TCPStore"])
+def test_an_error_of_the_network_between_processes_means_that_another_is_gone(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    text = f"{word} {'x' * 200}"
+    told = lost(RuntimeError(f"{text}\nframe 1"))
+    assert told and told.startswith("another process of the job ended or its host is gone: look at the failure text")
+    assert told.endswith(f"({text[:200]})")
+    assert lost(RuntimeError("shapes do not match")) is None
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    assert lost(RuntimeError(text)) is None
+
+
+def test_of_what_a_full_gpu_said_200_signs_of_the_first_line_are_told() -> None:
+    text = f"CUDA out of memory {'x' * 200}"
+    assert remedy(RuntimeError(f"{text}\nframe 1")).endswith(f"({text[:200]})")
 
 
 def test_the_first_process_that_a_signal_ended_is_named_with_what_helps() -> None:

@@ -199,7 +199,7 @@ def test_of_what_is_wrong_with_base64_80_signs_are_told() -> None:
     assert len(str(reason.value)) > 81
     with pytest.raises(RequestError) as refused:
         read_instances(b'{"instances": [{"b64": "aaaaa"}]}')
-    assert str(refused.value) == f"instances[0].b64 is no base64 ({str(reason.value)[:80]})"
+    assert str(refused.value) == f"instances[0].b64 is not valid base64 ({str(reason.value)[:80]})"
 
 
 def test_json_holds_the_best_labels_of_each_photo() -> None:

@@ -151,6 +151,36 @@ def test_tensors_of_another_run_are_left_alone(tmp_path: Path) -> None:
     assert read(tmp_path / "tensors") == before
 
 
+@trainenv
+def test_a_folder_that_another_process_has_claimed_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "tensors"
+    folder.mkdir()
+    (folder / "claim.smd").touch()
+    output, errors = loop(tmp_path, {"LocalPath": str(folder), "HookParameters": {"save_interval": "1"}})
+    reason = f"FileExistsError: {folder} belongs to another run; name another LocalPath, or empty the folder"
+    assert (output, errors) == (["True ended"], [f"debugger hook off: {reason}"])
+    assert [path.name for path in folder.iterdir()] == ["claim.smd"]
+
+
+@trainenv
+def test_a_parameter_that_does_not_learn_has_no_gradient_to_save(tmp_path: Path) -> None:
+    gradients = {"CollectionName": "gradients", "CollectionParameters": {"save_interval": "3"}}
+    freeze = "model[0].bias.requires_grad_(False)"
+    output, errors = loop(tmp_path, {"CollectionConfigurations": [gradients]}, after_step=freeze)
+    assert (output, errors) == (["True ended"], [])
+    saved = read(tmp_path / "output" / "tensors")
+    assert saved["gradient/Sequential_0.bias"].keys() == {"TRAIN 0"}
+    assert saved["gradient/Sequential_0.weight"].keys() == {"TRAIN 0", "TRAIN 3"}
+
+
+@trainenv
+def test_the_list_of_what_is_saved_is_written_once(tmp_path: Path) -> None:
+    tell = "print(*(f'{path.name} {path.stat().st_mtime_ns}' for path in base.rglob('*_collections.json')))"
+    output, errors = loop(tmp_path, {"HookParameters": {"save_interval": "1"}}, after_step=tell)
+    assert errors == [] and len(output) == 7 and output[0].startswith("worker_0_collections.json ")
+    assert set(output) == {output[0], "True ended"}
+
+
 IMAGE = ROOT / ".venv-train" / "bin"
 
 

@@ -85,11 +85,16 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
         shutil.copytree(tmp_path / "first" / "checkpoints", base / "checkpoints")
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
+        if told == lost_head:
+            # A later one of the same job, which would be taken for the newest when the job is interrupted again.
+            (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
+            stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
         _, records = job(base, tiny, **settings)
         output = capsys.readouterr().out
         assert told in output and ("goes on" in output) == ("goes on" in told), lost
         assert re.findall(r"^epoch=(\d+) ", output, re.MULTILINE) == printed, lost
+        assert not stale.exists()
         # Epochs that were not done again are recorded again, since outputs are lost with a machine.
         after = epochs(records)
         assert [stage for stage, _ in after] == ["head", "finetune"], lost

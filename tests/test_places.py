@@ -63,6 +63,12 @@ def test_a_path_that_is_no_absolute_one_is_refused(tmp_path: Path, file: str, na
         read_places(tmp_path)
 
 
+def test_of_a_configuration_that_is_not_an_object_60_signs_are_told(tmp_path: Path) -> None:
+    write_config(tmp_path, checkpointconfig="x" * 61)
+    with pytest.raises(ConfigError, match=rf"checkpointconfig\.json must hold a JSON object, it holds '{'x' * 60}'$"):
+        read_places(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[", "[1]", '"/opt/ml/checkpoints"', '{"LocalPath": "/a", "LocalPath": "/b"}'])
 def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
     write_config(tmp_path)

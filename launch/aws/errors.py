@@ -26,7 +26,7 @@ class AwsError(UserError):
 class CredentialsError(AwsError):
     """Credentials that are missing, expired or not valid."""
 
-    status = CREDENTIALS_STATUS
+    exit_status = CREDENTIALS_STATUS
 
 
 class Detached(KeyboardInterrupt):

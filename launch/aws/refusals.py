@@ -55,8 +55,19 @@ OTHER_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLoc
 ACTION = re.compile(r"not authorized to perform:? ?([a-z0-9-]+:[A-Za-z0-9*]+)")
 RESOURCE = re.compile(r"on resource:? ?(\S+)")
 LIMIT = re.compile(r"service limit '([^']+)' is ([\d.]+)")
-# Where an operation's action has another name, and where botocore's name of the service is not IAM's.
-ACTIONS = {"HeadBucket": "s3:ListBucket", "ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"}
+# S3 may say no more than "Access Denied", and its operations have other names than IAM's actions.
+ACTIONS = {
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadObject": "s3:GetObject",
+    "GetObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
+    "CreateBucket": "s3:CreateBucket",
+}
 PASS_ROLE = "iam:PassRole"
 
 

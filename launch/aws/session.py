@@ -17,7 +17,7 @@ from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
 ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
-CONNECTIONS = 32  # as many as upload threads use at the most
+CONNECTIONS = 32
 
 
 @functools.cache

@@ -62,7 +62,7 @@ def put(file: Path, values: Mapping[str, str]) -> None:
             lines.append(line)
     new = file.with_name(f"{file.name}.new")
     new.write_text("\n".join([*lines, *rest]) + "\n")
-    wanted = {name: value for name, value in {**before, **values}.items() if value}
+    wanted = {name: value for name, value in {**before, **values}.items() if value or name not in values}
     if read(new) != wanted:
         new.unlink()
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())

@@ -26,6 +26,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.com)(:\d+)?", re.IGNORECASE)
 SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
+OURS = ("/_local/", "/endpoints/")  # paths that moto knows nothing of
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
 REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
@@ -72,7 +73,10 @@ class Front:
         if target == log_filter.TARGET:
             return _log_events(request, cloud)
         if not target.startswith(TARGET):
-            return routes.answer(request, cloud)
+            answer = routes.answer(request, cloud)
+            if answer is None and request.path.startswith(OURS):
+                raise ApiError("UnknownOperationException", f"there is nothing at {request.path}", 404)
+            return answer
         name = target.removeprefix(TARGET)
         body = _body(request)
         if name in MOTO and (name != "Search" or body.get("Resource") in SEARCHED):
@@ -82,6 +86,7 @@ class Front:
         if found is None:
             raise not_emulated(f"SageMaker's action {name}")
         shapes.check(name, body)
+        body = shapes.without_nulls(body)
         for rule in found.rules:
             rule(body)
         return _json(found.function(body, cloud), 200)
@@ -146,7 +151,7 @@ def _body(request: Request) -> dict[str, Any]:
     raw = _raw(request)
     try:
         body = json.loads(raw or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the last of JSON that is nested a thousand times
         raise ApiError("SerializationException", f"the body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise ApiError("SerializationException", "the body is not a JSON object")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from local_test.sagemaker.errors import invalid
@@ -16,7 +16,8 @@ PAGE = 100  # MaxResults at most, by the API model; taken where a request names 
 def seconds(value: float | str) -> float:
     """Return a time as seconds since 1970: the wire has a number, and some clients send ISO 8601."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return float(value)
 
 
@@ -72,7 +73,7 @@ def _start(token: str | None) -> int:
         return 0
     try:
         word, number = base64.urlsafe_b64decode(token).decode().split()
-        if word == "from":
+        if word == "from" and number.isdecimal():
             return int(number)
     except (ValueError, binascii.Error):
         pass

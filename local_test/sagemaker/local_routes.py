@@ -19,7 +19,7 @@ def listed(request: Request, cloud: Cloud) -> Response:
 def order(request: Request, cloud: Cloud) -> Response:
     try:
         cloud.faults.order(read(json.loads(request.get_data() or b"null")))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return _json({"message": f"the body is not valid JSON: {error}"}, 400)
     except ApiError as error:
         return _json({"message": error.message}, error.status)

@@ -5,8 +5,10 @@ the text is AWS's ("1 validation error detected: Value 'x' at 'resourceConfig.in
 """
 
 import functools
+import math
 import re as plain
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import regex
@@ -45,6 +47,13 @@ def check(operation: str, request: dict[str, Any]) -> None:
         raise ApiError("ValidationException", f"{len(found)} validation {errors} detected: {'; '.join(found)}")
 
 
+def without_nulls(value: Any) -> Any:
+    """Return a checked request without the members that are null: to AWS they are absent."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    return [without_nulls(member) for member in value] if isinstance(value, list) else value
+
+
 def problems(shape: Shape, value: Any, name: str) -> list[str]:
     """Return what is wrong with the value of one member."""
     return list(_problems(shape, value, _below("", name)))
@@ -69,15 +78,25 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
         for key, member in value.items():
             yield from _problems(shape.key, key, path)
             yield from _problems(shape.value, member, f"{path}.{key}.member")
-    elif isinstance(value, str):
+    elif isinstance(value, str) and shape.type_name != "timestamp":
         yield from _text(shape, value, path)
-    elif not isinstance(value, bool) and shape.type_name != "timestamp":
+    elif shape.type_name == "timestamp":
+        if not _is_time(value):
+            yield _sentence(value, path, "Member must be a time: seconds since 1970, or ISO 8601")
+    elif not isinstance(value, bool):
         yield from _number(shape, value, path)
 
 
 def _of_type(shape: Shape, value: Any) -> bool:
     # Python takes True for a number; JSON does not.
     return isinstance(value, KINDS[shape.type_name]) and (not isinstance(value, bool) or shape.type_name == "boolean")
+
+
+def _is_time(value: float | str) -> bool:
+    try:
+        return math.isfinite(value) if not isinstance(value, str) else bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def _structure(shape: StructureShape, value: dict[str, Any], path: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
 
+import errno
 import re
 import shutil
 from dataclasses import dataclass
@@ -151,10 +152,23 @@ def relative(key: str, prefix: str) -> str:
 
 
 def copy_below(source: Path, folder: Path, name: str) -> Path:
-    """Copy a file to a name below a folder; raises ApiError for a name that leads out of it."""
+    """Copy a file to a name below a folder; raises ApiError for a name that leads out of it or that a file cannot have."""
     target = folder / name.lstrip("/")
     if ".." in target.parts:
         raise invalid(f"the key '{name}' leads out of its folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        # The text is AWS's, from reports of users.
+        raise invalid(
+            f"Data download failed:Failed to download data. Cannot download {name}, a previously downloaded file/folder clashes "
+            "with it. Please check your s3 objects and ensure that there is no object that is both a folder as well as a file."
+        ) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise invalid(
+            f"Data download failed:Failed to download data. Cannot download {name[:200]}: {error.strerror}"
+        ) from None
     return target

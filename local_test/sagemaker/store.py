@@ -59,7 +59,8 @@ class Store:
         """
         now = time.time()
         with self._changed:
-            if (resource.kind, resource.name) in self._resources:
+            # Names that differ in their case alone have one ARN.
+            if any(entry.arn == resource.arn for entry in self._resources.values()):
                 raise ApiError("ResourceInUse", in_use)
             resource.state = {"CreationTime": now, "LastModifiedTime": now, **resource.state}
             try:

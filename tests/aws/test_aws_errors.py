@@ -74,7 +74,7 @@ def said(error: BaseException) -> AwsError:
 def test_a_refusal_is_one_sentence_with_the_remedy(code: str, message: str, sentence: str) -> None:
     error = said(refusal(code, message))
     assert sentence in str(error)
-    assert (error.code, error.status) == (code, 1)
+    assert (error.code, error.exit_status) == (code, 1)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_refusal_is_one_sentence_with_the_remedy(code: str, message: str, sent
 )
 def test_credentials_that_aws_does_not_accept_have_their_own_status(code: str) -> None:
     error = said(refusal(code, "The security token included in the request is expired"))
-    assert isinstance(error, CredentialsError) and error.status == CREDENTIALS_STATUS == 3
+    assert isinstance(error, CredentialsError) and error.exit_status == CREDENTIALS_STATUS == 3
     assert "renew them with `aws sso login`" in str(error)
 
 
@@ -109,7 +109,7 @@ def test_credentials_that_aws_does_not_accept_have_their_own_status(code: str) -
     ids=lambda error: type(error).__name__,
 )
 def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreError) -> None:
-    assert said(error).status == CREDENTIALS_STATUS
+    assert said(error).exit_status == CREDENTIALS_STATUS
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_model_that_is_there_already_is_not_taken_for_ours(session: Session, e
     with pytest.raises(AwsError) as caught:
         sender(session, choice).deploy(changed(SERVERLESS, model__name=name, endpoint=name, config=name))
     assert str(caught.value).startswith(f"model {name}: ") and "already existing" in str(caught.value)
-    assert "\n" not in str(caught.value) and caught.value.status == 1
+    assert "\n" not in str(caught.value) and caught.value.exit_status == 1
     found = emulator.client("sagemaker").list_endpoint_configs(NameContains=name)["EndpointConfigs"]
     assert found == []
 
@@ -132,7 +132,7 @@ def test_missing_credentials_are_one_sentence_with_a_status_of_their_own(
     with pytest.raises(CredentialsError) as caught:
         sender(Session(session.settings), choice).train(changed(TRAINING, name=f"nobody-{choice}"))
     assert "no AWS credentials were found" in str(caught.value) and "\n" not in str(caught.value)
-    assert caught.value.status == 3
+    assert caught.value.exit_status == 3
 
 
 @BOTH

@@ -1,5 +1,6 @@
 """byoc data upload: what goes to S3, what does not go twice, and what is refused."""
 
+import hashlib
 import json
 import os
 import signal
@@ -9,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from classifier.errors import DataError
 from launch.aws.account import files
+from launch.aws.account.sending import Sender
+from launch.aws.account.threads import THREADS
 from launch.aws.account.upload import upload
-from launch.aws.errors import AwsError
-from launch.aws.session import CONNECTIONS, Session
+from launch.aws.errors import AwsError, explained
+from launch.aws.session import Session
+from launch.aws.settings import Settings
+from tests.aws.wire import answering
 from tests.conftest import byoc
 from tests.sagemaker.conftest import Emulator
 
@@ -170,6 +178,47 @@ def test_a_dry_run_sends_nothing(account: Path, s3: Any, bucket: str, samples: P
     assert plan["requests"][0]["operation"] == "PutObject" and not keys(s3, bucket)
 
 
+@pytest.mark.parametrize("name", ODD)
+def test_a_file_is_signed_as_botocore_signs_it(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, [name])
+    file = files.File(name, tmp_path / name, (tmp_path / name).stat().st_size)
+    with answering(200) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        session = Session(Settings(region="us-east-1"))
+        Sender(session, "photos", "data/").send(file)
+        session.client("s3").put_object(Bucket="photos", Key=f"data/{name}", Body=file.path.read_bytes())
+    ours, theirs = wire.requests
+    assert wire.paths[0] == wire.paths[1]
+    assert (
+        ours["X-Amz-Content-SHA256"]
+        == theirs["X-Amz-Content-SHA256"]
+        == hashlib.sha256(file.path.read_bytes()).hexdigest()
+    )
+    # What arrived, signed once more by botocore itself.
+    signed = ours["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    headers = {key: value for key, value in ours.items() if key.lower() in signed}
+    request = AWSRequest("PUT", wire.url + wire.paths[0], headers, file.path.read_bytes())
+    request.context["timestamp"] = ours["X-Amz-Date"]
+    auth = S3SigV4Auth(Credentials("local", "local"), "s3", "us-east-1")
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    assert ours["Authorization"].endswith(f"Signature={signature}")
+
+
+def test_a_file_that_is_refused_goes_through_the_client(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, ["1.jpg"])
+    file = files.File("1.jpg", tmp_path / "1.jpg", 1)
+    body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    with answering(403, body) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        with pytest.raises(AwsError, match="you lack the permission s3:PutObject"), explained("x"):
+            Sender(Session(Settings(region="us-east-1")), "photos", "").send(file)
+    assert len(wire.requests) == 2
+
+
 def test_a_bucket_of_another_region_is_refused(session: Session, tmp_path: Path) -> None:
     there = session.client("s3", "eu-west-1")
     there.create_bucket(Bucket="far-away", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -208,5 +257,5 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     there = len(keys(s3, bucket))
     assert 20 <= there < 300
     done = upload(session, folder, f"s3://{bucket}/x")
-    assert 300 - there - CONNECTIONS <= done.sent <= 300 - there  # what was on its way has come there since
+    assert 300 - there - THREADS <= done.sent <= 300 - there  # what was on its way has come there since
     assert len(keys(s3, bucket)) == 300

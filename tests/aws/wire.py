@@ -10,10 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Wire:
-    """A running server, and the headers of the requests that it got."""
+    """A running server, and the headers and paths of the requests that it got."""
 
     url: str
     requests: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)  # as they were sent
 
 
 def json_error(code: str, message: str) -> bytes:
@@ -29,6 +30,7 @@ def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             wire.requests.append(dict(self.headers))
+            wire.paths.append(self.path)
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)

@@ -179,6 +179,30 @@ def test_objects_are_there_after_a_restart_even_after_a_kill(data: Path) -> None
         assert second.end() == 130
 
 
+def test_a_plain_upload_keeps_what_s3_keeps_and_replaces_what_was_there(s3: Any) -> None:
+    s3.create_bucket(Bucket="plain")
+    s3.put_object(Bucket="plain", Key="a b/ü.jpg", Body=b"old", Tagging="color=red", Metadata={"made": "before"})
+    put = s3.put_object(
+        Bucket="plain", Key="a b/ü.jpg", Body=b"new", ContentType="image/jpeg", ChecksumAlgorithm="SHA256"
+    )
+    answer = s3.get_object(Bucket="plain", Key="a b/ü.jpg", ChecksumMode="ENABLED")
+    assert (answer["Body"].read(), answer["ContentType"], answer["Metadata"]) == (b"new", "image/jpeg", {})
+    assert answer["ETag"] == put["ETag"] and answer["ChecksumSHA256"] == put["ChecksumSHA256"]
+    assert s3.get_object_tagging(Bucket="plain", Key="a b/ü.jpg")["TagSet"] == []
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.put_object(Bucket="no-such-bucket", Key="k", Body=b"x")
+
+
+def test_a_bucket_with_rules_of_its_own_follows_them(s3: Any) -> None:
+    s3.create_bucket(Bucket="ruled")
+    s3.put_bucket_versioning(Bucket="ruled", VersioningConfiguration={"Status": "Enabled"})
+    first, second = (s3.put_object(Bucket="ruled", Key="k", Body=body)["VersionId"] for body in (b"1", b"2"))
+    assert first != second and read(s3, Bucket="ruled", Key="k", VersionId=first) == b"1"
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/x"}}
+    s3.put_bucket_encryption(Bucket="ruled", ServerSideEncryptionConfiguration={"Rules": [rule]})
+    assert s3.put_object(Bucket="ruled", Key="k", Body=b"3")["ServerSideEncryption"] == "aws:kms"
+
+
 def test_a_bucket_is_made_in_the_region_that_the_request_names(emulator: Emulator, s3: Any) -> None:
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     there = boto3.client("s3", endpoint_url=emulator.url, region_name="eu-west-1", **keys)

@@ -64,22 +64,25 @@ def files_in(folder: Path) -> list[File]:
 
 def sums(data: bytes) -> Sums:
     """Return the sums of an object that is sent in one request."""
-    etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return Sums(etag, base64.b64encode(hashlib.sha256(data).digest()).decode())
+    return Sums(hashlib.md5(data, usedforsecurity=False).hexdigest(), sha256(data))
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of such an object in S3's form."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def sums_of(file: File) -> Sums:
     """Return the sums of a file as S3 will keep them."""
     if file.size <= PART:
         return sums(file.path.read_bytes())
-    md5, sha256, count = b"", b"", 0
+    md5, sha, count = b"", b"", 0
     with file.path.open("rb") as content:
         while data := content.read(PART):
             md5 += hashlib.md5(data, usedforsecurity=False).digest()
-            sha256 += hashlib.sha256(data).digest()
+            sha += hashlib.sha256(data).digest()
             count += 1
-    whole = base64.b64encode(hashlib.sha256(sha256).digest()).decode()
-    return Sums(f"{hashlib.md5(md5, usedforsecurity=False).hexdigest()}-{count}", f"{whole}-{count}")
+    return Sums(f"{hashlib.md5(md5, usedforsecurity=False).hexdigest()}-{count}", f"{sha256(sha)}-{count}")
 
 
 def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:

@@ -120,7 +120,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
         *_sagemaker(TRAINING, "DescribeTrainingJob"),
         *_sagemaker(TRANSFORM, "DescribeTransformJob"),
-        *_sagemaker(ENDPOINT, "DescribeEndpoint"),
+        *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),
         *_sagemaker(CONFIG, "DescribeEndpointConfig"),
         *_sagemaker(MODEL, "DescribeModel"),
     ),

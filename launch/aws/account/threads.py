@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from classifier.progress import Progress
 from launch.aws.account.files import File
-from launch.aws.session import CONNECTIONS
 
+THREADS = (
+    16  # enough for 800 requests/s at 20 ms each, more than Python signs; with more, threads are in each other's way
+)
 Result = TypeVar("Result")
 
 
@@ -29,7 +31,7 @@ def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> I
             except BaseException as error:
                 done.put((file, None, error))
 
-    for _ in range(min(CONNECTIONS, len(files))):
+    for _ in range(min(THREADS, len(files))):
         threading.Thread(target=run, daemon=True).start()
     try:
         with Progress(label, len(files), "photos") as progress:

@@ -16,7 +16,8 @@ from classifier.errors import ConfigError, DataError
 from launch import check
 from launch.aws import buckets
 from launch.aws import settings as account_settings
-from launch.aws.account.files import PART, File, Sums, files_in, sums, sums_of
+from launch.aws.account.files import PART, File, Sums, files_in, sums_of
+from launch.aws.account.sending import Sender
 from launch.aws.account.threads import each
 from launch.aws.cost import Bound
 from launch.aws.errors import AwsError, code_of, explained
@@ -90,14 +91,9 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
     small = [file for file in missing if file.size <= PART]
     sent = 0
 
-    def put(file: File) -> None:
-        data = file.path.read_bytes()
-        checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": sums(data).sha256}
-        client.put_object(Bucket=bucket, Key=prefix + file.key, Body=data, **checksum)
-
     try:
         with explained(uri):
-            for _ in each("upload", put, small):
+            for _ in each("upload", Sender(session, bucket, prefix).send, small):
                 sent += 1
             for file in missing:
                 if file.size > PART:  # in this thread, whose interrupt lets boto3 take back the parts

@@ -32,7 +32,7 @@ def ask(session: Session, target: Target, photo: Path | None = None) -> Trial:
     try:
         best = invoke(session, target, path)[0][0]
     except UserError as error:
-        if isinstance(error, AwsError) and error.status != AwsError.status:
+        if isinstance(error, AwsError) and error.exit_status != AwsError.exit_status:
             raise
         raise AwsError(
             f"the endpoint {target.name} is in service, and does not answer a photo as byoc serve does: {error}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from local_test.sagemaker.errors import invalid
+
 # Variables of every container, unless its request says otherwise: on a machine of EC2 it would find that machine's real keys.
 NO_KEYS = {"AWS_EC2_METADATA_DISABLED": "true"}
 
@@ -33,6 +35,11 @@ class Container:
     isolated: bool = False  # no way to any other machine
     port: int | None = None  # on which the program is to listen; None: on none
     memory: int | None = None  # MB that it may use; None: as much as there is. A process has no such limit
+
+    def __post_init__(self) -> None:
+        words = [*self.command, *(self.entrypoint or ()), *self.environment, *self.environment.values()]
+        if any("\0" in word for word in words):
+            raise invalid("a NUL character is in a variable or an argument of the container, which no system takes")
 
 
 class Running(Protocol):

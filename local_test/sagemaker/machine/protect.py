@@ -2,11 +2,13 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+UNSHARE = shutil.which("unshare") or "unshare"  # of this machine, whatever PATH the program gets
 # Pairs of a folder and where it is shown, up to --; then the program, which keeps the process's number.
 SCRIPT = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" || exit 125; shift 2; done; shift; exec "$@"'
 
@@ -15,7 +17,7 @@ def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) 
     """Return the command that runs `command` where each pair's first folder is shown at its second, read-only."""
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
     shown = [str(path) for pair in pairs for path in pair]
-    return ["unshare", "--mount", *root, "--propagation", "private", "sh", "-c", SCRIPT, "sh", *shown, "--", *command]
+    return [UNSHARE, "--mount", *root, "--propagation", "private", "sh", "-c", SCRIPT, "sh", *shown, "--", *command]
 
 
 @functools.cache

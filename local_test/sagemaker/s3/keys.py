@@ -129,9 +129,7 @@ class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
 
 def flush(index: Index) -> None:
     """Write what the request of this thread has changed of objects and buckets."""
-    touched, TOUCHED.keys = TOUCHED.keys, []
-    for bucket, key in touched:
-        index.update(bucket, key.row())
+    flush_objects(index)
     buckets = list(s3_backends[ACCOUNT]["aws"].buckets.values())
     index.set_buckets(
         [
@@ -139,6 +137,13 @@ def flush(index: Index) -> None:
             for entry in buckets
         ]
     )
+
+
+def flush_objects(index: Index) -> None:
+    """Write what the request of this thread has changed of objects."""
+    touched, TOUCHED.keys = TOUCHED.keys, []
+    for bucket, key in touched:
+        index.update(bucket, key.row())
 
 
 def forget() -> None:

@@ -37,7 +37,7 @@ def take(environ: dict[str, Any]) -> Path:
     Raises ApiError when the body is not what the request says it is.
     """
     need_room(
-        FileKey.folder, int(environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH") or environ.get("CONTENT_LENGTH") or 0)
+        FileKey.folder, max(_length(environ, "HTTP_X_AMZ_DECODED_CONTENT_LENGTH"), _length(environ, "CONTENT_LENGTH"))
     )
     path = other(FileKey.folder)
     sums = Sums("CRC32" in _algorithms(environ))
@@ -82,7 +82,14 @@ def _blocks(environ: dict[str, Any]) -> Iterator[bytes]:
         while block := source.read(BLOCK):
             yield block
     else:
-        yield from _exactly(source, int(environ.get("CONTENT_LENGTH") or 0))
+        yield from _exactly(source, _length(environ, "CONTENT_LENGTH"))
+
+
+def _length(environ: dict[str, Any], name: str) -> int:
+    text = environ.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise ApiError("InvalidArgument", f"the length {text[:40]!r} of the body is not a number")
+    return int(text)
 
 
 def _exactly(source: IO[bytes], size: int) -> Iterator[bytes]:

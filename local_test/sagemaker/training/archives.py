@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local_test.sagemaker.storage import S3Uri, Storage
+from local_test.sagemaker.training.layout import files
 
 
 def output_folder(request: dict[str, Any]) -> S3Uri:
@@ -24,7 +25,7 @@ def upload(request: dict[str, Any], storage: Storage, kind: str, folders: Sequen
     where = output_folder(request)
     if _plain(request):
         for folder in folders:
-            for path in _files(folder):
+            for path in files(folder):
                 storage.put(where.below(kind).below(path.relative_to(folder).as_posix()), path)
         return
     archive = work / f"{kind}.tar.gz"
@@ -43,7 +44,3 @@ def pack(folders: Sequence[Path], archive: Path) -> None:
 
 def _plain(request: dict[str, Any]) -> bool:
     return bool(request["OutputDataConfig"].get("CompressionType") == "NONE")
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,6 +1,7 @@
 """What a training container finds below /opt/ml: its folders and configuration files (C 1.2, 1.3)."""
 
 import json
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,16 @@ CHECKPOINTS = OPT_ML / "checkpoints"  # where CheckpointConfig.LocalPath names n
 GROUP = (
     "homogeneousCluster"  # the name that a cluster of one instance type has in resourceconfig.json (TT environment.py)
 )
+
+
+def stays_within(path: Path, folder: Path) -> bool:
+    """Return whether a path leads to a place in its folder: a container may have left a link to a file of this machine."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without links that lead out of it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and stays_within(path, folder))
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,9 @@ class HostFolder:
     @property
     def failure(self) -> str:
         """Return the text that the program left of its failure; empty when it left none."""
+        path = self.output / "failure"
         try:
-            return (self.output / "failure").read_text(errors="replace")
+            return path.read_text(errors="replace") if stays_within(path, self.output) else ""
         except OSError:
             return ""
 
@@ -93,8 +105,8 @@ def write_config(folder: Path, request: Mapping[str, Any], hosts: Sequence[str],
 
 
 def local_path(config: Mapping[str, Any], usual: PurePosixPath) -> PurePosixPath:
-    """Return the LocalPath of a configuration, or the usual one."""
-    return PurePosixPath(config.get("LocalPath") or usual)
+    """Return the LocalPath of a configuration, or the usual one; without its `..`, which would lead out of a host's folder."""
+    return PurePosixPath(posixpath.normpath(config.get("LocalPath") or usual))
 
 
 def input_mode(channel: Mapping[str, Any], request: Mapping[str, Any]) -> str:

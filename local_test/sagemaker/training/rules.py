@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from local_test.sagemaker.errors import invalid, not_emulated
+from local_test.sagemaker.training.layout import CHECKPOINTS, OPT_ML, local_path
 
 Request = dict[str, Any]
 # Members that change what a job does, and that no machine here can give.
@@ -61,6 +62,15 @@ def channels(request: Request) -> None:
             raise invalid(f"the channel name '{name}' is used more than once in InputDataConfig")
 
 
+def local_paths(request: Request) -> None:
+    """Refuse a LocalPath that lies where the platform has its own folders: what AWS does there is not known."""
+    config = request.get("CheckpointConfig") or {}
+    path = local_path(config, CHECKPOINTS)
+    taken = [OPT_ML / name for name in ("input", "model", "output")]
+    if not path.is_absolute() or any(path.is_relative_to(folder) or folder.is_relative_to(path) for folder in taken):
+        raise not_emulated(f"CheckpointConfig with the LocalPath {config['LocalPath']}")
+
+
 def metrics(request: Request) -> None:
     """A metric's expression must compile: it is looked for in every log line (C 1.5)."""
     for definition in request.get("AlgorithmSpecification", {}).get("MetricDefinitions") or []:
@@ -72,4 +82,4 @@ def metrics(request: Request) -> None:
             ) from None
 
 
-RULES = (emulated, complete, spot, channels, metrics)
+RULES = (emulated, complete, spot, channels, local_paths, metrics)

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.storage import S3Uri, Storage, copy_below
-from local_test.sagemaker.training.layout import CHECKPOINTS, OUTPUT, HostFolder, local_path
+from local_test.sagemaker.training.layout import CHECKPOINTS, OUTPUT, HostFolder, files, local_path
 
 STEP = 0.5  # seconds between two looks at the folders
 
@@ -50,7 +50,7 @@ class Sync:
 
     def _look(self) -> None:
         for folder in self._folders:
-            there = {path: state for path in folder.rglob("*") if path.is_file() and (state := _state(path))}
+            there = {path: state for path in files(folder) if (state := _state(path))}
             known = {path: state for path, state in self._known.items() if path.is_relative_to(folder)}
             for path in there.keys() - known.keys() | {
                 path for path in there.keys() & known.keys() if there[path] != known[path]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from launch.aws import settings as account_settings
+from launch.aws import toml_file
 from launch.aws.account import check, init, made
 from launch.aws.session import Session
 from launch.aws.settings import Settings
@@ -126,6 +127,16 @@ def test_each_line_of_a_new_file_is_valid_without_its_comment_sign(folder: Path)
     assert read.max_run == Settings().max_run and read.tags == {"team": "vision"} and read.subnets
 
 
+def test_a_new_file_takes_what_setup_makes(folder: Path) -> None:
+    file = folder / "byoc.toml"
+    file.write_text(init.text({"region": "us-east-1"}))
+    toml_file.put(file, {"bucket": "my-photos", "role": "byoc-sagemaker"})
+    read = account_settings.load(Namespace())
+    assert (read.region, read.bucket, read.role) == ("us-east-1", "my-photos", "byoc-sagemaker")
+    toml_file.put(file, {"bucket": "", "role": ""})
+    assert account_settings.load(Namespace()) == Settings(region="us-east-1", file=file)
+
+
 def test_init_refuses_a_value_that_could_not_be_read_back(folder: Path) -> None:
     done = byoc("init", "--region", "here")
     assert done.returncode == 1 and "--region is 'here'; it must be a region" in done.stderr
@@ -155,7 +166,9 @@ def test_setup_makes_nothing_unasked(account: Path, s3: Any, iam: Any) -> None:
 def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_back(
     account: Path, s3: Any, iam: Any
 ) -> None:
-    (account / "byoc.toml").write_text('region = "us-east-1"  # mine\n\n[tags]\nteam = "vision"\n')
+    (account / "byoc.toml").write_text(
+        'region = "us-east-1"  # mine\n\n[network]\nsubnets = []\n\n[tags]\nteam = "vision"\n'
+    )
     done = byoc("setup", "create", "--yes")
     assert done.returncode == 0, done.stderr
     bucket = f"byoc-{ACCOUNT}-us-east-1"

