@@ -38,13 +38,14 @@ def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothi
         s3.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         s3.put_object(Bucket="mine", Key="key", Body=b"content")
         link = s3.generate_presigned_url("get_object", Params={"Bucket": "mine", "Key": "key"})
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         print(json.dumps({
             "who": sts.get_caller_identity()["Arn"],
             "link": link.partition("?")[0],
             "content": urllib.request.urlopen(link).read().decode(),
             "key": session.get_credentials().access_key,
             "region": boto3.Session().region_name,
-            "emulator": urllib.request.urlopen(os.environ["BYOC_EMULATOR"] + "/_local/?format=json").status,
+            "emulator": direct.open(os.environ["BYOC_EMULATOR"] + "/_local/?format=json").status,
         }))
     """
     done = run(tmp_path, "--", sys.executable, script(tmp_path, code), **SHELL, AWS_CONFIG_FILE=str(config))
