@@ -187,7 +187,11 @@ def test_a_damaged_artifact_ends_the_program_with_one_sentence(
             "80a",
             "SAGEMAKER_BIND_TO_PORT is '80a'; it must be a whole number from 0 to 65,535",
         ),
-        ("SAGEMAKER_MULTI_MODEL", "yes", "SAGEMAKER_MULTI_MODEL is 'yes'; it must be one of false, true"),
+        (
+            "SAGEMAKER_MULTI_MODEL",
+            "perhaps",
+            "SAGEMAKER_MULTI_MODEL is 'perhaps'; it must be true or false, yes or no, on or off, 1 or 0",
+        ),
         ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/png", "'image/png' is no form of an answer"),
         ("BYOC_BACKEND", "tensorrt", "backend 'tensorrt' is none of auto, "),
     ],
