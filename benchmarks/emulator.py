@@ -49,7 +49,11 @@ def main() -> int:
             found = PARTS[name](Path(folder), options)
         print("\n".join(map(str, found)), flush=True)
         figures += found
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items() if value is not None}
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+        if value is not None
+    }
     write_results("emulator", {"machine": machine, "settings": settings, "figures": [asdict(each) for each in figures]})
     return 0
 
