@@ -15,7 +15,7 @@ loopback.active = False  # until a test of this folder runs; pytest may run othe
 REGION = KEYS["AWS_DEFAULT_REGION"]
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def loopback_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let no test of the driver, and no Python that it starts, open a socket that leaves this machine."""
     reached = tmp_path_factory.mktemp("loopback") / "reached"
