@@ -17,7 +17,7 @@ echo "setup: .venv with Python $(version .venv/bin/python)"
 torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
-build=$(.venv/bin/pip install --quiet --dry-run --ignore-installed --no-deps --report - ${PIP_ARGS:-} "$torch" 2>/dev/null |
+build=$(.venv/bin/python -m pip install --quiet --dry-run --ignore-installed --no-deps --report - ${PIP_ARGS:-} "$torch" 2>/dev/null |
   .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)["install"][0]["metadata"]["version"])') || {
   echo "setup: pip finds no $torch; check the network and pip's index, or name one: make setup PIP_ARGS=\"--index-url URL\"" >&2
   exit 1
@@ -28,9 +28,9 @@ case $build in
      echo "setup: for the CPU build (0.2 GB) stop here and give the index that torch's site names for it: make setup PIP_ARGS=\"--index-url URL\"" ;;
 esac
 # shellcheck disable=SC2086
-.venv/bin/pip install --quiet ${PIP_ARGS:-} "$torch"
+.venv/bin/python -m pip install --quiet ${PIP_ARGS:-} "$torch"
 echo "setup: the other packages, by hash"
-.venv/bin/pip install --quiet --no-deps --require-hashes -r requirements/plain.lock -r requirements/samples.lock
-.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/plain.lock -r requirements/samples.lock
+.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 size=$(du -sh .venv | cut -f1)
 echo "setup: done, .venv takes $size with torch $(.venv/bin/python -c 'from importlib.metadata import version; print(version("torch"))')"

@@ -5,7 +5,7 @@ set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-images/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-images; }
-.venv-images/bin/pip install --quiet --no-deps --require-hashes -r requirements/images.lock
+.venv-images/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/images.lock
 if [ ! -x .venv-images/bin/docker-registry ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT

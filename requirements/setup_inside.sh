@@ -10,6 +10,6 @@ pins() { awk -v names=" $2 " '/^[a-z0-9]/ {split($0, part, "=="); taken = index(
 pins dev "execnet hypothesis iniconfig pluggy pygments pytest pytest-xdist sortedcontainers" > .venv-inside/inside.lock
 pins samples "scikit-image" >> .venv-inside/inside.lock
 rm -rf .venv-inside/packages
-.venv/bin/pip install --quiet --no-deps --require-hashes --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
+.venv/bin/python -m pip install --quiet --no-deps --require-hashes --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
   --platform manylinux_2_17_x86_64 --only-binary :all: --target .venv-inside/packages --requirement .venv-inside/inside.lock
 echo "setup: .venv-inside takes $(du -sh .venv-inside | cut -f1)"

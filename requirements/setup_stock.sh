@@ -7,6 +7,6 @@ case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; es
 cd "$(dirname "$0")/.."
 [ -x .venv-stock/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-stock; }
 echo "setup: .venv-stock, the stock serving stack"
-.venv-stock/bin/pip install --quiet --no-deps --require-hashes -r requirements/stock.lock
+.venv-stock/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/stock.lock
 .venv-stock/bin/pip check
 echo "setup: done, .venv-stock takes $(du -sh .venv-stock | cut -f1)"
