@@ -17,7 +17,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,10 +94,11 @@ test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but 
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
 
 test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready-notebook ## the tests that take many seconds each: whole jobs, the README's commands, jobs that are killed
-	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long"
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long and not docker and not trainenv"
+	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script SPEED=slow; fi
 
-test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test)
-	$(TRAIN_BIN)/pytest -m trainenv $$(grep -l mark.trainenv tests/test_*.py)
+test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test; SPEED=slow: of test-slow)
+	$(TRAIN_BIN)/pytest -n 2 --dist load -m "trainenv and $(or $(SPEED),not slow)" $$(grep -l mark.trainenv tests/test_*.py)
 
 test-others: .venv/.ready-dev ## the tests that need no torch, on the other Pythons of 3.11, 3.12 and 3.13 that are on this machine
 	tests/others.sh
@@ -147,6 +148,9 @@ bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=
 
 bench-emulator: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3, 10000 for the figure of 10 GB; TMPDIR says where)
 	$(BIN)/python -m benchmarks.emulator $(if $(S3_MB),--s3-mb "$(S3_MB)")
+
+bench-driver: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## how long byoc takes before it does what it was asked for
+	$(BIN)/python -m benchmarks.driver
 
 bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc data upload against SDK v2's upload_data, to the local SageMaker (PHOTOS=number)
 	$(BIN)/python -m benchmarks.upload $(if $(PHOTOS),--photos "$(PHOTOS)")

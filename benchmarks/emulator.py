@@ -104,7 +104,7 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     headers = {"Content-Type": "image/jpeg"}
     through, direct = [], []
     with emulate(folder) as emulator:
-        port = _endpoint(folder, emulator)
+        port = make_endpoint(folder, emulator)
         for number in range(-10, options.invocations):
             one = _seconds(lambda: ask(port, "POST", "/invocations", BODY, headers))
             two = _seconds(lambda: ask(emulator.port, "POST", "/endpoints/bench/invocations", BODY, headers))
@@ -118,7 +118,7 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def _endpoint(folder: Path, emulator: Emulator) -> int:
+def make_endpoint(folder: Path, emulator: Emulator) -> int:
     """Make the endpoint `bench` and return the port of its container."""
     archive = shutil.make_archive(str(folder / "model"), "gztar", folder / "programs")
     emulator.s3("PUT", "/bench")

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
   python=$(requirements/python.sh 3.11 2> /dev/null || PYTHON="" requirements/python.sh 3.11)
   "$python" -m venv .venv-train
 }
-pip=.venv-train/bin/pip
+pip=".venv-train/bin/python -m pip"
 torch=$(sed -n 's/^ *"\(torch==.*\)",$/\1/p' pyproject.toml)
 echo "setup: .venv-train, the packages of the training image"
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
@@ -19,7 +19,7 @@ $pip install --quiet ${PIP_ARGS:-} "$torch"
 sed '/^torch==/,/[^\\]$/d' requirements/train-cpu.lock > .venv-train/train.lock
 $pip install --quiet --no-deps --require-hashes -r .venv-train/train.lock
 # pytest and what an editable install needs; as constraints, the other locks give their versions and hashes
-$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest coverage hatchling editables
+$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest pytest-xdist coverage hatchling editables
 # Last: sagemaker-training brings a command `train` too, and ours must be the one that stays.
 $pip install --quiet --no-deps --no-build-isolation --force-reinstall --editable .
 $pip check

@@ -154,6 +154,7 @@ def test_a_spoiled_artifact_is_refused_with_a_sentence_and_nothing_of_it_runs(
     assert ask(endpoint.url, "GET", f"/models/{name}").status == 404
 
 
+@pytest.mark.slow
 def test_pickles_and_programs_beside_a_good_model_are_never_touched(
     endpoint: Endpoint,
     samples: Path,

@@ -84,6 +84,7 @@ def archive(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_from_its_own_folder_and_from_no_other_url(
     endpoint: Endpoint, archive: tuple[str, list[str]], tmp_path: Path
 ) -> None:

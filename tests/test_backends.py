@@ -87,6 +87,7 @@ def test_a_float32_backend_computes_what_training_computes(
     assert told(tmp_path)["backend"] == name and told(tmp_path)["difference"]["largest"] < 1e-4
 
 
+@pytest.mark.slow
 def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
     imagenet: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

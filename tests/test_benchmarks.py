@@ -94,6 +94,7 @@ def test_the_start_and_the_workers_memory_are_measured(samples: Path, artifacts:
     assert ratios[f"lite0: {measures[1]}"]["reached"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(shutil.which("wrk")), reason="wrk is installed")
 def test_without_wrk_the_start_is_not_measured_and_that_is_said(samples: Path, artifacts: Path, tmp_path: Path) -> None:
     text, results = bench("serve", tmp_path, samples / "test", *START, "--artifacts", artifacts)

@@ -50,6 +50,7 @@ def test_for_the_same_classes_training_goes_on_with_the_whole_model(
     assert run.record("epoch", stage="head")["train_accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_for_other_classes_the_backbone_alone_is_kept_and_that_is_said(tiny: Path, model: Path, tmp_path: Path) -> None:
     run = continued(tmp_path / "opt-ml", tiny, model)
     assert run.status == 0, run.errors
@@ -59,6 +60,7 @@ def test_for_other_classes_the_backbone_alone_is_kept_and_that_is_said(tiny: Pat
     assert after["head.0.weight"].shape == (2, 1280)
 
 
+@pytest.mark.slow
 def test_the_backbone_of_the_artifact_need_not_be_given_and_another_is_refused(
     tiny: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def test_each_library_can_be_imported_first(first: str) -> None:
     assert prints(code) == "1000"
 
 
+@pytest.mark.slow
 def test_models_learn_and_answer_with_and_without_auxiliary_classifiers() -> None:
     code = """
         import torch, torchvision
@@ -72,6 +73,7 @@ def test_transforms_of_both_generations_and_image_folders_work_in_loader_process
     assert done.stdout.splitlines() == ["(4, 3, 64, 64) 14"] * 2
 
 
+@pytest.mark.slow
 def test_timm_makes_models_and_their_transforms() -> None:
     code = """
         import timm, torch
@@ -82,6 +84,7 @@ def test_timm_makes_models_and_their_transforms() -> None:
     assert prints(code).startswith("(1, 5) ")
 
 
+@pytest.mark.slow
 def test_models_are_exported_and_scripted() -> None:
     code = """
         import torch, torchvision
@@ -95,6 +98,7 @@ def test_models_are_exported_and_scripted() -> None:
     assert prints(code) == "nms"
 
 
+@pytest.mark.slow
 def test_a_launcher_of_processes_starts_code_that_imports_torchvision(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import os, torchvision\nprint(os.environ['RANK'], torchvision.ops.box_area.__name__)\n")

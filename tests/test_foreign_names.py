@@ -241,6 +241,7 @@ def test_the_documented_table_is_the_programs() -> None:
     assert table() in (ROOT / "docs" / "hyperparameters.md").read_text()
 
 
+@pytest.mark.slow
 def test_training_says_what_it_read_and_ignored_in_its_log_and_in_the_record(
     tiny: Path, train: Callable[..., Run]
 ) -> None:

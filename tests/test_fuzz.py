@@ -41,6 +41,7 @@ def test_the_seeds_are_photos_and_their_pieces_are_all_of_them(url: str, seeds: 
         assert b"".join(pieces(seed)) == seed and len(pieces(seed)) >= 3, name
 
 
+@pytest.mark.slow
 def test_whatever_a_fuzzer_makes_of_a_photo_is_answered_and_kills_nothing(
     url: str, photo: bytes, seeds: dict[str, bytes]
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_nex
     assert "NVIDIA L4" in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
 def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
     plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ def kept(out: Path) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.slow
 def test_its_checks_run_without_a_gpu_and_give_a_verdict_a_line(tmp_path: Path) -> None:
     with script(tmp_path / "gpu.json", "--device", "cpu", "--quick", "--only", "device,ranks,errors") as process:
         output, errors = process.communicate(timeout=120)

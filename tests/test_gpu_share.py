@@ -63,6 +63,7 @@ def test_the_second_worker_gets_the_second_of_the_gpus_that_a_user_names() -> No
     assert visible_gpus("2, GPU-8932f937 ,0")[1] == "GPU-8932f937"
 
 
+@pytest.mark.slow
 def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
     plain_model: Path, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def test_losses_are_saved_by_name_at_the_interval_in_both_modes(tmp_path: Path) 
     assert saved["loss_output_0"]["EVAL 0"] == 7.0 and saved["loss_output_0"]["TRAIN 0"] > 0
 
 
+@pytest.mark.slow
 @trainenv
 def test_gradients_are_saved_as_reductions_when_asked_for_and_outputs_never(tmp_path: Path) -> None:
     config = {
@@ -141,6 +142,7 @@ def test_a_folder_that_goes_away_under_training_costs_one_line(tmp_path: Path) -
     assert output == ["True ended"] and len(errors) == 1 and errors[0].startswith("debugger hook off: "), errors
 
 
+@pytest.mark.slow
 @trainenv
 def test_tensors_of_another_run_are_left_alone(tmp_path: Path) -> None:
     config = {"LocalPath": str(tmp_path / "tensors"), "HookParameters": {"save_interval": "1"}}
@@ -184,6 +186,7 @@ def test_the_list_of_what_is_saved_is_written_once(tmp_path: Path) -> None:
 IMAGE = ROOT / ".venv-train" / "bin"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (IMAGE / "train").exists(), reason="`make test` makes .venv-train first")
 def test_the_program_saves_both_stages_losses_and_gradients_where_the_platform_asks_for_them(
     tiny: Path, tmp_path: Path

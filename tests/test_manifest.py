@@ -304,6 +304,7 @@ def test_a_manifest_and_class_folders_give_the_same_photo_set(tiny: Path) -> Non
     assert load_photo_set({"training": tiny}, validation_share=0.1, seed=0) == by_folders
 
 
+@pytest.mark.slow
 def test_a_job_trains_on_a_csv_and_a_missing_file_counts_as_unreadable(tiny: Path, tmp_path: Path) -> None:
     folders = {split: tmp_path / "flat" / split for split in ("train", "validation", "test")}
     for split, folder in folders.items():
@@ -319,6 +320,7 @@ def test_a_job_trains_on_a_csv_and_a_missing_file_counts_as_unreadable(tiny: Pat
     assert "test             5 photos in 2 classes" in done.stdout and "absent.jpg; cannot be read" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_job_trains_on_lists_in_channels_of_their_own(tiny: Path, tmp_path: Path) -> None:
     channels = {name: tmp_path / name for name in ("train", "train_lst", "validation", "validation_lst")}
     numbers = {"brick": 10, "coffee": 9}

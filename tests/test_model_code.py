@@ -93,6 +93,7 @@ def test_too_many_requests_are_503_and_ping_answers_while_every_worker_is_busy(f
     assert codes == [200, 200]
 
 
+@pytest.mark.slow
 def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(faulty: tuple[str, Path]) -> None:
     url, log = faulty
     status, text = told(url, "sleep 3600")

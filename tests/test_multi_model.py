@@ -46,6 +46,7 @@ def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Endpoint(port, base / "models", process.pid)
 
 
+@pytest.mark.slow
 def test_models_are_loaded_listed_invoked_and_unloaded(endpoint: Endpoint, photo: bytes) -> None:
     # It is healthy before it has any model: the platform loads them when they are asked for.
     assert endpoint.ask("GET", "/models") == (200, {"models": []})

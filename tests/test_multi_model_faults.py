@@ -27,6 +27,7 @@ def models(model: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
     models: Path, photo: bytes, disk: Path
 ) -> None:

@@ -52,6 +52,7 @@ def brought(base: Path, config: Any = None, **hyperparameters: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hyperparameters", [{}, {"get-hook": "true"}, {"register-loss": "false"}])
 def test_without_a_configuration_the_hook_works_and_leaves_nothing(
     tmp_path: Path, hyperparameters: dict[str, str]
@@ -60,6 +61,7 @@ def test_without_a_configuration_the_hook_works_and_leaves_nothing(
     assert [path.name for path in (tmp_path / "opt-ml").iterdir() if path.name not in ("input", "code")] == ["model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registered", ["true", "false"])
 def test_the_platforms_configuration_counts_and_only_a_registered_loss_is_saved(
     tmp_path: Path, registered: str

@@ -226,6 +226,7 @@ def train_piped(base: Path, streams: Mapping[str, bytes], *, late: float = 0.0, 
         return run_training(base, {name: base / "nowhere" for name in streams}, names, mode="Pipe")
 
 
+@pytest.mark.slow
 def test_piped_records_train_and_fine_tune_and_leave_nothing_behind(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +240,7 @@ def test_piped_records_train_and_fine_tune_and_leave_nothing_behind(
     assert run.record("epoch", stage="finetune") and not list(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_a_piped_augmented_manifest_trains_on_names(tiny: Path, tmp_path: Path) -> None:
     run = train_piped(tmp_path / "job", as_streams(tiny, "augmented"), epochs="1")
     assert run.status == 0, run.errors
@@ -282,6 +284,7 @@ def test_sigterm_while_a_pipe_is_silent_ends_the_job_and_leaves_nothing_behind(t
     assert "stopped by SIGTERM while the channel 'train' was read" in output and not list(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_two_hosts_read_their_pipes_and_train_together(tiny: Path, tmp_path: Path) -> None:
     hosts, streams = ("127.0.0.1", "127.0.0.2"), as_streams(tiny, "packed")
     with socket.socket() as probe:

@@ -116,6 +116,7 @@ def job(base: Path, photos: Path, places: Path) -> "Iterator[subprocess.Popen[st
         yield process
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: Path, tmp_path: Path) -> None:
     base, places = tmp_path / "opt-ml", tmp_path / "elsewhere"
     saved = places / "saved" / "here"
@@ -150,6 +151,7 @@ def sentence(*places: Path) -> str:
     return f"user {os.getuid()} may not write to {', '.join(map(str, places))} (Permission denied); give this user the right"
 
 
+@pytest.mark.slow
 def test_every_folder_that_the_user_may_not_write_to_is_named_before_anything_is_computed(
     tiny: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def test_every_folder_that_the_user_may_not_write_to_is_named_before_anything_is
     assert run.failure.startswith(sentence(model, data)) and sentence(model, data) in run.errors
 
 
+@pytest.mark.slow
 def test_without_rights_on_output_the_sentence_is_in_the_log_alone(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     output = closed(base / "output")
@@ -206,6 +209,7 @@ def test_a_results_file_of_another_user_is_one_sentence(tiny: Path, tmp_path: Pa
 MOUNTS = ("unshare", "--map-root-user", "--mount")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     subprocess.run([*MOUNTS, "true"], capture_output=True).returncode != 0, reason="unshare is not allowed here"
 )

@@ -122,6 +122,7 @@ def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     assert written <= {"input", "checkpoints"} and not list((other / "checkpoints").glob("*.pt"))
 
 
+@pytest.mark.slow
 def test_two_hosts_train_what_one_does_and_the_chief_alone_writes(tiny: Path, tmp_path: Path, port: int) -> None:
     alone = run_training(tmp_path / "alone", {"training": tiny}, JOB)
     assert alone.status == 0, alone.errors

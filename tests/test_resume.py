@@ -124,6 +124,7 @@ def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_was_not(
     assert objectives and len(objectives) == len(set(objectives))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["head-0002", "finetune-0002-000002"])
 def test_sigterm_inside_an_epoch_keeps_the_step_and_the_best_model(
     few: Path, reference: Path, tmp_path: Path, moment: str
@@ -237,6 +238,7 @@ def test_a_full_disk_stops_no_training_and_spoils_no_earlier_checkpoint(
     assert_same(tmp_path / "again", reference)
 
 
+@pytest.mark.slow
 @needs_mounts
 def test_input_may_be_read_only_and_shared_memory_nearly_absent(few: Path, tmp_path: Path) -> None:
     base, photos = tmp_path / "opt-ml", tmp_path / "photos"
@@ -251,6 +253,7 @@ def test_input_may_be_read_only_and_shared_memory_nearly_absent(few: Path, tmp_p
     assert len(epochs(base)) == 6
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_names_the_step_and_the_remedy(few: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with start(
@@ -262,6 +265,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_remedy(few: Path, tmp_p
     assert re.match(r"the loss is no longer a number at step \d of epoch \d+; lower finetune-lr, now 10", failure)
 
 
+@pytest.mark.slow
 def test_a_photo_that_vanishes_between_two_epochs_is_named(few: Path, tmp_path: Path) -> None:
     base, photos = tmp_path / "opt-ml", tmp_path / "photos"
     shutil.copytree(few, photos)

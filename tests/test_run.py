@@ -126,6 +126,7 @@ def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
         process.wait()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", samples, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
@@ -170,6 +171,7 @@ def test_a_stopped_driver_stops_its_training(
         _end(process, family)
 
 
+@pytest.mark.slow
 def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", tiny, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path / "features"]
@@ -187,6 +189,7 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
         _end(process, family)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", ["training", "server"])
 def test_a_driver_that_is_killed_takes_what_it_started_with_it(
     samples: Path, tmp_path: Path, model: Path, started: str
@@ -501,6 +504,7 @@ def test_tune_with_nothing_left_to_tune_is_refused(tiny: Path, tmp_path: Path) -
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_byoc_train_writes_an_artifact_that_byoc_serve_takes(tiny: Path, tmp_path: Path) -> None:
     done = byoc(
         "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "out", "--feature-cache", tmp_path / "cache"

@@ -422,6 +422,7 @@ def s3() -> Iterator[dict[str, str]]:
     server.server_close()
 
 
+@pytest.mark.slow
 @trainenv
 def test_a_container_that_starts_again_fetches_the_code_anew(base: Path) -> None:
     code = lay_out(base, "train.py", "print('first')")
@@ -433,6 +434,7 @@ def test_a_container_that_starts_again_fetches_the_code_anew(base: Path) -> None
     assert status == 0 and "second ['.fetched', 'train.py']" in output, errors
 
 
+@pytest.mark.slow
 @trainenv
 def test_code_is_fetched_from_s3_and_an_address_that_leads_nowhere_is_named(
     base: Path, tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -456,6 +458,7 @@ def test_code_is_fetched_from_s3_and_an_address_that_leads_nowhere_is_named(
     assert "Traceback" not in failure(base)
 
 
+@pytest.mark.slow
 @trainenv
 def test_code_that_is_not_there_and_a_script_that_is_not_in_it_are_named(base: Path) -> None:
     code = lay_out(base, "train.py", "print('never')")
@@ -552,6 +555,7 @@ def test_a_linters_settings_do_not_make_a_script_a_package(base: Path) -> None:
     assert status == 0 and "as a script" in output, errors
 
 
+@pytest.mark.slow
 @trainenv
 def test_a_derived_image_names_its_script_in_the_environment(base: Path) -> None:
     lay_out(base, "unused.py", "print('never')", epochs=3)
@@ -571,6 +575,7 @@ def test_a_derived_image_names_its_script_in_the_environment(base: Path) -> None
     assert status == 1 and failure(base).startswith("the script 'absent.py' is not in ")
 
 
+@pytest.mark.slow
 @trainenv
 def test_a_derived_image_names_a_function_in_the_environment(base: Path) -> None:
     lay_out(base, "unused.py", "")
@@ -593,6 +598,7 @@ def test_a_derived_image_names_a_function_in_the_environment(base: Path) -> None
         assert status == 1 and reason in failure(base).splitlines()[0] and wrong in failure(base)
 
 
+@pytest.mark.slow
 @trainenv
 @pytest.mark.parametrize("distributed", [False, True])
 def test_a_script_finds_its_neighbours_whatever_they_are_called(base: Path, distributed: bool) -> None:

@@ -246,6 +246,7 @@ def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
     assert "the model server was ended by SIGKILL" in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_front_that_is_killed_takes_the_model_server_with_it(model: Path, tmp_path: Path) -> None:
     port = free_port()
     with started(model, port, tmp_path) as process:
@@ -268,6 +269,7 @@ def test_a_missing_model_ends_the_program_with_one_sentence(tmp_path: Path) -> N
     assert done.returncode == 1 and "model.json is missing" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_its_selftest_ends_the_program(plain_model: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -19,6 +19,7 @@ from tests.test_answers import ask, instances, metric
 from tests.test_serve import free_port, photo, post, serve, started, wait_for, workers  # noqa: F401 - a fixture
 
 
+@pytest.mark.slow
 def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -53,6 +54,7 @@ def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo
         assert len(answers) > 10 and {label for status, label in answers if status == 200} == {"coffee"}
 
 
+@pytest.mark.slow
 def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: bytes, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -115,6 +117,7 @@ def disk() -> Iterator[Path]:
         folder.rmdir()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

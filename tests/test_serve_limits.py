@@ -28,6 +28,7 @@ from tests.test_serve import free_port, photo, post, started, wait_for  # noqa: 
 from tests.wire import bmp_run_length
 
 
+@pytest.mark.slow
 def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_signal_that_comes_while_another_is_noted_keeps_nobody_waiting(program
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(samples: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     (base / "checkpoints").mkdir(parents=True)
@@ -57,6 +58,7 @@ def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(sampl
     assert kept > 8 * 1280 * 4
 
 
+@pytest.mark.slow
 def test_in_the_search_the_best_head_so_far_is_written(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with training(base, tiny, **{"search-trials": "10000"}) as process:
@@ -68,6 +70,7 @@ def test_in_the_search_the_best_head_so_far_is_written(tiny: Path, tmp_path: Pat
     assert artifact.run_selftest(base / "model", loaded) < 1e-4
 
 
+@pytest.mark.slow
 def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with training(base, tiny, epochs="10000") as process:
@@ -79,6 +82,7 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
     assert artifact.run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
 
 
+@pytest.mark.slow
 @pytest.mark.host("a container may not make a process namespace")
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace takes root")
 def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_unreadable_photos_below_the_limit_are_left_out_counted_and_listed(tiny:
     assert run.output.count("left out ") == 5 and "files that are not photos: 1 .csv (brick/list.csv)" in run.output
 
 
+@pytest.mark.slow
 def test_a_file_without_read_permission_is_named(tiny: Path, tmp_path: Path) -> None:
     target = tiny / "train" / "brick" / "000.jpg"
     target.chmod(0)

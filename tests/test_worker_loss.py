@@ -37,6 +37,7 @@ def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(arti
     assert "3 workers ended while they loaded the model" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_replacement_that_cannot_load_does_not_end_those_that_serve(artifact: Path, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

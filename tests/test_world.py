@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tests.conftest import ROOT
@@ -17,6 +18,7 @@ from tests.conftest import ROOT
 CODE = """
 import json, os, sys
 from pathlib import Path
+import pytest
 import torch
 from torch import distributed
 from classifier.backbones import build_backbone
@@ -98,6 +100,7 @@ def passed(folder: Path, out: Path, size: int, **options: Any) -> list[dict[str,
     return [torch.load(f"{out}{rank}") for rank in range(size)]
 
 
+@pytest.mark.slow
 def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Path) -> None:
     (tiny / "train" / "brick" / "001.jpg").write_bytes(b"no photo")
     options = {"views": 2, "sample": 4}
@@ -133,6 +136,7 @@ def test_too_many_unreadable_photos_of_one_process_end_all_of_them_with_one_sent
     assert "2 of 16 photos cannot be read" in sentence and "000.jpg" in sentence
 
 
+@pytest.mark.slow
 def test_sigterm_keeps_the_features_of_one_in_the_pass_and_of_one_that_waits_for_it(tiny: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     waiting, slow = processes = start(tiny, tmp_path / "out", 2, cache=str(cache), views=40)

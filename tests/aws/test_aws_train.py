@@ -276,6 +276,7 @@ def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) 
     assert "unsent" not in names(driver)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
     with (
         through(driver, holds="CreateTrainingJob"),

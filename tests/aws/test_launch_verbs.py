@@ -15,6 +15,7 @@ from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F4
 from tests.sagemaker.conftest import ROLE
 
 
+@pytest.mark.slow
 def test_an_endpoints_life_in_functions(hosted: Hosted, photo: Path) -> None:
     verbs = launch.verbs
     first = verbs.deploy(Wanted(endpoint="life", model=hosted.model("first")), photo)
@@ -32,6 +33,7 @@ def test_an_endpoints_life_in_functions(hosted: Hosted, photo: Path) -> None:
     assert {row.name: row.state for row in verbs.check()}["region"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_job_in_functions(hosted: Hosted, folder: Path) -> None:
     photos = launch.verbs.upload(_folder(folder / "photos"))
     training = Training(

@@ -71,6 +71,7 @@ def sent(emulator: Emulator, wanted: Any) -> list[tuple[dict[str, Any], dict[str
     return found
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(
     "verb, wanted",
@@ -109,6 +110,7 @@ def test_every_created_thing_has_the_tags(session: Session, emulator: Emulator, 
         assert {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]} == TRANSFORM.tags
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_model_that_is_there_already_is_not_taken_for_ours(session: Session, emulator: Emulator, choice: Any) -> None:
     name = f"taken-{choice}"
@@ -198,6 +200,7 @@ print("ANSWER " + json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_gets_the_sdks_own_objects_filled_in(account: Path, emulator: Emulator) -> None:
     (account / "byoc.toml").write_text(
         f'region = "us-east-1"\nrole = "{ROLE}"\nbucket = "photos"\n[images]\ntrain = "{TRAINING.image}"\n'

@@ -63,6 +63,7 @@ def test_a_folder_that_is_no_model_fails_the_endpoint_and_the_log_says_why(hosti
     assert any("model.json" in line for line in hosting.lines("empty"))
 
 
+@pytest.mark.slow
 def test_a_multi_model_endpoint_answers_for_each_of_its_models(
     hosting: Hosting, served: dict[str, Any], photo: bytes, model: Path
 ) -> None:

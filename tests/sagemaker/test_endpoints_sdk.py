@@ -5,6 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 BYOC = Path(sys.executable).parent / "byoc"
@@ -68,6 +70,7 @@ CODE = """
 """
 
 
+@pytest.mark.slow
 def test_the_sdk_deploys_predicts_updates_and_deletes(tmp_path: Path) -> None:
     assert SDK.exists(), f"{SDK} is missing; make it: make .venv-sdk/.ready"
     script = tmp_path / "script.py"

@@ -124,6 +124,7 @@ def test_a_stopped_job_keeps_the_model_that_it_wrote_after_sigterm(emulator: Emu
     )
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_too_long_is_stopped(sagemaker: Any) -> None:
     many = {"backbone": "timm/tf_efficientnet_lite0", "epochs": "4000", "precision": "fp32", "patience": "0"}
     condition = {"MaxRuntimeInSeconds": 2}
