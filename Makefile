@@ -17,6 +17,9 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
+# The tests start hundreds of Pythons; each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help

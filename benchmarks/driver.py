@@ -17,7 +17,7 @@ from statistics import median
 
 from benchmarks.emulator import make_endpoint
 from benchmarks.emulator_jobs import SAMPLES
-from benchmarks.emulator_process import FAKE, ROLE, Emulator, Figure, ask, emulate
+from benchmarks.emulator_process import FAKE, ROLE, SERVE, Emulator, Figure, ask, emulate, small_programs
 from benchmarks.machine import describe, summary, write_results
 
 BYOC = str(Path(sys.executable).parent / "byoc")
@@ -32,6 +32,8 @@ train = "byoc-classifier-train:cpu"
 [instances]
 train = ["ml.m5.large"]
 """
+# What the endpoint answers, as `serve` does.
+ANSWER = """'{"predictions": [{"label": "beagle", "probability": 0.9}]}'"""
 
 
 def main() -> int:
@@ -44,11 +46,13 @@ def main() -> int:
     os.environ |= FAKE
     machine = describe()
     print(f"{summary(machine)}\n")
-    with tempfile.TemporaryDirectory(prefix="bench-driver-") as name, emulate(Path(name)) as emulator:
+    with tempfile.TemporaryDirectory(prefix="bench-driver-") as name:
         folder = Path(name)
-        os.environ["AWS_ENDPOINT_URL"] = emulator.url
+        (small_programs(folder) / "serve").write_text(f"#!{sys.executable}\n{SERVE.replace('str(port)', ANSWER)}")
         (folder / "byoc.toml").write_text(SETTINGS)
-        figures = [_help(folder, rounds), _predict(folder, emulator, rounds), _train(folder, emulator, rounds)]
+        with emulate(folder) as emulator:
+            os.environ["AWS_ENDPOINT_URL"] = emulator.url
+            figures = [_help(folder, rounds), _predict(folder, emulator, rounds), _train(folder, emulator, rounds)]
     print("\n".join(map(str, figures)))
     write_results("driver", {"machine": machine, "rounds": rounds, "figures": [asdict(each) for each in figures]})
     return 0

@@ -104,7 +104,7 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     headers = {"Content-Type": "image/jpeg"}
     through, direct = [], []
     with emulate(folder) as emulator:
-        port = make_endpoint(folder, emulator)
+        port = int(make_endpoint(folder, emulator))  # its program answers with it
         for number in range(-10, options.invocations):
             one = _seconds(lambda: ask(port, "POST", "/invocations", BODY, headers))
             two = _seconds(lambda: ask(emulator.port, "POST", "/endpoints/bench/invocations", BODY, headers))
@@ -118,8 +118,8 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def make_endpoint(folder: Path, emulator: Emulator) -> int:
-    """Make the endpoint `bench` and return the port of its container."""
+def make_endpoint(folder: Path, emulator: Emulator) -> bytes:
+    """Make the endpoint `bench` and return its first answer."""
     archive = shutil.make_archive(str(folder / "model"), "gztar", folder / "programs")
     emulator.s3("PUT", "/bench")
     emulator.s3("PUT", "/bench/model.tar.gz", Path(archive).read_bytes())
@@ -130,7 +130,7 @@ def make_endpoint(folder: Path, emulator: Emulator) -> int:
     client.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
     client.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
     client.get_waiter("endpoint_in_service").wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    return int(ask(emulator.port, "POST", "/endpoints/bench/invocations", BODY, {}))
+    return ask(emulator.port, "POST", "/endpoints/bench/invocations", BODY, {})
 
 
 def _list(emulator: Emulator, count: int) -> None:
