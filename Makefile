@@ -24,7 +24,7 @@ help: ## print this help
 
 setup: .venv/.ready ## make .venv with all it takes to train and serve (PYTHON=path; PIP_ARGS="--index-url URL" chooses another build of torch)
 
-dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/bin/pytest tests/test_x.py runs one file
+dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/bin/pytest tests/train/test_config.py runs one file
 
 .venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml $(wildcard environment/*)
 	bash requirements/setup.sh
@@ -97,7 +97,7 @@ test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready-notebook ## 
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long"
 
 test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test)
-	$(TRAIN_BIN)/pytest -m trainenv $$(grep -l mark.trainenv tests/test_*.py)
+	$(TRAIN_BIN)/pytest -m trainenv $$(grep -rl mark.trainenv tests --include="test_*.py")
 
 test-others: .venv/.ready-dev ## the tests that need no torch, on the other Pythons of 3.11, 3.12 and 3.13 that are on this machine
 	tests/others.sh
@@ -163,7 +163,7 @@ push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUS
 
 test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready .venv-sagemaker/.ready ## test the CPU images, the push, local mode and the local SageMaker from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
-	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
+	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/serve/test_serve.py tests/serve/test_answers.py
 	@$(MAKE) --no-print-directory test-inside QUICK=1
 
 test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (QUICK=1 leaves out what takes minutes; make build DEVICE=cpu comes first)

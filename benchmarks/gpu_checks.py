@@ -31,7 +31,14 @@ from train.lanes import autocast, compute_exactly
 
 MEASURED, RIGHT, WRONG = "measured", "right", "wrong"
 Line = tuple[str, str, str]  # what, figure, verdict
-TESTS = ("test_collector.py", "test_feed.py", "test_reduce.py", "test_fit.py", "test_fold.py", "test_device.py")
+TESTS = (
+    "train/test_collector.py",
+    "train/test_feed.py",
+    "train/test_reduce.py",
+    "train/test_fit.py",
+    "classifier/test_fold.py",
+    "classifier/test_device.py",
+)
 # Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
 RANK = """
 import os, sys, torch
