@@ -49,14 +49,10 @@ def images(path: Path) -> set[str]:
 
 
 def left_out(folder: Path) -> list[str]:
-    """Return the test files below `folder` that do not run here, relative to it; none on the host."""
+    """Return what below `folder` does not run here, relative to it: test files, and folders of nothing else; none on the host."""
     if not INSIDE:
         return []
     skipped = MINUTES if QUICK else set()
-    left = [
-        str(path.relative_to(folder))
-        for path in sorted(folder.rglob("test_*.py"))
-        if INSIDE not in images(path) or path.stem in skipped
-    ]
-    # As folders, so that what they import is not missed: the driver and the local SageMaker run on the host.
-    return [*left, "aws", "launch", "sagemaker"]
+    left = {path: INSIDE not in images(path) or path.stem in skipped for path in sorted(folder.rglob("test_*.py"))}
+    folders = {path.parent for path in left} - {path.parent for path, out in left.items() if not out} - {folder}
+    return [str(path.relative_to(folder)) for path in [*folders, *(path for path, out in left.items() if out)]]

@@ -13,17 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 TOOLS = ROOT / ".venv-images" / "bin"
 TOKEN = "123456789012-auth-token"  # what the stand-in's ECR gives out as password
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def started(command: Sequence[str | Path], port: int, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":

@@ -13,8 +13,8 @@ from classifier import images
 from classifier.avif import limit_frames
 from classifier.errors import PhotoError
 from classifier.images import decode, load_pixels
-from tests.classifier.test_images import PREPROCESSING, UPRIGHT, encoded
 from tests.conftest import ROOT
+from tests.image_files import PREPROCESSING, UPRIGHT, encoded
 
 FLAT = Image.new("RGB", (2000, 1500), "teal")
 

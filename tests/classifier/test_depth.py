@@ -11,8 +11,7 @@ from PIL import Image
 
 from classifier.errors import PhotoError
 from classifier.images import decode, look_at
-from tests.classifier.test_images import encoded
-from tests.classifier.test_orientation import with_tag
+from tests.image_files import encoded, with_tag
 
 RAMP = np.tile(np.linspace(0, 1, 256), (64, 1))
 GREY = np.rint(RAMP * 255).astype(int)

@@ -12,7 +12,7 @@ from classifier.gif import still
 from classifier.jpeg import limit_segments
 from classifier.png import limit_chunks, mended
 from classifier.tiff import limit_pieces
-from tests.classifier.test_metadata import chunk
+from tests.image_files import chunk
 
 PNG = b"\x89PNG\r\n\x1a\n"
 GIF = b"GIF89a" + bytes(7)  # without a table of colours

@@ -5,7 +5,6 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,22 +12,9 @@ from PIL import Image
 
 from classifier.errors import PhotoError
 from classifier.images import FORMATS, MAX_PIXELS, decode, limit_pixels, load_pixels, look_at, read_photo, to_rgb
-from classifier.spec import Preprocessing
 from classifier.tiff import limit_pieces
+from tests.image_files import PREPROCESSING, UPRIGHT, encoded
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
-
-PREPROCESSING = Preprocessing(resize=64, crop=48, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-UPRIGHT = np.zeros((60, 80, 3), np.uint8)
-UPRIGHT[:30, :40] = (255, 0, 0)
-UPRIGHT[:30, 40:] = (0, 255, 0)
-UPRIGHT[30:, :40] = (0, 0, 255)
-UPRIGHT[30:, 40:] = (255, 255, 255)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -6,7 +6,7 @@ import pytest
 
 from classifier import tiff
 from classifier.jpeg import _markers, mended
-from tests.classifier.test_metadata import segment
+from tests.image_files import segment
 
 PIXELS = b"\xff\xda\0\2pixels\xff\xd9"
 

@@ -14,8 +14,7 @@ from PIL import Image
 from classifier.errors import PhotoError
 from classifier.images import decode
 from classifier.kinds import name
-from tests.classifier.test_images import encoded
-from tests.classifier.test_orientation import plain_tiff
+from tests.image_files import encoded, plain_tiff
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).resize((80, 60))
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d" * 32 + b"\nsize 12345\n"

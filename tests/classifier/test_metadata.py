@@ -11,20 +11,14 @@ from PIL import Image, TiffImagePlugin
 
 from classifier.errors import PhotoError
 from classifier.images import decode, load_pixels, look_at
-from tests.classifier.test_images import PREPROCESSING, encoded
-from tests.classifier.test_orientation import plain_tiff, with_tag
 from tests.conftest import SHARED
+from tests.image_files import PREPROCESSING, chunk, encoded, plain_tiff, segment, with_tag
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)).resize((120, 80))
 GARBAGE = bytes(range(1, 200))
 
 
 # --- PNG
-
-
-def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
-    checksum = zlib.crc32(kind + content) if checksum is None else checksum
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 def compressed(size: int) -> bytes:
@@ -80,10 +74,6 @@ def test_a_mended_png_keeps_its_transparency() -> None:
 
 
 # --- JPEG
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
 
 JPEG_SEGMENTS = {

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from classifier.images import Decoded, decode, load_pixels, look_at
-from tests.classifier.test_images import PREPROCESSING, UPRIGHT, encoded
+from tests.image_files import PREPROCESSING, UPRIGHT, encoded, plain_tiff, with_tag
 
 UNDO = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,49 +29,6 @@ def exif(orientation: int, order: str = ">") -> Image.Exif:
     block.endian = order
     block[0x0112] = orientation
     return block
-
-
-def plain_tiff(image: Image.Image, orientation: int, order: str, tile: int = 0) -> bytes:
-    """Return a TIFF without compression in either byte order, in one strip or in tiles of `tile` pixels."""
-    pixels = np.asarray(image)
-    height, width, _ = pixels.shape
-    pieces = [pixels.tobytes()]
-    if tile:
-        padded = np.pad(pixels, ((0, -height % tile), (0, -width % tile), (0, 0)))
-        pieces = [
-            padded[top : top + tile, left : left + tile].tobytes()
-            for top in range(0, height, tile)
-            for left in range(0, width, tile)
-        ]
-    offsets = [8 + sum(map(len, pieces[:number])) for number in range(len(pieces))]
-    values: dict[int, tuple[str, list[int]]] = {
-        256: ("H", [width]), 257: ("H", [height]), 258: ("H", [8, 8, 8]), 259: ("H", [1]), 262: ("H", [2]),
-        274: ("H", [orientation]), 277: ("H", [3]),
-    }  # fmt: skip
-    if tile:
-        values |= {322: ("H", [tile]), 323: ("H", [tile])}
-        values |= {324: ("I", offsets), 325: ("I", [len(piece) for piece in pieces])}
-    else:
-        values |= {273: ("I", offsets), 278: ("H", [height]), 279: ("I", [len(pieces[0])])}
-    body, entries = b"".join(pieces), b""
-    for tag, (form, numbers) in sorted(values.items()):
-        packed = struct.pack(f"{order}{len(numbers)}{form}", *numbers)
-        if len(packed) > 4:
-            packed, body = struct.pack(order + "I", 8 + len(body)), body + packed
-        entries += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[form], len(numbers)) + packed.ljust(4, b"\0")
-    head = {">": b"MM\0*", "<": b"II*\0"}[order] + struct.pack(order + "I", 8 + len(body))
-    return head + body + struct.pack(order + "H", len(values)) + entries + bytes(4)
-
-
-def with_tag(data: bytes, order: str, tag: int, kind: int, count: int, value: int) -> bytes:
-    """Return a TIFF with one more tag, wherever it points; its directory is written anew at its end."""
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (length,) = struct.unpack_from(order + "H", data, start)
-    entries = [data[start + 2 + 12 * number :][:12] for number in range(length)]
-    entries.append(struct.pack(order + "HHII", tag, kind, count, value))
-    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
-    directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
-    return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory
 
 
 def saved_as(kind: str, **options: Any) -> Callable[[Image.Image, int], bytes]:

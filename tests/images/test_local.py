@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,13 +129,13 @@ def test_failed_training_prints_the_failure_text_and_leaves_nothing_behind(
 
 @MODES
 def test_a_stopped_endpoint_leaves_nothing_behind(
-    tiny: Path, artifact: Path, machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+    tiny: Path, artifact: Path, machine: Machine, tmp_path: Path, mode: list[str], port: str
 ) -> None:
     log = tmp_path / "log"
-    process = machine.start("serve_local.sh", *mode, "--port", free_port, artifact, image=SERVE, log=log)
+    process = machine.start("serve_local.sh", *mode, "--port", port, artifact, image=SERVE, log=log)
     wait_for("ready: curl", log, process)
     photo = tiny / "test" / "coffee" / "000.jpg"
-    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    environment = os.environ | {"URL": f"http://127.0.0.1:{port}"}
     command = [ROOT / "local_test" / "predict.sh", photo]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
     assert answer.startswith(f'{photo} {{"predictions": [')
@@ -147,11 +146,11 @@ def test_a_stopped_endpoint_leaves_nothing_behind(
 
 @MODES
 def test_a_model_that_cannot_be_served_ends_with_a_sentence_and_leaves_nothing_behind(
-    machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+    machine: Machine, tmp_path: Path, mode: list[str], port: str
 ) -> None:
     log, empty = tmp_path / "log", tmp_path / "empty"
     empty.mkdir()
-    assert machine.run("serve_local.sh", *mode, "--port", free_port, empty, image=SERVE, log=log) == 1
+    assert machine.run("serve_local.sh", *mode, "--port", port, empty, image=SERVE, log=log) == 1
     assert "model.json is missing" in log.read_text().splitlines()[-1]
     assert machine.left() == []
 
@@ -319,7 +318,7 @@ def output_fn(prediction, accept, context=None):
 @MODES
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
 def test_inference_code_is_brought_with_a_model_of_any_kind(
-    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], packed: bool, free_port: str
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], packed: bool, port: str
 ) -> None:
     model, code, log = tmp_path / "model", tmp_path / "code", tmp_path / "log"
     model.mkdir()
@@ -331,11 +330,11 @@ def test_inference_code_is_brought_with_a_model_of_any_kind(
         with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
             tar.add(model, ".")
         model = tmp_path / "model.tar.gz"
-    arguments = ("--code", "inference.py", "--source-dir", code, "--port", free_port, model)
+    arguments = ("--code", "inference.py", "--source-dir", code, "--port", port, model)
     process = machine.start("serve_local.sh", *mode, *arguments, image=SERVE, log=log)
     wait_for("ready: curl", log, process)
     photo = tiny / "test" / "coffee" / "000.jpg"
-    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    environment = os.environ | {"URL": f"http://127.0.0.1:{port}"}
     command = [ROOT / "local_test" / "predict.sh", photo]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
     os.killpg(process.pid, signal.SIGINT)
@@ -347,7 +346,7 @@ def test_inference_code_is_brought_with_a_model_of_any_kind(
 
 @MODES
 def test_code_inside_an_archive_runs_where_it_is_allowed(
-    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], free_port: str, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, machine: Machine, tmp_path: Path, mode: list[str], port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, log, code = tmp_path / "model.tar.gz", tmp_path / "log", tmp_path / "model" / "code"
     code.mkdir(parents=True)
@@ -357,10 +356,10 @@ def test_code_inside_an_archive_runs_where_it_is_allowed(
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(tmp_path / "model", ".")
     monkeypatch.setenv("ALLOW_MODEL_CODE", "true")
-    process = machine.start("serve_local.sh", *mode, "--port", free_port, archive, image=SERVE, log=log)
+    process = machine.start("serve_local.sh", *mode, "--port", port, archive, image=SERVE, log=log)
     wait_for("ready: curl", log, process)
     photo = tiny / "test" / "coffee" / "000.jpg"
-    environment = os.environ | {"URL": f"http://127.0.0.1:{free_port}"}
+    environment = os.environ | {"URL": f"http://127.0.0.1:{port}"}
     command = [ROOT / "local_test" / "predict.sh", photo]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=70, check=True).stdout
     os.killpg(process.pid, signal.SIGINT)
@@ -371,11 +370,11 @@ def test_code_inside_an_archive_runs_where_it_is_allowed(
 
 @MODES
 def test_a_damaged_archive_is_told_in_one_sentence(
-    machine: Machine, tmp_path: Path, mode: list[str], free_port: str
+    machine: Machine, tmp_path: Path, mode: list[str], port: str
 ) -> None:
     archive, log = tmp_path / "model.tar.gz", tmp_path / "log"
     archive.write_bytes(b"\x1f\x8b not an archive")
-    assert machine.run("serve_local.sh", *mode, "--port", free_port, archive, image=SERVE, log=log) == 1
+    assert machine.run("serve_local.sh", *mode, "--port", port, archive, image=SERVE, log=log) == 1
     assert f"{archive} cannot be unpacked: it is damaged or cut off" in log.read_text().splitlines()[-1]
     assert machine.left() == []
 
@@ -397,13 +396,3 @@ def test_an_image_without_the_programs_fails_the_contract(samples: Path, tmp_pat
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 1
     rows = json.loads(results.read_text())
     assert rows and {row["result"] for row in rows} == {"FAIL"}
-
-
-@pytest.fixture
-def free_port() -> Iterator[str]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    yield str(port)

@@ -9,7 +9,7 @@ import pytest
 
 from serve.settings import read_settings
 from tests.conftest import ROOT
-from tests.serve.test_serve import free_port
+from tests.ports import free_port
 
 IMAGE = os.environ.get("SERVE_IMAGE", "byoc-classifier-serve:cpu")
 SCRIPT = ROOT / "local_test" / "transform_local.sh"

@@ -1,14 +1,11 @@
 """Requests and answers of the running server beyond a photo for JSON: instances, Accept, attributes, metrics, its log."""
 
-import base64
 import contextlib
 import csv
 import http.client
 import io
 import json
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,34 +13,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.serve.test_serve import free_port, photo, post, started, wait_for  # noqa: F401 - a fixture
+from tests.ports import free_port
+from tests.server import ask, get, instances, metric, post, started, wait_for
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-
-
-def instances(*photos: bytes) -> bytes:
-    return json.dumps({"instances": [{"b64": base64.b64encode(data).decode()} for data in photos]}).encode()
-
-
-def ask(url: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], str]:
-    request = urllib.request.Request(
-        f"{url}/invocations", data=body, headers={name.replace("_", "-"): value for name, value in headers.items()}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, dict(answer.headers), answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read().decode()
-
-
-def get(url: str) -> str:
-    with urllib.request.urlopen(url) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def metric(url: str, name: str) -> float:
-    return sum(float(line.split()[-1]) for line in get(f"{url}/metrics").splitlines() if line.startswith(name))
 
 
 def test_many_photos_in_one_request_are_answered_in_order(url: str, samples: Path) -> None:

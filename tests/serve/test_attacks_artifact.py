@@ -13,18 +13,8 @@ from safetensors.torch import save_file
 
 from classifier import artifact
 from classifier.errors import UserError
-from tests.serve.test_attacks_multi_model import Endpoint, endpoint  # noqa: F401 - a fixture
+from tests.attacks import Bomb, Endpoint
 from tests.wire import ask
-
-
-class Bomb:
-    """Whoever unpickles it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.path), "w")
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

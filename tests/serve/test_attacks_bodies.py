@@ -8,11 +8,10 @@ import pickle
 import socket
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serve.test_attacks import unharmed  # noqa: F401 - a fixture
+from tests.attacks import Bomb, pickled_npy
 from tests.wire import (
     HEAD,
     avif_hidden,
@@ -32,30 +31,9 @@ from tests.wire import (
     webp_canvas,
 )
 
-
-@pytest.fixture(scope="module")
-def photo(samples: Path) -> bytes:
-    return (samples / "test" / "coffee" / "000.jpg").read_bytes()
-
+pytestmark = pytest.mark.usefixtures("unharmed")
 
 # --- code that arrives in a body
-
-
-class Bomb:
-    """Whoever unpickles it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.path), "w")
-
-
-def pickled_npy(path: Path) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.array([Bomb(path)], dtype=object), allow_pickle=True)
-    assert not path.exists()
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("kind", ["application/x-npy", "application/x-npz", "application/pickle", "text/csv"])

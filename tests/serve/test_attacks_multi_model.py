@@ -3,12 +3,7 @@
 import functools
 import http.server
 import json
-import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,51 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serve.test_serve import free_port, wait_for
+from tests.attacks import Endpoint
 from tests.wire import Answer, ask, check_refusal, connect
-
-
-class Endpoint:
-    """A multi-model endpoint whose models' folder a test may fill as the platform, or an attacker, would."""
-
-    def __init__(self, url: str, models: Path, artifact: Path) -> None:
-        self.url, self.models, self.artifact = url, models, artifact
-
-    def put(self, name: str) -> Path:
-        """Lay out a good model and return its folder, for the test to spoil."""
-        return Path(shutil.copytree(self.artifact, self.models / name / "model"))
-
-    def load(self, name: Any, url: Any = None) -> Answer:
-        told = {"model_name": name, "url": f"{self.models}/{name}/model" if url is None else url}
-        return ask(self.url, "POST", "/models", json.dumps(told).encode(), {"Content-Type": "application/json"})
-
-    def loaded(self) -> list[str]:
-        return [item["modelName"] for item in ask(self.url, "GET", "/models").json["models"]]
-
-
-@pytest.fixture(scope="module")
-def endpoint(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    base = tmp_path_factory.mktemp("many")
-    (base / "models").mkdir()
-    port = free_port()
-    environment = os.environ | {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": str(base)}
-    command = [sys.executable, "-P", "-m", "serve", "--host", "127.0.0.1", "--port", str(port)]
-
-    def few_files() -> None:  # as some systems start their services
-        resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-
-    with (base / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=few_files)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(process, url)
-        yield Endpoint(url, base / "models", plain_model)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
 
 
 @pytest.fixture

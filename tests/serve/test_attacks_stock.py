@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.attacks import pickled_npy
 from tests.conftest import ROOT
-from tests.serve.test_attacks_bodies import pickled_npy
 from tests.wire import Answer, ask, post
 
 pytestmark = pytest.mark.stock

@@ -15,8 +15,8 @@ from serve.answers import CodeWorker
 from serve.code import ModelCode, _let_go
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported
-from tests.serve.test_answers import instances
-from tests.serve.test_worker import noise, small  # noqa: F401 - a fixture
+from tests.image_files import noise
+from tests.server import instances
 
 Make = Callable[..., ModelCode]
 JPEG = [("Content-Type", "image/jpeg")]

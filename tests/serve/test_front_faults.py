@@ -12,7 +12,7 @@ import pytest
 
 from serve.front import ONLY
 from tests import wire
-from tests.serve.test_front_answers import INFERENCE_ID, JPEG, Served, served, started  # noqa: F401 - fixtures
+from tests.front import INFERENCE_ID, JPEG, Served
 from tests.standin import Said, answer
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")

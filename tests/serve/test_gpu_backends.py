@@ -1,6 +1,7 @@
 """The backends for a GPU, which the processor stands in for: their order, what they compute with, and what is said."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ from serve import backends, prepare
 from serve.backends import BACKENDS, Backend
 from serve.gpu import SIZES, open_gpu, padded, warm
 from tests.conftest import LITE
-from tests.serve.test_backends import OPEN_TORCH, told
 
 CROP = 64
+OPEN_TORCH = backends.open_torch  # which tests replace
 STAND_IN = {precision: Backend("a stand-in", "torch", "cpu", precision) for precision in ("bf16", "fp32")}
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, CROP, CROP, 3), np.uint8)
+
+
+def chosen_in(folder: Path) -> str:
+    """Return the name of the backend that a preparation chose."""
+    return str(json.loads((folder / "prepared.json").read_text())["backend"])
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +133,7 @@ def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_nex
 ) -> None:
     monkeypatch.setattr(backends, "open_torch", off_in(*wrong))
     assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
-    assert told(tmp_path)["backend"] == chosen
+    assert chosen_in(tmp_path) == chosen
     assert "NVIDIA L4" in capsys.readouterr().out.splitlines()[-1]
 
 
@@ -137,7 +143,7 @@ def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
 ) -> None:
     monkeypatch.setattr(backends, "open_torch", off_in("bf16", "fp16", "fp32"))
     assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
-    assert BACKENDS[told(tmp_path)["backend"]].device == "cpu"
+    assert BACKENDS[chosen_in(tmp_path)].device == "cpu"
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("torch-cuda is not used: ")
     assert said[-1].startswith("device: cpu, ") and "NVIDIA" not in said[-1]

@@ -11,11 +11,10 @@ from serve.answers import Worker
 from serve.backends import Logits
 from serve.predictor import Predictor
 from serve.prepare import prepare
-from tests.serve.test_answers import instances, metric
-from tests.serve.test_gpu_errors import ALLOCATOR, ILLEGAL
-from tests.serve.test_model_code import told
-from tests.serve.test_serve import free_port, photo, started, wait_for  # noqa: F401 - a fixture
-from tests.serve.test_worker_loss import until
+from tests.faulty import answer_to
+from tests.gpu_errors import ALLOCATOR, ILLEGAL
+from tests.ports import free_port
+from tests.server import instances, metric, started, until, wait_for
 
 ASKS: dict[str, Any] = {"id": "1", "json": False, "accept": "application/json", "top_k": None}
 PROBE = {"probe": True}
@@ -111,12 +110,12 @@ def test_after_an_error_of_the_gpu_the_next_answer_comes_from_another_process(tm
     settings = {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
     with started(tmp_path / "model", port, tmp_path, **settings) as process:
         wait_for(process, url)
-        status, first = told(url, "who")
-        assert status == 200 and told(url, "break")[0] == 500
+        status, first = answer_to(url, "who")
+        assert status == 200 and answer_to(url, "break")[0] == 500
         answers: list[tuple[int, str]] = []
 
         def answered() -> bool:
-            answers.append(told(url, "who"))
+            answers.append(answer_to(url, "who"))
             return answers[-1][0] != 503
 
         until("it is replaced", answered)

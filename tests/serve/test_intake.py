@@ -13,7 +13,7 @@ import pytest
 from serve.intake import Intake, Refused
 from serve.settings import MB, read_settings
 from tests import wire
-from tests.serve.test_front_answers import JPEG, Served, served, served_code, started  # noqa: F401 - fixtures
+from tests.front import JPEG, Served
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 

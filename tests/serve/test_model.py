@@ -4,76 +4,16 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
 from serve import channel, model
-from serve.model import Answered, Model, NoRoom
-from serve.model_server import ModelServer
-from serve.settings import Settings, read_settings
-from tests.standin import TOLD, Said, StandIn, answer, java
-
-ABSENT = 2**22 + 1  # no process has this number
-CODE = {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
-
-
-class Parts:
-    """A model of code without a worker, its status folder, and the model server that stands in."""
-
-    def __init__(self, folder: Path, settings: Settings, server: ModelServer) -> None:
-        self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.model = Model("m0", folder / "artifact", folder / "store", server, settings)
-        self.status = folder / "store" / "m0" / "status"
-        self.status.mkdir(parents=True)
-
-    def run(self, asks: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
-        async def run() -> Any:
-            connector = aiohttp.UnixConnector(path=str(self.folder / "infer.sock"))
-            async with (
-                self.stand_in.listening(),
-                self.server.managed(),
-                aiohttp.ClientSession(connector=connector) as client,
-            ):
-                return await asks(client)
-
-        return asyncio.run(run())
-
-    def ask(self, body: bytes = b"x", **asked: Any) -> Answered:
-        return self.run(lambda client: self.model.ask(client, body, asked))
-
-    def prove(self) -> bool:
-        return self.run(self.model.prove)
-
-    def mark(self, *names: str) -> None:
-        for name in names:
-            (self.status / name).touch()
-
-
-@pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
-    java(tmp_path, "exec sleep 600", monkeypatch)
-    (tmp_path / "artifact").mkdir()
-    settings = read_settings([], CODE)
-    server = ModelServer(tmp_path, settings)
-    yield Parts(tmp_path, settings, server)
-    server.stop()
-
-
-@pytest.fixture
-def parts_with_code(parts: Parts) -> Parts:
-    """The same before its start; its artifact holds code, so nothing has to be prepared."""
-    folder = parts.folder / "artifact" / "code"
-    folder.mkdir()
-    (folder / "inference.py").write_text("")
-    parts.status.rmdir()
-    parts.status.parent.rmdir()
-    parts.model = Model("m0", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
-    return parts
+from serve.model import Answered, NoRoom
+from tests.model_parts import ABSENT, Parts
+from tests.standin import TOLD, Said, answer
 
 
 def test_a_request_goes_to_its_model_and_the_workers_answer_comes_back(parts: Parts) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.test_answers import ask, get, instances
-from tests.serve.test_serve import free_port, photo, serve, started, wait_for  # noqa: F401 - a fixture
+from tests.faulty import CODE, answer_to
+from tests.ports import free_port
+from tests.server import ask, get, instances, serve, started, wait_for
 
-CODE = Path(__file__).parents[1] / "code" / "faulty.py"
 TIMEOUT = 4
 
 
@@ -38,14 +38,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         yield url, folder / "log.txt"
 
 
-def told(url: str, text: str) -> tuple[int, str]:
-    status, _, answer = ask(url, text.encode(), Content_Type="text/x", Accept="text/y")
-    return status, answer
-
-
 def recovered(url: str) -> None:
     end = time.monotonic() + 60
-    while told(url, "hello")[0] != 200:
+    while answer_to(url, "hello")[0] != 200:
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -58,7 +53,7 @@ def test_the_functions_of_the_original_style_are_honoured(faulty: tuple[str, Pat
 
 def test_an_error_in_them_is_an_id_for_the_client_and_a_traceback_in_the_log(faulty: tuple[str, Path]) -> None:
     url, log = faulty
-    status, text = told(url, "raise")
+    status, text = answer_to(url, "raise")
     answer = json.loads(text)
     assert status == 500 and "secret" not in text and ".py" not in text
     end = time.monotonic() + 10
@@ -68,19 +63,19 @@ def test_an_error_in_them_is_an_id_for_the_client_and_a_traceback_in_the_log(fau
 
 
 def test_too_little_memory_is_507(faulty: tuple[str, Path]) -> None:
-    assert told(faulty[0], "memory")[0] == 507
-    assert told(faulty[0], "hello")[0] == 200
+    assert answer_to(faulty[0], "memory")[0] == 507
+    assert answer_to(faulty[0], "hello")[0] == 200
 
 
 @pytest.mark.parametrize("size", [100_000, 300_000, 30_000_000])
 def test_an_answer_of_any_size_arrives_whole(faulty: tuple[str, Path], size: int) -> None:
-    assert told(faulty[0], f"large {size}") == (200, "x" * size)
+    assert answer_to(faulty[0], f"large {size}") == (200, "x" * size)
 
 
 def test_too_many_requests_are_503_and_ping_answers_while_every_worker_is_busy(faulty: tuple[str, Path]) -> None:
     url, _ = faulty
     codes: list[int] = []
-    busy = [threading.Thread(target=lambda: codes.append(told(url, "sleep 1.5")[0])) for _ in range(2)]
+    busy = [threading.Thread(target=lambda: codes.append(answer_to(url, "sleep 1.5")[0])) for _ in range(2)]
     for thread in busy:
         thread.start()
     time.sleep(0.5)
@@ -95,7 +90,7 @@ def test_too_many_requests_are_503_and_ping_answers_while_every_worker_is_busy(f
 
 def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(faulty: tuple[str, Path]) -> None:
     url, log = faulty
-    status, text = told(url, "sleep 3600")
+    status, text = answer_to(url, "sleep 3600")
     assert status == 504 and f"longer than {TIMEOUT} seconds" in text
     recovered(url)
     assert re.search(r"worker \d+ ended", log.read_text())
@@ -103,7 +98,7 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(faulty: tup
 
 def test_a_worker_that_dies_costs_its_request_alone(faulty: tuple[str, Path]) -> None:
     url, _ = faulty
-    status, text = told(url, "die")
+    status, text = answer_to(url, "die")
     assert status == 503 and "the worker that had this request ended" in json.loads(text)["message"]
     recovered(url)
 
@@ -117,7 +112,7 @@ def test_on_sigterm_the_request_in_flight_is_answered(tmp_path: Path) -> None:
     with started(tmp_path / "model", port, tmp_path, ALLOW_MODEL_CODE="true") as process:
         wait_for(process, url)
         answers: list[tuple[int, str]] = []
-        thread = threading.Thread(target=lambda: answers.append(told(url, "sleep 3")))
+        thread = threading.Thread(target=lambda: answers.append(answer_to(url, "sleep 3")))
         thread.start()
         time.sleep(1)
         process.send_signal(signal.SIGTERM)

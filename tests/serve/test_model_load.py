@@ -18,7 +18,7 @@ import pytest
 from classifier.errors import ArtifactError, UserError
 from serve import model
 from serve.model import Model, NoRoom
-from tests.serve.test_model import ABSENT, Parts, parts, parts_with_code  # noqa: F401 - fixtures
+from tests.model_parts import ABSENT, Parts
 from tests.standin import Said, answer, java
 
 

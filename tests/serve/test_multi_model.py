@@ -1,7 +1,5 @@
 """A multi-model endpoint over HTTP: load, list, show, invoke and unload, as the platform asks for them."""
 
-import http.client
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,27 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.serve.test_serve import free_port, photo, started, wait_for, workers  # noqa: F401 - a fixture
-
-
-class Endpoint:
-    def __init__(self, port: int, models: Path, pid: int) -> None:
-        self._port, self.models, self.pid = port, models, pid
-
-    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body)
-        connection.request(method, path, data, {"Content-Type": content_type})
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        return answer.status, json.loads(text) if text else None
-
-    def load(self, name: str) -> tuple[int, Any]:
-        return self.ask("POST", "/models", {"model_name": name, "url": str(self.models / name / "model")})
-
-    def workers(self) -> int:
-        return len(workers(self.pid))
+from tests.multi_model import Endpoint
+from tests.ports import free_port
+from tests.server import started, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.serve.test_multi_model import Endpoint
-from tests.serve.test_serve import free_port, photo, started, wait_for, workers  # noqa: F401 - a fixture
-from tests.serve.test_serve_faults import disk  # noqa: F401 - a fixture
+from tests.multi_model import Endpoint
+from tests.ports import free_port
+from tests.server import started, wait_for
 from tests.wire import LEAK
 
 MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}

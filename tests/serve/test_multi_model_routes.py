@@ -15,7 +15,7 @@ import pytest
 
 from serve.settings import MB
 from tests import wire
-from tests.serve.test_front_answers import Served, started  # noqa: F401 - a fixture
+from tests.front import Served
 from tests.standin import Said
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")

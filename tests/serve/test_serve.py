@@ -3,43 +3,20 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from PIL import Image
 
 from tests.conftest import byoc
+from tests.ports import free_port
 from tests.recordio import write_records
-
-
-def post(
-    url: str, body: bytes, content_type: str = "image/jpeg", headers: Mapping[str, str] | None = None
-) -> tuple[int, Any]:
-    request = urllib.request.Request(
-        f"{url}/invocations", data=body, headers={"Content-Type": content_type, **(headers or {})}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-@pytest.fixture
-def photo(samples: Path) -> bytes:
-    return (samples / "test" / "coffee" / "000.jpg").read_bytes()
+from tests.server import post, serve, started, wait_for, workers
 
 
 def test_ping_is_200_once_a_worker_is_ready(url: str) -> None:
@@ -153,63 +130,6 @@ def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> N
 # --- its own server for what ends it
 
 
-@contextlib.contextmanager
-def started(model: Path, port: int, tmp_path: Path, **told: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start the server with environment variables `told`; its log is log.txt in `tmp_path`."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "serve",
-        "--model-dir",
-        str(model),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    environment = os.environ | {"TMPDIR": str(tmp_path)} | told
-    with (tmp_path / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        try:
-            yield process
-        except BaseException as error:
-            error.add_note((tmp_path / "log.txt").read_text(errors="replace"))
-            raise
-        finally:
-            process.kill()
-            process.wait()
-
-
-def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
-    """Return the codes of /ping until it is 200."""
-    codes: list[int] = []
-    deadline = time.monotonic() + 120
-    while codes[-1:] != [200]:
-        assert process.poll() is None and time.monotonic() < deadline
-        try:
-            with urllib.request.urlopen(f"{url}/ping", timeout=2) as answer:
-                codes.append(answer.status)
-        except urllib.error.HTTPError as error:
-            codes.append(error.code)
-        except OSError:
-            pass
-        time.sleep(0.05)
-    return codes
-
-
-def workers(pid: int) -> list[psutil.Process]:
-    """Return the workers of a server; their parent, from which they are forked, is none."""
-    family = psutil.Process(pid).children(recursive=True)
-    return [child for child in family if "model_service_worker" in " ".join(child.cmdline()) and not child.children()]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
     model: Path, tmp_path: Path, number: signal.Signals
@@ -255,12 +175,6 @@ def test_a_front_that_is_killed_takes_the_model_server_with_it(model: Path, tmp_
         process.kill()
         process.wait()
         assert not psutil.wait_procs(family, timeout=10)[1]
-
-
-def serve(model: Path, *arguments: str, **told: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(model), "--host", "127.0.0.1", *arguments]
-    environment = os.environ | told
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_a_missing_model_ends_the_program_with_one_sentence(tmp_path: Path) -> None:

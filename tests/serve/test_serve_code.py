@@ -22,8 +22,8 @@ from serve.program import find_program, ignored_requirements
 from serve.settings import read_settings
 from tests import wire
 from tests.conftest import ROOT
-from tests.serve.test_answers import ask, instances
-from tests.serve.test_serve import free_port, photo, serve, started, wait_for, workers  # noqa: F401 - a fixture
+from tests.ports import free_port
+from tests.server import ask, instances, serve, started, wait_for, workers
 
 ORIGINAL = ROOT / "tests" / "code" / "original.py"
 NET = "import torch\n\n\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(48, 3)\n"

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serve.test_answers import ask, instances, metric
-from tests.serve.test_serve import free_port, photo, post, serve, started, wait_for, workers  # noqa: F401 - a fixture
+from tests.ports import free_port
+from tests.server import ask, instances, metric, post, serve, started, wait_for, workers
 
 
 def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:
@@ -98,21 +97,6 @@ def test_a_full_disk_at_the_start_ends_the_program_with_one_sentence(model: Path
     done = serve(model, "--port", str(free_port()), TMPDIR=str(small_disk))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("serving failed: ") and "MB left, 100 are needed" in done.stderr
-
-
-@pytest.fixture
-def disk() -> Iterator[Path]:
-    """A file system of 400 MB, at a path that is short enough for Unix sockets."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
-    folder = Path(tempfile.mkdtemp(prefix="disk-"))
-    try:
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", folder], check=False).returncode:
-            pytest.skip("this machine does not allow mounting")
-        yield folder
-        subprocess.run(["umount", "-l", folder], check=True)
-    finally:
-        folder.rmdir()
 
 
 def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:

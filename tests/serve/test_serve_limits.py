@@ -23,8 +23,8 @@ from serve.predictor import Predictor
 from serve.prepare import prepare
 from serve.settings import read_settings
 from tests.conftest import needs_openvino
-from tests.serve.test_answers import instances, metric
-from tests.serve.test_serve import free_port, photo, post, started, wait_for  # noqa: F401 - a fixture
+from tests.ports import free_port
+from tests.server import instances, metric, post, started, wait_for
 from tests.wire import bmp_run_length
 
 

@@ -17,13 +17,17 @@ from classifier.errors import ConfigError, UserError
 from serve import model_server, serve
 from serve.serve import main
 from serve.settings import MB
-from tests.serve.test_front_answers import Served, started  # noqa: F401 - a fixture
-from tests.serve.test_front_answers import served as front  # noqa: F401 - a fixture
-from tests.serve.test_serve import free_port
+from tests.front import Served
+from tests.ports import free_port
 from tests.standin import java
 
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 USAGE = namedtuple("USAGE", "total used free")
+
+
+@pytest.fixture
+def front(served: Served) -> Served:
+    return served
 
 
 @pytest.mark.parametrize(("free", "enough"), [(100 * MB, True), (100 * MB - 1, False)])

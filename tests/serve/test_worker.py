@@ -1,6 +1,5 @@
 """How a worker answers a batch of requests on a small model whose weights are random: on its own each, in time, in memory."""
 
-import io
 import json
 import logging
 from pathlib import Path
@@ -8,41 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from benchmarks import artifacts
 from classifier import artifact
 from classifier.errors import ArtifactError
 from serve.answers import CHUNK, Worker
 from serve.backends import BACKENDS, Backend, Logits
 from serve.gpu import SIZES
 from serve.predictor import Predictor
-from serve.prepare import prepare
-from tests.serve.test_answers import instances
+from tests.image_files import noise
+from tests.server import instances
 
 ASKS: dict[str, Any] = {"id": "7", "json": False, "accept": "application/json", "top_k": None}
 MANY = ASKS | {"json": True}
 NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 INTERNAL = "the prediction failed; the server's log says why under this request id"
-
-
-def noise(seed: int) -> bytes:
-    """Return a photo of coloured noise."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((200, 180)).save(buffer, "png")
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an artifact of a thousand classes, and what is prepared of it for torch."""
-    folder = tmp_path_factory.mktemp("small")
-    for number in range(3):
-        (folder / f"{number}.png").write_bytes(noise(number))
-    artifacts.random_weights(folder / "model", "timm/test_efficientnet", sorted(folder.glob("*.png")))
-    prepare(folder / "model", folder / "prepared", "torch")
-    return folder
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.serve.test_answers import get, metric
-from tests.serve.test_model_code import CODE, told
-from tests.serve.test_serve import free_port, serve, started, wait_for, workers
+from tests.faulty import CODE, answer_to
+from tests.ports import free_port
+from tests.server import get, metric, serve, started, until, wait_for, workers
 
 
 @pytest.fixture
@@ -20,13 +19,6 @@ def artifact(tmp_path: Path) -> Path:
     (folder / "weights.txt").write_text("0.5")
     shutil.copy(CODE, folder / "code" / "inference.py")
     return folder
-
-
-def until(what: str, true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
 
 
 def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(artifact: Path) -> None:
@@ -50,8 +42,8 @@ def test_a_replacement_that_cannot_load_does_not_end_those_that_serve(artifact: 
             for _ in range(20):
                 time.sleep(0.2)
                 assert process.poll() is None and get(f"{url}/ping") == ""
-                assert told(url, "hello")[0] in (200, 503)  # 503 when the dead worker had it
-            assert told(url, "hello")[0] == 200
+                assert answer_to(url, "hello")[0] in (200, 503)  # 503 when the dead worker had it
+            assert answer_to(url, "hello")[0] == 200
             (artifact / fault).unlink()
             until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 2)
 
@@ -63,7 +55,7 @@ def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Pa
     with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_MODEL_SERVER_WORKERS="1") as process:
         wait_for(process, url)
         codes: list[int] = []
-        clients = [threading.Thread(target=lambda: codes.append(told(url, "sleep 8")[0])) for _ in range(4)]
+        clients = [threading.Thread(target=lambda: codes.append(answer_to(url, "sleep 8")[0])) for _ in range(4)]
         for client in clients:
             client.start()
         time.sleep(1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.train.test_fit import clouds
+from tests.small_head import clouds
 from train import feed
 from train.config import Config
 from train.engine import fit

@@ -1,6 +1,6 @@
 """The training loop: one step against torch's own loss, then what an epoch is, which one is kept, and when it ends."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
@@ -9,33 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from classifier.errors import ConfigError
+from tests.small_head import RATE, SGD, Epochs, clouds, trained, weights
 from train.config import Config
 from train.engine import fit
 from train.features import Features
 from train.head import head_stage, predict
-from train.stage import Batch, Best, Stage
+from train.stage import Batch, Stage
 from train.world import World
-
-RATE = 0.1
-SGD: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.0, "lr": RATE, "epochs": 1}
-Epochs = list[Mapping[str, Any]]
-
-
-def clouds(count: int = 8) -> Features:
-    random = torch.Generator().manual_seed(0)
-    labels = torch.arange(count) % 3
-    return Features(torch.randn(count, 4, generator=random) + labels[:, None], torch.arange(count), labels, (), "")
-
-
-def trained(config: Config, seed: int = 0, **changes: object) -> tuple[nn.Linear, Epochs, Best | None]:
-    """Train a fresh head, as the configuration has it but for the changes to its stage."""
-    torch.manual_seed(0)
-    head, data, epochs = nn.Linear(4, 3), clouds(), Epochs()
-    stage = head_stage(head, data, data, config, World())
-    for name, value in changes.items():
-        setattr(stage, name, value)
-    best = fit(stage, seed, lambda epoch, metrics: epochs.append(metrics), world=World())
-    return head, epochs, best
 
 
 def after_one_step(loss: Callable[[Tensor, Tensor], Tensor], *, decay: float = 0.0) -> Tensor:
@@ -44,10 +24,6 @@ def after_one_step(loss: Callable[[Tensor, Tensor], Tensor], *, decay: float = 0
     head, data = nn.Linear(4, 3), clouds()
     loss(head(data.features), data.labels).backward()
     return (head.weight - RATE * (head.weight.grad + decay * head.weight)).detach()
-
-
-def weights(model: nn.Linear) -> Tensor:
-    return model.weight.detach()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2, 0.9])

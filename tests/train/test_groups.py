@@ -1,11 +1,11 @@
 """The processes' group on a machine with GPUs, shown on processors: gloo stands in for NCCL, which no processor has."""
 
 import os
-import socket
 import subprocess
 import sys
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 # As NCCL does, "cuda:gloo" takes no tensor that lies in main memory.
 CODE = """
@@ -28,9 +28,7 @@ leave(world, watch)
 
 
 def test_processes_with_gpus_add_up_what_lies_in_main_memory() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     shared = os.environ | {"PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     shared |= {"WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test", "GLOO_SOCKET_IFNAME": "lo"}
     processes = [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, run_training
+from tests.debugger import READ, read
 
 trainenv = pytest.mark.trainenv
 
@@ -32,22 +33,6 @@ hook and hook.step("validation", {"loss": torch.tensor(7.0, dtype=torch.bfloat16
 hook and hook.close()
 print("smdebug" in sys.modules, "ended")
 """
-READ = """
-import json, sys
-from smdebug import modes
-from smdebug.trials import create_trial
-trial = create_trial(sys.argv[1])
-result = {}
-for name in trial.tensor_names():
-    tensor, found = trial.tensor(name), {}
-    for mode in (modes.TRAIN, modes.EVAL):
-        for step in tensor.steps(mode=mode):
-            reductions = tensor.reduction_values(step, mode=mode)
-            value = {f"{'abs_' * absolute}{kind}": float(number) for (kind, absolute), number in reductions.items()}
-            found[f"{mode.name} {step}"] = value or tensor.value(step, mode=mode).tolist()
-    result[name] = found
-print("READ", json.dumps(result))
-"""
 
 
 def loop(base: Path, config: Any, *, after_step: str = "") -> tuple[list[str], list[str]]:
@@ -61,12 +46,6 @@ def loop(base: Path, config: Any, *, after_step: str = "") -> tuple[list[str], l
         [sys.executable, "-P", "-c", LOOP, str(base), after_step], capture_output=True, text=True, check=True
     )
     return done.stdout.splitlines(), done.stderr.splitlines()
-
-
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-    done = subprocess.run([sys.executable, "-P", "-c", READ, str(folder)], capture_output=True, text=True, check=True)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("READ "))
-    return json.loads(line.removeprefix("READ "))
 
 
 def test_without_a_configuration_there_is_no_hook_and_smdebug_is_not_imported(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT
-from tests.train.test_hooks import read
+from tests.debugger import read
 
 pytestmark = pytest.mark.trainenv
 

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from classifier.errors import ConfigError, DataError
 from classifier.images import read_photo
 from classifier.photos import load_photo_set
 from tests.conftest import Run, run_training
+from tests.ports import free_port
 from tests.recordio import MARK, labelled, packed, part, record, write_records
 from train import stop
 from train.contract import read_job
@@ -284,9 +284,7 @@ def test_sigterm_while_a_pipe_is_silent_ends_the_job_and_leaves_nothing_behind(t
 
 def test_two_hosts_read_their_pipes_and_train_together(tiny: Path, tmp_path: Path) -> None:
     hosts, streams = ("127.0.0.1", "127.0.0.2"), as_streams(tiny, "packed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     processes = []
     with contextlib.ExitStack() as stack:
         for host in hosts:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.launcher.api import LaunchConfig
 
 from tests.conftest import run_training, terminate, wait_for_line
+from tests.ports import free_port
 from train.agree import Held, difference
 from train.contract import Job
 from train.places import Places
@@ -41,10 +41,7 @@ ENDLESS = JOB | {"finetune-epochs": "10000"}
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    return free_port()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from classifier.errors import ConfigError
-from tests.train.test_fit import SGD, clouds, trained, weights
+from tests.small_head import SGD, clouds, trained, weights
 from train import stop
 from train.config import Config
 from train.engine import LOOK, fit

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 CODE = """
 import json, os, sys
@@ -67,9 +67,7 @@ BACKBONE = "squeezenet1_1"
 
 
 def start(folder: Path, out: Path, size: int, **options: Any) -> "list[subprocess.Popen[str]]":
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = {"backbone": BACKBONE, "max_unreadable": 50} | options
     return [
         subprocess.Popen(
