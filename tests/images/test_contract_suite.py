@@ -5,6 +5,8 @@ import ast
 import importlib
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from local_test.contract import bodies
 from local_test.contract.emulated import loopback
 from local_test.contract.table import Row, markdown, text_table
 from tests.conftest import ROOT
+from tests.local_scripts import SERVE
 
 SUITE = ROOT / "local_test" / "contract"
 
@@ -96,3 +99,23 @@ def test_an_emulator_that_is_not_on_the_loopback_interface_is_refused(url: str) 
 
 def test_an_emulator_on_the_loopback_interface_is_taken() -> None:
     assert [loopback(url) for url in ("http://127.0.0.1:8000", "http://[::1]:8000")]
+
+
+@pytest.mark.docker
+def test_an_image_without_the_programs_fails_the_contract(samples: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "local_test/contract/test_train.py"]
+    # The serving image has no `train`.
+    command += [
+        "--image",
+        SERVE,
+        "--data",
+        str(samples),
+        "--results",
+        str(results),
+        "-k",
+        "argument_train or says_why",
+    ]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 1
+    rows = json.loads(results.read_text())
+    assert rows and {row["result"] for row in rows} == {"FAIL"}
