@@ -17,7 +17,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, where it is there.
 DOGS := $(wildcard ../shared/data/dogs)
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,7 +78,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck -x .ci/run build_and_push.sh {docker,requirements,tests,local_test,local_test/*}/*.sh
-	$(BIN)/hadolint docker/*.Dockerfile local_test/plain/*.Dockerfile
+	$(BIN)/hadolint docker/Dockerfile local_test/plain/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -135,9 +135,6 @@ bench-train: .venv/.ready-dev ## training against the copied loop, and its growt
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
-
-bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=python with requirements/peers.lock)
-	$(BIN)/python -m benchmarks.front $(if $(PEERS),--peers-python "$(PEERS)")
 
 bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
 	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")

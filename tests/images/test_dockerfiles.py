@@ -19,20 +19,21 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:", text, re.MULTILINE))
 
 
-def test_the_dockerfiles_are_one_text_down_to_what_each_image_alone_holds() -> None:
-    heads = {
-        (ROOT / "docker" / f"{program}.Dockerfile")
-        .read_text()
-        .partition("ARG BASE_IMAGE")[2]
-        .partition("FROM shared AS")[0]
-        for program in PROGRAMS
-    }
-    assert len(heads) == 1 and "shared-${DEVICE}.lock" in heads.pop()
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 
 
-def test_a_dockerfile_asks_for_no_frontend_that_must_be_pulled() -> None:
-    for program in PROGRAMS:
-        assert "syntax=" not in (ROOT / "docker" / f"{program}.Dockerfile").read_text()
+def test_both_images_are_the_same_layers_down_to_the_packages_that_they_share() -> None:
+    shared, _, rest = DOCKERFILE.partition("\nARG BASE_IMAGE")[2].partition("FROM shared AS")
+    assert "shared-${DEVICE}.lock" in shared and "PROGRAM" not in shared
+    assert all(f"FROM image AS {program}\n" in rest for program in PROGRAMS)
+
+
+def test_the_base_image_is_named_by_its_digest() -> None:
+    assert re.search(r"^ARG BASE_IMAGE=debian:12\.\d+-slim@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_dockerfile_asks_for_no_frontend_that_must_be_pulled() -> None:
+    assert "syntax=" not in DOCKERFILE
 
 
 @pytest.mark.parametrize("device", DEVICES)
