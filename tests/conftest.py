@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from launch import opt_ml
 from launch.samples import write_samples
 from launch.server import serving
 from tests.places import INSIDE, left_out
@@ -228,13 +229,8 @@ def run_training(
         pytest.skip(WITHOUT_TORCH)
     if INSIDE == "serve":
         pytest.skip("in the training image only: the serving image cannot train")
-    config = base / "input" / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    (base / "input" / "data").mkdir()
-    for name, folder in channels.items():
-        (base / "input" / "data" / name).symlink_to(folder)
-    (config / "inputdataconfig.json").write_text(json.dumps({name: {"TrainingInputMode": mode} for name in channels}))
-    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "2"} | dict(hyperparameters)))
+    given = {"backbone": LITE, "epochs": "2"} | dict(hyperparameters)
+    opt_ml.lay_out(base, channels, given, channel={"TrainingInputMode": mode}, resources=None)
     arguments = ["--feature-cache", str(feature_cache)] if feature_cache else []
     variables = os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | dict(environment or {})
     if not (prefix or program) and environment is None:
@@ -273,13 +269,8 @@ def train(tmp_path: Path) -> Callable[..., Run]:
 
 def lay_out(base: Path, photos: Path, hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Lay out /opt/ml for a job, or for one that goes on, and return its environment."""
-    config = base / "input" / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    (base / "input" / "data").mkdir(exist_ok=True)
-    (base / "input" / "data" / "training").unlink(missing_ok=True)
-    (base / "input" / "data" / "training").symlink_to(photos)
     given = {"backbone": LITE, "precision": "fp32"} | dict(hyperparameters)
-    (config / "hyperparameters.json").write_text(json.dumps(given))
+    opt_ml.lay_out(base, {"training": photos}, given, resources=None)
     return os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": "0"}
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from classifier.errors import ConfigError, DataError, UserError
 from launch.cli import _parser
+from launch.opt_ml import lay_out
 from launch.run import command as run
 from launch.samples import write_samples
-from launch.training import Recipe, _lay_out, new_folder, read_records, result, train
+from launch.training import Recipe, new_folder, read_records, result, train
 
 
 def test_without_a_name_results_go_to_a_folder_named_by_the_time(
@@ -34,7 +35,7 @@ def test_a_job_is_laid_out_as_the_platform_does_it(tmp_path: Path) -> None:
     for name in ("photos", "weights"):
         (tmp_path / name).mkdir()
     recipe = Recipe(tmp_path / "photos", {}, {"pretrained": tmp_path / "weights"}, tmp_path / "cache")
-    _lay_out(tmp_path / "job", recipe, {"lr": "0.1"})
+    lay_out(tmp_path / "job", recipe.all_channels, {"lr": "0.1"})
     config, data = tmp_path / "job" / "input" / "config", tmp_path / "job" / "input" / "data"
     assert {path.name: path.resolve() for path in data.iterdir()} == {
         "training": tmp_path / "photos",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from launch.opt_ml import write_configuration
 from tests.conftest import ROOT
 from tests.debugger import read
 
@@ -34,9 +35,8 @@ def brought(base: Path, config: Any = None, **hyperparameters: str) -> str:
                 Image.new("RGB", (48, 40), colour).save(photos / f"{number}.jpg")
     named = {"sagemaker_program": "train_model.py", "sagemaker_submit_directory": str(code)}
     (base / "model").mkdir()
-    (folder / "hyperparameters.json").write_text(json.dumps(named | hyperparameters))
-    (folder / "inputdataconfig.json").write_text('{"training": {}}')
-    (folder / "resourceconfig.json").write_text('{"current_host": "localhost", "hosts": ["localhost"]}')
+    alone = {"current_host": "localhost", "hosts": ["localhost"]}
+    write_configuration(folder, ["training"], named | hyperparameters, channel={}, resources=alone)
     if config is not None:
         (folder / "debughookconfig.json").write_text(json.dumps(config))
     done = subprocess.run(

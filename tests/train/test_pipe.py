@@ -20,6 +20,7 @@ import pytest
 from classifier.errors import ConfigError, DataError
 from classifier.images import read_photo
 from classifier.photos import load_photo_set
+from launch.opt_ml import write_configuration
 from tests.conftest import Run, run_training
 from tests.ports import free_port
 from tests.recordio import MARK, labelled, packed, part, record, write_records
@@ -301,15 +302,10 @@ def test_two_hosts_read_their_pipes_and_train_together(tiny: Path, tmp_path: Pat
 
 def lay_out(base: Path, channels: Iterable[str], resources: Mapping[str, object]) -> None:
     """Write a job's configuration with piped channels."""
-    (base / "input" / "config").mkdir(parents=True)
-    (base / "input" / "data").mkdir()
+    (base / "input" / "data").mkdir(parents=True)
     hyperparameters = {"backbone": "timm/test_efficientnet", "weights": "random", "epochs": "1"}
-    for name, content in (
-        ("inputdataconfig", {name: {"TrainingInputMode": "Pipe"} for name in channels}),
-        ("hyperparameters", hyperparameters),
-        ("resourceconfig", resources),
-    ):
-        (base / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+    piped = {"TrainingInputMode": "Pipe"}
+    write_configuration(base / "input" / "config", channels, hyperparameters, channel=piped, resources=resources)
 
 
 def started(base: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str]":

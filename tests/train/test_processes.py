@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.launcher.api import LaunchConfig
 
+from launch.opt_ml import lay_out
 from tests.conftest import run_training, terminate, wait_for_line
 from tests.ports import free_port
 from train.agree import Held, difference
@@ -62,15 +63,10 @@ def job(
     try:
         for host, prefix, channel in zip(hosts, prefixes, each, strict=True):
             base = folder / host
-            (base / "input" / "config").mkdir(parents=True)
-            (base / "input" / "data").mkdir()
-            (base / "checkpoints").mkdir()
-            (base / "input" / "data" / "training").symlink_to(channel)
-            inputs = {"training": {"TrainingInputMode": "File", "S3DistributionType": distribution}}
+            (base / "checkpoints").mkdir(parents=True)
             resources = {"current_host": host, "hosts": list(hosts), "network_interface_name": interface}
-            files = {"hyperparameters": hyperparameters, "resourceconfig": resources, "inputdataconfig": inputs}
-            for name, content in files.items():
-                (base / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+            inputs = {"TrainingInputMode": "File", "S3DistributionType": distribution}
+            lay_out(base, {"training": channel}, hyperparameters, channel=inputs, resources=resources)
             processes.append(
                 subprocess.Popen(
                     [*prefix, str(Path(sys.executable).parent / "train")],

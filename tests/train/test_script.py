@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import ArchiveError, ConfigError
+from launch.opt_ml import write_configuration
 from train import script, staging, toolkit
 
 trainenv = pytest.mark.trainenv
@@ -29,15 +30,17 @@ TRAIN = str(Path(sys.executable).parent / "train")
 def lay_out(base: Path, program: str, text: str, **hyperparameters: Any) -> Path:
     """Write what a job with a script finds under /opt/ml, the values as the SDK sends them, and return the code's folder."""
     config, code = base / "input" / "config", base.parent / "code"
-    for folder in (config, base / "input" / "data" / "training", code):
+    for folder in (base / "input" / "data" / "training", code):
         folder.mkdir(parents=True)
     (code / program).write_text(text)
     values = {"sagemaker_program": program, "sagemaker_submit_directory": str(code)} | hyperparameters
-    (config / "hyperparameters.json").write_text(
-        json.dumps({name: json.dumps(value) for name, value in values.items()})
+    write_configuration(
+        config,
+        ["training"],
+        {name: json.dumps(value) for name, value in values.items()},
+        channel={},
+        resources={"current_host": "localhost", "hosts": ["localhost"]},
     )
-    (config / "inputdataconfig.json").write_text('{"training": {}}')
-    (config / "resourceconfig.json").write_text('{"current_host": "localhost", "hosts": ["localhost"]}')
     return code
 
 
