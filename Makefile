@@ -24,7 +24,7 @@ help: ## print this help
 
 setup: .venv/.ready ## make .venv with all it takes to train and serve (PYTHON=path; PIP_ARGS="--index-url URL" chooses another build of torch)
 
-dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/bin/pytest tests/train/test_config.py runs one file
+dev: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## install all that lint and the tests need; then .venv/bin/pytest runs them, .venv/bin/pytest tests/train/test_config.py one file
 
 .venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml $(wildcard environment/*)
 	bash requirements/setup.sh
@@ -88,7 +88,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the slow and the long ones, on real photos and a real model server
+test: dev ## all tests but the slow and the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
