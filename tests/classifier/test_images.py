@@ -13,8 +13,7 @@ from PIL import Image
 from classifier.errors import PhotoError
 from classifier.images import FORMATS, MAX_PIXELS, decode, limit_pixels, load_pixels, look_at, read_photo, to_rgb
 from classifier.tiff import limit_pieces
-from tests.image_files import PREPROCESSING, UPRIGHT, encoded
-from tests.wire import bmp_run_length, jpeg_with, tiff_strips
+from tests.image_files import PREPROCESSING, UPRIGHT, bmp_run_length, encoded, jpeg_with, tiff_strips
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -12,24 +12,18 @@ import pytest
 from PIL import Image
 
 from tests.attacks import Bomb, pickled_npy
-from tests.wire import (
-    HEAD,
+from tests.image_files import (
     avif_hidden,
     bmp_run_length,
-    check_refusal,
-    connect,
-    exchange,
+    encoded,
     gif_blocks,
     jpeg_with,
-    memory_grows_by_at_most,
     png,
-    post,
-    raw_answers,
-    saved,
     tiff_directory,
     tiff_strips,
     webp_canvas,
 )
+from tests.wire import HEAD, check_refusal, connect, exchange, memory_grows_by_at_most, post, raw_answers
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -117,15 +111,15 @@ def test_a_compressed_body_is_measured_unpacked_and_a_false_one_refused(url: str
 def bombs(photo: bytes) -> dict[str, bytes]:
     image = Image.open(io.BytesIO(photo)).convert("RGB")
     small = image.resize((8, 8))
-    progressive = saved(image, "jpeg", progressive=True)
+    progressive = encoded(image, "jpeg", progressive=True)
     exif = b"\xff\xe1\x00\x12Exif\0\0" + b"a" * 10
     return {
         "png header": png(60_000, 60_000),
-        "png bits": saved(Image.new("1", (16_000, 16_000)), "png"),
+        "png bits": encoded(Image.new("1", (16_000, 16_000)), "png"),
         "png largest": png(2**31 - 1, 2**31 - 1),
-        "gif": saved(Image.new("P", (16_000, 16_000)), "gif"),
-        "tiff": saved(Image.new("1", (16_000, 16_000)), "tiff", compression="group4"),
-        "webp canvas": webp_canvas(16_383, 16_383, saved(small, "webp", lossless=True)),
+        "gif": encoded(Image.new("P", (16_000, 16_000)), "gif"),
+        "tiff": encoded(Image.new("1", (16_000, 16_000)), "tiff", compression="group4"),
+        "webp canvas": webp_canvas(16_383, 16_383, encoded(small, "webp", lossless=True)),
         "jpeg scans": jpeg_with(b"", 5000, progressive),
         "jpeg metadata": jpeg_with(exif * 50_000, 0, photo),
         "jpeg comments": jpeg_with(b"\xff\xfe\0\2" * 1_000_000, 0, photo),
@@ -178,7 +172,7 @@ def test_of_many_frames_only_the_first_is_decoded(url: str, photo: bytes) -> Non
     frames = [Image.new("RGB", image.size, (number % 256, 0, 0)) for number in range(2000)]
     for form in ("gif", "webp", "tiff"):
         small = frames[: 2000 if form == "gif" else 200]
-        body = saved(image, form, save_all=True, append_images=small)
+        body = encoded(image, form, save_all=True, append_images=small)
         with memory_grows_by_at_most(url, 100 * 2**20):
             answer = post(url, body, f"image/{form}")
         assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", form
@@ -211,6 +205,6 @@ def test_json_that_is_large_in_memory_alone_is_refused(url: str, body: bytes, re
 
 
 def test_a_thousand_tiny_photos_in_one_request_are_refused(url: str) -> None:
-    tiny = base64.b64encode(saved(Image.new("L", (1, 1)), "gif")).decode()
+    tiny = base64.b64encode(encoded(Image.new("L", (1, 1)), "gif")).decode()
     body = json.dumps({"instances": [{"b64": tiny}] * 1000}).encode()
     assert "at most 500" in check_refusal(post(url, body, "application/json"), 400)

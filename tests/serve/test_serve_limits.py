@@ -23,9 +23,9 @@ from serve.predictor import Predictor
 from serve.prepare import prepare
 from serve.settings import read_settings
 from tests.conftest import needs_openvino
+from tests.image_files import bmp_run_length
 from tests.ports import free_port
 from tests.server import instances, metric, post, started, wait_for
-from tests.wire import bmp_run_length
 
 
 def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(

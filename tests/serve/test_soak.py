@@ -25,7 +25,8 @@ import pytest
 from PIL import Image
 
 from launch.server import serving
-from tests.wire import ask, metric, png, saved
+from tests.image_files import encoded, png
+from tests.wire import ask, metric
 
 WORKERS = 2
 KILL_SECONDS = 20.0  # between two workers that are killed, at least
@@ -102,15 +103,15 @@ def mixed(samples: Path) -> dict[str, list[Sent]]:
     image = Image.open(io.BytesIO(photos[0])).convert("RGB")
     camera, scan = image.resize((4000, 3000)), image.resize((2600, 2600))
     good = [Sent(f"photo {number}", photo) for number, photo in enumerate(photos)]
-    good += [Sent("png", saved(image, "png"), "image/png"), Sent("webp", saved(image, "webp"), "image/webp")]
+    good += [Sent("png", encoded(image, "png"), "image/png"), Sent("webp", encoded(image, "webp"), "image/webp")]
     good += [Sent("instances", instances(photos * 2), "application/json")]
     return {
         "good": good,
         "huge": [
-            Sent("12 megapixels", saved(camera, "jpeg", quality=90)),
-            Sent("12 megapixels, progressive", saved(camera, "jpeg", quality=90, progressive=True)),
-            Sent("12 megapixels, png", saved(camera, "png", compress_level=1), "image/png"),
-            Sent("20 MB", saved(scan, "tiff"), "image/tiff"),
+            Sent("12 megapixels", encoded(camera, "jpeg", quality=90)),
+            Sent("12 megapixels, progressive", encoded(camera, "jpeg", quality=90, progressive=True)),
+            Sent("12 megapixels, png", encoded(camera, "png", compress_level=1), "image/png"),
+            Sent("20 MB", encoded(scan, "tiff"), "image/tiff"),
             Sent("60 instances", instances(photos * 20), "application/json"),
         ],
         "bad": [
