@@ -19,6 +19,7 @@ UPRIGHT[30:, 40:] = (255, 255, 255)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """Return an image as a file of this format."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -76,35 +77,37 @@ def with_tag(data: bytes, order: str, tag: int, kind: int, count: int, value: in
 
 
 def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
+    """Return a chunk of a PNG, with its checksum or with another one."""
     checksum = zlib.crc32(kind + content) if checksum is None else checksum
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 def segment(marker: int, content: bytes) -> bytes:
+    """Return a segment of a JPEG's metadata."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
 
 def png(width: int, height: int, data: bytes = b"", comments: int = 0) -> bytes:
-    """A grey PNG whose header says any size at all, with any number of empty comments."""
+    """Return a grey PNG whose header names any size, with any number of empty comments."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"zzZz", b"") * comments
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 def gif_blocks(count: int) -> bytes:
-    """A GIF of 8 x 8 pixels whose comment is divided into blocks of one byte."""
+    """Return a GIF of 8 x 8 pixels whose comment consists of blocks of one byte."""
     whole = encoded(Image.new("L", (8, 8)), "gif")
     place = 13 + (3 << (whole[10] & 7) + 1)
     return whole[:place] + b"!\xfe" + b"\1?" * count + b"\0" + whole[place:]
 
 
 def avif_hidden(width: int, height: int) -> bytes:
-    """An AVIF whose header tells 8 x 8 pixels and whose frame has any number of them."""
+    """Return an AVIF whose header names 8 x 8 pixels and whose frame has another size."""
     size, told = struct.pack(">II", width, height), struct.pack(">II", 8, 8)
     return encoded(Image.new("L", (width, height)), "avif", speed=10).replace(size, told)
 
 
 def webp_canvas(width: int, height: int, frame: bytes) -> bytes:
-    """An animated WebP of one small frame on a canvas of any size; `frame` is a WebP file."""
+    """Return an animated WebP of one small frame on a canvas of any size; `frame` is a WebP file."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
@@ -119,7 +122,7 @@ def webp_canvas(width: int, height: int, frame: bytes) -> bytes:
 
 
 def tiff_directory(entries: int, blob: int) -> bytes:
-    """A TIFF of many tags that all name the same bytes: read one by one they are `entries * blob` of them."""
+    """Return a TIFF of many tags that all name the same bytes. Read one by one, they are `entries * blob` bytes."""
     start = 8 + blob
     tags = {
         256: (3, 1, 8),
@@ -136,7 +139,7 @@ def tiff_directory(entries: int, blob: int) -> bytes:
 
 
 def tiff_strips(count: int, tags: int = 0) -> bytes:
-    """A BigTIFF of 8 x 8 pixels that names its one strip any number of times, after any number of other tags."""
+    """Return a BigTIFF of 8 x 8 pixels that names its one strip any number of times, after any number of other tags."""
     table = 16 + 8 + (8 + tags) * 20 + 8
     entries = [(254, 4, 1, 0)] * tags
     entries += [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
@@ -146,7 +149,7 @@ def tiff_strips(count: int, tags: int = 0) -> bytes:
 
 
 def bmp_run_length(width: int, height: int) -> bytes:
-    """A BMP with run-length compression of one pixel, the rest of which is filled up by one end of a line."""
+    """Return a BMP with run-length compression that holds one pixel. An end of a line stands for all the others."""
     data = b"\1\1\0\0\0\1"
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
     start = 14 + len(head) + 1024
@@ -154,6 +157,6 @@ def bmp_run_length(width: int, height: int) -> bytes:
 
 
 def jpeg_with(segments: bytes, scans: int, photo: bytes) -> bytes:
-    """A JPEG with more metadata after its first marker, and its last scan repeated."""
+    """Return a JPEG with more metadata after its first marker, and its last scan repeated."""
     last = photo.rindex(b"\xff\xda")
     return photo[:2] + segments + photo[2:-2] + photo[last:-2] * scans + photo[-2:]

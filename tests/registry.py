@@ -1,4 +1,4 @@
-"""Where the tests of build_and_push.sh push to: a stand-in for AWS and a registry with a password, both on loopback."""
+"""A stand-in for AWS and a registry with a password, both on loopback, for the tests of build_and_push.sh."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def started(command: Sequence[str | Path], port: int, folder: Path, **environmen
 
 
 def serve_registry(folder: Path, password: str) -> "tuple[subprocess.Popen[bytes], str]":
-    """Start a registry on loopback that lets in the user AWS alone."""
+    """Start a registry on loopback that admits only the user AWS."""
     folder.mkdir(exist_ok=True)
     port = free_port()
     hashed = f"import bcrypt; print('AWS:' + bcrypt.hashpw(b'{password}', bcrypt.gensalt(5)).decode())"
