@@ -20,14 +20,14 @@ DOGS := $(wildcard ../shared/data/dogs)
 # The tests start hundreds of Pythons; each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-front bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## make .venv with all it takes to train and serve (PYTHON=path; PIP_ARGS="--index-url URL" chooses another build of torch)
 
-dev: .venv/.ready-dev ## add to .venv what lint and the tests need; then .venv/bin/pytest tests/test_x.py runs one file
+dev: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## install all that lint and the tests need; then .venv/bin/pytest runs them, .venv/bin/pytest tests/train/test_config.py one file
 
 .venv/.ready: requirements/plain.lock requirements/samples.lock pyproject.toml $(wildcard environment/*)
 	bash requirements/setup.sh
@@ -81,7 +81,7 @@ check: .venv/.ready-dev ## lint: ruff, mypy, shellcheck, hadolint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck -x .ci/run build_and_push.sh {docker,requirements,tests,local_test,local_test/*}/*.sh
-	$(BIN)/hadolint docker/*.Dockerfile local_test/plain/*.Dockerfile
+	$(BIN)/hadolint docker/Dockerfile local_test/plain/*.Dockerfile
 
 fix: .venv/.ready-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -91,7 +91,7 @@ fix: .venv/.ready-dev ## let ruff mend what it can
 	bash requirements/setup_stock.sh
 	@touch $@
 
-test: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## all tests but the slow and the long ones, on real photos and a real model server
+test: dev ## all tests but the slow and the long ones, on real photos and a real model server
 	$(BIN)/pytest -n 2 --dist loadfile
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script; else \
 	  echo "test: script mode and hooks were left out, as they take Python 3.11; make test-inside runs them in the training image"; fi
@@ -101,7 +101,7 @@ test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready-notebook ## 
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script SPEED=slow; fi
 
 test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test; SPEED=slow: of test-slow)
-	$(TRAIN_BIN)/pytest -n 2 --dist load -m "trainenv and $(or $(SPEED),not slow)" $$(grep -l mark.trainenv tests/test_*.py)
+	$(TRAIN_BIN)/pytest -n 2 --dist load -m "trainenv and $(or $(SPEED),not slow)" $$(grep -rl mark.trainenv tests --include="test_*.py")
 
 test-others: .venv/.ready-dev ## the tests that need no torch, on the other Pythons of 3.11, 3.12 and 3.13 that are on this machine
 	tests/others.sh
@@ -140,9 +140,6 @@ bench-train: .venv/.ready-dev ## training against the copied loop, and its growt
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
 
-bench-front: .venv/.ready-dev ## what the front costs against another (PEERS=python with requirements/peers.lock)
-	$(BIN)/python -m benchmarks.front $(if $(PEERS),--peers-python "$(PEERS)")
-
 bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
 	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")
 
@@ -170,7 +167,7 @@ push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUS
 
 test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready .venv-sagemaker/.ready ## test the CPU images, the push, local mode and the local SageMaker from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
 	$(BIN)/pytest -m docker tests
-	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/test_serve.py tests/test_answers.py
+	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/serve/test_serve.py tests/serve/test_answers.py
 	@$(MAKE) --no-print-directory test-inside QUICK=1
 
 test-inside: .venv/.ready-dev .venv-inside/.ready ## the tests inside the CPU images, with their Python, packages and code (QUICK=1 leaves out what takes minutes; make build DEVICE=cpu comes first)

@@ -66,15 +66,6 @@ push() {
   digest=$(echo "$answer" | sed -n 's/^.*digest: \(sha256:[0-9a-f]*\).*$/\1/p')
 }
 
-# Writes one image's line into images.json and leaves the other image's line as it is.
-record() {
-  local other=serve line
-  [ "$1" = train ] || other=train
-  line=$(sed -n "s/^\(  \"$other\": .*}\),\{0,1\}$/\1/p" images.json 2> /dev/null || true)
-  { echo "{"; [ -z "$line" ] || echo "$line,"; echo "  \"$1\": $2"; echo "}"; } > images.json.new
-  mv images.json.new images.json
-}
-
 if [ -z "${REGISTRY:-}" ]; then
   for program in $what; do make_repository "byoc-classifier-$program"; done
   log_in
@@ -98,6 +89,7 @@ for program in $what; do
     push "$repository:$device" "$registry/$repository:$name"
     echo "push: $registry/$repository:$name $digest"
   done
-  record "$program" "{\"uri\": \"$registry/$repository@$digest\", \"digest\": \"$digest\", \"tags\": [\"${tags// /\", \"}\"], \"device\": \"$device\", \"version\": \"$version\", \"revision\": \"$revision\"}"
+  # shellcheck disable=SC2086  # tags are several words
+  python3 docker/record.py "$program" images.json "$registry/$repository@$digest" "$digest" "$device" "$version" "$revision" $tags
 done
 [ -n "$dry_run" ] || echo "push: done, images.json holds the digests"

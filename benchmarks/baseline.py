@@ -27,16 +27,16 @@ LITE = "timm/tf_efficientnet_lite0"  # the one backbone whose weights come with 
 def main() -> int:
     """Train and write what each phase of each epoch took and reached."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.baseline", description="Train as the copied loop does.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--backbone", default="inception_v3", help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--lr", type=float, default=0.003, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=64, help="default: %(default)s")
-    parser.add_argument("--steps", type=int, help="of each phase of one epoch (default: all, of every epoch)")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--backbone", default="inception_v3")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--lr", type=float, default=0.003)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int)
     options = parser.parse_args()
     torch.manual_seed(0)
-    _, _, preprocessing = build_backbone(options.backbone)
+    preprocessing = build_backbone(options.backbone)[2]
     loaders = _loaders(options.folder, preprocessing, options.backbone, options.batch_size)
     model = _model(options.backbone, len(loaders["train"].dataset.classes))
     last_layer = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -44,7 +44,8 @@ def main() -> int:
     phases = []
     for epoch in range(1, (1 if options.steps else options.epochs) + 1):
         for phase, loader in loaders.items():
-            phases.append({"epoch": epoch, "phase": phase} | _run_phase(phase, model, loader, optimizer, options.steps))
+            model.train(phase == "train")
+            phases.append({"epoch": epoch, "phase": phase} | _run_phase(model, loader, optimizer, options.steps))
             print(f"baseline epoch {epoch}: {phase} accuracy {phases[-1]['accuracy']:.4f}", flush=True)
     options.out.write_text(json.dumps({"threads": torch.get_num_threads(), "phases": phases}))
     return 0
@@ -75,57 +76,45 @@ def _model(name: str, classes: int) -> nn.Module:
     if name.startswith("timm/"):
         import timm
 
-        model = timm.create_model(name.removeprefix("timm/"))
+        model: nn.Module = timm.create_model(name.removeprefix("timm/"))
     else:
         from torchvision import models
 
-        options = {"init_weights": False} if name == "inception_v3" else {}
-        model = models.get_model(name, weights=None, **options)
+        model = models.get_model(name, weights=None, **({"init_weights": False} if name == "inception_v3" else {}))
     if name == LITE:
         load_pretrained(model, name, None)
-    for parameter in model.parameters():
-        parameter.requires_grad = False
+    model.requires_grad_(False)
     path, last = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
     model.set_submodule(path, nn.Linear(last.in_features, classes))
-    whole: nn.Module = model
-    return whole
+    return model
 
 
-def _run_phase(
-    phase: str, model: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, limit: int | None
-) -> dict[str, Any]:
+def _run_phase(model: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, limit: int | None) -> dict[str, Any]:
     """Run one phase of an epoch, or `limit` steps of it."""
     criterion = nn.CrossEntropyLoss()
-    model.train(phase == "train")
     photos: list[int] = []
     seconds: list[float] = []
     running_loss, running_corrects = 0.0, 0
     started = time.perf_counter()
     for inputs, labels in loader:
         optimizer.zero_grad()
-        with torch.set_grad_enabled(phase == "train"):
+        with torch.set_grad_enabled(model.training):
             outputs = model(inputs)
             if isinstance(outputs, tuple):  # inception_v3 in train mode adds its auxiliary logits
                 outputs = outputs[0]
-            _, predicted = torch.max(outputs, 1)
             loss = criterion(outputs, labels)
-            if phase == "train":
+            if model.training:
                 loss.backward()
                 optimizer.step()
         running_loss += loss.item() * inputs.size(0)
-        running_corrects += int(torch.sum(predicted == labels))
+        running_corrects += int((outputs.argmax(1) == labels).sum())
         photos.append(inputs.size(0))
         seconds.append(time.perf_counter() - started)
         started = time.perf_counter()
         if len(photos) == limit:
             break
-    done = sum(photos)
-    return {
-        "loss": running_loss / done,
-        "accuracy": running_corrects / done,
-        "step_photos": photos,
-        "step_seconds": seconds,
-    }
+    loss, accuracy = running_loss / sum(photos), running_corrects / sum(photos)
+    return {"loss": loss, "accuracy": accuracy, "step_photos": photos, "step_seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -6,17 +6,17 @@
 can be seen without a GPU: a library that torch opens on first use on a GPU passes too.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.machine import RESULTS, describe
+from benchmarks.machine import describe, write_results
 
 IMAGE = "byoc-classifier-serve:cuda"
 SMALLEST = 20e6  # bytes; smaller libraries are not worth a sentence
-PACKAGES = "/opt/venv/lib/python3.11/site-packages"
+NVIDIA = "/opt/venv/lib/python3.11/site-packages/nvidia"
+LEFT_OUT = ("triton==3.7.1", "nvidia-cusolver==12.0.4.66")
 PREDICT = """
 import torch
 from classifier.backbones import build_backbone
@@ -28,13 +28,6 @@ def docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["docker", "run", "--rm", "--network", "none", *arguments], capture_output=True, text=True)
 
 
-def libraries() -> dict[str, int]:
-    """Return path and bytes of each library of the nvidia packages in the image, the largest first."""
-    found = docker(IMAGE, "find", f"{PACKAGES}/nvidia", "-name", "*.so*", "-type", "f", "-printf", "%s %p\n").stdout
-    sizes = {path: int(size) for size, path in (line.split(" ", 1) for line in found.splitlines())}
-    return dict(sorted(((path, size) for path, size in sizes.items() if size > SMALLEST), key=lambda pair: -pair[1]))
-
-
 def unpacked(requirement: str) -> int:
     """Return the bytes that a package left out of the image would take, from its wheel."""
     with tempfile.TemporaryDirectory() as folder:
@@ -44,25 +37,18 @@ def unpacked(requirement: str) -> int:
 
 
 def main() -> None:
+    """Hide one library after another, the largest first, and write results/cuda_libraries.json."""
+    listed = docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n").stdout
+    sizes = {path: int(size) for size, path in (line.split(" ", 1) for line in listed.splitlines())}
     rows = []
-    for path, size in libraries().items():
-        done = docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
-        rows.append({"library": Path(path).name, "mb": round(size / 1e6), "loads": done.returncode == 0})
-        print(rows[-1], flush=True)
-    left_out = {name: round(unpacked(name) / 1e6) for name in ("triton==3.7.1", "nvidia-cusolver==12.0.4.66")}
-    print(left_out)
-    (RESULTS / "cuda_libraries.json").write_text(
-        json.dumps(
-            {
-                "command": "python -m benchmarks.cuda_libraries",
-                "machine": describe(),
-                "left_out_mb": left_out,
-                "hidden": rows,
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    for path, size in sorted(sizes.items(), key=lambda pair: -pair[1]):
+        if size > SMALLEST:
+            done = docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
+            rows.append({"library": Path(path).name, "mb": round(size / 1e6), "loads": done.returncode == 0})
+            print(rows[-1], flush=True)
+    left_out = {name: round(unpacked(name) / 1e6) for name in LEFT_OUT}
+    results = {"command": "python -m benchmarks.cuda_libraries", "machine": describe()}
+    write_results("cuda_libraries", results | {"left_out_mb": left_out, "hidden": rows})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from benchmarks import loopback
 from benchmarks.emulator_jobs import SAMPLES, fit, tuning
-from benchmarks.emulator_process import FAKE, ROLE, Emulator, Figure, ask, emulate
+from benchmarks.emulator_process import ROLE, Emulator, Figure, ask, emulate, forget_account
 from benchmarks.machine import describe, summary, write_results
 
 OBJECT = 64_000_000  # bytes of a large object
@@ -38,9 +38,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, default=SAMPLES, metavar="DIR", help="tuned on (default: %(default)s)")
     parser.add_argument("--only", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
     options = parser.parse_args()
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ |= FAKE
+    forget_account()
     machine = describe()
     print(f"{summary(machine)}\n")
     figures: list[Figure] = []
@@ -49,11 +47,7 @@ def main() -> int:
             found = PARTS[name](Path(folder), options)
         print("\n".join(map(str, found)), flush=True)
         figures += found
-    settings = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(options).items()
-        if value is not None
-    }
+    settings = {name: str(value) if name == "photos" else value for name, value in vars(options).items() if value}
     write_results("emulator", {"machine": machine, "settings": settings, "figures": [asdict(each) for each in figures]})
     return 0
 

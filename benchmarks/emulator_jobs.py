@@ -11,9 +11,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.emulator_process import Figure, emulating, small_programs
+from benchmarks.machine import ROOT
 from train.config import OBJECTIVE, TUNING_RANGES
 
-ROOT = Path(__file__).parent.parent
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 SAMPLES = ROOT / "data" / "samples"
 BIN = Path(sys.executable).parent
@@ -78,27 +78,15 @@ def tuning(folder: Path, options: argparse.Namespace) -> list[Figure]:
     ours, theirs = [], []
     for number in range(options.rounds):
         place = folder / str(number)
-        tune = [
-            str(BIN / "byoc"),
-            "tune",
-            "--data",
-            str(options.photos),
-            "--backbone",
-            BACKBONE,
-            "--trials",
-            str(TRIALS),
-        ]
+        tune = [BIN / "byoc", "tune", "--data", options.photos, "--backbone", BACKBONE, "--trials", str(TRIALS)]
+        tune += ["--out", place / "tune", "--feature-cache", place / "features"]
         start = time.perf_counter()
-        subprocess.run(
-            [*tune, "--out", str(place / "tune"), "--feature-cache", str(place / "features")],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        subprocess.run(tune, check=True, stdout=subprocess.DEVNULL)
         theirs.append(time.perf_counter() - start)
-        told = _told(place, TUNE, arguments, BIN, "--jobs", str(PARALLEL), *HOLD)
-        if int(told[2]) != TRIALS:
-            raise RuntimeError(f"{told[2]} of {TRIALS} training jobs of the tuner are Completed")
-        ours.append(float(told[1]))
+        words = _last_words(place, TUNE, arguments, BIN, "--jobs", str(PARALLEL), *HOLD)
+        if int(words[2]) != TRIALS:
+            raise RuntimeError(f"{words[2]} of {TRIALS} training jobs of the tuner are Completed")
+        ours.append(float(words[1]))
     return [
         Figure(f"byoc tune of {TRIALS} trials, median", median(theirs), "s"),
         Figure(f"tuning job of {TRIALS}, {PARALLEL} in parallel, median", median(ours), "s"),
@@ -107,10 +95,10 @@ def tuning(folder: Path, options: argparse.Namespace) -> list[Figure]:
 
 
 def _waited(folder: Path, logs: str, *options: str) -> float:
-    return float(_told(folder, FIT, [logs], small_programs(folder), *options)[1])
+    return float(_last_words(folder, FIT, [logs], small_programs(folder), *options)[1])
 
 
-def _told(folder: Path, code: str, arguments: list[str], programs: Path, *options: str) -> list[str]:
+def _last_words(folder: Path, code: str, arguments: list[str], programs: Path, *options: str) -> list[str]:
     """Run a program of the SDK beside an emulator of its own and return the words of its last line."""
     if not SDK.exists():
         raise RuntimeError(f"{SDK} is missing; make it: make .venv-sdk/.ready")

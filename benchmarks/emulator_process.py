@@ -15,15 +15,11 @@ from typing import Any
 
 START_SECONDS = 60
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
+FAKE = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 # What a client library might read instead of the fake keys.
-FAKE = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
+FAKE |= {"AWS_EC2_METADATA_DISABLED": "true"} | dict.fromkeys(
+    ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull
+)
 # The emulator checks no signature; it reads the service's name here.
 S3 = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request, Signature=0"}
 LIST = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Content-Type": "application/x-amz-json-1.1"}
@@ -70,6 +66,13 @@ class Figure:
     def __str__(self) -> str:
         aim = "" if self.target is None else f"  ({'at most' if self.at_most else 'at least'} {self.target:g})"
         return f"{self.name:62} {self.value:10.2f} {self.unit}{aim}"
+
+
+def forget_account() -> None:
+    """Take a real account's variables out of this process's environment, and put the fake keys in."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= FAKE
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,20 @@ READY = 256  # photos kept as pixels; the bare passes go over them again and aga
 # on a set of that size, which the bare passes do not.
 TURN, WARM = 1200, 64  # photos of a turn and of the warm-up
 SECONDS = 0.7  # a turn of (a)
+OURS = "ours, with decoding"
 Way = Callable[[list[Path]], int]
-Turn = dict[str, float]
+Turn = tuple[float, float]  # seconds and processor seconds a photo
 
 
 def main() -> int:
     """Measure, print the table and write results/features.json."""
-    options = _options()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description="Measure the feature pass.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/breeds"), metavar="FOLDER")
+    parser.add_argument("--photos", type=int, default=3600, help="how many, drawn at random (default: %(default)s)")
+    parser.add_argument("--backbone", default="timm/tf_efficientnet_lite0", help="default: %(default)s")
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    options = parser.parse_args()
     paths = sample_photos(options.folder, options.photos) if options.folder.is_dir() else []
     if not paths:
         print(f"features: {options.folder} holds no photos, so this figure was not run; name a folder of JPEG photos")
@@ -60,29 +67,22 @@ def main() -> int:
 
 
 def measure(paths: list[Path], *, backbone: str, precision: str, rounds: int) -> dict[str, Any]:
-    """Measure, print the table and return machine, settings, every turn and the ratios by limit."""
+    """Measure, print the table and return machine, settings, the rate of each way and the ratios by limit."""
     model, preprocessing, weights = _model(backbone)
-    precision = resolve_precision(precision)
-    device, lanes = next(model.parameters()).device.type, local_threads()
-    machine = describe()
-    print(
-        f"{backbone}, weights: {weights}; {precision} on {device}, {len(paths)} photos, {lanes} lanes\n{summary(machine)}"
-    )
-    measured = _measure(_ways(model, preprocessing, precision, paths, lanes), paths, rounds)
-    ratios = _print(measured)
-    settings: dict[str, Any] = {"backbone": backbone, "weights": weights, "precision": precision, "device": device}
-    settings |= {"photos": len(paths), "lanes": lanes, "chunk": BATCH[device] or CHUNK, "target": TARGET}
-    return {"machine": machine, "settings": settings, "rounds": measured, "ratios": ratios}
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description="Measure the feature pass.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/breeds"), metavar="FOLDER")
-    parser.add_argument("--photos", type=int, default=3600, help="how many, drawn at random (default: %(default)s)")
-    parser.add_argument("--backbone", default="timm/tf_efficientnet_lite0", help="default: %(default)s")
-    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    return parser.parse_args()
+    device, lanes, machine = next(model.parameters()).device.type, local_threads(), describe()
+    settings: dict[str, Any] = {"backbone": backbone, "weights": weights, "precision": resolve_precision(precision)}
+    settings |= {"device": device, "photos": len(paths), "lanes": lanes, "chunk": BATCH[device] or CHUNK}
+    print(f"{summary(machine)}\n{settings}")
+    measured = _measure(_ways(model, preprocessing, settings["precision"], paths, lanes), paths, rounds)
+    rates = {name: _rates(turns) for name, turns in measured.items()}
+    ratios = {name: _ratios(measured[OURS], turns) for name, turns in measured.items() if name[:2] in ("a:", "b:")}
+    best_of_a = [ratio for name, ratio in ratios.items() if name.startswith("a:")]
+    ratios["best of a"] = {key: min(ratio[key] for ratio in best_of_a) for key in best_of_a[0]}
+    for name, rate in rates.items():
+        print(f"{name:28} {rate['photos_per_second']['median']:8.1f}/s, {rate['cpu_ms_per_photo']:.2f} ms of processor")
+    for name, ratio in ratios.items():
+        print(f"ours / {name:21} " + ", ".join(f"{key} {value:.2f}" for key, value in ratio.items()))
+    return {"machine": machine, "settings": settings | {"target": TARGET}, "rates": rates, "ratios": ratios}
 
 
 def _model(backbone_name: str) -> tuple[Classifier, Preprocessing, str]:
@@ -130,72 +130,47 @@ def _ways(
         torch.set_num_threads(threads)
         return count * each
 
+    def decode(turn: list[Path]) -> int:
+        return in_lanes(lambda index: load_pixels(read_photo(turn[index]), preprocessing), len(turn), 1)
+
     return {
-        "ours, with decoding": ours,
-        f"b: lanes, batch {chunk}": lambda turn: in_lanes(
-            lambda index: bare(index, chunk), max(1, len(turn) // chunk), chunk
-        ),
+        OURS: ours,
+        f"b: lanes, batch {chunk}": lambda turn: in_lanes(lambda i: bare(i, chunk), max(1, len(turn) // chunk), chunk),
         f"a: one thread, batch {small}": lambda turn: alone(small),
         f"a: one thread, batch {large}": lambda turn: alone(large),
-        "decoding alone, in lanes": lambda turn: in_lanes(
-            lambda index: load_pixels(read_photo(turn[index]), preprocessing), len(turn), 1
-        ),
+        "decoding alone, in lanes": decode,
     }
 
 
-def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, list[list[Turn]]]:
-    """Return the seconds, CPU seconds and photos of every turn, by way and round."""
+def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, list[Turn]]:
+    """Return every turn of every way."""
     # Short turns, forwards and backwards: a shared machine's speed may change threefold from one turn to the next.
     turns = [paths[start : start + TURN] for start in range(0, len(paths) - TURN + 1, TURN)] or [paths]
     for way in ways.values():
         way(turns[0][:WARM])
-    measured: dict[str, list[list[Turn]]] = {name: [[] for _ in range(rounds)] for name in ways}
-    for number in range(rounds):
-        for index, turn in enumerate(turns):
-            for name in list(ways)[:: -1 if index % 2 else 1]:
-                cpu, wall = time.process_time(), time.perf_counter()
-                done = ways[name](turn)
-                wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-                measured[name][number].append({"seconds": wall, "cpu_seconds": cpu, "photos": done})
+    measured: dict[str, list[Turn]] = {name: [] for name in ways}
+    for index, turn in list(enumerate(turns)) * rounds:
+        for name in list(ways)[:: -1 if index % 2 else 1]:
+            cpu, wall = time.process_time(), time.perf_counter()
+            done = ways[name](turn)
+            measured[name].append(((time.perf_counter() - wall) / done, (time.process_time() - cpu) / done))
     return measured
 
 
-def _print(measured: dict[str, list[list[Turn]]]) -> dict[str, dict[str, float]]:
-    """Print the tables and return three ratios to each limit."""
-    print(f"{'images/s, by round':28} {'min':>8} {'median':>8} {'max':>8} {'best turn':>11} {'CPU ms/image':>14}")
-    for name, rounds in measured.items():
-        rates = [sum(turn["photos"] for turn in turns) / sum(turn["seconds"] for turn in turns) for turns in rounds]
-        best, cpu = 1 / min(_per_photo(rounds, "seconds")), 1000 * median(_per_photo(rounds, "cpu_seconds"))
-        print(f"{name:28} {spread(rates)} {best:11.1f} {cpu:14.2f}")
-    ours, *limits = list(measured)[:-1]
-    ratios = {name: _ratios(measured[ours], measured[name]) for name in limits}
-    best_of_a = [ratio for name, ratio in ratios.items() if name.startswith("a:")]
-    ratios["best of a"] = {key: min(ratio[key] for ratio in best_of_a) for key in best_of_a[0]}
-    if not torch.cuda.is_available():
-        turns = [turn for round_ in measured[limits[0]] for turn in round_]
-        share = median(turn["cpu_seconds"] / turn["seconds"] for turn in turns) / torch.get_num_threads()
-        print(
-            f"(b) got {share:.0%} of the cores; the less, the more (a) is understated: its threads wait for each other"
-        )
-    print(f"{'ours /':28} {'side by side':>14} {'best turns':>14} {'CPU time':>14}   (* reaches {TARGET})")
-    for name, ratio in ratios.items():
-        print(f"{name:28} " + " ".join(f"{value:13.2f}{'*' if value >= TARGET else ' '}" for value in ratio.values()))
-    return ratios
+def _rates(turns: list[Turn]) -> dict[str, Any]:
+    cpu = 1000 * median(cpu for _, cpu in turns)
+    return {"photos_per_second": spread([1 / wall for wall, _ in turns]), "cpu_ms_per_photo": cpu}
 
 
-def _ratios(ours: list[list[Turn]], limit: list[list[Turn]]) -> dict[str, float]:
-    wall, cpu = ([_per_photo(rounds, clock) for rounds in (ours, limit)] for clock in ("seconds", "cpu_seconds"))
+def _ratios(ours: list[Turn], limit: list[Turn]) -> dict[str, float]:
+    pairs = list(zip(ours, limit, strict=True))
     return {
         # The median over turns, each compared with the turn beside it.
-        "side_by_side": median(theirs / own for own, theirs in zip(*wall, strict=True)),
+        "side_by_side": median(theirs[0] / own[0] for own, theirs in pairs),
         # What each reached when the machine was least disturbed.
-        "best_turns": min(wall[1]) / min(wall[0]),
-        "cpu_time": median(theirs / own for own, theirs in zip(*cpu, strict=True)),
+        "best_turns": min(theirs[0] for _, theirs in pairs) / min(own[0] for own, _ in pairs),
+        "cpu_time": median(theirs[1] / own[1] for own, theirs in pairs),
     }
-
-
-def _per_photo(rounds: list[list[Turn]], clock: str) -> list[float]:
-    return [turn[clock] / turn["photos"] for turns in rounds for turn in turns]
 
 
 if __name__ == "__main__":

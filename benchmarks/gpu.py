@@ -18,26 +18,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from benchmarks import machine
 
 # In this order, each with the seconds after which it is given up.
-CHECKS = {
-    "device": 40,
-    "tests": 100,
-    "steps": 90,
-    "pass": 80,
-    "finetune": 190,
-    "ranks": 40,
-    "serving": 90,
-    "batches": 60,
-    "errors": 40,
-    "folding": 40,
-    "casting": 60,
-}
+CHECKS = {"device": 40, "tests": 100, "steps": 90, "pass": 80, "finetune": 190, "ranks": 40, "serving": 90}
+CHECKS |= {"batches": 60, "errors": 40, "folding": 40, "casting": 60}
 PROGRAM = ("pass", "finetune", "serving")  # those of benchmarks.gpu_program
 LEAST = 10  # seconds without which no check is begun
+Line = dict[str, str]
 
 
 def main() -> int:
@@ -46,32 +35,39 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     end = time.monotonic() + options.seconds
-    lines: list[dict[str, str]] = []
+    lines: list[Line] = []
     described = machine.describe()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         for name in options.only:
             for line in _lines(name, options, end):
                 lines.append(line)
-                _keep(options.out, described, lines)
-                print(_row(line), flush=True)
+                part = options.out.with_name(f".{options.out.name}.part")
+                part.write_text(json.dumps({"machine": described, "lines": lines}, indent=1) + "\n")
+                part.replace(options.out)
+                print(f"{line['check']:9} {line['name']:58} {line['figure']:44} {line['verdict']}", flush=True)
     except KeyboardInterrupt:
         print("stopped; what was found by then is kept", file=sys.stderr)
-    _print(described, lines)
+    # The table as the docs take it.
+    print(f"\n{machine.summary(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |")
+    for line in lines:
+        print(f"| {line['check']} | {line['name']} | {line['figure']} | {line['verdict']} |")
     print(f"kept in {options.out}")
     return int(any(line["verdict"] == "wrong" for line in lines))
 
 
-def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[dict[str, str]]:
+def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[Line]:
     """Run a check and yield its lines as they come, and one that says why where it ended otherwise."""
     left = min(CHECKS[name], end - time.monotonic())
+    other = {"check": name, "name": "", "figure": ""}
     if left < LEAST:
-        yield _line(name, "", "", "not run: no time was left")
+        yield other | {"verdict": "not run: no time was left"}
         return
     module = "gpu_program" if name in PROGRAM else "gpu_checks"
     command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", f"benchmarks.{module}", name]
     command += ["--device", options.device, *(["--quick"] if options.quick else [])]
     # The programs that a check starts find the packages of this checkout, which need not be installed.
-    path = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(machine.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path} | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
     with (
         tempfile.TemporaryFile("w+") as errors,
@@ -81,9 +77,7 @@ def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[dict[
     ):
         assert process.stdout is not None
         try:
-            for text in process.stdout:
-                if text.startswith("{"):
-                    yield json.loads(text)
+            yield from (json.loads(text) for text in process.stdout if text.startswith("{"))
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             raise
@@ -91,31 +85,9 @@ def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[dict[
         errors.seek(0)
         said = errors.read().strip().splitlines()
     if process.returncode in (124, 137) or process.returncode < 0:
-        yield _line(name, "", "", f"not finished within {left:.0f} s")
+        yield other | {"verdict": f"not finished within {left:.0f} s"}
     elif process.returncode:
-        yield _line(name, "", said[-1][:200] if said else "", "wrong")
-
-
-def _line(check: str, name: str, figure: str, verdict: str) -> dict[str, str]:
-    return {"check": check, "name": name, "figure": figure, "verdict": verdict}
-
-
-def _row(line: dict[str, str]) -> str:
-    return f"{line['check']:9} {line['name']:58} {line['figure']:44} {line['verdict']}"
-
-
-def _print(described: dict[str, Any], lines: list[dict[str, str]]) -> None:
-    """Print the table as the docs take it."""
-    print(f"\n{machine.summary(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |")
-    for line in lines:
-        print(f"| {line['check']} | {line['name']} | {line['figure']} | {line['verdict']} |")
-
-
-def _keep(out: Path, described: dict[str, Any], lines: list[dict[str, str]]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    part.write_text(json.dumps({"machine": described, "lines": lines}, indent=1) + "\n")
-    part.replace(out)
+        yield other | {"figure": said[-1][:200] if said else "", "verdict": "wrong"}
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu_train import ready_model, steps_per_second, synchronise
+from benchmarks.machine import ROOT
 from classifier.device import found
 from classifier.fold import folded
 from classifier.models import Classifier
@@ -31,7 +31,14 @@ from train.lanes import autocast, compute_exactly
 
 MEASURED, RIGHT, WRONG = "measured", "right", "wrong"
 Line = tuple[str, str, str]  # what, figure, verdict
-TESTS = ("test_collector.py", "test_feed.py", "test_reduce.py", "test_fit.py", "test_fold.py", "test_device.py")
+TESTS = (
+    "train/test_collector.py",
+    "train/test_feed.py",
+    "train/test_reduce.py",
+    "train/test_fit.py",
+    "classifier/test_fold.py",
+    "classifier/test_device.py",
+)
 # Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
 RANK = """
 import os, sys, torch
@@ -82,18 +89,9 @@ class Setting:
 
     device: str
     quick: bool
-
-    @property
-    def backbone(self) -> str:
-        return "timm/test_efficientnet" if self.quick else "inception_v3"
-
-    @property
-    def batch(self) -> int:
-        return 4 if self.quick else 32
-
-    @property
-    def repeats(self) -> int:
-        return 3 if self.quick else 30
+    backbone: str = "inception_v3"
+    batch: int = 32
+    repeats: int = 30
 
 
 def device(setting: Setting) -> Iterator[Line]:
@@ -108,13 +106,12 @@ def device(setting: Setting) -> Iterator[Line]:
 
 def tests(setting: Setting) -> Iterator[Line]:
     """The tests of what runs on a GPU, where pytest and the tests are."""
-    root = Path(__file__).parent.parent
-    paths = [str(root / "tests" / name) for name in TESTS if (root / "tests" / name).exists()]
-    if not paths or importlib.util.find_spec("pytest") is None:
+    paths = [str(ROOT / "tests" / name) for name in TESTS]
+    if importlib.util.find_spec("pytest") is None or not (ROOT / "tests").is_dir():
         yield "tests", "", "not run: there is no pytest or no folder tests"
         return
     chosen = paths[:1] if setting.quick else paths
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=root, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=ROOT, capture_output=True, text=True)
     said = done.stdout.strip().splitlines() or [done.stderr.strip()[-80:]]
     failed = [line.split(" - ")[0].removeprefix("FAILED ") for line in said if line.startswith("FAILED ")]
     yield "tests", "; ".join([said[-1][:80], *failed]), RIGHT if done.returncode == 0 else WRONG
@@ -305,7 +302,10 @@ def run(checks: dict[str, Callable[[Setting], Iterator[Line]]]) -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("torch finds no GPU", file=sys.stderr)
         return 1
-    for name, figure, verdict in checks[options.name](Setting(options.device, options.quick)):
+    setting = Setting(options.device, quick=False)
+    if options.quick:
+        setting = Setting(options.device, quick=True, backbone="timm/test_efficientnet", batch=4, repeats=3)
+    for name, figure, verdict in checks[options.name](setting):
         print(json.dumps({"check": options.name, "name": name, "figure": figure, "verdict": verdict}), flush=True)
     return 0
 

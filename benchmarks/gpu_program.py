@@ -26,6 +26,7 @@ from benchmarks.gpu_checks import MEASURED, RIGHT, WRONG, Line, Setting, run
 from benchmarks.gpu_train import ready_model
 from classifier.backbones import build_backbone
 from classifier.photos import Photo
+from launch.opt_ml import lay_out
 from launch.server import serving as server
 from train.collector import BATCH
 from train.features import extract, resolve_precision
@@ -144,11 +145,9 @@ def _photos(folder: Path, each: int) -> Path:
 
 
 def _job(base: Path, photos: Path, setting: Setting, precision: str) -> Path:
-    """Lay a job out as the platform does."""
-    config, data = base / "input" / "config", base / "input" / "data"
-    for folder in (config, data, base / "model", base / "output" / "data", base / "checkpoints"):
+    """Lay out a job as the platform does."""
+    for folder in (base / "model", base / "output" / "data", base / "checkpoints"):
         folder.mkdir(parents=True)
-    (data / "training").symlink_to(photos)
     hyperparameters = {
         "backbone": setting.backbone,
         "weights": "random",
@@ -158,13 +157,7 @@ def _job(base: Path, photos: Path, setting: Setting, precision: str) -> Path:
         "finetune-batch-size": str(setting.batch),
         "checkpoint-seconds": "0",
     }
-    files = {
-        "hyperparameters": hyperparameters,
-        "inputdataconfig": {"training": {"TrainingInputMode": "File"}},
-        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"},
-    }
-    for name, value in files.items():
-        (config / f"{name}.json").write_text(json.dumps(value))
+    lay_out(base, {"training": photos}, hyperparameters)
     return base
 
 

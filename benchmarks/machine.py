@@ -13,25 +13,34 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "aiohttp")
-SUFFIXES = (".jpg", ".jpeg")
 
 
 def describe() -> dict[str, Any]:
     """Return the processor, its cores and the flags that decide speed, the versions, the load now and the date."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     info = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    versions = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
     return {
         "cpu": info.get("model name", platform.processor()),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in info.get("flags", "").split()],
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
-        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
+        "versions": versions,
         "date": datetime.date.today().isoformat(),
     }
+
+
+def has_bf16() -> bool:
+    """Return whether the processor computes in bfloat16."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(describe()["flags"]))
 
 
 def summary(machine: Mapping[str, Any]) -> str:
@@ -45,29 +54,25 @@ def summary(machine: Mapping[str, Any]) -> str:
 
 def sample_photos(folder: Path, count: int) -> list[Path]:
     """Return `count` JPEG files from anywhere in the folder, always the same ones, or all where it holds fewer."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     return random.Random(0).sample(found, min(count, len(found)))
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return minimum, median and maximum as table columns."""
-    return f"{min(values):8.1f} {median(values):8.1f} {max(values):8.1f}"
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median of measured values, and the smallest and the largest of them."""
+    return {"median": median(values), "spread": [min(values), max(values)]}
 
 
 def write_results(name: str, results: Mapping[str, Any]) -> None:
-    """Write results/NAME.json and say so."""
+    """Write results/NAME.json, with five digits of each number, and say so."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(_text(_rounded(results)) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
 def free_port(below: int = 65536) -> int:
     """Return a port that nothing listens on; `below` is for servers that refuse high ones."""
-    if below == 65536:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
     while True:
         port = random.SystemRandom().randrange(10_000, below)
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -75,8 +80,20 @@ def free_port(below: int = 65536) -> int:
             return port
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _text(value: Any, indent: str = "") -> str:
+    """Return JSON whose innermost objects and lists are on one line each."""
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    if not any(inner_value and isinstance(inner_value, dict | list) for inner_value in inner):
+        return json.dumps(value)
+    names = [f"{json.dumps(key)}: " for key in value] if isinstance(value, dict) else [""] * len(inner)
+    lines = [f"{indent} {name}{_text(each, indent + ' ')}" for name, each in zip(names, inner, strict=True)]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return "\n".join((first, ",\n".join(lines), indent + last))

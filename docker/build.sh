@@ -19,8 +19,7 @@ esac
 docker=$(docker/cli.sh)
 docker/running.sh "$docker"
 
-dockerfile=docker/$program.Dockerfile
-base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' "$dockerfile")}
+base=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=//p' docker/Dockerfile)}
 if ! "$docker" image inspect "$base" > /dev/null 2>&1 && ! "$docker" pull --quiet --platform linux/amd64 "$base" > /dev/null 2>&1; then
   [ -z "${BASE_IMAGE:-}" ] || fail "the base image $base cannot be pulled; correct BASE_IMAGE or the network"
   base=byoc-base:bookworm
@@ -29,7 +28,8 @@ fi
 [ "$device" = cuda ] || docker/wheels.sh
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
-options=(--build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device" --label "org.opencontainers.image.version=$version")
+options=(--target "$program" --build-arg "PROGRAM=$program" --build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device")
+options+=(--label "org.opencontainers.image.version=$version")
 # Labels say what is known; of the source only an address that others can open, without the name and password that it may hold.
 if revision=$(git rev-parse --short=12 HEAD 2> /dev/null); then
   [ -z "$(git status --porcelain)" ] || revision=$revision-dirty
@@ -50,7 +50,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
-DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file "$dockerfile" --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
+DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file docker/Dockerfile --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
   ! grep -q -i "no space left on device" "$log" ||
     fail "the disk is full where Docker keeps its images; free some (docker system prune), $device images take about $([ "$device" = cuda ] && echo 25 || echo 8) GB while they are built"
   fail "$name was not built; the reason is above"

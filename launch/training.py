@@ -14,6 +14,7 @@ from typing import IO, Any
 from classifier.errors import ConfigError, UserError
 from launch import container, gpus
 from launch.child import ends_with_us
+from launch.opt_ml import lay_out
 from train.config import parse
 
 _running: set["subprocess.Popen[bytes]"] = set()
@@ -77,7 +78,7 @@ def train(
 
     With `quiet`, its metric lines go to base/log.txt and only progress is shown.
     """
-    _lay_out(base, recipe, {**recipe.hyperparameters, **hyperparameters})
+    lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
     environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -125,21 +126,6 @@ def command(options: Namespace) -> int:
         f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nserve it: {sys.argv[0]} serve {folder / 'model'}"
     )
     return 0
-
-
-def _lay_out(base: Path, recipe: Recipe, hyperparameters: Mapping[str, str]) -> None:
-    config, data = base / "input" / "config", base / "input" / "data"
-    config.mkdir(parents=True)
-    data.mkdir()
-    for name, folder in recipe.all_channels.items():
-        (data / name).symlink_to(folder.resolve(), target_is_directory=True)
-    files = {
-        "hyperparameters": dict(hyperparameters),
-        "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in recipe.all_channels},
-        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"},
-    }
-    for name, value in files.items():
-        (config / f"{name}.json").write_text(json.dumps(value, indent=2))
 
 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:

@@ -27,19 +27,12 @@ stop() { clean; rm -rf "$out/model" "$out/output"; echo "stopped; nothing is lef
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
-quoted() { local text=${1//\\/\\\\}; printf '"%s"' "${text//\"/\\\"}"; }
-object() {
-  local comma=""
-  printf '{'
-  for pair; do printf '%s%s: %s' "$comma" "$(quoted "${pair%%=*}")" "$(quoted "${pair#*=}")"; comma=", "; done
-  printf '}\n'
-}
 gpus=$(cd "$here/.." && python3 -m launch.gpus "$IMAGE")
 # shellcheck disable=SC2206  # words without spaces
-options=(${gpus:---shm-size 64m}) channels="" network=none
+options=(${gpus:---shm-size 64m}) channels=() network=none
 while [ "$1" != -- ]; do
   options+=(--volume "${1#*=}:/opt/ml/input/data/${1%%=*}:ro")
-  channels="$channels${channels:+, }\"${1%%=*}\": {\"TrainingInputMode\": \"File\"}"
+  channels+=("${1%%=*}")
   shift
 done
 shift
@@ -52,10 +45,8 @@ if [ -n "${SCRIPT:-}" ]; then
   set -- "sagemaker_program=\"$SCRIPT\"" "$@"
   [ ! -f "$work/code/requirements.txt" ] || network=bridge
 fi
-mkdir -p "$work/config" "$out/model" "$out/output/data"
-object "$@" > "$work/config/hyperparameters.json"
-echo "{$channels}" > "$work/config/inputdataconfig.json"
-echo '{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}' > "$work/config/resourceconfig.json"
+mkdir -p "$out/model" "$out/output/data"
+(cd "$here/.." && python3 -m launch.opt_ml "$work/config" "${channels[@]}" -- "$@")
 options+=(--volume "$work/config:/opt/ml/input/config:ro" --volume "$out/model:/opt/ml/model" --volume "$out/output:/opt/ml/output")
 options+=(--env TRAINING_JOB_NAME=local --network "$network" --pull never --hostname algo-1 --add-host algo-1:127.0.0.1)
 

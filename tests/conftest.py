@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from launch import opt_ml
 from launch.samples import write_samples
 from launch.server import serving
 from tests.places import INSIDE, left_out
@@ -46,7 +47,7 @@ TRAINED_WITH = {"precision": "fp32", "lr": "0.01"} | ONNX
 PREPARED = os.environ.get("BYOC_PREPARED")
 
 
-# Nothing here may reach another machine: whatever tries is sent to a closed port on this one.
+# No test may reach another machine: connections through a proxy go to a closed port on this one.
 os.environ |= {
     "https_proxy": "http://127.0.0.1:9",
     "http_proxy": "http://127.0.0.1:9",
@@ -55,7 +56,7 @@ os.environ |= {
 
 
 def pytest_report_header() -> str | None:
-    """Say what a run on another Python than the images' does not show."""
+    """Warn when this Python is not the images' version."""
     here = platform.python_version()
     return (
         None
@@ -78,7 +79,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def once(name: Path) -> Iterator[bool]:
-    """Yield whether what has this name is still to be made; other workers wait meanwhile."""
+    """Yield True to the first worker that asks for this name. Other workers wait until its block ends, and get False."""
     with Path(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = Path(f"{name}.made")
@@ -118,7 +119,7 @@ def model(trained: "Run") -> Path:
 
 @pytest.fixture(scope="session")
 def plain_model(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model as training writes it unless it is asked for ONNX."""
+    """The model as training writes it by default, without ONNX."""
     folder = tmp_path_factory.mktemp("plain") / "model"
     shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.onnx"))
     document = json.loads((folder / "model.json").read_text())
@@ -136,9 +137,9 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With BYOC_SERVE_IMAGE, the tests that ask a running server ask a container of that image, and no others run.
+    """With BYOC_SERVE_IMAGE, run only the tests that send requests to a server; the server is a container of that image.
 
-    Inside an image, what is marked for the host is left out with its reason.
+    Inside an image, skip the tests that are marked for the host.
     """
     for item in items:
         if INSIDE and (host := item.get_closest_marker("host")):
@@ -228,13 +229,8 @@ def run_training(
         pytest.skip(WITHOUT_TORCH)
     if INSIDE == "serve":
         pytest.skip("in the training image only: the serving image cannot train")
-    config = base / "input" / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    (base / "input" / "data").mkdir()
-    for name, folder in channels.items():
-        (base / "input" / "data" / name).symlink_to(folder)
-    (config / "inputdataconfig.json").write_text(json.dumps({name: {"TrainingInputMode": mode} for name in channels}))
-    (config / "hyperparameters.json").write_text(json.dumps({"backbone": LITE, "epochs": "2"} | dict(hyperparameters)))
+    given = {"backbone": LITE, "epochs": "2"} | dict(hyperparameters)
+    opt_ml.lay_out(base, channels, given, channel={"TrainingInputMode": mode}, resources=None)
     arguments = ["--feature-cache", str(feature_cache)] if feature_cache else []
     variables = os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | dict(environment or {})
     if not (prefix or program) and environment is None:
@@ -248,7 +244,7 @@ TRAIN = [sys.executable, "-P", "-m", "train"]
 
 
 def run_to_the_end(arguments: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run the training program: inside the images as a command, else from a process that holds the libraries."""
+    """Run the training program: inside the images as a command, else from a process that has imported the libraries."""
     if INSIDE:
         command = [*TRAIN, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -257,7 +253,7 @@ def run_to_the_end(arguments: list[str], environment: dict[str, str]) -> "subpro
 
 @functools.cache
 def warm() -> Warm:
-    """Return the process that holds the libraries, for this process's runs, one at a time."""
+    """Return the process that has imported the libraries. It does one run at a time for this process."""
     return Warm()
 
 
@@ -272,14 +268,9 @@ def train(tmp_path: Path) -> Callable[..., Run]:
 
 
 def lay_out(base: Path, photos: Path, hyperparameters: Mapping[str, str]) -> dict[str, str]:
-    """Lay out /opt/ml for a job, or for one that goes on, and return its environment."""
-    config = base / "input" / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    (base / "input" / "data").mkdir(exist_ok=True)
-    (base / "input" / "data" / "training").unlink(missing_ok=True)
-    (base / "input" / "data" / "training").symlink_to(photos)
+    """Lay out /opt/ml for a job, or for one that is continued, and return its environment."""
     given = {"backbone": LITE, "precision": "fp32"} | dict(hyperparameters)
-    (config / "hyperparameters.json").write_text(json.dumps(given))
+    opt_ml.lay_out(base, {"training": photos}, given, resources=None)
     return os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": "0"}
 
 
@@ -287,7 +278,7 @@ def lay_out(base: Path, photos: Path, hyperparameters: Mapping[str, str]) -> dic
 def training(
     base: Path, photos: Path, *, prefix: tuple[str, ...] = (), port: int = 0, **hyperparameters: str
 ) -> "Iterator[subprocess.Popen[str]]":
-    """Start the `train` command, as the container does; below a `base` that was used before it goes on."""
+    """Start the `train` command as the container does. With a `base` that was used before, the job is continued."""
     process = subprocess.Popen(
         [*prefix, str(Path(sys.executable).parent / "train")],
         env=lay_out(base, photos, hyperparameters) | {"MASTER_PORT": str(port)},
@@ -317,7 +308,7 @@ def terminate(process: "subprocess.Popen[str]") -> tuple[str, float]:
 
 
 def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the console command, which no image holds."""
+    """Run the console command `byoc`, which is in neither image."""
     if INSIDE:
         pytest.skip("on the host only: the driver runs there")
     command = [str(Path(sys.executable).parent / "byoc"), *map(str, arguments)]

@@ -15,7 +15,7 @@ marked="not long and not soak and not stock and not trainenv and not docker"
 .venv/bin/python -m pytest -p tests.covered -n 2 --dist loadfile -m "$marked" "$@" || status=$?
 if [ "$#" = 0 ]; then
   # shellcheck disable=SC2046  # several files
-  .venv-train/bin/python -m pytest -p tests.covered -m trainenv $(grep -l mark.trainenv tests/test_*.py) || status=$?
+  .venv-train/bin/python -m pytest -p tests.covered -m trainenv $(grep -rl mark.trainenv tests --include="test_*.py") || status=$?
 fi
 unset COVERAGE_PROCESS_START
 .venv/bin/coverage combine --append --quiet

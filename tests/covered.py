@@ -1,6 +1,6 @@
-"""Plugin of pytest: coverage notes for each line which test ran it, in this process and in those that a test starts.
+"""A plugin for pytest that tells coverage which test is running, in this process and in those that the test starts.
 
-tests/coverage.sh loads it. A process that a test starts reads the test's name from the environment, as pyproject.toml has it.
+tests/coverage.sh loads it. A process that a test starts reads the test's name from the environment, as pyproject.toml says.
 """
 
 import json
@@ -30,7 +30,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Add the seconds of each test to a file that has the environment's name; workers of xdist report to the first process."""
+    """Add the seconds of each test to a file with the environment's name. The workers of xdist report to the first process."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     path = Path(os.environ["COVERED_INTO"]) / f"{Path(sys.prefix).name}.json"

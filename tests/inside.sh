@@ -2,7 +2,7 @@
 # Runs the tests inside an image, with the interpreter, the packages and the code that are installed there: those of training,
 # script mode and hooks in the training image, those of serving in the serving image. tests/places.py says which runs where.
 # There is no network, and the checkout is read-only; of its code only tests and the driver are seen.
-#   tests/inside.sh train|serve [arguments of pytest]      as in: tests/inside.sh train tests/test_script.py -k archive
+#   tests/inside.sh train|serve [arguments of pytest]      as in: tests/inside.sh train tests/train/test_script.py -k archive
 # Variables:
 #   IMAGE    another image (default byoc-classifier-PROGRAM:cpu)
 #   CODE=1   with the checkout's classifier, train and serve in place of those in the image, while they are changed

@@ -1,4 +1,4 @@
-"""`python -m tests.prepare FOLDER`: make in the training image what the tests inside both images share, photos and a model of them."""
+"""`python -m tests.prepare FOLDER`: make photos and a model of them in the training image, for the tests inside both images."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A writer of RecordIO, from the description of the format and not with the program's reader."""
+"""Writes RecordIO files. It follows the description of the format and shares no code with the program's reader."""
 
 import struct
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,12 @@ MARK = bytes.fromhex("0a23d7ce")
 
 
 def part(kind: int, data: bytes) -> bytes:
+    """Return one part of a record: 0 is a whole record, 1, 2 and 3 are the first, a middle and the last part."""
     return MARK + struct.pack("<I", kind << 29 | len(data)) + data + bytes(-len(data) % 4)
 
 
 def record(data: bytes) -> bytes:
-    """Return a record, in parts where the data holds the mark at a multiple of 4, as dmlc-core writes it."""
+    """Return a record as dmlc-core writes it: in several parts when its data contains the mark at a multiple of 4."""
     pieces, begin = [], 0
     for place in range(0, len(data) - 3, 4):
         if data[place : place + 4] == MARK:
@@ -39,7 +40,7 @@ def write_records(path: Path, photos: Iterable[tuple[bytes, float]]) -> None:
 
 
 def labelled(split: Path) -> list[tuple[bytes, float]]:
-    """Return the photos of a folder of class folders with the number of each one's class, the classes taking turns."""
+    """Return the photos of a folder of class folders, each with its class number. The classes take turns."""
     folders = sorted(entry for entry in split.iterdir() if entry.is_dir())
     photos = [
         (file.name, number, file.read_bytes()) for number, folder in enumerate(folders) for file in folder.iterdir()

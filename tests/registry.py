@@ -1,4 +1,4 @@
-"""Where the tests of build_and_push.sh push to: a stand-in for AWS and a registry with a password, both on loopback."""
+"""A stand-in for AWS and a registry with a password, both on loopback, for the tests of build_and_push.sh."""
 
 import json
 import os
@@ -13,17 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 TOOLS = ROOT / ".venv-images" / "bin"
 TOKEN = "123456789012-auth-token"  # what the stand-in's ECR gives out as password
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def started(command: Sequence[str | Path], port: int, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
@@ -40,7 +34,7 @@ def started(command: Sequence[str | Path], port: int, folder: Path, **environmen
 
 
 def serve_registry(folder: Path, password: str) -> "tuple[subprocess.Popen[bytes], str]":
-    """Start a registry on loopback that lets in the user AWS alone."""
+    """Start a registry on loopback that admits only the user AWS."""
     folder.mkdir(exist_ok=True)
     port = free_port()
     hashed = f"import bcrypt; print('AWS:' + bcrypt.hashpw(b'{password}', bcrypt.gensalt(5)).decode())"

@@ -1,4 +1,4 @@
-"""A stand-in for multi-model-server: a script in the place of Java, and its two sockets, which this process answers."""
+"""A stand-in for multi-model-server: a script in the place of Java, and its two sockets, which this process serves."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ TOLD = {"decode": 0.25, "model": 0.5, "photos": 3, "batch": 2}
 
 
 def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the shell run this script where Java would be run."""
+    """Put a shell script in the place of the Java program."""
     program = folder / "jdk" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.unlink(missing_ok=True)  # it may be running

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.places import BOTH, HOST, SERVING
+from tests.places import BOTH, HOST, IMAGE, MINUTES, images
 
 HERE = f"python3.{sys.version_info.minor}"
 
@@ -107,7 +107,7 @@ def test_an_environment_of_another_python_is_not_changed_in_silence(tmp_path: Pa
 def test_a_bare_pytest_leaves_out_what_takes_minutes_or_needs_docker() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "tests/test_docker_images.py", "tests/test_soak.py"],
+        [*command, "tests/images/test_docker_images.py", "tests/serve/test_soak.py"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -117,6 +117,8 @@ def test_a_bare_pytest_leaves_out_what_takes_minutes_or_needs_docker() -> None:
 
 
 def test_the_lists_of_what_runs_where_inside_the_images_name_files_that_are_there() -> None:
-    named = [*SERVING, *BOTH, *HOST]
-    assert len(named) == len(set(named))
-    assert not [name for name in named if not (ROOT / "tests" / f"{name}.py").exists()]
+    files = {path.stem: path for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert len(set(BOTH) | set(HOST)) == len(BOTH) + len(HOST)
+    assert not {*BOTH, *HOST, *MINUTES} - files.keys()
+    assert not [name for name in MINUTES if not images(files[name])]
+    assert {files[name].parent.name for name in HOST} <= IMAGE.keys()

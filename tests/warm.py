@@ -1,9 +1,9 @@
-"""Runs the training program from a process that holds the libraries already; their imports take five of a small job's six seconds.
+"""Runs the training program from a process that has imported the libraries: their imports take five of a small job's six seconds.
 
 Run as a program, it imports them and waits. For each line of JSON on its standard input, it forks: the child becomes
 `python -m train` with the arguments, environment and output files that the line names, and ends as the interpreter ends. The parent
-answers with the child's exit status. So a run is a process of its own in all but its start, and tests of the start itself, of
-signals and of hosts use the command, as all tests do inside the images.
+answers with the child's exit status. So each run is a process of its own, except for its start. Tests of the start, of signals and
+of several hosts run the command itself, as all tests do inside the images.
 """
 
 import json
@@ -20,7 +20,7 @@ SECONDS = 300  # for one run
 
 
 class Warm:
-    """A process that waits with the libraries."""
+    """A process that has imported the libraries and waits for runs."""
 
     def __init__(self) -> None:
         # Coverage starts in the child, with the name of its test.
@@ -38,9 +38,9 @@ class Warm:
         """Run `python -m train` and return its status and what it wrote."""
         with TemporaryDirectory() as folder:
             output, errors = Path(folder) / "output", Path(folder) / "errors"
-            asked = [list(arguments), dict(environment), str(output), str(errors), str(Path.cwd())]
+            order = [list(arguments), dict(environment), str(output), str(errors), str(Path.cwd())]
             assert self._process.stdin and self._process.stdout
-            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
             status = json.loads(self._process.stdout.readline())
             return subprocess.CompletedProcess(["train", *arguments], status, output.read_text(), errors.read_text())
@@ -54,7 +54,7 @@ class Warm:
 
 def main() -> None:
     import timm  # noqa: F401
-    import torch._dynamo  # noqa: F401 - which the first optimizer imports
+    import torch._dynamo  # noqa: F401 - the first optimizer imports it
     import torchvision  # noqa: F401
 
     for line in sys.stdin:
@@ -80,7 +80,7 @@ def become_train(arguments: list[str], environment: dict[str, str], output: str,
         import coverage
 
         coverage.process_startup(force=True)
-    signal.alarm(SECONDS)  # whose signal ends it
+    signal.alarm(SECONDS)  # its signal ends a run that takes longer
     sys.argv = ["train", *arguments]
     runpy.run_module("train", run_name="__main__", alter_sys=True)
 

@@ -111,3 +111,17 @@ def photo(folder: Path) -> Path:
     path = folder / "photo.jpg"
     path.write_bytes(b"\xff\xd8 a photo")
     return path
+
+
+def left(hosted: Hosted, name: str) -> list[str]:
+    """Return the names of all that exists of an endpoint."""
+    client = hosted.session.client("sagemaker")
+    named = [entry["EndpointName"] for entry in client.list_endpoints(NameContains=name)["Endpoints"]]
+    named += [
+        entry["EndpointConfigName"] for entry in client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
+    ]
+    named += [entry["ModelName"] for entry in client.list_models(NameContains=name)["Models"]]
+    scaling = hosted.session.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    named += [target["ResourceId"] for target in scaling["ScalableTargets"] if f"/{name}/" in target["ResourceId"]]
+    alarms = hosted.session.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return named + [alarm["AlarmName"] for alarm in alarms if name in alarm["AlarmName"]]

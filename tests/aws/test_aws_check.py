@@ -28,8 +28,8 @@ from tests.aws.specifications import (
     TRANSFORM,
     TUNING,
     changed,
+    requests,
 )
-from tests.aws.test_requests import requests
 
 
 def problems(wanted: Any) -> list[str]:

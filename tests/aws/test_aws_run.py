@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
-from tests.aws.test_hosting_end import left
+from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, left, photo  # noqa: F401
 
 SEARCH = ["--trials", "2", "--choice", "lr=0.25,0.5", "--strategy", "Grid", "--instance", "ml.m5.large"]
 RUN = ["run", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", *SEARCH, "--sender", "boto3", "--yes"]

@@ -5,21 +5,7 @@ from pathlib import Path
 import pytest
 
 from launch.aws.hosting import endpoint
-from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
-
-
-def left(hosted: Hosted, name: str) -> list[str]:
-    """Return the names of all that exists of an endpoint."""
-    client = hosted.session.client("sagemaker")
-    named = [entry["EndpointName"] for entry in client.list_endpoints(NameContains=name)["Endpoints"]]
-    named += [
-        entry["EndpointConfigName"] for entry in client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
-    ]
-    named += [entry["ModelName"] for entry in client.list_models(NameContains=name)["Models"]]
-    scaling = hosted.session.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
-    named += [target["ResourceId"] for target in scaling["ScalableTargets"] if f"/{name}/" in target["ResourceId"]]
-    alarms = hosted.session.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    return named + [alarm["AlarmName"] for alarm in alarms if name in alarm["AlarmName"]]
+from tests.aws.hosted import Hosted, emulator, hosted, left, photo  # noqa: F401
 
 
 def test_delete_takes_all_that_was_made_for_an_endpoint(hosted: Hosted) -> None:

@@ -16,8 +16,7 @@ from launch.aws.hosting import deploy, endpoint, update
 from launch.aws.hosting.design import design
 from launch.aws.hosting.wanted import Wanted
 from launch.aws.session import Session
-from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
-from tests.aws.test_hosting_end import left
+from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, left, photo  # noqa: F401
 
 BYOC = Path(sys.executable).parent / "byoc"
 

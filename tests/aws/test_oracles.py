@@ -15,9 +15,8 @@ from launch.aws.requests import calls, hosting
 from launch.aws.senders.differences import unlike
 from launch.aws.specification import Capture, Channel, Hosting, Identity, Machines, Range, Training, Transform, Tuning
 from tests.aws.driver import PROGRAMS
-from tests.aws.specifications import MODEL, changed
-from tests.aws.test_requests import GOOD
-from tests.sagemaker import others, test_requests_of_others
+from tests.aws.specifications import GOOD, MODEL, changed
+from tests.sagemaker import others
 from tests.sagemaker.conftest import ROLE, TRAIN_IMAGE, Emulator, emulate
 from train.config import METRIC_DEFINITIONS
 
@@ -72,7 +71,7 @@ TRANSFORM = Transform(
 THEIRS: dict[str, tuple[dict[str, Any], Any]] = {
     "training": (others.training("training"), TRAINING),
     "tuning": (others.tuning("tuning", METRIC_DEFINITIONS), TUNING),
-    "guide": (others.tuning("tuning", METRIC_DEFINITIONS, **test_requests_of_others.GUIDE), GUIDE),
+    "guide": (others.tuning("tuning", METRIC_DEFINITIONS, **others.GUIDE), GUIDE),
     "transform": (others.TRANSFORM, TRANSFORM),
 }
 # What they say and we do not, or otherwise, and why it means the same.
@@ -106,8 +105,8 @@ def test_our_request_is_what_others_send_to_aws(theirs: dict[str, Any], wanted: 
 def test_an_endpoint_is_configured_as_others_do() -> None:
     theirs = {
         "EndpointConfigName": "captured",
-        "ProductionVariants": [test_requests_of_others.variant("AllTraffic")],
-        "DataCaptureConfig": test_requests_of_others.CAPTURE,
+        "ProductionVariants": [others.variant("AllTraffic")],
+        "DataCaptureConfig": others.CAPTURE,
     }
     found = [
         path for path in unlike(hosting.endpoint_config(CAPTURED), theirs) if path not in ("Tags", "MetricsConfig")

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from launch.aws import check
-from launch.aws.requests import calls, hosting, training, tuning
+from launch.aws.requests import hosting, training, tuning
 from tests.aws.specifications import (
     APART,
     ASYNC,
     CAPTURED,
     COMPLETED,
-    DIGEST,
-    GRID,
+    GOOD,
     HOSTING,
     HYPERBAND,
     MULTI,
@@ -27,47 +26,11 @@ from tests.aws.specifications import (
     TUNING,
     WARM,
     changed,
+    requests,
 )
 from train.config import METRIC_DEFINITIONS
 
 SENT_TAGS = [{"Key": "project", "Value": "dogs"}, {"Key": "run", "Value": "dogs-1"}]
-GOOD = {
-    "training": TRAINING,
-    "spot": SPOT,
-    "apart": changed(SPOT, identity__security=APART, machines__count=2),
-    "digest": changed(TRAINING, image=DIGEST),
-    "several types": changed(TRAINING, machines__types=("ml.m5.large", "ml.m5.xlarge")),
-    "warm pool": changed(TRAINING, machines__keep_alive=600),
-    "fast file": changed(TRAINING, channels=tuple(changed(one, mode="FastFile") for one in TRAINING.channels)),
-    "tuning": TUNING,
-    "grid": GRID,
-    "hyperband": HYPERBAND,
-    "warm start": WARM,
-    "completed": COMPLETED,
-    "spot tuning": changed(
-        TUNING, training=changed(SPOT, hyperparameters={}, machines__types=("ml.m5.large", "ml.c5.xlarge"))
-    ),
-    "warm tuning": changed(TUNING, training__machines__keep_alive=600),
-    "tuning apart": changed(TUNING, training__identity__security=APART),
-    "hosting": HOSTING,
-    "serverless": SERVERLESS,
-    "async": ASYNC,
-    "multi-model": MULTI,
-    "captured": CAPTURED,
-    "hosting apart": changed(CAPTURED, model__identity__security=APART),
-    "pools": changed(HOSTING, types=("ml.m5.large", "ml.c5.large")),
-    "package": changed(HOSTING, model__package="arn:aws:sagemaker:us-east-1:123456789012:model-package/dogs/1"),
-    "ami": changed(HOSTING, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1", download_seconds=600),
-    "transform": TRANSFORM,
-    "transform of records": changed(
-        TRANSFORM, strategy="MultiRecord", split="RecordIO", assemble="Line", max_payload_mb=20, concurrency=4
-    ),
-}
-
-
-def requests(wanted: Any) -> dict[str, dict[str, Any]]:
-    """Return the requests of a specification by operation."""
-    return dict(calls(wanted))
 
 
 @pytest.mark.parametrize("wanted", GOOD.values(), ids=GOOD)

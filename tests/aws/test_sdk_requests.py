@@ -20,6 +20,7 @@ from tests.aws.specifications import (
     BATCH,
     CAPTURED,
     COMPLETED,
+    GOOD,
     HOSTING,
     LR,
     MULTI,
@@ -31,7 +32,6 @@ from tests.aws.specifications import (
     WARM,
     changed,
 )
-from tests.aws.test_requests import GOOD
 
 PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/dogs/1"
 OVERRIDES = {

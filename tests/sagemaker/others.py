@@ -133,3 +133,32 @@ def refusal(call: Any, **request: Any) -> tuple[str, str]:
         call(**request)
     error = caught.value.response["Error"]
     return error["Code"], error["Message"]
+
+
+def variant(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "VariantName": name,
+        "ModelName": "model",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+        "InitialVariantWeight": 1.0,
+        **more,
+    }
+
+
+CAPTURE = {
+    "EnableCapture": True,
+    "DestinationS3Uri": "s3://data/capture",
+    "InitialSamplingPercentage": 100,
+    "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
+}
+# As the guide's sample for tuning has it: ranges without a scale, a seed.
+GUIDE = {
+    "ParameterRanges": {
+        "CategoricalParameterRanges": [],
+        "ContinuousParameterRanges": [{"MaxValue": "1", "MinValue": "0", "Name": "value"}],
+        "IntegerParameterRanges": [{"MaxValue": "10", "MinValue": "1", "Name": "depth"}],
+    },
+    "RandomSeed": 123,
+}

@@ -9,7 +9,9 @@ import pytest
 from tests.sagemaker.conftest import ROLE
 from tests.sagemaker.hosting import SERVE_IMAGE, Hosting
 from tests.sagemaker.others import (
+    CAPTURE,
     DATA,
+    GUIDE,
     NAMES,
     SCORE,
     TAGS,
@@ -20,6 +22,7 @@ from tests.sagemaker.others import (
     refusal,
     training,
     tuning,
+    variant,
 )
 
 
@@ -42,34 +45,7 @@ def debugged(name: str) -> dict[str, Any]:
     )
 
 
-def variant(name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "VariantName": name,
-        "ModelName": "model",
-        "InstanceType": "ml.m5.large",
-        "InitialInstanceCount": 1,
-        "InitialVariantWeight": 1.0,
-        **more,
-    }
-
-
-CAPTURE = {
-    "EnableCapture": True,
-    "DestinationS3Uri": "s3://data/capture",
-    "InitialSamplingPercentage": 100,
-    "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
-}
 CONTAINER = {"ContainerHostname": "trees", "Image": SERVE_IMAGE, "Environment": {"a": "1", "b": "2"}}
-# As the guide's sample for tuning has it: ranges without a scale, a seed.
-GUIDE = {
-    "ParameterRanges": {
-        "CategoricalParameterRanges": [],
-        "ContinuousParameterRanges": [{"MaxValue": "1", "MinValue": "0", "Name": "value"}],
-        "IntegerParameterRanges": [{"MaxValue": "10", "MinValue": "1", "Name": "depth"}],
-    },
-    "RandomSeed": 123,
-}
 ACCEPTED: dict[str, list[dict[str, Any]]] = {
     "training_job": [training("training"), debugged("debugged")],
     "hyper_parameter_tuning_job": [tuning("tuning", SCORE), tuning("guide", SCORE, **GUIDE)],

@@ -1,0 +1,32 @@
+"""What torch says of a GPU that fails: which line is told, and what counts as too little memory."""
+
+import pytest
+
+from serve.backends import out_of_memory, told
+from tests.gpu_errors import ALLOCATOR, CUBLAS, CUDNN, CUDNN_9, FULL, ILLEGAL
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (ILLEGAL, "CUDA error: an illegal memory access was encountered"),
+        (FULL, "CUDA error: out of memory"),
+        (f"{CUDNN}\nTo debug, set CUDNN_LOGLEVEL_DBG", CUDNN),
+        ("Exception from src/inference/src/cpp/core.cpp:135:\nnot enough values", "not enough values"),
+        ("", "no reason given"),
+    ],
+)
+def test_of_an_error_the_line_with_the_reason_is_told(text: str, line: str) -> None:
+    assert told(RuntimeError(text)) == f"RuntimeError: {line}"
+
+
+@pytest.mark.parametrize("text", [FULL, ALLOCATOR, CUBLAS, CUDNN, CUDNN_9])
+def test_each_library_of_a_gpu_that_finds_no_memory_is_understood_also_where_the_error_was_told(text: str) -> None:
+    assert out_of_memory(RuntimeError(text)) and out_of_memory(ValueError(f"it failed ({told(RuntimeError(text))})"))
+
+
+@pytest.mark.parametrize(
+    "text", [ILLEGAL, "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"]
+)
+def test_another_error_of_a_gpu_is_not_one_of_memory(text: str) -> None:
+    assert not out_of_memory(RuntimeError(text))

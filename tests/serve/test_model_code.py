@@ -1,0 +1,181 @@
+"""An artifact that brings code: refused unless ALLOW_MODEL_CODE is set, and what its functions do then, faults included."""
+
+import json
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faulty import CODE, answer_to
+from tests.ports import free_port
+from tests.server import ask, get, instances, serve, started, wait_for
+
+TIMEOUT = 4
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server of one worker and two places whose model does what a request's body says, and the file of its log."""
+    folder = tmp_path_factory.mktemp("faulty")
+    (folder / "model" / "code").mkdir(parents=True)
+    (folder / "model" / "weights.txt").write_text("0.5")
+    shutil.copy(CODE, folder / "model" / "code" / "inference.py")
+    told = {
+        "ALLOW_MODEL_CODE": "true",
+        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": str(TIMEOUT),
+        "MMS_JOB_QUEUE_SIZE": "2",
+    }
+    port = free_port()
+    with started(folder / "model", port, folder, **told) as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(process, url)
+        yield url, folder / "log.txt"
+
+
+def recovered(url: str) -> None:
+    end = time.monotonic() + 60
+    while answer_to(url, "hello")[0] != 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_the_functions_of_the_original_style_are_honoured(faulty: tuple[str, Path]) -> None:
+    url, _ = faulty
+    status, headers, text = ask(url, b"hello", Content_Type="text/x", Accept="text/y")
+    assert (status, headers["Content-Type"], text) == (200, "text/y", "text/x hello 0.5")
+
+
+def test_an_error_in_them_is_an_id_for_the_client_and_a_traceback_in_the_log(faulty: tuple[str, Path]) -> None:
+    url, log = faulty
+    status, text = answer_to(url, "raise")
+    answer = json.loads(text)
+    assert status == 500 and "secret" not in text and ".py" not in text
+    end = time.monotonic() + 10
+    while not ("RuntimeError: secret" in log.read_text() and f"request {answer['request_id']}" in log.read_text()):
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
+
+
+def test_too_little_memory_is_507(faulty: tuple[str, Path]) -> None:
+    assert answer_to(faulty[0], "memory")[0] == 507
+    assert answer_to(faulty[0], "hello")[0] == 200
+
+
+@pytest.mark.parametrize("size", [100_000, 300_000, 30_000_000])
+def test_an_answer_of_any_size_arrives_whole(faulty: tuple[str, Path], size: int) -> None:
+    assert answer_to(faulty[0], f"large {size}") == (200, "x" * size)
+
+
+def test_too_many_requests_are_503_and_ping_answers_while_every_worker_is_busy(faulty: tuple[str, Path]) -> None:
+    url, _ = faulty
+    codes: list[int] = []
+    busy = [threading.Thread(target=lambda: codes.append(answer_to(url, "sleep 1.5")[0])) for _ in range(2)]
+    for thread in busy:
+        thread.start()
+    time.sleep(0.5)
+    status, headers, text = ask(url, b"hello", Content_Type="text/x")
+    assert status == 503 and headers["Retry-After"] == "1" and "busy with 2 requests" in text
+    started_at = time.monotonic()
+    assert get(f"{url}/ping") == "" and time.monotonic() - started_at < 2
+    for thread in busy:
+        thread.join()
+    assert codes == [200, 200]
+
+
+@pytest.mark.slow
+def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(faulty: tuple[str, Path]) -> None:
+    url, log = faulty
+    status, text = answer_to(url, "sleep 3600")
+    assert status == 504 and f"longer than {TIMEOUT} seconds" in text
+    recovered(url)
+    assert re.search(r"worker \d+ ended", log.read_text())
+
+
+def test_a_worker_that_dies_costs_its_request_alone(faulty: tuple[str, Path]) -> None:
+    url, _ = faulty
+    status, text = answer_to(url, "die")
+    assert status == 503 and "the worker that had this request ended" in json.loads(text)["message"]
+    recovered(url)
+
+
+def test_on_sigterm_the_request_in_flight_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "model" / "code").mkdir(parents=True)
+    (tmp_path / "model" / "weights.txt").write_text("0.5")
+    shutil.copy(CODE, tmp_path / "model" / "code" / "inference.py")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(tmp_path / "model", port, tmp_path, ALLOW_MODEL_CODE="true") as process:
+        wait_for(process, url)
+        answers: list[tuple[int, str]] = []
+        thread = threading.Thread(target=lambda: answers.append(answer_to(url, "sleep 3")))
+        thread.start()
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        assert process.wait(25) == 0 and time.monotonic() - asked < 25
+        thread.join()
+        assert answers == [(200, "text/x sleep 3 0.5")]
+        with pytest.raises(OSError):
+            get(f"{url}/ping")
+
+
+def test_what_the_code_does_not_define_is_done_as_without_it(
+    model: Path,
+    photo: bytes,
+    tmp_path: Path,
+) -> None:
+    artifact = Path(shutil.copytree(model, tmp_path / "model"))
+    (artifact / "code").mkdir()
+    text = "def predict_fn(data, model, context):\n    return model.probabilities(data)[:, ::-1]\n"
+    (artifact / "code" / "mine.py").write_text(text)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_PROGRAM="mine.py") as process:
+        wait_for(process, url)
+        status, _, answer = ask(url, photo, Content_Type="image/jpeg", Accept="application/json;verbose")
+        # Of 14 classes in the order of the alphabet, the fifth from the end is predicted instead of coffee, the fifth.
+        classes = json.loads(answer)["labels"]
+        assert status == 200 and json.loads(answer)["predicted_label"] == classes[-1 - classes.index("coffee")]
+        assert ask(url, b"x", Content_Type="image/jpeg")[0] == 422
+        assert ask(url, b"x", Content_Type="text/plain")[0] == 415
+
+
+def test_where_code_is_allowed_an_artifact_without_any_is_served_as_usual(
+    model: Path,
+    photo: bytes,
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, ALLOW_MODEL_CODE="true") as process:
+        wait_for(process, url)
+        status, _, answer = ask(url, instances(photo, photo), Content_Type="application/json", Accept="text/csv")
+        assert status == 200 and [line.split(",")[0] for line in answer.splitlines()] == ["coffee", "coffee"]
+        assert ask(url, b"hello", Content_Type="text/x")[0] == 415
+
+
+def test_without_leave_an_artifact_with_code_is_refused_by_name(model: Path, tmp_path: Path) -> None:
+    artifact = Path(shutil.copytree(model, tmp_path / "model"))
+    (artifact / "code").mkdir()
+    (artifact / "code" / "inference.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    done = serve(artifact, "--port", str(free_port()))
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "brings code, which is not run" in done.stderr and "ALLOW_MODEL_CODE=true" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_that_cannot_be_imported_ends_the_program_with_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model" / "code").mkdir(parents=True)
+    (tmp_path / "model" / "code" / "inference.py").write_text("import a_package_that_is_absent")
+    monkeypatch.setenv("ALLOW_MODEL_CODE", "true")
+    done = serve(tmp_path / "model", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "inference.py cannot be imported (ModuleNotFoundError: " in done.stderr.splitlines()[-1]

@@ -1,0 +1,102 @@
+"""A multi-model endpoint in trouble, over HTTP: a full disk, a stop while it loads, a model that goes while a body arrives."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.multi_model import Endpoint
+from tests.ports import free_port
+from tests.server import started, wait_for
+from tests.wire import LEAK
+
+MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}
+
+
+@pytest.fixture
+def models(model: Path, tmp_path: Path) -> Path:
+    for name in ("first", "second"):
+        shutil.copytree(model, tmp_path / "models" / name / "model")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
+    models: Path, photo: bytes, disk: Path
+) -> None:
+    port = free_port()
+    told = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)}
+    with started(models, port, models, **told) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        endpoint = Endpoint(port, models / "models", process.pid)
+        assert endpoint.load("first")[0] == 200
+        filler = (disk / "filler").open("wb", buffering=0)
+        left = os.statvfs(disk)
+        # Nearly full is known before; that it fills up while the model is prepared is found by whoever writes.
+        for room in (5 << 20, 60 << 20):
+            filler.truncate(0)
+            filler.seek(0)
+            free = left.f_bavail * left.f_frsize - room
+            while free > 0:
+                free -= filler.write(bytes(min(free, 1 << 20)))
+            if room > 10 << 20:
+                threading.Timer(0.5, lambda: _fill(disk)).start()
+            status, answer = endpoint.load("second")
+            assert status == 507 and not LEAK.search(answer["message"]), answer
+            assert ("MB are left" in answer["message"]) == (room < 10 << 20), answer
+            status, answer = endpoint.ask("POST", "/models/first/invoke", photo, "image/jpeg")
+            assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        filler.close()
+        (disk / "filler").unlink()
+        (disk / "more").unlink()
+        assert endpoint.load("second")[0] == 200
+
+
+def _fill(folder: Path) -> None:
+    with pytest.raises(OSError), (folder / "more").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+
+
+def test_a_stop_while_a_model_is_loaded_ends_in_time_and_without_a_traceback(models: Path) -> None:
+    port = free_port()
+    with started(models, port, models, SAGEMAKER_BASE_DIR=str(models), **MULTI) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        endpoint = Endpoint(port, models / "models", process.pid)
+        answers: list[tuple[int, Any]] = []
+        loading = threading.Thread(target=lambda: answers.append(endpoint.load("first")))
+        loading.start()
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        start = time.monotonic()
+        assert process.wait(30) == 0 and time.monotonic() - start < 25
+        loading.join()
+        assert answers and answers[0][0] in (200, 503)
+    assert "Traceback" not in (models / "log.txt").read_text()
+
+
+def test_a_body_that_arrives_after_its_model_was_unloaded_is_404(models: Path, photo: bytes) -> None:
+    port = free_port()
+    with started(models, port, models, SAGEMAKER_BASE_DIR=str(models), **MULTI) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        endpoint = Endpoint(port, models / "models", process.pid)
+        assert endpoint.load("first")[0] == 200
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            head = f"POST /models/first/invoke HTTP/1.1\r\nHost: a\r\nContent-Length: {len(photo)}\r\n\r\n"
+            connection.sendall(head.encode() + photo[:100])
+            time.sleep(0.5)
+            assert endpoint.ask("DELETE", "/models/first")[0] == 200
+            connection.sendall(photo[100:])
+            status, _, rest = connection.recv(65536).partition(b"\r\n")
+        assert b"404" in status and "unloaded" in json.loads(rest.partition(b"\r\n\r\n")[2])["message"]
+    # The model server took the order to unload, and its workers ended by it.
+    assert (
+        "refused" not in (models / "log.txt").read_text() and "did not answer" not in (models / "log.txt").read_text()
+    )

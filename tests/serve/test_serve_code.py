@@ -1,0 +1,393 @@
+"""Code as users bring it, run by the server: the original functions without output_fn, its context, its faults, its place."""
+
+import functools
+import http.server
+import io
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.errors import ArtifactError
+from serve.code import ModelCode
+from serve.program import find_program, ignored_requirements
+from serve.settings import read_settings
+from tests import wire
+from tests.conftest import ROOT
+from tests.ports import free_port
+from tests.server import ask, instances, serve, started, wait_for, workers
+
+ORIGINAL = ROOT / "tests" / "code" / "original.py"
+NET = "import torch\n\n\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(48, 3)\n"
+LARGE = "x" * 300_000
+
+
+def artifact_with(folder: Path, **files: str) -> Path:
+    """Lay out an artifact of code; `_` in a name stands for `/`."""
+    for name, text in files.items():
+        path = folder / (name.replace("_", "/", 1) + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, list[int]]]:
+    """A server of the original functions as the SDK's generic Model starts it, its log, and its workers."""
+    folder = tmp_path_factory.mktemp("original")
+    code = folder / "model" / "code"
+    (code / "lib").mkdir(parents=True)
+    shutil.copy(ORIGINAL, code / "inference.py")
+    (code / "classifier.py").write_text(NET)
+    (code / "lib" / "dependency.py").write_text("def scale(tensor):\n    return tensor / 255\n")
+    (code / "requirements.txt").write_text("numpy\nno-such-package==3.1\n# a comment\n-r more.txt\n")
+    torch.manual_seed(0)
+    torch.save(torch.nn.Linear(48, 3).state_dict(), folder / "model" / "model.pth")
+    told = {
+        "ALLOW_MODEL_CODE": "true",
+        "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
+        "SAGEMAKER_PROGRAM": "",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "",
+    }
+    port = free_port()
+    with started(folder / "model", port, folder, **told) as process:
+        wait_for(process, f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}", folder / "log.txt", [worker.pid for worker in workers(process.pid)]
+        assert [worker.pid for worker in workers(process.pid)], "no worker is left"
+
+
+def test_the_original_functions_without_output_fn_answer_json(
+    original: tuple[str, Path, list[int]], photo: bytes
+) -> None:
+    status, headers, text = ask(original[0], photo, Content_Type="image/jpeg")
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    assert np.array(json.loads(text)).shape == (1, 3)
+
+
+def test_their_json_form_that_names_an_address_answers_the_same(
+    original: tuple[str, Path, list[int]], photo: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "dog.jpg").write_bytes(photo)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        body = json.dumps({"url": f"http://127.0.0.1:{server.server_port}/dog.jpg"}).encode()
+        status, _, text = ask(
+            original[0], body, Content_Type="application/json; charset=utf-8", Accept="application/json"
+        )
+        assert status == 500  # whose type is compared by the code itself
+        status, _, text = ask(original[0], body, Content_Type="application/json", Accept="application/json")
+        server.shutdown()
+    assert status == 200 and text == ask(original[0], photo, Content_Type="image/jpeg")[2]
+
+
+def test_their_tensor_is_written_as_csv_and_npy_and_nothing_else(
+    original: tuple[str, Path, list[int]], photo: bytes
+) -> None:
+    values = json.loads(ask(original[0], photo, Content_Type="image/jpeg")[2])
+    status, headers, text = ask(original[0], photo, Content_Type="image/jpeg", Accept="text/csv")
+    assert (status, headers["Content-Type"]) == (200, "text/csv")
+    assert [float(value) for value in text.split(",")] == pytest.approx(values[0])
+    array = wire.post(original[0], photo, "image/jpeg", Accept="application/x-npy")
+    assert (array.status, array.headers["Content-Type"]) == (200, "application/x-npy")
+    np.testing.assert_allclose(np.load(io.BytesIO(array.body)), values, rtol=1e-6)
+    status, _, text = ask(original[0], photo, Content_Type="image/jpeg", Accept="image/png")
+    assert status == 406 and "application/json, text/csv, application/x-npy" in text and "output_fn" in text
+
+
+@pytest.mark.parametrize("body", [{"exit": 1}, {"text": "caf\udce9"}], ids=["exit", "surrogate"])
+def test_what_their_code_does_wrong_costs_the_request_alone(
+    original: tuple[str, Path, list[int]], photo: bytes, body: dict[str, object]
+) -> None:
+    url, log, _ = original
+    for _ in range(3):
+        status, _, text = ask(url, json.dumps(body).encode(), Content_Type="application/json", Accept="text/csv")
+        answer = json.loads(text)
+        assert status == 500 and "under this request id" in answer["message"] and "Traceback" not in text
+    # The model server passes the worker's lines on when it comes to it.
+    for _ in range(100):
+        if f"request {answer['request_id']}: the model's code failed" in log.read_text():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the log does not say which request failed")
+    assert ask(url, photo, Content_Type="image/jpeg")[0] == 200 and "ended" not in log.read_text()
+
+
+def test_headers_that_do_not_fit_are_refused(original: tuple[str, Path, list[int]], photo: bytes) -> None:
+    status, _, text = ask(original[0], photo, Content_Type="image/jpeg", X_Long="x" * 4000)
+    assert status == 431 and "at most 4,000 characters" in text
+    assert ask(original[0], photo, Content_Type="image/jpeg", X_Long="x" * 2000)[0] == 200
+
+
+def test_a_warning_names_the_requirements_that_are_ignored(original: tuple[str, Path, list[int]]) -> None:
+    lines = [line for line in original[1].read_text().splitlines() if "requirements.txt" in line]
+    assert len(lines) == 1 and "is not installed" in lines[0] and "missing here: no-such-package==3.1;" in lines[0]
+
+
+def test_requirements_that_are_installed_cost_a_milder_warning_and_none_no_word(tmp_path: Path) -> None:
+    assert ignored_requirements(tmp_path) is None
+    (tmp_path / "requirements.txt").write_text("numpy>=1.0 # the usual\ntorch\nPillow\n")
+    assert "what it names is installed" in str(ignored_requirements(tmp_path))
+
+
+CONTEXT = """
+import os
+def model_fn(model_dir, context):
+    return f"{os.path.basename(model_dir)} {context.system_properties['gpu_id']} {context.model_name}"
+def transform_fn(model, body, content_type, accept, context):
+    attributes = context.get_request_header(0, "x-amzn-sagemaker-custom-attributes")
+    context.set_response_header(0, "X-Amzn-SageMaker-Custom-Attributes", f"seen {attributes}")
+    context.metrics.add_counter("asked", 1)
+    if body == b"slow down":
+        context.set_response_status(code=429, phrase="Too Many", idx=0)
+    return {"model": model, "id": context.get_request_id(0), "more": "MORE" if body == b"large" else ""}
+"""
+
+
+def test_the_context_tells_and_takes_what_the_toolkits_does(tmp_path: Path) -> None:
+    model = artifact_with(tmp_path / "model", code_inference=CONTEXT.replace('"MORE"', repr(LARGE)))
+    port, asked = (
+        free_port(),
+        {"X-Amzn-SageMaker-Custom-Attributes": "trace=7", "X-Amzn-SageMaker-Inference-Id": "my-id"},
+    )
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, ALLOW_MODEL_CODE="true") as process:
+        wait_for(process, url)
+        status, headers, text = ask(url, b"x", **asked)
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        assert json.loads(text) == {"model": "model None model", "id": "my-id", "more": ""}
+        assert headers["X-Amzn-SageMaker-Custom-Attributes"] == "seen trace=7"
+        assert json.loads(ask(url, b"large")[2])["more"] == LARGE
+        status, headers, text = ask(url, b"slow down")
+        assert (
+            status == 429
+            and headers["X-Amzn-SageMaker-Custom-Attributes"] == "seen None"
+            and "model" in json.loads(text)
+        )
+
+
+def test_a_class_name_that_is_not_utf8_costs_requests_that_name_it_and_no_worker(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    spoiled = Path(shutil.copytree(model, tmp_path / "model"))
+    document = json.loads((spoiled / "model.json").read_text())
+    document["model"]["classes"] = [
+        f"{name}\udce9" if name == "coffee" else name for name in document["model"]["classes"]
+    ]
+    (spoiled / "model.json").write_text(json.dumps(document))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(spoiled, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
+        wait_for(process, url)
+        before = {worker.pid for worker in workers(process.pid)}
+        assert before
+        for accept in ("text/csv", "application/json", "text/csv", "application/jsonlines"):
+            status, _, text = ask(url, photo, Content_Type="image/jpeg", Accept=accept)
+            assert status == 500 and json.loads(text)["request_id"]
+        good = ask(url, instances(b"x"), Content_Type="application/json")
+        assert good[0] == 422 and before <= {worker.pid for worker in workers(process.pid)}
+    log = (tmp_path / "log.txt").read_text()
+    assert "the class 'coffee\\udce9' is not valid UTF-8" in log and "writing the answer failed" in log
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "def model_fn(d):\n    raise RuntimeError('the weights\\nare of another net')",
+            "model_fn in .* failed (RuntimeError: the weights are of",
+        ),
+        ("def model_fn(d): open(d + '/model.pth')", "FileNotFoundError: [Errno 2] No such file or directory"),
+        ("import sys\nsys.exit('no GPU')", "cannot be imported (SystemExit: no GPU)"),
+        ("def model_fn(d): 1 / 0 +", "cannot be imported (SyntaxError: invalid syntax"),
+        ("def model_fn(): pass", "model_fn in .* cannot be called: model_fn takes 0 arguments; it is called with 1, or 2 with context"),
+        (
+            "def model_fn(d): pass\ndef transform_fn(m, b, c, a): pass\ndef input_fn(b, c): pass",
+            "defines transform_fn beside input_fn",
+        ),
+        (
+            "def model_fn(d): pass\ndef pre_model_fn(d): raise ValueError('no licence')",
+            "pre_model_fn in .* failed (ValueError: no licence)",
+        ),
+    ],
+    ids=["raises", "no-file", "exits", "syntax", "arguments", "both", "pre"],
+)  # fmt: skip
+def test_why_a_model_cannot_be_loaded_is_in_the_sentence(tmp_path: Path, text: str, message: str) -> None:
+    model = artifact_with(tmp_path / "model", code_inference=text)
+    settings = {"program": str(model / "code" / "inference.py"), "code": str(model / "code"), "accept": "a", "top_k": 5}
+    with pytest.raises(ArtifactError) as caught:
+        ModelCode(model, tmp_path / "prepared", settings)
+    begin, _, end = message.partition(" .* ")
+    assert begin in str(caught.value) and end in str(caught.value)
+
+
+def test_the_server_ends_with_that_sentence(tmp_path: Path) -> None:
+    model = artifact_with(
+        tmp_path / "model", code_inference="def model_fn(d):\n    raise RuntimeError('the weights are absent')"
+    )
+    done = serve(model, "--port", str(free_port()), ALLOW_MODEL_CODE="true")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.endswith("inference.py failed (RuntimeError: the weights are absent)")
+
+
+CODE = "def model_fn(model_dir): return 0"
+
+
+@pytest.mark.parametrize(
+    ("files", "told", "message"),
+    [
+        ({"inference": CODE}, {}, "inference.py is not run, since code belongs into the folder code of the archive; move it to code/inf"),
+        ({"mine": CODE}, {"SAGEMAKER_PROGRAM": "mine.py"}, "mine.py is not run, since code belongs into the folder code"),
+        (
+            {"code_code/inference": CODE},
+            {},
+            "code/inference.py is missing; it lies in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
+        ),
+        ({"code_mine": CODE}, {}, "inference.py is missing; code holds mine.py; name the program in SAGEMAKER_PROGRAM"),
+        ({"code_inference": CODE}, {"SAGEMAKER_PROGRAM": "serve.py"}, "serve.py is missing; code holds inference.py"),
+        ({"model_code/inference": CODE}, {}, "holds the artifact one folder too deep, in model/; pack what is in that folder"),
+        ({"artifact_inference": CODE}, {}, "one folder too deep, in artifact/"),
+        ({}, {"SAGEMAKER_PROGRAM": "x.py"}, "SAGEMAKER_PROGRAM names 'x.py', but"),
+        (
+            {},
+            {"SAGEMAKER_PROGRAM": "x.py", "SAGEMAKER_SUBMIT_DIRECTORY": "s3://b/sourcedir.tar.gz"},
+            "(SAGEMAKER_SUBMIT_DIRECTORY s3://b/sourcedir.tar.gz is not fetched)",
+        ),
+        ({"code_inference": CODE}, {"ALLOW_MODEL_CODE": "false"}, "set the model's environment variable ALLOW_MODEL_CODE=true"),
+    ],
+)  # fmt: skip
+def test_code_in_another_place_is_named_with_where_it_belongs(
+    tmp_path: Path, files: dict[str, str], told: dict[str, str], message: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    artifact_with(tmp_path / "model", **files)
+    with pytest.raises(ArtifactError) as caught:
+        find_program(tmp_path / "model", read_settings([], {"ALLOW_MODEL_CODE": "true"} | told))
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def torchscript(path: Path) -> None:
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 2
+
+    torch.jit.save(torch.jit.script(Half()), str(path))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("code", [True, False], ids=["code without model_fn", "no code"])
+def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    torchscript(model / "model.pth")
+    torch.save({"weight": torch.ones(2)}, model / "another.pt")
+
+    def refusal() -> str:
+        with pytest.raises(ArtifactError) as caught:
+            if code:
+                artifact_with(model, code_inference="def predict_fn(x, m): return m(x)")
+                settings = {"program": str(model / "code" / "inference.py"), "code": str(model / "code")}
+                ModelCode(model, tmp_path / "prepared", settings | {"accept": "a", "top_k": 5})
+            else:
+                find_program(model, read_settings([], {}))
+        return str(caught.value)
+
+    told = refusal()
+    assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
+    assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
+    # The line that is told does it.
+    line = told.partition("loads: ")[2].partition(";")[0]
+    names: dict[str, Any] = {"torch": torch}
+    exec(line, names)
+    assert names["model_fn"](str(model))(torch.ones(1)) == 0.5
+    (model / "model.pth").unlink()
+    assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
+
+
+def test_code_is_found_where_the_platform_says_that_it_is(tmp_path: Path) -> None:
+    model = artifact_with(tmp_path / "model", code_inference=CODE, code_src="", other=CODE)
+    artifact_with(tmp_path / "code", inference=CODE, **{"src/deep": CODE})
+    told = {"ALLOW_MODEL_CODE": "true"}
+    for more, found in (
+        ({}, model / "code" / "inference.py"),
+        ({"SAGEMAKER_PROGRAM": "inference"}, model / "code" / "inference.py"),
+        ({"SAGEMAKER_SUBMIT_DIRECTORY": "s3://bucket/sourcedir.tar.gz"}, model / "code" / "inference.py"),
+        ({"SAGEMAKER_SUBMIT_DIRECTORY": str(tmp_path / "code")}, tmp_path / "code" / "inference.py"),
+        ({"SAGEMAKER_SUBMIT_DIRECTORY": f"file://{tmp_path}/code", "SAGEMAKER_PROGRAM": "src/deep.py"}, tmp_path / "code/src/deep.py"),
+    ):  # fmt: skip
+        assert find_program(model, read_settings([], told | more)) == found
+
+
+def test_an_artifact_without_code_has_no_program(tmp_path: Path) -> None:
+    (tmp_path / "model.json").touch()
+    assert find_program(tmp_path, read_settings([], {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_PROGRAM": ""})) is None
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> ModelCode:
+    """Code that answers what it is asked."""
+    model = artifact_with(
+        tmp_path / "model", code_inference="def model_fn(d): return 0\ndef predict_fn(x, m): return x"
+    )
+    settings = {
+        "program": str(model / "code" / "inference.py"),
+        "code": str(model / "code"),
+        "accept": "application/json",
+    }
+    return ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
+
+
+def pickled() -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array([os.getcwd]), allow_pickle=True)
+    return stream.getvalue()
+
+
+def test_a_pickle_is_not_read_by_default(echo: ModelCode) -> None:
+    with pytest.raises(Exception, match="allow_pickle=False"):
+        echo.answer(pickled(), "id", [("Content-Type", "application/x-npy")])
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_pickle_is_not_read_through_the_toolkits_decoder_either() -> None:
+    decoder = pytest.importorskip(
+        "sagemaker_inference.decoder", reason="it is in the serving image, where this runs too"
+    )
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        decoder.decode(pickled(), "application/x-npy")
+
+
+SUM = """
+import torch
+def model_fn(model_dir):
+    model = torch.nn.Linear(2, 1)
+    torch.nn.init.ones_(model.weight)
+    torch.nn.init.zeros_(model.bias)
+    return model.train()
+"""
+
+
+def test_of_a_torch_module_the_defaults_are_those_of_the_toolkit_for_pytorch(tmp_path: Path) -> None:
+    model = artifact_with(tmp_path / "model", code_inference=SUM)
+    settings = {
+        "program": str(model / "code" / "inference.py"),
+        "code": str(model / "code"),
+        "accept": "application/json",
+    }
+    code = ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
+    assert code.answer(b"[[1, 2], [3, 4]]", "id", [("Content-Type", "application/json")])[1] == b"[[3.0], [7.0]]"
+    stream = io.BytesIO()
+    np.save(stream, np.array([[1, 2]], np.float32))
+    status, body, kind, _ = code.answer(
+        stream.getvalue(), "id", [("Content-Type", "application/x-npy"), ("Accept", "text/csv")]
+    )
+    assert (status, body, kind) == (200, b"3.0\n", "text/csv")

@@ -1,0 +1,202 @@
+"""What befalls a running server, over HTTP: workers killed under load, a full disk, damaged artifacts."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.ports import free_port
+from tests.server import ask, instances, metric, post, serve, started, wait_for, workers
+
+
+@pytest.mark.slow
+def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo: bytes, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
+        wait_for(process, url)
+        deadline = time.monotonic() + 60
+        while len(workers(process.pid)) < 2 or metric(url, "byoc_workers_ready") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        answers: list[tuple[int, str]] = []
+        over = threading.Event()
+
+        def client() -> None:
+            while not over.is_set():
+                status, answer = post(url, photo)
+                answers.append((status, answer["predictions"][0]["label"] if status == 200 else answer["message"]))
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for thread in clients:
+            thread.start()
+        time.sleep(1)
+        workers(process.pid)[0].kill()
+        while metric(url, "byoc_worker_restarts_total") < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(1)
+        over.set()
+        for thread in clients:
+            thread.join()
+        failed = [answer for answer in answers if answer[0] != 200]
+        assert len(failed) <= 1 and all(status == 503 for status, _ in failed), failed
+        assert len(answers) > 10 and {label for status, label in answers if status == 200} == {"coffee"}
+
+
+@pytest.mark.slow
+def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: bytes, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    body = instances(*[photo] * 64)
+    head = f"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1") as process:
+        wait_for(process, url)
+        [worker] = workers(process.pid)
+
+        def spent() -> float:
+            times = worker.cpu_times()
+            return times.user + times.system
+
+        before = spent()
+        assert ask(url, body, Content_Type="application/json")[0] == 200
+        one, before = spent() - before, spent()
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        for client in clients:
+            client.sendall(head.encode() + b"\r\n\r\n" + body)
+        time.sleep(0.5)  # all of them wait for the one worker, but those that it has been given
+        for client in clients:
+            client.close()
+        assert post(url, photo)[0] == 200
+        # Some may have been answered before; then two were with the model server, one with the worker, and the next.
+        assert metric(url, 'byoc_requests_total{code="499"}') >= 15
+        assert spent() - before < 6 * one
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB, as good as full."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=False).returncode:
+        pytest.skip("this machine does not allow mounting")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_at_the_start_ends_the_program_with_one_sentence(model: Path, small_disk: Path) -> None:
+    done = serve(model, "--port", str(free_port()), TMPDIR=str(small_disk))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("serving failed: ") and "MB left, 100 are needed" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, TMPDIR=str(disk)) as process:
+        wait_for(process, url)
+        with pytest.raises(OSError), (disk / "filler").open("wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        for _ in range(20):
+            status, answer = post(url, photo)
+            assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        ready = metric(url, "byoc_workers_ready")
+        workers(process.pid)[0].kill()
+        deadline = time.monotonic() + 60
+        while metric(url, "byoc_worker_restarts_total") < 1 or metric(url, "byoc_workers_ready") < ready:
+            assert time.monotonic() < deadline, "a worker is not replaced where the disk is full"
+            time.sleep(0.2)
+        status, answer = post(url, photo)
+        assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(25) == 0
+
+
+def test_a_path_that_is_too_long_for_sockets_ends_the_program_with_one_sentence(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    done = serve(model, "--port", str(free_port()), TMPDIR=str(folder))
+    assert done.returncode == 1 and "is too long a path for Unix sockets" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not list(folder.iterdir())
+
+
+def flip(folder: Path) -> None:
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+
+
+def drop(folder: Path) -> None:
+    (folder / "selftest.safetensors").unlink()
+
+
+def age(folder: Path) -> None:
+    document = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(document | {"format_version": 99}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip, "model.safetensors does not match its checksum"),
+        (drop, "selftest.safetensors is missing"),
+        (age, "has format version 99"),
+    ],
+)
+def test_a_damaged_artifact_ends_the_program_with_one_sentence(
+    model: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "model"))
+    damage(broken)
+    done = serve(broken, "--port", str(free_port()))
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "SAGEMAKER_BIND_TO_PORT",
+            "80a",
+            "SAGEMAKER_BIND_TO_PORT is '80a'; it must be a whole number from 0 to 65,535",
+        ),
+        (
+            "SAGEMAKER_MULTI_MODEL",
+            "perhaps",
+            "SAGEMAKER_MULTI_MODEL is 'perhaps'; it must be true or false, yes or no, on or off, 1 or 0",
+        ),
+        ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/png", "'image/png' is no form of an answer"),
+        ("BYOC_BACKEND", "tensorrt", "backend 'tensorrt' is none of auto, "),
+    ],
+)
+def test_a_setting_that_cannot_be_used_ends_the_program_with_one_sentence(
+    model: Path, name: str, value: str, message: str
+) -> None:
+    done = serve(model, "--port", "1", **{name: value})
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_front_that_is_killed_while_it_loads_takes_the_model_server_with_it(model: Path, tmp_path: Path) -> None:
+    with started(model, free_port(), tmp_path) as process:
+        deadline = time.monotonic() + 30
+        while not (family := psutil.Process(process.pid).children(recursive=True)):
+            assert time.monotonic() < deadline
+        java = [child for child in family if "java" in child.name()]
+        while not java:
+            java = [c for c in psutil.Process(process.pid).children(recursive=True) if "java" in c.name()]
+        process.kill()
+        assert not psutil.wait_procs(java, timeout=10)[1]

@@ -1,0 +1,179 @@
+"""Limits of time, memory and size that the serving program keeps by itself, and what is told of them."""
+
+import asyncio
+import base64
+import io
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from aiohttp import web
+from PIL import Image
+
+from serve import protocol
+from serve.answers import Worker
+from serve.backends import out_of_memory
+from serve.formats import MAX_LABELS, Form, RequestError, check_size
+from serve.predictor import Predictor
+from serve.prepare import prepare
+from serve.settings import read_settings
+from tests.conftest import needs_openvino
+from tests.image_files import bmp_run_length
+from tests.ports import free_port
+from tests.server import instances, metric, post, started, wait_for
+
+
+@pytest.mark.slow
+def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    told = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "6"}
+    with started(model, port, tmp_path, **told) as process:
+        wait_for(process, url)
+        slow = bmp_run_length(4_000_000, 1)  # a kilobyte that takes a third of a second
+        status, answer = post(url, instances(*[slow] * 400), "application/json")
+        assert status == 504 and "of 400 photos were decoded in time; send fewer at once" in answer["message"]
+        assert post(url, photo)[0] == 200 and metric(url, "byoc_worker_restarts_total") == 0
+
+
+def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, photo: bytes, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1", BYOC_MEMORY_MB="32") as process:
+        wait_for(process, url)
+        for width, status in ((1024, 200), (1025, 422)):  # half of 32 MB at 16 bytes a pixel are 1,048,576
+            with Image.open(io.BytesIO(photo)) as image:
+                buffer = io.BytesIO()
+                image.resize((width, 1024)).save(buffer, "jpeg")
+            got, answer = post(url, buffer.getvalue())
+            assert got == status
+        assert "1025 x 1024 pixels are over the limit of 1,048,576; make the photo smaller" in answer["message"]
+
+
+def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
+    model: Path, photo: bytes, tmp_path: Path
+) -> None:
+    prepare(model, tmp_path, "auto")
+    predictor = Predictor(tmp_path, threads=1)
+    with Image.open(io.BytesIO(photo)) as image:
+        buffer = io.BytesIO()
+        image.resize((8, 8)).save(buffer, "png")
+    many = json.dumps({"instances": [{"b64": base64.b64encode(buffer.getvalue()).decode()}] * 128}).encode()
+    asks = {"id": "1", "json": True, "accept": "application/json", "top_k": None}
+    for _ in range(2):  # the first one warms up
+        (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([many], [asks])
+        assert answer.status == 200
+    # Time enough to decode, and for one of four passes.
+    (answer,) = Worker(predictor, top_k=5, seconds=answer.told["model"] / 4).answers([many], [asks])
+    assert answer.status == 504 and re.search(r"(32|64|96) of 128 photos were computed in time", str(answer.text))
+    (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([buffer.getvalue()], [asks | {"json": False}])
+    assert answer.status == 200
+
+
+def test_a_large_answer_to_many_instances_arrives_whole(url: str, photo: bytes) -> None:
+    with Image.open(io.BytesIO(photo)) as image:
+        buffer = io.BytesIO()
+        image.resize((40, 40)).save(buffer, "jpeg")
+    headers = {"X-Amzn-SageMaker-Custom-Attributes": "top_k=14"}
+    status, answer = post(url, instances(*[buffer.getvalue()] * 450), "application/json", headers)
+    assert status == 200 and len(json.dumps(answer)) > 300_000
+    assert [len(best) for best in answer["predictions"]] == [14] * 450
+    assert all(best == answer["predictions"][0] for best in answer["predictions"])
+
+
+def test_an_answer_with_more_labels_than_anybody_reads_is_refused() -> None:
+    best = Form(json=True, accept="application/json", top_k=None)
+    everything = Form(json=True, accept="application/json;verbose", top_k=None)
+    check_size(best, 500, 21_000, 5)
+    check_size(everything, MAX_LABELS // 1000, 1000, 5)
+    with pytest.raises(RequestError, match="10,500,000 labels, at most 500,000 are"):
+        check_size(everything, 500, 21_000, 5)
+    with pytest.raises(RequestError, match="ask for fewer with top_k"):
+        check_size(Form(json=True, accept="text/csv", top_k=10_000), 500, 21_000, 5)
+
+
+def too_large_for_openvino() -> object:
+    import openvino
+
+    return openvino.Tensor(openvino.Type.f32, openvino.Shape([10**6, 10**6, 10]))
+
+
+@pytest.mark.parametrize("ask_for_too_much", [
+    lambda: torch.empty(10**15),
+    lambda: np.empty(10**15),
+    pytest.param(too_large_for_openvino, marks=needs_openvino),
+    lambda: bytearray(2**60),
+])  # fmt: skip
+def test_what_the_libraries_say_of_too_little_memory_is_understood(ask_for_too_much: Callable[[], object]) -> None:
+    with pytest.raises((MemoryError, RuntimeError)) as raised:
+        ask_for_too_much()
+    assert out_of_memory(raised.value)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8, 64, 200])
+@pytest.mark.parametrize("payload", ["", "0", "1", "6", "50", "100", "2000"])
+def test_batch_transform_is_never_told_of_more_than_it_may_send(workers: int, payload: str) -> None:
+    told = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), "SAGEMAKER_MAX_PAYLOAD_IN_MB": payload}
+    settings = read_settings([], told)
+    assert settings.payload_mb * settings.transforms <= 100 and 1 <= settings.transforms <= workers
+    if payload:  # what the job said itself holds
+        assert settings.payload_mb == min(int(payload) or 100, 100)
+    else:
+        assert settings.payload_mb >= 6 and settings.transforms == min(workers, 100 // settings.payload_mb)
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0.4)
+    monkeypatch.setattr(protocol, "READ_BYTES_A_SECOND", 500_000_000)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=bytes(50_000_000))
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_get("/", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: protocol.Protocol(runner.server, loop=loop), "127.0.0.1", 0)
+        client = socket.create_connection(server.sockets[0].getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(1.5)
+        assert not runner.server.connections
+        client.close()
+        server.close()
+        await runner.cleanup()
+
+    asyncio.run(run())
+
+
+def test_requests_that_come_together_share_a_pass_and_each_gets_its_own_answer(
+    model: Path, samples: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    photos = [
+        (label, path.read_bytes()) for label in ("brick", "coffee") for path in (samples / "test" / label).iterdir()
+    ]
+    with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1", BYOC_BATCH_SIZE="4") as process:
+        wait_for(process, url)
+
+        async def ask_all() -> list[tuple[int, dict[str, list[dict[str, str]]]]]:
+            return await asyncio.gather(*(asyncio.to_thread(post, url, body) for _ in range(4) for _, body in photos))
+
+        answers = asyncio.run(ask_all())
+        shared = metric(url, "byoc_batch_requests_sum") / metric(url, "byoc_batch_requests_count")
+        assert shared > 1.5
+        alone = [post(url, body)[1] for _, body in photos]
+        for (status, answer), (label, _), expected in zip(answers, photos * 4, alone * 4, strict=True):
+            assert status == 200 and answer["predictions"][0]["label"] == expected["predictions"][0]["label"], label
+            assert answer["predictions"][0]["probability"] == pytest.approx(
+                expected["predictions"][0]["probability"], abs=1e-4
+            )

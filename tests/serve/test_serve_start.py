@@ -1,0 +1,186 @@
+"""The serving program's own steps in this process: its disk, its connections, its port, and what ends it."""
+
+import asyncio
+import contextlib
+import resource
+import shutil
+import socket
+import sys
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from classifier.errors import ConfigError, UserError
+from serve import model_server, serve
+from serve.serve import main
+from serve.settings import MB
+from tests.front import Served
+from tests.ports import free_port
+from tests.standin import java
+
+pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+USAGE = namedtuple("USAGE", "total used free")
+
+
+@pytest.fixture
+def front(served: Served) -> Served:
+    return served
+
+
+@pytest.mark.parametrize(("free", "enough"), [(100 * MB, True), (100 * MB - 1, False)])
+def test_a_hundred_megabytes_of_disk_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, enough: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: USAGE(0, 0, free))
+    if enough:
+        serve._check_disk(tmp_path)
+    else:
+        with pytest.raises(ConfigError) as refused:
+            serve._check_disk(tmp_path)
+        assert str(refused.value) == f"{tmp_path} has 99 MB left, 100 are needed; free some or set TMPDIR"
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised"),
+    [
+        ((1024, 1_000_000), (65_536, 1_000_000)),
+        ((1024, 4096), (4096, 4096)),
+        ((1024, resource.RLIM_INFINITY), (65_536, resource.RLIM_INFINITY)),
+        ((65_536, 1_000_000), None),
+        ((100_000, 1_000_000), None),
+        ((4096, 4096), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_as_many_connections_are_allowed_as_may_be(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: tuple[int, int] | None
+) -> None:
+    told: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: told.append((what, limits)))
+    serve._allow_connections()
+    assert told == ([(resource.RLIMIT_NOFILE, raised)] if raised else [])
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that holds the temporary files of the server, whose Java ends at once."""
+    java(tmp_path, "echo no memory; exit 1", monkeypatch)
+    monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # for this process it would stay
+    with TemporaryDirectory() as folder:  # tmp_path may be too long for a socket's path
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("word", [[], ["serve"]])
+def test_a_model_server_that_ends_ends_the_program_with_its_last_words(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: list[str]
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_MULTI_MODEL", "true")
+    assert main([*word, "--host", "127.0.0.1", "--port", str(free_port())]) == 1
+    said = "serving failed: the model server ended with status 1: no memory\n"
+    assert capsys.readouterr().err == said and not list(begun.iterdir())
+
+
+def test_the_arguments_are_those_of_the_command_line_where_none_are_given(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["serve", "serve", "--workers", "0"])
+    assert main() == 1
+    assert capsys.readouterr().err == "serving failed: workers 0 must be at least 1\n" and not list(begun.iterdir())
+
+
+def test_a_disk_that_cannot_be_written_is_named(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(begun / "absent"))
+    assert main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"serving failed: {begun}/absent/byoc-") and said.endswith(": No such file or directory\n")
+
+
+def test_a_port_that_is_in_use_or_cannot_be_is_named(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--host", "127.0.0.1", "--port", str(port)]) == 1
+    told = f"serving failed: port {port} on 127.0.0.1 is in use; choose another with --port\n"
+    assert capsys.readouterr().err == told
+    assert main(["--host", "127.0.0.1", "--port", "70000"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("serving failed: port 70000 on 127.0.0.1 cannot be opened (") and "choose another" in said
+    assert not list(begun.iterdir())
+
+
+def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
+    ended: list[str] = []
+
+    async def works(name: str, seconds: float, error: Exception | None = None) -> None:
+        try:
+            await asyncio.sleep(seconds)
+            if error:
+                raise error
+        finally:
+            ended.append(name)
+
+    async def run(*work: tuple[str, float, Exception | None], stopped_after: float) -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(stopped_after, stop.set)
+        await asyncio.wait_for(serve._until(stop, *(works(*one) for one in work)), 20)
+
+    asyncio.run(run(("first", 0, None), ("second", 600, None), stopped_after=0.1))
+    assert ended == ["first", "second"]  # which is given up
+    with pytest.raises(UserError, match="no model"):
+        asyncio.run(run(("third", 600, None), ("fourth", 0.02, UserError("no model")), stopped_after=600))
+    assert sorted(ended[2:]) == ["fourth", "third"]
+
+
+def watched(front: Served, seconds: float = 10) -> None:
+    async def run() -> None:
+        async with front.front.server.managed(), serve._listening(front.front, front.folder / "store"):
+            await asyncio.wait_for(serve._watch(front.front), seconds)
+
+    asyncio.run(run())
+
+
+def test_a_model_that_no_worker_will_ever_serve_ends_the_program(front: Served) -> None:
+    status = front.folder / "store" / "m" / "status"
+    status.mkdir(parents=True)
+    with pytest.raises(TimeoutError):
+        watched(front, 0.3)
+    assert not front.model.ready  # it has been asked
+    (status / "failed").write_text("the self-test failed")
+    with pytest.raises(UserError, match=r"^the self-test failed$"):
+        watched(front)
+    front.set(multi_model=True)
+    front.front.models.clear()
+    with pytest.raises(TimeoutError):
+        watched(front, 0.3)
+    front.front.server._process.kill()
+    with pytest.raises(UserError, match=r"^the model server was ended by SIGKILL$"):
+        watched(front)
+
+
+def test_the_log_says_when_a_server_is_ready(
+    front: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    front.front.models.clear()
+
+    async def run() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for part in (front.stand_in.listening(), front.front.server.managed()):
+                await stack.enter_async_context(part)
+            await serve._load(front.front)
+
+    assert not front.front.started
+    asyncio.run(run())
+    assert front.front.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
+
+
+def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:
+    last_chance = serve.DRAIN_SECONDS + 1  # after which the port closes whatever is in flight
+    assert last_chance + model_server.STOP_SECONDS < 25
+    assert serve.DRAIN_SECONDS + 2 * model_server.STOP_SECONDS < 30
+    assert serve.IDLE_SECONDS > 75

@@ -1,0 +1,71 @@
+"""Workers that end or fail while they load: alone, and beside others that serve."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faulty import CODE, answer_to
+from tests.ports import free_port
+from tests.server import get, metric, serve, started, until, wait_for, workers
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "weights.txt").write_text("0.5")
+    shutil.copy(CODE, folder / "code" / "inference.py")
+    return folder
+
+
+def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(artifact: Path) -> None:
+    (artifact / "die").touch()
+    start = time.monotonic()
+    done = serve(artifact, "--port", str(free_port()), "--workers", "1", ALLOW_MODEL_CODE="true")
+    assert done.returncode == 1 and time.monotonic() - start < 30
+    assert "3 workers ended while they loaded the model" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_replacement_that_cannot_load_does_not_end_those_that_serve(artifact: Path, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
+        wait_for(process, url)
+        until("both are ready", lambda: metric(url, "byoc_workers_ready") == 2)
+        for fault in ("raise", "die"):
+            (artifact / fault).touch()
+            workers(process.pid)[0].kill()
+            until("one is gone", lambda: metric(url, "byoc_workers_ready") == 1)
+            for _ in range(20):
+                time.sleep(0.2)
+                assert process.poll() is None and get(f"{url}/ping") == ""
+                assert answer_to(url, "hello")[0] in (200, 503)  # 503 when the dead worker had it
+            assert answer_to(url, "hello")[0] == 200
+            (artifact / fault).unlink()
+            until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 2)
+
+
+@pytest.mark.slow
+def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Path, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_MODEL_SERVER_WORKERS="1") as process:
+        wait_for(process, url)
+        codes: list[int] = []
+        clients = [threading.Thread(target=lambda: codes.append(answer_to(url, "sleep 8")[0])) for _ in range(4)]
+        for client in clients:
+            client.start()
+        time.sleep(1)
+        workers(process.pid)[0].kill()
+        until("it is gone", lambda: metric(url, "byoc_workers_ready") == 0)
+        until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 1)
+        start = time.monotonic()
+        wait_for(process, url)
+        assert time.monotonic() - start < 4 and len(codes) <= 1
+        for client in clients:
+            client.join()
+        assert sorted(codes) == [200, 200, 200, 503]
