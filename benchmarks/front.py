@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, cast
@@ -183,17 +182,16 @@ def _serve(kind: str, backend: str, port: int) -> None:
         return _serve_starlette(_ModelServer(backend), port)
     from aiohttp import web
 
-    from serve.answers import Answer
-    from serve.channel import wrapped
     from serve.front import ONLY, Front, make_app
     from serve.intake import Intake
     from serve.model import Model
     from serve.settings import read_settings
+    from serve.worker_api import Answer, Timing
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
-        told = {"decode": 0.0, "model": 0.0, "photos": 1, "batch": 1}
-        return web.Response(body=wrapped(asdict(Answer(200, b"", told=told)) | {"text": None, "lent": False}, ANSWER))
+        timing = Timing(decode=0.0, model=0.0, photos=1, batch=1)
+        return web.Response(body=Answer(200, ANSWER, timing=timing).to_bytes())
 
     if kind == "backend":
         app = web.Application(client_max_size=2 * len(BODY))

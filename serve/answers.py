@@ -1,10 +1,10 @@
-"""Requests to answers in a worker: decode every photo, compute them together, and answer each request on its own."""
+"""A worker's answers: decode the photos of all requests, compute them together, and answer each request on its own."""
 
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,97 +12,83 @@ import numpy as np
 from classifier.errors import PhotoError, UserError
 from classifier.images import Pixels
 from serve.backends import gpu_lost, out_of_memory
-from serve.formats import Form, RequestError, check_size, read_instances, what_it_is, write_answer
+from serve.formats import RequestError, check_size, read_instances, what_it_is, write_answer
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported, refusal
+from serve.worker_api import Answer, Timing, WorkerRequest
 
 if TYPE_CHECKING:
     from serve.code import ModelCode
 
-CHUNK = 32  # photos in one pass at most, however many a request brings
+CHUNK = 32  # photos in one pass of the model at most; a request with more takes several passes
 _NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 
 log = logging.getLogger("serve")
 
 
-@dataclass
-class Answer:
-    """One request's answer; `told` is for the front: seconds and how many photos.
-
-    Of a refusal, `text` is its sentence; else it is the answer itself. After the `last` one the worker has to end.
-    """
-
-    status: int
-    text: bytes
-    content_type: str = "application/json"
-    told: dict[str, float] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    refused: bool = False
-    last: bool = False
-
-
-@dataclass
+@dataclass(frozen=True)
 class _Decoding:
-    """A request's photos and what becomes of them, in order: pixels, or what the next one's decoding raises."""
+    """A request's photos, and their pixels in the same order; reading `pixels` raises what the decoding raised."""
 
     photos: list[bytes]
     pixels: Iterator[Pixels]
 
 
 class Worker:
-    """A model that answers; `seconds` is how long its answers may take; one that takes longer costs the worker.
+    """Answers requests with a prepared model, on which `decoders` threads decode photos.
 
-    Its photos are decoded by `decoders` threads.
+    All answers of one batch may take `seconds` together; the handler ends a worker that takes longer.
     """
 
     def __init__(self, predictor: Predictor, *, top_k: int, seconds: float, decoders: int = 1) -> None:
         self._predictor, self._top_k, self._seconds = predictor, top_k, seconds
-        # Without a pool each photo is decoded when its pixels are asked for, so none after one that cannot be.
+        # `map` decodes a photo only when its pixels are read, so nothing is decoded after a photo that fails.
         self._map: Any = map if decoders == 1 else ThreadPoolExecutor(decoders).map
 
-    def answers(self, bodies: Sequence[bytes], asked: Sequence[dict[str, Any]]) -> list[Answer]:
+    def answers(self, bodies: Sequence[bytes], requests: Sequence[WorkerRequest]) -> list[Answer]:
         """Answer a batch of requests; the status and text of one do not depend on the others."""
         begin = time.perf_counter()
         begun: list[_Decoding | Answer] = []
         read: list[list[Pixels] | Answer] = []
         decode = []
-        for body, asks in zip(bodies, asked, strict=True):
+        for body, request in zip(bodies, requests, strict=True):
             start = time.perf_counter()
-            # Half of the time is for decoding, the rest for the model; else the handler's alarm would end the worker.
-            begun.append(self._begun(body, asks, begin + self._seconds / 2))
+            # Half of the time is for decoding and the rest for the model, so that the handler's alarm does not end the worker.
+            begun.append(self._begin(body, request, begin + self._seconds / 2))
             decode.append(time.perf_counter() - start)
-        for number, (one, asks) in enumerate(zip(begun, asked, strict=True)):
+        for number, (one, request) in enumerate(zip(begun, requests, strict=True)):
             start = time.perf_counter()
-            read.append(one if isinstance(one, Answer) else self._read(one, asks))
+            read.append(one if isinstance(one, Answer) else self._read(one, request))
             decode[number] += time.perf_counter() - start
         pixels = [photo for item in read if not isinstance(item, Answer) for photo in item]
         start = time.perf_counter()
-        rows, lost = iter(()), None
+        rows, failure = iter(()), None
         try:
             rows = iter(self._compute(pixels, begin + 0.9 * self._seconds))
         except TimeoutError as error:
-            lost = refused(504, str(error))
+            failure = refused(504, str(error))
         except Exception as error:
-            lost = failed(error, "prediction", *asked)
+            failure = failed(error, "prediction", *requests)
         model = time.perf_counter() - start
         answers = []
-        for item, asks, seconds in zip(read, asked, decode, strict=True):
-            answer = item if isinstance(item, Answer) else lost or self._write([next(rows) for _ in item], asks)
+        for item, request, seconds in zip(read, requests, decode, strict=True):
+            answer = item if isinstance(item, Answer) else failure or self._write([next(rows) for _ in item], request)
             count = 0 if isinstance(item, Answer) else len(item)
-            told = {"decode": seconds, "model": model if count else 0.0, "photos": count, "batch": len(bodies)}
-            answers.append(replace(answer, told=told))
+            timing = Timing(decode=seconds, model=model if count else 0.0, photos=count, batch=len(bodies))
+            answers.append(replace(answer, timing=timing))
         return answers
 
-    def _begun(self, body: bytes, asks: dict[str, Any], end: float) -> _Decoding | Answer:
-        if asks.get("probe"):
+    def _begin(self, body: bytes, request: WorkerRequest, end: float) -> _Decoding | Answer:
+        """Start to decode a request's photos; every photo but the first raises TimeoutError when decoded after `end`."""
+        if request.form is None:  # a probe
             return _Decoding([], iter([self._predictor.probe]))
         try:
-            photos = read_instances(body) if asks["json"] else [body]
-            check_size(_form(asks), len(photos), len(self._predictor.classes), self._top_k)
+            photos = read_instances(body) if request.form.json else [body]
+            check_size(request.form, len(photos), len(self._predictor.classes), self._top_k)
         except RequestError as error:
             return refused(400, str(error))
         except Exception as error:
-            return failed(error, "decoding", asks)
+            return failed(error, "decoding", request)
 
         def decoded(number: int, photo: bytes) -> Pixels:
             if number and time.perf_counter() > end:
@@ -111,23 +97,28 @@ class Worker:
 
         return _Decoding(photos, self._map(decoded, range(len(photos)), photos))
 
-    def _read(self, begun: _Decoding, asks: dict[str, Any]) -> list[Pixels] | Answer:
+    def _read(self, decoding: _Decoding, request: WorkerRequest) -> list[Pixels] | Answer:
+        """Return the pixels of a request's photos, or its answer where a photo cannot be used."""
         pixels: list[Pixels] = []
         try:
-            for photo in begun.pixels:
+            for photo in decoding.pixels:
                 pixels.append(photo)
             return pixels
         except TimeoutError as error:
             return refused(504, str(error))
         except PhotoError as error:
             number = len(pixels)
-            where = f"instances[{number}]" if asks["json"] else "the body"
-            return refused(422, f"{where} is no usable photo: {error}{what_it_is(begun.photos[number], str(error))}")
+            where = f"instances[{number}]" if request.form and request.form.json else "the body"
+            hint = what_it_is(decoding.photos[number], str(error))
+            return refused(422, f"{where} is no usable photo: {error}{hint}")
         except Exception as error:
-            return failed(error, "decoding", asks)
+            return failed(error, "decoding", request)
 
     def _compute(self, pixels: list[Pixels], end: float) -> list[Any]:
-        """Return each photo's probabilities, or the error where memory does not suffice for the photo alone."""
+        """Return each photo's probabilities, or the error where the memory does not even suffice for that photo alone.
+
+        Raises TimeoutError when a pass but the first would begin after `end`.
+        """
         rows: list[Any] = []
         for start in range(0, len(pixels), CHUNK):
             if start and time.perf_counter() > end:
@@ -141,65 +132,59 @@ class Worker:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            lost = error.with_traceback(None)  # which would keep what the pass had computed
+            failure = error.with_traceback(None)  # the traceback would keep what the pass had computed
         self._predictor.free()
-        return [lost] if len(pixels) == 1 else [row for photo in pixels for row in self._pass([photo])]
+        return [failure] if len(pixels) == 1 else [row for photo in pixels for row in self._pass([photo])]
 
-    def _write(self, rows: list[Any], asks: dict[str, Any]) -> Answer:
+    def _write(self, rows: list[Any], request: WorkerRequest) -> Answer:
         for row in rows:
             if isinstance(row, Exception):
-                return failed(row, "prediction", asks)
-        if asks.get("probe"):
+                return failed(row, "prediction", request)
+        if request.form is None:
             return Answer(200, b"")
         try:
-            text, kind = write_answer(_form(asks), np.stack(rows), self._predictor.classes, self._top_k)
+            text, kind = write_answer(request.form, np.stack(rows), self._predictor.classes, self._top_k)
             return Answer(200, text.encode(), kind)
         except Exception as error:
-            return failed(error, "writing the answer", asks)
+            return failed(error, "writing the answer", request)
 
 
 class CodeWorker:
-    """Functions that an artifact brings, which answer."""
+    """Answers requests with the functions that an artifact brings."""
 
     def __init__(self, code: "ModelCode") -> None:
         self._code = code
 
-    def answers(self, bodies: Sequence[bytes], asked: Sequence[dict[str, Any]]) -> list[Answer]:
+    def answers(self, bodies: Sequence[bytes], requests: Sequence[WorkerRequest]) -> list[Answer]:
         """Answer a batch of requests, one after another."""
-        return [self._answer(body, asks) for body, asks in zip(bodies, asked, strict=True)]
+        return [self._answer(body, request) for body, request in zip(bodies, requests, strict=True)]
 
-    def _answer(self, body: bytes, asks: dict[str, Any]) -> Answer:
-        if asks.get("probe"):
+    def _answer(self, body: bytes, request: WorkerRequest) -> Answer:
+        if request.probe:
             return Answer(200, b"")
         start = time.perf_counter()
         try:
-            status, text, kind, headers = self._code.answer(body, asks["id"], asks["headers"])
-            answer = Answer(status, text, kind, headers=headers)
+            answer = self._code.answer(body, request.id, request.headers)
         except PhotoError as error:
             answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body, str(error))}")
         except UserError as error:
             answer = refused(error.status if isinstance(error, Unsupported) else 400, str(error))
         except (Exception, SystemExit) as error:
             known = refusal(error)
-            answer = refused(*known) if known else failed(error, "the model's code", asks)
-        answer.told = {"decode": 0.0, "model": time.perf_counter() - start, "photos": 1, "batch": 1}
-        return answer
+            answer = refused(*known) if known else failed(error, "the model's code", request)
+        timing = Timing(decode=0.0, model=time.perf_counter() - start, photos=1, batch=1)
+        return replace(answer, timing=timing)
 
 
 def refused(status: int, message: str) -> Answer:
-    """Return an error whose sentence the front passes on."""
+    """Return an error whose sentence the front passes on to the client."""
     return Answer(status, message.encode(errors="replace"), refused=True)
 
 
-def failed(error: BaseException, what: str, *asked: dict[str, Any]) -> Answer:
-    """Return the answer to requests that an error of ours, or of the model's code, cost; the log says more under their ids."""
+def failed(error: BaseException, step: str, *requests: WorkerRequest) -> Answer:
+    """Return the answer to requests for which a step failed by a fault of ours or of the model's code, and log its traceback."""
     if out_of_memory(error):
         return refused(507, _NO_MEMORY)
-    log.exception("request %s: %s failed", ", ".join(str(asks.get("id")) for asks in asked), what, exc_info=error)
+    log.exception("request %s: %s failed", ", ".join(request.id for request in requests), step, exc_info=error)
     answer = refused(500, "the prediction failed; the server's log says why under this request id")
-    answer.last = gpu_lost(error)
-    return answer
-
-
-def _form(asks: dict[str, Any]) -> Form:
-    return Form(json=asks["json"], accept=asks["accept"], top_k=asks["top_k"])
+    return replace(answer, last=gpu_lost(error))

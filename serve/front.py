@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +16,7 @@ from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
     SUPPORTED,
+    Form,
     RequestError,
     accepted,
     asked_top_k,
@@ -25,9 +25,10 @@ from serve.formats import (
 )
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
-from serve.model import Answered, Model
+from serve.model import Model, NoAnswer
 from serve.model_server import ModelServer
 from serve.settings import Settings
+from serve.worker_api import Answer, Timing, WorkerRequest
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
 NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
@@ -136,13 +137,13 @@ async def _invocations(request: web.Request) -> web.Response:
 async def invoke(request: web.Request, model: Model | None) -> web.Response:
     """Answer a request from a model; every mistake is the answer's sentence."""
     front, start = request.app[FRONT], time.perf_counter()
-    told: dict[str, float] | None = None
+    timing: Timing | None = None
     size, task = 0, asyncio.current_task()
     assert task is not None
     front.in_flight.add(task)
     try:
         code = model is not None and model.code is not None
-        asked, echoed = _asked(request, front.settings, raw=code)
+        asked, echoed = _worker_request(request, front.settings, raw=code)
         async with front.intake.body(request, code=code) as body:
             size, start = len(body), time.perf_counter()
             if model is not None and model.gone:
@@ -152,73 +153,77 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
             assert front.client is not None
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
-                    answered = await model.ask(front.client, body, asked)
-        told = answered.told
-        answer = _passed_on(request, answered)
-        if echoed and answer.status == 200:
-            answer.headers[ATTRIBUTES] = echoed
+                    answer = await model.ask(front.client, body, asked)
+        timing = answer.timing
+        response = _response(request, answer)
+        if echoed and response.status == 200:
+            response.headers[ATTRIBUTES] = echoed
     except (Refused, RequestError) as refused:
-        answer = error(request, getattr(refused, "status", 400), str(refused))
+        response = error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
-        answer = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
+        response = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
+    except NoAnswer as ended:  # its own words may hold a traceback
+        if ended.status == 507:
+            response = error(request, 507, "the model ran out of memory; send fewer or smaller photos")
+        else:
+            response = error(request, 503, "the worker that had this request ended; send the request again")
     except aiohttp.ClientError:
         logging.exception("request %s: the model server did not answer", request_id(request))
-        answer = error(request, 503, "the model server did not answer; send the request again")
+        response = error(request, 503, "the model server did not answer; send the request again")
     except asyncio.CancelledError:
         if not front.draining:
             front.metrics.observe(CLIENT_GONE, time.perf_counter() - start, None)
             raise
         task.uncancel()
-        answer = error(request, 503, "the server is stopping; send the request again")
+        response = error(request, 503, "the server is stopping; send the request again")
     finally:
         front.in_flight.discard(task)
     seconds = time.perf_counter() - start
-    front.metrics.observe(answer.status, seconds, told)
+    front.metrics.observe(response.status, seconds, timing)
     front.log.write(
         request_id=request_id(request),
-        code=answer.status,
+        code=response.status,
         target_model=request.headers.get("X-Amzn-SageMaker-Target-Model", "")[:256] or None,
         bytes=size,
         seconds=round(seconds, 4),
-        **{name: round(value, 4) for name, value in (told or {}).items()},
+        **{name: round(value, 4) for name, value in (vars(timing) if timing else {}).items()},
     )
-    return answer
+    return response
 
 
-def _asked(request: web.Request, settings: Settings, *, raw: bool) -> tuple[dict[str, Any], str]:
-    """Return what the worker has to know of a request, and the Custom-Attributes to echo; raises Refused and RequestError."""
+def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> tuple[WorkerRequest, str]:
+    """Return a request as the worker gets it, and the Custom-Attributes to echo; raises Refused and RequestError.
+
+    `raw` is for a model's own code, whose functions decide which types they take and give.
+    """
     attributes = request.headers.get(ATTRIBUTES, "")
     if not re.fullmatch(r"[\x20-\x7e]{0,1024}", attributes):
         raise RequestError(f"{ATTRIBUTES} must be at most 1,024 visible ASCII characters")
     content_type, accept = request.headers.get("Content-Type", ""), request.headers.get("Accept", "*/*")
     if max(len(content_type), len(accept)) > 1024:
         raise RequestError("Content-Type and Accept must be at most 1,024 characters each")
-    if raw:  # the artifact's functions decide what they take and give
-        headers = list(request.headers.items())
+    if raw:
+        headers = tuple(request.headers.items())
         if len(json.dumps(headers)) > MAX_HEADERS:
             raise Refused(431, f"all headers together must have at most {MAX_HEADERS:,} characters; send fewer")
-        return {"id": request_id(request), "headers": headers}, ""
+        return WorkerRequest(id=request_id(request), headers=headers), ""
     # Without any type, the bytes say what they are.
     kind = media_type(content_type)
     if kind and kind not in JSON_TYPES and not is_photo_type(kind):
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
-    form = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
-    if form is None:
+    form_name = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
+    if form_name is None:
         raise Refused(406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}")
     top_k = asked_top_k(attributes)
-    asked = {"id": request_id(request), "json": kind in JSON_TYPES, "accept": form, "top_k": top_k}
-    return asked, attributes if top_k else ""
+    form = Form(json=kind in JSON_TYPES, accept=form_name, top_k=top_k)
+    return WorkerRequest(id=request_id(request), form=form), attributes if top_k else ""
 
 
-def _passed_on(request: web.Request, answered: Answered) -> web.Response:
-    if answered.told is None:  # the model server's own words, which may hold a traceback
-        if answered.status == 507:
-            return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
-        return error(request, 503, "the worker that had this request ended; send the request again")
-    if answered.refused:
-        return error(request, answered.status, answered.text.decode())
-    headers = answered.headers | {"Content-Type": answered.content_type}
-    return web.Response(body=answered.text, status=answered.status, headers=headers)
+def _response(request: web.Request, answer: Answer) -> web.Response:
+    if answer.refused:
+        return error(request, answer.status, answer.text.decode())
+    headers = answer.headers | {"Content-Type": answer.content_type}
+    return web.Response(body=answer.text, status=answer.status, headers=headers)
 
 
 @web.middleware

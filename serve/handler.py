@@ -3,26 +3,24 @@
 A worker reports through files in its model's folder, since the model server reports it healthy whatever happens:
 `status/<pid>.loading` when it begins, `status/<pid>.ready` when the model is loaded and proved, `status/failed` with the
 reason when it cannot be. The front believes these alone, and takes an answer for the handler's own only when it is
-wrapped as serve/channel.py says.
+wrapped as serve/worker_api.py says.
 """
 
-import json
 import logging
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from classifier import images
 from classifier.errors import UserError
-from serve import channel
-from serve.answers import Answer, CodeWorker, Worker, failed
+from serve import worker_api
+from serve.answers import CodeWorker, Worker, failed
 from serve.backends import in_one_line, out_of_memory
-from serve.channel import ASKED, NO_MEMORY, SETTINGS
 from serve.predictor import Predictor
 from serve.settings import visible_gpus
+from serve.worker_api import HEADER, LENT_BYTES, NO_MEMORY, Answer, WorkerRequest, WorkerSettings
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
@@ -31,7 +29,7 @@ _ended = False  # the worker has given its last answer
 END_SECONDS = 0.1  # after the last answer, which is on its way by then
 
 
-def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]:
+def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
     """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
     global _worker, _ended
     if _ended:  # this request came before the alarm; the front answers it with 503
@@ -41,17 +39,15 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
     if data is None:
         return []
     context.metrics = None  # else the model server writes a log line for every request
-    asked = [json.loads(context.get_request_header(index, ASKED)) for index in range(len(data))]
+    requests = [WorkerRequest.from_header(context.get_request_header(index, HEADER)) for index in range(len(data))]
     # Trap: the model server waits for a worker that never comes back, and nobody else has its place meanwhile. The kernel
     # ends it wherever it is stuck; by then the front has answered 504.
     signal.alarm(_seconds + 1)
     try:
-        answers = _answers(_worker, data, asked)
+        answers = _answers(_worker, data, requests)
     finally:
         signal.alarm(0)
-    sent: list[bytes | str] = [
-        _sent(context, index, *pair) for index, pair in enumerate(zip(answers, asked, strict=True))
-    ]
+    sent = [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, requests, strict=True))]
     if any(answer.last for answer in answers):
         # After some errors a GPU gives this process no other answer; the model server replaces it.
         log.error("the GPU failed, so this worker ends and another replaces it")
@@ -60,30 +56,28 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
     return sent
 
 
-def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], asked: list[dict[str, Any]]) -> list[Answer]:
+def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], requests: list[WorkerRequest]) -> list[Answer]:
     try:
-        return worker.answers([_body(*pair) for pair in zip(data, asked, strict=True)], asked)
+        return worker.answers([_body(*pair) for pair in zip(data, requests, strict=True)], requests)
     except Exception as error:  # which would reach the model server, and the client as a worker that ended
-        return [failed(error, "the worker", *asked)] * len(asked)
+        return [failed(error, "the worker", *requests)] * len(requests)
 
 
-def _body(request: dict[str, Any], asked: dict[str, Any]) -> bytes:
-    return channel.fetch(asked["lent"]) if "lent" in asked else bytes(request.get("body") or b"")
+def _body(item: dict[str, Any], request: WorkerRequest) -> bytes:
+    return worker_api.fetch(request.lent) if request.lent else bytes(item.get("body") or b"")
 
 
-def _sent(context: Any, index: int, answer: Answer, asked: dict[str, Any]) -> bytes:
-    """Return an answer with its facts, as the model server gets it; its text is empty where it is left in the loan."""
-    lent = "lent" in asked and len(answer.text) > channel.LENT_BYTES
-    if lent:
+def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> bytes:
+    """Return an answer as the model server passes it on; a large one is left in the loan."""
+    lent = False
+    if request.lent and len(answer.text) > LENT_BYTES:
         try:
-            channel.leave(asked["lent"], answer.text)
+            worker_api.leave(request.lent, answer.text)
+            lent = True
         except OSError as error:
-            answer, lent = failed(error, "leaving the answer", asked), False
-    text = b"" if lent else answer.text
+            answer = failed(error, "leaving the answer", request)
     context.set_response_status(code=answer.status, idx=index)
-    facts = asdict(answer) | {"text": None, "lent": lent}
-    del facts["last"]
-    return channel.wrapped(facts, text)
+    return answer.to_bytes(lent=lent)
 
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
@@ -91,14 +85,14 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
         visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))  # some of them, where a user says so
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
-    settings = json.loads((folder / SETTINGS).read_text())
-    _seconds = int(settings["timeout"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     status = folder / "status"
     loading = status / f"{os.getpid()}.loading"
     _log_to_stderr()
     loading.touch()
     try:
+        settings = WorkerSettings.read(folder)
+        _seconds = settings.timeout
         worker = _opened(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
     except BaseException as error:
         _report(status / "failed", _reason(error))
@@ -108,15 +102,14 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     return worker
 
 
-def _opened(settings: dict[str, Any], *, gpu: int | None) -> Worker | CodeWorker:
-    prepared = Path(settings["prepared"])
-    images.limit_pixels(settings["max_pixels"])
-    if settings["program"]:
+def _opened(settings: WorkerSettings, *, gpu: int | None) -> Worker | CodeWorker:
+    images.limit_pixels(settings.max_pixels)
+    if settings.program:
         from serve.code import ModelCode
 
-        return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings, gpu=gpu))
-    predictor = Predictor(prepared, threads=settings["threads"])
-    return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"], decoders=settings["decoders"])
+        return CodeWorker(ModelCode(settings.program, settings, gpu=gpu))
+    predictor = Predictor(settings.prepared, threads=settings.threads)
+    return Worker(predictor, top_k=settings.top_k, seconds=settings.timeout, decoders=settings.decoders)
 
 
 def _reason(error: BaseException) -> str:

@@ -4,13 +4,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serve.memory import resident
+from serve.worker_api import Timing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -42,20 +43,15 @@ class Metrics:
             )
         }
 
-    def observe(self, code: int, seconds: float, told: Mapping[str, float] | None) -> None:
-        """Count a request; `told` is what the worker said of it, None where none had it."""
+    def observe(self, code: int, seconds: float, timing: Timing | None) -> None:
+        """Count a request that took `seconds`; `timing` is its worker's, None where no worker answered it."""
         self._requests.labels(str(code)).inc()
-        if told is None:
+        if timing is None:
             return
-        self._photos.inc(told["photos"])
-        self._batch.observe(told["batch"])
-        queue = max(0.0, seconds - told["decode"] - told["model"])
-        for name, value in (
-            ("request", seconds),
-            ("decode", told["decode"]),
-            ("model", told["model"]),
-            ("queue", queue),
-        ):
+        self._photos.inc(timing.photos)
+        self._batch.observe(timing.batch)
+        queue = max(0.0, seconds - timing.decode - timing.model)
+        for name, value in (("request", seconds), ("decode", timing.decode), ("model", timing.model), ("queue", queue)):
             self._seconds[name].observe(value)
 
     def text(self) -> bytes:

@@ -8,18 +8,17 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from classifier.errors import ArtifactError, UserError
-from serve.channel import ASKED, LENT_BYTES, NO_MEMORY, NO_ROOM, SETTINGS, lend, unwrapped
 from serve.model_server import ModelServer
 from serve.predictor import prepared_device
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
+from serve.worker_api import HEADER, LENT_BYTES, NO_MEMORY, NO_ROOM, Answer, WorkerRequest, WorkerSettings, lend
 
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
@@ -27,19 +26,12 @@ PROBE_SECONDS = 2.0
 DEATHS = 3  # of workers while they load the model, after which none is expected to live
 
 
-@dataclass
-class Answered:
-    """What came of a request: the worker's answer, or only the model server's status where `told` is None.
+class NoAnswer(Exception):
+    """No worker answered a request, so the model server answered it by itself, with this status."""
 
-    Of a refusal, `text` is its sentence.
-    """
-
-    status: int
-    text: bytes
-    content_type: str = "application/json"
-    told: dict[str, float] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    refused: bool = False
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the model server answered {status} by itself")
+        self.status = status
 
 
 class NoRoom(UserError):
@@ -113,29 +105,28 @@ class Model:
                 process.kill()
             await process.wait()
             raise
-        told = errors.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
+        lines = errors.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
         if process.returncode == -9:
             raise NoRoom(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
         if process.returncode:
-            raise (NoRoom if process.returncode == NO_ROOM else ArtifactError)(told[-1][:600])
+            raise (NoRoom if process.returncode == NO_ROOM else ArtifactError)(lines[-1][:600])
 
     def _write_archive(self) -> None:
         manifest = {"specificationVersion": "1.0", "model": {"modelName": self.name, "handler": "serve.handler:handle"}}
         (self._folder / "MAR-INF").mkdir()
         (self._folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
-        told = {
-            "model_dir": str(self.model_dir),
-            "prepared": str(self._folder / "prepared"),
-            "code": str(self.code or ""),
-            "program": str(self._program or ""),
-            "accept": self.settings.accept,
-            "threads": self.settings.threads,
-            "decoders": self.settings.decoders,
-            "top_k": self.settings.top_k,
-            "max_pixels": self.settings.max_pixels,
-            "timeout": self.settings.timeout,
-        }
-        (self._folder / SETTINGS).write_text(json.dumps(told))
+        WorkerSettings(
+            model_dir=self.model_dir,
+            prepared=self._folder / "prepared",
+            code=self.code,
+            program=self._program,
+            accept=self.settings.accept,
+            threads=self.settings.threads,
+            decoders=self.settings.decoders,
+            top_k=self.settings.top_k,
+            max_pixels=self.settings.max_pixels,
+            timeout=self.settings.timeout,
+        ).write(self._folder)
 
     async def prove(self, client: aiohttp.ClientSession) -> bool:
         """Return whether a request would be answered now; to be called again and again.
@@ -146,46 +137,41 @@ class Model:
         if not self.ready_workers():
             self._proved = False
         elif not self._proved:
-            with contextlib.suppress(aiohttp.ClientError):
+            with contextlib.suppress(aiohttp.ClientError, NoAnswer):
                 try:
                     async with asyncio.timeout(PROBE_SECONDS):
-                        await self.ask(client, b"", {"probe": True})
+                        await self.ask(client, b"", WorkerRequest(probe=True))
                 except TimeoutError:
                     self._proved = self._answered
         return self._proved
 
-    async def ask(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
-        """Return the worker's answer, or what the model server says when no worker answered."""
+    async def ask(self, client: aiohttp.ClientSession, body: bytes, request: WorkerRequest) -> Answer:
+        """Return the worker's answer; raises NoAnswer when no worker answered, and aiohttp.ClientError when the model server did not."""
         await self._turn.acquire()
-        sent = asyncio.create_task(self._send(client, body, asked))
+        sent = asyncio.create_task(self._send(client, body, request))
         sent.add_done_callback(self._done)
-        return await asyncio.shield(sent)  # whoever gives up its answer leaves the turn to it until it is computed
+        return await asyncio.shield(sent)  # if the caller is cancelled, its turn ends only once the answer is computed
 
-    def _done(self, sent: "asyncio.Task[Answered]") -> None:
+    def _done(self, sent: "asyncio.Task[Answer]") -> None:
         self._turn.release()
         if not sent.cancelled():
             sent.exception()  # nobody may be left to hear of it
 
-    async def _send(self, client: aiohttp.ClientSession, body: bytes, asked: dict[str, Any]) -> Answered:
+    async def _send(self, client: aiohttp.ClientSession, body: bytes, request: WorkerRequest) -> Answer:
         url = f"http://model-server/predictions/{self.name}"
         with contextlib.ExitStack() as stack:
             loan = None
-            if len(body) > LENT_BYTES or asked.get("json") or self.code:  # whose answers may be large
+            if len(body) > LENT_BYTES or request.may_have_large_answer:
                 loan = stack.enter_context(lend(body))
-                body, asked = b"", asked | {"lent": loan.place}
-            headers = {ASKED: json.dumps(asked), "Content-Type": "application/octet-stream"}
-            async with client.post(url, data=body, headers=headers) as answer:
-                data = await answer.read()
-            found = unwrapped(data)
-            if found is None:
-                return Answered(answer.status, data)
-            told, text = found
-            if told["status"] == 200 or not asked.get("probe"):
-                self._proved = self._answered = True
-            if told.pop("lent"):
-                assert loan is not None
-                text = loan.answer()
-            return Answered(**told | {"text": text})
+                body, request = b"", replace(request, lent=loan.place)
+            headers = {HEADER: request.to_header(), "Content-Type": "application/octet-stream"}
+            async with client.post(url, data=body, headers=headers) as reply:
+                answer = Answer.from_bytes(await reply.read(), loan)
+            if answer is None:
+                raise NoAnswer(reply.status)
+        if answer.status == 200 or not request.probe:
+            self._proved = self._answered = True
+        return answer
 
     def without_paths(self, text: str, name: str) -> str:
         """Return a sentence without the names of folders, which no client should learn."""

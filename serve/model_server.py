@@ -21,8 +21,8 @@ from pathlib import Path
 import aiohttp
 
 from classifier.errors import ConfigError, UserError
-from serve.channel import LENT_BYTES
 from serve.settings import Settings
+from serve.worker_api import LENT_BYTES
 
 HEAP = "128m"  # large bodies are lent past it; Java's default would be a quarter of the host's memory
 STOP_SECONDS = 4

@@ -22,8 +22,8 @@ from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
 from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, no_room, told
-from serve.channel import NO_ROOM
 from serve.predictor import GUARD, PREPARED, softmax
+from serve.worker_api import NO_ROOM
 
 if TYPE_CHECKING:
     from classifier.models import Classifier

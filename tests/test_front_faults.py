@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from serve.front import ONLY
+from serve.worker_api import WorkerRequest
 from tests import wire
 from tests.standin import Said, answer
 from tests.test_front_answers import INFERENCE_ID, JPEG, Served, served, started  # noqa: F401 - fixtures
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.Req
 
 
 def test_a_model_that_takes_too_long_is_504(served: Served) -> None:
-    async def slow(asked: dict[str, Any], body: bytes) -> Said:
+    async def slow(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(20)
         return answer()
 
@@ -33,7 +34,7 @@ def test_a_model_that_takes_too_long_is_504(served: Served) -> None:
 
 
 def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503(served: Served) -> None:
-    async def slow(asked: dict[str, Any], body: bytes) -> Said:
+    async def slow(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(20)
         return answer()
 

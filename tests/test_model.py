@@ -12,12 +12,16 @@ import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
-from serve import channel, model
-from serve.model import Answered, Model, NoRoom
+from serve import model, worker_api
+from serve.formats import Form
+from serve.model import Model, NoAnswer, NoRoom
 from serve.model_server import ModelServer
 from serve.settings import Settings, read_settings
-from tests.standin import TOLD, Said, StandIn, answer, java
+from serve.worker_api import Answer, WorkerRequest
+from tests.standin import TIMING, Said, StandIn, answer, java
 
+PHOTO = WorkerRequest(id="7", form=Form(json=False, accept="application/json", top_k=None))
+INSTANCES = WorkerRequest(id="7", form=Form(json=True, accept="application/json", top_k=None))
 ABSENT = 2**22 + 1  # no process has this number
 CODE = {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
 
@@ -43,8 +47,8 @@ class Parts:
 
         return asyncio.run(run())
 
-    def ask(self, body: bytes = b"x", **asked: Any) -> Answered:
-        return self.run(lambda client: self.model.ask(client, body, asked))
+    def ask(self, body: bytes = b"x", request: WorkerRequest = PHOTO) -> Answer:
+        return self.run(lambda client: self.model.ask(client, body, request))
 
     def prove(self) -> bool:
         return self.run(self.model.prove)
@@ -79,50 +83,53 @@ def parts_with_code(parts: Parts) -> Parts:
 def test_a_request_goes_to_its_model_and_the_workers_answer_comes_back(parts: Parts) -> None:
     said = answer(200, b"the answer", content_type="text/csv", headers={"X-A": "b"})
 
-    async def worker(asked: dict[str, Any], body: bytes) -> Said:
+    async def worker(request: WorkerRequest, body: bytes) -> Said:
         return said
 
     parts.stand_in.worker = worker
-    assert parts.ask(b"a photo", id="7") == Answered(200, b"the answer", "text/csv", TOLD, {"X-A": "b"}, False)
-    assert parts.stand_in.asked == [("m0", {"id": "7"}, b"a photo")]
+    assert parts.ask(b"a photo") == Answer(200, b"the answer", "text/csv", headers={"X-A": "b"}, timing=TIMING)
+    assert parts.stand_in.requests == [("m0", PHOTO, b"a photo")]
     said = answer(422, b"no photo", refused=True)
-    assert parts.ask() == Answered(422, b"no photo", "application/json", TOLD, {}, True)
+    assert parts.ask() == Answer(422, b"no photo", "application/json", refused=True, timing=TIMING)
     said = (507, b"Traceback of the model server")
-    assert parts.ask() == Answered(507, b"Traceback of the model server", told=None)
+    with pytest.raises(NoAnswer) as raised:
+        parts.ask()
+    assert raised.value.status == 507
 
 
 @pytest.mark.parametrize(
-    ("size", "asked", "lent"),
-    [(262_144, {}, False), (262_145, {}, True), (1, {"json": False}, False), (1, {"json": True}, True)],
+    ("size", "sent", "lent"),
+    [(262_144, PHOTO, False), (262_145, PHOTO, True), (1, PHOTO, False), (1, INSTANCES, True)],
+    ids=["small", "large", "one byte", "instances"],
 )
 def test_what_is_large_or_may_have_a_large_answer_is_lent_past_the_model_server(
-    parts: Parts, size: int, asked: dict[str, Any], lent: bool
+    parts: Parts, size: int, sent: WorkerRequest, lent: bool
 ) -> None:
-    async def worker(asked: dict[str, Any], body: bytes) -> Said:
-        if lent:
-            body = channel.fetch(asked["lent"])
-            channel.leave(asked["lent"], f"{len(body)} bytes")
+    async def worker(request: WorkerRequest, body: bytes) -> Said:
+        if request.lent:
+            body = worker_api.fetch(request.lent)
+            worker_api.leave(request.lent, f"{len(body)} bytes".encode())
         return answer(200, b"" if lent else f"{len(body)} bytes".encode(), lent=lent)
 
     parts.stand_in.worker = worker
-    assert parts.ask(b"x" * size, **asked).text == f"{size} bytes".encode()
-    [(_, got, body)] = parts.stand_in.asked
-    assert ("lent" in got) == lent and len(body) == (0 if lent else size)
+    assert parts.ask(b"x" * size, sent).text == f"{size} bytes".encode()
+    [(_, got, body)] = parts.stand_in.requests
+    assert bool(got.lent) == lent and len(body) == (0 if lent else size)
 
 
 def test_bodies_for_a_models_own_code_are_lent_whatever_their_size(parts_with_code: Parts) -> None:
-    parts_with_code.ask(b"x")
-    [(_, asked, body)] = parts_with_code.stand_in.asked
-    assert "lent" in asked and body == b""
+    parts_with_code.ask(b"x", WorkerRequest(id="7"))
+    [(_, got, body)] = parts_with_code.stand_in.requests
+    assert got.lent and body == b""
 
 
 def test_a_model_is_ready_when_a_living_worker_says_so_and_answers_a_probe(parts: Parts) -> None:
-    assert not parts.prove() and not parts.stand_in.asked
+    assert not parts.prove() and not parts.stand_in.requests
     parts.mark(f"{os.getpid()}.ready")
     assert not parts.model.ready
     assert parts.prove() and parts.model.ready
-    assert parts.stand_in.asked == [("m0", {"probe": True}, b"")]
-    assert parts.prove() and len(parts.stand_in.asked) == 1  # it is asked but once
+    assert parts.stand_in.requests == [("m0", WorkerRequest(probe=True), b"")]
+    assert parts.prove() and len(parts.stand_in.requests) == 1  # it is asked but once
     (parts.status / f"{os.getpid()}.ready").unlink()
     assert not parts.prove() and not parts.model.ready
 
@@ -132,7 +139,7 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
 ) -> None:
     said: Said = answer(500, refused=True)
 
-    async def worker(asked: dict[str, Any], body: bytes) -> Said:
+    async def worker(request: WorkerRequest, body: bytes) -> Said:
         if said == (200, b"late"):
             await asyncio.sleep(1)
         return said
@@ -161,7 +168,7 @@ def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_
     (parts.status / f"{os.getpid()}.ready").unlink()
     assert not parts.prove()
 
-    async def busy(asked: dict[str, Any], body: bytes) -> Said:
+    async def busy(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(0.5)
         return answer()
 

@@ -18,8 +18,9 @@ import pytest
 from classifier.errors import ArtifactError, UserError
 from serve import model
 from serve.model import Model, NoRoom
+from serve.worker_api import WorkerRequest
 from tests.standin import Said, answer, java
-from tests.test_model import ABSENT, Parts, parts, parts_with_code  # noqa: F401 - fixtures
+from tests.test_model import ABSENT, PHOTO, Parts, parts, parts_with_code  # noqa: F401 - fixtures
 
 
 def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_with_code: Parts) -> None:
@@ -98,7 +99,7 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
     free = asyncio.Event()
     most = now = 0
 
-    async def worker(asked: dict[str, Any], body: bytes) -> Said:
+    async def worker(request: WorkerRequest, body: bytes) -> Said:
         nonlocal most, now
         now += 1
         most = max(most, now)
@@ -108,18 +109,18 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
 
     async def asks(client: aiohttp.ClientSession) -> None:
         await parts.model.start()
-        given_up = asyncio.create_task(parts.model.ask(client, b"", {}))
-        others = [asyncio.create_task(parts.model.ask(client, b"", {})) for _ in range(14)]
+        given_up = asyncio.create_task(parts.model.ask(client, b"", PHOTO))
+        others = [asyncio.create_task(parts.model.ask(client, b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
         given_up.cancel()  # whose turn is over only once it is computed
         with contextlib.suppress(asyncio.CancelledError):
             await given_up
         await asyncio.sleep(0.1)
-        assert len(parts.stand_in.asked) == now == 12
+        assert len(parts.stand_in.requests) == now == 12
         free.set()
         await asyncio.gather(*others)
-        assert len(parts.stand_in.asked) == 15 and most == 12
+        assert len(parts.stand_in.requests) == 15 and most == 12
 
     parts.stand_in.worker = worker
     parts.run(asks)
@@ -206,7 +207,7 @@ def test_gpus_serve_unless_the_preparation_chose_the_processor_for_a_model_witho
 
 def test_a_request_that_is_given_up_with_the_server_gives_its_turn_back(parts: Parts) -> None:
     async def asks(client: aiohttp.ClientSession) -> None:
-        sent = asyncio.create_task(parts.model._send(client, b"", {}))
+        sent = asyncio.create_task(parts.model._send(client, b"", PHOTO))
         sent.add_done_callback(parts.model._done)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
         sent.cancel()

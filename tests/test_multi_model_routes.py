@@ -75,7 +75,7 @@ def test_a_model_is_loaded_under_a_name_of_ours_and_unloaded_without_a_trace(end
         described = {"modelName": "first", "modelUrl": str(first)}
         assert endpoint.ask("GET", "/models/first") == (200, described)
         assert endpoint.ask("POST", "/models/second/invoke", b"x")[0] == 200
-        assert endpoint.stand_in.asked[-1][0] == "m1"
+        assert endpoint.stand_in.requests[-1][0] == "m1"
         assert endpoint.ask("DELETE", "/models/first") == (200, {"status": "the model first is unloaded"})
         assert [path.name for path in (endpoint.folder / "store").iterdir()] == ["m1"]
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/invoke")):

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,21 @@ from classifier import artifact
 from classifier.errors import ArtifactError
 from serve.answers import CHUNK, Worker
 from serve.backends import BACKENDS, Backend, Logits
+from serve.formats import Form
 from serve.gpu import SIZES
 from serve.predictor import Predictor
 from serve.prepare import prepare
+from serve.worker_api import WorkerRequest
 from tests.test_answers import instances
 
-ASKS: dict[str, Any] = {"id": "7", "json": False, "accept": "application/json", "top_k": None}
-MANY = ASKS | {"json": True}
+PHOTO = WorkerRequest(id="7", form=Form(json=False, accept="application/json", top_k=None))
+MANY = WorkerRequest(id="7", form=Form(json=True, accept="application/json", top_k=None))
 NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 INTERNAL = "the prediction failed; the server's log says why under this request id"
+
+
+def asking(**form: Any) -> WorkerRequest:
+    return replace(MANY, form=replace(MANY.form, **form))
 
 
 def noise(seed: int) -> bytes:
@@ -58,19 +65,14 @@ def worker(predictor: Predictor) -> Worker:
 def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, predictor: Predictor) -> None:
     photos = [noise(number) for number in range(3)]
     bodies = [photos[0], b"no photo", instances(photos[1], photos[2]), b"{", b""]
-    answers = worker.answers(bodies, [ASKS, ASKS, MANY, MANY, {"probe": True}])
+    answers = worker.answers(bodies, [PHOTO, PHOTO, MANY, MANY, WorkerRequest(probe=True)])
     assert [answer.status for answer in answers] == [200, 422, 200, 400, 200]
     assert [answer.refused for answer in answers] == [False, True, False, True, False]
-    assert [(answer.told["photos"], answer.told["batch"]) for answer in answers] == [
-        (1, 5),
-        (0, 5),
-        (2, 5),
-        (0, 5),
-        (1, 5),
-    ]
-    times = [answer.told["model"] for answer in answers]
+    timings = [answer.timing for answer in answers]
+    assert [(timing.photos, timing.batch) for timing in timings] == [(1, 5), (0, 5), (2, 5), (0, 5), (1, 5)]
+    times = [timing.model for timing in timings]
     assert times[0] == times[2] == times[4] > 0 and times[1] == times[3] == 0
-    assert 0 < answers[0].told["decode"] < 60 and 0 < answers[2].told["decode"] < 60
+    assert 0 < timings[0].decode < 60 and 0 < timings[2].decode < 60
     rows = predictor.probabilities(np.stack([predictor.decode(photo) for photo in photos]))
     best = [[predictor.classes[index] for index in np.argsort(-row)[:5]] for row in rows]
     found = [json.loads(answers[0].text)["predictions"], *json.loads(answers[2].text)["predictions"]]
@@ -79,22 +81,22 @@ def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, pr
 
 
 def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
-    for body, asks, start in (
-        (b"xyz", ASKS, "the body is no usable photo: not an image"),
+    for body, request, start in (
+        (b"xyz", PHOTO, "the body is no usable photo: not an image"),
         (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is no usable photo: not an image"),
     ):
-        [answer] = worker.answers([body], [asks])
+        [answer] = worker.answers([body], [request])
         assert answer.status == 422 and answer.text.decode().startswith(start)
     # What to do instead is said once.
-    [answer] = worker.answers([b"{}"], [ASKS])
+    [answer] = worker.answers([b"{}"], [PHOTO])
     assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo anew")
 
 
 def test_an_answer_with_too_many_labels_is_refused_before_anything_is_decoded(worker: Worker) -> None:
     body = instances(*[b"x"] * 500)
-    [answer] = worker.answers([body], [MANY | {"accept": "application/json;verbose"}])
+    [answer] = worker.answers([body], [asking(accept="application/json;verbose")])
     assert answer.status == 422  # 500,000 labels are allowed
-    [answer] = worker.answers([instances(*[b"x"] * 51)], [MANY | {"top_k": 9_900}])
+    [answer] = worker.answers([instances(*[b"x"] * 51)], [asking(top_k=9_900)])
     assert answer.status == 422  # a model has no more labels than its classes
     assert SIZES[-1] == CHUNK
 
@@ -109,7 +111,7 @@ def test_photos_are_computed_in_passes_of_32(
         return np.tile(pixels[:, :1, 0, 0].astype(np.float32), (1, 1000))
 
     monkeypatch.setattr(predictor, "_forward", forward)
-    answers = worker.answers([noise(0), instances(*[noise(1)] * 64)], [ASKS, MANY])
+    answers = worker.answers([noise(0), instances(*[noise(1)] * 64)], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 200] and sizes == [32, 32, 1]
 
 
@@ -123,7 +125,7 @@ def test_what_fails_costs_the_requests_that_it_concerns_and_is_logged_under_thei
         raise MemoryError
 
     def answered() -> list[tuple[int, str]]:
-        answers = worker.answers([noise(0), b"no photo"], [ASKS, ASKS | {"id": "8"}])
+        answers = worker.answers([noise(0), b"no photo"], [PHOTO, replace(PHOTO, id="8")])
         assert [answer.refused for answer in answers] == [True, True] and not any(answer.last for answer in answers)
         return [(answer.status, answer.text.decode()) for answer in answers]
 
@@ -172,7 +174,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
         assert answer.status == status, spent
     assert answer.text.decode() == "2 of 3 photos were decoded in time; send fewer at once"
     spent = 60.0
-    assert worker.answers([noise(0)], [ASKS])[0].status == 200
+    assert worker.answers([noise(0)], [PHOTO])[0].status == 200
 
     def slow_pass(pixels: Any) -> Logits:
         now[0] += taken[0]
@@ -184,7 +186,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
         [answer] = worker.answers([instances(*[noise(0)] * 33)], [MANY])
         assert answer.status == status
     assert answer.text.decode() == "32 of 33 photos were computed in time; send fewer at once"
-    assert answer.told["model"] == 91 and answer.refused
+    assert answer.timing.model == 91 and answer.refused
 
 
 @pytest.mark.parametrize(("device", "warmed"), [("cuda", [1, 2, 4, 8, 16, 32]), ("cpu", [])])
