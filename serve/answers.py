@@ -11,8 +11,9 @@ import numpy as np
 
 from classifier.errors import PhotoError, UserError
 from classifier.images import Pixels
-from serve.backends import gpu_lost, out_of_memory
+from serve.backends import gpu_lost
 from serve.formats import RequestError, check_size, read_instances, what_it_is, write_answer
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported, refusal
 from serve.worker_api import Answer, Timing, WorkerRequest

@@ -4,7 +4,6 @@ A backend is written once into a folder, by `python -m serve.prepare`, and opene
 function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
 """
 
-import errno
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from classifier.device import gpu_precision
 from classifier.images import Pixels
+from serve.memory import out_of_memory
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
@@ -58,8 +58,6 @@ IR = "model.xml"
 _CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
 # Not each error of cuDNN: after one that refuses a shape or a parameter the GPU computes the next request.
 _GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed", "cudnn_status_internal_error")
-# The last two are of cuBLAS and cuDNN, which end the names of their errors so.
-_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
 
@@ -178,22 +176,10 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY)
-
-
 def gpu_lost(error: BaseException) -> bool:
     """Return whether an error of torch says that the GPU failed, after which this process may get nothing else from it."""
     said = str(error).lower()
     return not out_of_memory(error) and any(words in said for words in _GPU_LOST)
-
-
-def no_room(error: BaseException) -> bool:
-    """Return whether an error says that memory or the disk was too small."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
-    return full or out_of_memory(error)
 
 
 def _has_gpu() -> bool:

@@ -21,7 +21,7 @@ from multidict import CIMultiDict
 
 from classifier.errors import ArtifactError
 from serve import toolkit
-from serve.backends import in_one_line, out_of_memory
+from serve.backends import in_one_line
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
@@ -33,6 +33,7 @@ from serve.formats import (
     read_instances,
     write_answer,
 )
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.program import how_to_load
 from serve.toolkit import Unsupported

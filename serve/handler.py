@@ -1,9 +1,7 @@
 """What multi-model-server calls in each worker: `handle(None, context)` to load, then `handle(requests, context)`.
 
-A worker reports through files in its model's folder, since the model server reports it healthy whatever happens:
-`status/<pid>.loading` when it begins, `status/<pid>.ready` when the model is loaded and proved, `status/failed` with the
-reason when it cannot be. The front believes these alone, and takes an answer for the handler's own only when it is
-wrapped as serve/worker_api.py says.
+A worker reports through status files (serve.status) how the loading of its model goes, and its answers begin with a mark
+(serve.worker_api) that shows the front that they are the worker's and not the model server's.
 """
 
 import logging
@@ -17,10 +15,12 @@ from classifier import images
 from classifier.errors import UserError
 from serve import worker_api
 from serve.answers import CodeWorker, Worker, failed
-from serve.backends import in_one_line, out_of_memory
+from serve.backends import in_one_line
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.settings import visible_gpus
-from serve.worker_api import HEADER, LENT_BYTES, NO_MEMORY, Answer, WorkerRequest, WorkerSettings
+from serve.status import Failure, StatusWriter
+from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSettings
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
@@ -86,19 +86,17 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
         visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))  # some of them, where a user says so
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    status = folder / "status"
-    loading = status / f"{os.getpid()}.loading"
+    status = StatusWriter(folder)
     _log_to_stderr()
-    loading.touch()
+    status.loading()
     try:
         settings = WorkerSettings.read(folder)
         _seconds = settings.timeout
         worker = _opened(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
     except BaseException as error:
-        _report(status / "failed", _reason(error))
-        loading.unlink(missing_ok=True)
+        status.failed(_failure(error))
         raise
-    loading.rename(loading.with_suffix(".ready"))
+    status.ready()
     return worker
 
 
@@ -112,13 +110,13 @@ def _opened(settings: WorkerSettings, *, gpu: int | None) -> Worker | CodeWorker
     return Worker(predictor, top_k=settings.top_k, seconds=settings.timeout, decoders=settings.decoders)
 
 
-def _reason(error: BaseException) -> str:
+def _failure(error: BaseException) -> Failure:
     if out_of_memory(error):
-        return f"{NO_MEMORY} to load the model"
+        return Failure(reason="there is too little memory to load the model", no_room=True)
     if isinstance(error, UserError):
-        return str(error)
+        return Failure(reason=str(error))
     log.exception("the model cannot be loaded")
-    return f"the model cannot be loaded ({in_one_line(error)})"
+    return Failure(reason=f"the model cannot be loaded ({in_one_line(error)})")
 
 
 def _log_to_stderr() -> None:
@@ -127,9 +125,3 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s worker %(process)d: %(message)s"))
     log.addHandler(handler)
     log.propagate = False
-
-
-def _report(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)

@@ -14,16 +14,17 @@ from pathlib import Path
 import aiohttp
 
 from classifier.errors import ArtifactError, UserError
+from serve.memory import NO_ROOM_STATUS, NoRoom
 from serve.model_server import ModelServer
 from serve.predictor import prepared_device
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
-from serve.worker_api import HEADER, LENT_BYTES, NO_MEMORY, NO_ROOM, Answer, WorkerRequest, WorkerSettings, lend
+from serve.status import StatusReader
+from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSettings, lend
 
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
-DEATHS = 3  # of workers while they load the model, after which none is expected to live
 
 
 class NoAnswer(Exception):
@@ -34,10 +35,6 @@ class NoAnswer(Exception):
         self.status = status
 
 
-class NoRoom(UserError):
-    """There is too little memory, or room on the disk, for a model."""
-
-
 class Model:
     """A model directory on its way to answers; `name` is ours, never the client's."""
 
@@ -45,13 +42,11 @@ class Model:
         self.name, self.model_dir = name, model_dir
         self._folder, self._server = store / name, server
         self.settings = settings  # those of a processor once it is the one to serve
-        self._status = self._folder / "status"
+        self._status = StatusReader(self._folder)
         self.code = code_folder(model_dir, settings)  # of functions that it brings
         self._program: Path | None = None
-        self._seen: set[str] = set()
         self._registered = False
         self._proved = self._answered = False
-        self.gone = False  # unloaded, which a request may learn when its body has arrived
         self._turn = asyncio.Semaphore(1)  # until it is known what serves
 
     async def load(self, client: aiohttp.ClientSession) -> None:
@@ -66,7 +61,7 @@ class Model:
 
     async def start(self) -> None:
         """Check and prepare the model and start its workers; raises UserError with the reason when it cannot be served."""
-        self._status.mkdir(parents=True)
+        self._status.create()
         self._program = find_program(self.model_dir, self.settings)
         warning = self.code and ignored_requirements(self.code)
         if warning:
@@ -109,7 +104,7 @@ class Model:
         if process.returncode == -9:
             raise NoRoom(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
         if process.returncode:
-            raise (NoRoom if process.returncode == NO_ROOM else ArtifactError)(lines[-1][:600])
+            raise (NoRoom if process.returncode == NO_ROOM_STATUS else ArtifactError)(lines[-1][:600])
 
     def _write_archive(self) -> None:
         manifest = {"specificationVersion": "1.0", "model": {"modelName": self.name, "handler": "serve.handler:handle"}}
@@ -185,67 +180,36 @@ class Model:
         return self._proved
 
     @property
+    def gone(self) -> bool:
+        """Whether the model was unloaded, which a request may learn when its body has arrived."""
+        return self._status.unloading
+
+    @property
     def restarts(self) -> int:
         """How many workers have replaced others."""
-        return max(0, len(self._seen) - self.settings.workers)
+        return max(0, self._status.seen - self.settings.workers)
+
+    def ready_workers(self) -> int:
+        """Return how many living workers have loaded the model."""
+        return self._status.ready()
 
     def failure(self) -> UserError | None:
         """Return why no worker will ever serve, or None as long as one may."""
         gone = self._server.failure()
-        if gone:
-            return UserError(gone)
-        loading = self._loading()
-        dead = [mark for mark, alive in loading.items() if not alive]
-        failed = self._status / "failed"
-        if self.ready_workers():  # so what befell others does not tell what will befall the next
-            for mark in (*dead, failed):
-                mark.unlink(missing_ok=True)
-            return None
-        with contextlib.suppress(FileNotFoundError):
-            reason = failed.read_text()
-            return (NoRoom if reason.startswith(NO_MEMORY) else ArtifactError)(reason)
-        if len(dead) >= DEATHS and len(dead) == len(loading):
-            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
-        return None
-
-    def _loading(self) -> dict[Path, bool]:
-        """Return the marks of workers that began to load the model and did not end it, and whether they live."""
-        return {mark: _alive(int(mark.stem)) for mark in self._status.glob("*.loading")}
-
-    def ready_workers(self) -> int:
-        """Return how many living workers have loaded the model and passed its self-test."""
-        count = 0
-        for mark in self._status.glob("*.ready"):
-            self._seen.add(mark.stem)
-            if _alive(int(mark.stem)):
-                count += 1
-            else:
-                mark.unlink(missing_ok=True)
-                if not self.gone:
-                    logging.warning("worker %s ended", mark.stem)
-        return count
+        return UserError(gone) if gone else self._status.failure()
 
     async def unload(self) -> None:
         """Stop the workers; returns when they are gone and their memory is free."""
-        self.gone = True
+        self._status.unloading = True
         if self._registered:
             try:
                 await self._server.unregister(self.name)
             except UserError as error:
                 logging.warning("%s", error)
         # Trap: of a worker that still loads, the model server ends the parent alone.
-        for mark, alive in self._loading().items():
-            if alive:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(mark.stem), signal.SIGKILL)
+        for pid in self._status.loading():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + LOAD_SECONDS
-        while (self.ready_workers() or any(self._loading().values())) and time.monotonic() < end:
+        while (self._status.ready() or self._status.loading()) and time.monotonic() < end:
             await asyncio.sleep(POLL_SECONDS)
-
-
-def _alive(pid: int) -> bool:
-    """Return whether a process runs; a zombie answers signals but serves nobody."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -12,10 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from classifier.errors import UserError
-from serve.backends import no_room
 from serve.front import FRONT, Front, error, invoke
-from serve.memory import memory_left
-from serve.model import Model, NoRoom
+from serve.memory import NoRoom, memory_left, no_room
+from serve.model import Model
 from serve.settings import MB
 
 PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer

@@ -21,9 +21,9 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, no_room, told
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, told
+from serve.memory import NO_ROOM_STATUS, no_room
 from serve.predictor import GUARD, PREPARED, softmax
-from serve.worker_api import NO_ROOM
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # of the libraries, which raise many types
         print(told(error), file=sys.stderr, flush=True)
-        return NO_ROOM if no_room(error) else 1
+        return NO_ROOM_STATUS if no_room(error) else 1
     return 0
 
 

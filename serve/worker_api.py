@@ -19,8 +19,6 @@ from serve.formats import Form
 SETTINGS = "settings.json"  # in the model's folder, beside the manifest that the model server reads
 HEADER = "X-Byoc-Request"  # holds a WorkerRequest
 MARK = b"\x93byoc"  # begins every answer of a worker, and none of the model server's own
-NO_ROOM = 3  # the status of serve.prepare when memory or the disk was too small
-NO_MEMORY = "there is too little memory"  # how the reason in status/failed begins where that is it
 # A body of up to so many bytes goes through the model server, which is 4 % faster at 110 kB; a larger one is lent, which is
 # 7 % faster at 1 MB.
 LENT_BYTES = 256 * 1024

@@ -13,7 +13,8 @@ from classifier import device
 from classifier.artifact import Difference, Selftest
 from classifier.errors import ArtifactError
 from serve import backends, prepare
-from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, in_one_line, no_room, out_of_memory, told
+from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, in_one_line, told
+from serve.memory import no_room, out_of_memory
 from serve.predictor import Predictor, prepared_device, softmax
 from serve.prepare import _prove, _Proved, _Unlike
 

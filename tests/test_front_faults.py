@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from serve.front import ONLY
+from serve.status import Failure, StatusWriter
 from serve.worker_api import WorkerRequest
 from tests import wire
 from tests.standin import Said, answer
@@ -67,7 +68,7 @@ def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Serve
     def asks() -> None:
         served.model._proved = False
         assert served.refused(JPEG) == (503, "no worker has loaded the model yet; try again")
-        served.model.gone = True
+        served.model._status.unloading = True
         assert served.refused(JPEG) == (404, "the model was unloaded")
 
     served.run(asks)
@@ -81,7 +82,7 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
         assert (found.status, found.json["message"]) == (503, "no worker has loaded the model yet; try again")
         status = served.folder / "store" / "m" / "status"
         status.mkdir(parents=True)
-        (status / "failed").write_text(f"{served.folder}/artifact holds no weights")
+        StatusWriter(status.parent).failed(Failure(reason=f"{served.folder}/artifact holds no weights"))
         found = wire.ask(served.url, "GET", "/ping")
         assert (found.status, found.json["message"]) == (503, "the model holds no weights")
 

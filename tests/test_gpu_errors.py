@@ -2,7 +2,8 @@
 
 import pytest
 
-from serve.backends import out_of_memory, told
+from serve.backends import told
+from serve.memory import out_of_memory
 
 # As c10::cuda::c10_cuda_check_implementation of torch 2.13 writes it.
 HINTS = (

@@ -189,7 +189,8 @@ def test_why_a_model_cannot_be_loaded_is_left_for_the_front(
     with pytest.raises(error):
         load(folder)
     assert [mark.name for mark in (folder / "status").iterdir()] == ["failed"]
-    assert (folder / "status" / "failed").read_text() == reason.format(code=program)
+    failure = json.loads((folder / "status" / "failed").read_text())
+    assert failure == {"reason": reason.format(code=program), "no_room": error is MemoryError}
 
 
 def test_a_worker_logs_to_standard_error_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

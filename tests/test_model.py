@@ -12,11 +12,13 @@ import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
-from serve import model, worker_api
+from serve import model, status, worker_api
 from serve.formats import Form
-from serve.model import Model, NoAnswer, NoRoom
+from serve.memory import NoRoom
+from serve.model import Model, NoAnswer
 from serve.model_server import ModelServer
 from serve.settings import Settings, read_settings
+from serve.status import Failure, StatusWriter
 from serve.worker_api import Answer, WorkerRequest
 from tests.standin import TIMING, Said, StandIn, answer, java
 
@@ -186,29 +188,30 @@ def test_workers_that_ended_are_not_counted_but_as_restarts(parts: Parts, caplog
     assert not (parts.status / f"{ABSENT}.ready").exists()
     assert caplog.messages == [f"worker {ABSENT} ended"]
     assert (parts.model.ready_workers(), parts.model.restarts) == (2, 2)
-    parts.model.gone = True  # then it was ended on purpose
+    parts.model._status.unloading = True  # then it was ended on purpose
     parts.mark(f"{ABSENT}.ready")
     assert parts.model.ready_workers() == 2 and len(caplog.messages) == 1
 
 
 def test_a_process_that_ended_and_was_not_waited_for_does_not_live() -> None:
     with subprocess.Popen(["sleep", "600"]) as child:
-        assert model._alive(child.pid)
+        assert status.alive(child.pid)
         child.kill()
         while Path(f"/proc/{child.pid}/stat").read_text().split()[2] != "Z":
             time.sleep(0.01)
-        assert not model._alive(child.pid)
-    assert model._alive(os.getpid()) and not model._alive(ABSENT)
+        assert not status.alive(child.pid)
+    assert status.alive(os.getpid()) and not status.alive(ABSENT)
 
 
 def test_why_a_model_cannot_be_loaded_is_what_its_workers_reported(parts: Parts) -> None:
     assert parts.model.failure() is None
-    failed = parts.status / "failed"
-    failed.write_text("the self-test failed")
+    failed, writer = parts.status / "failed", StatusWriter(parts.status.parent)
+    writer.failed(Failure(reason="the self-test failed"))
     reason = parts.model.failure()
     assert type(reason) is ArtifactError and str(reason) == "the self-test failed"
-    failed.write_text("there is too little memory to load the model")
-    assert type(parts.model.failure()) is NoRoom
+    writer.failed(Failure(reason="there is too little memory to load the model", no_room=True))
+    reason = parts.model.failure()
+    assert type(reason) is NoRoom and str(reason) == "there is too little memory to load the model"
     parts.mark(f"{os.getpid()}.ready")  # another worker serves
     assert parts.model.failure() is None and not failed.exists()
 

@@ -17,7 +17,9 @@ import pytest
 
 from classifier.errors import ArtifactError, UserError
 from serve import model
-from serve.model import Model, NoRoom
+from serve.memory import NoRoom
+from serve.model import Model
+from serve.status import Failure, StatusWriter, alive
 from serve.worker_api import WorkerRequest
 from tests.standin import Said, answer, java
 from tests.test_model import ABSENT, PHOTO, Parts, parts, parts_with_code  # noqa: F401 - fixtures
@@ -85,7 +87,7 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
 
     def manager(method: str) -> Said:
         if method == "POST":
-            (parts.folder / "store" / "m1" / "status" / "failed").write_text("no weights")
+            StatusWriter(parts.folder / "store" / "m1").failed(Failure(reason="no weights"))
         return 200, b"{}"
 
     parts.stand_in.manager = manager
@@ -240,6 +242,6 @@ def test_a_preparation_runs_apart_and_ends_when_nobody_waits_for_it(
         preparing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await preparing
-        assert not model._alive(int(pid))
+        assert not alive(int(pid))
 
     asyncio.run(run())

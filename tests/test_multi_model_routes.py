@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from serve.settings import MB
+from serve.status import Failure, StatusWriter
 from tests import wire
 from tests.standin import Said
 from tests.test_front_answers import Served, started  # noqa: F401 - a fixture
@@ -27,12 +27,14 @@ USAGE = namedtuple("USAGE", "total used free")
 class Endpoint(Served):
     """A port to which models of code are given; each has one worker, this process."""
 
-    loads: str | None = ""  # the reason in status/failed; empty: the model is loaded; None: nothing comes of it
+    fails: Failure | None = None  # with which each load ends
+    hangs = False  # no load ends
 
     def manager(self, method: str) -> Said:
-        if method == "POST" and self.loads is not None:
-            status = self.folder / "store" / self.stand_in.orders[-1][2]["model_name"] / "status"
-            (status / "failed" if self.loads else status / f"{os.getpid()}.ready").write_text(self.loads)
+        if method == "POST" and not self.hangs:
+            status = StatusWriter(self.folder / "store" / self.stand_in.orders[-1][2]["model_name"])
+            status.loading()
+            status.failed(self.fails) if self.fails else status.ready()
         if method == "DELETE":
             for mark in self.folder.glob(f"{self.stand_in.orders[-1][1].replace('/models', 'store')}/status/*"):
                 mark.unlink()
@@ -134,12 +136,14 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason_and_leaves_not
     endpoint.set(memory=NEEDED)  # which each failure gives back
 
     def asks() -> None:
-        for reason, status, told in (
-            (f"{folder} holds no weights", 400, "first holds no weights"),
-            ("there is too little memory to load it", 507, "there is too little memory to load it"),
+        little = "there is too little memory to load it"
+        for failure, status, message in (
+            (Failure(reason=f"{folder} holds no weights"), 400, "first holds no weights"),
+            (Failure(reason=little), 400, little),
+            (Failure(reason=little, no_room=True), 507, little),
         ):
-            endpoint.loads = reason
-            assert endpoint.load("first") == (status, told)
+            endpoint.fails = failure
+            assert endpoint.load("first") == (status, message)
             assert endpoint.ask("GET", "/models") == (200, {"models": []})
             assert not list((endpoint.folder / "store").iterdir())
         (endpoint.folder / "store").rmdir()
@@ -181,14 +185,14 @@ def loading(endpoint: Endpoint) -> socket.socket:
 
 def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint) -> None:
     endpoint.add("first")
-    endpoint.loads = None
+    endpoint.hangs = True
 
     def asks() -> None:
         loading(endpoint).close()
         while endpoint.front.in_flight:
             time.sleep(0.005)
         assert endpoint.stand_in.orders[-1][:2] == ("DELETE", "/models/m0")
-        endpoint.loads = ""
+        endpoint.hangs = False
         assert endpoint.load("first")[0] == 200  # it is not taken for one that is being loaded
 
     endpoint.run(asks)
@@ -196,7 +200,7 @@ def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint
 
 def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
     endpoint.add("first")
-    endpoint.loads = None
+    endpoint.hangs = True
 
     def asks(loop: asyncio.AbstractEventLoop) -> None:
         with loading(endpoint) as client:

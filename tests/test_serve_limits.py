@@ -17,8 +17,8 @@ from PIL import Image
 
 from serve import protocol
 from serve.answers import Worker
-from serve.backends import out_of_memory
 from serve.formats import MAX_LABELS, Form, RequestError, check_size
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.prepare import prepare
 from serve.settings import read_settings

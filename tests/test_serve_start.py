@@ -17,6 +17,7 @@ from classifier.errors import ConfigError, UserError
 from serve import model_server, serve
 from serve.serve import main
 from serve.settings import MB
+from serve.status import Failure, StatusWriter
 from tests.standin import java
 from tests.test_front_answers import Served, started  # noqa: F401 - a fixture
 from tests.test_front_answers import served as front  # noqa: F401 - a fixture
@@ -147,7 +148,7 @@ def test_a_model_that_no_worker_will_ever_serve_ends_the_program(front: Served) 
     with pytest.raises(TimeoutError):
         watched(front, 0.3)
     assert not front.model.ready  # it has been asked
-    (status / "failed").write_text("the self-test failed")
+    StatusWriter(status.parent).failed(Failure(reason="the self-test failed"))
     with pytest.raises(UserError, match=r"^the self-test failed$"):
         watched(front)
     front.set(multi_model=True)
