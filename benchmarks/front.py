@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, cast
@@ -166,25 +166,16 @@ def _print(rows: list[Row]) -> dict[str, float]:
     return ratios
 
 
-class _ModelServer:
-    """As much of serve.model_server.ModelServer as a front asks for."""
-
-    def __init__(self, path: str) -> None:
-        self.socket = Path(path)
-
-    def failure(self) -> str | None:
-        return None
-
-
 def _serve(kind: str, backend: str, port: int) -> None:
     """Be one of the servers until stopped."""
     if kind == "starlette":
-        return _serve_starlette(_ModelServer(backend), port)
+        return _serve_starlette(backend, port)
     from aiohttp import web
 
     from serve.front import ONLY, Front, make_app
     from serve.intake import Intake
     from serve.model import Model
+    from serve.model_server import ModelServer
     from serve.settings import read_settings
     from serve.worker_api import Answer, Timing
 
@@ -201,13 +192,16 @@ def _serve(kind: str, backend: str, port: int) -> None:
     (folder / "m" / "status").mkdir(parents=True)
     (folder / "m" / "status" / f"{os.getpid()}.ready").touch()
     settings = read_settings([], os.environ | {"BYOC_REQUEST_LOG": "off"})
-    front = Front(settings, cast(Any, _ModelServer(backend)), Intake(settings))
+    server = ModelServer(folder, settings)  # never started: the backend takes its place
+    server._inference_socket = Path(backend)
+    front = Front(settings, server, Intake(settings))
     model = front.models[ONLY] = Model("m", folder, folder, front.server, settings)
 
-    async def proved(app: web.Application) -> None:
-        assert front.client is not None
-        if not await model.prove(front.client):
-            raise RuntimeError(f"the backend at {backend} did not answer")
+    async def proved(app: web.Application) -> AsyncIterator[None]:
+        async with server.connected():
+            if not await model.prove():
+                raise RuntimeError(f"the backend at {backend} did not answer")
+            yield
 
     loop = None
     if kind == "uvloop":
@@ -215,11 +209,11 @@ def _serve(kind: str, backend: str, port: int) -> None:
 
         loop = uvloop.new_event_loop()
     app = make_app(front)
-    app.on_startup.append(proved)
+    app.cleanup_ctx.append(proved)
     web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, loop=loop)
 
 
-def _serve_starlette(server: _ModelServer, port: int) -> None:
+def _serve_starlette(backend: str, port: int) -> None:
     """Serve what serve.front serves, with the same checks."""
     import httpx  # type: ignore[import-not-found, unused-ignore]
     import uvicorn  # type: ignore[import-not-found, unused-ignore]
@@ -231,14 +225,14 @@ def _serve_starlette(server: _ModelServer, port: int) -> None:
     from serve.settings import MB
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    transport = httpx.AsyncHTTPTransport(uds=str(server.socket), limits=limits)
+    transport = httpx.AsyncHTTPTransport(uds=backend, limits=limits)
     client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT)
 
     async def invocations(request: Any) -> Any:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in SUPPORTED:
             return Response(status_code=415)
         body = await request.body()
-        if not 0 < len(body) <= 25 * MB or server.failure():
+        if not 0 < len(body) <= 25 * MB:
             return Response(status_code=400)
         try:
             answer = await client.post("http://model-server/predictions/m", content=body)

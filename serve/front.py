@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -25,8 +25,8 @@ from serve.formats import (
 )
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
-from serve.model import Model, NoAnswer
-from serve.model_server import ModelServer
+from serve.model import Model
+from serve.model_server import ModelServer, NoAnswer
 from serve.settings import Settings
 from serve.worker_api import Answer, Timing, WorkerRequest
 
@@ -45,7 +45,6 @@ class Front:
     server: ModelServer
     intake: Intake
     models: dict[str, Model] = field(default_factory=dict)
-    client: aiohttp.ClientSession | None = None
     started: bool = False  # the model server, to which a multi-model endpoint's models are given later
     draining: bool = False
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
@@ -78,22 +77,12 @@ def make_app(front: Front) -> web.Application:
     app.router.add_post("/invocations", _invocations)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/execution-parameters", _execution_parameters)
-    app.cleanup_ctx.append(_client)
     app.on_response_prepare.append(_name)
     return app
 
 
 async def _name(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = NAME
-
-
-async def _client(app: web.Application) -> AsyncIterator[None]:
-    front = app[FRONT]
-    connector = aiohttp.UnixConnector(path=str(front.server.socket), limit=0)
-    timeout = aiohttp.ClientTimeout(total=front.settings.timeout)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-        front.client = client
-        yield
 
 
 async def _ping(request: web.Request) -> web.Response:
@@ -150,10 +139,9 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
                 raise Refused(404, "the model was unloaded")
             if model is None or not model.ready or front.draining:
                 raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
-            assert front.client is not None
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
-                    answer = await model.ask(front.client, body, asked)
+                    answer = await model.ask(body, asked)
         timing = answer.timing
         response = _response(request, answer)
         if echoed and response.status == 200:

@@ -15,24 +15,16 @@ import aiohttp
 
 from classifier.errors import ArtifactError, UserError
 from serve.memory import NO_ROOM_STATUS, NoRoom
-from serve.model_server import ModelServer
+from serve.model_server import ModelServer, NoAnswer
 from serve.predictor import prepared_device
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
 from serve.status import StatusReader
-from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSettings, lend
+from serve.worker_api import Answer, WorkerRequest, WorkerSettings
 
 LOAD_SECONDS = 300.0
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
-
-
-class NoAnswer(Exception):
-    """No worker answered a request, so the model server answered it by itself, with this status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the model server answered {status} by itself")
-        self.status = status
 
 
 class Model:
@@ -49,11 +41,11 @@ class Model:
         self._proved = self._answered = False
         self._turn = asyncio.Semaphore(1)  # until it is known what serves
 
-    async def load(self, client: aiohttp.ClientSession) -> None:
+    async def load(self) -> None:
         """Return once a worker has loaded the model, passed its self-test and answered; raises UserError when none can."""
         await self.start()
         deadline = time.monotonic() + LOAD_SECONDS
-        while not await self.prove(client):
+        while not await self.prove():
             failure = self.failure()
             if failure or time.monotonic() > deadline:
                 raise failure or ArtifactError(f"no worker was ready within {LOAD_SECONDS:g} s")
@@ -123,7 +115,7 @@ class Model:
             timeout=self.settings.timeout,
         ).write(self._folder)
 
-    async def prove(self, client: aiohttp.ClientSession) -> bool:
+    async def prove(self) -> bool:
         """Return whether a request would be answered now; to be called again and again.
 
         A worker that says it is ready is sent a probe: only its answer shows that the model server knows it too. If the model
@@ -135,15 +127,15 @@ class Model:
             with contextlib.suppress(aiohttp.ClientError, NoAnswer):
                 try:
                     async with asyncio.timeout(PROBE_SECONDS):
-                        await self.ask(client, b"", WorkerRequest(probe=True))
+                        await self.ask(b"", WorkerRequest(probe=True))
                 except TimeoutError:
                     self._proved = self._answered
         return self._proved
 
-    async def ask(self, client: aiohttp.ClientSession, body: bytes, request: WorkerRequest) -> Answer:
+    async def ask(self, body: bytes, request: WorkerRequest) -> Answer:
         """Return the worker's answer; raises NoAnswer when no worker answered, and aiohttp.ClientError when the model server did not."""
         await self._turn.acquire()
-        sent = asyncio.create_task(self._send(client, body, request))
+        sent = asyncio.create_task(self._send(body, request))
         sent.add_done_callback(self._done)
         return await asyncio.shield(sent)  # if the caller is cancelled, its turn ends only once the answer is computed
 
@@ -152,18 +144,8 @@ class Model:
         if not sent.cancelled():
             sent.exception()  # nobody may be left to hear of it
 
-    async def _send(self, client: aiohttp.ClientSession, body: bytes, request: WorkerRequest) -> Answer:
-        url = f"http://model-server/predictions/{self.name}"
-        with contextlib.ExitStack() as stack:
-            loan = None
-            if len(body) > LENT_BYTES or request.may_have_large_answer:
-                loan = stack.enter_context(lend(body))
-                body, request = b"", replace(request, lent=loan.place)
-            headers = {HEADER: request.to_header(), "Content-Type": "application/octet-stream"}
-            async with client.post(url, data=body, headers=headers) as reply:
-                answer = Answer.from_bytes(await reply.read(), loan)
-            if answer is None:
-                raise NoAnswer(reply.status)
+    async def _send(self, body: bytes, request: WorkerRequest) -> Answer:
+        answer = await self._server.predict(self.name, request, body)
         if answer.status == 200 or not request.probe:
             self._proved = self._answered = True
         return answer

@@ -82,8 +82,7 @@ class _Models:
         model = Model(f"m{next(self._numbers)}", folder, self._store, self._front.server, settings)
         self._needs[model] = needed
         try:
-            assert self._front.client is not None
-            await model.load(self._front.client)
+            await model.load()
         except BaseException as problem:
             if self._front.draining and isinstance(problem, asyncio.CancelledError):
                 raise  # the workers end with the model server

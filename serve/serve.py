@@ -65,8 +65,9 @@ async def _serve(settings: Settings) -> None:
         _check_disk(folder.parent)
         server = ModelServer(folder, settings)
         try:
+            server.start()
             front = Front(settings, server, Intake(settings))
-            async with server.managed(), _listening(front, folder / "store"):
+            async with server.connected(), _listening(front, folder / "store"):
                 if not settings.multi_model:
                     front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
                 await _until(stop, _load(front), _watch(front))
@@ -114,8 +115,7 @@ async def _load(front: Front) -> None:
     """Load the one model; a multi-model endpoint loads when it is asked to."""
     model = front.models.get(ONLY)
     if model:
-        assert front.client is not None
-        await model.load(front.client)
+        await model.load()
         print("ready: the model is loaded and passed its self-test", flush=True)
     else:
         await front.server.started()
@@ -127,8 +127,7 @@ async def _watch(front: Front) -> None:
     """Ask every model again and again whether it can answer; raises UserError when one of them or the server never will."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        assert front.client is not None
-        await asyncio.gather(*(model.prove(front.client) for model in front.models.values()))
+        await asyncio.gather(*(model.prove() for model in front.models.values()))
         gone = front.server.failure()
         if gone:
             raise UserError(gone)

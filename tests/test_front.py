@@ -51,6 +51,7 @@ def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker]
     """Open the port of a server that has no model yet, and ask it in a thread."""
     settings = read_settings([], told | {"SAGEMAKER_BASE_DIR": str(folder)})
     server = ModelServer(folder, settings)
+    server.start()
 
     async def run() -> None:
         front = Front(settings, server, Intake(settings))

@@ -56,8 +56,8 @@ class Served:
 
     def run_with_loop(self, asks: Callable[[asyncio.AbstractEventLoop], None]) -> None:
         async def run() -> None:
-            managed, listening = self.front.server.managed(), _listening(self.front, self.folder / "store")
-            async with self.stand_in.listening(), managed, listening:
+            connected, listening = self.front.server.connected(), _listening(self.front, self.folder / "store")
+            async with self.stand_in.listening(), connected, listening:
                 await asyncio.to_thread(asks, asyncio.get_running_loop())
 
         asyncio.run(run())
@@ -83,6 +83,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     java(tmp_path, "exec sleep 600", monkeypatch)
     (tmp_path / "artifact").mkdir()
     server = ModelServer(tmp_path, read_settings([], {}))
+    server.start()
     yield lambda **told: Served(tmp_path, server, told)
     server.stop()
 

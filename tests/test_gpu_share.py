@@ -69,12 +69,13 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
     given = replace(settings(BYOC_MEMORY_MB="64000", BYOC_BACKEND="torch"), gpus=1)
 
     async def started(server: ModelServer) -> Model:
-        async with server.managed():
+        async with server.connected():
             served = Model("m", plain_model, tmp_path / "store", server, given)
             await served.start()
             return served
 
     server = ModelServer(tmp_path, given)
+    server.start()
     try:
         served = asyncio.run(started(server))
     finally:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
@@ -37,20 +36,15 @@ class Parts:
         self.status = folder / "store" / "m0" / "status"
         self.status.mkdir(parents=True)
 
-    def run(self, asks: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
+    def run(self, asks: Callable[[], Awaitable[Any]]) -> Any:
         async def run() -> Any:
-            connector = aiohttp.UnixConnector(path=str(self.folder / "infer.sock"))
-            async with (
-                self.stand_in.listening(),
-                self.server.managed(),
-                aiohttp.ClientSession(connector=connector) as client,
-            ):
-                return await asks(client)
+            async with self.stand_in.listening(), self.server.connected():
+                return await asks()
 
         return asyncio.run(run())
 
     def ask(self, body: bytes = b"x", request: WorkerRequest = PHOTO) -> Answer:
-        return self.run(lambda client: self.model.ask(client, body, request))
+        return self.run(lambda: self.model.ask(body, request))
 
     def prove(self) -> bool:
         return self.run(self.model.prove)
@@ -66,6 +60,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
     (tmp_path / "artifact").mkdir()
     settings = read_settings([], CODE)
     server = ModelServer(tmp_path, settings)
+    server.start()
     yield Parts(tmp_path, settings, server)
     server.stop()
 

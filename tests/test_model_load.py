@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
@@ -62,7 +61,7 @@ def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_
 
 def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: pytest.LogCaptureFixture) -> None:
     (parts_with_code.folder / "artifact" / "code" / "requirements.txt").write_text("no-such-package\n")
-    parts_with_code.run(lambda client: parts_with_code.model.start())
+    parts_with_code.run(lambda: parts_with_code.model.start())
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "missing here: no-such-package;" in caplog.messages[0]
 
@@ -109,10 +108,10 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
         now -= 1
         return answer()
 
-    async def asks(client: aiohttp.ClientSession) -> None:
+    async def asks() -> None:
         await parts.model.start()
-        given_up = asyncio.create_task(parts.model.ask(client, b"", PHOTO))
-        others = [asyncio.create_task(parts.model.ask(client, b"", PHOTO)) for _ in range(14)]
+        given_up = asyncio.create_task(parts.model.ask(b"", PHOTO))
+        others = [asyncio.create_task(parts.model.ask(b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
         given_up.cancel()  # whose turn is over only once it is computed
@@ -133,7 +132,7 @@ def test_unloading_ends_the_workers_and_waits_for_them(parts: Parts, caplog: pyt
     with subprocess.Popen(["sleep", "600"]) as loading, subprocess.Popen(["sleep", "600"]) as ready:
         parts.mark(f"{loading.pid}.loading", f"{ready.pid}.ready", f"{ABSENT}.loading")
 
-        async def asks(client: aiohttp.ClientSession) -> None:
+        async def asks() -> None:
             unloading = asyncio.create_task(parts.model.unload())
             await asyncio.sleep(0.2)
             assert parts.model.gone and not unloading.done()
@@ -150,18 +149,18 @@ def test_unloading_waits_for_a_worker_that_does_not_end_as_long_as_for_a_load(
 ) -> None:
     parts.mark(f"{os.getpid()}.ready")
     times = clock(monkeypatch, 1000, 1299.9, 1300)
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert not times
 
 
 def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert not parts.stand_in.orders and not caplog.messages
     parts.model._registered = True
     parts.stand_in.manager = lambda method: (404, b"unknown")
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert caplog.messages == ["the model server refused DELETE /models/m0: unknown"]
 
 
@@ -202,14 +201,14 @@ def test_gpus_serve_unless_the_preparation_chose_the_processor_for_a_model_witho
         parts.model.code = None
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(parts.folder / "python" / "jdk" / "bin" / "java"))
-        parts.run(lambda client: parts.model.start())
+        parts.run(lambda: parts.model.start())
     assert parts.model.settings.gpus == gpus
     assert (parts.folder / "store" / "m0" / "prepared" / "prepared.json").exists()
 
 
 def test_a_request_that_is_given_up_with_the_server_gives_its_turn_back(parts: Parts) -> None:
-    async def asks(client: aiohttp.ClientSession) -> None:
-        sent = asyncio.create_task(parts.model._send(client, b"", PHOTO))
+    async def asks() -> None:
+        sent = asyncio.create_task(parts.model._send(b"", PHOTO))
         sent.add_done_callback(parts.model._done)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
         sent.cancel()

@@ -136,7 +136,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
 
 def watched(front: Served, seconds: float = 10) -> None:
     async def run() -> None:
-        async with front.front.server.managed(), serve._listening(front.front, front.folder / "store"):
+        async with front.front.server.connected(), serve._listening(front.front, front.folder / "store"):
             await asyncio.wait_for(serve._watch(front.front), seconds)
 
     asyncio.run(run())
@@ -167,7 +167,7 @@ def test_the_log_says_when_a_server_is_ready(
 
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for part in (front.stand_in.listening(), front.front.server.managed()):
+            for part in (front.stand_in.listening(), front.front.server.connected()):
                 await stack.enter_async_context(part)
             await serve._load(front.front)
 
