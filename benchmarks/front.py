@@ -172,11 +172,11 @@ def _serve(kind: str, backend: str, port: int) -> None:
         return _serve_starlette(backend, port)
     from aiohttp import web
 
-    from serve.front import ONLY, Front, make_app
+    from serve.front import Front, make_app
     from serve.intake import Intake
-    from serve.model import Model
     from serve.model_server import ModelServer
     from serve.settings import read_settings
+    from serve.single_model import SingleModel
     from serve.worker_api import Answer, Timing
 
     async def answer(request: web.Request) -> web.Response:
@@ -189,17 +189,17 @@ def _serve(kind: str, backend: str, port: int) -> None:
         app.router.add_post("/predictions/m", answer)
         return web.run_app(app, path=backend, access_log=None, print=None)
     folder = Path(tempfile.mkdtemp(prefix="bench-front-"))
-    (folder / "m" / "status").mkdir(parents=True)
-    (folder / "m" / "status" / f"{os.getpid()}.ready").touch()
     settings = read_settings([], os.environ | {"BYOC_REQUEST_LOG": "off"})
     server = ModelServer(folder, settings)  # never started: the backend takes its place
     server._inference_socket = Path(backend)
-    front = Front(settings, server, Intake(settings))
-    model = front.models[ONLY] = Model("m", folder, folder, front.server, settings)
+    endpoint = SingleModel(server, settings)
+    front = Front(settings=settings, intake=Intake(settings), endpoint=endpoint)
+    (server.store / "m" / "status").mkdir(parents=True)
+    (server.store / "m" / "status" / f"{os.getpid()}.ready").touch()
 
     async def proved(app: web.Application) -> AsyncIterator[None]:
         async with server.connected():
-            if not await model.prove():
+            if not await endpoint.model.prove():
                 raise RuntimeError(f"the backend at {backend} did not answer")
             yield
 

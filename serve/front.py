@@ -8,10 +8,12 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
 
+from classifier.errors import UserError
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
@@ -26,7 +28,7 @@ from serve.formats import (
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
 from serve.model import Model
-from serve.model_server import ModelServer, NoAnswer
+from serve.model_server import NoAnswer
 from serve.settings import Settings
 from serve.worker_api import Answer, Timing, WorkerRequest
 
@@ -34,49 +36,70 @@ ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMak
 NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
 CLIENT_GONE = 499  # in metrics alone, as nginx counts them
 MAX_HEADERS = 4000  # characters of a request for a model's own code, as JSON; the model server takes 8,192 bytes
-_NOT_LOADED = "no worker has loaded the model yet; try again"
+NOT_LOADED = "no worker has loaded the model yet; try again"
+STOPPING = "the server is stopping"
 
 
-@dataclass
+class Endpoint(Protocol):
+    """The model or the models behind the port: serve.single_model.SingleModel or serve.multi_model.MultiModel."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that serve, which /execution-parameters tells."""
+
+    def all_models(self) -> list[Model]:
+        """Return the models whose workers are watched and counted."""
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the routes that this kind of endpoint alone has."""
+
+    async def start(self) -> str:
+        """Return when requests can be taken, with a clause for the log; raises UserError when none ever can."""
+
+    def not_ready(self) -> str | None:
+        """Return why /ping must not answer 200 now, or None."""
+
+    def failure(self) -> UserError | None:
+        """Return why no request will ever be answered, so that the program should end, or None."""
+
+
+@dataclass(kw_only=True)
 class Front:
-    """What the routes share; `models` holds one model, or those of a multi-model endpoint by the platform's names."""
+    """What the routes share."""
 
     settings: Settings
-    server: ModelServer
     intake: Intake
-    models: dict[str, Model] = field(default_factory=dict)
-    started: bool = False  # the model server, to which a multi-model endpoint's models are given later
-    draining: bool = False
-    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
+    endpoint: Endpoint
+    draining: bool = False  # the server is stopping
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)  # those of requests to models and of loads
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self._workers)
         self.log = RequestLog(self.settings.log_requests)
 
     def give_up(self) -> None:
-        """Answer 503 to what could not be finished before the platform's patience ends."""
+        """Answer 503 to the requests that are still in flight, before the platform kills the container."""
         self.draining = True
         for task in self.in_flight:
             task.cancel()
 
     def _workers(self) -> tuple[int, int]:
-        models = list(self.models.values())
+        models = self.endpoint.all_models()
         return sum(model.ready_workers() for model in models), sum(model.restarts for model in models)
 
 
 FRONT = web.AppKey("front", Front)
-ONLY = "model"  # the name of the model where there is but one
 
 
 def make_app(front: Front) -> web.Application:
-    """Return the application with the routes of an endpoint of one model."""
-    # The intake limits bodies; what aiohttp reads by itself are the small ones of a multi-model endpoint's routes.
+    """Return the application with all routes of the front's endpoint."""
+    # The intake limits the bodies of requests to models; this limit is for the small ones of a multi-model endpoint's own routes.
     app = web.Application(client_max_size=65536, middlewares=[_json_errors])
     app[FRONT] = front
     app.router.add_get("/ping", _ping)
-    app.router.add_post("/invocations", _invocations)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/execution-parameters", _execution_parameters)
+    front.endpoint.add_routes(app)
     app.on_response_prepare.append(_name)
     return app
 
@@ -87,16 +110,8 @@ async def _name(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _ping(request: web.Request) -> web.Response:
     front = request.app[FRONT]
-    if front.draining:
-        return error(request, 503, "the server is stopping")
-    if front.settings.multi_model:
-        reason = front.server.failure() or (None if front.started else "the model server has not started yet")
-        return error(request, 503, reason) if reason else web.Response()
-    model = front.models.get(ONLY)
-    if model and model.ready:
-        return web.Response()
-    failed = model and model.failure()  # serve.serve says it in the log too, and ends
-    return error(request, 503, model.without_paths(str(failed), "the model") if model and failed else _NOT_LOADED)
+    reason = STOPPING if front.draining else front.endpoint.not_ready()
+    return error(request, 503, reason) if reason else web.Response()
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -105,8 +120,7 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _execution_parameters(request: web.Request) -> web.Response:
-    front = request.app[FRONT]
-    settings = front.models[ONLY].settings if ONLY in front.models else front.settings
+    settings = request.app[FRONT].endpoint.settings
     return web.json_response(
         {
             "MaxConcurrentTransforms": settings.transforms,
@@ -116,32 +130,25 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     )
 
 
-async def _invocations(request: web.Request) -> web.Response:
-    front = request.app[FRONT]
-    if front.settings.multi_model:
-        return error(request, 404, "this is a multi-model endpoint; ask /models/NAME/invoke")
-    return await invoke(request, front.models.get(ONLY))
-
-
-async def invoke(request: web.Request, model: Model | None) -> web.Response:
-    """Answer a request from a model; every mistake is the answer's sentence."""
+async def invoke(request: web.Request, model: Model) -> web.Response:
+    """Return the model's answer to a request, or an error with a sentence; count and log the request."""
     front, start = request.app[FRONT], time.perf_counter()
     timing: Timing | None = None
     size, task = 0, asyncio.current_task()
     assert task is not None
     front.in_flight.add(task)
     try:
-        code = model is not None and model.code is not None
-        asked, echoed = _worker_request(request, front.settings, raw=code)
+        code = model.code is not None
+        worker_request, echoed = _worker_request(request, front.settings, raw=code)
         async with front.intake.body(request, code=code) as body:
             size, start = len(body), time.perf_counter()
-            if model is not None and model.gone:
+            if model.gone:
                 raise Refused(404, "the model was unloaded")
-            if model is None or not model.ready or front.draining:
-                raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
+            if not model.ready or front.draining:
+                raise Refused(503, STOPPING if front.draining else NOT_LOADED)
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
-                    answer = await model.ask(body, asked)
+                    answer = await model.ask(body, worker_request)
         timing = answer.timing
         response = _response(request, answer)
         if echoed and response.status == 200:
@@ -163,7 +170,7 @@ async def invoke(request: web.Request, model: Model | None) -> web.Response:
             front.metrics.observe(CLIENT_GONE, time.perf_counter() - start, None)
             raise
         task.uncancel()
-        response = error(request, 503, "the server is stopping; send the request again")
+        response = error(request, 503, f"{STOPPING}; send the request again")
     finally:
         front.in_flight.discard(task)
     seconds = time.perf_counter() - start

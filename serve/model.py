@@ -30,11 +30,11 @@ PROBE_SECONDS = 2.0
 class Model:
     """A model directory on its way to answers; `name` is ours, never the client's."""
 
-    def __init__(self, name: str, model_dir: Path, store: Path, server: ModelServer, settings: Settings) -> None:
+    def __init__(self, name: str, model_dir: Path, server: ModelServer, settings: Settings) -> None:
         self.name, self.model_dir = name, model_dir
-        self._folder, self._server = store / name, server
+        self.folder, self._server = server.store / name, server
         self.settings = settings  # those of a processor once it is the one to serve
-        self._status = StatusReader(self._folder)
+        self._status = StatusReader(self.folder)
         self.code = code_folder(model_dir, settings)  # of functions that it brings
         self._program: Path | None = None
         self._registered = False
@@ -60,7 +60,7 @@ class Model:
             logging.warning("%s", warning)
         if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
-            if not self.code and prepared_device(self._folder / "prepared") == "cpu":
+            if not self.code and prepared_device(self.folder / "prepared") == "cpu":
                 self.settings = replace(self.settings, gpus=0)
         # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
         # busy: a pass each, and the next one.
@@ -69,7 +69,7 @@ class Model:
         self._registered = True
         await self._server.register(
             self.name,
-            self._folder,
+            self.folder,
             workers=self.settings.workers,
             batch_size=1 if self.code else self.settings.batch_size,
             timeout=self.settings.timeout,
@@ -77,12 +77,12 @@ class Model:
 
     async def _prepare(self) -> None:
         command = [sys.executable, "-P", "-m", "serve.prepare", "--model-dir", str(self.model_dir)]
-        command += ["--out", str(self._folder / "prepared"), "--backend", self.settings.backend]
+        command += ["--out", str(self.folder / "prepared"), "--backend", self.settings.backend]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"TMPDIR": str(self._folder)},  # torch leaves a folder there
+            env=os.environ | {"TMPDIR": str(self.folder)},  # torch leaves a folder there
             start_new_session=True,
         )
         try:
@@ -100,11 +100,11 @@ class Model:
 
     def _write_archive(self) -> None:
         manifest = {"specificationVersion": "1.0", "model": {"modelName": self.name, "handler": "serve.handler:handle"}}
-        (self._folder / "MAR-INF").mkdir()
-        (self._folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+        (self.folder / "MAR-INF").mkdir()
+        (self.folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
         WorkerSettings(
             model_dir=self.model_dir,
-            prepared=self._folder / "prepared",
+            prepared=self.folder / "prepared",
             code=self.code,
             program=self._program,
             accept=self.settings.accept,
@@ -113,7 +113,7 @@ class Model:
             top_k=self.settings.top_k,
             max_pixels=self.settings.max_pixels,
             timeout=self.settings.timeout,
-        ).write(self._folder)
+        ).write(self.folder)
 
     async def prove(self) -> bool:
         """Return whether a request would be answered now; to be called again and again.
@@ -152,7 +152,7 @@ class Model:
 
     def without_paths(self, text: str, name: str) -> str:
         """Return a sentence without the names of folders, which no client should learn."""
-        for path in (self.model_dir, self._folder):
+        for path in (self.model_dir, self.folder):
             text = text.replace(str(path), name)
         return text
 

@@ -6,11 +6,9 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from serve.front import ONLY
 from serve.status import Failure, StatusWriter
 from serve.worker_api import WorkerRequest
 from tests import wire
@@ -90,15 +88,22 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
 
 
 def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Served) -> None:
-    def asks() -> None:
-        def told() -> Any:
-            return wire.ask(served.url, "GET", "/execution-parameters").json
+    served.model.settings = replace(served.model.settings, workers_told=3, max_body_told=True, max_body=7 * 2**20)
 
-        served.model.settings = replace(served.model.settings, workers_told=3, max_body_told=True, max_body=7 * 2**20)
-        assert told() == {"MaxConcurrentTransforms": 3, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 7}
-        del served.front.models[ONLY]
-        served.set(workers_told=2, max_body_told=True, max_body=9 * 2**20, sdk_transform=True)
-        assert told() == {"MaxConcurrentTransforms": 2, "BatchStrategy": "SingleRecord", "MaxPayloadInMB": 9}
+    def asks() -> None:
+        parameters = wire.ask(served.url, "GET", "/execution-parameters").json
+        assert parameters == {"MaxConcurrentTransforms": 3, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 7}
+
+    served.run(asks)
+
+
+def test_on_an_endpoint_of_many_models_the_limits_are_those_of_the_settings(started: Callable[..., Served]) -> None:
+    served = started(SAGEMAKER_MULTI_MODEL="true")
+    served.set(workers_told=2, max_body_told=True, max_body=9 * 2**20, sdk_transform=True)
+
+    def asks() -> None:
+        parameters = wire.ask(served.url, "GET", "/execution-parameters").json
+        assert parameters == {"MaxConcurrentTransforms": 2, "BatchStrategy": "SingleRecord", "MaxPayloadInMB": 9}
 
     served.run(asks)
 

@@ -70,7 +70,7 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
 
     async def started(server: ModelServer) -> Model:
         async with server.connected():
-            served = Model("m", plain_model, tmp_path / "store", server, given)
+            served = Model("m", plain_model, server, given)
             await served.start()
             return served
 

@@ -32,7 +32,7 @@ class Parts:
 
     def __init__(self, folder: Path, settings: Settings, server: ModelServer) -> None:
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.model = Model("m0", folder / "artifact", folder / "store", server, settings)
+        self.model = Model("m0", folder / "artifact", server, settings)
         self.status = folder / "store" / "m0" / "status"
         self.status.mkdir(parents=True)
 
@@ -73,7 +73,7 @@ def parts_with_code(parts: Parts) -> Parts:
     (folder / "inference.py").write_text("")
     parts.status.rmdir()
     parts.status.parent.rmdir()
-    parts.model = Model("m0", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
+    parts.model = Model("m0", parts.folder / "artifact", parts.server, parts.model.settings)
     return parts
 
 

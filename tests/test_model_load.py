@@ -81,7 +81,7 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
     with pytest.raises(ArtifactError, match=r"^no worker was ready within 300 s$"):
         parts.run(parts.model.load)
     assert not times
-    parts.model = Model("m1", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
+    parts.model = Model("m1", parts.folder / "artifact", parts.server, parts.model.settings)
     clock(monkeypatch, *range(100))
 
     def manager(method: str) -> Said:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from serve.model import Model
 from serve.settings import MB
 from serve.status import Failure, StatusWriter
 from tests import wire
@@ -60,8 +61,7 @@ class Endpoint(Served):
 @pytest.fixture
 def endpoint(started: Callable[..., Served], tmp_path: Path) -> Endpoint:
     told = {"SAGEMAKER_MULTI_MODEL": "true", "ALLOW_MODEL_CODE": "true", "SAGEMAKER_BASE_DIR": str(tmp_path)}
-    made = Endpoint(tmp_path, started().front.server, told)
-    made.front.models.clear()
+    made = Endpoint(tmp_path, started().server, told)
     made.stand_in.manager = made.manager
     return made
 
@@ -214,8 +214,9 @@ def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
 
 def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
     names = [f"n{number:03}" for number in range(101)]
+    model = Model("m", endpoint.folder / "artifact", endpoint.server, endpoint.front.settings)
     for name in reversed(names):
-        endpoint.front.models[name] = endpoint.model
+        endpoint.front.endpoint.models[name] = model
 
     def listed(query: str) -> tuple[list[str], str | None]:
         status, page = endpoint.ask("GET", f"/models{query}")
@@ -229,7 +230,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
         assert listed("?limit=2&next_page_token=n0005") == (names[1:3], "n002")
         assert listed("?limit=99") == (names[:99], "n098")
         assert listed("?limit=1&next_page_token=n100") == ([], None)
-        del endpoint.front.models["n100"]
+        del endpoint.front.endpoint.models["n100"]
         assert listed("") == (names[:100], None)
 
     endpoint.run(asks)

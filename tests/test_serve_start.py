@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -136,7 +136,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
 
 def watched(front: Served, seconds: float = 10) -> None:
     async def run() -> None:
-        async with front.front.server.connected(), serve._listening(front.front, front.folder / "store"):
+        async with front.server.connected(), serve._listening(front.front):
             await asyncio.wait_for(serve._watch(front.front), seconds)
 
     asyncio.run(run())
@@ -151,29 +151,31 @@ def test_a_model_that_no_worker_will_ever_serve_ends_the_program(front: Served) 
     StatusWriter(status.parent).failed(Failure(reason="the self-test failed"))
     with pytest.raises(UserError, match=r"^the self-test failed$"):
         watched(front)
-    front.set(multi_model=True)
-    front.front.models.clear()
+
+
+def test_an_endpoint_of_many_models_ends_with_its_model_server(started: Callable[..., Served]) -> None:
+    front = started(SAGEMAKER_MULTI_MODEL="true")
     with pytest.raises(TimeoutError):
         watched(front, 0.3)
-    front.front.server._process.kill()
+    front.server._process.kill()
     with pytest.raises(UserError, match=r"^the model server was ended by SIGKILL$"):
         watched(front)
 
 
 def test_the_log_says_when_a_server_is_ready(
-    front: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    started: Callable[..., Served], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    front.front.models.clear()
+    front = started(SAGEMAKER_MULTI_MODEL="true")
 
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for part in (front.stand_in.listening(), front.front.server.connected()):
+            for part in (front.stand_in.listening(), front.server.connected()):
                 await stack.enter_async_context(part)
             await serve._load(front.front)
 
-    assert not front.front.started
+    assert not front.endpoint.started
     asyncio.run(run())
-    assert front.front.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
+    assert front.endpoint.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
 
 
 def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:
