@@ -162,7 +162,7 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     return converted
 
 
-def told(error: BaseException) -> str:
+def short_reason(error: BaseException) -> str:
     """Return what a library's error says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
     # OpenVINO and torch say where in their sources first, and what happened last; of CUDA torch says last how to debug it.
@@ -170,7 +170,7 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {line[:200]}"
 
 
-def in_one_line(error: BaseException) -> str:
+def long_reason(error: BaseException) -> str:
     """Return what a user's error says, its beginning first, in one line."""
     said = " ".join(str(error).split())[:400]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

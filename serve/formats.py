@@ -85,7 +85,7 @@ def accepted(header: str) -> str | None:
     return None if best is None else ACCEPTS[-best[1]]
 
 
-def asked_top_k(attributes: str) -> int | None:
+def requested_top_k(attributes: str) -> int | None:
     """Return the top_k that Custom-Attributes ask for, as in `top_k=10,trace=abc`, or None; raises RequestError."""
     found = re.search(r"(?:^|[,;\s])top_k=([^,;\s]*)", attributes)
     if not found:

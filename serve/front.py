@@ -21,14 +21,14 @@ from serve.formats import (
     Form,
     RequestError,
     accepted,
-    asked_top_k,
     is_photo_type,
     media_type,
+    requested_top_k,
 )
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
-from serve.model import Model
 from serve.model_server import NoAnswer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings
 from serve.worker_api import Answer, Timing, WorkerRequest
 
@@ -47,7 +47,7 @@ class Endpoint(Protocol):
     def settings(self) -> Settings:
         """The settings that serve, which /execution-parameters tells."""
 
-    def all_models(self) -> list[Model]:
+    def all_models(self) -> list[ModelWorkers]:
         """Return the models whose workers are watched and counted."""
 
     def add_routes(self, app: web.Application) -> None:
@@ -130,7 +130,7 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     )
 
 
-async def invoke(request: web.Request, model: Model) -> web.Response:
+async def invoke(request: web.Request, model: ModelWorkers) -> web.Response:
     """Return the model's answer to a request, or an error with a sentence; count and log the request."""
     front, start = request.app[FRONT], time.perf_counter()
     timing: Timing | None = None
@@ -209,7 +209,7 @@ def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> t
     form_name = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
     if form_name is None:
         raise Refused(406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}")
-    top_k = asked_top_k(attributes)
+    top_k = requested_top_k(attributes)
     form = Form(json=kind in JSON_TYPES, accept=form_name, top_k=top_k)
     return WorkerRequest(id=request_id(request), form=form), attributes if top_k else ""
 

@@ -17,9 +17,9 @@ from classifier.backbones import convolutions
 from classifier.fold import folded
 from classifier.images import Pixels
 from classifier.models import Classifier
-from serve.backends import Backend, Forward, Logits, told
+from serve.backends import Backend, Forward, Logits, short_reason
 
-# Photos in a pass: cuDNN plans, and allocates, anew for each number that it has not seen. The last is serve.answers' CHUNK.
+# Photos in a pass: cuDNN plans, and allocates, anew for each number that it has not seen. The last is serve.worker' CHUNK.
 SIZES = (1, 2, 4, 8, 16, 32)
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -68,7 +68,7 @@ class _Passes:
                 self._graphs[len(images)] = _Graph(self._model, images)
             except RuntimeError as error:  # a model that waits for the GPU within its pass
                 self._captures = False
-                print(f"the model is computed without CUDA graphs ({told(error)})", file=sys.stderr, flush=True)
+                print(f"the model is computed without CUDA graphs ({short_reason(error)})", file=sys.stderr, flush=True)
         graph = self._graphs.get(len(images))
         if graph:
             return graph.replay(images)

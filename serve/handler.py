@@ -14,12 +14,12 @@ from typing import Any
 from classifier import images
 from classifier.errors import UserError
 from serve import worker_api
-from serve.answers import CodeWorker, Worker, failed
-from serve.backends import in_one_line
+from serve.backends import long_reason
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.settings import visible_gpus
 from serve.status import Failure, StatusWriter
+from serve.worker import CodeWorker, Worker, failed
 from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSettings
 
 log = logging.getLogger("serve")
@@ -103,7 +103,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
 def _opened(settings: WorkerSettings, *, gpu: int | None) -> Worker | CodeWorker:
     images.limit_pixels(settings.max_pixels)
     if settings.program:
-        from serve.code import ModelCode
+        from serve.model_code import ModelCode
 
         return CodeWorker(ModelCode(settings.program, settings, gpu=gpu))
     predictor = Predictor(settings.prepared, threads=settings.threads)
@@ -116,7 +116,7 @@ def _failure(error: BaseException) -> Failure:
     if isinstance(error, UserError):
         return Failure(reason=str(error))
     log.exception("the model cannot be loaded")
-    return Failure(reason=f"the model cannot be loaded ({in_one_line(error)})")
+    return Failure(reason=f"the model cannot be loaded ({long_reason(error)})")
 
 
 def _log_to_stderr() -> None:

@@ -14,8 +14,8 @@ from aiohttp import web
 from classifier.errors import UserError
 from serve.front import FRONT, STOPPING, error, invoke
 from serve.memory import NoRoom, memory_left, no_room
-from serve.model import Model
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers
 from serve.settings import MB, Settings
 
 PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer
@@ -29,14 +29,14 @@ class MultiModel:
 
     def __init__(self, server: ModelServer, settings: Settings) -> None:
         self.settings = settings
-        self.models: dict[str, Model] = {}
+        self.models: dict[str, ModelWorkers] = {}
         self.started = False  # the model server takes models
         self._server = server
         self._loading: set[str] = set()
         self._numbers = itertools.count()
-        self._needs: dict[Model, int] = {}  # the bytes of memory planned for each model
+        self._needs: dict[ModelWorkers, int] = {}  # the bytes of memory planned for each model
 
-    def all_models(self) -> list[Model]:
+    def all_models(self) -> list[ModelWorkers]:
         """Return the models that are loaded."""
         return list(self.models.values())
 
@@ -103,7 +103,7 @@ class MultiModel:
             if takes > has:
                 message = f"the model {name} takes about {takes // MB:,} MB of {what} and {has // MB:,} MB are left"
                 return error(request, 507, f"{message}; unload others")
-        model = Model(f"m{next(self._numbers)}", folder, self._server, self.settings)
+        model = ModelWorkers(f"m{next(self._numbers)}", folder, self._server, self.settings)
         self._needs[model] = needed
         try:
             await model.load()
@@ -150,7 +150,7 @@ class MultiModel:
     async def _invocations(self, request: web.Request) -> web.Response:
         return error(request, 404, "this is a multi-model endpoint; ask /models/NAME/invoke")
 
-    async def _forget(self, model: Model) -> None:
+    async def _forget(self, model: ModelWorkers) -> None:
         """Unload a model; the memory planned for it counts as taken until its workers have ended."""
         try:
             await model.unload()

@@ -78,5 +78,5 @@ def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
         return forward
     except Exception as error:
         raise ArtifactError(
-            f"a worker cannot open the model on {backend.name} ({backends.told(error)}); choose another backend"
+            f"a worker cannot open the model on {backend.name} ({backends.short_reason(error)}); choose another backend"
         ) from error

@@ -21,7 +21,7 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, told
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, short_reason
 from serve.memory import NO_ROOM_STATUS, no_room
 from serve.predictor import GUARD, PREPARED, softmax
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr, flush=True)
         return 1
     except Exception as error:  # of the libraries, which raise many types
-        print(told(error), file=sys.stderr, flush=True)
+        print(short_reason(error), file=sys.stderr, flush=True)
         return NO_ROOM_STATUS if no_room(error) else 1
     return 0
 
@@ -83,7 +83,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
         except Exception as error:  # the libraries raise many types
             if no_room(error):  # there would be none for another either
                 raise
-            refused[candidate.name] = told(error)
+            refused[candidate.name] = short_reason(error)
         else:
             _write(out, candidate, source, proved, refused)
             return candidate
@@ -137,7 +137,7 @@ class _Source:
             except Exception as error:
                 if no_room(error):
                     raise
-                print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
+                print(f"{artifact.ONNX} is not used: {short_reason(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
 

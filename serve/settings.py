@@ -39,14 +39,14 @@ class Settings:
     submit_directory: str
     backend: str
     gpus: int  # that may serve; 0 where the processor does
-    workers_told: int | None  # for each model; None: chosen here
-    batch_told: int  # 0: chosen here
+    given_workers: int | None  # for each model; None: chosen here
+    given_batch_size: int  # 0: chosen here
     cores: int
     top_k: int
     accept: str
     timeout: int
     max_body: int
-    max_body_told: bool  # else it is hosting's
+    max_body_given: bool  # else it is hosting's
     sdk_transform: bool  # batch transform in the SDK's local mode
     queue: int
     memory: int
@@ -55,8 +55,8 @@ class Settings:
     @property
     def workers(self) -> int:
         """Return how many processes answer for each model: one a GPU, since each holds the model; else one a core that has memory."""
-        if self.workers_told is not None:
-            return self.workers_told
+        if self.given_workers is not None:
+            return self.given_workers
         if self.multi_model:
             return 1
         return self.gpus or max(1, min(self.cores, self.memory // (2 * MEMORY_A_WORKER)))
@@ -74,7 +74,7 @@ class Settings:
     @property
     def batch_size(self) -> int:
         """Return how many requests one pass of the model answers."""
-        return self.batch_told or (16 if self.gpus else 1)
+        return self.given_batch_size or (16 if self.gpus else 1)
 
     @property
     def max_pixels(self) -> int:
@@ -90,7 +90,7 @@ class Settings:
     def payload_mb(self) -> int:
         """Return the largest body in MB that batch transform should send: what it said itself, else as every worker can have one."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
-        return most if self.max_body_told else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
+        return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 
     @property
     def batch_strategy(self) -> str:
@@ -154,15 +154,15 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         submit_directory=environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "").strip(),
         backend=options.backend,
         gpus=_gpus(environment),
-        workers_told=options.workers,
-        batch_told=options.batch_size,
+        given_workers=options.workers,
+        given_batch_size=options.batch_size,
         cores=len(os.sched_getaffinity(0)),
         top_k=options.top_k,
         accept=accept,
         timeout=max(1, _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout)),
         # 25 MB is what hosting accepts; batch transform says its own limit, where 0 means none.
         max_body=(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 25, most=MAX_BODY_MB) or MAX_BODY_MB) * MB,
-        max_body_told=bool(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()),
+        max_body_given=bool(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()),
         sdk_transform=environment.get("SAGEMAKER_BATCH") == "True",
         queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
         memory=memory,

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from classifier.errors import UserError
 from serve.front import NOT_LOADED, invoke
-from serve.model import Model
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings
 
 
@@ -13,14 +13,14 @@ class SingleModel:
     """The endpoint's one model."""
 
     def __init__(self, server: ModelServer, settings: Settings) -> None:
-        self.model = Model("m", settings.model_dir.resolve(), server, settings)
+        self.model = ModelWorkers("m", settings.model_dir.resolve(), server, settings)
 
     @property
     def settings(self) -> Settings:
         """The settings that serve; those for a processor once it is known that no GPU does."""
         return self.model.settings
 
-    def all_models(self) -> list[Model]:
+    def all_models(self) -> list[ModelWorkers]:
         """Return the model."""
         return [self.model]
 

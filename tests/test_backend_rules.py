@@ -13,7 +13,7 @@ from classifier import device
 from classifier.artifact import Difference, Selftest
 from classifier.errors import ArtifactError
 from serve import backends, prepare
-from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, in_one_line, told
+from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, long_reason, short_reason
 from serve.memory import no_room, out_of_memory
 from serve.predictor import Predictor, prepared_device, softmax
 from serve.prepare import _prove, _Proved, _Unlike
@@ -78,11 +78,11 @@ def test_a_backend_on_a_gpu_takes_one_that_torch_can_use_and_that_is_fast(monkey
 
 
 def test_of_an_error_so_much_is_told_as_a_line_holds() -> None:
-    assert told(ValueError("a\n\n  " + "x" * 201 + "  \n")) == "ValueError: " + "x" * 200
-    assert told(RuntimeError("CUSPARSE_STATUS: failed\nsecond")) == "RuntimeError: CUSPARSE_STATUS: failed"
-    assert in_one_line(ValueError(" first\n   second ")) == "ValueError: first second"
-    assert in_one_line(ValueError("x" * 401)) == "ValueError: " + "x" * 400
-    assert in_one_line(KeyError()) == "KeyError"
+    assert short_reason(ValueError("a\n\n  " + "x" * 201 + "  \n")) == "ValueError: " + "x" * 200
+    assert short_reason(RuntimeError("CUSPARSE_STATUS: failed\nsecond")) == "RuntimeError: CUSPARSE_STATUS: failed"
+    assert long_reason(ValueError(" first\n   second ")) == "ValueError: first second"
+    assert long_reason(ValueError("x" * 401)) == "ValueError: " + "x" * 400
+    assert long_reason(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize(

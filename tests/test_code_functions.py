@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from classifier.errors import ArtifactError, PhotoError
-from serve.answers import CodeWorker
-from serve.code import ModelCode, _let_go
+from serve.model_code import ModelCode, _let_go
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported
+from serve.worker import CodeWorker
 from serve.worker_api import Answer, WorkerRequest
 from tests.standin import worker_settings
 from tests.test_answers import instances
@@ -264,7 +264,7 @@ def test_code_may_have_modules_of_our_packages_names(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("classifier", "serve")}
-    assert {"classifier", "classifier.errors", "serve", "serve.code"} <= modules.keys()
+    assert {"classifier", "classifier.errors", "serve", "serve.model_code"} <= modules.keys()
     try:
         _let_go(tmp_path, program)
         kept = [name for name in modules if name in sys.modules]

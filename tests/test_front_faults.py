@@ -88,7 +88,7 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
 
 
 def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Served) -> None:
-    served.model.settings = replace(served.model.settings, workers_told=3, max_body_told=True, max_body=7 * 2**20)
+    served.model.settings = replace(served.model.settings, given_workers=3, max_body_given=True, max_body=7 * 2**20)
 
     def asks() -> None:
         parameters = wire.ask(served.url, "GET", "/execution-parameters").json
@@ -99,7 +99,7 @@ def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Se
 
 def test_on_an_endpoint_of_many_models_the_limits_are_those_of_the_settings(started: Callable[..., Served]) -> None:
     served = started(SAGEMAKER_MULTI_MODEL="true")
-    served.set(workers_told=2, max_body_told=True, max_body=9 * 2**20, sdk_transform=True)
+    served.set(given_workers=2, max_body_given=True, max_body=9 * 2**20, sdk_transform=True)
 
     def asks() -> None:
         parameters = wire.ask(served.url, "GET", "/execution-parameters").json

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.answers import Worker
 from serve.backends import Logits
 from serve.formats import Form
 from serve.predictor import Predictor
 from serve.prepare import prepare
+from serve.worker import Worker
 from serve.worker_api import WorkerRequest
 from tests.test_answers import instances, metric
 from tests.test_gpu_errors import ALLOCATOR, ILLEGAL

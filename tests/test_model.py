@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from classifier.errors import ArtifactError, UserError
-from serve import model, status, worker_api
+from serve import model_workers, status, worker_api
 from serve.formats import Form
 from serve.memory import NoRoom
-from serve.model import Model, NoAnswer
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers, NoAnswer
 from serve.settings import Settings, read_settings
 from serve.status import Failure, StatusWriter
 from serve.worker_api import Answer, WorkerRequest
@@ -32,7 +32,7 @@ class Parts:
 
     def __init__(self, folder: Path, settings: Settings, server: ModelServer) -> None:
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.model = Model("m0", folder / "artifact", server, settings)
+        self.model = ModelWorkers("m0", folder / "artifact", server, settings)
         self.status = folder / "store" / "m0" / "status"
         self.status.mkdir(parents=True)
 
@@ -73,7 +73,7 @@ def parts_with_code(parts: Parts) -> Parts:
     (folder / "inference.py").write_text("")
     parts.status.rmdir()
     parts.status.parent.rmdir()
-    parts.model = Model("m0", parts.folder / "artifact", parts.server, parts.model.settings)
+    parts.model = ModelWorkers("m0", parts.folder / "artifact", parts.server, parts.model.settings)
     return parts
 
 
@@ -148,7 +148,7 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
     assert not parts.prove()
     said = (0, b"")  # the connection breaks
     assert not parts.prove()
-    monkeypatch.setattr(model, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     said = (200, b"late")
     assert not parts.prove()
     said = answer(422, refused=True)
@@ -159,7 +159,7 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
 def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_keep_the_probe_waiting(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     parts.mark(f"{os.getpid()}.ready")
     assert parts.prove()
     (parts.status / f"{os.getpid()}.ready").unlink()

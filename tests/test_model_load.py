@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from classifier.errors import ArtifactError, UserError
-from serve import model
+from serve import model_workers
 from serve.memory import NoRoom
-from serve.model import Model
+from serve.model_workers import ModelWorkers
 from serve.status import Failure, StatusWriter, alive
 from serve.worker_api import WorkerRequest
 from tests.standin import Said, answer, java
@@ -26,7 +26,7 @@ from tests.test_model import ABSENT, PHOTO, Parts, parts, parts_with_code  # noq
 
 def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_with_code: Parts) -> None:
     parts, artifact = parts_with_code, parts_with_code.folder / "artifact"
-    parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", batch_told=4)
+    parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", given_batch_size=4)
 
     def manager(method: str) -> Said:
         if method == "POST":
@@ -69,7 +69,7 @@ def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: 
 def clock(monkeypatch: pytest.MonkeyPatch, *times: float) -> list[float]:
     """Let a model read these times, and return those that it has not read yet."""
     left = list(times)
-    monkeypatch.setattr(model, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
+    monkeypatch.setattr(model_workers, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
     return left
 
 
@@ -81,7 +81,7 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
     with pytest.raises(ArtifactError, match=r"^no worker was ready within 300 s$"):
         parts.run(parts.model.load)
     assert not times
-    parts.model = Model("m1", parts.folder / "artifact", parts.server, parts.model.settings)
+    parts.model = ModelWorkers("m1", parts.folder / "artifact", parts.server, parts.model.settings)
     clock(monkeypatch, *range(100))
 
     def manager(method: str) -> Said:
@@ -96,7 +96,7 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
 
 def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_with_code: Parts) -> None:
     parts = parts_with_code
-    parts.model.settings = replace(parts.model.settings, workers_told=2, batch_told=3)
+    parts.model.settings = replace(parts.model.settings, given_workers=2, given_batch_size=3)
     free = asyncio.Event()
     most = now = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from serve.model import Model
+from serve.model_workers import ModelWorkers
 from serve.settings import MB
 from serve.status import Failure, StatusWriter
 from tests import wire
@@ -108,7 +108,7 @@ def test_a_model_that_memory_does_not_suffice_for_is_507_until_another_is_unload
         endpoint.set(memory=NEEDED)
         assert endpoint.load("second")[0] == 200
         endpoint.ask("DELETE", "/models/second")
-        endpoint.set(workers_told=2)
+        endpoint.set(given_workers=2)
         assert "takes about 580 MB of memory and 290 MB are left" in endpoint.load("second")[1]
 
     endpoint.run(asks)
@@ -214,7 +214,7 @@ def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
 
 def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
     names = [f"n{number:03}" for number in range(101)]
-    model = Model("m", endpoint.folder / "artifact", endpoint.server, endpoint.front.settings)
+    model = ModelWorkers("m", endpoint.folder / "artifact", endpoint.server, endpoint.front.settings)
     for name in reversed(names):
         endpoint.front.endpoint.models[name] = model
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from classifier.errors import ArtifactError
-from serve.code import ModelCode
+from serve.model_code import ModelCode
 from serve.program import find_program, ignored_requirements
 from serve.settings import read_settings
 from serve.worker_api import Answer

@@ -16,12 +16,12 @@ from aiohttp import web
 from PIL import Image
 
 from serve import protocol
-from serve.answers import Worker
 from serve.formats import MAX_LABELS, Form, RequestError, check_size
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.prepare import prepare
 from serve.settings import read_settings
+from serve.worker import Worker
 from serve.worker_api import WorkerRequest
 from tests.conftest import needs_openvino
 from tests.test_answers import instances, metric

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.answers import CodeWorker
-from serve.code import ModelCode
+from serve.model_code import ModelCode
+from serve.worker import CodeWorker
 from serve.worker_api import Answer, WorkerRequest
 from tests.conftest import ROOT
 from tests.standin import worker_settings

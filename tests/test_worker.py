@@ -14,12 +14,12 @@ from PIL import Image
 from benchmarks import artifacts
 from classifier import artifact
 from classifier.errors import ArtifactError
-from serve.answers import CHUNK, Worker
 from serve.backends import BACKENDS, Backend, Logits
 from serve.formats import Form
 from serve.gpu import SIZES
 from serve.predictor import Predictor
 from serve.prepare import prepare
+from serve.worker import CHUNK, Worker
 from serve.worker_api import WorkerRequest
 from tests.test_answers import instances
 
@@ -144,10 +144,10 @@ def test_what_fails_costs_the_requests_that_it_concerns_and_is_logged_under_thei
     assert caplog.messages == ["request 7: decoding failed", "request 8: decoding failed"]
     caplog.clear()
     with monkeypatch.context() as context:
-        context.setattr("serve.answers.check_size", fail)
+        context.setattr("serve.worker.check_size", fail)
         assert answered() == [(500, INTERNAL)] * 2
         context.undo()
-        context.setattr("serve.answers.write_answer", fail)
+        context.setattr("serve.worker.write_answer", fail)
         assert answered()[0] == (500, INTERNAL) and answered()[1][0] == 422
     assert caplog.messages[:3] == [
         "request 7: decoding failed",
@@ -161,7 +161,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
 ) -> None:
     now = [1000.0]
     decode, forward = predictor.decode, predictor._forward
-    monkeypatch.setattr("serve.answers.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("serve.worker.time.perf_counter", lambda: now[0])
     worker = Worker(predictor, top_k=5, seconds=100)
 
     def slow(body: bytes) -> Any:

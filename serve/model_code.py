@@ -21,7 +21,7 @@ from multidict import CIMultiDict
 
 from classifier.errors import ArtifactError
 from serve import toolkit
-from serve.backends import in_one_line
+from serve.backends import long_reason
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
@@ -130,7 +130,7 @@ class ModelCode:
             if out_of_memory(error):
                 raise
             log.exception("%s failed", name)
-            raise ArtifactError(f"{name} in {self._program} failed ({in_one_line(error)})") from error
+            raise ArtifactError(f"{name} in {self._program} failed ({long_reason(error)})") from error
 
     def _read(self, data: bytes | str, content_type: str | None) -> Any:
         if "input_fn" in self._own:
@@ -209,7 +209,7 @@ def _import(path: Path, folder: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         log.exception("%s cannot be imported", path)
-        raise ArtifactError(f"{path} cannot be imported ({in_one_line(error)})") from error
+        raise ArtifactError(f"{path} cannot be imported ({long_reason(error)})") from error
     return module
 
 

@@ -19,7 +19,7 @@ from serve.toolkit import Unsupported, refusal
 from serve.worker_api import Answer, Timing, WorkerRequest
 
 if TYPE_CHECKING:
-    from serve.code import ModelCode
+    from serve.model_code import ModelCode
 
 CHUNK = 32  # photos in one pass of the model at most; a request with more takes several passes
 _NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"

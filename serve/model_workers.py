@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
 
 
-class Model:
+class ModelWorkers:
     """A model directory on its way to answers; `name` is ours, never the client's."""
 
     def __init__(self, name: str, model_dir: Path, server: ModelServer, settings: Settings) -> None:
