@@ -15,6 +15,7 @@ from classifier import images
 from classifier.errors import UserError
 from serve import worker_api
 from serve.backends import long_reason
+from serve.environment import VISIBLE_GPUS
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.settings import visible_gpus
@@ -83,8 +84,8 @@ def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> b
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
     if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
-        visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES", ""))  # some of them, where a user says so
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
+        visible = visible_gpus(VISIBLE_GPUS.read() or "")
+        os.environ[VISIBLE_GPUS.name] = visible[gpu] if visible else str(gpu)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     status = StatusWriter(folder)
     _log_to_stderr()
@@ -92,7 +93,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     try:
         settings = WorkerSettings.read(folder)
         _seconds = settings.timeout
-        worker = _opened(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
+        worker = open_worker(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
     except BaseException as error:
         status.failed(_failure(error))
         raise
@@ -100,7 +101,8 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     return worker
 
 
-def _opened(settings: WorkerSettings, *, gpu: int | None) -> Worker | CodeWorker:
+def open_worker(settings: WorkerSettings, *, gpu: int | None = None) -> Worker | CodeWorker:
+    """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and what libraries raise."""
     images.limit_pixels(settings.max_pixels)
     if settings.program:
         from serve.model_code import ModelCode

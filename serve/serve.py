@@ -60,7 +60,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with _working_folder() as folder:
+    with _working_folder(keep=settings.keep_worker_files) as folder:
         server = ModelServer(folder, settings)
         front = make_front(server, settings)
         try:
@@ -80,14 +80,20 @@ def make_front(server: ModelServer, settings: Settings) -> Front:
 
 
 @contextlib.contextmanager
-def _working_folder() -> Iterator[Path]:
-    """Make a folder for all that the server writes, and remove it after the block; raises ConfigError when the disk is full."""
+def _working_folder(*, keep: bool) -> Iterator[Path]:
+    """Make a folder for all that the server writes, and remove it after the block unless it is to be kept.
+
+    Raises ConfigError when the disk is too full.
+    """
     folder = Path(tempfile.mkdtemp(prefix="byoc-"))
+    if keep:
+        print(f"the files of the model server and its workers are kept in {folder}", flush=True)
     try:
         _check_disk(folder.parent)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_disk(folder: Path) -> None:

@@ -83,6 +83,7 @@ HOST = {
     "test_samples": "the driver runs on the host",
     "test_serve_transform": "starts containers",
     "test_server": "the driver runs on the host",
+    "test_serving_environment": "looks at the source",
     "test_setup": "makes environments",
     "test_soak": "takes minutes; make test-soak runs it",
     "test_tune": "the driver runs on the host",

@@ -95,6 +95,18 @@ def test_a_model_is_loaded_under_a_name_of_ours_and_unloaded_without_a_trace(end
     ]
 
 
+def test_the_files_of_a_model_that_was_unloaded_are_kept_where_they_are_asked_for(endpoint: Endpoint) -> None:
+    endpoint.add("first")
+    endpoint.set(keep_worker_files=True)
+
+    def asks() -> None:
+        assert endpoint.load("first")[0] == 200
+        assert endpoint.ask("DELETE", "/models/first")[0] == 200
+        assert (endpoint.folder / "store" / "m0" / "settings.json").exists()
+
+    endpoint.run(asks)
+
+
 def test_a_model_that_memory_does_not_suffice_for_is_507_until_another_is_unloaded(endpoint: Endpoint) -> None:
     for name in ("first", "second"):
         endpoint.add(name)

@@ -82,6 +82,17 @@ def test_a_model_server_that_ends_ends_the_program_with_its_last_words(
     assert capsys.readouterr().err == said and not list(begun.iterdir())
 
 
+def test_the_files_of_the_workers_are_kept_where_they_are_asked_for(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_MULTI_MODEL", "true")
+    monkeypatch.setenv("BYOC_KEEP_WORKER_FILES", "1")
+    assert main(["--host", "127.0.0.1", "--port", str(free_port())]) == 1
+    [folder] = begun.iterdir()
+    assert (folder / "config.properties").exists()
+    assert f"the files of the model server and its workers are kept in {folder}\n" in capsys.readouterr().out
+
+
 def test_the_arguments_are_those_of_the_command_line_where_none_are_given(
     begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

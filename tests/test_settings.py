@@ -70,6 +70,8 @@ def test_without_a_word_an_endpoint_of_one_model_is_served() -> None:
         ({"BYOC_BATCH_SIZE": "3"}, "batch_size", 3),
         ({"BYOC_REQUEST_LOG": "off"}, "log_requests", "off"),
         ({"BYOC_MEMORY_MB": "700"}, "memory", 700 * MB),
+        ({"BYOC_KEEP_WORKER_FILES": "1"}, "keep_worker_files", True),
+        ({}, "keep_worker_files", False),
         ({"MMS_JOB_QUEUE_SIZE": "7"}, "queue", 7),
         ({"MMS_JOB_QUEUE_SIZE": "0"}, "queue", 1),
         ({PAYLOAD: "7"}, "max_body", 7 * MB),
