@@ -16,7 +16,7 @@ import aiohttp
 from classifier.errors import ArtifactError, UserError
 from serve.memory import NO_ROOM_STATUS, NoRoom
 from serve.model_server import ModelServer, NoAnswer
-from serve.predictor import prepared_device
+from serve.predictor import Prepared
 from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings
 from serve.status import StatusReader
@@ -60,7 +60,7 @@ class ModelWorkers:
             logging.warning("%s", warning)
         if not self.code or (self.model_dir / "model.json").exists():
             await self._prepare()
-            if not self.code and prepared_device(self.folder / "prepared") == "cpu":
+            if not self.code and Prepared.read(self.folder / "prepared").backend.device == "cpu":
                 self.settings = replace(self.settings, gpus=0)
         # What the model server holds is computed even if its client has gone, so it gets no more than keeps its workers
         # busy: a pass each, and the next one.

@@ -5,7 +5,6 @@ because torch, which it may import, would cost each worker 200 MB and seconds.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from classifier.errors import ArtifactError, UserError
 from serve import backends
 from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, short_reason
 from serve.memory import NO_ROOM_STATUS, no_room
-from serve.predictor import GUARD, PREPARED, softmax
+from serve.predictor import GUARD, Prepared, softmax
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
@@ -180,7 +179,6 @@ def _described(difference: Difference, photos: int) -> str:
 
 
 def _write(out: Path, backend: Backend, source: _Source, proved: _Proved, refused: dict[str, str]) -> None:
-    difference = proved.difference
     if proved.within_guard:
         shutil.copyfile(source.model_dir / artifact.SELFTEST, out / artifact.SELFTEST)
     else:  # workers are to prove that they compute what was measured here, not what training saw
@@ -189,19 +187,16 @@ def _write(out: Path, backend: Backend, source: _Source, proved: _Proved, refuse
             "probabilities": proved.selftest.probabilities,
         }
         save_file(stored, out / artifact.SELFTEST)
-    document: dict[str, Any] = {
-        "backend": backend.name,
-        "precision": backend.precision,
-        "model": source.contents.spec.to_json(),
-        "artifact": str(source.model_dir.resolve()),
-        "difference": {"largest": difference.largest, "mean": difference.mean},
-        "refused": refused,
-    }
-    temporary = out / f".{PREPARED}"
-    temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    temporary.replace(out / PREPARED)
+    prepared = Prepared(
+        backend=backend,
+        spec=source.contents.spec,
+        artifact=source.model_dir.resolve(),
+        difference=proved.difference,
+        refused=refused,
+    )
+    prepared.write(out)
     if proved.within_guard:
-        how = f"it moves no probability of the self-test by more than {difference.largest:.1g}"
+        how = f"it moves no probability of the self-test by more than {proved.difference.largest:.1g}"
     else:
         how = f"warning, it is not true to the trained model, but it was named: {proved.photos}; {AUTO!r} would not take it"
     print(f"{backend.name} is used: {how}", flush=True)

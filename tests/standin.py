@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from classifier.artifact import Difference
+from classifier.spec import ModelSpec, Preprocessing
+from serve.backends import BACKENDS
+from serve.predictor import Prepared
 from serve.worker_api import HEADER, Answer, Timing, WorkerRequest, WorkerSettings
 
 Said = tuple[int, bytes]  # a status of the model server's own, and a body
@@ -39,6 +43,18 @@ def worker_settings(model_dir: Path, program: str = "inference.py", **others: An
     usual = {"prepared": model_dir / "absent", "code": code, "program": code / program, "accept": "application/json"}
     usual |= {"threads": 1, "decoders": 1, "top_k": 5, "max_pixels": 1_000_000, "timeout": 40}
     return WorkerSettings(model_dir=model_dir, **usual | others)
+
+
+def prepared_for(backend: str) -> Prepared:
+    """Return what serve.prepare writes of a model on a backend."""
+    preprocessing = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+    spec = ModelSpec(
+        backbone="any", features=3, head_hidden=(), head_dropout=0.0, classes=("a", "b"), preprocessing=preprocessing
+    )
+    difference = Difference(largest=0.002, mean=0.001, top1_changes=0)
+    return Prepared(
+        backend=BACKENDS[backend], spec=spec, artifact=Path("artifact"), difference=difference, refused={"torch": "why"}
+    )
 
 
 class StandIn:

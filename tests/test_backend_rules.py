@@ -1,7 +1,6 @@
 """Which backend a machine can run, how its errors are read, and when a backend is true to the trained model."""
 
 import errno
-import json
 import sys
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from classifier.errors import ArtifactError
 from serve import backends, prepare
 from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, long_reason, short_reason
 from serve.memory import no_room, out_of_memory
-from serve.predictor import Predictor, prepared_device, softmax
+from serve.predictor import Predictor, Prepared, softmax
 from serve.prepare import _prove, _Proved, _Unlike
+from tests.standin import prepared_for
 
 PIXELS = np.zeros((4, 2, 2, 3), np.uint8)
 # Of four photos the probabilities of two classes.
@@ -203,8 +203,9 @@ def test_the_status_of_the_preparation_tells_whether_there_was_no_room(
 
 def test_which_device_serves_is_what_the_preparation_wrote(tmp_path: Path) -> None:
     for name, backend in BACKENDS.items():
-        (tmp_path / "prepared.json").write_text(json.dumps({"backend": name}))
-        assert prepared_device(tmp_path) == backend.device
+        prepared_for(name).write(tmp_path)
+        assert Prepared.read(tmp_path) == prepared_for(name)
+        assert Prepared.read(tmp_path).backend.device == backend.device
 
 
 def test_a_worker_gives_back_a_gpus_memory_and_does_nothing_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

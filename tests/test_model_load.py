@@ -20,7 +20,7 @@ from serve.memory import NoRoom
 from serve.model_workers import ModelWorkers
 from serve.status import Failure, StatusWriter, alive
 from serve.worker_api import WorkerRequest
-from tests.standin import Said, answer, java
+from tests.standin import Said, answer, java, prepared_for
 from tests.test_model import ABSENT, PHOTO, Parts, parts, parts_with_code  # noqa: F401 - fixtures
 
 
@@ -192,9 +192,8 @@ def test_gpus_serve_unless_the_preparation_chose_the_processor_for_a_model_witho
     parts_with_code: Parts, monkeypatch: pytest.MonkeyPatch, backend: str, code: bool, gpus: int
 ) -> None:
     parts = parts_with_code
-    java(
-        parts.folder / "python", f'mkdir "$7" && echo \'{{"backend": "{backend}"}}\' > "$7/prepared.json"', monkeypatch
-    )
+    prepared_for(backend).write(parts.folder)
+    java(parts.folder / "python", f'mkdir "$7" && cp "{parts.folder}/prepared.json" "$7"', monkeypatch)
     (parts.folder / "artifact" / "model.json").write_text("{}")
     parts.model.settings = replace(parts.model.settings, gpus=2)
     if not code:
