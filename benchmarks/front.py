@@ -199,7 +199,7 @@ def _serve(kind: str, backend: str, port: int) -> None:
 
     async def proved(app: web.Application) -> AsyncIterator[None]:
         async with server.connected():
-            if not await endpoint.model.prove():
+            if not await endpoint.model.probe():
                 raise RuntimeError(f"the backend at {backend} did not answer")
             yield
 

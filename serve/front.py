@@ -1,4 +1,4 @@
-"""The public port: readiness, limits, errors, metrics. It alone is reachable; the model server answers only to it."""
+"""The public port: readiness, requests to models, limits, errors and metrics."""
 
 import asyncio
 import json
@@ -33,9 +33,11 @@ from serve.settings import Settings
 from serve.worker_api import Answer, Timing, WorkerRequest
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
-NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
-CLIENT_GONE = 499  # in metrics alone, as nginx counts them
-MAX_HEADERS = 4000  # characters of a request for a model's own code, as JSON; the model server takes 8,192 bytes
+NAME = "byoc-classifier"  # the header Server of all answers; aiohttp's own would tell versions
+CLIENT_GONE = 499  # the status that metrics count when the client went away, as nginx does; nobody gets it
+MAX_HEADERS = (
+    4000  # characters, as JSON, of all headers for a model's own code; the model server takes a header of 8,192 bytes
+)
 NOT_LOADED = "no worker has loaded the model yet; try again"
 STOPPING = "the server is stopping"
 
@@ -157,7 +159,7 @@ async def invoke(request: web.Request, model: ModelWorkers) -> web.Response:
         response = error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
         response = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
-    except NoAnswer as ended:  # its own words may hold a traceback
+    except NoAnswer as ended:  # what the model server says itself may hold a traceback, so it is not passed on
         if ended.status == 507:
             response = error(request, 507, "the model ran out of memory; send fewer or smaller photos")
         else:
@@ -202,7 +204,7 @@ def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> t
         if len(json.dumps(headers)) > MAX_HEADERS:
             raise Refused(431, f"all headers together must have at most {MAX_HEADERS:,} characters; send fewer")
         return WorkerRequest(id=request_id(request), headers=headers), ""
-    # Without any type, the bytes say what they are.
+    # A body without a type is read as a photo.
     kind = media_type(content_type)
     if kind and kind not in JSON_TYPES and not is_photo_type(kind):
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
@@ -237,13 +239,13 @@ async def _json_errors(
 
 
 def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
-    """Return an error as JSON: code, one sentence and the request's id."""
+    """Return an error as JSON: its code, one sentence, and the request's id."""
     body = {"code": status, "message": message, "request_id": request_id(request)}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """Return the caller's own id for a request, or one made for it."""
+    """Return the id that the client gave its request, or else one that is made up and kept."""
     if "request_id" not in request:
         given = request.headers.get(INFERENCE_ID, "")
         request["request_id"] = given if re.fullmatch(r"[\x21-\x7e]{1,64}", given) else uuid.uuid4().hex

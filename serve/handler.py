@@ -1,7 +1,7 @@
 """What multi-model-server calls in each worker: `handle(None, context)` to load, then `handle(requests, context)`.
 
-A worker reports through status files (serve.status) how the loading of its model goes, and its answers begin with a mark
-(serve.worker_api) that shows the front that they are the worker's and not the model server's.
+A worker reports through status files (serve.status) how the loading goes. Its answers begin with a mark (serve.worker_api), by
+which the front tells them from what the model server says itself.
 """
 
 import logging
@@ -25,24 +25,27 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSe
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
-_seconds = 0  # that an answer may take
-_ended = False  # the worker has given its last answer
-END_SECONDS = 0.1  # after the last answer, which is on its way by then
+_seconds = 0  # for an answer
+_ended = False  # this process has given its last answer
+END_SECONDS = 0.1  # from the last answer to the end of the process; the answer is on its way by then
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
-    """Answer a batch of requests, each on its own: the status, headers and text of one do not depend on the others."""
+    """Return an answer to each request of a batch, as bytes; without `data`, load the model and return nothing.
+
+    The answer to one request does not depend on the others.
+    """
     global _worker, _ended
-    if _ended:  # this request came before the alarm; the front answers it with 503
+    if _ended:  # a request that came before the alarm; the front answers it with 503
         os.kill(os.getpid(), signal.SIGKILL)
     if _worker is None:
         _worker = _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
         return []
-    context.metrics = None  # else the model server writes a log line for every request
+    context.metrics = None  # else the model server would log a line for every request
     requests = [WorkerRequest.from_header(context.get_request_header(index, HEADER)) for index in range(len(data))]
-    # Trap: the model server waits for a worker that never comes back, and nobody else has its place meanwhile. The kernel
-    # ends it wherever it is stuck; by then the front has answered 504.
+    # Trap: the model server would wait for a stuck worker for ever, and start no other in its place. So the kernel ends this process
+    # wherever it is stuck, a second after the front has answered with 504.
     signal.alarm(_seconds + 1)
     try:
         answers = _answers(_worker, data, requests)
@@ -50,17 +53,19 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
         signal.alarm(0)
     sent = [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, requests, strict=True))]
     if any(answer.last for answer in answers):
-        # After some errors a GPU gives this process no other answer; the model server replaces it.
+        # After some errors of a GPU this process gets no more results from it. The model server replaces the process.
         log.error("the GPU failed, so this worker ends and another replaces it")
         _ended = True
-        signal.setitimer(signal.ITIMER_REAL, END_SECONDS)  # the kernel ends it, once this answer is sent
+        signal.setitimer(signal.ITIMER_REAL, END_SECONDS)  # the kernel ends the process, once this answer is sent
     return sent
 
 
 def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], requests: list[WorkerRequest]) -> list[Answer]:
     try:
         return worker.answers([_body(*pair) for pair in zip(data, requests, strict=True)], requests)
-    except Exception as error:  # which would reach the model server, and the client as a worker that ended
+    except (
+        Exception
+    ) as error:  # the model server would take it for the end of the worker, and the client would get a 503
         return [failed(error, "the worker", *requests)] * len(requests)
 
 
@@ -83,7 +88,9 @@ def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> b
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
-    if gpu is not None:  # the model server shares the GPUs out; the libraries then see this one alone, as the first
+    # The model server says which GPU is this worker's. Let the libraries see that one alone, as number 0; where a user names the
+    # visible GPUs, the number counts among those.
+    if gpu is not None:
         visible = visible_gpus(VISIBLE_GPUS.read() or "")
         os.environ[VISIBLE_GPUS.name] = visible[gpu] if visible else str(gpu)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -93,7 +100,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     try:
         settings = WorkerSettings.read(folder)
         _seconds = settings.timeout
-        worker = open_worker(settings, gpu=None if gpu is None else 0)  # of the GPUs that it sees it has the first
+        worker = open_worker(settings, gpu=None if gpu is None else 0)
     except BaseException as error:
         status.failed(_failure(error))
         raise
@@ -122,7 +129,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _log_to_stderr() -> None:
-    # The model server passes on what a worker writes there; standard output holds its own talk.
+    # The model server passes on what a worker writes to standard error; on standard output it speaks with the worker itself.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s worker %(process)d: %(message)s"))
     log.addHandler(handler)

@@ -167,7 +167,7 @@ class MultiModel:
         if url not in (str(expected), f"{expected}/"):
             raise UserError(f"url {str(url)[:200]!r} must be {expected}")
         if expected.is_symlink() or expected.parent.is_symlink() or not expected.is_dir():
-            raise UserError(f"{expected} is no folder; links are not followed")
+            raise UserError(f"{expected} is not a folder; links are not followed")
         return expected
 
     def _described(self, name: str) -> dict[str, str]:

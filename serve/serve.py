@@ -134,7 +134,7 @@ async def _watch(front: Front) -> None:
     """Ask every model again and again whether it can answer; raises UserError when the endpoint never will."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        await asyncio.gather(*(model.prove() for model in front.endpoint.all_models()))
+        await asyncio.gather(*(model.probe() for model in front.endpoint.all_models()))
         failure = front.endpoint.failure()
         if failure:
             raise failure

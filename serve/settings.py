@@ -1,4 +1,4 @@
-"""What the serving program is told: by its arguments and by the platform's environment variables, read here and nowhere else."""
+"""How to serve: the settings from the command line and the environment, and what follows from them."""
 
 import argparse
 import itertools
@@ -11,16 +11,16 @@ from classifier.errors import ConfigError
 from classifier.images import MAX_PIXELS
 from serve import environment as env
 from serve.backends import AUTO, BACKENDS
-from serve.formats import accepted
+from serve.formats import ACCEPTS, accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
-DEVICES = Path("/dev")
-# Batch transform sends at most so many MB at a time, payload times concurrency, and by itself bodies of up to 6 MB.
+DEVICES = Path("/dev")  # where the container has a file for each of its GPUs
+# The platform limits payload times concurrency of a batch transform job to 100 MB; by default its bodies have up to 6 MB.
 BATCH_MB, DEFAULT_BATCH_MB = 100, 6
-# Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
+# Bytes of memory that one pixel can take while its photo is decoded: as RGBA, laid over white, and as RGB.
 BYTES_A_PIXEL = 16
-MEMORY_A_WORKER = 350 * MB
+MEMORY_A_WORKER = 350 * MB  # planned for one process and its model; half of the memory is kept free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,31 +29,31 @@ class Settings:
 
     host: str
     port: int
-    model_dir: Path  # of one model
-    models_dir: Path  # of many, each below a folder of its own name
+    model_dir: Path  # the artifact of an endpoint of one model
+    models_dir: Path  # the folder of a multi-model endpoint, with a folder for each model
     multi_model: bool
-    model_code: bool
-    program: str  # of the artifact's code; empty: inference.py
-    submit_directory: str
+    model_code: bool  # an artifact's own code may run
+    program: str  # the file of that code; empty: inference.py
+    submit_directory: str  # the folder of that code; empty: `code` in the artifact
     backend: str
-    gpus: int  # that may serve; 0 where the processor does
-    given_workers: int | None  # for each model; None: chosen here
-    given_batch_size: int  # 0: chosen here
+    gpus: int  # how many GPUs may serve; 0: the processor serves
+    given_workers: int | None  # processes for each model; None: `workers` chooses
+    given_batch_size: int  # 0: `batch_size` chooses
     cores: int
-    top_k: int
-    accept: str
-    timeout: int
+    top_k: int  # labels in an answer
+    accept: str  # the form of an answer where the client asks for none
+    timeout: int  # for an answer
     max_body: int
-    max_body_given: bool  # else it is hosting's
-    sdk_transform: bool  # batch transform in the SDK's local mode
-    queue: int
-    memory: int
+    max_body_given: bool  # the platform or the user set it; else it is hosting's limit
+    sdk_transform: bool  # a batch transform job in the SDK's local mode
+    queue: int  # requests that may wait for an answer
+    memory: int  # for everything
     log_requests: str  # auto, on or off
     keep_worker_files: bool
 
     @property
     def workers(self) -> int:
-        """Return how many processes answer for each model: one a GPU, since each holds the model; else one a core that has memory."""
+        """How many processes answer for each model. By default one for each GPU, or else for each core, as far as the memory goes."""
         if self.given_workers is not None:
             return self.given_workers
         if self.multi_model:
@@ -62,46 +62,47 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """Return how many threads each worker has."""
+        """How many threads each worker has."""
         return 1 if self.multi_model else max(1, self.cores // self.workers)
 
     @property
     def decoders(self) -> int:
-        """Return how many photos a worker decodes at a time: beside a GPU it has all threads for that, else the model has them."""
+        """How many photos a worker decodes at a time. With a GPU all its threads decode; else the model needs them."""
         return self.threads if self.gpus else 1
 
     @property
     def batch_size(self) -> int:
-        """Return how many requests one pass of the model answers."""
+        """How many requests one pass of the model answers at most."""
         return self.given_batch_size or (16 if self.gpus else 1)
 
     @property
     def max_pixels(self) -> int:
-        """Return how many pixels a photo may have, so that every worker can decode as many at a time as it does."""
+        """How many pixels a photo may have, so that half of the memory suffices for all photos that are decoded at a time."""
         return min(MAX_PIXELS, self.memory // (2 * self.workers * self.decoders * BYTES_A_PIXEL))
 
     @property
     def held(self) -> int:
-        """Return how many bytes of requests may be held at a time."""
+        """How many bytes of requests' bodies the front may hold at a time."""
         return max(2 * self.max_body, min(512 * MB, self.memory // 4))
 
     @property
     def payload_mb(self) -> int:
-        """Return the largest body in MB that batch transform should send: what it said itself, else as every worker can have one."""
+        """The largest body, in MB, that batch transform should send: the limit that it set, else so much that each worker has one body."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
         return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 
     @property
     def batch_strategy(self) -> str:
-        """Return how batch transform should cut its input: one record at a time, in the words of who asks.
+        """How batch transform should cut its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: the SDK's local mode takes only its own word, and fails on the platform's; it alone writes "True".
+        Trap: local mode fails on the platform's spelling. It can be told from the platform, since it alone sets SAGEMAKER_BATCH to
+        "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
     @property
     def transforms(self) -> int:
-        """Return how many bodies batch transform should send at a time."""
+        """How many bodies batch transform should send at a time."""
         return max(1, min(self.workers, BATCH_MB // self.payload_mb))
 
 
@@ -136,10 +137,12 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
     if options.backend not in (AUTO, *BACKENDS):
-        raise ConfigError(f"backend {options.backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
+        raise ConfigError(f"backend {options.backend!r} must be one of {', '.join((AUTO, *BACKENDS))}")
     accept, code = env.DEFAULT_ACCEPT.read(environment), env.ALLOW_MODEL_CODE.read(environment)
     if not code and accepted(accept) is None:
-        raise ConfigError(f"{env.DEFAULT_ACCEPT.name} {accept!r} is no form of an answer")
+        raise ConfigError(
+            f"{env.DEFAULT_ACCEPT.name} {accept!r} is not a form of an answer; use one of {', '.join(ACCEPTS)}"
+        )
     max_body_mb = env.MAX_PAYLOAD_IN_MB.read(environment)
     return Settings(
         host=options.host,
@@ -185,6 +188,9 @@ def _gpus(environment: Mapping[str, str]) -> int:
 
 
 def visible_gpus(visible: str) -> list[str]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES names, by number or identifier; CUDA ignores what follows -1 or an empty name."""
+    """Return the GPUs, numbers or identifiers, that the variable CUDA_VISIBLE_DEVICES names.
+
+    As in CUDA, nothing counts that comes after -1 or an empty name.
+    """
     names = [name.strip() for name in visible.split(",")]
     return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))

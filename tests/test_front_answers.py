@@ -40,7 +40,7 @@ class Served:
         self.endpoint = self.front.endpoint
         if isinstance(self.endpoint, SingleModel):
             self.model = self.endpoint.model
-            self.model._proved = True
+            self.model._ready = True
 
     def set(self, **settings: Any) -> None:
         self.front.settings = replace(self.front.settings, **settings)

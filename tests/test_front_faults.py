@@ -64,7 +64,7 @@ def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503
 
 def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Served) -> None:
     def asks() -> None:
-        served.model._proved = False
+        served.model._ready = False
         assert served.refused(JPEG) == (503, "no worker has loaded the model yet; try again")
         served.model._status.unloading = True
         assert served.refused(JPEG) == (404, "the model was unloaded")
@@ -75,7 +75,7 @@ def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Serve
 def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Served) -> None:
     def asks() -> None:
         assert wire.ask(served.url, "GET", "/ping").status == 200
-        served.model._proved = False
+        served.model._ready = False
         found = wire.ask(served.url, "GET", "/ping")
         assert (found.status, found.json["message"]) == (503, "no worker has loaded the model yet; try again")
         status = served.folder / "store" / "m" / "status"

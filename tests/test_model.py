@@ -46,8 +46,8 @@ class Parts:
     def ask(self, body: bytes = b"x", request: WorkerRequest = PHOTO) -> Answer:
         return self.run(lambda: self.model.ask(body, request))
 
-    def prove(self) -> bool:
-        return self.run(self.model.prove)
+    def probe(self) -> bool:
+        return self.run(self.model.probe)
 
     def mark(self, *names: str) -> None:
         for name in names:
@@ -121,14 +121,14 @@ def test_bodies_for_a_models_own_code_are_lent_whatever_their_size(parts_with_co
 
 
 def test_a_model_is_ready_when_a_living_worker_says_so_and_answers_a_probe(parts: Parts) -> None:
-    assert not parts.prove() and not parts.stand_in.requests
+    assert not parts.probe() and not parts.stand_in.requests
     parts.mark(f"{os.getpid()}.ready")
     assert not parts.model.ready
-    assert parts.prove() and parts.model.ready
+    assert parts.probe() and parts.model.ready
     assert parts.stand_in.requests == [("m0", WorkerRequest(probe=True), b"")]
-    assert parts.prove() and len(parts.stand_in.requests) == 1  # it is asked but once
+    assert parts.probe() and len(parts.stand_in.requests) == 1  # it is asked but once
     (parts.status / f"{os.getpid()}.ready").unlink()
-    assert not parts.prove() and not parts.model.ready
+    assert not parts.probe() and not parts.model.ready
 
 
 def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
@@ -143,14 +143,14 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
 
     parts.stand_in.worker = worker
     parts.mark(f"{os.getpid()}.ready")
-    assert not parts.prove()
+    assert not parts.probe()
     said = (503, b"no worker")
-    assert not parts.prove()
+    assert not parts.probe()
     said = (0, b"")  # the connection breaks
-    assert not parts.prove()
+    assert not parts.probe()
     monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     said = (200, b"late")
-    assert not parts.prove()
+    assert not parts.probe()
     said = answer(422, refused=True)
     parts.ask()  # which shows more than a probe: the worker answers, whatever it says of the photo
     assert parts.model.ready
@@ -161,9 +161,9 @@ def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_
 ) -> None:
     monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     parts.mark(f"{os.getpid()}.ready")
-    assert parts.prove()
+    assert parts.probe()
     (parts.status / f"{os.getpid()}.ready").unlink()
-    assert not parts.prove()
+    assert not parts.probe()
 
     async def busy(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(0.5)
@@ -171,7 +171,7 @@ def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_
 
     parts.stand_in.worker = busy
     parts.mark(f"{os.getpid()}.ready")
-    assert parts.prove()
+    assert parts.probe()
 
 
 def test_workers_that_ended_are_not_counted_but_as_restarts(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:

@@ -259,7 +259,7 @@ def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> N
 
     def asks() -> None:
         for name in ("linked", "inner", "file", "absent"):
-            told = f"{endpoint.folder}/models/{name}/model is no folder; links are not followed"
+            told = f"{endpoint.folder}/models/{name}/model is not a folder; links are not followed"
             assert endpoint.load(name) == (400, told)
         for wrong in ("", ".a", "a/b", "a\n", "ä", 7, None, longest + "a"):
             status, message = endpoint.load(wrong)

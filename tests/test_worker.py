@@ -198,7 +198,9 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
     document = json.loads((small / "prepared" / "prepared.json").read_text())
     (prepared / "prepared.json").write_text(json.dumps(document | {"backend": "a stand-in"}))
     (prepared / artifact.SELFTEST).write_bytes((small / "prepared" / artifact.SELFTEST).read_bytes())
-    monkeypatch.setitem(BACKENDS, "a stand-in", Backend("a stand-in", "torch", device, "fp32"))
+    monkeypatch.setitem(
+        BACKENDS, "a stand-in", Backend(name="a stand-in", library="torch", device=device, precision="fp32")
+    )
     sizes: list[int] = []
 
     def forward(pixels: Any) -> Logits:
