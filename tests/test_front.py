@@ -12,6 +12,7 @@ from aiohttp import web
 
 from serve.front import Front, make_app
 from serve.model_server import ModelServer
+from serve.multi_model import MultiModel
 from serve.serve import make_front
 from serve.settings import read_settings
 
@@ -72,6 +73,7 @@ def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker]
 def test_ping_says_on_an_open_connection_that_the_server_is_stopping(tmp_path: Path) -> None:
     def asks(front: Front, asker: Asker) -> None:
         assert asker.ask("GET", "/ping") == (503, "the model server has not started yet")
+        assert isinstance(front.endpoint, MultiModel)
         front.endpoint.started = True
         assert asker.ask("GET", "/ping") == (200, "")
         front.draining = True

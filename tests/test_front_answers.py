@@ -42,6 +42,11 @@ class Served:
             self.model = self.endpoint.model
             self.model._ready = True
 
+    @property
+    def many(self) -> MultiModel:
+        assert isinstance(self.endpoint, MultiModel)
+        return self.endpoint
+
     def set(self, **settings: Any) -> None:
         self.front.settings = replace(self.front.settings, **settings)
         self.front.intake = Intake(self.front.settings)

@@ -14,8 +14,8 @@ from classifier.errors import ArtifactError, UserError
 from serve import model_workers, status, worker_api
 from serve.formats import Form
 from serve.memory import NoRoom
-from serve.model_server import ModelServer
-from serve.model_workers import ModelWorkers, NoAnswer
+from serve.model_server import ModelServer, NoAnswer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings, read_settings
 from serve.status import Failure, StatusWriter
 from serve.worker_api import Answer, WorkerRequest

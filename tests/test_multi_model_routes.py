@@ -228,7 +228,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
     names = [f"n{number:03}" for number in range(101)]
     model = ModelWorkers("m", endpoint.folder / "artifact", endpoint.server, endpoint.front.settings)
     for name in reversed(names):
-        endpoint.front.endpoint.models[name] = model
+        endpoint.many.models[name] = model
 
     def listed(query: str) -> tuple[list[str], str | None]:
         status, page = endpoint.ask("GET", f"/models{query}")
@@ -242,7 +242,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
         assert listed("?limit=2&next_page_token=n0005") == (names[1:3], "n002")
         assert listed("?limit=99") == (names[:99], "n098")
         assert listed("?limit=1&next_page_token=n100") == ([], None)
-        del endpoint.front.endpoint.models["n100"]
+        del endpoint.many.models["n100"]
         assert listed("") == (names[:100], None)
 
     endpoint.run(asks)

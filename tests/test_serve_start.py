@@ -184,9 +184,9 @@ def test_the_log_says_when_a_server_is_ready(
                 await stack.enter_async_context(part)
             await serve._load(front.front)
 
-    assert not front.endpoint.started
+    assert not front.many.started
     asyncio.run(run())
-    assert front.endpoint.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
+    assert front.many.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
 
 
 def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:

@@ -57,9 +57,9 @@ def named(path: Path) -> set[str]:
 
 
 def reads(path: Path) -> Iterator[str]:
-    """Yield each line in which a module reads a variable from the environment, and not only hands the environment on."""
+    """Yield each place where a module reads a variable from the environment, and does not only hand the environment on."""
     for node in ast.walk(ast.parse(path.read_text())):
-        owner = None
+        owner: ast.expr | None = None
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             owner = node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -67,7 +67,7 @@ def reads(path: Path) -> Iterator[str]:
             if node.func.attr == "getenv":
                 yield f"{path.name}:{node.lineno}"
         if owner is not None and ast.unparse(owner) in ("os.environ", "environ", "environment"):
-            yield f"{path.name}:{node.lineno}"
+            yield f"{path.name}:{owner.lineno}"
 
 
 def test_no_other_module_reads_the_environment() -> None:

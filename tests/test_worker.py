@@ -23,14 +23,15 @@ from serve.worker import CHUNK, Worker
 from serve.worker_api import WorkerRequest
 from tests.test_answers import instances
 
-PHOTO = WorkerRequest(id="7", form=Form(json=False, accept="application/json", top_k=None))
-MANY = WorkerRequest(id="7", form=Form(json=True, accept="application/json", top_k=None))
+FORM = Form(json=True, accept="application/json", top_k=None)
+PHOTO = WorkerRequest(id="7", form=replace(FORM, json=False))
+MANY = WorkerRequest(id="7", form=FORM)
 NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 INTERNAL = "the prediction failed; the server's log says why under this request id"
 
 
 def asking(**form: Any) -> WorkerRequest:
-    return replace(MANY, form=replace(MANY.form, **form))
+    return replace(MANY, form=replace(FORM, **form))
 
 
 def noise(seed: int) -> bytes:
