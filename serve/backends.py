@@ -55,14 +55,8 @@ BACKENDS = {
 }
 AUTO = "auto"  # the name that stands for the fastest backend within the guard
 IR = "model.xml"  # the file of the model for OpenVINO
-_CUDA = (
-    "cuda",
-    "cudnn",
-    "cublas",
-    "cusparse",
-    "cufft",
-    "cusolver",
-)  # how the messages of torch's errors of a GPU begin
+# How the messages of torch's errors of a GPU begin.
+_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")
 # In messages of errors after which the GPU computes nothing more. Other errors of cuDNN, which refuse a shape or a parameter, are
 # not among them: the next request is computed.
 _GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed", "cudnn_status_internal_error")

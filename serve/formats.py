@@ -49,9 +49,7 @@ class Form:
 
     json: bool  # the body is JSON with instances, not a photo
     accept: str  # one of ACCEPTS
-    top_k: (
-        int | None
-    )  # labels in the answer; None: all classes in the verbose form, else as many as the server's setting says
+    top_k: int | None  # labels in the answer; None: all classes in the verbose form, else the server's setting
 
 
 def media_type(header: str | None) -> str:

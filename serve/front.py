@@ -35,9 +35,8 @@ from serve.worker_api import Answer, Timing, WorkerRequest
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
 NAME = "byoc-classifier"  # the header Server of all answers; aiohttp's own would tell versions
 CLIENT_GONE = 499  # the status that metrics count when the client went away, as nginx does; nobody gets it
-MAX_HEADERS = (
-    4000  # characters, as JSON, of all headers for a model's own code; the model server takes a header of 8,192 bytes
-)
+# Characters, as JSON, of all headers for a model's own code. The model server takes one header, of 8,192 bytes, for them.
+MAX_HEADERS = 4000
 NOT_LOADED = "no worker has loaded the model yet; try again"
 STOPPING = "the server is stopping"
 

