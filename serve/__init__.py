@@ -1,1 +1,1 @@
-"""Program 2: photos in over HTTP, labels out. A front on the public port, multi-model-server behind it on Unix sockets."""
+"""Program 2, serving: photos come in over HTTP, labels go out. The front has the public port; multi-model-server is behind it."""

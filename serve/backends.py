@@ -1,10 +1,9 @@
 """How inference runs: on OpenVINO or torch, at float32 or bfloat16, on a processor or a GPU.
 
-A backend is written once into a folder, by `python -m serve.prepare`, and opened there by every worker. Opened, it is a
-function from uint8 pixels [N, H, W, 3] to logits [N, classes]. Those on OpenVINO need no torch.
+`python -m serve.prepare` writes a model's backend into a folder once, and every worker opens it there. An open backend is a function
+from uint8 pixels [N, H, W, 3] to logits [N, classes]. The backends on OpenVINO need no torch.
 """
 
-import errno
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from classifier.device import gpu_precision
 from classifier.images import Pixels
+from serve.memory import out_of_memory
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
@@ -25,12 +25,12 @@ Forward = Callable[[Pixels], Logits]
 
 
 class Unavailable(Exception):
-    """Why a backend cannot run on this machine, as a clause."""
+    """This machine cannot run a backend; the message is a clause that says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A library, the device it runs on, and the precision of its sums' factors."""
+    """A way to compute a model: a library, a device, and the precision in which it multiplies."""
 
     name: str
     library: str
@@ -38,34 +38,34 @@ class Backend:
     precision: str
 
 
-# From the fastest down, any GPU before the processor. One photo on one thread of an EPYC with avx512_bf16, milliseconds for
-# inception_v3 and tf_efficientnet_lite0: 54 and 5.8, 104 and 9.4, 83 and 15.7, 138 and 19.5
+# The fastest first, with those on a GPU before all others. The last four took, for one photo on one thread of an EPYC with
+# avx512_bf16, in milliseconds for inception_v3 and tf_efficientnet_lite0: 54 and 5.8, 104 and 9.4, 83 and 15.7, 138 and 19.5
 # (python -m benchmarks.serve --part backends).
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("torch-cuda", "torch", "cuda", "bf16"),
-        Backend("torch-cuda-fp16", "torch", "cuda", "fp16"),
-        Backend("torch-cuda-fp32", "torch", "cuda", "fp32"),
-        Backend("openvino-bf16", "openvino", "cpu", "bf16"),
-        Backend("openvino", "openvino", "cpu", "fp32"),
-        Backend("torch-bf16", "torch", "cpu", "bf16"),
-        Backend("torch", "torch", "cpu", "fp32"),
+        Backend(name="torch-cuda", library="torch", device="cuda", precision="bf16"),
+        Backend(name="torch-cuda-fp16", library="torch", device="cuda", precision="fp16"),
+        Backend(name="torch-cuda-fp32", library="torch", device="cuda", precision="fp32"),
+        Backend(name="openvino-bf16", library="openvino", device="cpu", precision="bf16"),
+        Backend(name="openvino", library="openvino", device="cpu", precision="fp32"),
+        Backend(name="torch-bf16", library="torch", device="cpu", precision="bf16"),
+        Backend(name="torch", library="torch", device="cpu", precision="fp32"),
     )
 }
-AUTO = "auto"  # the fastest that passes the guard
-IR = "model.xml"
-_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")  # how torch's errors of a GPU begin
-# Not each error of cuDNN: after one that refuses a shape or a parameter the GPU computes the next request.
+AUTO = "auto"  # the name that stands for the fastest backend within the guard
+IR = "model.xml"  # the file of the model for OpenVINO
+# How the messages of torch's errors of a GPU begin.
+_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")
+# In messages of errors after which the GPU computes nothing more. Other errors of cuDNN, which refuse a shape or a parameter, are
+# not among them: the next request is computed.
 _GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed", "cudnn_status_internal_error")
-# The last two are of cuBLAS and cuDNN, which end the names of their errors so.
-_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
-_PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # what OpenVINO calls them
+_PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # OpenVINO's names
 
 
 def candidates() -> list[Backend]:
-    """Return the backends to try, the fastest first; those on a GPU only where there is one."""
+    """Return the backends to try, the fastest first, without those on a GPU where there is none."""
     return [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]
 
 
@@ -78,7 +78,7 @@ def check(backend: Backend) -> None:
 
         if not torch.cuda.is_available():
             raise Unavailable("torch finds no GPU")
-        # A GPU that is fast in bfloat16 is so in float16, too.
+        # A GPU that is fast in bfloat16 is fast in float16, too.
         if backend.precision != "fp32" and gpu_precision() not in ("bf16", backend.precision):
             raise Unavailable(f"the GPU has no fast {_NAMES[backend.precision]}")
     elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
@@ -97,7 +97,7 @@ def open_ir(path: Path, precision: str, threads: int) -> Forward:
     core = openvino.Core()
     model = core.read_model(path)
     _, height, width, channels = model.input(0).get_partial_shape()
-    # For a batch of one fixed size it is 10 to 15 % faster than for any size.
+    # Compiled for a batch of one photo it is 10 to 15 % faster than for batches of any size.
     model.reshape([1, height, width, channels])
     compiled = core.compile_model(
         model,
@@ -106,7 +106,7 @@ def open_ir(path: Path, precision: str, threads: int) -> Forward:
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
-            # Trap: pinned, the threads of two workers may share a core while another is idle.
+            # Trap: if threads are pinned, those of two workers may share a core while another core is idle.
             "ENABLE_CPU_PINNING": False,
         },
     )
@@ -119,7 +119,7 @@ def open_ir(path: Path, precision: str, threads: int) -> Forward:
 
 
 def open_torch(model: "Classifier", backend: Backend, crop: int) -> Forward:
-    """Return the torch model as a forward function, on a GPU a copy of it; its photos have `crop` pixels a side."""
+    """Return the torch model as a forward function for photos of `crop` pixels a side; on a GPU, a copy of the model."""
     if backend.device != "cpu":
         from serve.gpu import open_gpu
 
@@ -140,7 +140,7 @@ def write_ir(model: Any, folder: Path) -> None:
     """Write an OpenVINO model as IR into the folder, its weights in float32."""
     import openvino
 
-    # Otherwise it halves the weights' precision.
+    # By default OpenVINO would write the weights in float16.
     openvino.save_model(model, folder / IR, compress_to_fp16=False)
 
 
@@ -152,56 +152,45 @@ def from_torch(model: "Classifier", crop: int) -> Any:
 
     pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
-        # torch calls its tracer deprecated, and warns of what a trace may miss in a model; the guard looks at what it gives.
+        # torch warns that its tracer is deprecated and that a trace may miss branches of a model; the guard checks the result.
         warnings.simplefilter("ignore")
         traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
-    # Not openvino.convert_model: it takes twice the time and reports its use over the network.
+    # openvino.convert_model takes twice the time, and reports its use over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
-    # Trap: the frontend does not keep the decoder alive, so this name must.
+    # Trap: the frontend keeps no reference to the decoder, which has to live until the conversion ends.
     decoder = TorchScriptPythonDecoder(traced, example_input=(pixels,))
     converted = frontend.convert(frontend.load(decoder))
     converted.reshape([-1, crop, crop, 3])
     return converted
 
 
-def told(error: BaseException) -> str:
-    """Return what a library's error says, in one line."""
+def short_reason(error: BaseException) -> str:
+    """Return the line of a library's error that says what happened, with the error's type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    # OpenVINO and torch say where in their sources first, and what happened last; of CUDA torch says last how to debug it.
+    # OpenVINO and torch begin with the place in their sources and end with what happened. Errors of CUDA begin with what happened and
+    # end with advice on debugging.
     line = lines[0] if lines[0].lower().startswith(_CUDA) else lines[-1]
     return f"{type(error).__name__}: {line[:200]}"
 
 
-def in_one_line(error: BaseException) -> str:
-    """Return what a user's error says, its beginning first, in one line."""
-    said = " ".join(str(error).split())[:400]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY)
+def long_reason(error: BaseException) -> str:
+    """Return the whole message of an error of a user's code in one line, with the error's type."""
+    message = " ".join(str(error).split())[:400]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def gpu_lost(error: BaseException) -> bool:
-    """Return whether an error of torch says that the GPU failed, after which this process may get nothing else from it."""
-    said = str(error).lower()
-    return not out_of_memory(error) and any(words in said for words in _GPU_LOST)
-
-
-def no_room(error: BaseException) -> bool:
-    """Return whether an error says that memory or the disk was too small."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
-    return full or out_of_memory(error)
+    """Return whether an error of torch says that the GPU failed, so that this process gets no more results from it."""
+    message = str(error).lower()
+    return not out_of_memory(error) and any(words in message for words in _GPU_LOST)
 
 
 def _has_gpu() -> bool:
-    return Path("/dev/nvidiactl").exists()  # torch, which would know, takes two seconds to import
+    return Path("/dev/nvidiactl").exists()  # to ask torch would take the two seconds of its import
 
 
 def _flags() -> set[str]:
-    """Return what /proc/cpuinfo says that the processor can do."""
+    """Return the processor's features as /proc/cpuinfo names them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

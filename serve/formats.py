@@ -1,4 +1,4 @@
-"""Requests and answers on the wire: media types, JSON instances, Custom-Attributes, and the forms of an answer."""
+"""The formats of requests and answers: media types, JSON instances, Custom-Attributes, and the forms of an answer."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from classifier.errors import UserError
 
-# What answers list. Whatever a type says, the bytes decide; the last two of these name no format.
+# The types that refusals list. The bytes of a photo say which format it is; the type does not matter.
 PHOTO_TYPES = (
     "image/jpeg",
     "image/png",
@@ -26,34 +26,34 @@ PHOTO_TYPES = (
 )
 JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
-# Taken too: whatever calls itself an image, as image/jpg and image/x-png do, and what S3, curl and old programs say.
+# Types of photos that are accepted too, since S3, curl and old programs send them. So is any other image/..., such as image/jpg.
 _OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
-# In order of preference where Accept leaves a choice.
+# The forms of an answer; where Accept leaves a choice, the first one that it allows is taken.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
-# Photos in one request: decoded, each waits as 150 to 270 kB for the others, and all of them hold one worker.
+# Photos in one request. All of them occupy one worker, and each decoded photo takes 150 to 270 kB until all are computed.
 MAX_INSTANCES = 500
-MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer; as JSON 21 to 34 MB
-MAX_COMMAS = 20 * MAX_INSTANCES  # of JSON's many small values, each takes far more memory than it has bytes
+MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer, which then has 21 to 34 MB as JSON
+MAX_COMMAS = 20 * MAX_INSTANCES  # in a JSON body: many small values would take far more memory than the body has bytes
 
 Probabilities = npt.NDArray[np.float32]
 
 
 class RequestError(UserError):
-    """A request that the client has to mend."""
+    """The client's request is wrong; the message says what to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What a request asks for: how to read its body and how to write its answer."""
+    """How to read a request's body and how to write its answer."""
 
     json: bool  # the body is JSON with instances, not a photo
-    accept: str
-    top_k: int | None  # None: all classes where the form lists them, else as many as the server is set to
+    accept: str  # one of ACCEPTS
+    top_k: int | None  # labels in the answer; None: all classes in the verbose form, else the server's setting
 
 
 def media_type(header: str | None) -> str:
-    """Return a media type without its parameters, in lower case, as in `image/JPEG; charset=utf-8`; empty when there is none."""
+    """Return a media type without its parameters and in lower case: image/jpeg for `image/JPEG; charset=utf-8`; empty for None."""
     return (header or "").partition(";")[0].strip().lower()
 
 
@@ -63,7 +63,7 @@ def is_photo_type(kind: str) -> bool:
 
 
 def accepted(header: str) -> str | None:
-    """Return the form of an answer that an Accept header likes best (RFC 9110, 12.5.1), or None when it takes none of ours."""
+    """Return the form of ACCEPTS that an Accept header prefers (RFC 9110, 12.5.1), or None when it allows none."""
     best: tuple[float, int] | None = None
     for part in header.split(","):
         kind, *parameters = (word.strip().lower() for word in part.split(";"))
@@ -85,8 +85,8 @@ def accepted(header: str) -> str | None:
     return None if best is None else ACCEPTS[-best[1]]
 
 
-def asked_top_k(attributes: str) -> int | None:
-    """Return the top_k that Custom-Attributes ask for, as in `top_k=10,trace=abc`, or None; raises RequestError."""
+def requested_top_k(attributes: str) -> int | None:
+    """Return the top_k in Custom-Attributes such as `top_k=10,trace=abc`, or None; raises RequestError for a value that is not valid."""
     found = re.search(r"(?:^|[,;\s])top_k=([^,;\s]*)", attributes)
     if not found:
         return None
@@ -98,7 +98,7 @@ def asked_top_k(attributes: str) -> int | None:
 
 
 def read_instances(body: bytes) -> list[bytes]:
-    """Return the photos in `{"instances": [{"b64": ...}, ...]}`; raises RequestError naming what is wrong with it."""
+    """Return the photos in a body `{"instances": [{"b64": ...}, ...]}`; raises RequestError that says what is wrong."""
     too_many = f"the body must hold at most {MAX_INSTANCES} instances; send the others in further requests"
     if body.count(b",") > MAX_COMMAS:
         raise RequestError(too_many)
@@ -130,12 +130,12 @@ def read_instances(body: bytes) -> list[bytes]:
     return photos
 
 
-def what_it_is(data: bytes, told: str = "") -> str:
-    """Return a clause that says what bytes are that are no photo, and what to send instead; empty when that is not known.
+def what_it_is(data: bytes, reason: str = "") -> str:
+    """Return a clause that says what bytes are, if not a photo, and what to send instead.
 
-    Also when what is `told` already has a remedy after its semicolon.
+    The clause is empty when that is not known, or when `reason` already says what to do, after a semicolon.
     """
-    if ";" in told:
+    if ";" in reason:
         return ""
     head = data[:2048].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[:1] in (b"{", b"["):
@@ -175,20 +175,20 @@ def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k:
 
 
 _DATA_URI = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
-_BYTES_AS_TEXT = re.compile(r"\s*b['\"]")  # what str() makes of base64.b64encode
+_BYTES_AS_TEXT = re.compile(r"\s*b['\"]")  # how str() of bytes begins
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|....ftyp", re.DOTALL)
 
 
 def _from_base64(text: str) -> bytes:
-    """Return what base64 encodes, also with line breaks, without padding, of the URL-safe alphabet, or as a data-URI (RFC 4648, 2397).
+    """Return the bytes that base64 text encodes (RFC 4648); raises ValueError when it is not valid.
 
-    Raises ValueError for anything else.
+    It may have line breaks or the URL-safe alphabet, lack its padding, or be a data URI (RFC 2397).
     """
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
         uri = _DATA_URI.match(text)
-        # What a data-URI holds may be percent-encoded, as + and / in addresses are.
+        # A data URI may be percent-encoded, since + and / have a meaning in addresses.
         plain = "".join((unquote(text[uri.end() :]) if uri else text).split()).replace("-", "+").replace("_", "/")
         padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
         return base64.b64decode(plain + padding, validate=True)
@@ -214,13 +214,13 @@ def _pairs(row: Probabilities, classes: Sequence[str], top_k: int) -> list[dict[
 
 
 def _text(name: str) -> str:
-    """Return a class name as it is; raises UnicodeEncodeError for one that no UTF-8 can hold, which JSON's escapes would hide."""
+    """Return a class name; raises UnicodeEncodeError when UTF-8 cannot hold it, since JSON would hide that with an escape."""
     name.encode()
     return name
 
 
 def _verbose(row: Probabilities, classes: Sequence[str], top_k: int | None) -> dict[str, object]:
-    """Return what the built-in TensorFlow algorithm answers: all classes in their order unless the best are asked for."""
+    """Return a photo's answer as the built-in TensorFlow algorithm gives it: all classes in their order, or the `top_k` best."""
     indices = list(range(len(row))) if top_k is None else _best(row, top_k)
     return {
         "probabilities": [float(row[index]) for index in indices],
@@ -230,7 +230,7 @@ def _verbose(row: Probabilities, classes: Sequence[str], top_k: int | None) -> d
 
 
 def _csv(pairs: Sequence[Mapping[str, object]]) -> str:
-    """Return a photo's line: label, probability, label, probability ... with quotes where a label needs them (RFC 4180)."""
+    """Return a photo's line of CSV (RFC 4180): label, probability, label, probability and so on."""
     fields = [field for pair in pairs for field in (_quoted(str(pair["label"])), repr(pair["probability"]))]
     return ",".join(fields) + "\n"
 

@@ -1,4 +1,4 @@
-"""The public port: readiness, limits, errors, metrics. It alone is reachable; the model server answers only to it."""
+"""The public port: readiness, requests to models, limits, errors and metrics."""
 
 import asyncio
 import json
@@ -6,78 +6,101 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
 
+from classifier.errors import UserError
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
     SUPPORTED,
+    Form,
     RequestError,
     accepted,
-    asked_top_k,
     is_photo_type,
     media_type,
+    requested_top_k,
 )
 from serve.intake import Intake, Refused
 from serve.metrics import CONTENT_TYPE, Metrics, RequestLog
-from serve.model import Answered, Model
-from serve.model_server import ModelServer
+from serve.model_server import NoAnswer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings
+from serve.worker_api import Answer, Timing, WorkerRequest
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
-NAME = "byoc-classifier"  # in answers, instead of aiohttp's, which tells versions
-CLIENT_GONE = 499  # in metrics alone, as nginx counts them
-MAX_HEADERS = 4000  # characters of a request for a model's own code, as JSON; the model server takes 8,192 bytes
-_NOT_LOADED = "no worker has loaded the model yet; try again"
+NAME = "byoc-classifier"  # the header Server of all answers; aiohttp's own would tell versions
+CLIENT_GONE = 499  # the status that metrics count when the client went away, as nginx does; nobody gets it
+# Characters, as JSON, of all headers for a model's own code. The model server takes one header, of 8,192 bytes, for them.
+MAX_HEADERS = 4000
+NOT_LOADED = "no worker has loaded the model yet; try again"
+STOPPING = "the server is stopping"
 
 
-@dataclass
+class Endpoint(Protocol):
+    """The model or the models behind the port: serve.single_model.SingleModel or serve.multi_model.MultiModel."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that serve, which /execution-parameters tells."""
+
+    def all_models(self) -> list[ModelWorkers]:
+        """Return the models whose workers are watched and counted."""
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the routes that this kind of endpoint alone has."""
+
+    async def start(self) -> str:
+        """Return when requests can be taken, with a clause for the log; raises UserError when none ever can."""
+
+    def not_ready(self) -> str | None:
+        """Return why /ping must not answer 200 now, or None."""
+
+    def failure(self) -> UserError | None:
+        """Return why no request will ever be answered, so that the program should end, or None."""
+
+
+@dataclass(kw_only=True)
 class Front:
-    """What the routes share; `models` holds one model, or those of a multi-model endpoint by the platform's names."""
+    """What the routes share."""
 
     settings: Settings
-    server: ModelServer
     intake: Intake
-    models: dict[str, Model] = field(default_factory=dict)
-    client: aiohttp.ClientSession | None = None
-    started: bool = False  # the model server, to which a multi-model endpoint's models are given later
-    draining: bool = False
-    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)
+    endpoint: Endpoint
+    draining: bool = False  # the server is stopping
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)  # those of requests to models and of loads
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self._workers)
         self.log = RequestLog(self.settings.log_requests)
 
     def give_up(self) -> None:
-        """Answer 503 to what could not be finished before the platform's patience ends."""
+        """Answer 503 to the requests that are still in flight, before the platform kills the container."""
         self.draining = True
         for task in self.in_flight:
             task.cancel()
 
     def _workers(self) -> tuple[int, int]:
-        models = list(self.models.values())
+        models = self.endpoint.all_models()
         return sum(model.ready_workers() for model in models), sum(model.restarts for model in models)
 
 
 FRONT = web.AppKey("front", Front)
-ONLY = "model"  # the name of the model where there is but one
 
 
 def make_app(front: Front) -> web.Application:
-    """Return the application with the routes of an endpoint of one model."""
-    # The intake limits bodies; what aiohttp reads by itself are the small ones of a multi-model endpoint's routes.
+    """Return the application with all routes of the front's endpoint."""
+    # The intake limits the bodies of requests to models; this limit is for the small ones of a multi-model endpoint's own routes.
     app = web.Application(client_max_size=65536, middlewares=[_json_errors])
     app[FRONT] = front
     app.router.add_get("/ping", _ping)
-    app.router.add_post("/invocations", _invocations)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/execution-parameters", _execution_parameters)
-    app.cleanup_ctx.append(_client)
+    front.endpoint.add_routes(app)
     app.on_response_prepare.append(_name)
     return app
 
@@ -86,27 +109,10 @@ async def _name(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = NAME
 
 
-async def _client(app: web.Application) -> AsyncIterator[None]:
-    front = app[FRONT]
-    connector = aiohttp.UnixConnector(path=str(front.server.socket), limit=0)
-    timeout = aiohttp.ClientTimeout(total=front.settings.timeout)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-        front.client = client
-        yield
-
-
 async def _ping(request: web.Request) -> web.Response:
     front = request.app[FRONT]
-    if front.draining:
-        return error(request, 503, "the server is stopping")
-    if front.settings.multi_model:
-        reason = front.server.failure() or (None if front.started else "the model server has not started yet")
-        return error(request, 503, reason) if reason else web.Response()
-    model = front.models.get(ONLY)
-    if model and model.ready:
-        return web.Response()
-    failed = model and model.failure()  # serve.serve says it in the log too, and ends
-    return error(request, 503, model.without_paths(str(failed), "the model") if model and failed else _NOT_LOADED)
+    reason = STOPPING if front.draining else front.endpoint.not_ready()
+    return error(request, 503, reason) if reason else web.Response()
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -115,8 +121,7 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _execution_parameters(request: web.Request) -> web.Response:
-    front = request.app[FRONT]
-    settings = front.models[ONLY].settings if ONLY in front.models else front.settings
+    settings = request.app[FRONT].endpoint.settings
     return web.json_response(
         {
             "MaxConcurrentTransforms": settings.transforms,
@@ -126,99 +131,95 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     )
 
 
-async def _invocations(request: web.Request) -> web.Response:
-    front = request.app[FRONT]
-    if front.settings.multi_model:
-        return error(request, 404, "this is a multi-model endpoint; ask /models/NAME/invoke")
-    return await invoke(request, front.models.get(ONLY))
-
-
-async def invoke(request: web.Request, model: Model | None) -> web.Response:
-    """Answer a request from a model; every mistake is the answer's sentence."""
+async def invoke(request: web.Request, model: ModelWorkers) -> web.Response:
+    """Return the model's answer to a request, or an error with a sentence; count and log the request."""
     front, start = request.app[FRONT], time.perf_counter()
-    told: dict[str, float] | None = None
+    timing: Timing | None = None
     size, task = 0, asyncio.current_task()
     assert task is not None
     front.in_flight.add(task)
     try:
-        code = model is not None and model.code is not None
-        asked, echoed = _asked(request, front.settings, raw=code)
+        code = model.code is not None
+        worker_request, echoed = _worker_request(request, front.settings, raw=code)
         async with front.intake.body(request, code=code) as body:
             size, start = len(body), time.perf_counter()
-            if model is not None and model.gone:
+            if model.gone:
                 raise Refused(404, "the model was unloaded")
-            if model is None or not model.ready or front.draining:
-                raise Refused(503, _NOT_LOADED if not front.draining else "the server is stopping")
-            assert front.client is not None
+            if not model.ready or front.draining:
+                raise Refused(503, STOPPING if front.draining else NOT_LOADED)
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
-                    answered = await model.ask(front.client, body, asked)
-        told = answered.told
-        answer = _passed_on(request, answered)
-        if echoed and answer.status == 200:
-            answer.headers[ATTRIBUTES] = echoed
+                    answer = await model.ask(body, worker_request)
+        timing = answer.timing
+        response = _response(request, answer)
+        if echoed and response.status == 200:
+            response.headers[ATTRIBUTES] = echoed
     except (Refused, RequestError) as refused:
-        answer = error(request, getattr(refused, "status", 400), str(refused))
+        response = error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
-        answer = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
+        response = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
+    except NoAnswer as ended:  # what the model server says itself may hold a traceback, so it is not passed on
+        if ended.status == 507:
+            response = error(request, 507, "the model ran out of memory; send fewer or smaller photos")
+        else:
+            response = error(request, 503, "the worker that had this request ended; send the request again")
     except aiohttp.ClientError:
         logging.exception("request %s: the model server did not answer", request_id(request))
-        answer = error(request, 503, "the model server did not answer; send the request again")
+        response = error(request, 503, "the model server did not answer; send the request again")
     except asyncio.CancelledError:
         if not front.draining:
             front.metrics.observe(CLIENT_GONE, time.perf_counter() - start, None)
             raise
         task.uncancel()
-        answer = error(request, 503, "the server is stopping; send the request again")
+        response = error(request, 503, f"{STOPPING}; send the request again")
     finally:
         front.in_flight.discard(task)
     seconds = time.perf_counter() - start
-    front.metrics.observe(answer.status, seconds, told)
+    front.metrics.observe(response.status, seconds, timing)
     front.log.write(
         request_id=request_id(request),
-        code=answer.status,
+        code=response.status,
         target_model=request.headers.get("X-Amzn-SageMaker-Target-Model", "")[:256] or None,
         bytes=size,
         seconds=round(seconds, 4),
-        **{name: round(value, 4) for name, value in (told or {}).items()},
+        **{name: round(value, 4) for name, value in (vars(timing) if timing else {}).items()},
     )
-    return answer
+    return response
 
 
-def _asked(request: web.Request, settings: Settings, *, raw: bool) -> tuple[dict[str, Any], str]:
-    """Return what the worker has to know of a request, and the Custom-Attributes to echo; raises Refused and RequestError."""
+def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> tuple[WorkerRequest, str]:
+    """Return a request as the worker gets it, and the Custom-Attributes to echo; raises Refused and RequestError.
+
+    `raw` is for a model's own code, whose functions decide which types they take and give.
+    """
     attributes = request.headers.get(ATTRIBUTES, "")
     if not re.fullmatch(r"[\x20-\x7e]{0,1024}", attributes):
         raise RequestError(f"{ATTRIBUTES} must be at most 1,024 visible ASCII characters")
     content_type, accept = request.headers.get("Content-Type", ""), request.headers.get("Accept", "*/*")
     if max(len(content_type), len(accept)) > 1024:
         raise RequestError("Content-Type and Accept must be at most 1,024 characters each")
-    if raw:  # the artifact's functions decide what they take and give
-        headers = list(request.headers.items())
+    if raw:
+        headers = tuple(request.headers.items())
         if len(json.dumps(headers)) > MAX_HEADERS:
             raise Refused(431, f"all headers together must have at most {MAX_HEADERS:,} characters; send fewer")
-        return {"id": request_id(request), "headers": headers}, ""
-    # Without any type, the bytes say what they are.
+        return WorkerRequest(id=request_id(request), headers=headers), ""
+    # A body without a type is read as a photo.
     kind = media_type(content_type)
     if kind and kind not in JSON_TYPES and not is_photo_type(kind):
         raise Refused(415, f"Content-Type {kind[:100]!r} is not supported; send one of {', '.join(SUPPORTED)}")
-    form = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
-    if form is None:
+    form_name = accepted(settings.accept if accept.strip() in ("", "*/*") else accept)
+    if form_name is None:
         raise Refused(406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}")
-    top_k = asked_top_k(attributes)
-    asked = {"id": request_id(request), "json": kind in JSON_TYPES, "accept": form, "top_k": top_k}
-    return asked, attributes if top_k else ""
+    top_k = requested_top_k(attributes)
+    form = Form(json=kind in JSON_TYPES, accept=form_name, top_k=top_k)
+    return WorkerRequest(id=request_id(request), form=form), attributes if top_k else ""
 
 
-def _passed_on(request: web.Request, answered: Answered) -> web.Response:
-    if answered.told is None:  # the model server's own words, which may hold a traceback
-        if answered.status == 507:
-            return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
-        return error(request, 503, "the worker that had this request ended; send the request again")
-    if answered.refused:
-        return error(request, answered.status, answered.text.decode())
-    headers = answered.headers | {"Content-Type": answered.content_type}
-    return web.Response(body=answered.text, status=answered.status, headers=headers)
+def _response(request: web.Request, answer: Answer) -> web.Response:
+    if answer.refused:
+        return error(request, answer.status, answer.text.decode())
+    headers = answer.headers | {"Content-Type": answer.content_type}
+    return web.Response(body=answer.text, status=answer.status, headers=headers)
 
 
 @web.middleware
@@ -237,13 +238,13 @@ async def _json_errors(
 
 
 def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
-    """Return an error as JSON: code, one sentence and the request's id."""
+    """Return an error as JSON: its code, one sentence, and the request's id."""
     body = {"code": status, "message": message, "request_id": request_id(request)}
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """Return the caller's own id for a request, or one made for it."""
+    """Return the id that the client gave its request, or else one that is made up and kept."""
     if "request_id" not in request:
         given = request.headers.get(INFERENCE_ID, "")
         request["request_id"] = given if re.fullmatch(r"[\x21-\x7e]{1,64}", given) else uuid.uuid4().hex

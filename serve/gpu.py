@@ -1,7 +1,7 @@
-"""The torch model on a GPU: folded, its weights cast once, its batches of a few sizes, each a CUDA graph.
+"""The torch model on a GPU: folded, with its weights cast once, and a CUDA graph for each of a few sizes of batch.
 
-A graph starts all kernels of a pass at once. On an H200, one photo through inception_v3 in bf16 took 7.4 ms with autocast,
-6.6 ms with weights cast once, and 1.6 ms as a graph; eight took 11.1, 8.1 and 2.7 ms (python -m benchmarks.gpu --only casting).
+A CUDA graph starts all kernels of a pass at once. On an H200, one photo through inception_v3 in bf16 took 7.4 ms with autocast,
+6.6 ms with weights cast once, and 1.6 ms as a graph; eight photos took 11.1, 8.1 and 2.7 ms (python -m benchmarks.gpu --only casting).
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from classifier.backbones import convolutions
 from classifier.fold import folded
 from classifier.images import Pixels
 from classifier.models import Classifier
-from serve.backends import Backend, Forward, Logits, told
+from serve.backends import Backend, Forward, Logits, short_reason
 
-# Photos in a pass: cuDNN plans, and allocates, anew for each number that it has not seen. The last is serve.answers' CHUNK.
+# Photos in a pass. cuDNN plans and allocates anew for each number that it has not seen, so there are few. The last is serve.worker.CHUNK.
 SIZES = (1, 2, 4, 8, 16, 32)
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def open_gpu(model: Classifier, backend: Backend, crop: int) -> Forward:
-    """Return a copy of the model as a forward function that takes all photos at once; the model itself stays where it is."""
+    """Return a copy of the model on the GPU as a forward function for any number of photos; the model itself stays where it is."""
     copied = copy.deepcopy(model)
-    # On the processor, since in TF32 a folded backbone does not give the same features.
+    # Fold on the processor: on the GPU it would be done in TF32, and the folded backbone would give other features.
     copied.backbone = folded(copied.backbone, crop)
     dtype = _TYPES.get(backend.precision)
     if dtype:
@@ -43,7 +43,7 @@ def open_gpu(model: Classifier, backend: Backend, crop: int) -> Forward:
 
 
 class _Passes:
-    """A model's passes: as they are on a processor, and on a GPU a CUDA graph for each size of batch."""
+    """Computes batches: on a GPU with a CUDA graph for each size of batch, on a processor by plain calls of the model."""
 
     def __init__(self, model: Classifier, device: str, dtype: torch.dtype | None) -> None:
         self._model, self._device, self._dtype = model, device, dtype
@@ -55,7 +55,8 @@ class _Passes:
         images = torch.from_numpy(pixels).to(self._device)
         mixed: Any = contextlib.nullcontext()
         if self._dtype:
-            mixed = torch.autocast(self._device, self._dtype, cache_enabled=False)  # a cast may not outlive its graph
+            # Without its cache: a cached cast would be part of the graph in which it was made, and missing in the others.
+            mixed = torch.autocast(self._device, self._dtype, cache_enabled=False)
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), mixed, exact:
             logits = self._pass(images)
@@ -66,9 +67,9 @@ class _Passes:
         if self._captures and len(images) not in self._graphs:
             try:
                 self._graphs[len(images)] = _Graph(self._model, images)
-            except RuntimeError as error:  # a model that waits for the GPU within its pass
+            except RuntimeError as error:  # a model that waits for the GPU within its pass cannot be captured
                 self._captures = False
-                print(f"the model is computed without CUDA graphs ({told(error)})", file=sys.stderr, flush=True)
+                print(f"the model is computed without CUDA graphs ({short_reason(error)})", file=sys.stderr, flush=True)
         graph = self._graphs.get(len(images))
         if graph:
             return graph.replay(images)
@@ -77,13 +78,13 @@ class _Passes:
 
 
 class _Graph:
-    """The kernels of one pass over batches of one size, captured once."""
+    """A captured pass over batches of one size."""
 
     def __init__(self, model: Classifier, images: Tensor) -> None:
         self._images = images.clone()
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):  # cuDNN chooses its plans before they are captured
+        with torch.cuda.stream(aside):  # two passes before the capture, in which cuDNN chooses its plans
             for _ in range(2):
                 model(self._images)
         torch.cuda.current_stream().wait_stream(aside)
@@ -92,27 +93,27 @@ class _Graph:
             self._logits: Tensor = model(self._images)
 
     def replay(self, images: Tensor) -> Tensor:
-        """Return the logits of a batch; the next call overwrites them."""
+        """Return the logits of a batch, in memory that the next call overwrites."""
         self._images.copy_(images)
         self._graph.replay()
         return self._logits
 
 
 def warm(forward: Forward, crop: int) -> None:
-    """Compute once with every size of batch, so that no request waits for what a GPU does the first time."""
+    """Compute once with every size of batch, so that no request waits for plans and captures."""
     for size in SIZES:
         forward(np.zeros((size, crop, crop, 3), np.uint8))
 
 
 def padded(pixels: Pixels) -> Pixels:
-    """Return the photos with black ones behind them, up to the next of SIZES."""
+    """Return the photos followed by as many black ones as fill the next of SIZES."""
     missing = next(size for size in SIZES if size >= len(pixels)) - len(pixels)
     return np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)]) if missing else pixels
 
 
 def _cast(model: nn.Module, dtype: torch.dtype) -> None:
-    """Cast the weights that autocast would cast on every request, so that its answers stay the same."""
-    # Not of layers derived from these: some of them compute with float32 weights.
+    """Cast, once, the weights that autocast would cast in every pass; the answers stay the same."""
+    # Layers of derived classes keep their weights, since some of them compute in float32.
     plain = (*convolutions(), nn.Linear)
     for layer in model.modules():
         if type(layer) in plain:

@@ -1,8 +1,8 @@
-"""What is let in: a request's body within its limits of size, time and memory, and no more requests than can be answered."""
+"""The limits of what is accepted: size, time and memory of bodies, and the number of requests that wait for an answer."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -10,7 +10,7 @@ from serve.settings import MB, Settings
 
 
 class Refused(Exception):
-    """A request that is answered with a status and one sentence, without asking the model."""
+    """The request is refused with this status and sentence, without asking the model."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -18,18 +18,19 @@ class Refused(Exception):
 
 
 class Intake:
-    """Counts the requests and the bytes that are held at a time."""
+    """Reads bodies and counts requests, within the limits of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._held = self._admitted = 0
-        self._arriving: dict[asyncio.Timeout, None] = {}  # the oldest first
+        self._held = 0  # bytes of all bodies
+        self._admitted = 0  # requests that wait for an answer
+        self._arriving: dict[asyncio.Timeout, None] = {}  # the bodies that are being read, the oldest first
 
     @contextlib.asynccontextmanager
     async def body(self, request: web.Request, *, code: bool = False) -> AsyncIterator[bytes]:
-        """Give a request's body, for a model or for its own `code`, while it is held.
+        """Read a request's body and count its bytes as held until the block ends; `code`: it is for a model's own code.
 
-        Raises Refused: 400 empty, 408 too slow, 413 too large, 503 no room.
+        Raises Refused: 400 when it is empty, 408 when it is too slow, 413 when it is too large, 503 when too many bytes are held.
         """
         limit, taken = self._settings.max_body, 0
         if (request.content_length or 0) > limit:
@@ -39,7 +40,7 @@ class Intake:
         try:
             try:
                 async with limited:
-                    # A client that sends slowly holds nothing but these bytes: no worker waits for it.
+                    # No worker waits for the body: a slow client only holds these bytes.
                     async for part in request.content.iter_any():
                         taken += len(part)
                         self._held += len(part)
@@ -62,21 +63,21 @@ class Intake:
                 wanted = "what the model's code reads" if code else "the bytes of one photo, or JSON with instances"
                 raise Refused(400, f"the body is empty; send {wanted}")
             body = b"".join(parts) if len(parts) != 1 else parts[0]
-            parts.clear()  # else the body would be held twice
+            parts.clear()  # else the bytes would be in memory twice
             yield body
         finally:
             self._held -= taken
 
     def _make_room(self) -> None:
-        """End the wait for the body that has been arriving longest: clients that stall must not keep others out."""
+        """Give up the body that has been arriving longest, so that clients that stall do not keep others out."""
         for oldest in self._arriving:
             del self._arriving[oldest]
             oldest.reschedule(asyncio.get_running_loop().time())
             return
 
     @contextlib.contextmanager
-    def place(self):  # type: ignore[no-untyped-def]
-        """Take one of the places in the queue for as long as the block runs; raises Refused when there is none."""
+    def place(self) -> Iterator[None]:
+        """Hold a place in the queue for as long as the block runs; raises Refused when all are taken."""
         if self._admitted >= self._settings.queue:
             raise Refused(503, f"the server is busy with {self._admitted} requests; try again")
         self._admitted += 1

@@ -1,13 +1,36 @@
-"""Memory that this container may use, and what of it is left, from the kernel's control groups and /proc."""
+"""Memory: how much this container may use and how much is left, and the errors that mean that it did not suffice."""
 
+import errno
 from pathlib import Path
 
 import psutil
 
-_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # version 2, version 1
+from classifier.errors import UserError
+
+NO_ROOM_STATUS = 3  # the exit status of serve.prepare when the memory or the disk was too small
+# In errors of torch and OpenVINO; the last two end the names of errors of cuBLAS and cuDNN.
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
+# In the kernel's control groups, of version 2 and version 1.
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 _USED = ("memory.current", "memory/memory.usage_in_bytes")
 _STATS = ("memory.stat", "memory/memory.stat")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+class NoRoom(UserError):
+    """There is too little memory, or room on the disk, for a model."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, torch or OpenVINO says that there was too little memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
+
+
+def no_room(error: BaseException) -> bool:
+    """Return whether an error says that memory or the disk was too small."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
+    return full or out_of_memory(error)
 
 
 def memory_limit(root: Path = _CGROUP) -> int:
@@ -17,7 +40,7 @@ def memory_limit(root: Path = _CGROUP) -> int:
 
 
 def memory_left(root: Path = _CGROUP) -> int:
-    """Return the bytes of memory that can still be had, files that the kernel only caches among them."""
+    """Return how many bytes of memory are left, counting those that the kernel uses only to cache files."""
     left: int = psutil.virtual_memory().available
     limits, used = _numbers(root, _LIMITS), _numbers(root, _USED)
     if limits and used:
@@ -26,7 +49,7 @@ def memory_left(root: Path = _CGROUP) -> int:
 
 
 def resident(pid: int) -> int:
-    """Return the resident bytes of a process and all that it started."""
+    """Return the resident bytes of a process and of all processes below it."""
     total = 0
     process = psutil.Process(pid)
     for member in [process, *process.children(recursive=True)]:

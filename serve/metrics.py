@@ -1,23 +1,24 @@
-"""What /metrics tells in Prometheus text, and the log line of a request."""
+"""Counts and times of requests, as Prometheus text for /metrics, and a log line for each request."""
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serve.memory import resident
+from serve.worker_api import Timing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 LINES_A_SECOND = 10
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter began is of no use here
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a sample of when each counter began, which nobody needs here
 
 
 class Metrics:
@@ -42,20 +43,15 @@ class Metrics:
             )
         }
 
-    def observe(self, code: int, seconds: float, told: Mapping[str, float] | None) -> None:
-        """Count a request; `told` is what the worker said of it, None where none had it."""
+    def observe(self, code: int, seconds: float, timing: Timing | None) -> None:
+        """Count a request that took `seconds`; `timing` is its worker's, None where no worker answered it."""
         self._requests.labels(str(code)).inc()
-        if told is None:
+        if timing is None:
             return
-        self._photos.inc(told["photos"])
-        self._batch.observe(told["batch"])
-        queue = max(0.0, seconds - told["decode"] - told["model"])
-        for name, value in (
-            ("request", seconds),
-            ("decode", told["decode"]),
-            ("model", told["model"]),
-            ("queue", queue),
-        ):
+        self._photos.inc(timing.photos)
+        self._batch.observe(timing.batch)
+        queue = max(0.0, seconds - timing.decode - timing.model)
+        for name, value in (("request", seconds), ("decode", timing.decode), ("model", timing.model), ("queue", queue)):
             self._seconds[name].observe(value)
 
     def text(self) -> bytes:
@@ -64,7 +60,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """What is counted only when somebody asks."""
+    """The values that are measured when /metrics is asked."""
 
     def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
         self._workers = workers
@@ -79,13 +75,13 @@ class _Now(Collector):
 
 
 class RequestLog:
-    """A JSON line for each request on standard output; `auto` writes ten a second at most and counts the rest."""
+    """Writes a JSON line for each request to standard output; in mode auto at most ten a second, and how many it left out."""
 
     def __init__(self, mode: str) -> None:
         self._mode, self._second, self._lines, self._left_out = mode, 0, 0, 0
 
     def write(self, **values: object) -> None:
-        """Write a request's line."""
+        """Write the line of a request, unless the mode leaves it out."""
         if self._mode == "off":
             return
         second = int(time.monotonic())

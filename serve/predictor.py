@@ -1,36 +1,74 @@
-"""The model in a worker: open what serve.prepare wrote, prove it once more, and turn photos into probabilities."""
+"""The model in a worker: open what serve.prepare wrote, repeat the self-test, and turn photos into probabilities."""
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from classifier import artifact
+from classifier.artifact import Difference
 from classifier.errors import ArtifactError
 from classifier.images import Pixels, load_pixels
 from classifier.spec import ModelSpec
 from serve import backends
-from serve.backends import BACKENDS, Forward, Logits
+from serve.backends import BACKENDS, Backend, Forward, Logits
 
 PREPARED = "prepared.json"
-# The largest difference of a probability from the trained model's that a backend may make on the self-test.
+# On the photos of the self-test, no probability may differ from the trained model's by more.
 GUARD = 0.01
 
 
-class Predictor:
-    """A prepared model on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What serve.prepare made of an artifact, kept as prepared.json beside the files that a worker opens."""
 
-    def __init__(self, prepared: Path, *, threads: int) -> None:
-        document = json.loads((prepared / PREPARED).read_text())
-        spec = ModelSpec.from_json(document["model"])
-        self.backend = BACKENDS[document["backend"]]
-        self.classes = spec.classes
-        self._preprocessing = spec.preprocessing
-        self._forward = _open(prepared, document, threads)
-        selftest = artifact.read_selftest(prepared)
-        artifact.check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
+    backend: Backend
+    spec: ModelSpec
+    artifact: Path  # the artifact's folder, from which a backend on torch loads the weights
+    difference: Difference  # of the backend's probabilities from the trained model's, on the self-test
+    refused: dict[str, str]  # why each backend that was tried before is not used
+
+    def write(self, folder: Path) -> None:
+        """Write prepared.json into the folder."""
+        document = {
+            "backend": self.backend.name,
+            "precision": self.backend.precision,
+            "model": self.spec.to_json(),
+            "artifact": str(self.artifact),
+            "difference": vars(self.difference),
+            "refused": self.refused,
+        }
+        temporary = folder / f".{PREPARED}"
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        temporary.replace(folder / PREPARED)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Prepared":
+        """Return what `write` wrote into the folder."""
+        document = json.loads((folder / PREPARED).read_text())
+        return cls(
+            backend=BACKENDS[document["backend"]],
+            spec=ModelSpec.from_json(document["model"]),
+            artifact=Path(document["artifact"]),
+            difference=Difference(**document["difference"]),
+            refused=document["refused"],
+        )
+
+
+class Predictor:
+    """The prepared model in `folder`, on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
+
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        prepared = Prepared.read(folder)
+        self.backend = prepared.backend
+        self.classes = prepared.spec.classes
+        self._preprocessing = prepared.spec.preprocessing
+        self._forward = _open(folder, prepared, threads)
+        selftest = artifact.read_selftest(folder)
+        artifact.check_selftest(folder, self.probabilities(selftest.pixels), selftest, GUARD)
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
@@ -42,15 +80,10 @@ class Predictor:
         return softmax(self._forward(pixels))
 
     def free(self) -> None:
-        """Give back the memory of a GPU that torch keeps for later passes."""
+        """Give back the GPU memory that torch keeps for later passes."""
         torch = sys.modules.get("torch")
         if torch:
-            torch.cuda.empty_cache()  # which does nothing where no GPU is in use
-
-
-def prepared_device(prepared: Path) -> str:
-    """Return the device of the backend that serve.prepare chose."""
-    return BACKENDS[json.loads((prepared / PREPARED).read_text())["backend"]].device
+            torch.cuda.empty_cache()  # does nothing where no GPU is in use
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:
@@ -60,15 +93,15 @@ def softmax(logits: Logits) -> npt.NDArray[np.float32]:
     return probabilities
 
 
-def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
-    backend = BACKENDS[document["backend"]]
+def _open(folder: Path, prepared: Prepared, threads: int) -> Forward:
+    backend = prepared.backend
     try:
         if backend.library == "openvino":
-            return backends.open_ir(prepared / backends.IR, backend.precision, threads)
+            return backends.open_ir(folder / backends.IR, backend.precision, threads)
         import torch
 
         torch.set_num_threads(threads)
-        model, spec = artifact.load(Path(document["artifact"]))
+        model, spec = artifact.load(prepared.artifact)
         crop = spec.preprocessing.crop
         forward = backends.open_torch(model, backend, crop)
         if backend.device == "cuda":
@@ -78,5 +111,5 @@ def _open(prepared: Path, document: dict[str, str], threads: int) -> Forward:
         return forward
     except Exception as error:
         raise ArtifactError(
-            f"a worker cannot open the model on {backend.name} ({backends.told(error)}); choose another backend"
+            f"a worker cannot open the model on {backend.name} ({backends.short_reason(error)}); choose another backend"
         ) from error

@@ -1,11 +1,10 @@
-"""`python -m serve.prepare`: prove an artifact once and write what every worker opens: the fastest backend that is true to it.
+"""`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write what every worker opens.
 
-The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model as IR. The process is short-lived
-because torch, which it may import, would cost each worker 200 MB and seconds.
+The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model in its own format (IR). This is a process of
+its own because it may import torch, which would cost each worker 200 MB and seconds.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,16 +20,16 @@ from classifier import artifact, device
 from classifier.artifact import Contents, Difference
 from classifier.errors import ArtifactError, UserError
 from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, no_room, told
-from serve.channel import NO_ROOM
-from serve.predictor import GUARD, PREPARED, softmax
+from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, short_reason
+from serve.memory import NO_ROOM_STATUS, no_room
+from serve.predictor import GUARD, Prepared, softmax
 
 if TYPE_CHECKING:
     from classifier.models import Classifier
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prepare a model and return the exit status; a model that cannot be served ends it with one sentence."""
+    """Prepare a model and return the exit status; print one sentence when the model cannot be served."""
     parser = argparse.ArgumentParser(prog="python -m serve.prepare", description="Prepare an artifact for the workers.")
     parser.add_argument("--model-dir", type=Path, required=True, metavar="DIR", help="the artifact")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the prepared model goes")
@@ -41,30 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
         return 1
-    except Exception as error:  # of the libraries, which raise many types
-        print(told(error), file=sys.stderr, flush=True)
-        return NO_ROOM if no_room(error) else 1
+    except Exception as error:  # the libraries raise many types
+        print(short_reason(error), file=sys.stderr, flush=True)
+        return NO_ROOM_STATUS if no_room(error) else 1
     return 0
 
 
 def _device(backend: Backend) -> str:
-    """Return the line about the device that serves; what kept a GPU from it is said before."""
+    """Return the line of the log about the device that serves."""
     torch = sys.modules.get("torch")
     if torch and (backend.device == "cuda" or not torch.cuda.is_available()):
         return device.found()
-    # Without torch, which only OpenVINO on the processor does without, nothing here could use a GPU.
+    # Where torch was not imported, OpenVINO serves on the processor.
     return device.line(cuda=None, gpus=(), driver=None if torch else device.driver_version())
 
 
 def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
-    """Write the fastest backend that passes the guard, or the one named, into `out`, and return it; prepared.json comes last.
+    """Write the fastest backend within the guard, or the one that is named, into `out`, and return it; prepared.json is written last.
 
-    One that is named need not pass the guard: a warning then says how far it is from the trained model.
+    A backend that is named may be outside the guard: then a warning says how far it is from the trained model.
 
-    Raises ArtifactError when the artifact is damaged or fails its self-test, or when no backend passes.
+    Raises ArtifactError when the artifact is damaged or fails its self-test, or when no backend can be used.
     """
     if backend != AUTO and backend not in BACKENDS:
-        raise ArtifactError(f"backend {backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
+        raise ArtifactError(f"backend {backend!r} must be one of {', '.join((AUTO, *BACKENDS))}")
     contents = artifact.check(model_dir)
     for name in contents.spec.classes:
         if not name.isascii() and name.encode(errors="replace").decode() != name:
@@ -75,17 +74,17 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
     for candidate in backends.candidates() if backend == AUTO else [BACKENDS[backend]]:
         try:
             backends.check(candidate)
-            proved = _prove(source.open(candidate), source.selftest, named=backend != AUTO)
+            comparison = _compare(source.open(candidate), source.selftest, named=backend != AUTO)
         except UserError:
             raise
         except (Unavailable, _Unlike) as error:
             refused[candidate.name] = str(error)
         except Exception as error:  # the libraries raise many types
-            if no_room(error):  # there would be none for another either
+            if no_room(error):  # there would be no room for another backend either
                 raise
-            refused[candidate.name] = told(error)
+            refused[candidate.name] = short_reason(error)
         else:
-            _write(out, candidate, source, proved, refused)
+            _write(out, candidate, source, comparison, refused)
             return candidate
         if backend == AUTO:
             print(f"{candidate.name} is not used: {refused[candidate.name]}", flush=True)
@@ -97,11 +96,11 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
 
 
 class _Unlike(Exception):
-    """How a backend's answers differ from the trained model's."""
+    """A backend's answers differ too much from the trained model's; the message is a clause that says how much."""
 
 
 class _Source:
-    """The proved model, in the form that a backend takes; made when one asks for it."""
+    """Opens the artifact's model on a backend; what several backends need is loaded or converted once, when one needs it."""
 
     def __init__(self, model_dir: Path, out: Path, contents: Contents) -> None:
         self.model_dir, self.out, self.contents = model_dir, out, contents
@@ -126,7 +125,7 @@ class _Source:
 
     def _write_ir(self) -> None:
         if artifact.ONNX in self.contents.files:
-            # Read as it is: importing torch and building the model takes four seconds more.
+            # OpenVINO reads ONNX by itself; to import torch and build the model would take four seconds more.
             import openvino
 
             try:
@@ -137,39 +136,39 @@ class _Source:
             except Exception as error:
                 if no_room(error):
                     raise
-                print(f"{artifact.ONNX} is not used: {told(error)}", flush=True)
+                print(f"{artifact.ONNX} is not used: {short_reason(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
         backends.write_ir(backends.from_torch(self._model(), crop), self.out)
 
 
 @dataclass(frozen=True)
-class _Proved:
-    """What a backend gave for the self-test's photos, and how far that is from what the trained model gave."""
+class _Comparison:
+    """What a backend computed for the self-test, compared with the trained model."""
 
-    selftest: artifact.Selftest
+    selftest: artifact.Selftest  # the self-test's photos with the backend's probabilities
     difference: Difference
-    photos: str
+    photos: str  # the difference as a clause
 
     @property
     def within_guard(self) -> bool:
         return not self.difference.top1_changes and self.difference.largest <= GUARD
 
 
-def _prove(forward: Forward, selftest: artifact.Selftest, *, named: bool) -> _Proved:
-    """Compare a backend with the trained model; raises _Unlike where it must not be used.
+def _compare(forward: Forward, selftest: artifact.Selftest, *, named: bool) -> _Comparison:
+    """Compare a backend with the trained model; raises _Unlike when the backend must not be used.
 
-    One that a user names may move probabilities further than the guard allows, but not be wrong about most photos.
+    A backend that a user named may be outside the guard, but it must not be wrong about most photos.
     """
     found = softmax(forward(selftest.pixels))
     difference = artifact.compare(found, selftest.probabilities)
-    proved = _Proved(artifact.Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
+    comparison = _Comparison(artifact.Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
     if not np.isfinite(found).all():
         raise _Unlike(f"on {len(found)} photos of the self-test it gives numbers that are not finite")
     if named and 2 * difference.top1_changes > len(found):
-        raise _Unlike(f"{proved.photos}, so it is wrong about most of them")
-    if not named and not proved.within_guard:
-        raise _Unlike(f"{proved.photos} (at most {GUARD} is allowed)")
-    return proved
+        raise _Unlike(f"{comparison.photos}, so it is wrong about most of them")
+    if not named and not comparison.within_guard:
+        raise _Unlike(f"{comparison.photos} (at most {GUARD} is allowed)")
+    return comparison
 
 
 def _described(difference: Difference, photos: int) -> str:
@@ -179,31 +178,27 @@ def _described(difference: Difference, photos: int) -> str:
     )
 
 
-def _write(out: Path, backend: Backend, source: _Source, proved: _Proved, refused: dict[str, str]) -> None:
-    difference = proved.difference
-    if proved.within_guard:
+def _write(out: Path, backend: Backend, source: _Source, comparison: _Comparison, refused: dict[str, str]) -> None:
+    if comparison.within_guard:
         shutil.copyfile(source.model_dir / artifact.SELFTEST, out / artifact.SELFTEST)
-    else:  # workers are to prove that they compute what was measured here, not what training saw
+    else:  # the workers' self-test then compares with what was computed here, which is outside the guard of training's values
         stored: dict[str, npt.NDArray[Any]] = {
-            "pixels": proved.selftest.pixels,
-            "probabilities": proved.selftest.probabilities,
+            "pixels": comparison.selftest.pixels,
+            "probabilities": comparison.selftest.probabilities,
         }
         save_file(stored, out / artifact.SELFTEST)
-    document: dict[str, Any] = {
-        "backend": backend.name,
-        "precision": backend.precision,
-        "model": source.contents.spec.to_json(),
-        "artifact": str(source.model_dir.resolve()),
-        "difference": {"largest": difference.largest, "mean": difference.mean},
-        "refused": refused,
-    }
-    temporary = out / f".{PREPARED}"
-    temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    temporary.replace(out / PREPARED)
-    if proved.within_guard:
-        how = f"it moves no probability of the self-test by more than {difference.largest:.1g}"
+    prepared = Prepared(
+        backend=backend,
+        spec=source.contents.spec,
+        artifact=source.model_dir.resolve(),
+        difference=comparison.difference,
+        refused=refused,
+    )
+    prepared.write(out)
+    if comparison.within_guard:
+        how = f"it moves no probability of the self-test by more than {comparison.difference.largest:.1g}"
     else:
-        how = f"warning, it is not true to the trained model, but it was named: {proved.photos}; {AUTO!r} would not take it"
+        how = f"warning, it is not true to the trained model, but it was named: {comparison.photos}; {AUTO!r} would not take it"
     print(f"{backend.name} is used: {how}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Where the program lies that an artifact brings, and what to say when it lies somewhere else."""
+"""The place of an artifact's own code, and what to say when the code lies somewhere else."""
 
 import importlib.metadata
 import re
@@ -9,10 +9,10 @@ from classifier.errors import ArtifactError
 from classifier.names import is_system, one_line
 from serve.settings import Settings
 
-DEFAULT = "inference.py"
+DEFAULT = "inference.py"  # the name of the program
 REQUIREMENTS = "requirements.txt"
-_SHOWN = 5  # names in a sentence
-# What other programs' models end with.
+_SHOWN = 5  # names that a sentence lists at most
+# How the file names of other programs' models end.
 _MODELS = (
     ".pt",
     ".pth",
@@ -31,8 +31,8 @@ _MODELS = (
 
 
 def code_folder(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the folder with the model's code, or None: SAGEMAKER_SUBMIT_DIRECTORY where that is a folder, else `code`."""
-    # The SDK's local mode mounts the code at /opt/ml/code and says so here; an address of S3 is never fetched.
+    """Return the folder with the model's own code: SAGEMAKER_SUBMIT_DIRECTORY if it is a folder, else `code` if it exists, else None."""
+    # The SDK's local mode mounts the code at /opt/ml/code and sets the variable to that. An address of S3 is never fetched.
     submitted = settings.submit_directory.removeprefix("file://")
     if submitted.startswith("/") and Path(submitted).is_dir():
         return Path(submitted)
@@ -41,7 +41,7 @@ def code_folder(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def find_program(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the program to run, or None for an artifact without code; raises ArtifactError when code would be left out."""
+    """Return the program to run, or None where there is no code; raises ArtifactError when there is code that would not run."""
     folder = code_folder(model_dir, settings)
     if folder is None:
         _refuse_strays(model_dir, settings)
@@ -58,7 +58,7 @@ def find_program(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def ignored_requirements(folder: Path) -> str | None:
-    """Return a warning about requirements.txt, which is never installed, that names what it asks for and is missing."""
+    """Return a warning about the code's requirements.txt, or None without one: it is never installed, and these packages are missing."""
     file = folder / REQUIREMENTS
     if not file.is_file():
         return None
@@ -72,7 +72,7 @@ def ignored_requirements(folder: Path) -> str | None:
 
 
 def how_to_load(model_dir: Path) -> str:
-    """Return a clause about the models of other programs that lie in an artifact: a model_fn loads them; empty where there are none."""
+    """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty where there are none."""
     found = [
         path for path in sorted(model_dir.glob("*")) if path.suffix.lower() in _MODELS and not is_system(path.name)
     ]
@@ -91,7 +91,7 @@ def _is_torchscript(path: Path) -> bool:
             names = archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    # torch.save writes data.pkl alone.
+    # An archive of torch.save holds neither.
     return any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
 
 
@@ -121,9 +121,9 @@ def _refuse_strays(model_dir: Path, settings: Settings) -> None:
                     f"{model_dir} holds the artifact one folder too deep, in {found.parent.name}/; pack what is in that folder, "
                     f"as `tar -czf model.tar.gz -C {found.parent.name} .` does"
                 )
-        if told := how_to_load(model_dir):
+        if remedy := how_to_load(model_dir):
             raise ArtifactError(
-                f"{model_dir} holds neither model.json nor code; {told}; write it into code/inference.py of the archive and "
+                f"{model_dir} holds neither model.json nor code; {remedy}; write it into code/inference.py of the archive and "
                 "set ALLOW_MODEL_CODE=true"
             )
 

@@ -1,4 +1,4 @@
-"""HTTP on one connection of the public port, as aiohttp speaks it, but with JSON errors also for what is no HTTP at all."""
+"""HTTP on one connection of the public port: aiohttp's, with errors in JSON also for bytes that are not HTTP."""
 
 import asyncio
 import logging
@@ -9,24 +9,24 @@ from aiohttp.web_request import BaseRequest
 
 from serve.front import NAME, error
 
-# An answer is held for its client so long, and longer by its size for a slow one.
+# How long the client may take to read an answer: so many seconds, and more for a large one at so many bytes a second.
 READ_SECONDS, READ_BYTES_A_SECOND = 60.0, 100_000
 
 
 class Protocol(web.RequestHandler):
-    """A connection; aiohttp's own would answer plain text, tell its version, and log a traceback for each bad request."""
+    """A connection. aiohttp's own class would answer in plain text, tell its version, and log a traceback for each bad request."""
 
     __slots__ = ()
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what could not be parsed, in one sentence; the connection is closed after it."""
+        """Return the answer to a request that cannot be parsed, after which the connection is closed."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             raise ConnectionResetError("the client is gone, or has half an answer already")
         if status >= 500:
             logging.error("a request failed outside its handler", exc_info=exc)
-        answer = error(request, status, "the request is no valid HTTP/1.1" if status == 400 else "the server failed")
+        answer = error(request, status, "the request is not valid HTTP/1.1" if status == 400 else "the server failed")
         answer.headers["Server"] = NAME
         answer.force_close()
         return answer
@@ -34,7 +34,7 @@ class Protocol(web.RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; those that aiohttp makes before any of our handlers is asked become JSON."""
+        """Send an answer; one that aiohttp made before any handler of ours ran becomes JSON."""
         if isinstance(resp, web.HTTPException):
             resp = error(request, resp.status, resp.reason)
         try:
@@ -44,9 +44,9 @@ class Protocol(web.RequestHandler):
         except TimeoutError:
             if self.transport:
                 self.transport.abort()
-            return resp, True  # as aiohttp says of a client that is gone
+            return resp, True  # aiohttp's sign that the client is gone
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log one line: whoever sends nonsense must not fill the log with tracebacks."""
+        """Log one line instead of a traceback, so that nonsense from clients does not fill the log."""
         reason = kw.get("exc_info")
         logging.warning("a connection was closed: %s", str(reason).splitlines()[0] if reason else args[0])

@@ -1,4 +1,4 @@
-"""Serve: read the settings -> start the model server -> open the port -> load the model -> answer until SIGTERM or Ctrl-C."""
+"""Serve: read the settings, start the model server, open the port, load the model, answer until SIGTERM or Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -9,31 +9,31 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from classifier.errors import ConfigError, UserError
-from serve.front import ONLY, Front, make_app
+from serve.front import Endpoint, Front, make_app
 from serve.intake import Intake
-from serve.model import Model
 from serve.model_server import ModelServer
-from serve.multi_model import add_routes
+from serve.multi_model import MultiModel
 from serve.protocol import Protocol
 from serve.settings import MB, Settings, read_settings
+from serve.single_model import SingleModel
 
 WATCH_SECONDS = 0.1
-DISK = 100 * MB  # for the prepared model, sockets and settings
-# A connection without a whole request's headers is closed after this; longer than the 60 to 75 s after which proxies
-# let go of idle ones, so that they never send into one that is being closed.
+DISK = 100 * MB  # that must be free: for the prepared model, sockets and settings
+# A connection on which no whole request head arrives is closed after this time. Proxies close idle connections after 60 to 75 s;
+# this is longer, so that no proxy sends a request into a connection that is just being closed.
 IDLE_SECONDS = 300.0
 CONNECTIONS = 65_536
-DRAIN_SECONDS = 18.0  # with the model server's own 4 s, all is over within 25 s; the platform kills after 30
+DRAIN_SECONDS = 18.0  # for requests in flight at a stop; with the model server's 4 s it is over in 25 s, and the platform kills after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until stopped and return the exit status; a model that cannot be served ends it with one sentence."""
+    """Serve until stopped and return the exit status; print one sentence when the model cannot be served."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         settings = read_settings(argv[1:] if argv[:1] == ["serve"] else argv)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _allow_connections() -> None:
-    """Let this process hold as many connections as it may: some systems start it with 1,024, which slow clients can use up."""
+    """Raise the limit of open files to CONNECTIONS, if it may be: some systems start with 1,024, which slow clients can use up."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
     if 0 <= allowed < wanted:
@@ -60,37 +60,53 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    folder = Path(tempfile.mkdtemp(prefix="byoc-"))
-    try:
-        _check_disk(folder.parent)
+    with _working_folder(keep=settings.keep_worker_files) as folder:
         server = ModelServer(folder, settings)
+        front = make_front(server, settings)
         try:
-            front = Front(settings, server, Intake(settings))
-            async with server.managed(), _listening(front, folder / "store"):
-                if not settings.multi_model:
-                    front.models[ONLY] = Model("m", settings.model_dir.resolve(), folder / "store", server, settings)
+            server.start()
+            async with server.connected(), _listening(front):
                 await _until(stop, _load(front), _watch(front))
                 front.draining = True
                 asyncio.get_running_loop().call_later(DRAIN_SECONDS, front.give_up)
         finally:
             await asyncio.to_thread(server.stop)
+
+
+def make_front(server: ModelServer, settings: Settings) -> Front:
+    """Return the front of an endpoint of one model or of many, as the settings say."""
+    endpoint: Endpoint = MultiModel(server, settings) if settings.multi_model else SingleModel(server, settings)
+    return Front(settings=settings, intake=Intake(settings), endpoint=endpoint)
+
+
+@contextlib.contextmanager
+def _working_folder(*, keep: bool) -> Iterator[Path]:
+    """Make a folder for all that the server writes, and remove it after the block unless it is to be kept.
+
+    Raises ConfigError when the disk is too full.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="byoc-"))
+    if keep:
+        print(f"the files of the model server and its workers are kept in {folder}", flush=True)
+    try:
+        _check_disk(folder.parent)
+        yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_disk(folder: Path) -> None:
-    # Java would say "Invalid configuration: null" of a full disk, and OpenVINO "iostream error".
+    # On a full disk Java would only say "Invalid configuration: null", and OpenVINO "iostream error".
     left = shutil.disk_usage(folder).free
     if left < DISK:
         raise ConfigError(f"{folder} has {left // MB} MB left, {DISK // MB} are needed; free some or set TMPDIR")
 
 
 @contextlib.asynccontextmanager
-async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
+async def _listening(front: Front) -> AsyncIterator[None]:
     app = make_app(front)
-    if front.settings.multi_model:
-        add_routes(app, store)
-    # Whose client has gone is not computed: clients that time out and try again would pile up work for nobody.
+    # Cancel a request when its client disconnects; retries would otherwise queue work that nobody reads.
     runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS + 1, handler_cancellation=True)
     await runner.setup()
     loop, (host, port) = asyncio.get_running_loop(), (front.settings.host, front.settings.port)
@@ -111,34 +127,21 @@ async def _listening(front: Front, store: Path) -> AsyncIterator[None]:
 
 
 async def _load(front: Front) -> None:
-    """Load the one model; a multi-model endpoint loads when it is asked to."""
-    model = front.models.get(ONLY)
-    if model:
-        assert front.client is not None
-        await model.load(front.client)
-        print("ready: the model is loaded and passed its self-test", flush=True)
-    else:
-        await front.server.started()
-        front.started = True
-        print(f"ready: models are loaded from {front.settings.models_dir}", flush=True)
+    print(f"ready: {await front.endpoint.start()}", flush=True)
 
 
 async def _watch(front: Front) -> None:
-    """Ask every model again and again whether it can answer; raises UserError when one of them or the server never will."""
+    """Ask every model again and again whether it can answer; raises UserError when the endpoint never will."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        assert front.client is not None
-        await asyncio.gather(*(model.prove(front.client) for model in front.models.values()))
-        gone = front.server.failure()
-        if gone:
-            raise UserError(gone)
-        failure = None if front.settings.multi_model else front.models[ONLY].failure()
+        await asyncio.gather(*(model.probe() for model in front.endpoint.all_models()))
+        failure = front.endpoint.failure()
         if failure:
             raise failure
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
-    """Return when asked to stop; raises what any of the work raises."""
+    """Run the work until `stop` is set; raises what any of the work raises."""
     stopped = asyncio.create_task(_wait(stop))
     tasks = {stopped, *map(asyncio.create_task, work)}
     try:

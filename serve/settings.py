@@ -1,4 +1,4 @@
-"""What the serving program is told: by its arguments and by the platform's environment variables, read here and nowhere else."""
+"""How to serve: the settings from the command line and the environment, and what follows from them."""
 
 import argparse
 import itertools
@@ -9,20 +9,18 @@ from pathlib import Path
 
 from classifier.errors import ConfigError
 from classifier.images import MAX_PIXELS
+from serve import environment as env
 from serve.backends import AUTO, BACKENDS
-from serve.formats import accepted
+from serve.formats import ACCEPTS, accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
-WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
-DEVICES = Path("/dev")
-# Batch transform sends at most so many MB at a time, payload times concurrency, and by itself bodies of up to 6 MB.
+DEVICES = Path("/dev")  # where the container has a file for each of its GPUs
+# The platform limits payload times concurrency of a batch transform job to 100 MB; by default its bodies have up to 6 MB.
 BATCH_MB, DEFAULT_BATCH_MB = 100, 6
-MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
-# Bytes of memory that one decoded pixel can cost on its way to the model's input: RGBA laid over white, then RGB.
+# Bytes of memory that one pixel can take while its photo is decoded: as RGBA, laid over white, and as RGB.
 BYTES_A_PIXEL = 16
-MEMORY_A_WORKER = 350 * MB
-_YES, _NO = ("true", "yes", "on", "1", "y", "t"), ("", "false", "no", "off", "0", "n", "f")
+MEMORY_A_WORKER = 350 * MB  # planned for one process and its model; half of the memory is kept free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,179 +29,168 @@ class Settings:
 
     host: str
     port: int
-    model_dir: Path  # of one model
-    models_dir: Path  # of many, each below a folder of its own name
+    model_dir: Path  # the artifact of an endpoint of one model
+    models_dir: Path  # the folder of a multi-model endpoint, with a folder for each model
     multi_model: bool
-    model_code: bool
-    program: str  # of the artifact's code; empty: inference.py
-    submit_directory: str
+    model_code: bool  # an artifact's own code may run
+    program: str  # the file of that code; empty: inference.py
+    submit_directory: str  # the folder of that code; empty: `code` in the artifact
     backend: str
-    gpus: int  # that may serve; 0 where the processor does
-    workers_told: int | None  # for each model; None: chosen here
-    batch_told: int  # 0: chosen here
+    gpus: int  # how many GPUs may serve; 0: the processor serves
+    given_workers: int | None  # processes for each model; None: `workers` chooses
+    given_batch_size: int  # 0: `batch_size` chooses
     cores: int
-    top_k: int
-    accept: str
-    timeout: int
+    top_k: int  # labels in an answer
+    accept: str  # the form of an answer where the client asks for none
+    timeout: int  # for an answer
     max_body: int
-    max_body_told: bool  # else it is hosting's
-    sdk_transform: bool  # batch transform in the SDK's local mode
-    queue: int
-    memory: int
-    log_requests: str
+    max_body_given: bool  # the platform or the user set it; else it is hosting's limit
+    sdk_transform: bool  # a batch transform job in the SDK's local mode
+    queue: int  # requests that may wait for an answer
+    memory: int  # for everything
+    log_requests: str  # auto, on or off
+    keep_worker_files: bool
 
     @property
     def workers(self) -> int:
-        """Return how many processes answer for each model: one a GPU, since each holds the model; else one a core that has memory."""
-        if self.workers_told is not None:
-            return self.workers_told
+        """How many processes answer for each model. By default one for each GPU, or else for each core, as far as the memory goes."""
+        if self.given_workers is not None:
+            return self.given_workers
         if self.multi_model:
             return 1
         return self.gpus or max(1, min(self.cores, self.memory // (2 * MEMORY_A_WORKER)))
 
     @property
     def threads(self) -> int:
-        """Return how many threads each worker has."""
+        """How many threads each worker has."""
         return 1 if self.multi_model else max(1, self.cores // self.workers)
 
     @property
     def decoders(self) -> int:
-        """Return how many photos a worker decodes at a time: beside a GPU it has all threads for that, else the model has them."""
+        """How many photos a worker decodes at a time. With a GPU all its threads decode; else the model needs them."""
         return self.threads if self.gpus else 1
 
     @property
     def batch_size(self) -> int:
-        """Return how many requests one pass of the model answers."""
-        return self.batch_told or (16 if self.gpus else 1)
+        """How many requests one pass of the model answers at most."""
+        return self.given_batch_size or (16 if self.gpus else 1)
 
     @property
     def max_pixels(self) -> int:
-        """Return how many pixels a photo may have, so that every worker can decode as many at a time as it does."""
+        """How many pixels a photo may have, so that half of the memory suffices for all photos that are decoded at a time."""
         return min(MAX_PIXELS, self.memory // (2 * self.workers * self.decoders * BYTES_A_PIXEL))
 
     @property
     def held(self) -> int:
-        """Return how many bytes of requests may be held at a time."""
+        """How many bytes of requests' bodies the front may hold at a time."""
         return max(2 * self.max_body, min(512 * MB, self.memory // 4))
 
     @property
     def payload_mb(self) -> int:
-        """Return the largest body in MB that batch transform should send: what it said itself, else as every worker can have one."""
+        """The largest body, in MB, that batch transform should send: the limit that it set, else so much that each worker has one body."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
-        return most if self.max_body_told else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
+        return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 
     @property
     def batch_strategy(self) -> str:
-        """Return how batch transform should cut its input: one record at a time, in the words of who asks.
+        """How batch transform should cut its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: the SDK's local mode takes only its own word, and fails on the platform's; it alone writes "True".
+        Trap: local mode fails on the platform's spelling. It can be told from the platform, since it alone sets SAGEMAKER_BATCH to
+        "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
     @property
     def transforms(self) -> int:
-        """Return how many bodies batch transform should send at a time."""
+        """How many bodies batch transform should send at a time."""
         return max(1, min(self.workers, BATCH_MB // self.payload_mb))
 
 
 def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings; raises ConfigError for a value that cannot be used."""
-    base = Path(environment.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
-    batch = _flag(environment, "SAGEMAKER_BATCH")
-    multi_model = _flag(environment, "SAGEMAKER_MULTI_MODEL")
-    memory = _number(environment, "BYOC_MEMORY_MB", 0, most=1 << 30) * MB or memory_limit()
-    parser = argparse.ArgumentParser(prog="serve", description="Serve a model artifact on /ping and /invocations.")
+    """Return the settings from the command line and the environment; raises ConfigError for a value that cannot be used."""
+    base = Path(env.BASE_DIR.read(environment))
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve a model artifact on /ping and /invocations.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
+    )
     parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=_number(environment, "SAGEMAKER_BIND_TO_PORT", 8080, most=65535))
+    parser.add_argument("--port", type=int, default=env.BIND_TO_PORT.read(environment))
     parser.add_argument(
         "--workers",
         type=int,
-        default=_number(environment, WORKERS, 0, most=1024) if environment.get(WORKERS, "").strip() else None,
+        default=env.WORKERS.read(environment),
         help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
     )
     parser.add_argument(
         "--batch-size",
         type=int,
-        default=_number(environment, "BYOC_BATCH_SIZE", 0, most=1024),
+        default=env.BATCH_SIZE.read(environment),
         help="requests that one pass of the model answers (default: 1, on a GPU 16)",
     )
     parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument("--backend", default=environment.get("BYOC_BACKEND", AUTO), help=", ".join((AUTO, *BACKENDS)))
+    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
     options = parser.parse_args(argv)
     for name, value in (("workers", options.workers), ("top-k", options.top_k)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
     if options.backend not in (AUTO, *BACKENDS):
-        raise ConfigError(f"backend {options.backend!r} is none of {', '.join((AUTO, *BACKENDS))}")
-    accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
-    code = _flag(environment, "ALLOW_MODEL_CODE")
+        raise ConfigError(f"backend {options.backend!r} must be one of {', '.join((AUTO, *BACKENDS))}")
+    accept, code = env.DEFAULT_ACCEPT.read(environment), env.ALLOW_MODEL_CODE.read(environment)
     if not code and accepted(accept) is None:
-        raise ConfigError(f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {accept!r} is no form of an answer")
-    # A batch transform job may wait up to an hour for an answer; an endpoint for 60 s.
-    timeout = _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 3600 if batch else 60)
+        raise ConfigError(
+            f"{env.DEFAULT_ACCEPT.name} {accept!r} is not a form of an answer; use one of {', '.join(ACCEPTS)}"
+        )
+    max_body_mb = env.MAX_PAYLOAD_IN_MB.read(environment)
     return Settings(
         host=options.host,
         port=options.port,
         model_dir=options.model_dir,
         models_dir=base / "models",
-        multi_model=multi_model,
+        multi_model=env.MULTI_MODEL.read(environment),
         model_code=code,
-        # Empty where the SDK's generic Model has nothing to say.
-        program=environment.get("SAGEMAKER_PROGRAM", "").strip(),
-        submit_directory=environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "").strip(),
+        # The SDK's generic Model sets these two to a blank where it has nothing to say.
+        program=env.PROGRAM.read(environment).strip(),
+        submit_directory=env.SUBMIT_DIRECTORY.read(environment).strip(),
         backend=options.backend,
         gpus=_gpus(environment),
-        workers_told=options.workers,
-        batch_told=options.batch_size,
+        given_workers=options.workers,
+        given_batch_size=options.batch_size,
         cores=len(os.sched_getaffinity(0)),
         top_k=options.top_k,
         accept=accept,
-        timeout=max(1, _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout)),
-        # 25 MB is what hosting accepts; batch transform says its own limit, where 0 means none.
-        max_body=(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 25, most=MAX_BODY_MB) or MAX_BODY_MB) * MB,
-        max_body_told=bool(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()),
-        sdk_transform=environment.get("SAGEMAKER_BATCH") == "True",
-        queue=max(1, _number(environment, "MMS_JOB_QUEUE_SIZE", 100)),
-        memory=memory,
-        log_requests=_switch(environment, "BYOC_REQUEST_LOG"),
+        timeout=_timeout(environment),
+        # 25 MB is what hosting accepts. Batch transform sets its own limit, where 0 means none.
+        max_body=(25 if max_body_mb is None else max_body_mb or env.MAX_BODY_MB) * MB,
+        max_body_given=max_body_mb is not None,
+        sdk_transform=env.BATCH.text(environment) == "True",
+        queue=max(1, env.JOB_QUEUE_SIZE.read(environment)),
+        memory=env.MEMORY_MB.read(environment) * MB or memory_limit(),
+        log_requests=env.REQUEST_LOG.read(environment),
+        keep_worker_files=env.KEEP_WORKER_FILES.read(environment),
     )
 
 
+def _timeout(environment: Mapping[str, str]) -> int:
+    """Return the seconds for an answer: a batch transform job waits up to an hour for one, an endpoint 60 s."""
+    given = [env.TIMEOUT_SECONDS.read(environment), env.TIMEOUT.read(environment)]
+    usual = 3600 if env.BATCH.read(environment) else 60
+    return max(1, next((seconds for seconds in given if seconds is not None), usual))
+
+
 def _gpus(environment: Mapping[str, str]) -> int:
-    """Return how many NVIDIA GPUs this container was given, without importing torch; of them those in CUDA_VISIBLE_DEVICES."""
+    """Return how many of this container's NVIDIA GPUs may serve, without importing torch."""
     given = len(list(DEVICES.glob("nvidia[0-9]*")))
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = env.VISIBLE_GPUS.read(environment)
     return given if visible is None else min(given, len(visible_gpus(visible)))
 
 
 def visible_gpus(visible: str) -> list[str]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES names, by number or identifier; CUDA ignores what follows -1 or an empty name."""
+    """Return the GPUs, numbers or identifiers, that the variable CUDA_VISIBLE_DEVICES names.
+
+    As in CUDA, nothing counts that comes after -1 or an empty name.
+    """
     names = [name.strip() for name in visible.split(",")]
     return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
-
-
-def _number(environment: Mapping[str, str], name: str, default: int, *, most: int = 1_000_000) -> int:
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or int(text) > most:
-        raise ConfigError(f"the environment variable {name} is {text!r}; it must be a whole number from 0 to {most:,}")
-    return int(text)
-
-
-def _flag(environment: Mapping[str, str], name: str) -> bool:
-    text = environment.get(name, "").strip().lower()
-    if text not in (*_YES, *_NO):
-        raise ConfigError(
-            f"the environment variable {name} is {text!r}; it must be true or false, yes or no, on or off, 1 or 0"
-        )
-    return text in _YES
-
-
-def _switch(environment: Mapping[str, str], name: str) -> str:
-    text = environment.get(name, "").strip().lower() or "auto"
-    text = "on" if text in _YES else "off" if text in _NO else text
-    if text not in ("auto", "on", "off"):
-        raise ConfigError(f"the environment variable {name} is {text!r}; it must be one of auto, on, off")
-    return text

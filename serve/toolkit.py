@@ -1,7 +1,7 @@
-"""The rules of sagemaker-inference 1.10.1, for which a code/inference.py is written: how functions are called, and its defaults.
+"""The rules of sagemaker-inference 1.10.1, for which a code/inference.py is written: how it calls functions, and its defaults.
 
-They are written out because the toolkit's own decoder unpickles what a client sends, and because the toolkit brings boto3 and
-scipy along. tests/test_toolkit_rules.py asks the toolkit's Transformer and ours the same and compares the answers.
+The toolkit itself is not used, because its decoder unpickles what a client sends, and because it would install boto3 and scipy.
+tests/test_toolkit_rules.py sends the same requests to the toolkit's Transformer and to ours and compares the answers.
 """
 
 import inspect
@@ -21,7 +21,7 @@ UTF8_TYPES = (JSON, CSV)
 
 
 class Unsupported(UserError):
-    """A type that the code does not take (415) or give (406)."""
+    """The request has a type that the code cannot read (status 415), or asks for one that it cannot write (406)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Unsupported(UserError):
 
 
 def takes_context(function: Callable[..., Any], count: int) -> bool:
-    """Return whether a function takes the context after `count` arguments; raises TypeError when it takes another number."""
+    """Return whether a function has a parameter for the context after `count` others; raises TypeError for any other number."""
     takes = len(inspect.signature(function).parameters)
     if takes not in (count, count + 1):
         name = getattr(function, "__name__", "it")
@@ -38,7 +38,10 @@ def takes_context(function: Callable[..., Any], count: int) -> bool:
 
 
 def read_text(body: bytes, content_type: str | None) -> bytes | str:
-    """Return a body as functions get it: JSON and CSV as text, all else as bytes; raises RequestError for text that is not UTF-8."""
+    """Return a body as functions get it: JSON and CSV as text, all other types as bytes.
+
+    Raises RequestError for text that is not UTF-8.
+    """
     if media_type(content_type) not in UTF8_TYPES:
         return body
     try:
@@ -50,9 +53,9 @@ def read_text(body: bytes, content_type: str | None) -> bytes | str:
 
 
 def default_input(body: bytes | str, content_type: str | None) -> Any:
-    """Return the array in a JSON, CSV, NPY or NPZ body; raises Unsupported for another type and RequestError for a damaged body.
+    """Return the array in a JSON, CSV, NPY or NPZ body; NPY is read without unpickling.
 
-    An NPY body is never unpickled.
+    Raises Unsupported for another type, and RequestError for a body that is not valid.
     """
     kind = media_type(content_type)
     if kind not in _DECODERS:
@@ -65,12 +68,12 @@ def default_input(body: bytes | str, content_type: str | None) -> Any:
     except (MemoryError, Unsupported):
         raise
     except Exception as error:  # numpy raises many types
-        said = " ".join(str(error).split())[:200]
-        raise RequestError(f"the body is not valid {kind} ({type(error).__name__}: {said})") from error
+        message = " ".join(str(error).split())[:200]
+        raise RequestError(f"the body is not valid {kind} ({type(error).__name__}: {message})") from error
 
 
 def default_output(prediction: Any, accept: str) -> tuple[bytes | str, str]:
-    """Return a prediction as JSON, CSV or NPY, whichever `accept` names first, and that type; raises Unsupported."""
+    """Return a prediction as JSON, CSV or NPY, whichever `accept` names first, and that type; raises Unsupported for other types."""
     for part in accept.split(","):
         kind = media_type(part)
         kind = JSON if kind in ("*/*", "application/*") else CSV if kind == "text/*" else kind
@@ -83,7 +86,7 @@ def default_output(prediction: Any, accept: str) -> tuple[bytes | str, str]:
 
 
 def to_bytes(result: Any) -> bytes:
-    """Return what a function answers as the model server sends it: bytes and text as they are, all else as JSON."""
+    """Return a function's result as the bytes of an answer: bytes and text as they are, all else as JSON."""
     if isinstance(result, bytes | bytearray | memoryview):
         return bytes(result)
     return (result if isinstance(result, str) else _to_json(result)).encode()
@@ -91,7 +94,7 @@ def to_bytes(result: Any) -> bytes:
 
 def refusal(error: BaseException) -> tuple[int, str] | None:
     """Return the status and message that an error of the toolkit carries, or None for any other error."""
-    known = sys.modules.get("sagemaker_inference.errors")  # where the code raised one of them, it has imported them
+    known = sys.modules.get("sagemaker_inference.errors")  # code that raises one of these errors has imported them
     if known is None:
         return None
     if isinstance(error, known.UnsupportedFormatError):
@@ -103,10 +106,10 @@ def refusal(error: BaseException) -> tuple[int, str] | None:
 
 
 def forbid_pickles() -> None:
-    """Let the toolkit's own decoder, where the code imports it, read arrays without unpickling."""
+    """Make the toolkit's own decoder, which the code may import, read arrays without unpickling."""
     try:
         from sagemaker_inference import decoder
-    except ImportError:  # it is in the image, not in every environment
+    except ImportError:  # it is installed in the image, not everywhere
         return
     decoder._decoder_map[NPY] = _from_npy
 
@@ -154,7 +157,7 @@ def _to_npy(value: Any) -> bytes:
 
 
 def _array(value: Any) -> Any:
-    return value.detach().cpu() if hasattr(value, "detach") else value  # a tensor that has a gradient or is on a GPU
+    return value.detach().cpu() if hasattr(value, "detach") else value  # a tensor may have a gradient or be on a GPU
 
 
 def _list(table: dict[str, Any]) -> str:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from serve.front import ONLY, Front
 from serve.intake import Intake
-from serve.model import Model
 from serve.model_server import ModelServer
-from serve.serve import _listening
+from serve.multi_model import MultiModel
+from serve.serve import _listening, make_front
 from serve.settings import read_settings
+from serve.single_model import SingleModel
+from serve.worker_api import WorkerRequest
 from tests import wire
 from tests.ports import free_port
 from tests.standin import Said, StandIn
@@ -21,24 +22,32 @@ JPEG = {"Content-Type": "image/jpeg"}
 
 
 class Served:
-    """A port, before a model that is ready; `run` asks in a thread while the port is open."""
+    """A port, before a model that is ready, or before an endpoint of many; `run` asks in a thread while the port is open."""
 
     def __init__(self, folder: Path, server: ModelServer, told: dict[str, str]) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        settings = read_settings(["--host", "127.0.0.1", "--port", str(port)], told)
-        self.folder, self.stand_in = folder, StandIn(folder)
-        self.front = Front(settings, server, Intake(settings))
-        self.model = Model("m", folder / "artifact", folder / "store", server, settings)
-        self.model._proved = True
-        self.front.models[ONLY] = self.model
+        given = ["--host", "127.0.0.1", "--port", str(port), "--model-dir", str(folder / "artifact")]
+        self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
+        self.front = make_front(server, read_settings(given, told))
+        self.endpoint = self.front.endpoint
+        if isinstance(self.endpoint, SingleModel):
+            self.model = self.endpoint.model
+            self.model._ready = True
+
+    @property
+    def many(self) -> MultiModel:
+        assert isinstance(self.endpoint, MultiModel)
+        return self.endpoint
 
     def set(self, **settings: Any) -> None:
         self.front.settings = replace(self.front.settings, **settings)
         self.front.intake = Intake(self.front.settings)
+        if isinstance(self.endpoint, MultiModel):
+            self.endpoint.settings = self.front.settings
 
     def says(self, said: Said) -> None:
-        async def worker(asked: dict[str, Any], body: bytes) -> Said:
+        async def worker(request: WorkerRequest, body: bytes) -> Said:
             return said
 
         self.stand_in.worker = worker
@@ -48,8 +57,8 @@ class Served:
 
     def run_with_loop(self, asks: Callable[[asyncio.AbstractEventLoop], None]) -> None:
         async def run() -> None:
-            managed, listening = self.front.server.managed(), _listening(self.front, self.folder / "store")
-            async with self.stand_in.listening(), managed, listening:
+            connected, listening = self.server.connected(), _listening(self.front)
+            async with self.stand_in.listening(), connected, listening:
                 await asyncio.to_thread(asks, asyncio.get_running_loop())
 
         asyncio.run(run())
@@ -61,8 +70,8 @@ class Served:
         found = self.post(body, headers)
         return found.status, found.json["message"] if found.status >= 400 else ""
 
-    def asked(self) -> dict[str, Any]:
-        return self.stand_in.asked[-1][1]
+    def last_request(self) -> WorkerRequest:
+        return self.stand_in.requests[-1][1]
 
     def metric(self, name: str) -> float:
         lines = wire.ask(self.url, "GET", "/metrics").body.decode().splitlines()

@@ -5,13 +5,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from serve.model import Answered, Model
+from serve.formats import Form
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings
+from serve.worker_api import Answer, WorkerRequest
 from tests.standin import StandIn
 
+PHOTO = WorkerRequest(id="7", form=Form(json=False, accept="application/json", top_k=None))
+INSTANCES = WorkerRequest(id="7", form=Form(json=True, accept="application/json", top_k=None))
 ABSENT = 2**22 + 1  # no process has this number
 CODE = {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
 
@@ -21,27 +23,22 @@ class Parts:
 
     def __init__(self, folder: Path, settings: Settings, server: ModelServer) -> None:
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.model = Model("m0", folder / "artifact", folder / "store", server, settings)
+        self.model = ModelWorkers("m0", folder / "artifact", server, settings)
         self.status = folder / "store" / "m0" / "status"
         self.status.mkdir(parents=True)
 
-    def run(self, asks: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
+    def run(self, asks: Callable[[], Awaitable[Any]]) -> Any:
         async def run() -> Any:
-            connector = aiohttp.UnixConnector(path=str(self.folder / "infer.sock"))
-            async with (
-                self.stand_in.listening(),
-                self.server.managed(),
-                aiohttp.ClientSession(connector=connector) as client,
-            ):
-                return await asks(client)
+            async with self.stand_in.listening(), self.server.connected():
+                return await asks()
 
         return asyncio.run(run())
 
-    def ask(self, body: bytes = b"x", **asked: Any) -> Answered:
-        return self.run(lambda client: self.model.ask(client, body, asked))
+    def ask(self, body: bytes = b"x", request: WorkerRequest = PHOTO) -> Answer:
+        return self.run(lambda: self.model.ask(body, request))
 
-    def prove(self) -> bool:
-        return self.run(self.model.prove)
+    def probe(self) -> bool:
+        return self.run(self.model.probe)
 
     def mark(self, *names: str) -> None:
         for name in names:

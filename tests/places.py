@@ -15,6 +15,7 @@ BOTH = {"test_cuda_libraries", "test_device", "test_environment", "test_images"}
 HOST = {
     "test_attacks_stock": "needs .venv-stock",
     "test_gpu_agreement": "compares both programs",
+    "test_serving_environment": "looks at the documents",
     "test_soak": "takes minutes; make test-soak runs it",
 }
 MINUTES = {

@@ -1,7 +1,6 @@
 """A stand-in for multi-model-server: a script in the place of Java, and its two sockets, which this process serves."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from classifier.artifact import Difference
+from classifier.spec import ModelSpec, Preprocessing
+from serve.backends import BACKENDS
+from serve.predictor import Prepared
+from serve.worker_api import HEADER, Answer, Timing, WorkerRequest, WorkerSettings
+
 Said = tuple[int, bytes]  # a status of the model server's own, and a body
-TOLD = {"decode": 0.25, "model": 0.5, "photos": 3, "batch": 2}
+TIMING = Timing(decode=0.25, model=0.5, photos=3, batch=2)
 
 
 def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,25 +28,43 @@ def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(folder / "jdk"))
 
 
-def answer(status: int = 200, text: bytes = b"{}", **facts: Any) -> Said:
-    """Return a worker's answer as the model server passes it on (serve/channel.py)."""
-    all_facts = {"status": status, "content_type": "application/json", "told": TOLD, "headers": {}, "refused": False}
-    head = json.dumps(all_facts | {"text": None, "lent": False} | facts).encode()
-    return 200, b"\x93byoc" + len(head).to_bytes(4, "big") + head + text
+def answer(status: int = 200, text: bytes = b"{}", *, lent: bool = False, **facts: Any) -> Said:
+    """Return a worker's answer as the model server passes it on."""
+    return 200, Answer(status, text, **{"timing": TIMING} | facts).to_bytes(lent=lent)
 
 
-async def ok(asked: dict[str, Any], body: bytes) -> Said:
+async def ok(request: WorkerRequest, body: bytes) -> Said:
     return answer()
 
 
+def worker_settings(model_dir: Path, program: str = "inference.py", **others: Any) -> WorkerSettings:
+    """Return the settings of a worker for code in the folder `code` of a model's folder, where nothing is prepared."""
+    code = model_dir / "code"
+    usual = {"prepared": model_dir / "absent", "code": code, "program": code / program, "accept": "application/json"}
+    usual |= {"threads": 1, "decoders": 1, "top_k": 5, "max_pixels": 1_000_000, "timeout": 40}
+    return WorkerSettings(model_dir=model_dir, **usual | others)
+
+
+def prepared_for(backend: str) -> Prepared:
+    """Return what serve.prepare writes of a model on a backend."""
+    preprocessing = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
+    spec = ModelSpec(
+        backbone="any", features=3, head_hidden=(), head_dropout=0.0, classes=("a", "b"), preprocessing=preprocessing
+    )
+    difference = Difference(largest=0.002, mean=0.001, top1_changes=0)
+    return Prepared(
+        backend=BACKENDS[backend], spec=spec, artifact=Path("artifact"), difference=difference, refused={"torch": "why"}
+    )
+
+
 class StandIn:
-    """The sockets in `folder`; `worker` answers requests and `manager` orders, and what they were asked is kept."""
+    """The sockets in `folder`; `worker` answers requests and `manager` orders, and both lists keep what came."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.asked: list[tuple[str, dict[str, Any], bytes]] = []
+        self.requests: list[tuple[str, WorkerRequest, bytes]] = []
         self.orders: list[tuple[str, str, dict[str, str]]] = []
-        self.worker: Callable[[dict[str, Any], bytes], Awaitable[Said]] = ok
+        self.worker: Callable[[WorkerRequest, bytes], Awaitable[Said]] = ok
         self.manager: Callable[[str], Said] = lambda method: (200, b"{}")
 
     @contextlib.asynccontextmanager
@@ -59,9 +82,9 @@ class StandIn:
             await runner.cleanup()
 
     async def _predict(self, request: web.Request) -> web.Response:
-        asked, body = json.loads(request.headers["X-Byoc-Asked"]), await request.read()
-        self.asked.append((request.match_info["name"], asked, body))
-        status, data = await self.worker(asked, body)
+        sent, body = WorkerRequest.from_header(request.headers[HEADER]), await request.read()
+        self.requests.append((request.match_info["name"], sent, body))
+        status, data = await self.worker(sent, body)
         if not status:  # as a server that dies
             assert request.transport
             request.transport.abort()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.model import Model
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers
 from serve.settings import read_settings
 from tests.attacks import Endpoint, attacked
 from tests.front import Served
@@ -56,6 +56,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     java(tmp_path, "exec sleep 600", monkeypatch)
     (tmp_path / "artifact").mkdir()
     server = ModelServer(tmp_path, read_settings([], {}))
+    server.start()
     yield lambda **told: Served(tmp_path, server, told)
     server.stop()
 
@@ -80,6 +81,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
     (tmp_path / "artifact").mkdir()
     settings = read_settings([], CODE)
     server = ModelServer(tmp_path, settings)
+    server.start()
     yield Parts(tmp_path, settings, server)
     server.stop()
 
@@ -92,7 +94,7 @@ def parts_with_code(parts: Parts) -> Parts:
     (folder / "inference.py").write_text("")
     parts.status.rmdir()
     parts.status.parent.rmdir()
-    parts.model = Model("m0", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
+    parts.model = ModelWorkers("m0", parts.folder / "artifact", parts.server, parts.model.settings)
     return parts
 
 

@@ -1,7 +1,6 @@
 """Which backend a machine can run, how its errors are read, and when a backend is true to the trained model."""
 
 import errno
-import json
 import sys
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from classifier import device
 from classifier.artifact import Difference, Selftest
 from classifier.errors import ArtifactError
 from serve import backends, prepare
-from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, in_one_line, no_room, out_of_memory, told
-from serve.predictor import Predictor, prepared_device, softmax
-from serve.prepare import _prove, _Proved, _Unlike
+from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, long_reason, short_reason
+from serve.memory import no_room, out_of_memory
+from serve.predictor import Predictor, Prepared, softmax
+from serve.prepare import _compare, _Comparison, _Unlike
+from tests.standin import prepared_for
 
 PIXELS = np.zeros((4, 2, 2, 3), np.uint8)
 # Of four photos the probabilities of two classes.
@@ -77,11 +78,11 @@ def test_a_backend_on_a_gpu_takes_one_that_torch_can_use_and_that_is_fast(monkey
 
 
 def test_of_an_error_so_much_is_told_as_a_line_holds() -> None:
-    assert told(ValueError("a\n\n  " + "x" * 201 + "  \n")) == "ValueError: " + "x" * 200
-    assert told(RuntimeError("CUSPARSE_STATUS: failed\nsecond")) == "RuntimeError: CUSPARSE_STATUS: failed"
-    assert in_one_line(ValueError(" first\n   second ")) == "ValueError: first second"
-    assert in_one_line(ValueError("x" * 401)) == "ValueError: " + "x" * 400
-    assert in_one_line(KeyError()) == "KeyError"
+    assert short_reason(ValueError("a\n\n  " + "x" * 201 + "  \n")) == "ValueError: " + "x" * 200
+    assert short_reason(RuntimeError("CUSPARSE_STATUS: failed\nsecond")) == "RuntimeError: CUSPARSE_STATUS: failed"
+    assert long_reason(ValueError(" first\n   second ")) == "ValueError: first second"
+    assert long_reason(ValueError("x" * 401)) == "ValueError: " + "x" * 400
+    assert long_reason(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize(
@@ -122,35 +123,35 @@ def test_probabilities_are_torchs_softmax_also_of_large_logits() -> None:
 def test_a_backend_moves_no_probability_by_more_than_a_hundredth_and_changes_no_best_class(
     largest: float, changes: int, within: bool
 ) -> None:
-    assert _Proved(Selftest(PIXELS, TRAINED), Difference(largest, 0.0, changes), "").within_guard == within
+    assert _Comparison(Selftest(PIXELS, TRAINED), Difference(largest, 0.0, changes), "").within_guard == within
 
 
-def proved(probabilities: np.ndarray, *, named: bool) -> _Proved:
+def compared(probabilities: np.ndarray, *, named: bool) -> _Comparison:
     with np.errstate(divide="ignore"):
         logits = np.log(probabilities)
-    return _prove(lambda pixels: logits, Selftest(PIXELS, TRAINED), named=named)
+    return _compare(lambda pixels: logits, Selftest(PIXELS, TRAINED), named=named)
 
 
 def test_one_that_a_user_names_may_be_wrong_about_half_of_the_photos_and_no_more() -> None:
     wrong = TRAINED.copy()
     wrong[:2] = wrong[:2, ::-1]
-    assert proved(wrong, named=True).difference.top1_changes == 2
+    assert compared(wrong, named=True).difference.top1_changes == 2
     with pytest.raises(_Unlike) as refused:
-        proved(wrong, named=False)
+        compared(wrong, named=False)
     told = "on 4 photos of the self-test it changes 2 best classes and moves a probability by 0.8000 (at most 0.01 is allowed)"
     assert str(refused.value) == told
     wrong[2] = wrong[2, ::-1]
     with pytest.raises(_Unlike, match=r"changes 3 best classes .* so it is wrong about most of them"):
-        proved(wrong, named=True)
+        compared(wrong, named=True)
 
 
 def test_one_that_is_not_named_stays_within_the_guard() -> None:
     near = TRAINED + np.array([[-0.009, 0.009]], np.float32)
-    assert proved(near, named=False).difference.largest == pytest.approx(0.009, abs=1e-5)
-    np.testing.assert_allclose(proved(near, named=True).selftest.probabilities, near, atol=1e-6)
+    assert compared(near, named=False).difference.largest == pytest.approx(0.009, abs=1e-5)
+    np.testing.assert_allclose(compared(near, named=True).selftest.probabilities, near, atol=1e-6)
     for named in (False, True):
         with pytest.raises(_Unlike, match="on 4 photos of the self-test it gives numbers that are not finite"):
-            proved(TRAINED * np.float32("nan"), named=named)
+            compared(TRAINED * np.float32("nan"), named=named)
 
 
 def test_the_device_that_serves_is_named_as_torch_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +176,7 @@ def test_without_one_of_both_folders_nothing_is_prepared(given: list[str], capsy
 
 
 def test_a_backend_that_there_is_not_is_refused_before_the_artifact_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="backend 'other' is none of auto, torch-cuda, "):
+    with pytest.raises(ArtifactError, match="backend 'other' must be one of auto, torch-cuda, "):
         prepare.prepare(tmp_path / "absent", tmp_path / "out", "other")
     assert not (tmp_path / "out").exists()
 
@@ -202,8 +203,9 @@ def test_the_status_of_the_preparation_tells_whether_there_was_no_room(
 
 def test_which_device_serves_is_what_the_preparation_wrote(tmp_path: Path) -> None:
     for name, backend in BACKENDS.items():
-        (tmp_path / "prepared.json").write_text(json.dumps({"backend": name}))
-        assert prepared_device(tmp_path) == backend.device
+        prepared_for(name).write(tmp_path)
+        assert Prepared.read(tmp_path) == prepared_for(name)
+        assert Prepared.read(tmp_path).backend.device == backend.device
 
 
 def test_a_worker_gives_back_a_gpus_memory_and_does_nothing_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,18 +5,19 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from classifier.errors import ArtifactError, PhotoError
-from serve.answers import CodeWorker
-from serve.code import ModelCode, _let_go
+from serve.model_code import ModelCode, _let_go
 from serve.predictor import Predictor
 from serve.toolkit import Unsupported
+from serve.worker import CodeWorker
+from serve.worker_api import Answer, WorkerRequest
 from tests.image_files import noise
 from tests.server import instances
+from tests.standin import worker_settings
 
 Make = Callable[..., ModelCode]
 JPEG = [("Content-Type", "image/jpeg")]
@@ -38,12 +39,11 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
-    settings: dict[str, Any] = {"accept": "application/json", "top_k": 2, "threads": 1}
-    settings |= {"program": str(folder / "own_code.py"), "code": str(folder)}
 
-    def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None, **told: Any) -> ModelCode:
+    def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None) -> ModelCode:
         (folder / "own_code.py").write_text(text)
-        return ModelCode(tmp_path / "model", prepared, settings | told, gpu=gpu)
+        settings = worker_settings(tmp_path / "model", "own_code.py", prepared=prepared, top_k=2)
+        return ModelCode(folder / "own_code.py", settings, gpu=gpu)
 
     yield made
     sys.modules.pop("own_code", None)
@@ -58,11 +58,11 @@ def transform_fn(model, body, content_type, accept): return [model, str(body), c
 def test_a_transform_function_gets_the_model_the_body_and_both_types(make: Make, tmp_path: Path) -> None:
     code, folder = make(ASKED), str(tmp_path / "model")
     for accept in ([], [("Accept", "*/*")], [("accept", " ")]):
-        status, text, kind, headers = code.answer(b"[1]", "7", [("content-type", "application/json"), *accept])
-        assert json.loads(text) == [folder, "[1]", "application/json", "application/json"]
-        assert (status, kind, headers) == (200, "application/json", {})
-    _, text, kind, _ = code.answer(b"a", "7", [("Accept", "a/b")])
-    assert json.loads(text) == [folder, "b'a'", None, "a/b"] and kind == "a/b"
+        answer = code.answer(b"[1]", "7", [("content-type", "application/json"), *accept])
+        assert json.loads(answer.text) == [folder, "[1]", "application/json", "application/json"]
+        assert (answer.status, answer.content_type, answer.headers) == (200, "application/json", {})
+    answer = code.answer(b"a", "7", [("Accept", "a/b")])
+    assert json.loads(answer.text) == [folder, "b'a'", None, "a/b"] and answer.content_type == "a/b"
 
 
 HEADERS = """
@@ -76,9 +76,9 @@ def transform_fn(m, body, t, a, context):
 
 def test_headers_that_the_code_sets_are_sent_but_for_those_of_the_connection(make: Make) -> None:
     code = make(HEADERS)
-    assert code.answer(b"1", "7", [])[3] == {"X-Own": "1"}
+    assert code.answer(b"1", "7", []).headers == {"X-Own": "1"}
     longest = 4000 - len('{"X-Own": ""}')
-    assert len(code.answer(b"x" * longest, "7", [])[3]["X-Own"]) == longest
+    assert len(code.answer(b"x" * longest, "7", []).headers["X-Own"]) == longest
     with pytest.raises(ValueError, match=r"^the headers that the code sets have more than 4,000 characters$"):
         code.answer(b"x" * (longest + 1), "7", [])
 
@@ -93,8 +93,8 @@ def input_fn(body, content_type): return ["in", str(body), content_type]
 def predict_fn(data, model): return [*data, model]
 def output_fn(prediction, accept, context): return " ".join([*log, *prediction, accept]), "text/own"
 """)
-    status, text, kind, _ = code.answer(b"1", "7", [("Content-Type", "text/csv"), ("Accept", "a/b")])
-    assert (status, text, kind) == (200, b"pre load warm model in 1 text/csv model a/b", "text/own")
+    answer = code.answer(b"1", "7", [("Content-Type", "text/csv"), ("Accept", "a/b")])
+    assert answer == Answer(200, b"pre load warm model in 1 text/csv model a/b", "text/own")
 
 
 def test_what_lies_beside_the_program_and_in_lib_can_be_imported(make: Make, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ import own_neighbour, own_neighbourlib
 def model_fn(d): return [own_neighbour.where, own_neighbourlib.where]
 def transform_fn(model, b, t, a): return model
 """)
-    assert json.loads(code.answer(b"", "7", [])[1]) == ["", "lib"]
+    assert json.loads(code.answer(b"", "7", []).text) == ["", "lib"]
     for name in ("own_neighbour", "own_neighbourlib"):
         del sys.modules[name]
 
@@ -166,7 +166,7 @@ def model_fn(d): return Own()
 
 def test_a_torch_module_is_computed_without_gradients_as_in_use(make: Make) -> None:
     code = make(TORCH)
-    assert code.answer(b"[[1, 2]]", "7", [("Content-Type", "application/json")])[1] == b"[[3.0]]"
+    assert code.answer(b"[[1, 2]]", "7", [("Content-Type", "application/json")]).text == b"[[3.0]]"
     assert code._device() == "cpu" and make(TORCH, gpu=0)._device() == "cuda:0"
 
 
@@ -178,13 +178,14 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     probabilities = expected.probabilities(expected.decode(photo)[None])[0]
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
     for headers in (JPEG, [], [("Content-Type", "application/octet-stream")]):
-        found = json.loads(code.answer(photo, "7", headers)[1])["predictions"]
+        found = json.loads(code.answer(photo, "7", headers).text)["predictions"]
         assert [item["label"] for item in found] == best[:2]  # as many as the server is set to
         assert found[0]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
     kind = [("Content-Type", "application/json"), ("Accept", "text/csv")]
-    _, text, form, _ = code.answer(instances(photo, photo), "7", kind)
-    assert form == "text/csv" and [line.split(b",")[0].decode() for line in text.splitlines()] == best[:1] * 2
-    one = json.loads(code.answer(instances(photo), "7", kind[:1])[1])["predictions"]
+    answer = code.answer(instances(photo, photo), "7", kind)
+    labels = [line.split(b",")[0].decode() for line in answer.text.splitlines()]
+    assert answer.content_type == "text/csv" and labels == best[:1] * 2
+    one = json.loads(code.answer(instances(photo), "7", kind[:1]).text)["predictions"]
     assert one[0]["label"] == best[0]
     with pytest.raises(
         Unsupported, match="Content-Type 'text/x' is not supported; send one of image/jpeg, "
@@ -206,7 +207,7 @@ def test_what_is_not_a_probability_for_each_class_is_written_as_it_is(
 ) -> None:
     array = found if found.startswith("list") else f"numpy.array({found})"
     code = make(f"import numpy\ndef predict_fn(x, m): return {array}", prepared)
-    assert json.loads(code.answer(photo, "7", JPEG)[1]) == eval(found)
+    assert json.loads(code.answer(photo, "7", JPEG).text) == eval(found)
 
 
 def test_each_fault_of_the_code_has_its_status(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -238,11 +239,11 @@ def transform_fn(m, body, t, a):
         (b"lost", 500, internal, True),
         (b"other", 500, internal, False),
     ):
-        [answer] = worker.answers([body], [{"id": "7", "headers": []}])
+        [answer] = worker.answers([body], [WorkerRequest(id="7")])
         assert (answer.status, answer.text.decode(), answer.last, answer.refused) == (status, text, last, True), body
-        assert answer.told.keys() == {"decode", "model", "photos", "batch"}
+        assert answer.timing and (answer.timing.photos, answer.timing.batch) == (1, 1)
     assert caplog.messages == ["request 7: the model's code failed"] * 3
-    [answer] = worker.answers([b"other"], [{"probe": True}])
+    [answer] = worker.answers([b"other"], [WorkerRequest(probe=True)])
     assert (answer.status, answer.text, answer.refused) == (200, b"", False)
 
 
@@ -263,7 +264,7 @@ def test_code_may_have_modules_of_our_packages_names(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     modules = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("classifier", "serve")}
-    assert {"classifier", "classifier.errors", "serve", "serve.code"} <= modules.keys()
+    assert {"classifier", "classifier.errors", "serve", "serve.model_code"} <= modules.keys()
     try:
         _let_go(tmp_path, program)
         kept = [name for name in modules if name in sys.modules]

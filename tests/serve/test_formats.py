@@ -13,10 +13,10 @@ from serve.formats import (
     Form,
     RequestError,
     accepted,
-    asked_top_k,
     check_size,
     is_photo_type,
     read_instances,
+    requested_top_k,
     what_it_is,
     write_answer,
 )
@@ -50,14 +50,14 @@ def test_accept_chooses_the_form_it_likes_best(header: str, form: str | None) ->
 
 
 def test_top_k_is_found_among_other_attributes() -> None:
-    assert asked_top_k("trace=1,top_k=10;other=2") == 10
-    assert asked_top_k("my_top_k=10") is None and asked_top_k("") is None
+    assert requested_top_k("trace=1,top_k=10;other=2") == 10
+    assert requested_top_k("my_top_k=10") is None and requested_top_k("") is None
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1e3", "", "99999", "1.5"])
 def test_a_top_k_that_is_no_count_is_refused(value: str) -> None:
     with pytest.raises(RequestError, match="whole number from 1 to 10,000"):
-        asked_top_k(f"top_k={value}")
+        requested_top_k(f"top_k={value}")
 
 
 def test_instances_are_read_in_order() -> None:
@@ -267,11 +267,15 @@ def test_an_answer_lists_half_a_million_labels_and_no_more() -> None:
 
 
 def test_the_largest_top_k_is_ten_thousand() -> None:
-    assert asked_top_k("top_k=10000") == 10_000 and asked_top_k("top_k=1") == 1 and asked_top_k("a top_k=00007") == 7
+    assert (
+        requested_top_k("top_k=10000") == 10_000
+        and requested_top_k("top_k=1") == 1
+        and requested_top_k("a top_k=00007") == 7
+    )
     with pytest.raises(RequestError, match="from 1 to 10,000"):
-        asked_top_k("top_k=10001")
+        requested_top_k("top_k=10001")
     with pytest.raises(RequestError, match=f"^top_k={'9' * 20} in"):
-        asked_top_k("top_k=" + "9" * 21)
+        requested_top_k("top_k=" + "9" * 21)
 
 
 def test_a_label_is_quoted_where_csv_needs_it() -> None:

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from serve.front import Front, make_app
-from serve.intake import Intake
 from serve.model_server import ModelServer
-from serve.multi_model import add_routes
+from serve.multi_model import MultiModel
+from serve.serve import make_front
 from serve.settings import read_settings
 
 # aiohttp says so of the first text that names a value of a request.
@@ -51,13 +51,11 @@ def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker]
     """Open the port of a server that has no model yet, and ask it in a thread."""
     settings = read_settings([], told | {"SAGEMAKER_BASE_DIR": str(folder)})
     server = ModelServer(folder, settings)
+    server.start()
 
     async def run() -> None:
-        front = Front(settings, server, Intake(settings))
-        app = make_app(front)
-        if settings.multi_model:
-            add_routes(app, folder / "store")
-        runner = web.AppRunner(app)
+        front = make_front(server, settings)
+        runner = web.AppRunner(make_app(front))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         try:
@@ -75,7 +73,8 @@ def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker]
 def test_ping_says_on_an_open_connection_that_the_server_is_stopping(tmp_path: Path) -> None:
     def asks(front: Front, asker: Asker) -> None:
         assert asker.ask("GET", "/ping") == (503, "the model server has not started yet")
-        front.started = True
+        assert isinstance(front.endpoint, MultiModel)
+        front.endpoint.started = True
         assert asker.ask("GET", "/ping") == (200, "")
         front.draining = True
         assert asker.ask("GET", "/ping") == (503, "the server is stopping")

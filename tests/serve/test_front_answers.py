@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from serve.formats import Form
+from serve.worker_api import Timing, WorkerRequest
 from tests import wire
 from tests.front import ATTRIBUTES, INFERENCE_ID, JPEG, Served
 from tests.standin import answer
@@ -17,7 +19,10 @@ FORMS = "application/json, application/json;verbose, application/jsonlines, text
 def test_an_answer_is_passed_on_counted_and_logged(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     served.says(
         answer(
-            200, b"the answer", content_type="text/csv", told={"decode": 0.123456, "photos": 3, "batch": 2, "model": 1}
+            200,
+            b"the answer",
+            content_type="text/csv",
+            timing=Timing(decode=0.123456, photos=3, batch=2, model=1),
         )
     )
 
@@ -27,7 +32,8 @@ def test_an_answer_is_passed_on_counted_and_logged(served: Served, capsys: pytes
         assert (found.headers["Content-Type"], found.headers["Server"]) == ("text/csv", "byoc-classifier")
         assert served.metric('byoc_requests_total{code="200"}') == 1 and served.metric("byoc_photos_total") == 3
         assert served.metric("byoc_request_seconds_count") == 1 and 0 < served.metric("byoc_request_seconds_sum") < 60
-        assert served.asked() == {"id": "my-id", "json": False, "accept": "application/json", "top_k": None}
+        form = Form(json=False, accept="application/json", top_k=None)
+        assert served.last_request() == WorkerRequest(id="my-id", form=form)
 
     served.run(asks)
     line = json.loads(capsys.readouterr().out)
@@ -74,7 +80,7 @@ def test_headers_that_are_too_long_or_ask_for_what_there_is_not_are_refused(
         assert served.refused(headers) == refusal
 
     served.run(asks)
-    assert len(served.stand_in.asked) == (1 if refusal[0] == 200 else 0)
+    assert len(served.stand_in.requests) == (1 if refusal[0] == 200 else 0)
 
 
 def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +110,7 @@ def test_the_worker_is_told_how_to_read_the_body_and_to_write_the_answer(started
             ({"Accept": "*/*, application/jsonlines"}, False, "application/json"),
         ):
             assert served.post(b"x", headers).status == 200
-            assert (served.asked()["json"], served.asked()["accept"]) == (json_, accept), headers
+            assert (served.last_request().form.json, served.last_request().form.accept) == (json_, accept), headers
 
     served.run(asks)
 
@@ -118,7 +124,7 @@ def test_attributes_are_echoed_with_an_answer_that_they_changed(served: Served) 
         ):
             served.says(said)
             assert served.post(b"x", JPEG | {ATTRIBUTES: attributes}).headers.get(ATTRIBUTES) == echoed
-            assert served.asked()["top_k"] == (7 if "top_k" in attributes else None)
+            assert served.last_request().form.top_k == (7 if "top_k" in attributes else None)
 
     served.run(asks)
 
@@ -134,7 +140,7 @@ def test_an_id_of_64_visible_characters_is_the_requests_and_another_is_replaced(
     def asks() -> None:
         found = served.post(b"x", JPEG | {INFERENCE_ID: given}).json
         assert (found["request_id"] == given) if kept else re.fullmatch("[0-9a-f]{32}", found["request_id"])
-        assert served.asked()["id"] == found["request_id"]
+        assert served.last_request().id == found["request_id"]
 
     served.run(asks)
 
@@ -158,7 +164,7 @@ def test_a_models_own_code_gets_all_headers_up_to_4000_characters_and_decides_th
     def asks() -> None:
         served_code.says(answer(201, b"abc", content_type="a/c", headers={"X-Own": "d"}))
         (_, text), *_ = wire.raw_answers(sent(4000))
-        assert text == b"abc" and served_code.asked()["headers"] == headers(4000)
+        assert text == b"abc" and [list(pair) for pair in served_code.last_request().headers] == headers(4000)
         [(status, text)] = wire.raw_answers(sent(4001))
         message = json.loads(text)["message"]
         assert (status, message) == (431, "all headers together must have at most 4,000 characters; send fewer")

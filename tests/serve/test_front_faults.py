@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from serve.front import ONLY
+from serve.status import Failure, StatusWriter
+from serve.worker_api import WorkerRequest
 from tests import wire
 from tests.front import INFERENCE_ID, JPEG, Served
 from tests.standin import Said, answer
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.Req
 
 
 def test_a_model_that_takes_too_long_is_504(served: Served) -> None:
-    async def slow(asked: dict[str, Any], body: bytes) -> Said:
+    async def slow(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(20)
         return answer()
 
@@ -33,7 +33,7 @@ def test_a_model_that_takes_too_long_is_504(served: Served) -> None:
 
 
 def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503(served: Served) -> None:
-    async def slow(asked: dict[str, Any], body: bytes) -> Said:
+    async def slow(request: WorkerRequest, body: bytes) -> Said:
         await asyncio.sleep(20)
         return answer()
 
@@ -64,9 +64,9 @@ def test_whose_client_has_gone_is_counted_as_499_and_what_a_stop_gives_up_is_503
 
 def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Served) -> None:
     def asks() -> None:
-        served.model._proved = False
+        served.model._ready = False
         assert served.refused(JPEG) == (503, "no worker has loaded the model yet; try again")
-        served.model.gone = True
+        served.model._status.unloading = True
         assert served.refused(JPEG) == (404, "the model was unloaded")
 
     served.run(asks)
@@ -75,12 +75,12 @@ def test_a_model_that_is_gone_is_404_and_one_that_is_not_ready_503(served: Serve
 def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Served) -> None:
     def asks() -> None:
         assert wire.ask(served.url, "GET", "/ping").status == 200
-        served.model._proved = False
+        served.model._ready = False
         found = wire.ask(served.url, "GET", "/ping")
         assert (found.status, found.json["message"]) == (503, "no worker has loaded the model yet; try again")
         status = served.folder / "store" / "m" / "status"
         status.mkdir(parents=True)
-        (status / "failed").write_text(f"{served.folder}/artifact holds no weights")
+        StatusWriter(status.parent).failed(Failure(reason=f"{served.folder}/artifact holds no weights"))
         found = wire.ask(served.url, "GET", "/ping")
         assert (found.status, found.json["message"]) == (503, "the model holds no weights")
 
@@ -88,15 +88,22 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
 
 
 def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Served) -> None:
-    def asks() -> None:
-        def told() -> Any:
-            return wire.ask(served.url, "GET", "/execution-parameters").json
+    served.model.settings = replace(served.model.settings, given_workers=3, max_body_given=True, max_body=7 * 2**20)
 
-        served.model.settings = replace(served.model.settings, workers_told=3, max_body_told=True, max_body=7 * 2**20)
-        assert told() == {"MaxConcurrentTransforms": 3, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 7}
-        del served.front.models[ONLY]
-        served.set(workers_told=2, max_body_told=True, max_body=9 * 2**20, sdk_transform=True)
-        assert told() == {"MaxConcurrentTransforms": 2, "BatchStrategy": "SingleRecord", "MaxPayloadInMB": 9}
+    def asks() -> None:
+        parameters = wire.ask(served.url, "GET", "/execution-parameters").json
+        assert parameters == {"MaxConcurrentTransforms": 3, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 7}
+
+    served.run(asks)
+
+
+def test_on_an_endpoint_of_many_models_the_limits_are_those_of_the_settings(started: Callable[..., Served]) -> None:
+    served = started(SAGEMAKER_MULTI_MODEL="true")
+    served.set(given_workers=2, max_body_given=True, max_body=9 * 2**20, sdk_transform=True)
+
+    def asks() -> None:
+        parameters = wire.ask(served.url, "GET", "/execution-parameters").json
+        assert parameters == {"MaxConcurrentTransforms": 2, "BatchStrategy": "SingleRecord", "MaxPayloadInMB": 9}
 
     served.run(asks)
 

@@ -20,7 +20,10 @@ from tests.conftest import LITE
 
 CROP = 64
 OPEN_TORCH = backends.open_torch  # which tests replace
-STAND_IN = {precision: Backend("a stand-in", "torch", "cpu", precision) for precision in ("bf16", "fp32")}
+STAND_IN = {
+    precision: Backend(name="a stand-in", library="torch", device="cpu", precision=precision)
+    for precision in ("bf16", "fp32")
+}
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, CROP, CROP, 3), np.uint8)
 
 

@@ -1,8 +1,9 @@
-"""What torch says of a GPU that fails: which line is told, and what counts as too little memory."""
+"""What torch says of a GPU that fails: which line is short_reason, and what counts as too little memory."""
 
 import pytest
 
-from serve.backends import out_of_memory, told
+from serve.backends import short_reason
+from serve.memory import out_of_memory
 from tests.gpu_errors import ALLOCATOR, CUBLAS, CUDNN, CUDNN_9, FULL, ILLEGAL
 
 
@@ -17,12 +18,14 @@ from tests.gpu_errors import ALLOCATOR, CUBLAS, CUDNN, CUDNN_9, FULL, ILLEGAL
     ],
 )
 def test_of_an_error_the_line_with_the_reason_is_told(text: str, line: str) -> None:
-    assert told(RuntimeError(text)) == f"RuntimeError: {line}"
+    assert short_reason(RuntimeError(text)) == f"RuntimeError: {line}"
 
 
 @pytest.mark.parametrize("text", [FULL, ALLOCATOR, CUBLAS, CUDNN, CUDNN_9])
 def test_each_library_of_a_gpu_that_finds_no_memory_is_understood_also_where_the_error_was_told(text: str) -> None:
-    assert out_of_memory(RuntimeError(text)) and out_of_memory(ValueError(f"it failed ({told(RuntimeError(text))})"))
+    assert out_of_memory(RuntimeError(text)) and out_of_memory(
+        ValueError(f"it failed ({short_reason(RuntimeError(text))})")
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.model import Model
 from serve.model_server import ModelServer
+from serve.model_workers import ModelWorkers
 from serve.settings import Settings, read_settings, visible_gpus
 
 CORES = len(os.sched_getaffinity(0))
@@ -69,13 +69,14 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
 ) -> None:
     given = replace(settings(BYOC_MEMORY_MB="64000", BYOC_BACKEND="torch"), gpus=1)
 
-    async def started(server: ModelServer) -> Model:
-        async with server.managed():
-            served = Model("m", plain_model, tmp_path / "store", server, given)
+    async def started(server: ModelServer) -> ModelWorkers:
+        async with server.connected():
+            served = ModelWorkers("m", plain_model, server, given)
             await served.start()
             return served
 
     server = ModelServer(tmp_path, given)
+    server.start()
     try:
         served = asyncio.run(started(server))
     finally:

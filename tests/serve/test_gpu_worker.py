@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.answers import Worker
 from serve.backends import Logits
+from serve.formats import Form
 from serve.predictor import Predictor
 from serve.prepare import prepare
+from serve.worker import Worker
+from serve.worker_api import WorkerRequest
 from tests.faulty import answer_to
 from tests.gpu_errors import ALLOCATOR, ILLEGAL
 from tests.ports import free_port
 from tests.server import instances, metric, started, until, wait_for
 
-ASKS: dict[str, Any] = {"id": "1", "json": False, "accept": "application/json", "top_k": None}
-PROBE = {"probe": True}
+PHOTO = WorkerRequest(id="1", form=Form(json=False, accept="application/json", top_k=None))
+MANY = WorkerRequest(id="1", form=Form(json=True, accept="application/json", top_k=None))
+PROBE = WorkerRequest(probe=True)
 DECODERS = 4
 STICKY = f"""
 import os
@@ -58,8 +61,8 @@ def test_a_batch_that_memory_does_not_suffice_for_is_computed_photo_by_photo(
     monkeypatch.setattr(predictor, "_forward", small)
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: freed.append(True))
     worker = Worker(predictor, top_k=5, seconds=60)
-    alone = Worker(predictor, top_k=5, seconds=60).answers([photo], [ASKS])[0]
-    answers = worker.answers([photo, instances(photo, photo)], [ASKS, ASKS | {"json": True}])
+    alone = Worker(predictor, top_k=5, seconds=60).answers([photo], [PHOTO])[0]
+    answers = worker.answers([photo, instances(photo, photo)], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 200] and freed
     assert answers[0].text == alone.text
 
@@ -76,7 +79,7 @@ def test_a_photo_that_memory_does_not_suffice_for_alone_costs_its_own_request(
         return forward(pixels)
 
     monkeypatch.setattr(predictor, "_forward", small)
-    answers = Worker(predictor, top_k=5, seconds=60).answers([photo, other, photo], [ASKS] * 3)
+    answers = Worker(predictor, top_k=5, seconds=60).answers([photo, other, photo], [PHOTO] * 3)
     assert [answer.status for answer in answers] == [200, 507, 200]
     assert answers[1].text.decode() == "the model ran out of memory; send fewer or smaller photos"
     assert not any(answer.last for answer in answers)
@@ -86,7 +89,7 @@ def test_after_an_error_of_the_gpu_the_answer_is_500_and_the_last(
     predictor: Predictor, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(predictor, top_k=5, seconds=60)
-    assert [(answer.status, answer.last) for answer in worker.answers([photo, b""], [ASKS, PROBE])] == [
+    assert [(answer.status, answer.last) for answer in worker.answers([photo, b""], [PHOTO, PROBE])] == [
         (200, False),
         (200, False),
     ]
@@ -95,10 +98,10 @@ def test_after_an_error_of_the_gpu_the_answer_is_500_and_the_last(
         raise RuntimeError(ILLEGAL)
 
     monkeypatch.setattr(predictor, "_forward", broken)
-    for body, asks in ((photo, ASKS), (b"", PROBE)):  # the probe computes too
-        (answer,) = worker.answers([body], [asks])
+    for body, request in ((photo, PHOTO), (b"", PROBE)):  # the probe computes too
+        (answer,) = worker.answers([body], [request])
         assert (answer.status, answer.last) == (500, True)
-    (answer,) = worker.answers([b"no photo"], [ASKS])
+    (answer,) = worker.answers([b"no photo"], [PHOTO])
     assert (answer.status, answer.last) == (422, False)
 
 
@@ -133,24 +136,22 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
         together.wait()  # until as many others are being decoded
         return decode(body)
 
-    expected = Worker(predictor, top_k=5, seconds=60).answers([photo], [ASKS])[0]
+    expected = Worker(predictor, top_k=5, seconds=60).answers([photo], [PHOTO])[0]
     monkeypatch.setattr(predictor, "decode", slow)
     worker = Worker(predictor, top_k=5, seconds=60, decoders=DECODERS)
-    many = ASKS | {"json": True}
-    answers = worker.answers([photo] * 8 + [instances(*[photo] * 8)], [ASKS] * 8 + [many])
+    answers = worker.answers([photo] * 8 + [instances(*[photo] * 8)], [PHOTO] * 8 + [MANY])
     assert [answer.status for answer in answers] == [200] * 9
-    assert answers[0].text == expected.text and answers[8].told["photos"] == 8
+    assert answers[0].text == expected.text and answers[8].timing.photos == 8
 
 
 def test_side_by_side_the_first_instance_that_is_no_photo_is_named(predictor: Predictor, photo: bytes) -> None:
     worker = Worker(predictor, top_k=5, seconds=60, decoders=DECODERS)
-    many = ASKS | {"json": True}
-    answers = worker.answers([photo, instances(photo, b"x", photo, b"y")], [ASKS, many])
+    answers = worker.answers([photo, instances(photo, b"x", photo, b"y")], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 422]
     assert answers[1].text.decode().startswith("instances[1] is no usable photo")
 
 
 def test_side_by_side_photos_that_are_not_decoded_in_time_are_504(predictor: Predictor, photo: bytes) -> None:
     worker = Worker(predictor, top_k=5, seconds=0, decoders=DECODERS)
-    (answer,) = worker.answers([instances(*[photo] * 8)], [ASKS | {"json": True}])
+    (answer,) = worker.answers([instances(*[photo] * 8)], [MANY])
     assert answer.status == 504 and answer.text.decode().startswith("1 of 8 photos were decoded in time")

@@ -8,15 +8,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mms.context import Context, RequestProcessor
 
 from classifier import images
 from classifier.errors import ArtifactError
-from serve import channel, handler
-from serve.channel import Loan, lend
+from serve import handler
+from serve.worker_api import HEADER, Answer, Loan, WorkerRequest, lend
+from tests.standin import worker_settings
 
 # Functions of an artifact's own: what a body says is done.
 CODE = """
@@ -33,15 +33,6 @@ def transform_fn(model, body, content_type, accept, context):
     context.set_response_status(code=201, phrase="", idx=0)
     return f"{model} {body.decode()}", "text/plain"
 """
-SETTINGS = {
-    "code": "code",
-    "accept": "application/json",
-    "threads": 1,
-    "decoders": 1,
-    "top_k": 5,
-    "max_pixels": 1_000_000,
-    "timeout": 40,
-}
 
 
 @pytest.fixture
@@ -50,9 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "code").mkdir()
     (tmp_path / "status").mkdir()
     (tmp_path / "code" / "worker_code.py").write_text(CODE)
-    told = {"model_dir": str(tmp_path), "prepared": str(tmp_path / "prepared"), "code": str(tmp_path / "code")}
-    told |= {"program": str(tmp_path / "code" / "worker_code.py")}
-    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | told))
+    worker_settings(tmp_path, "worker_code.py").write(tmp_path)
     for name in ("_worker", "_seconds", "_ended"):
         monkeypatch.setattr(handler, name, getattr(handler, name))
     monkeypatch.setattr(images, "MAX_PIXELS", images.MAX_PIXELS)
@@ -67,10 +56,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("worker_code", None)
 
 
-def context(folder: Path, *asked: dict[str, Any], gpu: int | None = None) -> Context:
-    made = Context("m", str(folder), {}, len(asked), gpu, "1.1.11")
-    asked = tuple({"id": "7", "headers": []} | asks for asks in asked)
-    made.request_processor = [RequestProcessor({"X-Byoc-Asked": json.dumps(asks)}) for asks in asked]
+def context(folder: Path, *requests: WorkerRequest, gpu: int | None = None) -> Context:
+    made = Context("m", str(folder), {}, len(requests), gpu, "1.1.11")
+    made.request_processor = [RequestProcessor({HEADER: request.to_header()}) for request in requests]
     return made
 
 
@@ -78,9 +66,10 @@ def load(folder: Path, gpu: int | None = None) -> None:
     assert handler.handle(None, context(folder, gpu=gpu)) == []
 
 
-def answered(folder: Path, body: bytes | None, **asks: Any) -> tuple[dict[str, Any], bytes]:
-    [sent] = handler.handle([{"body": body}], context(folder, asks))
-    found = channel.unwrapped(bytes(sent))
+def answered(folder: Path, body: bytes | None, loan: Loan | None = None) -> Answer:
+    request = WorkerRequest(id="7", lent=loan and loan.place)
+    [sent] = handler.handle([{"body": body}], context(folder, request))
+    found = Answer.from_bytes(sent, loan)
     assert found
     return found
 
@@ -88,35 +77,27 @@ def answered(folder: Path, body: bytes | None, **asks: Any) -> tuple[dict[str, A
 def test_a_loaded_model_is_reported_ready_and_answers(folder: Path) -> None:
     load(folder)
     assert [mark.name for mark in (folder / "status").iterdir()] == [f"{os.getpid()}.ready"]
-    facts, text = answered(folder, b"hello")
-    told = facts.pop("told")
-    assert text == b"None None hello" and told["photos"] == told["batch"] == 1 and told["decode"] == 0
-    assert 0 <= told["model"] < 60
-    assert facts == {
-        "status": 201,
-        "text": None,
-        "content_type": "text/plain",
-        "headers": {},
-        "refused": False,
-        "lent": False,
-    }
-    assert answered(folder, None)[1] == answered(folder, b"")[1] == b"None None "
+    answer = answered(folder, b"hello")
+    timing = answer.timing
+    assert timing and timing.photos == timing.batch == 1 and timing.decode == 0 and 0 <= timing.model < 60
+    assert answer == Answer(201, b"None None hello", "text/plain", timing=timing)
+    assert answered(folder, None).text == answered(folder, b"").text == b"None None "
     assert images.MAX_PIXELS == 1_000_000
 
 
 def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> None:
     load(folder)
-    asked = context(folder, {"id": "1"}, {"probe": True}, {"id": "3"})
-    asked.metrics = "what the model server would log"
-    sent = handler.handle([{"body": b"a"}, {}, {"body": b"large 3"}], asked)
-    assert [asked.get_response_status(index)[0] for index in range(3)] == [201, 200, 200]
-    texts = [channel.unwrapped(bytes(one))[1] for one in sent]
-    assert texts == [b"None None a", b"", b"xxx"] and asked.metrics is None
+    batch = context(folder, WorkerRequest(id="1"), WorkerRequest(probe=True), WorkerRequest(id="3"))
+    batch.metrics = "what the model server would log"
+    sent = handler.handle([{"body": b"a"}, {}, {"body": b"large 3"}], batch)
+    assert [batch.get_response_status(index)[0] for index in range(3)] == [201, 200, 200]
+    texts = [Answer.from_bytes(one).text for one in sent]
+    assert texts == [b"None None a", b"", b"xxx"] and batch.metrics is None
 
 
 def test_the_kernel_ends_a_worker_that_takes_a_second_longer_than_the_front_waits(folder: Path) -> None:
     load(folder)
-    assert 40 < float(answered(folder, b"alarm")[1]) <= 41
+    assert 40 < float(answered(folder, b"alarm").text) <= 41
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
@@ -125,12 +106,12 @@ def test_the_kernel_ends_a_worker_that_takes_a_second_longer_than_the_front_wait
 def test_a_large_answer_is_left_where_the_body_was_lent(folder: Path, size: int, left: bool) -> None:
     load(folder)
     with lend(f"large {size}".encode()) as loan:
-        facts, text = answered(folder, b"", lent=loan.place)
-        assert (facts["lent"], len(text)) == (left, 0 if left else size)
-        if left:
-            assert loan.answer() == b"x" * size
-    facts, text = answered(folder, f"large {size}".encode())  # nothing was lent
-    assert (facts["lent"], len(text)) == (False, size)
+        [sent] = handler.handle([{}], context(folder, WorkerRequest(id="7", lent=loan.place)))
+        assert (b'"lent": true' in sent, len(sent) < size) == (left, left)
+        assert Answer.from_bytes(sent, loan).text == b"x" * size
+        assert (loan.answer() == b"x" * size) == left
+    [sent] = handler.handle([{"body": f"large {size}".encode()}], context(folder, WorkerRequest(id="7")))
+    assert b'"lent": false' in sent and Answer.from_bytes(sent).text == b"x" * size  # nothing was lent
 
 
 def test_an_answer_that_cannot_be_left_is_500(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,18 +120,19 @@ def test_an_answer_that_cannot_be_left_is_500(folder: Path, caplog: pytest.LogCa
     with os.fdopen(os.memfd_create("body", os.MFD_ALLOW_SEALING), "w+b", buffering=0) as file:
         file.write(b"large 300000")
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE)
-        facts, text = answered(folder, b"", lent=Loan(file).place)
-    assert (facts["status"], facts["lent"], facts["refused"]) == (500, False, True)
-    assert text == b"the prediction failed; the server's log says why under this request id"
+        answer = answered(folder, b"", Loan(file))
+    assert (answer.status, answer.refused) == (500, True)
+    assert answer.text == b"the prediction failed; the server's log says why under this request id"
     assert caplog.messages == ["request 7: leaving the answer failed"]
 
 
 def test_what_fails_outside_the_model_is_500_for_every_request(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(folder)
     handler.log.propagate = True
-    asked = context(folder, {"id": "1"}, {"id": "2", "lent": None})
-    sent = handler.handle([{"body": b"a"}, {"body": b"b"}], asked)
-    assert len(sent) == 2 and [asked.get_response_status(index)[0] for index in range(2)] == [500, 500]
+    batch = context(folder, WorkerRequest(id="1"), WorkerRequest(id="2"))
+    sent = handler.handle([{"body": b"a"}, {"body": "text, which the model server never gives"}], batch)
+    assert len(sent) == 2 and [batch.get_response_status(index)[0] for index in range(2)] == [500, 500]
+    assert all(Answer.from_bytes(one).timing is None for one in sent)
     assert caplog.messages == ["request 1, 2: the worker failed"]
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
@@ -161,8 +143,7 @@ def test_a_worker_whose_gpu_failed_answers_once_more_and_ends(folder: Path, monk
     monkeypatch.setattr(handler, "END_SECONDS", 3000.0)
     ended: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda *arguments: ended.append(arguments))
-    facts, _ = answered(folder, b"lost")
-    assert facts["status"] == 500 and "last" not in facts
+    assert answered(folder, b"lost").status == 500
     assert 2000 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3000 and not ended
     answered(folder, b"one that came before the alarm")
     assert ended == [(os.getpid(), signal.SIGKILL)]
@@ -180,7 +161,7 @@ def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     load(folder, gpu)
-    assert answered(folder, b"")[1].decode() == f"{seen} "
+    assert answered(folder, b"").text.decode() == f"{seen} "
 
 
 @pytest.mark.parametrize(
@@ -188,7 +169,11 @@ def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     [
         ("def model_fn(d): raise MemoryError", MemoryError, "there is too little memory to load the model"),
         ("def model_fn(d): raise ValueError('no')", ArtifactError, "model_fn in {code} failed (ValueError: no)"),
-        (None, KeyError, "the model cannot be loaded (KeyError: 'accept')"),
+        (
+            None,
+            TypeError,
+            "the model cannot be loaded (TypeError: WorkerSettings.__init__() missing 1 required keyword-only argument: 'accept')",
+        ),
     ],
 )
 def test_why_a_model_cannot_be_loaded_is_left_for_the_front(
@@ -196,15 +181,16 @@ def test_why_a_model_cannot_be_loaded_is_left_for_the_front(
 ) -> None:
     program = folder / "code" / "worker_code.py"
     if code is None:
-        told = json.loads((folder / "settings.json").read_text())
-        del told["accept"]
-        (folder / "settings.json").write_text(json.dumps(told))
+        settings = json.loads((folder / "settings.json").read_text())
+        del settings["accept"]
+        (folder / "settings.json").write_text(json.dumps(settings))
     else:
         program.write_text(code)
     with pytest.raises(error):
         load(folder)
     assert [mark.name for mark in (folder / "status").iterdir()] == ["failed"]
-    assert (folder / "status" / "failed").read_text() == reason.format(code=program)
+    failure = json.loads((folder / "status" / "failed").read_text())
+    assert failure == {"reason": reason.format(code=program), "no_room": error is MemoryError}
 
 
 def test_a_worker_logs_to_standard_error_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,12 +49,12 @@ def test_a_body_over_the_limit_is_413_and_one_of_exactly_the_limit_is_read(serve
         assert sent(served, b"x" * 2 * MB) == (200, "")
         assert sent(served, b"x" * (2 * MB + 1)) == over
         assert chunked(served, b"x" * MB, b"y" * MB) == (200, "")
-        assert len(served.stand_in.asked) == 2
+        assert len(served.stand_in.requests) == 2
         assert chunked(served, b"x" * MB, b"y" * MB, b"z") == over
-        assert len(served.stand_in.asked) == 2 and served.front.intake._held == 0
+        assert len(served.stand_in.requests) == 2 and served.front.intake._held == 0
 
     served.run(asks)
-    assert served.stand_in.asked[0][1]["lent"]
+    assert served.stand_in.requests[0][1].lent
 
 
 def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -> None:
@@ -66,8 +66,8 @@ def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -
             "the body is not encoded as its Content-Encoding and Transfer-Encoding say",
         )
         assert sent(served, gzip.compress(b"a photo"), Content_Encoding="gzip") == (200, "")
-        assert served.stand_in.asked[0][2] == b"a photo"
-        assert chunked(served, b"a ", b"photo")[0] == 200 and served.stand_in.asked[1][2] == b"a photo"
+        assert served.stand_in.requests[0][2] == b"a photo"
+        assert chunked(served, b"a ", b"photo")[0] == 200 and served.stand_in.requests[1][2] == b"a photo"
 
     served.run(asks)
 
@@ -124,7 +124,7 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
             until_held(99)
 
     served.run(asks)
-    assert len(served.stand_in.asked) == 2 and served.front.intake._held == 0
+    assert len(served.stand_in.requests) == 2 and served.front.intake._held == 0
 
 
 def test_of_bodies_that_are_as_many_as_may_be_held_none_makes_room_before_its_time(served: Served) -> None:

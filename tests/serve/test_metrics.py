@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from serve.metrics import Metrics, RequestLog
+from serve.worker_api import Timing
 
 KINDS = {
     "byoc_requests": "counter",
@@ -37,8 +38,8 @@ def test_every_metric_has_the_name_and_kind_that_dashboards_know() -> None:
 
 def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     metrics = Metrics(lambda: (3, 2))
-    metrics.observe(200, 2.0, {"photos": 5, "batch": 4, "decode": 0.25, "model": 0.75})
-    metrics.observe(200, 0.5, {"photos": 1, "batch": 1, "decode": 0.25, "model": 0.375})  # never below nothing
+    metrics.observe(200, 2.0, Timing(photos=5, batch=4, decode=0.25, model=0.75))
+    metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # never below nothing
     metrics.observe(503, 9.0, None)  # which no worker had
     told = values(metrics)
     assert (told['byoc_requests_total{code="200"}'], told['byoc_requests_total{code="503"}']) == (2, 1)
@@ -53,7 +54,7 @@ def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
 
 def test_times_and_batches_are_counted_up_to_bounds_that_reach_a_minute_and_64_requests() -> None:
     metrics = Metrics(lambda: (0, 0))
-    metrics.observe(200, 60.0, {"photos": 1, "batch": 64, "decode": 0.0, "model": 0.005})
+    metrics.observe(200, 60.0, Timing(photos=1, batch=64, decode=0.0, model=0.005))
     told = values(metrics)
     bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
     names = [f'byoc_request_seconds_bucket{{le="{float(bound)}"}}' for bound in bounds]

@@ -12,19 +12,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import pytest
 
 from classifier.errors import ArtifactError, UserError
-from serve import model
-from serve.model import Model, NoRoom
-from tests.model_parts import ABSENT, Parts
-from tests.standin import Said, answer, java
+from serve import model_workers
+from serve.memory import NoRoom
+from serve.model_workers import ModelWorkers
+from serve.status import Failure, StatusWriter, alive
+from serve.worker_api import WorkerRequest
+from tests.model_parts import ABSENT, PHOTO, Parts
+from tests.standin import Said, answer, java, prepared_for
 
 
 def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_with_code: Parts) -> None:
     parts, artifact = parts_with_code, parts_with_code.folder / "artifact"
-    parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", batch_told=4)
+    parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", given_batch_size=4)
 
     def manager(method: str) -> Said:
         if method == "POST":
@@ -59,7 +61,7 @@ def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_
 
 def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: pytest.LogCaptureFixture) -> None:
     (parts_with_code.folder / "artifact" / "code" / "requirements.txt").write_text("no-such-package\n")
-    parts_with_code.run(lambda client: parts_with_code.model.start())
+    parts_with_code.run(lambda: parts_with_code.model.start())
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "missing here: no-such-package;" in caplog.messages[0]
 
@@ -67,7 +69,7 @@ def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: 
 def clock(monkeypatch: pytest.MonkeyPatch, *times: float) -> list[float]:
     """Let a model read these times, and return those that it has not read yet."""
     left = list(times)
-    monkeypatch.setattr(model, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
+    monkeypatch.setattr(model_workers, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
     return left
 
 
@@ -79,12 +81,12 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
     with pytest.raises(ArtifactError, match=r"^no worker was ready within 300 s$"):
         parts.run(parts.model.load)
     assert not times
-    parts.model = Model("m1", parts.folder / "artifact", parts.folder / "store", parts.server, parts.model.settings)
+    parts.model = ModelWorkers("m1", parts.folder / "artifact", parts.server, parts.model.settings)
     clock(monkeypatch, *range(100))
 
     def manager(method: str) -> Said:
         if method == "POST":
-            (parts.folder / "store" / "m1" / "status" / "failed").write_text("no weights")
+            StatusWriter(parts.folder / "store" / "m1").failed(Failure(reason="no weights"))
         return 200, b"{}"
 
     parts.stand_in.manager = manager
@@ -94,11 +96,11 @@ def test_a_load_that_fails_or_takes_too_long_ends_with_the_reason(
 
 def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_with_code: Parts) -> None:
     parts = parts_with_code
-    parts.model.settings = replace(parts.model.settings, workers_told=2, batch_told=3)
+    parts.model.settings = replace(parts.model.settings, given_workers=2, given_batch_size=3)
     free = asyncio.Event()
     most = now = 0
 
-    async def worker(asked: dict[str, Any], body: bytes) -> Said:
+    async def worker(request: WorkerRequest, body: bytes) -> Said:
         nonlocal most, now
         now += 1
         most = max(most, now)
@@ -106,20 +108,20 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
         now -= 1
         return answer()
 
-    async def asks(client: aiohttp.ClientSession) -> None:
+    async def asks() -> None:
         await parts.model.start()
-        given_up = asyncio.create_task(parts.model.ask(client, b"", {}))
-        others = [asyncio.create_task(parts.model.ask(client, b"", {})) for _ in range(14)]
+        given_up = asyncio.create_task(parts.model.ask(b"", PHOTO))
+        others = [asyncio.create_task(parts.model.ask(b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
         given_up.cancel()  # whose turn is over only once it is computed
         with contextlib.suppress(asyncio.CancelledError):
             await given_up
         await asyncio.sleep(0.1)
-        assert len(parts.stand_in.asked) == now == 12
+        assert len(parts.stand_in.requests) == now == 12
         free.set()
         await asyncio.gather(*others)
-        assert len(parts.stand_in.asked) == 15 and most == 12
+        assert len(parts.stand_in.requests) == 15 and most == 12
 
     parts.stand_in.worker = worker
     parts.run(asks)
@@ -130,7 +132,7 @@ def test_unloading_ends_the_workers_and_waits_for_them(parts: Parts, caplog: pyt
     with subprocess.Popen(["sleep", "600"]) as loading, subprocess.Popen(["sleep", "600"]) as ready:
         parts.mark(f"{loading.pid}.loading", f"{ready.pid}.ready", f"{ABSENT}.loading")
 
-        async def asks(client: aiohttp.ClientSession) -> None:
+        async def asks() -> None:
             unloading = asyncio.create_task(parts.model.unload())
             await asyncio.sleep(0.2)
             assert parts.model.gone and not unloading.done()
@@ -147,18 +149,18 @@ def test_unloading_waits_for_a_worker_that_does_not_end_as_long_as_for_a_load(
 ) -> None:
     parts.mark(f"{os.getpid()}.ready")
     times = clock(monkeypatch, 1000, 1299.9, 1300)
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert not times
 
 
 def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert not parts.stand_in.orders and not caplog.messages
     parts.model._registered = True
     parts.stand_in.manager = lambda method: (404, b"unknown")
-    parts.run(lambda client: parts.model.unload())
+    parts.run(lambda: parts.model.unload())
     assert caplog.messages == ["the model server refused DELETE /models/m0: unknown"]
 
 
@@ -190,23 +192,22 @@ def test_gpus_serve_unless_the_preparation_chose_the_processor_for_a_model_witho
     parts_with_code: Parts, monkeypatch: pytest.MonkeyPatch, backend: str, code: bool, gpus: int
 ) -> None:
     parts = parts_with_code
-    java(
-        parts.folder / "python", f'mkdir "$7" && echo \'{{"backend": "{backend}"}}\' > "$7/prepared.json"', monkeypatch
-    )
+    prepared_for(backend).write(parts.folder)
+    java(parts.folder / "python", f'mkdir "$7" && cp "{parts.folder}/prepared.json" "$7"', monkeypatch)
     (parts.folder / "artifact" / "model.json").write_text("{}")
     parts.model.settings = replace(parts.model.settings, gpus=2)
     if not code:
         parts.model.code = None
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(parts.folder / "python" / "jdk" / "bin" / "java"))
-        parts.run(lambda client: parts.model.start())
+        parts.run(lambda: parts.model.start())
     assert parts.model.settings.gpus == gpus
     assert (parts.folder / "store" / "m0" / "prepared" / "prepared.json").exists()
 
 
 def test_a_request_that_is_given_up_with_the_server_gives_its_turn_back(parts: Parts) -> None:
-    async def asks(client: aiohttp.ClientSession) -> None:
-        sent = asyncio.create_task(parts.model._send(client, b"", {}))
+    async def asks() -> None:
+        sent = asyncio.create_task(parts.model._send(b"", PHOTO))
         sent.add_done_callback(parts.model._done)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
         sent.cancel()
@@ -239,6 +240,6 @@ def test_a_preparation_runs_apart_and_ends_when_nobody_waits_for_it(
         preparing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await preparing
-        assert not model._alive(int(pid))
+        assert not alive(int(pid))
 
     asyncio.run(run())

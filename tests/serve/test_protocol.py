@@ -48,7 +48,7 @@ def test_what_is_not_http_is_400_in_json_and_ends_the_connection(caplog: pytest.
         received = wire.exchange(url, b"nonsense\r\n\r\nGET /refused HTTP/1.1\r\nHost: a\r\n\r\n")
         [(status, text)] = wire.raw_answers(received)
         document = json.loads(text)
-        assert (status, document["code"], document["message"]) == (400, 400, "the request is no valid HTTP/1.1")
+        assert (status, document["code"], document["message"]) == (400, 400, "the request is not valid HTTP/1.1")
         head = received.partition(b"\r\n\r\n")[0].lower()
         assert b"server: byoc-classifier" in head
         assert b"python" not in head and b"aiohttp" not in head

@@ -17,13 +17,15 @@ import pytest
 import torch
 
 from classifier.errors import ArtifactError
-from serve.code import ModelCode
+from serve.model_code import ModelCode
 from serve.program import find_program, ignored_requirements
 from serve.settings import read_settings
+from serve.worker_api import Answer
 from tests import wire
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.server import ask, instances, serve, started, wait_for, workers
+from tests.standin import worker_settings
 
 ORIGINAL = ROOT / "tests" / "code" / "original.py"
 NET = "import torch\n\n\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(48, 3)\n"
@@ -223,9 +225,8 @@ def test_a_class_name_that_is_not_utf8_costs_requests_that_name_it_and_no_worker
 )  # fmt: skip
 def test_why_a_model_cannot_be_loaded_is_in_the_sentence(tmp_path: Path, text: str, message: str) -> None:
     model = artifact_with(tmp_path / "model", code_inference=text)
-    settings = {"program": str(model / "code" / "inference.py"), "code": str(model / "code"), "accept": "a", "top_k": 5}
     with pytest.raises(ArtifactError) as caught:
-        ModelCode(model, tmp_path / "prepared", settings)
+        ModelCode(model / "code" / "inference.py", worker_settings(model))
     begin, _, end = message.partition(" .* ")
     assert begin in str(caught.value) and end in str(caught.value)
 
@@ -295,8 +296,7 @@ def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_
         with pytest.raises(ArtifactError) as caught:
             if code:
                 artifact_with(model, code_inference="def predict_fn(x, m): return m(x)")
-                settings = {"program": str(model / "code" / "inference.py"), "code": str(model / "code")}
-                ModelCode(model, tmp_path / "prepared", settings | {"accept": "a", "top_k": 5})
+                ModelCode(model / "code" / "inference.py", worker_settings(model))
             else:
                 find_program(model, read_settings([], {}))
         return str(caught.value)
@@ -338,12 +338,7 @@ def echo(tmp_path: Path) -> ModelCode:
     model = artifact_with(
         tmp_path / "model", code_inference="def model_fn(d): return 0\ndef predict_fn(x, m): return x"
     )
-    settings = {
-        "program": str(model / "code" / "inference.py"),
-        "code": str(model / "code"),
-        "accept": "application/json",
-    }
-    return ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
+    return ModelCode(model / "code" / "inference.py", worker_settings(model))
 
 
 def pickled() -> bytes:
@@ -378,16 +373,9 @@ def model_fn(model_dir):
 
 def test_of_a_torch_module_the_defaults_are_those_of_the_toolkit_for_pytorch(tmp_path: Path) -> None:
     model = artifact_with(tmp_path / "model", code_inference=SUM)
-    settings = {
-        "program": str(model / "code" / "inference.py"),
-        "code": str(model / "code"),
-        "accept": "application/json",
-    }
-    code = ModelCode(model, tmp_path / "prepared", settings | {"top_k": 5})
-    assert code.answer(b"[[1, 2], [3, 4]]", "id", [("Content-Type", "application/json")])[1] == b"[[3.0], [7.0]]"
+    code = ModelCode(model / "code" / "inference.py", worker_settings(model))
+    assert code.answer(b"[[1, 2], [3, 4]]", "id", [("Content-Type", "application/json")]).text == b"[[3.0], [7.0]]"
     stream = io.BytesIO()
     np.save(stream, np.array([[1, 2]], np.float32))
-    status, body, kind, _ = code.answer(
-        stream.getvalue(), "id", [("Content-Type", "application/x-npy"), ("Accept", "text/csv")]
-    )
-    assert (status, body, kind) == (200, b"3.0\n", "text/csv")
+    answer = code.answer(stream.getvalue(), "id", [("Content-Type", "application/x-npy"), ("Accept", "text/csv")])
+    assert answer == Answer(200, b"3.0\n", "text/csv")

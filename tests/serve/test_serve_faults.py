@@ -179,8 +179,12 @@ def test_a_damaged_artifact_ends_the_program_with_one_sentence(
             "perhaps",
             "SAGEMAKER_MULTI_MODEL is 'perhaps'; it must be true or false, yes or no, on or off, 1 or 0",
         ),
-        ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/png", "'image/png' is no form of an answer"),
-        ("BYOC_BACKEND", "tensorrt", "backend 'tensorrt' is none of auto, "),
+        (
+            "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+            "image/png",
+            "'image/png' is not a form of an answer; use one of application/json, ",
+        ),
+        ("BYOC_BACKEND", "tensorrt", "backend 'tensorrt' must be one of auto, "),
     ],
 )
 def test_a_setting_that_cannot_be_used_ends_the_program_with_one_sentence(

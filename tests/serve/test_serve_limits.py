@@ -16,12 +16,13 @@ from aiohttp import web
 from PIL import Image
 
 from serve import protocol
-from serve.answers import Worker
-from serve.backends import out_of_memory
 from serve.formats import MAX_LABELS, Form, RequestError, check_size
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.prepare import prepare
 from serve.settings import read_settings
+from serve.worker import Worker
+from serve.worker_api import WorkerRequest
 from tests.conftest import needs_openvino
 from tests.image_files import bmp_run_length
 from tests.ports import free_port
@@ -66,14 +67,15 @@ def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
         buffer = io.BytesIO()
         image.resize((8, 8)).save(buffer, "png")
     many = json.dumps({"instances": [{"b64": base64.b64encode(buffer.getvalue()).decode()}] * 128}).encode()
-    asks = {"id": "1", "json": True, "accept": "application/json", "top_k": None}
+    request = WorkerRequest(id="1", form=Form(json=True, accept="application/json", top_k=None))
+    alone = WorkerRequest(id="1", form=Form(json=False, accept="application/json", top_k=None))
     for _ in range(2):  # the first one warms up
-        (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([many], [asks])
+        (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([many], [request])
         assert answer.status == 200
     # Time enough to decode, and for one of four passes.
-    (answer,) = Worker(predictor, top_k=5, seconds=answer.told["model"] / 4).answers([many], [asks])
+    (answer,) = Worker(predictor, top_k=5, seconds=answer.timing.model / 4).answers([many], [request])
     assert answer.status == 504 and re.search(r"(32|64|96) of 128 photos were computed in time", str(answer.text))
-    (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([buffer.getvalue()], [asks | {"json": False}])
+    (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([buffer.getvalue()], [alone])
     assert answer.status == 200
 
 

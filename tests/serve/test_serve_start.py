@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from classifier.errors import ConfigError, UserError
 from serve import model_server, serve
 from serve.serve import main
 from serve.settings import MB
+from serve.status import Failure, StatusWriter
 from tests.front import Served
 from tests.ports import free_port
 from tests.standin import java
@@ -85,6 +86,17 @@ def test_a_model_server_that_ends_ends_the_program_with_its_last_words(
     assert capsys.readouterr().err == said and not list(begun.iterdir())
 
 
+def test_the_files_of_the_workers_are_kept_where_they_are_asked_for(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_MULTI_MODEL", "true")
+    monkeypatch.setenv("BYOC_KEEP_WORKER_FILES", "1")
+    assert main(["--host", "127.0.0.1", "--port", str(free_port())]) == 1
+    [folder] = begun.iterdir()
+    assert (folder / "config.properties").exists()
+    assert f"the files of the model server and its workers are kept in {folder}\n" in capsys.readouterr().out
+
+
 def test_the_arguments_are_those_of_the_command_line_where_none_are_given(
     begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +151,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
 
 def watched(front: Served, seconds: float = 10) -> None:
     async def run() -> None:
-        async with front.front.server.managed(), serve._listening(front.front, front.folder / "store"):
+        async with front.server.connected(), serve._listening(front.front):
             await asyncio.wait_for(serve._watch(front.front), seconds)
 
     asyncio.run(run())
@@ -151,32 +163,34 @@ def test_a_model_that_no_worker_will_ever_serve_ends_the_program(front: Served) 
     with pytest.raises(TimeoutError):
         watched(front, 0.3)
     assert not front.model.ready  # it has been asked
-    (status / "failed").write_text("the self-test failed")
+    StatusWriter(status.parent).failed(Failure(reason="the self-test failed"))
     with pytest.raises(UserError, match=r"^the self-test failed$"):
         watched(front)
-    front.set(multi_model=True)
-    front.front.models.clear()
+
+
+def test_an_endpoint_of_many_models_ends_with_its_model_server(started: Callable[..., Served]) -> None:
+    front = started(SAGEMAKER_MULTI_MODEL="true")
     with pytest.raises(TimeoutError):
         watched(front, 0.3)
-    front.front.server._process.kill()
+    front.server._process.kill()
     with pytest.raises(UserError, match=r"^the model server was ended by SIGKILL$"):
         watched(front)
 
 
 def test_the_log_says_when_a_server_is_ready(
-    front: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    started: Callable[..., Served], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    front.front.models.clear()
+    front = started(SAGEMAKER_MULTI_MODEL="true")
 
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for part in (front.stand_in.listening(), front.front.server.managed()):
+            for part in (front.stand_in.listening(), front.server.connected()):
                 await stack.enter_async_context(part)
             await serve._load(front.front)
 
-    assert not front.front.started
+    assert not front.many.started
     asyncio.run(run())
-    assert front.front.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
+    assert front.many.started and capsys.readouterr().out == "ready: models are loaded from /opt/ml/models\n"
 
 
 def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:

@@ -44,7 +44,7 @@ def test_without_a_word_an_endpoint_of_one_model_is_served() -> None:
     assert (ours.host, ours.port, ours.model_dir) == ("0.0.0.0", 8080, Path("/opt/ml/model"))
     assert (ours.models_dir, ours.multi_model, ours.model_code) == (Path("/opt/ml/models"), False, False)
     assert (ours.backend, ours.top_k, ours.batch_size, ours.accept) == ("auto", 5, 1, "application/json")
-    assert (ours.max_body, ours.max_body_told, ours.queue, ours.log_requests) == (25 * MB, False, 100, "auto")
+    assert (ours.max_body, ours.max_body_given, ours.queue, ours.log_requests) == (25 * MB, False, 100, "auto")
     assert (ours.program, ours.submit_directory, ours.sdk_transform) == ("", "", False)
     assert ours.batch_strategy == "SINGLE_RECORD"
 
@@ -70,11 +70,13 @@ def test_without_a_word_an_endpoint_of_one_model_is_served() -> None:
         ({"BYOC_BATCH_SIZE": "3"}, "batch_size", 3),
         ({"BYOC_REQUEST_LOG": "off"}, "log_requests", "off"),
         ({"BYOC_MEMORY_MB": "700"}, "memory", 700 * MB),
+        ({"BYOC_KEEP_WORKER_FILES": "1"}, "keep_worker_files", True),
+        ({}, "keep_worker_files", False),
         ({"MMS_JOB_QUEUE_SIZE": "7"}, "queue", 7),
         ({"MMS_JOB_QUEUE_SIZE": "0"}, "queue", 1),
         ({PAYLOAD: "7"}, "max_body", 7 * MB),
-        ({PAYLOAD: "7"}, "max_body_told", True),
-        ({PAYLOAD: " "}, "max_body_told", False),
+        ({PAYLOAD: "7"}, "max_body_given", True),
+        ({PAYLOAD: " "}, "max_body_given", False),
         ({PAYLOAD: "0"}, "max_body", 2000 * MB),
         ({PAYLOAD: "2000"}, "max_body", 2000 * MB),
         ({BATCH: "true"}, "batch_strategy", "SINGLE_RECORD"),

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.answers import Answer, CodeWorker
-from serve.code import ModelCode
+from serve.model_code import ModelCode
+from serve.worker import CodeWorker
+from serve.worker_api import Answer, WorkerRequest
 from tests.conftest import ROOT
+from tests.standin import worker_settings
 
 STOCK = (
     Path(sys.executable) if importlib.util.find_spec("sagemaker_inference") else ROOT / ".venv-stock" / "bin" / "python"
@@ -191,13 +193,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def ours(folder: Path, program: str) -> CodeWorker:
-    settings = {
-        "program": str(folder / f"program_{program}.py"),
-        "code": str(folder),
-        "accept": "application/json",
-        "top_k": 5,
-    }
-    return CodeWorker(ModelCode(folder, folder / "prepared", settings))
+    return CodeWorker(ModelCode(folder / f"program_{program}.py", worker_settings(folder, code=folder)))
 
 
 def agree(case: dict[str, Any], theirs: dict[str, Any], found: Answer) -> bool:
@@ -247,7 +243,7 @@ def test_answers_are_the_toolkits_own(stock: list[dict[str, Any]], tmp_path: Pat
     compared = 0
     for case, theirs in zip(CASES, stock, strict=True):
         if case["program"] == program:
-            [found] = worker.answers([case["body"]], [{"id": "an-id", "headers": headers(case)}])
+            [found] = worker.answers([case["body"]], [WorkerRequest(id="an-id", headers=tuple(headers(case)))])
             assert agree(case, theirs, found) or improved(case, theirs, found), (case, theirs, found)
             compared += 1
     assert compared == len(BODIES) * len(ACCEPTS)

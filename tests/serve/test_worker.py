@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,24 @@ import pytest
 
 from classifier import artifact
 from classifier.errors import ArtifactError
-from serve.answers import CHUNK, Worker
 from serve.backends import BACKENDS, Backend, Logits
+from serve.formats import Form
 from serve.gpu import SIZES
 from serve.predictor import Predictor
+from serve.worker import CHUNK, Worker
+from serve.worker_api import WorkerRequest
 from tests.image_files import noise
 from tests.server import instances
 
-ASKS: dict[str, Any] = {"id": "7", "json": False, "accept": "application/json", "top_k": None}
-MANY = ASKS | {"json": True}
+FORM = Form(json=True, accept="application/json", top_k=None)
+PHOTO = WorkerRequest(id="7", form=replace(FORM, json=False))
+MANY = WorkerRequest(id="7", form=FORM)
 NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 INTERNAL = "the prediction failed; the server's log says why under this request id"
+
+
+def asking(**form: Any) -> WorkerRequest:
+    return replace(MANY, form=replace(FORM, **form))
 
 
 @pytest.fixture
@@ -36,19 +44,14 @@ def worker(predictor: Predictor) -> Worker:
 def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, predictor: Predictor) -> None:
     photos = [noise(number) for number in range(3)]
     bodies = [photos[0], b"no photo", instances(photos[1], photos[2]), b"{", b""]
-    answers = worker.answers(bodies, [ASKS, ASKS, MANY, MANY, {"probe": True}])
+    answers = worker.answers(bodies, [PHOTO, PHOTO, MANY, MANY, WorkerRequest(probe=True)])
     assert [answer.status for answer in answers] == [200, 422, 200, 400, 200]
     assert [answer.refused for answer in answers] == [False, True, False, True, False]
-    assert [(answer.told["photos"], answer.told["batch"]) for answer in answers] == [
-        (1, 5),
-        (0, 5),
-        (2, 5),
-        (0, 5),
-        (1, 5),
-    ]
-    times = [answer.told["model"] for answer in answers]
+    timings = [answer.timing for answer in answers]
+    assert [(timing.photos, timing.batch) for timing in timings] == [(1, 5), (0, 5), (2, 5), (0, 5), (1, 5)]
+    times = [timing.model for timing in timings]
     assert times[0] == times[2] == times[4] > 0 and times[1] == times[3] == 0
-    assert 0 < answers[0].told["decode"] < 60 and 0 < answers[2].told["decode"] < 60
+    assert 0 < timings[0].decode < 60 and 0 < timings[2].decode < 60
     rows = predictor.probabilities(np.stack([predictor.decode(photo) for photo in photos]))
     best = [[predictor.classes[index] for index in np.argsort(-row)[:5]] for row in rows]
     found = [json.loads(answers[0].text)["predictions"], *json.loads(answers[2].text)["predictions"]]
@@ -57,22 +60,22 @@ def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, pr
 
 
 def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
-    for body, asks, start in (
-        (b"xyz", ASKS, "the body is no usable photo: not an image"),
+    for body, request, start in (
+        (b"xyz", PHOTO, "the body is no usable photo: not an image"),
         (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is no usable photo: not an image"),
     ):
-        [answer] = worker.answers([body], [asks])
+        [answer] = worker.answers([body], [request])
         assert answer.status == 422 and answer.text.decode().startswith(start)
     # What to do instead is said once.
-    [answer] = worker.answers([b"{}"], [ASKS])
+    [answer] = worker.answers([b"{}"], [PHOTO])
     assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo anew")
 
 
 def test_an_answer_with_too_many_labels_is_refused_before_anything_is_decoded(worker: Worker) -> None:
     body = instances(*[b"x"] * 500)
-    [answer] = worker.answers([body], [MANY | {"accept": "application/json;verbose"}])
+    [answer] = worker.answers([body], [asking(accept="application/json;verbose")])
     assert answer.status == 422  # 500,000 labels are allowed
-    [answer] = worker.answers([instances(*[b"x"] * 51)], [MANY | {"top_k": 9_900}])
+    [answer] = worker.answers([instances(*[b"x"] * 51)], [asking(top_k=9_900)])
     assert answer.status == 422  # a model has no more labels than its classes
     assert SIZES[-1] == CHUNK
 
@@ -87,7 +90,7 @@ def test_photos_are_computed_in_passes_of_32(
         return np.tile(pixels[:, :1, 0, 0].astype(np.float32), (1, 1000))
 
     monkeypatch.setattr(predictor, "_forward", forward)
-    answers = worker.answers([noise(0), instances(*[noise(1)] * 64)], [ASKS, MANY])
+    answers = worker.answers([noise(0), instances(*[noise(1)] * 64)], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 200] and sizes == [32, 32, 1]
 
 
@@ -101,7 +104,7 @@ def test_what_fails_costs_the_requests_that_it_concerns_and_is_logged_under_thei
         raise MemoryError
 
     def answered() -> list[tuple[int, str]]:
-        answers = worker.answers([noise(0), b"no photo"], [ASKS, ASKS | {"id": "8"}])
+        answers = worker.answers([noise(0), b"no photo"], [PHOTO, replace(PHOTO, id="8")])
         assert [answer.refused for answer in answers] == [True, True] and not any(answer.last for answer in answers)
         return [(answer.status, answer.text.decode()) for answer in answers]
 
@@ -120,10 +123,10 @@ def test_what_fails_costs_the_requests_that_it_concerns_and_is_logged_under_thei
     assert caplog.messages == ["request 7: decoding failed", "request 8: decoding failed"]
     caplog.clear()
     with monkeypatch.context() as context:
-        context.setattr("serve.answers.check_size", fail)
+        context.setattr("serve.worker.check_size", fail)
         assert answered() == [(500, INTERNAL)] * 2
         context.undo()
-        context.setattr("serve.answers.write_answer", fail)
+        context.setattr("serve.worker.write_answer", fail)
         assert answered()[0] == (500, INTERNAL) and answered()[1][0] == 422
     assert caplog.messages[:3] == [
         "request 7: decoding failed",
@@ -137,7 +140,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
 ) -> None:
     now = [1000.0]
     decode, forward = predictor.decode, predictor._forward
-    monkeypatch.setattr("serve.answers.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("serve.worker.time.perf_counter", lambda: now[0])
     worker = Worker(predictor, top_k=5, seconds=100)
 
     def slow(body: bytes) -> Any:
@@ -150,7 +153,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
         assert answer.status == status, spent
     assert answer.text.decode() == "2 of 3 photos were decoded in time; send fewer at once"
     spent = 60.0
-    assert worker.answers([noise(0)], [ASKS])[0].status == 200
+    assert worker.answers([noise(0)], [PHOTO])[0].status == 200
 
     def slow_pass(pixels: Any) -> Logits:
         now[0] += taken[0]
@@ -162,7 +165,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
         [answer] = worker.answers([instances(*[noise(0)] * 33)], [MANY])
         assert answer.status == status
     assert answer.text.decode() == "32 of 33 photos were computed in time; send fewer at once"
-    assert answer.told["model"] == 91 and answer.refused
+    assert answer.timing.model == 91 and answer.refused
 
 
 @pytest.mark.parametrize(("device", "warmed"), [("cuda", [1, 2, 4, 8, 16, 32]), ("cpu", [])])
@@ -174,7 +177,9 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
     document = json.loads((small / "prepared" / "prepared.json").read_text())
     (prepared / "prepared.json").write_text(json.dumps(document | {"backend": "a stand-in"}))
     (prepared / artifact.SELFTEST).write_bytes((small / "prepared" / artifact.SELFTEST).read_bytes())
-    monkeypatch.setitem(BACKENDS, "a stand-in", Backend("a stand-in", "torch", device, "fp32"))
+    monkeypatch.setitem(
+        BACKENDS, "a stand-in", Backend(name="a stand-in", library="torch", device=device, precision="fp32")
+    )
     sizes: list[int] = []
 
     def forward(pixels: Any) -> Logits:

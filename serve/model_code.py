@@ -1,14 +1,15 @@
-"""The original style: `model_fn`, `input_fn`, `predict_fn` and `output_fn` (or `transform_fn`) from `code/inference.py` in the artifact.
+"""A model's own code: `model_fn`, `input_fn`, `predict_fn` and `output_fn`, or `transform_fn`, from the artifact's `code/inference.py`.
 
-Only with ALLOW_MODEL_CODE=true, since it runs whatever the artifact holds. Functions are called as sagemaker-inference calls
-them (serve.toolkit), and what is not defined is done as it does; without a model_fn, as for an artifact without code.
+It runs only with ALLOW_MODEL_CODE=true, because it may do anything. The functions are called as sagemaker-inference calls them.
+A function that the code does not define has that toolkit's default (serve.toolkit); without a model_fn, the defaults are those
+of an artifact without code.
 """
 
 import importlib.util
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from multidict import CIMultiDict
 
 from classifier.errors import ArtifactError
 from serve import toolkit
-from serve.backends import in_one_line, out_of_memory
+from serve.backends import long_reason
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
@@ -32,11 +33,13 @@ from serve.formats import (
     read_instances,
     write_answer,
 )
+from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.program import how_to_load
 from serve.toolkit import Unsupported
+from serve.worker_api import Answer, WorkerSettings
 
-# The functions that the code may define, and how many arguments each takes before the context.
+# The functions that the code may define, each with the number of its arguments before the optional context.
 ARGUMENTS = {
     "pre_model_fn": 1,
     "model_fn": 1,
@@ -46,35 +49,37 @@ ARGUMENTS = {
     "predict_fn": 2,
     "output_fn": 2,
 }
-MAX_HEADERS = 4000  # characters of those that an answer sets, as JSON; they travel in one header
-_OURS = ("content-type", "content-length", "transfer-encoding", "connection")
-SERVER = "1.1.11"  # of multi-model-server, as its own context says it
-Reply = tuple[int, bytes, str, dict[str, str]]
+MAX_HEADERS = 4000  # characters, as JSON, of all headers that an answer sets
+_OURS = ("content-type", "content-length", "transfer-encoding", "connection")  # headers that the code may not set
+SERVER = "1.1.11"  # the version of multi-model-server, which the context tells the functions
 
 log = logging.getLogger("serve")
 
 
 class ModelCode:
-    """An artifact's functions with a model loaded; raises ArtifactError when there is no program or no model."""
+    """An artifact's functions with their model loaded; raises ArtifactError when the program or the model cannot be loaded.
 
-    def __init__(self, model_dir: Path, prepared: Path, settings: dict[str, Any], *, gpu: int | None = None) -> None:
-        self._program = Path(settings["program"])
+    `gpu` is the number of the GPU that the functions may use, None for the processor.
+    """
+
+    def __init__(self, program: Path, settings: WorkerSettings, *, gpu: int | None = None) -> None:
+        model_dir = settings.model_dir
+        self._program, self._accept, self._top_k = program, settings.accept, settings.top_k
         self._context = Context(model_dir.name, str(model_dir), {}, 1, gpu, SERVER)
-        self._accept, self._top_k = str(settings["accept"]), int(settings["top_k"])
-        self._own = self._functions(_import(self._program, Path(settings["code"])))
+        self._own = self._functions(_import(program, settings.code or program.parent))
         self._predictor: Predictor | None = None
-        if "model_fn" not in self._own and not prepared.is_dir():
-            told = how_to_load(model_dir) or "add either"
-            raise ArtifactError(f"{self._program} defines no model_fn and {model_dir} holds no model.json; {told}")
+        if "model_fn" not in self._own and not settings.prepared.is_dir():
+            remedy = how_to_load(model_dir) or "add either"
+            raise ArtifactError(f"{program} defines no model_fn and {model_dir} holds no model.json; {remedy}")
         self._start("pre_model_fn", str(model_dir))
         if "model_fn" in self._own:
             self._model = self._start("model_fn", str(model_dir))
         else:
-            self._model = self._predictor = Predictor(prepared, threads=settings["threads"])
+            self._model = self._predictor = Predictor(settings.prepared, threads=settings.threads)
         self._start("model_warmup_fn", str(model_dir), self._model)
 
-    def answer(self, body: bytes, request_id: str, headers: list[tuple[str, str]]) -> Reply:
-        """Return status, text, content type and further headers of an answer; raises what the functions raise."""
+    def answer(self, body: bytes, request_id: str, headers: Sequence[tuple[str, str]]) -> Answer:
+        """Return the functions' answer to a request; raises what they raise."""
         sent = CIMultiDict(headers)
         processor = RequestProcessor(sent)
         self._context.request_processor, self._context.request_ids = [processor], {0: request_id}
@@ -85,14 +90,15 @@ class ModelCode:
         if "transform_fn" in self._own:
             result = self._call("transform_fn", self._model, data, content_type, accept)
         else:
-            found = self._predict(self._read(data, content_type))
-            result = self._call("output_fn", found, accept) if "output_fn" in self._own else self._write(found, accept)
+            prediction = self._predict(self._read(data, content_type))
+            has_output = "output_fn" in self._own
+            result = self._call("output_fn", prediction, accept) if has_output else self._write(prediction, accept)
         text, kind = (result[0], result[1]) if isinstance(result, tuple) else (result, accept)
         further = {str(name): str(value) for name, value in processor.get_response_headers().items()}
         further = {name: value for name, value in further.items() if name.lower() not in _OURS}
         if len(json.dumps(further)) > MAX_HEADERS:
             raise ValueError(f"the headers that the code sets have more than {MAX_HEADERS:,} characters")
-        return processor.get_response_status_code(), toolkit.to_bytes(text), str(kind), further
+        return Answer(processor.get_response_status_code(), toolkit.to_bytes(text), str(kind), headers=further)
 
     def _functions(self, module: ModuleType) -> dict[str, Callable[..., Any]]:
         own = {name: function for name in ARGUMENTS if (function := getattr(module, name, None))}
@@ -115,7 +121,7 @@ class ModelCode:
         return function(*arguments)
 
     def _start(self, name: str, *arguments: Any) -> Any:
-        """Call a function that loads, where it is defined; raises ArtifactError with what it raised."""
+        """Call one of the functions that load the model, if it is defined; raises ArtifactError that names what it raised."""
         if name not in self._own:
             return None
         try:
@@ -124,7 +130,7 @@ class ModelCode:
             if out_of_memory(error):
                 raise
             log.exception("%s failed", name)
-            raise ArtifactError(f"{name} in {self._program} failed ({in_one_line(error)})") from error
+            raise ArtifactError(f"{name} in {self._program} failed ({long_reason(error)})") from error
 
     def _read(self, data: bytes | str, content_type: str | None) -> Any:
         if "input_fn" in self._own:
@@ -153,20 +159,23 @@ class ModelCode:
         with torch.no_grad():
             return self._model.to(self._device()).eval()(data)
 
-    def _write(self, found: Any, accept: str) -> tuple[bytes | str, str]:
-        if self._predictor is not None and _are_probabilities(found, self._predictor.classes):
+    def _write(self, prediction: Any, accept: str) -> tuple[bytes | str, str]:
+        if self._predictor is not None and _are_probabilities(prediction, self._predictor.classes):
             form = accepted(accept)
             if form is None:
                 raise Unsupported(
                     406, f"Accept {accept[:100]!r} cannot be satisfied; ask for one of {', '.join(ACCEPTS)}"
                 )
             return write_answer(
-                Form(json=len(found) > 1, accept=form, top_k=None), found, self._predictor.classes, self._top_k
+                Form(json=len(prediction) > 1, accept=form, top_k=None),
+                prediction,
+                self._predictor.classes,
+                self._top_k,
             )
-        return toolkit.default_output(found, accept)
+        return toolkit.default_output(prediction, accept)
 
     def _torch(self) -> Any:
-        """Return torch where the model is one of its modules, whose defaults are those of the toolkit for PyTorch."""
+        """Return torch if the model is a torch module, for which the defaults of the toolkit for PyTorch apply; else None."""
         torch = sys.modules.get("torch")
         return torch if torch is not None and isinstance(self._model, torch.nn.Module) else None
 
@@ -181,12 +190,12 @@ class ModelCode:
         return "cpu" if self._context.system_properties["gpu_id"] is None else "cuda:0"
 
 
-def _are_probabilities(found: Any, classes: tuple[str, ...]) -> bool:
-    return isinstance(found, np.ndarray) and found.ndim == 2 and found.shape[1] == len(classes) and len(found) > 0
+def _are_probabilities(value: Any, classes: tuple[str, ...]) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] == len(classes) and len(value) > 0
 
 
 def _import(path: Path, folder: Path) -> ModuleType:
-    # It may import its neighbours, and what lies in lib, where the SDK puts dependencies.
+    # The program may import its neighbours, and the modules in lib, where the SDK puts dependencies.
     for place in dict.fromkeys((folder / "lib", folder, path.parent)):
         if place.is_dir():
             sys.path.insert(0, str(place))
@@ -200,12 +209,12 @@ def _import(path: Path, folder: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         log.exception("%s cannot be imported", path)
-        raise ArtifactError(f"{path} cannot be imported ({in_one_line(error)})") from error
+        raise ArtifactError(f"{path} cannot be imported ({long_reason(error)})") from error
     return module
 
 
 def _let_go(folder: Path, program: str) -> None:
-    """Leave the names of our own packages to the code's modules of the same name; what is imported here stays in use."""
+    """Let the code import its own modules that have the names of our packages; objects already imported from ours stay in use."""
     for package in ("classifier", "serve"):
         if program == package or (folder / f"{package}.py").is_file() or (folder / package).is_dir():
             for name in [name for name in sys.modules if name.split(".")[0] == package]:

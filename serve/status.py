@@ -1,0 +1,122 @@
+"""The status files of a model's workers: each worker writes how the loading goes, and the front reads it.
+
+The model server calls its workers healthy whatever happens, so the front believes these files alone. They lie in the folder
+`status` of the model's folder:
+
+| file | written when | holds |
+| --- | --- | --- |
+| `<pid>.loading` | the worker with this process id begins to load the model | nothing |
+| `<pid>.ready` | the model is loaded and has passed its self-test; takes the place of `<pid>.loading` | nothing |
+| `failed` | a worker cannot load the model; takes the place of `<pid>.loading` | a Failure as JSON |
+"""
+
+import contextlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import ArtifactError, UserError
+from serve.memory import NoRoom
+
+STATUS = "status"  # the folder's name
+FAILED = "failed"
+DEATHS = 3  # when so many workers ended while they loaded the model, no other is expected to succeed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a worker cannot load its model."""
+
+    reason: str  # one sentence
+    no_room: bool = False  # there is too little memory; else the model or its code is at fault
+
+    def error(self) -> UserError:
+        """Return the failure as the front raises it."""
+        return (NoRoom if self.no_room else ArtifactError)(self.reason)
+
+
+class StatusWriter:
+    """Writes how this process, a worker, loads the model; `folder` is the model's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / STATUS
+        self._loading = self._folder / f"{os.getpid()}.loading"
+
+    def loading(self) -> None:
+        """Report that the loading begins."""
+        self._loading.touch()
+
+    def ready(self) -> None:
+        """Report that the model is loaded and has passed its self-test."""
+        self._loading.rename(self._loading.with_suffix(".ready"))
+
+    def failed(self, failure: Failure) -> None:
+        """Report why the model cannot be loaded."""
+        temporary = self._folder / f".{FAILED}.{os.getpid()}"  # so that nobody reads half of it
+        temporary.write_text(json.dumps(vars(failure)))
+        temporary.replace(self._folder / FAILED)
+        self._loading.unlink(missing_ok=True)
+
+
+class StatusReader:
+    """What the status files in a model's folder tell of its workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / STATUS
+        self._seen: set[int] = set()
+        self.unloading = False  # workers are ended on purpose
+
+    def create(self) -> None:
+        """Make the folder, and those above it, for the workers to come."""
+        self._folder.mkdir(parents=True)
+
+    @property
+    def seen(self) -> int:
+        """How many workers were ever ready."""
+        return len(self._seen)
+
+    def ready(self) -> int:
+        """Return how many workers are alive and have loaded the model; log which have ended since the last call."""
+        count = 0
+        for pid, mark in self._marks("ready").items():
+            self._seen.add(pid)
+            if alive(pid):
+                count += 1
+            else:
+                mark.unlink(missing_ok=True)
+                if not self.unloading:
+                    logging.warning("worker %d ended", pid)
+        return count
+
+    def loading(self) -> list[int]:
+        """Return the process ids of the workers that are alive and loading the model."""
+        return [pid for pid in self._marks("loading") if alive(pid)]
+
+    def failure(self) -> UserError | None:
+        """Return why no worker will be able to load the model, or None while one may."""
+        # Read these before those that are ready, else a worker that becomes ready in between would be missed.
+        loading = self._marks("loading")
+        dead = [mark for pid, mark in loading.items() if not alive(pid)]
+        if self.ready():
+            # Workers are serving, so earlier failures are out of date; forget them.
+            for mark in (*dead, self._folder / FAILED):
+                mark.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            return Failure(**json.loads((self._folder / FAILED).read_text())).error()
+        if len(dead) >= DEATHS and len(dead) == len(loading):
+            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
+        return None
+
+    def _marks(self, kind: str) -> dict[int, Path]:
+        return {int(mark.stem): mark for mark in self._folder.glob(f"*.{kind}")}
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie, which still takes signals, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

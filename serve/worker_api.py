@@ -1,0 +1,191 @@
+"""What the front and a worker exchange through the model server: requests, answers, settings, and files in memory.
+
+A request travels as a header and a body, an answer as one body that begins with its facts. On the way through the model server
+a body is held three times, in a heap that is too small for large ones, and an answer over 6.5 MB ends its worker. So for large
+bodies and answers the front lends a file in memory: the worker reads the body from it and leaves its answer in it.
+"""
+
+import contextlib
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from serve.formats import Form
+
+SETTINGS = "settings.json"  # in the model's folder, beside the manifest that the model server reads
+HEADER = "X-Byoc-Request"  # holds a WorkerRequest
+MARK = b"\x93byoc"  # begins every answer of a worker, and none of the model server's own
+# A body of up to so many bytes goes through the model server, which is 4 % faster at 110 kB; a larger one is lent, which is
+# 7 % faster at 1 MB.
+LENT_BYTES = 256 * 1024
+
+# A lent file's path, device and inode: once the loan has ended, the path may name another request's file.
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerRequest:
+    """One request to a worker, without its body."""
+
+    id: str = ""  # names the request in logs and errors
+    probe: bool = False  # asks whether the model computes; the worker has a photo for it, and its answer is empty
+    form: Form | None = None  # how to read the body and write the answer; None where the model's own code decides that
+    headers: tuple[tuple[str, str], ...] = ()  # the client's, for the model's own code
+    lent: Place | None = None  # where the body is lent; None: the body comes with the request
+
+    @property
+    def may_have_large_answer(self) -> bool:
+        """Whether the answer may be too large for the model server: for many photos, and of a model's own code."""
+        return self.form.json if self.form else not self.probe
+
+    def to_header(self) -> str:
+        """Return the request as JSON in ASCII, without the fields that have their defaults."""
+        facts = {name: value for name, value in vars(self).items() if value}
+        return json.dumps(facts | {"form": vars(self.form)} if self.form else facts)
+
+    @classmethod
+    def from_header(cls, text: str) -> "WorkerRequest":
+        """Return the request that `to_header` wrote."""
+        facts = json.loads(text)
+        form, lent = facts.pop("form", None), facts.pop("lent", None)
+        headers = tuple((name, value) for name, value in facts.pop("headers", ()))
+        return cls(**facts, form=Form(**form) if form else None, headers=headers, lent=tuple(lent) if lent else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What one request cost its worker; times in seconds."""
+
+    decode: float
+    model: float  # the model's pass, for all requests that shared it
+    photos: int
+    batch: int  # requests that shared the pass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A worker's answer to one request."""
+
+    status: int
+    text: bytes  # of a refused request, the sentence that says why
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)  # further ones, which a model's own code sets
+    refused: bool = False
+    timing: Timing | None = None  # None where the worker failed before it could measure
+    last: bool = False  # the worker ends after this answer; the front is not told
+
+    def to_bytes(self, *, lent: bool = False) -> bytes:
+        """Return MARK, the length of the facts in 4 bytes, the facts as JSON, and the text unless it lies in the loan.
+
+        Trap: facts in headers would end workers. The model server reads a batch of answers piece by piece, and fails where a piece
+        ends within a header ("Message size exceed limit"); within a body it waits for the next piece.
+        """
+        facts = {
+            "status": self.status,
+            "content_type": self.content_type,
+            "headers": self.headers,
+            "refused": self.refused,
+            "timing": self.timing and vars(self.timing),
+            "lent": lent,
+        }
+        head = json.dumps(facts).encode()
+        return MARK + struct.pack("!I", len(head)) + head + (b"" if lent else self.text)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, loan: "Loan | None" = None) -> "Answer | None":
+        """Return the answer that `to_bytes` wrote, or None for what the model server says itself."""
+        if not data.startswith(MARK):
+            return None
+        begin = len(MARK) + 4
+        end = begin + struct.unpack_from("!I", data, len(MARK))[0]
+        facts: dict[str, Any] = json.loads(data[begin:end])
+        text = loan.answer() if facts.pop("lent") and loan else data[end:]
+        timing = facts.pop("timing")
+        return cls(text=text, timing=Timing(**timing) if timing else None, **facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How a worker opens and runs its model."""
+
+    model_dir: Path
+    prepared: Path  # the folder that serve.prepare wrote
+    code: Path | None  # the folder of the model's own code, if it brings any
+    program: Path | None  # the file of that code to run
+    accept: str  # the form of an answer where the client asks for none
+    threads: int
+    decoders: int  # photos decoded at a time
+    top_k: int
+    max_pixels: int
+    timeout: int  # seconds
+
+    def write(self, folder: Path) -> None:
+        """Write the settings into a model's folder."""
+        (folder / SETTINGS).write_text(json.dumps(vars(self), default=str))
+
+    @classmethod
+    def read(cls, folder: Path) -> "WorkerSettings":
+        """Return the settings in a model's folder."""
+        facts = json.loads((folder / SETTINGS).read_text())
+        paths = {name: Path(facts[name]) for name in ("model_dir", "prepared", "code", "program") if facts[name]}
+        return cls(**facts | paths)
+
+
+class Loan:
+    """A file in memory that lasts as long as the front holds it; `place` is where a worker finds it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.place: Place = (f"/proc/{os.getpid()}/fd/{file.fileno()}", *_identity(file))
+
+    def answer(self) -> bytes:
+        """Return the answer that the worker left."""
+        self._file.seek(0)
+        return self._file.read()
+
+
+@contextlib.contextmanager
+def lend(body: bytes) -> Iterator[Loan]:
+    """Lend a body for as long as the block runs."""
+    with os.fdopen(os.memfd_create("body"), "w+b", buffering=0) as file:
+        _write(file, body)
+        yield Loan(file)
+
+
+def fetch(place: Place) -> bytes:
+    """Return a lent body, in the worker; empty when the loan has ended, since then nobody waits for the answer."""
+    with _opened(place, "rb") as file:
+        return file.read() if file else b""
+
+
+def leave(place: Place, text: bytes) -> None:
+    """Replace a lent body by the answer, in the worker; do nothing when the loan has ended."""
+    with _opened(place, "r+b") as file:
+        if file:
+            file.truncate(0)
+            _write(file, text)
+
+
+@contextlib.contextmanager
+def _opened(place: Place, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO | None]:
+    path, *identity = place
+    with contextlib.ExitStack() as stack:
+        file = None
+        with contextlib.suppress(OSError):
+            file = stack.enter_context(Path(path).open(mode, buffering=0))
+        yield file if file and [*_identity(file)] == identity else None
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
