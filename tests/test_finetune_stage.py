@@ -12,9 +12,9 @@ from classifier.backbones import build_backbone
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo
 from train.config import Config
+from train.features import FeaturePass
 from train.finetune import Photos, finetune_stage
 from train.stage import Stage
-from train.world import World
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +28,8 @@ def stage(photos: list[Photo], precision: str = "fp32", **settings: Any) -> Stag
     torch.manual_seed(0)
     backbone, features, preprocessing = build_backbone("timm/test_efficientnet")
     model = Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0)
-    return finetune_stage(
-        model,
-        photos,
-        photos[:3],
-        Config(**settings),
-        preprocessing,
-        precision=precision,
-        auxiliary=None,
-        pack=None,
-        world=World(),
-    )
+    feature_pass = FeaturePass(model=model, precision=precision)
+    return finetune_stage(feature_pass, photos, photos[:3], Config(**settings))
 
 
 def test_each_setting_reaches_the_stage(photos: list[Photo]) -> None:
@@ -90,7 +81,7 @@ def test_the_average_of_the_weights_moves_by_one_minus_its_decay(photos: list[Ph
 def test_its_workers_bring_the_photos_of_each_step_augmented_anew_for_each_epoch(photos: list[Photo]) -> None:
     made = stage(photos, seed=3)
     _, _, preprocessing = build_backbone("timm/test_efficientnet")
-    expected = Photos(photos, Config(seed=3), preprocessing, None)
+    expected = Photos(photos=photos, config=Config(seed=3), preprocessing=preprocessing, pack=None)
     steps = [torch.tensor([7, 0, 3]), torch.tensor([5])]
     seen = []
     for epoch in (1, 2):

@@ -11,7 +11,7 @@ from classifier.fold import folded
 from classifier.models import Classifier
 from classifier.photos import load_photo_set
 from tests.conftest import LITE
-from train.features import extract
+from train.features import FeaturePass
 
 
 def norms(module: nn.Module) -> int:
@@ -95,10 +95,10 @@ def test_a_normalisation_that_cannot_be_folded_stays() -> None:
 def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, _, preprocessing = build_backbone(LITE)
     model = Classifier(trained(backbone), nn.Linear(1280, 2), preprocessing, 1.0).eval()
-    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0).splits
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
 
     def features() -> Tensor:
-        splits, _ = extract(model, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0)
+        splits, _ = FeaturePass(model=model, precision="fp32").extract(photos)
         return splits["train"].features
 
     normalised: list[None] = []

@@ -6,7 +6,6 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from classifier.photos import load_photo_set
 from train import stop
 from train.config import parse
 from train.contract import read_job
-from train.features import Features
+from train.features import FeaturePass, Features
 from train.job import _Job, _outputs, run
 from train.stage import Best
 from train.world import World
@@ -123,8 +122,16 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
         name: Features(torch.empty(0), labels, labels, tuple(photos[name]), "") for name in ("validation", "test")
     }
     nothing: Any = None
-    shared = _Job(nothing, config, model, nothing, "fp32", World(), nothing, nothing, None, None)
-    shared.spec = SimpleNamespace(preprocessing=preprocessing)  # type: ignore[assignment]
+    feature_pass = FeaturePass(model=model, precision="fp32")
+    shared = _Job(
+        job=nothing,
+        config=config,
+        feature_pass=feature_pass,
+        spec=nothing,
+        records=nothing,
+        board=nothing,
+        hook=None,
+    )
     best = Best(1, (1.0, 0.0), {}, torch.eye(2))
     assert _outputs(shared, splits, best).keys() == {"validation", "test"}
     assert not capsys.readouterr().out

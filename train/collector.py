@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from train.gpu_memory import is_full
-from train.lanes import Chunk, Lane, View, Work, forward, in_flight
+from train.lanes import Chunk, Shared, View, Work, forward, in_flight
 
 # Photos and views that go through the backbone together; 0 where each lane computes its own.
 BATCH = {"cpu": 0, "cuda": 64}
 
 
-def collected(lane: Lane, batch: int, works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
+def collected(shared: Shared, batch: int, works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
     """Yield chunks, decoded by `lanes` threads, as soon as the last of a chunk's photos went through the backbone."""
     waiting: deque[tuple[Chunk, View]] = deque()
-    batches = _Batches(lane, batch)
-    with contextlib.closing(in_flight(lane.decode, works, lanes)) as chunks:
+    batches = _Batches(shared, batch)
+    with contextlib.closing(in_flight(shared.decode, works, lanes)) as chunks:
         for chunk in chunks:
             waiting.extend((chunk, view) for view in chunk.waiting)
             if not chunk.waiting:
@@ -37,17 +37,17 @@ def collected(lane: Lane, batch: int, works: Iterable[Work], lanes: int) -> Gene
 class _Batches:
     """Batches of one shape, in memory that the GPU reads without a copy in between."""
 
-    def __init__(self, lane: Lane, size: int) -> None:
-        self._lane, self._size = lane, size
-        crop = lane.preprocessing.crop
-        pinned = next(lane.model.parameters()).is_cuda
+    def __init__(self, shared: Shared, size: int) -> None:
+        self._shared, self._size = shared, size
+        crop = shared.model.preprocessing.crop
+        pinned = next(shared.model.parameters()).is_cuda
         self._pixels = torch.zeros(size, crop, crop, 3, dtype=torch.uint8, pin_memory=pinned)
 
     def run(self, views: Sequence[tuple[Chunk, View]]) -> list[Chunk]:
         """Give the views of several chunks their features; returns the chunks of which none waits any more."""
         features = self._features([view for _, view in views])
         for (chunk, view), row in zip(views, features, strict=True):
-            self._lane.keep(chunk, [view], row[None])
+            self._shared.keep(chunk, [view], row[None])
         return [chunk for chunk, view in views if view is chunk.waiting[-1]]
 
     def _features(self, views: Sequence[View]) -> Tensor:
@@ -67,4 +67,4 @@ class _Batches:
     def _forward(self, views: Sequence[View]) -> Tensor:
         for row, view in zip(self._pixels, views, strict=False):
             row.copy_(torch.from_numpy(view.pixels))
-        return forward(self._lane.model, self._pixels[: self._size], self._lane.precision)[: len(views)]
+        return forward(self._shared.model, self._pixels[: self._size], self._shared.precision)[: len(views)]

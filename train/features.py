@@ -2,8 +2,8 @@
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,16 @@ from classifier.errors import ConfigError, DataError
 from classifier.fold import folded
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
-from classifier.photos import Photo
+from classifier.photos import Photo, PhotoSet
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
 from train.cache import FeatureCache, cache_key
 from train.collector import BATCH, collected
-from train.lanes import CHUNK, Lane, Work, compute_exactly, in_flight
+from train.lanes import CHUNK, Chunk, Shared, Work, compute_exactly, in_flight
 from train.pack import Pack
-from train.share import Report, Share, make_room
+from train.share import Report, Share
 from train.world import World, local_threads
 
 # Images to compute from which a folded backbone saves more than folding costs, 0.1 to 0.8 s. In bf16 on 2 shared
@@ -58,79 +58,100 @@ class Unreadable:
     reason: str
 
 
-def extract(
-    model: Classifier,
-    splits: Mapping[str, Sequence[Photo]],
-    preprocessing: Preprocessing,
-    *,
-    precision: str,
-    cache: Path | None,
-    max_unreadable: float,
-    views: int = 0,
-    sample: int = 0,
-    pack: Pack | None = None,
-    world: World = World(),  # noqa: B008 - frozen
-    classes: Sequence[str] = (),
-    label: str = "features",
-) -> tuple[dict[str, Features], list[Unreadable]]:
-    """Return every split's features, and the photos that could not be read.
+@dataclass(frozen=True, kw_only=True)
+class FeaturePass:
+    """How photos go through a classifier's frozen backbone: at which precision, and in which processes.
 
-    Each core runs a lane of its own, one thread that reads, decodes and forwards eight photos at a time: no lane waits
-    for another, which a forward pass spread over the cores does. On a GPU the lanes only decode, and this thread sends
-    what they have through the backbone. The processes of `world` share the photos out. The split
-    train also gets `views` augmented copies of each photo. `pack` gives the bytes that it holds and keeps the others;
-    `sample` photos of each split leave their pixels. Raises DataError when more than `max_unreadable` percent of all photos
-    are unreadable, at once if this process is alone, when all of a split are, and when all of one of `classes` in train are;
-    and Stopped on SIGTERM. What is done by then stays in the cache.
+    `pack` holds the bytes of photos that were read before, so that each file is opened once.
     """
-    compute_exactly()
-    store = FeatureCache(cache, cache_key(model.backbone, preprocessing, precision)) if cache else None
-    device = next(model.parameters()).device
-    works = _works(splits, views, sample, world)
-    shares = {name: Share([work for work in works if work.split == name]) for name in splits}
-    mine, done = sum(len(work.photos) for work in works), 0
-    images = sum(len(photos) * (1 + views * (name == "train")) for name, photos in splits.items())
-    if images - (0 if store is None else len(store)) >= FOLDED_FROM:
-        backbone = folded(model.backbone, preprocessing.crop)
-        model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval().to(device)
-    lane = Lane(model, preprocessing, precision, store, pack)
-    batch = BATCH[device.type]
-    passed = collected(lane, batch, works, local_threads()) if batch else in_flight(lane.run, works, local_threads())
-    threads = torch.get_num_threads()
-    try:
+
+    model: Classifier
+    precision: str  # fp32, bf16 or fp16
+    pack: Pack | None = None
+    world: World = World()  # noqa: RUF009 - frozen
+
+    def extract(
+        self, photos: PhotoSet, *, cache: Path | None = None, max_unreadable: float = 0, views: int = 0, sample: int = 0
+    ) -> tuple[dict[str, Features], list[Unreadable]]:
+        """Return every split's features, and the photos that could not be read.
+
+        The processes of `world` share the photos out. On a processor each core has a lane: one thread that reads, decodes
+        and forwards eight photos at a time. No lane waits for another, as all cores do when they share one forward pass. On
+        a GPU the lanes only decode, and this thread sends their photos through the backbone.
+
+        Features are read from the folder `cache` where it has them, and kept there. The split train also gets `views`
+        augmented copies of each photo. Of each split the pixels of `sample` photos are returned too.
+
+        Raises DataError when more than `max_unreadable` percent of all photos are unreadable (at once if this process is
+        alone), when all photos of a split are, and when all train photos of a class are. Raises Stopped on SIGTERM. What was
+        computed by then stays in the cache.
+        """
+        splits = photos.splits
+        store = self._store(cache) if cache else None
+        works = _works(splits, views, sample, self.world)
+        rows = sum(len(work.photos) * (1 + work.views) for work in works)
+        shares = {name: Share([work for work in works if work.split == name], rows) for name in splits}
+        images = sum(len(split) * (1 + views * (name == "train")) for name, split in splits.items())
+        mine, done = sum(len(work.photos) for work in works), 0
         with (
-            Progress(label, mine, "photos", shown=world.chief) as progress,
-            contextlib.closing(passed) as chunks,
+            Progress(_label(splits), mine, "photos", shown=self.world.chief) as progress,
+            contextlib.closing(self._chunks(works, images, store)) as chunks,
         ):
             for chunk in chunks:
-                make_room(shares, chunk)
                 shares[chunk.work.split].take(chunk)
-                if world.size == 1 and chunk.unreadable:
+                if self.world.size == 1 and chunk.unreadable:
                     now = {name: share.unreadable for name, share in shares.items()}
                     if fault := too_many(splits, now, max_unreadable):
                         raise DataError(fault)
                 progress.advance(len(chunk.work.photos))
                 done += len(chunk.work.photos)
-                if stop.requested.is_set() and (done < mine or world.size > 1):
+                if stop.requested.is_set() and (done < mine or self.world.size > 1):
                     raise _stopped(done, mine, cache)
-    finally:
-        if store is not None:
-            store.flush()
-        # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
-        torch.set_num_threads(threads)
-    try:
-        everyone: list[dict[str, Report]] = world.gather({name: share.report() for name, share in shares.items()})
-    except RuntimeError:
-        if stop.requested.is_set():  # another process was stopped before it came here
-            raise _stopped(done, mine, cache) from None
-        raise
-    reports = {name: [one[name] for one in everyone] for name in splits}
-    missing = {name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in reports.items()}
-    for fault in faults(splits, missing, max_unreadable, classes):
-        raise DataError(fault)
-    return {
-        name: _assemble(photos, shares[name], reports[name], preprocessing, sample) for name, photos in splits.items()
-    }, _listed(splits, missing)
+        try:
+            everyone = self.world.gather({name: share.report() for name, share in shares.items()})
+        except RuntimeError:
+            if stop.requested.is_set():  # another process was stopped before it came here
+                raise _stopped(done, mine, cache) from None
+            raise
+        reports: dict[str, list[Report]] = {name: [one[name] for one in everyone] for name in splits}
+        missing = {
+            name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in reports.items()
+        }
+        for fault in faults(splits, missing, max_unreadable, photos.classes):
+            raise DataError(fault)
+        found = {name: _assemble(splits[name], shares[name], reports[name]) for name in splits}
+        if sample:
+            found = {name: _with_sample(split, self.model.preprocessing) for name, split in found.items()}
+        return found, _listed(splits, missing)
+
+    def _store(self, folder: Path) -> FeatureCache:
+        return FeatureCache(folder, cache_key(self.model.backbone, self.model.preprocessing, self.precision))
+
+    def _chunks(self, works: Sequence[Work], images: int, store: FeatureCache | None) -> Generator[Chunk, None, None]:
+        """Do this process's work and yield what comes of it; `images` are those of all processes, with views."""
+        compute_exactly()
+        model = _folded(self.model) if images - len(store or ()) >= FOLDED_FROM else self.model
+        shared = Shared(model=model, precision=self.precision, store=store, pack=self.pack)
+        batch, lanes = BATCH[next(model.parameters()).device.type], local_threads()
+        threads = torch.get_num_threads()
+        try:
+            yield from collected(shared, batch, works, lanes) if batch else in_flight(shared.run, works, lanes)
+        finally:
+            if store is not None:
+                store.flush()
+            # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+            torch.set_num_threads(threads)
+
+
+def _label(splits: Mapping[str, Sequence[Photo]]) -> str:
+    """Return what the progress bar says: predictions alone pass a split without train."""
+    return "features" if "train" in splits else ", ".join(splits)
+
+
+def _folded(model: Classifier) -> Classifier:
+    """Return the model with a folded backbone and no head, on the same device."""
+    backbone = folded(model.backbone, model.preprocessing.crop)
+    return Classifier(backbone, nn.Identity(), model.preprocessing, 1.0).eval().to(next(model.parameters()).device)
 
 
 def resolve_precision(precision: str) -> str:
@@ -159,20 +180,15 @@ def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world
             if number % world.size == world.rank:
                 part = photos[start : start + step]
                 kept = [place - start for place in wanted if 0 <= place - start < len(part)]
-                works.append(Work(name, part, start, first, views if name == "train" else 0, kept))
+                copies = views if name == "train" else 0
+                works.append(Work(split=name, photos=part, start=start, first=first, views=copies, wanted=kept))
                 first += len(part)
             number += 1
     return works
 
 
-def _assemble(
-    photos: Sequence[Photo],
-    share: Share,
-    reports: Sequence[Report],
-    preprocessing: Preprocessing,
-    sample: int,
-) -> Features:
-    """Return a split's features, of which all processes know the same but the rows."""
+def _assemble(photos: Sequence[Photo], share: Share, reports: Sequence[Report]) -> Features:
+    """Return a split's features: the rows are those of this process, all else is the same in every process."""
     places = np.concatenate([report.readable for report in reports])
     order = places.argsort()
     places, digests = places[order], np.concatenate([report.digests for report in reports])[order]
@@ -181,8 +197,6 @@ def _assemble(
     mine = np.searchsorted(places, share.report().readable)
     rows = np.concatenate([mine + view * len(kept) for view in range(share.copies)])
     pixels = {place: pixels for report in reports for place, pixels in report.pixels.items()}
-    if sample and not pixels:  # all of them are unreadable
-        pixels = {0: load_pixels(read_photo(kept[0].path), preprocessing)}
     return Features(
         features=share.features(max(report.columns for report in reports)),
         rows=torch.from_numpy(rows),
@@ -191,6 +205,14 @@ def _assemble(
         fingerprint=hashlib.sha256(digests.tobytes() + labels.tobytes()).hexdigest(),
         **({"sample": torch.from_numpy(np.stack([pixels[place] for place in sorted(pixels)]))} if pixels else {}),
     )
+
+
+def _with_sample(split: Features, preprocessing: Preprocessing) -> Features:
+    """Return a split with the pixels of its first photo where none of those chosen for the sample can be read."""
+    if len(split.sample):
+        return split
+    pixels = load_pixels(read_photo(split.photos[0].path), preprocessing)
+    return replace(split, sample=torch.from_numpy(pixels[None]))
 
 
 def _listed(splits: Mapping[str, Sequence[Photo]], missing: Mapping[str, Mapping[int, str]]) -> list[Unreadable]:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import ctypes
+import dataclasses
 import functools
 import multiprocessing
 import os
@@ -20,41 +21,37 @@ from torch.utils.data import DataLoader, Dataset
 from classifier.errors import DataError, PhotoError
 from classifier.images import Pixels, decode, read_photo
 from classifier.models import Classifier
-from classifier.photos import Photo
+from classifier.photos import Photo, PhotoSet
 from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
-from train.features import Features, extract
+from train.features import FeaturePass
 from train.head import class_weights, classes_of, predict
 from train.lanes import CHUNK, autocast
 from train.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.pack import Pack
 from train.seeds import seed_for
 from train.stage import Batch, Stage
-from train.world import World, local_threads
+from train.world import local_threads
 
 Sample = tuple[Pixels, int] | str
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def finetune_stage(
-    model: Classifier,
+    feature_pass: FeaturePass,
     train: Sequence[Photo],
     validation: Sequence[Photo],
     config: Config,
-    preprocessing: Preprocessing,
-    *,
-    precision: str,
-    auxiliary: tuple[str, nn.Module] | None,
-    pack: Pack | None,
-    world: World,
+    auxiliary: tuple[str, nn.Module] | None = None,
 ) -> Stage:
-    """Return the stage that trains a whole classifier on photos; `model` ends up trained.
+    """Return the stage that trains all of a pass's classifier on photos, and judges it by that pass.
 
     Batches come from worker processes as plain arrays through pipes: nothing lies in /dev/shm, of which a container may
     have 64 MB.
     """
+    model, world = feature_pass.model, feature_pass.world
     device = next(model.parameters()).device
     labels = torch.tensor([photo.label for photo in train])
     classes = classes_of(model.head)
@@ -69,7 +66,7 @@ def finetune_stage(
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     if averaged:
         averaged.update_parameters(trained)  # else the average would begin after the first step
-    photos = Photos(train, config, preprocessing, pack)
+    photos = Photos(photos=train, config=config, preprocessing=model.preprocessing, pack=feature_pass.pack)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
         mine = [[(epoch, int(position)) for position in world.mine(step.tolist())] for step in steps]
@@ -83,7 +80,7 @@ def finetune_stage(
     def judge(candidate: nn.Module) -> tuple[Tensor, Tensor]:
         inner = candidate.classifier if isinstance(candidate, WithAuxiliary) else candidate
         assert isinstance(inner, Classifier)
-        return predict_photos(inner, validation, preprocessing, precision=precision, pack=pack, world=world)
+        return predict_photos(dataclasses.replace(feature_pass, model=inner), validation)
 
     return Stage(
         name="finetune",
@@ -101,8 +98,8 @@ def finetune_stage(
         auxiliary=config.auxiliary,
         schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
         ema=averaged,
-        autocast=functools.partial(autocast, device.type, precision),
-        scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
+        autocast=functools.partial(autocast, device.type, feature_pass.precision),
+        scaler=torch.amp.GradScaler(device.type) if feature_pass.precision == "fp16" else None,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
         lane=CHUNK if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
@@ -130,31 +127,13 @@ class WithAuxiliary(nn.Module):
 
 
 def predict_photos(
-    model: Classifier,
-    photos: Sequence[Photo],
-    preprocessing: Preprocessing,
-    *,
-    precision: str,
-    pack: Pack | None,
-    world: World,
-    label: str = "validation",
+    feature_pass: FeaturePass, photos: Sequence[Photo], split: str = "validation"
 ) -> tuple[Tensor, Tensor]:
-    """Return a classifier's logits [N, classes] for photos, and their labels [N]."""
-    model.eval()
-    splits, _ = extract(
-        model,
-        {label: photos},
-        preprocessing,
-        precision=precision,
-        cache=None,
-        max_unreadable=0,
-        pack=pack,
-        world=world,
-        label=label,
-    )
-    features: Features = splits[label]
-    head = copy.deepcopy(model.head).cpu()
-    return predict(head, features, world), features.labels
+    """Return a classifier's logits [N, classes] for the photos of a split, and their labels [N]."""
+    feature_pass.model.eval()
+    splits, _ = feature_pass.extract(PhotoSet((), {split: tuple(photos)}))
+    head = copy.deepcopy(feature_pass.model.head).cpu()
+    return predict(head, splits[split], feature_pass.world), splits[split].labels
 
 
 @dataclass

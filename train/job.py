@@ -22,7 +22,7 @@ from train.checkpoint import Checkpoints, restore
 from train.config import TUNING_RANGES, Config, metric_line, searched
 from train.contract import Job, warm_pool
 from train.engine import copied, fit
-from train.features import Features, extract, resolve_precision
+from train.features import FeaturePass, Features, resolve_precision
 from train.finetune import finetune_stage, predict_photos
 from train.finish import finish, versions
 from train.foreign_names import check_size
@@ -43,14 +43,11 @@ class _Job:
 
     job: Job
     config: Config
-    model: Classifier
+    feature_pass: FeaturePass
     spec: ModelSpec
-    precision: str
-    world: World
     records: Records
     board: Board
     hook: Hook | None
-    pack: Pack | None
     checkpoints: Checkpoints | None = None
     epochs: int = 0  # that are done, of both stages
 
@@ -62,6 +59,14 @@ class _Job:
         self.board.epoch(stage, epoch, metrics)
         if not again:
             print(metric_line(self.epochs, metrics), flush=True)
+
+    @property
+    def model(self) -> Classifier:
+        return self.feature_pass.model
+
+    @property
+    def world(self) -> World:
+        return self.feature_pass.world
 
     def stopped(self) -> bool:
         """Return whether any process was asked to stop; then all are."""
@@ -97,19 +102,21 @@ def run(
     start = build_start(job, config, photos.classes)
     check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
     shared = _Job(
-        job,
-        start.config,
-        start.model.to(device()),
-        start.spec,
-        resolve_precision(config.precision),
-        world,
-        records,
-        Board(job.places.tensorboard if world.chief else None),
-        open_hook(job.base) if world.chief else None,
-        Pack() if job.fast_file and config.finetune_epochs else None,
+        job=job,
+        config=start.config,
+        feature_pass=FeaturePass(
+            model=start.model.to(device()),
+            precision=resolve_precision(config.precision),
+            pack=Pack() if job.fast_file and config.finetune_epochs else None,
+            world=world,
+        ),
+        spec=start.spec,
+        records=records,
+        board=Board(job.places.tensorboard if world.chief else None),
+        hook=open_hook(job.base) if world.chief else None,
     )
     print(
-        f"{start.config.backbone} with weights from {start.source}; {shared.precision} on {device()}, "
+        f"{start.config.backbone} with weights from {start.source}; {shared.feature_pass.precision} on {device()}, "
         f"{local_threads()} threads" + (f" in each of {world.size} processes" if world.size > 1 else ""),
         flush=True,
     )
@@ -166,18 +173,12 @@ def _features(shared: _Job, photos: PhotoSet, feature_cache: Path | None) -> dic
     # have, so what the feature pass did survives with them.
     kept = warm_pool() or folder
     cache = feature_cache or (kept / "features" if kept else None)
-    splits, unreadable = extract(
-        shared.model,
-        photos.splits,
-        shared.spec.preprocessing,
-        precision=shared.precision,
+    splits, unreadable = shared.feature_pass.extract(
+        photos,
         cache=cache,
         max_unreadable=shared.config.max_unreadable,
         views=shared.config.views,
         sample=SELFTEST_PHOTOS,
-        pack=shared.pack,
-        world=shared.world,
-        classes=photos.classes,
     )
     for item in unreadable:
         path = one_line(item.path)
@@ -263,15 +264,11 @@ def _finetune(
     """Train the whole model from where the head is, or go on with it; returns the best, of epoch 0 when that is the head."""
     shared.model.to(device())
     stage = finetune_stage(
-        shared.model,
+        shared.feature_pass,
         splits["train"].photos[: len(splits["train"].photos) // (1 + shared.config.views)],
         splits["validation"].photos,
         shared.config,
-        shared.spec.preprocessing,
-        precision=shared.precision,
-        auxiliary=auxiliary,
-        pack=shared.pack,
-        world=shared.world,
+        auxiliary,
     )
     best = Best(0, head.score, copied(stage.model), head.logits)
     state = State()
@@ -301,15 +298,7 @@ def _outputs(shared: _Job, splits: Mapping[str, Features], best: Best) -> dict[s
     outputs = {"validation": (best.logits, splits["validation"].labels)}
     try:
         if "test" in splits and not shared.stopped():
-            outputs["test"] = predict_photos(
-                shared.model,
-                splits["test"].photos,
-                shared.spec.preprocessing,
-                precision=shared.precision,
-                pack=shared.pack,
-                world=shared.world,
-                label="test",
-            )
+            outputs["test"] = predict_photos(shared.feature_pass, splits["test"].photos, "test")
     except stop.Stopped:
         print("stopped before the test photos were judged", flush=True)
     return outputs

@@ -13,7 +13,6 @@ from classifier.errors import PhotoError
 from classifier.images import Decoded, Pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
-from classifier.spec import Preprocessing
 from train.cache import FeatureCache
 from train.pack import Pack
 from train.views import draw, view_key
@@ -60,11 +59,10 @@ class View:
 
 
 @dataclass(frozen=True)
-class Lane:
-    """What the threads share."""
+class Shared:
+    """What all lanes share: the backbone, the features that are kept on disk, and the photos' bytes that are kept."""
 
     model: Classifier
-    preprocessing: Preprocessing
     precision: str
     store: FeatureCache | None
     pack: Pack | None
@@ -109,12 +107,12 @@ class Lane:
         known = {view: row for view, row in found if row is not None}
         result = []
         if len(known) < len(keys) or index in chunk.work.wanted:
-            decoded = Decoded(data, self.preprocessing)
+            decoded = Decoded(data, self.model.preprocessing)
             if index in chunk.work.wanted:
                 chunk.pixels[index] = decoded.pixels()
             for view, key in enumerate(keys):
                 if view not in known:
-                    result.append(View(index, view, key, _cut(decoded, view, key)))
+                    result.append(View(photo=index, view=view, key=key, pixels=_cut(decoded, view, key)))
         chunk.rows.extend((index, view, row) for view, row in known.items())
         chunk.digests[index] = digest
         if self.pack is not None:

@@ -1,6 +1,6 @@
 """A process's share of one split: the rows that its lanes fill, and what it tells the other processes of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,14 @@ class Report:
 
 
 class Share:
-    """Features of photos and their views, photo by photo as they come, for the works of one split in this process."""
+    """The features of one split's photos and their views in this process, taken in chunk by chunk.
 
-    def __init__(self, works: Sequence[Work]) -> None:
+    `rows` counts those of all splits in this process, which together decide whether features lie in memory or in a file.
+    """
+
+    def __init__(self, works: Sequence[Work], rows: int) -> None:
         self.places = np.array([work.start + n for work in works for n in range(len(work.photos))], np.int64)
+        self._rows = rows
         self.copies = 1 + (works[0].views if works else 0)
         self.unreadable: dict[int, str] = {}
         self._readable = np.zeros(len(self.places), bool)
@@ -37,11 +41,10 @@ class Share:
         self._table: Tensor | None = None
 
     def take(self, chunk: Chunk) -> None:
-        """Keep a chunk's features; the table must be there if it has any."""
+        """Keep a chunk's features, its photos' digests and pixels, and what is wrong with those that cannot be read."""
         first, count = chunk.work.first, len(self.places)
         for index, view, row in chunk.rows:
-            assert self._table is not None
-            self._table[view * count + first + index] = row
+            self._room(len(row))[view * count + first + index] = row
         for index, digest in chunk.digests.items():
             self._readable[first + index] = True
             self._digests[first + index] = np.frombuffer(digest, np.uint8)
@@ -52,7 +55,13 @@ class Share:
         """Return what this process found."""
         mine = self._readable
         columns = 0 if self._table is None else self._table.shape[1]
-        return Report(self.places[mine], self._digests[mine], self.unreadable, self._pixels, columns)
+        return Report(
+            readable=self.places[mine],
+            digests=self._digests[mine],
+            unreadable=self.unreadable,
+            pixels=self._pixels,
+            columns=columns,
+        )
 
     def features(self, columns: int) -> Tensor:
         """Return float32 features [rows, columns] of the readable photos, then of their first views, and so on."""
@@ -60,19 +69,9 @@ class Share:
             return torch.empty(0, columns)
         return compact(self._table, torch.from_numpy(np.tile(self._readable, self.copies)))
 
-    def allocate(self, columns: int, *, in_memory: bool) -> None:
-        """Make room for features of so many numbers."""
-        self._table = allocate(len(self.places) * self.copies, columns, in_memory=in_memory)
-
-    @property
-    def allocated(self) -> bool:
-        return self._table is not None
-
-
-def make_room(shares: Mapping[str, Share], chunk: Chunk) -> None:
-    """Allocate all tables when the first features say how wide they are."""
-    if chunk.rows and not any(share.allocated for share in shares.values()):
-        columns = len(chunk.rows[0][2])
-        rows = sum(len(share.places) * share.copies for share in shares.values())
-        for share in shares.values():
-            share.allocate(columns, in_memory=4 * rows * columns <= IN_MEMORY)
+    def _room(self, columns: int) -> Tensor:
+        """Return the table, which the first feature makes, since it says how wide all are."""
+        if self._table is None:
+            in_memory = 4 * self._rows * columns <= IN_MEMORY
+            self._table = allocate(len(self.places) * self.copies, columns, in_memory=in_memory)
+        return self._table
