@@ -31,10 +31,11 @@ from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet
 from classifier.spec import Preprocessing
 from classifier.weights import load_pretrained
-from train.collector import BATCH
-from train.features import FeaturePass, resolve_precision
-from train.lanes import CHUNK, forward
-from train.world import local_threads
+from train.features import FeaturePass
+from train.features.collector import BATCH
+from train.features.lanes import CHUNK, forward
+from train.precision import resolve_precision
+from train.processes.world import local_threads
 
 TARGET = 0.9
 BATCHES = {"cpu": (8, 32), "cuda": (64, 256)}

@@ -26,8 +26,9 @@ from benchmarks.gpu_checks import MEASURED, RIGHT, WRONG, Line, Setting, run
 from benchmarks.gpu_train import ready_model
 from classifier.photos import Photo, PhotoSet
 from launch.server import serving as server
-from train.collector import BATCH
-from train.features import FeaturePass, resolve_precision
+from train.features import FeaturePass
+from train.features.collector import BATCH
+from train.precision import resolve_precision
 
 CLASSES = ("red", "green", "blue")
 

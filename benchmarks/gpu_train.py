@@ -51,7 +51,7 @@ def ready_model(backbone_name: str, classes: int) -> "tuple[Classifier, int]":
 
     from classifier.backbones import build_backbone
     from classifier.models import Classifier, build_head
-    from train.engine import set_learning
+    from train.loop.engine import set_learning
 
     backbone, features, preprocessing = build_backbone(backbone_name)
     model = Classifier(backbone, build_head(features, (), 0.0, classes), preprocessing, 1.0)
@@ -65,7 +65,7 @@ def steps_per_second(model: "Classifier", crop: int, device: str, precision: str
     import torch
     from torch.nn import functional
 
-    from train.lanes import autocast
+    from train.precision import autocast
 
     model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)

@@ -12,8 +12,8 @@ from torch import nn
 
 from classifier.errors import ConfigError
 from train.checkpoint import Checkpoints, _digest, restore
-from train.stage import Best, Stage, State
-from train.world import World
+from train.loop.stage import Best, Stage, State
+from train.processes.world import World
 
 
 class Code:

@@ -12,9 +12,9 @@ from torch import nn
 from classifier.backbones import build_backbone
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet, load_photo_set
-from train import collector, features
-from train.cache import FeatureCache
-from train.lanes import CHUNK
+from train.features import FeaturePass, collector
+from train.features.cache import FeatureCache
+from train.features.lanes import CHUNK
 
 NAME = "timm/test_efficientnet"
 
@@ -47,7 +47,7 @@ def seen(made: Classifier) -> Iterator[Seen]:
 
 
 def extract(made: Classifier, photos: tuple[Photo, ...], cache: Path | None = None, **options: Any) -> dict[str, Any]:
-    feature_pass = features.FeaturePass(model=made, precision="fp32")
+    feature_pass = FeaturePass(model=made, precision="fp32")
     splits, unreadable = feature_pass.extract(
         PhotoSet((), {"train": photos}), cache=cache, max_unreadable=50, **options
     )
@@ -60,7 +60,7 @@ def train_photos(folder: Path) -> tuple[Photo, ...]:
 
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setitem(collector.BATCH, "cpu", batch)
-    monkeypatch.setattr(features, "local_threads", lambda: 4)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: 4)
 
 
 def test_on_a_gpu_this_thread_alone_computes_in_full_batches(
@@ -76,7 +76,7 @@ def test_on_a_gpu_this_thread_alone_computes_in_full_batches(
 def test_on_a_processor_each_lane_computes_its_own(
     made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen
 ) -> None:
-    monkeypatch.setattr(features, "local_threads", lambda: 4)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: 4)
     extract(made, train_photos(tiny) * 2, views=1)
     assert threading.get_ident() not in seen.threads and seen.sizes == [CHUNK] * 4
 

@@ -20,14 +20,15 @@ from classifier.weights import load_pretrained
 from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
 from train import stop
-from train.cache import FeatureCache, cache_key
 from train.config import Config
 from train.evaluation import wilson_interval
-from train.features import FeaturePass, Features, Unreadable, resolve_precision
-from train.lanes import forward
-from train.pack import Pack
-from train.views import draw, view_key
-from train.world import World
+from train.features import FeaturePass, Features, Unreadable
+from train.features.cache import FeatureCache, cache_key
+from train.features.lanes import forward
+from train.features.views import draw, view_key
+from train.precision import resolve_precision
+from train.processes.world import World
+from train.spool.pack import Pack
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
 def test_a_pass_that_is_stopped_keeps_what_was_done(
     lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
-    monkeypatch.setattr("train.features.local_threads", lambda: lanes)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: lanes)
     bad = tmp_path / "bad.jpg"
     bad.touch()
     good = [Photo(path, 0) for path in sorted((tiny / "train" / "brick").iterdir())] * 4
@@ -271,7 +272,7 @@ def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
         return splits["train"].features
 
     in_memory = features()
-    monkeypatch.setattr("train.share.IN_MEMORY", 0)
+    monkeypatch.setattr("train.features.share.IN_MEMORY", 0)
     in_file = features()
     assert in_memory.shape == (14, 1280) and torch.get_num_threads() == before
     torch.testing.assert_close(in_file, in_memory, atol=1e-4, rtol=1e-4)

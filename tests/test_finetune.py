@@ -17,16 +17,17 @@ from classifier.backbones import build_auxiliary, build_backbone
 from classifier.models import Classifier, build_head
 from classifier.spec import Preprocessing
 from tests.conftest import Run, run_training
-from train import compiler
-from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
-from train.engine import fit
 from train.features import Features
-from train.finetune import WithAuxiliary, die_with_parent
+from train.finetune.augment import batch_augmentation, photo_augmentation
+from train.finetune.loading import die_with_parent
+from train.finetune.stage import WithAuxiliary
 from train.head import class_weights, head_stage
-from train.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
-from train.stage import Stage
-from train.world import World
+from train.loop import compiler
+from train.loop.engine import fit
+from train.loop.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
+from train.loop.stage import Stage
+from train.processes.world import World
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "batch-size": "4", "finetune-batch-size": "4"}
 PREPROCESSING = Preprocessing(

@@ -13,8 +13,9 @@ from classifier.models import Classifier, build_head
 from classifier.photos import Photo
 from train.config import Config
 from train.features import FeaturePass
-from train.finetune import Photos, finetune_stage
-from train.stage import Stage
+from train.finetune import finetune_stage
+from train.finetune.loading import Photos
+from train.loop.stage import Stage
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from classifier.errors import ConfigError
 from train.config import Config
-from train.engine import fit
 from train.features import Features
 from train.head import head_stage, predict
-from train.stage import Batch, Best, Stage
-from train.world import World
+from train.loop.engine import fit
+from train.loop.stage import Batch, Best, Stage
+from train.processes.world import World
 
 RATE = 0.1
 SGD: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.0, "lr": RATE, "epochs": 1}

@@ -111,7 +111,7 @@ def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest
     monkeypatch.setattr(nn.functional, "batch_norm", counted)
     expected = features()
     plain = len(normalised)
-    monkeypatch.setattr("train.features.FOLDED_FROM", 0)
+    monkeypatch.setattr("train.features.extract.FOLDED_FROM", 0)
     torch.testing.assert_close(features(), expected, atol=1e-4, rtol=1e-4)
     # Before it is folded it runs on the probe twice; the pass over the photos then normalises nothing.
     assert plain >= 49 and len(normalised) == plain + 2 * 49

@@ -21,8 +21,8 @@ from train.config import parse
 from train.contract import read_job
 from train.features import FeaturePass, Features
 from train.job import _Job, _outputs, run
-from train.stage import Best
-from train.world import World
+from train.loop.stage import Best
+from train.processes.world import World
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "precision": "fp32", "epochs": "1", "lr": "1e-7"}
 SMALL |= {"batch-size": "4", "finetune-batch-size": "4"}
@@ -112,7 +112,7 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
             self.set()
             return before
 
-    monkeypatch.setattr("train.features.CHUNK", 1)
+    monkeypatch.setattr("train.features.extract.CHUNK", 1)
     config = parse(SMALL)
     backbone, features, preprocessing = build_backbone(SMALL["backbone"])
     model = Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0).eval()

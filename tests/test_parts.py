@@ -11,18 +11,19 @@ import torch
 
 from classifier.errors import ConfigError
 from classifier.models import build_head
-from train import fifo, staging
-from train.agree import Held, difference
 from train.config import Config
 from train.contract import read_job, write_failure
-from train.fifo import Fifo
-from train.finetune import _collate
+from train.features.share import Share
+from train.finetune.loading import _collate
 from train.head import class_weights, classes_of
-from train.hooks import Hook
-from train.processes import _forget_consequence, lost
-from train.script import _hosts
-from train.share import Share
-from train.world import World, local_threads
+from train.processes.agree import Held, difference
+from train.processes.launch import _forget_consequence, lost
+from train.processes.world import World, local_threads
+from train.report.hooks import Hook
+from train.script import staging
+from train.script.start import _hosts
+from train.spool import fifo
+from train.spool.fifo import Fifo
 
 
 def test_a_share_without_photos_has_features_of_the_width_of_the_others() -> None:

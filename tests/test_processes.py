@@ -21,10 +21,10 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.launcher.api import LaunchConfig
 
 from tests.conftest import run_training, terminate, wait_for_line
-from train.agree import Held, difference
 from train.contract import Job
 from train.places import Places
 from train.processes import run_torchrun
+from train.processes.agree import Held, difference
 
 JOB = {
     "backbone": "timm/test_efficientnet",

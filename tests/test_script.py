@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from classifier.errors import ArchiveError, ConfigError
-from train import script, staging, toolkit
+from train import script
+from train.script import staging, toolkit
 
 trainenv = pytest.mark.trainenv
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round

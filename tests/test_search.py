@@ -17,13 +17,13 @@ from classifier.photos import Photo
 from tests.conftest import Run, run_training
 from train import stop
 from train.config import METRIC_DEFINITIONS, TUNING_RANGES, Config, parse, searched
-from train.engine import fit
 from train.evaluation import Evaluation, judge
 from train.features import Features
 from train.head import head_stage, predict
-from train.records import Records
+from train.loop.engine import fit
+from train.processes.world import World
+from train.report.records import Records
 from train.search import search
-from train.world import World
 
 TRIALS = 6
 

@@ -10,10 +10,10 @@ from classifier.errors import ConfigError
 from tests.test_fit import SGD, clouds, trained, weights
 from train import stop
 from train.config import Config
-from train.engine import LOOK, fit
 from train.head import head_stage
-from train.stage import Batch, State
-from train.world import World
+from train.loop.engine import LOOK, fit
+from train.loop.stage import Batch, State
+from train.processes.world import World
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import ROOT
-from train import toolkit
+from train.script import toolkit
 
 EXECUTE = """
 import json, sys
 from pathlib import Path
-from train import stop, toolkit
+from train import stop
+from train.script import toolkit
 status, errors = toolkit._execute(sys.argv[2:], Path(sys.argv[1]))
 print(json.dumps([status, errors, stop.requested.is_set()]))
 """

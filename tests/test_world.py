@@ -26,7 +26,7 @@ from classifier.photos import PhotoSet, load_photo_set
 from train import stop
 from train.features import FeaturePass
 from train.head import predict
-from train.world import World
+from train.processes.world import World
 
 rank, size, port, folder, out, options = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6], json.loads(sys.argv[6])
 if size > 1:

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from classifier.errors import ConfigError
-from train.stage import Best, Stage, State
-from train.world import World
+from train.loop.stage import Best, Stage, State
+from train.processes.world import World
 
 FORMAT = 1
 KEPT = 2

@@ -14,7 +14,7 @@ from train.calibrate import fit_temperature
 from train.config import Config
 from train.contract import Job
 from train.evaluation import calibration_error, judge
-from train.records import Records
+from train.report.records import Records
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
 

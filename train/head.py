@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from train.config import Config
-from train.engine import copied
 from train.evaluation import judge
 from train.features import Features
-from train.optimizers import make_optimizer
-from train.stage import Batch, Best, Stage
-from train.world import World
+from train.loop.engine import copied
+from train.loop.optimizers import make_optimizer
+from train.loop.stage import Batch, Best, Stage
+from train.processes.world import World
 
 
 def head_stage(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> Stage:

@@ -16,23 +16,24 @@ from classifier.names import one_line
 from classifier.photos import PhotoSet
 from classifier.spec import ModelSpec
 from train import stop
-from train.board import Board
 from train.build import build_start
 from train.checkpoint import Checkpoints, restore
 from train.config import TUNING_RANGES, Config, metric_line, searched
 from train.contract import Job, warm_pool
-from train.engine import copied, fit
-from train.features import FeaturePass, Features, resolve_precision
+from train.features import FeaturePass, Features
 from train.finetune import finetune_stage, predict_photos
 from train.finish import finish, versions
 from train.foreign_names import check_size
 from train.head import as_it_is, head_stage, predict
-from train.hooks import Hook, open_hook
-from train.pack import Pack
-from train.records import Records
+from train.loop.engine import copied, fit
+from train.loop.stage import Best, State
+from train.precision import resolve_precision
+from train.processes.world import World, device, local_threads
+from train.report.board import Board
+from train.report.hooks import Hook, open_hook
+from train.report.records import Records
 from train.search import search
-from train.stage import Best, State
-from train.world import World, device, local_threads
+from train.spool.pack import Pack
 
 SELFTEST_PHOTOS = 16
 

@@ -12,12 +12,12 @@ from classifier.errors import ConfigError
 from classifier.progress import Progress
 from train import stop
 from train.config import Config, suggest
-from train.engine import fit
 from train.features import Features
 from train.head import as_it_is, head_stage
-from train.records import Records
-from train.stage import Best
-from train.world import World
+from train.loop.engine import fit
+from train.loop.stage import Best
+from train.processes.world import World
+from train.report.records import Records
 
 Epoch = tuple[int, Mapping[str, Any]]
 

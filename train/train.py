@@ -15,11 +15,12 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import gpu_memory, pipe, processes, script, stop
+from train import gpu_memory, processes, script, stop
 from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 from train.foreign_names import check_class_count
 from train.places import check_writable, denied
+from train.spool import pipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,8 +100,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         local = processes.per_host()
         if len(job.hosts) * local > 1:
             return processes.run_torchrun(job, local, arguments)
-    from train.agree import agreed
     from train.job import run
+    from train.processes.agree import agreed
 
     world, watch = processes.join()
     if watch:

@@ -11,7 +11,7 @@ from classifier.errors import DataError, UserError
 from classifier.names import one_line
 from classifier.photos import PhotoSet
 from train.contract import Job
-from train.world import World
+from train.processes.world import World
 
 REMEDY = "give all hosts the same photos, with S3DistributionType FullyReplicated in each channel"
 NAMED = 3  # hosts in a message

@@ -13,15 +13,15 @@ from classifier.errors import PhotoError
 from classifier.images import Decoded, Pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
-from train.cache import FeatureCache
-from train.pack import Pack
-from train.views import draw, view_key
+from train.features.cache import FeatureCache
+from train.features.views import draw, view_key
+from train.precision import autocast
+from train.spool.pack import Pack
 
 # Photos that a lane takes at a time, and on a processor sends through the backbone together. 8 stays in a core's cache:
 # efficientnet-lite0 in bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole
-# pass). On a GPU, train.collector sends the photos of several lanes together.
+# pass). On a GPU, train.features.collector sends the photos of several lanes together.
 CHUNK = 8
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -131,20 +131,6 @@ def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
         return decoded.pixels()
     drawn = draw(key, *decoded.size)
     return decoded.pixels(drawn.box, flip=drawn.flip)
-
-
-def autocast(device: str, precision: str) -> torch.autocast:
-    """Return the context in which a backbone computes at a precision."""
-    return torch.autocast(device, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
-
-
-def compute_exactly() -> None:
-    """Make fp32 on a GPU what it is on a processor, whose features are kept under the same key and compared with.
-
-    Else cuDNN rounds what it convolves to TF32's 10 bits: bf16 and fp16 are there for who wants speed.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:

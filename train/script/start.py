@@ -1,6 +1,6 @@
 """Script mode: when a job or the image names code of the user's, sagemaker-training stages it and it runs in place of ours.
 
-Two processes: `run` waits in the `train` command's own and passes SIGTERM on; below it train.toolkit stages the code and
+Two processes: `run` waits in the `train` command's own and passes SIGTERM on; below it train.script.toolkit stages the code and
 starts it.
 """
 
@@ -16,18 +16,16 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from train import stop
-from train.hosts import wait_for_hosts
 from train.json_file import read_object
-from train.toolkit import BELOW, fail, name_of
+from train.processes.hosts import wait_for_hosts
+from train.script.toolkit import BELOW, fail, name_of
 
 # What may name the code: hyperparameters, and variables of a derived image's environment.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
 MODULE = "SAGEMAKER_TRAINING_MODULE"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 # Our packages are found before a train.py of the user's on PYTHONPATH, and leave no trace on the path.
-START = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); from train.toolkit import main; del sys.path[0]; sys.exit(main())"
-)
+START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
 def named(base: Path) -> str:
@@ -77,7 +75,7 @@ def run(base: Path, name: str) -> int:
     # What the script leaves behind becomes a child of this process, also where it is not PID 1.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
-        [sys.executable, "-P", "-c", START, str(Path(__file__).parent.parent)],
+        [sys.executable, "-P", "-c", START, str(Path(__file__).parents[2])],
         env={"PYTHONUNBUFFERED": "1"} | os.environ | {"SAGEMAKER_BASE_DIR": str(base)},
         start_new_session=True,
     )

@@ -7,14 +7,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from classifier.device import gpu_count
 from classifier.errors import UserError
 from train import stop
-from train.alive import Watch
 from train.contract import Job, forget_failure
-from train.hosts import wait_for_hosts
-from train.world import World
+from train.processes.hosts import wait_for_hosts
+
+if TYPE_CHECKING:
+    from train.processes.alive import Watch
+    from train.processes.world import World
 
 PORT = "29500"  # of the chief, for the processes to meet; MASTER_PORT overrides it
 # A process whose host is silent is found by Watch; this only has to be longer than any wait for a slower one.
@@ -93,12 +96,16 @@ def _forget_consequence(base: Path) -> None:
         forget_failure(base)
 
 
-def join() -> tuple[World, Watch | None]:
+def join() -> "tuple[World, Watch | None]":
     """Return this process's place in the world, connected to the others when there are any."""
+    from train.processes.world import World
+
     if not started_by_torchrun():
         return World(), None
     import torch
     from torch import distributed
+
+    from train.processes.alive import Watch
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if torch.cuda.is_available():
@@ -125,7 +132,7 @@ def lost(error: Exception) -> str | None:
     )
 
 
-def leave(world: World, watch: Watch | None) -> None:
+def leave(world: "World", watch: "Watch | None") -> None:
     """Wait for all processes, the chief above all: when the first host ends, local mode stops the others."""
     if watch is None:
         return

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from classifier.images import Pixels
-from train.lanes import Chunk, Work
-from train.table import IN_MEMORY, allocate, compact
+from train.features.lanes import Chunk, Work
+from train.features.table import IN_MEMORY, allocate, compact
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
 from train.gpu_memory import is_full
-from train.lanes import Chunk, Shared, View, Work, forward, in_flight
 
 # Photos and views that go through the backbone together; 0 where each lane computes its own.
 BATCH = {"cpu": 0, "cuda": 64}

@@ -16,14 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from classifier.errors import ConfigError
 from train import stop
 from train.checkpoint import Checkpoints
-from train.compiler import compiled
 from train.evaluation import Evaluation, judge
-from train.feed import fed
-from train.hooks import Hook
-from train.reduce import add_up, overlapped
-from train.seeds import generator, seed_for
-from train.stage import Batch, Best, Stage, State
-from train.world import World
+from train.loop.compiler import compiled
+from train.loop.feed import fed
+from train.loop.reduce import add_up, overlapped
+from train.loop.seeds import generator, seed_for
+from train.loop.stage import Batch, Best, Stage, State
+from train.processes.world import World
+from train.report.hooks import Hook
 
 Lanes = Callable[..., Any]  # as map()
 LOOK = 50  # steps between two looks at the losses: reading one waits for the GPU

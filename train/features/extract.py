@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifier.device import gpu_precision
-from classifier.errors import ConfigError, DataError
+from classifier.errors import DataError
 from classifier.fold import folded
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
@@ -20,12 +19,13 @@ from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
-from train.cache import FeatureCache, cache_key
-from train.collector import BATCH, collected
-from train.lanes import CHUNK, Chunk, Shared, Work, compute_exactly, in_flight
-from train.pack import Pack
-from train.share import Report, Share
-from train.world import World, local_threads
+from train.features.cache import FeatureCache, cache_key
+from train.features.collector import BATCH, collected
+from train.features.lanes import CHUNK, Chunk, Shared, Work, in_flight
+from train.features.share import Report, Share
+from train.precision import compute_exactly
+from train.processes.world import World, local_threads
+from train.spool.pack import Pack
 
 # Images to compute from which a folded backbone saves more than folding costs, 0.1 to 0.8 s. In bf16 on 2 shared
 # cores it was 1.34 times as fast for efficientnet-lite0 and 1.07 for inception_v3 (medians of ten turns). Lite0's features
@@ -152,20 +152,6 @@ def _folded(model: Classifier) -> Classifier:
     """Return the model with a folded backbone and no head, on the same device."""
     backbone = folded(model.backbone, model.preprocessing.crop)
     return Classifier(backbone, nn.Identity(), model.preprocessing, 1.0).eval().to(next(model.parameters()).device)
-
-
-def resolve_precision(precision: str) -> str:
-    """Return `auto` as bf16 where the processor or GPU computes it natively, else fp16 on a GPU that is fast in it, else fp32.
-
-    Raises ConfigError for fp16 without a GPU.
-    """
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("hyperparameter precision is fp16, which needs a GPU; leave it at auto")
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return gpu_precision()
-    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
 def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world: World) -> list[Work]:

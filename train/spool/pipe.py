@@ -23,9 +23,9 @@ from classifier.augmented import Classes, all_numbers, find_class
 from classifier.errors import ConfigError, DataError
 from classifier.recordio import HEADER, MARK, label_of, packed, photo_of, read_record, record_name
 from train.contract import OTHER_CHANNELS, Job
-from train.fifo import Fifo
-from train.pack import write_at
 from train.processes import started_by_torchrun
+from train.spool.fifo import Fifo
+from train.spool.pack import write_at
 
 _SPOOL = "BYOC_PIPE_SPOOL"  # where the process that started this one has left the photos
 _LINE_SECONDS = 5.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from train.stage import Batch, State
+from train.loop.stage import Batch, State
 
 
 def fed(batches: Iterator[Batch], device: torch.device, state: State) -> Generator[Batch, None, None]:

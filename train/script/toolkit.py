@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError, UserError
-from train import staging, stop
+from train import stop
 from train.contract import write_failure
 from train.places import denied
-from train.staging import fetch, install
+from train.script import staging
+from train.script.staging import fetch, install
 
 BELOW = "BYOC_SCRIPT"  # set to the script's name for all that runs below it
 DISTRIBUTED = "sagemaker_torch_distributed_enabled"

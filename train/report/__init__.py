@@ -1,0 +1,1 @@
+"""What a job says of itself while it runs: records, TensorBoard's event files and the Debugger's tensors."""
