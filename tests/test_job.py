@@ -20,9 +20,10 @@ from train import stop
 from train.config import parse
 from train.contract import read_job
 from train.features import FeaturePass, Features
-from train.job import _Job, _outputs, run
+from train.job import _outputs, run
 from train.loop.stage import Best
 from train.processes.world import World
+from train.setup import Setup
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "precision": "fp32", "epochs": "1", "lr": "1e-7"}
 SMALL |= {"batch-size": "4", "finetune-batch-size": "4"}
@@ -123,19 +124,11 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
     }
     nothing: Any = None
     feature_pass = FeaturePass(model=model, precision="fp32")
-    shared = _Job(
-        job=nothing,
-        config=config,
-        feature_pass=feature_pass,
-        spec=nothing,
-        records=nothing,
-        board=nothing,
-        hook=None,
-    )
+    setup = Setup(job=nothing, start=nothing, feature_pass=feature_pass, report=nothing)
     best = Best(1, (1.0, 0.0), {}, torch.eye(2))
-    assert _outputs(shared, splits, best).keys() == {"validation", "test"}
+    assert _outputs(setup, splits, best).keys() == {"validation", "test"}
     assert not capsys.readouterr().out
     monkeypatch.setattr(stop, "requested", Late())
-    outputs = _outputs(shared, splits, best)
+    outputs = _outputs(setup, splits, best)
     assert outputs.keys() == {"validation"} and torch.equal(outputs["validation"][0], torch.eye(2))
     assert capsys.readouterr().out == "stopped before the test photos were judged\n"

@@ -71,4 +71,4 @@ def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:
     """Return a head that finished no epoch as the best there is."""
     logits = predict(head, validation, world)
     judged = judge(logits, validation.labels)
-    return Best(0, (judged.accuracy, -judged.loss), copied(head), logits)
+    return Best(epoch=0, score=(judged.accuracy, -judged.loss), model=copied(head), logits=logits)

@@ -10,14 +10,13 @@ from torch import nn
 
 from classifier.errors import ConfigError
 from classifier.progress import Progress
-from train import stop
 from train.config import Config, suggest
 from train.features import Features
 from train.head import as_it_is, head_stage
 from train.loop.engine import fit
 from train.loop.stage import Best
 from train.processes.world import World
-from train.report.records import Records
+from train.report import Records
 
 Epoch = tuple[int, Mapping[str, Any]]
 
@@ -64,8 +63,7 @@ def search(
             chosen = suggest(asked, names)
             tried = dataclasses.replace(config, **{name.replace("-", "_"): value for name, value in chosen.items()})
             trial = _try(head, train, validation, tried, world)
-            (stopped,) = world.any(stop.requested.is_set())
-            if stopped:
+            if world.stopped():
                 if won is None:  # what the trial under way has learnt so far is the best there is
                     won, kept = trial, number
                 break

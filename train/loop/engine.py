@@ -23,7 +23,7 @@ from train.loop.reduce import add_up, overlapped
 from train.loop.seeds import generator, seed_for
 from train.loop.stage import Batch, Best, Stage, State
 from train.processes.world import World
-from train.report.hooks import Hook
+from train.report import Hook
 
 Lanes = Callable[..., Any]  # as map()
 LOOK = 50  # steps between two looks at the losses: reading one waits for the GPU
@@ -68,7 +68,8 @@ def fit(
         state.since_best += 1
         score = (evaluation.accuracy, -evaluation.loss)
         if best is None or score > best.score:
-            best, state.since_best = Best(state.epoch, score, copied(stage.judged), logits), 0
+            best = Best(epoch=state.epoch, score=score, model=copied(stage.judged), logits=logits)
+            state.since_best = 0
             if checkpoints:
                 checkpoints.save_best(stage.name, best)
         epoch, metrics = state.epoch, _metrics(stage, state, evaluation)

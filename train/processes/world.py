@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from train import stop
+
 
 @dataclass(frozen=True)
 class World:
@@ -55,6 +57,13 @@ class World:
         raised = torch.tensor(flags, dtype=torch.uint8)
         distributed.all_reduce(raised, distributed.ReduceOp.MAX, group=self.control)
         return tuple(map(bool, raised))
+
+    def stopped(self) -> bool:
+        """Return whether any process was asked to stop; then all are."""
+        (stopped,) = self.any(stop.requested.is_set())
+        if stopped:
+            stop.requested.set()
+        return stopped
 
     def barrier(self) -> None:
         """Wait for all processes."""
