@@ -13,6 +13,7 @@ from torch import nn
 from classifier.errors import ConfigError
 from train.checkpoint import Checkpoints, _digest, restore
 from train.loop.stage import Best, Stage, State
+from train.loop.updates import Updates
 from train.processes.world import World
 
 
@@ -47,8 +48,8 @@ def stage(name: str = "head") -> Stage:
     optimizer.step()
     return Stage(
         name=name,
-        model=head,
-        optimizer=optimizer,
+        seed=0,
+        updates=Updates(model=head, optimizer=optimizer),
         epochs=1,
         batch_size=1,
         labels=torch.zeros(1, dtype=torch.int64),
@@ -96,7 +97,7 @@ def test_a_stage_is_put_where_its_checkpoint_left_it(tmp_path: Path, capsys: pyt
     again = stage()
     assert restore(again, content) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
     assert torch.equal(again.model.weight, before.model.weight)
-    assert repr(again.optimizer.state_dict()) == repr(before.optimizer.state_dict())
+    assert repr(again.updates.optimizer.state_dict()) == repr(before.updates.optimizer.state_dict())
     assert capsys.readouterr().out == "head: goes on after step 3 of epoch 2\n"
 
 
@@ -104,8 +105,8 @@ def test_the_best_model_of_a_stage_takes_the_place_of_the_one_before(tmp_path: P
     kept = Checkpoints(tmp_path, JOB, 60.0, World())
     assert kept.load_best("head") is None
     for epoch in (1, 3):
-        kept.save_best("head", Best(epoch, (0.5, -1.0), {"w": torch.ones(epoch)}, None))
-    kept.save_best("finetune", Best(2, (0.75, -0.5), {}, None), {"lr": 0.2})
+        kept.save_best("head", Best(epoch=epoch, score=(0.5, -1.0), model={"w": torch.ones(epoch)}, logits=None))
+    kept.save_best("finetune", Best(epoch=2, score=(0.75, -0.5), model={}, logits=None), {"lr": 0.2})
     assert names(tmp_path) == ["best-finetune-0002", "best-head-0003"]
     head, tuned = kept.load_best("head"), kept.load_best("finetune")
     assert head is not None and (head.best.epoch, head.best.score, head.finished) == (3, (0.5, -1.0), None)
@@ -164,5 +165,5 @@ def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, mo
     # The chief alone writes and looks at the clock.
     other = Checkpoints(tmp_path / "none", JOB, 0.0, World(1, 2))
     other.save(stage(), State())
-    other.save_best("head", Best(1, (0.5, -1.0), {}, None))
+    other.save_best("head", Best(epoch=1, score=(0.5, -1.0), model={}, logits=None))
     assert not other.due() and not (tmp_path / "none").exists()

@@ -51,7 +51,7 @@ def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch:
 
     stage.batches = batches  # type: ignore[assignment]
     metrics: list[Any] = []
-    fit(stage, 0, lambda epoch, found: metrics.append(found), world=World())
+    fit(stage, lambda epoch, found: metrics.append(found))
     # Two steps, each of 5 s of waiting and 10 s of copying.
     assert metrics[0]["step_seconds"] == [15, 15] and metrics[0]["data_wait_share"] == pytest.approx(1 / 3)
 

@@ -155,7 +155,7 @@ def clouds(counts: list[int]) -> Features:
     random = torch.Generator().manual_seed(0)
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     features = torch.randn(len(labels), 4, generator=random) + labels[:, None]
-    return Features(features, torch.arange(len(labels)), labels, (), "")
+    return Features(features=features, rows=torch.arange(len(labels)), labels=labels, photos=(), fingerprint="")
 
 
 def one_step(config: Config, **changes: object) -> nn.Linear:
@@ -165,8 +165,8 @@ def one_step(config: Config, **changes: object) -> nn.Linear:
     head = nn.Linear(4, 2)
     stage: Stage = head_stage(head, data, data, config, World())
     for name, value in changes.items():
-        setattr(stage, name, value)
-    fit(stage, 0, lambda epoch, metrics: None, world=World())
+        setattr(stage.updates if name == "clip_norm" else stage, name, value)
+    fit(stage, lambda epoch, metrics: None)
     return head
 
 

@@ -120,12 +120,13 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
     photos = load_photo_set({"training": tiny}, validation_share=config.validation_share, seed=0).splits
     labels = torch.tensor([0, 1])
     splits = {
-        name: Features(torch.empty(0), labels, labels, tuple(photos[name]), "") for name in ("validation", "test")
+        name: Features(features=torch.empty(0), rows=labels, labels=labels, photos=tuple(photos[name]), fingerprint="")
+        for name in ("validation", "test")
     }
     nothing: Any = None
     feature_pass = FeaturePass(model=model, precision="fp32")
     setup = Setup(job=nothing, start=nothing, feature_pass=feature_pass, report=nothing)
-    best = Best(1, (1.0, 0.0), {}, torch.eye(2))
+    best = Best(epoch=1, score=(1.0, 0.0), model={}, logits=torch.eye(2))
     assert _outputs(setup, splits, best).keys() == {"validation", "test"}
     assert not capsys.readouterr().out
     monkeypatch.setattr(stop, "requested", Late())

@@ -365,7 +365,15 @@ def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_e
     variables = {name: value for name, value in os.environ.items() if "_IFNAME" not in name} | {"MASTER_PORT": "4567"}
     monkeypatch.setattr(os, "environ", variables)
     hosts = ("127.0.0.1", "127.0.0.2")
-    job = Job(tmp_path, {}, {}, Places(None, tmp_path), hosts, hosts[1], network_interface=interface)
+    job = Job(
+        base=tmp_path,
+        hyperparameters={},
+        channels={},
+        places=Places(None, tmp_path),
+        hosts=hosts,
+        current_host=hosts[1],
+        network_interface=interface,
+    )
     assert run_torchrun(job, 3, ["--feature-cache", "cache"]) == 143
     config, arguments = told
     assert (config.min_nodes, config.max_nodes, config.nproc_per_node, config.max_restarts) == (2, 2, 3, 0)

@@ -25,7 +25,7 @@ MODEL = "model.tar.gz"  # what SageMaker calls a job's artifact
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Start:
     """A model in eval mode with its spec, and the configuration with what an earlier artifact decides."""
 
@@ -100,7 +100,7 @@ def _start(
 ) -> Start:
     model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Start(model, spec, config, source, auxiliary)
+    return Start(model=model, spec=spec, config=config, source=source, auxiliary=auxiliary)
 
 
 def _new_head(spec: ModelSpec) -> nn.Sequential:

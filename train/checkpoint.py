@@ -63,11 +63,7 @@ class Checkpoints:
         content = {
             "stage": stage.name,
             "state": dataclasses.asdict(state),
-            "model": stage.model.state_dict(),
-            "optimizer": stage.optimizer.state_dict(),
-            "schedule": stage.schedule and stage.schedule.state_dict(),
-            "scaler": stage.scaler and stage.scaler.state_dict(),
-            "ema": stage.ema and stage.ema.state_dict(),
+            **stage.updates.state_dict(),
             "epochs": self.epochs,
         }
         if self._write(f"{stage.name}-{state.epoch:04d}-{state.step:06d}", content):
@@ -183,11 +179,7 @@ def _digest(data: "bytes | memoryview") -> str:
 
 def restore(stage: Stage, content: Mapping[str, Any]) -> State:
     """Put a stage where a checkpoint's content left it, and return how far that is."""
-    stage.model.load_state_dict(content["model"])
-    stage.optimizer.load_state_dict(content["optimizer"])
-    for part, name in ((stage.schedule, "schedule"), (stage.scaler, "scaler"), (stage.ema, "ema")):
-        if part is not None:
-            part.load_state_dict(content[name])
+    stage.updates.load_state_dict(content)
     state = State(**content["state"])
     print(f"{stage.name}: goes on after step {state.step} of epoch {state.epoch}", flush=True)
     return state

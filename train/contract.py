@@ -19,7 +19,7 @@ WARM_POOL = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"  # environment variable
 FAILURE_LIMIT = 1024  # characters of output/failure that become FailureReason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """The folders of a training job and what its configuration files say."""
 
@@ -73,16 +73,16 @@ def read_job(base: Path) -> Job:
         )
     modes = {name: channel.get("TrainingInputMode") for name, channel in inputs.items() if isinstance(channel, dict)}
     return Job(
-        base,
-        hyperparameters,
-        {name: data / name for name in names},
-        read_places(base),
-        hosts,
-        current,
-        str(resources.get("network_interface_name") or ""),
-        "FastFile" in modes.values(),
-        tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
-        frozenset(name for name, mode in modes.items() if mode == "Pipe"),
+        base=base,
+        hyperparameters=hyperparameters,
+        channels={name: data / name for name in names},
+        places=read_places(base),
+        hosts=hosts,
+        current_host=current,
+        network_interface=str(resources.get("network_interface_name") or ""),
+        fast_file="FastFile" in modes.values(),
+        sharded=tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
+        pipes=frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
 
 

@@ -19,7 +19,7 @@ HINT = 0.8  # similarity from which a known name is offered: optimiser and optim
 PATIENCE = "5"  # epochs, the default of both built-in algorithms with early_stopping=True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Rule:
     """What hyperparameters of other programs mean here.
 
@@ -41,19 +41,21 @@ class Rule:
 
 
 def _same(names: str, ours: str, answer: str = "") -> Rule:
-    return Rule(tuple(names.split()), ours, None, answer)
+    return Rule(names=tuple(names.split()), ours=ours, values=None, answer=answer)
 
 
 def _read(names: str, ours: str, values: Mapping[str, str], answer: str) -> Rule:
-    return Rule(tuple(names.split()), ours, values, answer)
+    return Rule(names=tuple(names.split()), ours=ours, values=values, answer=answer)
 
 
 def _ignored(names: str, answer: str, only: str = "") -> Rule:
-    return Rule(tuple(names.split()), "", dict.fromkeys(only.split(), "") if only else None, answer)
+    return Rule(
+        names=tuple(names.split()), ours="", values=dict.fromkeys(only.split(), "") if only else None, answer=answer
+    )
 
 
 def _refused(names: str, answer: str) -> Rule:
-    return Rule(tuple(names.split()), "", {}, answer)
+    return Rule(names=tuple(names.split()), ours="", values={}, answer=answer)
 
 
 CLASS_COUNTS = "num-classes n-classes nb-classes num-class num-labels number-of-classes"
@@ -193,7 +195,7 @@ RULES = (
 BY_NAME = {name: rule for rule in RULES for name in rule.names}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
     """The hyperparameters of a job by our names, as text, and sentences on those that came by other names."""
 
@@ -256,10 +258,10 @@ def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> G
         reasons = "; ".join(f"{', '.join(names)} ({rule.answer})" for rule, names in ignored.items())
         notes.append(f"hyperparameters that change nothing here and are ignored: {reasons}")
     return Given(
-        {name: next(iter(values.values())) for name, values in found.items()},
-        {name: next(iter(values)) for name, values in found.items()},
-        tuple(notes),
-        tuple(problems),
+        values={name: next(iter(values.values())) for name, values in found.items()},
+        called={name: next(iter(values)) for name, values in found.items()},
+        notes=tuple(notes),
+        problems=tuple(problems),
     )
 
 

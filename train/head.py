@@ -11,6 +11,7 @@ from train.features import Features
 from train.loop.engine import copied
 from train.loop.optimizers import make_optimizer
 from train.loop.stage import Batch, Best, Stage
+from train.loop.updates import Updates
 from train.processes.world import World
 
 
@@ -27,13 +28,14 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
 
     return Stage(
         name="head",
-        model=head,
-        optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr),
+        seed=config.seed,
+        updates=Updates(model=head, optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr)),
         epochs=config.epochs,
         batch_size=config.batch_size,
         labels=train.labels,
         batches=batches,
         predict=lambda model: (predict(model, validation, world), validation.labels),
+        world=world,
         label_smoothing=config.label_smoothing,
         class_weights=class_weights(train.labels, classes_of(head), config),
         early_stopping=config.early_stopping,

@@ -117,7 +117,6 @@ def _train_head(
     Returns that epoch's model, and the hyperparameters with those that a search has chosen.
     """
     config, world, head = setup.config, setup.world, setup.start.model.cpu().head
-    data = splits["train"], splits["validation"]
     kept = checkpoints.load_best("head") if checkpoints else None
     if checkpoints and (resumed or (kept and kept.finished is not None)):
         _replay(setup, checkpoints, resumed["epochs"] if resumed else kept.epochs if kept else [])
@@ -126,25 +125,23 @@ def _train_head(
         print(f"the head is kept from before, as it was after epoch {kept.best.epoch}", flush=True)
         return dataclasses.replace(config, **kept.finished), kept.best
 
-    def on_epoch(epoch: int, metrics: Mapping[str, Any]) -> None:
-        setup.report.epoch("head", epoch, metrics)
-
     if config.search_trials:
         names = searched(setup.job.hyperparameters)
-        config, best = search(head, *data, config, names, setup.report.records, on_epoch, world=world)
+        won = search(head, splits, config, names, setup.report.records, world)
+        config, best = won.config, won.best
+        for number, metrics in won.epochs:
+            setup.report.epoch("head", number, metrics)
     else:
-        stage = head_stage(head, *data, config, world)
+        stage = head_stage(head, splits["train"], splits["validation"], config, world)
         found = fit(
             stage,
-            config.seed,
-            on_epoch,
-            world=world,
+            lambda epoch, metrics: setup.report.epoch("head", epoch, metrics),
             checkpoints=checkpoints,
             hook=setup.report.hook,
             state=restore(stage, resumed) if resumed else State(),
             best=kept.best if kept and resumed else None,
         )
-        best = found or as_it_is(head, data[1], world)
+        best = found or as_it_is(head, splits["validation"], world)
     if checkpoints and not world.stopped():
         # What a search may have chosen.
         names = [name.replace("-", "_") for name in TUNING_RANGES]
@@ -186,9 +183,7 @@ def _finetune(
         report.hook.attach(stage.model)
     found = fit(
         stage,
-        config.seed,
         lambda epoch, metrics: report.epoch(stage.name, epoch, metrics),
-        world=setup.world,
         checkpoints=checkpoints,
         hook=report.hook,
         state=state,

@@ -33,7 +33,7 @@ from train.spool.pack import Pack
 FOLDED_FROM = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Features:
     """A split's features, in the rows that this process owns, and labels and photos of all rows of all processes.
 

@@ -24,7 +24,7 @@ from train.spool.pack import Pack
 CHUNK = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """Photos that follow each other in a split from `start`; `first` counts only those that this process does."""
 
@@ -48,7 +48,7 @@ class Chunk:
     waiting: "list[View]" = field(default_factory=list)  # of which there are no features yet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """What goes through the backbone: a photo's pixels (view 0) or those of one of its views."""
 
@@ -58,7 +58,7 @@ class View:
     pixels: Pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shared:
     """What all lanes share: the backbone, the features that are kept on disk, and the photos' bytes that are kept."""
 

@@ -13,7 +13,7 @@ from train.features.lanes import Chunk, Work
 from train.features.table import IN_MEMORY, allocate, compact
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What every process has to know of another's share; a photo is named by its place in the split as it was listed."""
 

@@ -28,7 +28,7 @@ Sample = tuple[Pixels, int] | str
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Photos(Dataset[Sample]):
     """Augmented photos by (epoch, position): pixels uint8 [crop, crop, 3] and a label, or what is wrong with the photo."""
 

@@ -21,6 +21,7 @@ from train.finetune.loading import Photos, load
 from train.head import class_weights, classes_of, predict
 from train.loop.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.loop.stage import Batch, Stage
+from train.loop.updates import Updates
 from train.precision import autocast
 
 
@@ -69,23 +70,27 @@ def finetune_stage(
 
     return Stage(
         name="finetune",
-        model=trained,
-        optimizer=optimizer,
+        seed=config.seed,
+        updates=Updates(
+            model=trained,
+            optimizer=optimizer,
+            schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
+            scaler=torch.amp.GradScaler(device.type) if feature_pass.precision == "fp16" else None,
+            ema=averaged,
+            clip_norm=config.clip_norm,
+        ),
         epochs=config.finetune_epochs,
         batch_size=config.finetune_batch_size,
         labels=labels,
         batches=batches,
         predict=judge,
+        world=world,
         mix=batch_augmentation(config, classes),
         label_smoothing=config.label_smoothing,
         class_weights=weights if weights is None else weights.to(device),
         early_stopping=config.early_stopping,
         auxiliary=config.auxiliary,
-        schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
-        ema=averaged,
         autocast=functools.partial(autocast, device.type, feature_pass.precision),
-        scaler=torch.amp.GradScaler(device.type) if feature_pass.precision == "fp16" else None,
-        clip_norm=config.clip_norm,
         accumulate=config.accumulate,
         lane=CHUNK if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
         compile=config.compile,

@@ -22,7 +22,6 @@ from train.loop.feed import fed
 from train.loop.reduce import add_up, overlapped
 from train.loop.seeds import generator, seed_for
 from train.loop.stage import Batch, Best, Stage, State
-from train.processes.world import World
 from train.report import Hook
 
 Lanes = Callable[..., Any]  # as map()
@@ -31,10 +30,8 @@ LOOK = 50  # steps between two looks at the losses: reading one waits for the GP
 
 def fit(
     stage: Stage,
-    seed: int,
     on_epoch: Callable[[int, Mapping[str, Any]], None],
     *,
-    world: World,
     checkpoints: Checkpoints | None = None,
     hook: Hook | None = None,
     state: State | None = None,
@@ -51,10 +48,10 @@ def fit(
     state = state or State()
     runner = compiled(stage.model) if stage.compile else stage.model
     while state.epoch <= stage.epochs and not (stage.early_stopping and state.since_best >= stage.early_stopping):
-        positions = torch.randperm(len(stage.labels), generator=generator(seed, stage.name, state.epoch))
+        positions = torch.randperm(len(stage.labels), generator=generator(stage.seed, stage.name, state.epoch))
         steps = positions.split(stage.batch_size)  # type: ignore[no-untyped-call]
         judged = None
-        if _learn_epoch(stage, runner, state, steps, seed, world, checkpoints, hook):
+        if _learn_epoch(stage, runner, state, steps, checkpoints, hook):
             judged = _judge(stage)
         if judged is None:
             if checkpoints:
@@ -68,7 +65,7 @@ def fit(
         state.since_best += 1
         score = (evaluation.accuracy, -evaluation.loss)
         if best is None or score > best.score:
-            best = Best(epoch=state.epoch, score=score, model=copied(stage.judged), logits=logits)
+            best = Best(epoch=state.epoch, score=score, model=copied(stage.updates.judged), logits=logits)
             state.since_best = 0
             if checkpoints:
                 checkpoints.save_best(stage.name, best)
@@ -89,14 +86,13 @@ def _learn_epoch(
     runner: nn.Module,
     state: State,
     steps: Sequence[Tensor],
-    seed: int,
-    world: World,
     checkpoints: Checkpoints | None,
     hook: Hook | None,
 ) -> bool:
     """Do those steps of an epoch that are left, and return whether its end was reached before SIGTERM."""
     set_learning(stage.model)
     unread: list[Tensor] = []
+    world = stage.world
     stopped = False
     device = next(stage.model.parameters()).device
     with (
@@ -107,14 +103,14 @@ def _learn_epoch(
         while state.step < len(steps) and not stopped:
             started = time.perf_counter()
             batch = next(batches)
-            torch.manual_seed(seed_for(seed, stage.name, state.epoch, state.step, world.rank))
-            unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step]), world))
+            torch.manual_seed(seed_for(stage.seed, stage.name, state.epoch, state.step, world.rank))
+            unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step])))
             if hook:
                 hook.step("train", {"loss": unread[-1][0]})
             state.step += 1
             stopped, due = world.any(stop.requested.is_set(), bool(checkpoints and checkpoints.due()))
             if stopped or due or len(unread) == LOOK or state.step == len(steps):
-                _read(unread, stage, state, world)
+                _read(unread, stage, state)
             state.seconds.append(time.perf_counter() - started)
             if due and checkpoints:
                 checkpoints.save(stage, state)
@@ -143,10 +139,11 @@ def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
     torch.set_num_threads(threads)
 
 
-def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int, world: World) -> Tensor:
+def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int) -> Tensor:
     """Do one step on this process's part of `size` photos; returns its share of the loss and its hits as a tensor [2]."""
     inputs, targets = stage.mix(*batch) if stage.mix and len(batch[1]) else batch
-    parameters = [parameter for group in stage.optimizer.param_groups for parameter in group["params"]]
+    updates, world = stage.updates, stage.world
+    parameters = updates.parameters
 
     def learn_part(part: Batch) -> tuple[Tensor, Sequence[Tensor]]:
         pixels, target = part
@@ -157,15 +154,13 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
         if auxiliary is not None:
             loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
         # Not backward(): lanes that add to the same .grad at the same time would lose sums.
-        gradients = torch.autograd.grad(
-            stage.scaler.scale(loss) if stage.scaler else loss, parameters, materialize_grads=True
-        )
+        gradients = torch.autograd.grad(updates.scaled(loss), parameters, materialize_grads=True)
         truth = target if target.ndim == 1 else target.argmax(1)
         return torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum())), gradients
 
     parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
     tally = torch.zeros(2, device=inputs.device)
-    stage.optimizer.zero_grad()
+    updates.optimizer.zero_grad()
     # On a processor the lanes are busy to the end, and its network is not the slow part.
     overlap = world.size > 1 and inputs.is_cuda
     with overlapped(parameters, parts) if overlap else contextlib.nullcontext():
@@ -176,24 +171,8 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
     if world.size > 1 and not overlap:
         add_up(parameters)
-    _step(stage)
+    updates.step()
     return tally
-
-
-def _step(stage: Stage) -> None:
-    if stage.scaler:
-        stage.scaler.unscale_(stage.optimizer)
-    if stage.clip_norm:
-        nn.utils.clip_grad_norm_(stage.model.parameters(), stage.clip_norm)
-    if stage.scaler:
-        stage.scaler.step(stage.optimizer)
-        stage.scaler.update()
-    else:
-        stage.optimizer.step()
-    if stage.schedule:
-        stage.schedule.step()
-    if stage.ema:
-        stage.ema.update_parameters(stage.model)
 
 
 def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
@@ -202,9 +181,9 @@ def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
     )
 
 
-def _read(unread: list[Tensor], stage: Stage, state: State, world: World) -> None:
+def _read(unread: list[Tensor], stage: Stage, state: State) -> None:
     """Move the steps' tallies into the state; raises ConfigError at the first loss that is no number."""
-    tallies = world.total(torch.stack(unread)).tolist()
+    tallies = stage.world.total(torch.stack(unread)).tolist()
     unread.clear()
     for loss, hits in tallies:
         if not math.isfinite(loss):
@@ -216,7 +195,7 @@ def _read(unread: list[Tensor], stage: Stage, state: State, world: World) -> Non
 def _judge(stage: Stage) -> tuple[Tensor, Evaluation] | None:
     """Return the validation logits and how they do, or None when SIGTERM came in between."""
     try:
-        logits, labels = stage.predict(stage.judged)
+        logits, labels = stage.predict(stage.updates.judged)
     except stop.Stopped:
         return None
     return logits, judge(logits, labels)
@@ -231,7 +210,7 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
         "validation:accuracy": evaluation.accuracy,
         "validation:macro_f1": evaluation.macro_f1,
         "images_per_second": len(stage.labels) / seconds,
-        "learning_rate": max(group["lr"] for group in stage.optimizer.param_groups),
+        "learning_rate": stage.updates.rate,
         "epoch:seconds": seconds,
         "data_wait_share": state.waited / seconds,
         "step_losses": state.losses,
@@ -241,11 +220,10 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
 
 def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
     name = "lr" if stage.name == "head" else "finetune-lr"
-    rate = max(group.get("initial_lr", group["lr"]) for group in stage.optimizer.param_groups)
     # In fp16 a value above 65,504 becomes infinite, at a rate that bf16 and fp32 do well with.
-    remedy = "set precision to bf16 or fp32, or " if stage.scaler else ""
+    remedy = "set precision to bf16 or fp32, or " if stage.updates.scaler else ""
     return ConfigError(
-        f"the loss is no longer a number at step {step} of epoch {epoch}; {remedy}lower {name}, now {rate:g}"
+        f"the loss is no longer a number at step {step} of epoch {epoch}; {remedy}lower {name}, now {stage.updates.highest_rate:g}"
     )
 
 

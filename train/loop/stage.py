@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+
+from train.loop.updates import Updates
+from train.processes.world import World
 
 # A process's part of a step's photos: what the model takes, and labels [n] or, after mixup, probabilities [n, classes].
 Batch = tuple[Tensor, Tensor]
@@ -15,11 +16,11 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(kw_only=True)
 class Stage:
-    """A model, its optimizer, where its batches come from and how it is judged."""
+    """How a model is trained: where its batches come from, what its loss is, how it learns and how it is judged."""
 
     name: str
-    model: nn.Module  # returns logits, or logits and auxiliary logits, for a batch's first part
-    optimizer: torch.optim.Optimizer
+    seed: int  # the job's; every random number of a step follows from it, the name, and the step's place
+    updates: Updates
     epochs: int
     batch_size: int
     labels: Tensor  # int64 [N], of the training rows of all processes
@@ -27,25 +28,22 @@ class Stage:
     batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
     # Returns a model's logits for all validation photos, and their labels.
     predict: Callable[[nn.Module], tuple[Tensor, Tensor]]
+    world: World = World()  # noqa: RUF009 - frozen
     mix: Callable[[Tensor, Tensor], Batch] | None = None  # what to do with a batch of photos and labels first
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
-    early_stopping: int = 0
-    auxiliary: float = 0.0
-    schedule: torch.optim.lr_scheduler.LambdaLR | None = None
-    ema: AveragedModel | None = None
+    early_stopping: int = 0  # epochs without a better one after which the stage ends; 0 never ends it
+    auxiliary: float = 0.0  # weight of the auxiliary logits' loss
     autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-    scaler: torch.amp.GradScaler | None = None
-    clip_norm: float = 0.0
-    accumulate: int = 1
+    accumulate: int = 1  # parts that each step is split into, one after the other
     # Photos in each of a step's parts, of which every core has one under way; 0 when the parts take turns.
     lane: int = 0
     compile: bool = False
 
     @property
-    def judged(self) -> nn.Module:
-        """The model that is judged and kept: the average where there is one."""
-        return self.model if self.ema is None else self.ema.module
+    def model(self) -> nn.Module:
+        """The model that learns: returns logits, or logits and auxiliary logits, for a batch's first part."""
+        return self.updates.model
 
 
 @dataclass
@@ -61,7 +59,7 @@ class State:
     since_best: int = 0  # epochs
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Best:
     """The best model so far: the epoch it comes from (0: from before the stage), how it did, its logits on validation."""
 
