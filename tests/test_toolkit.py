@@ -16,6 +16,7 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import ROOT
+from train.environment import SMDEBUG_CONFIG
 from train.script import toolkit
 
 EXECUTE = """
@@ -135,7 +136,7 @@ def test_a_named_function_is_called_from_beside_the_code(tmp_path: Path) -> None
 def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base, scratch, name = tmp_path / "base", tmp_path / "scratch", toolkit.SMDEBUG_CONFIG
+    base, scratch, name = tmp_path / "base", tmp_path / "scratch", SMDEBUG_CONFIG.name
     for folder in (base / "input" / "config", scratch):
         folder.mkdir(parents=True)
     monkeypatch.setenv(name, "mine")

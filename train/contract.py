@@ -1,7 +1,6 @@
 """What SageMaker puts under /opt/ml for a training job, read once and turned into values."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 from classifier.errors import ConfigError
 from classifier.names import is_system
 from classifier.paths import shown
+from train import environment
 from train.json_file import read_object
 from train.places import Places, read_places
 
 # Channels that carry something other than photos: weights, and the SDK's own driver scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
-WARM_POOL = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"  # environment variable; AWS's guide, train-warm-pools
 FAILURE_LIMIT = 1024  # characters of output/failure that become FailureReason
 
 
@@ -88,8 +87,7 @@ def read_job(base: Path) -> Job:
 
 def warm_pool() -> Path | None:
     """Return the folder that a warm pool keeps for the next job; None for a job without one."""
-    named = os.environ.get(WARM_POOL)
-    return Path(named) if named else None
+    return environment.WARM_POOL.read()
 
 
 def _hosts(resources: Mapping[str, Any]) -> tuple[str, ...]:

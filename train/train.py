@@ -15,7 +15,7 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import gpu_memory, processes, script, stop
+from train import environment, gpu_memory, processes, script, stop
 from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 from train.foreign_names import check_class_count
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
-    base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    base = environment.BASE.read()
     stop.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8

@@ -1,16 +1,17 @@
 """torch.compile, where there is what it needs."""
 
-import os
 import shutil
 
 import torch
 from torch import nn
 from torch.utils._triton import has_triton
 
+from train.environment import CXX
+
 
 def compiled(model: nn.Module) -> nn.Module:
     """Return the model compiled, or as it is after one sentence where no C++ compiler or, on a GPU, no triton is installed."""
-    if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++")):
+    if not any(shutil.which(name) for name in (CXX.read(), "clang++")):
         print("compile: no C++ compiler is installed (g++ or clang++), so the model is trained as it is", flush=True)
         return model
     if next(model.parameters()).is_cuda and not has_triton():

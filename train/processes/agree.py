@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from classifier.errors import DataError, UserError
 from classifier.names import one_line
 from classifier.photos import PhotoSet
+from train import environment
 from train.contract import Job
 from train.processes.world import World
 
@@ -33,7 +33,7 @@ def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
     mount, where each would be a request.
     """
     if len(job.hosts) > 1:
-        held = _held(job, found) if int(os.environ.get("LOCAL_RANK", 0)) == 0 else None
+        held = _held(job, found) if environment.LOCAL_RANK.read() == 0 else None
         digest = held and hashlib.sha256(repr((held.problem, sorted(held.photos.items()))).encode("utf-8", "replace"))
         digests = {one for one in world.gather(digest and digest.digest()) if one}
         if len(digests) > 1:

@@ -1,12 +1,13 @@
 """Whether the other processes are still there: a process that waits for one that is gone would wait for ever."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import PrefixStore
+
+from train import environment
 
 BEAT = 2.0  # seconds
 SILENCE = 30.0  # seconds after which a process counts as gone
@@ -20,7 +21,7 @@ class Watch:
         self._closed = threading.Event()
         self.on_silence: Callable[[str], None] = lambda message: None
         # A connection of its own, since a store serves one thread at a time.
-        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        host, port = environment.MASTER_ADDR.read(), environment.MASTER_PORT.read()
         self._store = PrefixStore("alive", TCPStore(host, port, is_master=False))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._store.set(str(rank), "0")

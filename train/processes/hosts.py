@@ -1,6 +1,5 @@
 """The other hosts of a job: their names may start to resolve late, so training waits for them, but not for long."""
 
-import os
 import socket
 import threading
 import time
@@ -8,31 +7,18 @@ from collections.abc import Iterable
 
 from classifier.errors import ConfigError
 from train import stop
+from train.environment import HOSTS_DEADLINE
 
-DEADLINE = "BYOC_HOSTS_DEADLINE"  # environment variable, in seconds
-DEFAULT_DEADLINE = 60.0
 RETRY_SECONDS = 1.0
-
-
-def deadline() -> float:
-    """Return the seconds to wait for host names; raises ConfigError when the environment holds no number above 0."""
-    text = os.environ.get(DEADLINE, str(DEFAULT_DEADLINE))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < threading.TIMEOUT_MAX:
-        raise ConfigError(f"the environment variable {DEADLINE} is {text!r}; it must be a number of seconds above 0")
-    return seconds
 
 
 def wait_for_hosts(hosts: Iterable[str], deadline_seconds: float | None = None) -> None:
     """Return once every host name resolves.
 
-    Raises ConfigError naming those that never did when `deadline_seconds` (by default what `deadline` says) are over,
+    Raises ConfigError naming those that never did when `deadline_seconds` (by default BYOC_HOSTS_DEADLINE) are over,
     and Stopped on SIGTERM.
     """
-    seconds = deadline() if deadline_seconds is None else deadline_seconds
+    seconds = HOSTS_DEADLINE.read() if deadline_seconds is None else deadline_seconds
     end, over, told = time.monotonic() + seconds, threading.Event(), False
     resolved = {host: threading.Event() for host in hosts}
     for host, event in resolved.items():
@@ -44,7 +30,7 @@ def wait_for_hosts(hosts: Iterable[str], deadline_seconds: float | None = None) 
             if left <= 0:
                 raise ConfigError(
                     f"no address was found within {seconds:g} s for {', '.join(missing)}; check that every host of the job "
-                    f"has started on the same network, or set {DEADLINE} to more seconds"
+                    f"has started on the same network, or set {HOSTS_DEADLINE.name} to more seconds"
                 )
             if stop.requested.is_set():
                 raise stop.Stopped(f"stopped by SIGTERM while waiting for the addresses of {', '.join(missing)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from classifier.device import gpu_count
 from classifier.errors import UserError
-from train import stop
+from train import environment, stop
 from train.contract import Job, forget_failure
 from train.processes.hosts import wait_for_hosts
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from train.processes.alive import Watch
     from train.processes.world import World
 
-PORT = "29500"  # of the chief, for the processes to meet; MASTER_PORT overrides it
 # A process whose host is silent is found by Watch; this only has to be longer than any wait for a slower one.
 PATIENCE = timedelta(hours=24)
 _LOST = "another process of the job ended"
@@ -37,7 +36,7 @@ def per_host() -> int:
 
 def started_by_torchrun() -> bool:
     """Return whether this process is one of several."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    return environment.TORCHRUN_ID.read()
 
 
 def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
@@ -52,12 +51,13 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     from torch.distributed.run import config_from_args, parse_args
 
     if job.network_interface:
-        os.environ |= {"GLOO_SOCKET_IFNAME": job.network_interface, "NCCL_SOCKET_IFNAME": job.network_interface}
+        environment.GLOO_INTERFACE.set(job.network_interface)
+        environment.NCCL_INTERFACE.set(job.network_interface)
     # Its errors end in ours: each process has said what was wrong.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     command = ["--nnodes", str(len(job.hosts)), "--node-rank", str(job.hosts.index(job.current_host))]
     command += ["--nproc-per-node", str(local), "--max-restarts", "0"]
-    command += ["--master-addr", job.hosts[0], "--master-port", os.environ.get("MASTER_PORT", PORT)]
+    command += ["--master-addr", job.hosts[0], "--master-port", str(environment.MASTER_PORT.read())]
     config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))  # type: ignore[no-untyped-call]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     try:
@@ -107,9 +107,9 @@ def join() -> "tuple[World, Watch | None]":
 
     from train.processes.alive import Watch
 
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = environment.RANK.read(), environment.WORLD_SIZE.read()
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(environment.LOCAL_RANK.read())
     # The head's tensors lie in main memory on a machine with GPUs too.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)

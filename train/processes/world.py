@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from train import stop
+from train import environment, stop
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class World:
 
 def local_threads() -> int:
     """Return how many threads this process should use: the cores it may run on, shared with the others of its host."""
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return max(1, len(os.sched_getaffinity(0)) // environment.LOCAL_WORLD_SIZE.read())
 
 
 def device() -> torch.device:
     """Return the device this process computes on: its own GPU, or the processor."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cuda", environment.LOCAL_RANK.read())

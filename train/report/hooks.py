@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from train import environment
+
 # What SageMaker's rules on gradients read, where the configuration names no reductions.
 REDUCTIONS = "min,max,mean,std,abs_mean,l2_norm"
 KEPT = frozenset({"losses", "gradients"})
@@ -119,11 +121,11 @@ def open_hook(base: Path) -> Hook | None:
 
 
 def _open(config: dict[str, Any], folder: Path) -> Hook:
-    os.environ.setdefault("SMDEBUG_LOG_LEVEL", "critical")
+    environment.SMDEBUG_LOG.set_default("critical")
     # Its profiler evaluates text of its configuration as Python, and is not used here.
-    os.environ.setdefault("SMPROFILER_CONFIG_PATH", os.devnull)
+    environment.SMDEBUG_PROFILER.set_default(os.devnull)
     # With checkpoints it would list all of their files in every step.
-    os.environ.setdefault("CHECKPOINT_CONFIG_FILE_PATH", f"{os.devnull}/none")
+    environment.SMDEBUG_CHECKPOINTS.set_default(f"{os.devnull}/none")
     import smdebug.pytorch as smd
 
     config = _narrowed(config, folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from classifier.archives import is_archive, unpack
 from classifier.errors import ArchiveError, ConfigError
+from train.environment import CODE_ARTIFACT
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
@@ -169,7 +170,7 @@ def _make_executable(script: Path) -> None:
 def _pip(what: list[str], name: str, folder: Path) -> None:
     from sagemaker_training import modules
 
-    index = ["-i", modules._get_codeartifact_index()] if os.environ.get(modules.CA_REPOSITORY_ARN_ENV) else []
+    index = ["-i", modules._get_codeartifact_index()] if CODE_ARTIFACT.read() else []
     process = subprocess.Popen(
         # -P: a module of the user's is not to stand in for one of pip's.
         [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", *what, *index],

@@ -7,7 +7,6 @@ starts it.
 import contextlib
 import ctypes
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
-from train import stop
+from train import environment, stop
 from train.json_file import read_object
 from train.processes.hosts import wait_for_hosts
-from train.script.toolkit import BELOW, fail, name_of
+from train.script.toolkit import fail, name_of
 
 # What may name the code: hyperparameters, and variables of a derived image's environment.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
-MODULE = "SAGEMAKER_TRAINING_MODULE"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 # Our packages are found before a train.py of the user's on PYTHONPATH, and leave no trace on the path.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
@@ -34,9 +32,9 @@ def named(base: Path) -> str:
     Raises ConfigError where something is named that would not run: two scripts, or code without a script.
     """
     given = _read(base, "hyperparameters.json")
-    program, source = _text(os.environ.get(PROGRAM.upper())), _text(os.environ.get(SOURCE.upper()))
+    program, source = _text(environment.PROGRAM.read()), _text(environment.SUBMIT_DIRECTORY.read())
     asked, sent = _text(given.get(PROGRAM)), _text(given.get(SOURCE))
-    if module := _text(os.environ.get(MODULE)):
+    if module := _text(environment.TRAINING_MODULE.read()):
         return module
     if program and asked and program != asked:
         raise ConfigError(
@@ -58,7 +56,7 @@ def run(base: Path, name: str) -> int:
     SIGTERM reaches the script, and whatever it leaves running is killed. Raises ConfigError without sagemaker-training,
     for a host that cannot be found, and where the user's code itself called `train`.
     """
-    if above := os.environ.get(BELOW):
+    if above := environment.SCRIPT.read():
         raise ConfigError(
             f"{above} was started by the command train and calls it again, which would run {name} without end; call your own "
             "functions there instead"
@@ -76,7 +74,7 @@ def run(base: Path, name: str) -> int:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", START, str(Path(__file__).parents[2])],
-        env={"PYTHONUNBUFFERED": "1"} | os.environ | {"SAGEMAKER_BASE_DIR": str(base)},
+        env=environment.for_child({environment.BASE.name: str(base)}, defaults={"PYTHONUNBUFFERED": "1"}),
         start_new_session=True,
     )
 

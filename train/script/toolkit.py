@@ -19,11 +19,11 @@ from typing import Any
 from classifier.errors import ConfigError, UserError
 from train import stop
 from train.contract import write_failure
+from train.environment import BASE, PYTHONPATH, SCRIPT, SMDEBUG_CONFIG, SUBMIT_DIRECTORY
 from train.places import denied
 from train.script import staging
 from train.script.staging import fetch, install
 
-BELOW = "BYOC_SCRIPT"  # set to the script's name for all that runs below it
 DISTRIBUTED = "sagemaker_torch_distributed_enabled"
 DISTRIBUTED_ELSEWHERE = (
     "sagemaker_mpi_enabled",
@@ -33,7 +33,6 @@ DISTRIBUTED_ELSEWHERE = (
     "sagemaker_parameter_server_enabled",
     "sagemaker_multi_worker_mirrored_strategy_enabled",
 )
-SMDEBUG_CONFIG = "SMDEBUG_CONFIG_FILE_PATH"
 CALL = (
     "import importlib, sys; folder, module, function = sys.argv[1:]; del sys.argv[1:]; sys.path.insert(0, folder); "
     "getattr(importlib.import_module(module), function)()"
@@ -44,7 +43,7 @@ _TRACEBACK = "Traceback (most recent call last):"
 
 def main() -> int:
     """Stage and run the script in this process's children, and return its exit status."""
-    base = Path(os.environ["SAGEMAKER_BASE_DIR"])
+    base = BASE.read()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(stop.STATUS))
     with tempfile.TemporaryDirectory(prefix="byoc-script-", ignore_cleanup_errors=True) as scratch:
         try:
@@ -94,14 +93,14 @@ def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
         name, where = env.user_entry_point, folder
         given = environment.read_hyperparameters()
         fetch(
-            given.get("sagemaker_submit_directory") or os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY") or str(folder),
+            given.get("sagemaker_submit_directory") or SUBMIT_DIRECTORY.read() or str(folder),
             folder,
         )
         install(name, folder)
         command = _command(env, name, folder, variables)
-    environment.write_env_vars(variables | {BELOW: name})
+    environment.write_env_vars(variables | {SCRIPT.name: name})
     # Last, where the toolkit has it first: a train.py there must not stand in for the package of the command `train`.
-    os.environ["PYTHONPATH"] = ":".join([*(path for path in sys.path if Path(path) != folder), str(folder)])
+    PYTHONPATH.set(":".join([*(path for path in sys.path if Path(path) != folder), str(folder)]))
     return name, command, where
 
 
@@ -142,13 +141,13 @@ def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
 
     Where the platform wrote none its hook could not be made: then it is given one that keeps losses, for as long as the job runs.
     """
-    if SMDEBUG_CONFIG in os.environ:
+    if SMDEBUG_CONFIG.read():
         return {}
     path = base / "input" / "config" / "debughookconfig.json"
     if not path.exists():
         path = scratch / path.name
         path.write_text(json.dumps({"LocalPath": str(scratch / "tensors")}))
-    return {SMDEBUG_CONFIG: str(path)}
+    return {SMDEBUG_CONFIG.name: str(path)}
 
 
 def _execute(command: list[str], folder: Path) -> tuple[int, str]:

@@ -4,15 +4,13 @@ import io
 import os
 import select
 import sys
-import threading
 import time
 from pathlib import Path
 
 from classifier.errors import ConfigError
 from train import stop
+from train.environment import PIPE_DEADLINE
 
-DEADLINE = "BYOC_PIPE_DEADLINE"  # environment variable, in seconds without a byte
-DEFAULT_DEADLINE = 600.0
 _POLL_SECONDS = 0.2
 _TOLD_SECONDS = 5.0  # of waiting without a line in the log
 _CHUNK = 1 << 20
@@ -26,7 +24,7 @@ class Fifo(io.RawIOBase):
 
     def __init__(self, path: Path, channel: str) -> None:
         super().__init__()
-        self._path, self._channel, self._seconds = path, channel, _deadline()
+        self._path, self._channel, self._seconds = path, channel, PIPE_DEADLINE.read()
         self._descriptor = -1
         self._ahead = b""
 
@@ -65,7 +63,7 @@ class Fifo(io.RawIOBase):
             if waited >= self._seconds:
                 raise ConfigError(
                     f"no byte came through {self._path} for {self._seconds:g} s, so the channel {self._channel!r} has no photos; "
-                    f"check its S3 address, or set {DEADLINE} to more seconds"
+                    f"check its S3 address, or set {PIPE_DEADLINE.name} to more seconds"
                 )
             if not told and waited > _TOLD_SECONDS:
                 told = True
@@ -92,14 +90,3 @@ class Fifo(io.RawIOBase):
 
     def _unreadable(self, error: OSError) -> ConfigError:
         return ConfigError(f"{self._path} cannot be read ({error.strerror}); make it a FIFO that you may read")
-
-
-def _deadline() -> float:
-    text = os.environ.get(DEADLINE, str(DEFAULT_DEADLINE))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < threading.TIMEOUT_MAX:
-        raise ConfigError(f"the environment variable {DEADLINE} is {text!r}; it must be a number of seconds above 0")
-    return seconds

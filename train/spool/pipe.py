@@ -9,7 +9,6 @@ import gzip
 import io
 import itertools
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -23,11 +22,11 @@ from classifier.augmented import Classes, all_numbers, find_class
 from classifier.errors import ConfigError, DataError
 from classifier.recordio import HEADER, MARK, label_of, packed, photo_of, read_record, record_name
 from train.contract import OTHER_CHANNELS, Job
+from train.environment import PIPE_SPOOL
 from train.processes import started_by_torchrun
 from train.spool.fifo import Fifo
 from train.spool.pack import write_at
 
-_SPOOL = "BYOC_PIPE_SPOOL"  # where the process that started this one has left the photos
 _LINE_SECONDS = 5.0
 _CHUNK = 1 << 20
 _MAX_TEXT = 65_536  # bytes of an attribute
@@ -48,11 +47,11 @@ def spooled(job: Job) -> Job:
     for name in job.pipes & OTHER_CHANNELS:
         raise ConfigError(f"the channel {name!r} has the input mode Pipe, which is for photos only; give it File")
     if started_by_torchrun():
-        folder = Path(os.environ[_SPOOL])
+        folder = PIPE_SPOOL.read()
     else:
         folder = Path(tempfile.mkdtemp(prefix="byoc-pipe-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ[_SPOOL] = str(folder)
+        PIPE_SPOOL.set(str(folder))
         for name in sorted(job.pipes):
             spool(job.base / "input" / "data" / f"{name}_0", name, folder / name)
     return dataclasses.replace(job, channels={**job.channels, **{name: folder / name for name in job.pipes}})
