@@ -70,7 +70,7 @@ def test_a_pipe_that_is_waited_for_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", "0.5")
-    monkeypatch.setattr(fifo, "_TOLD_SECONDS", 0.1)
+    monkeypatch.setattr(fifo, "_QUIET_SECONDS", 0.1)
     monkeypatch.setattr(fifo, "_POLL_SECONDS", 0.02)
     with pytest.raises(
         ConfigError, match=r"no byte came through .*/train_0 for 0\.5 s, so the channel 'train' has no photos"

@@ -1,7 +1,7 @@
-"""Features on disk, found again by the photo's content: <folder>/<key>/<hash>.safetensors, each a shard of some photos.
+"""Features on disk, found again by the photo's content.
 
-A shard is written beside its place and renamed, so several processes may share the folder: at worst they compute the
-same photo twice.
+They lie in shards of up to 1,024 photos, <folder>/<key>/<hash>.safetensors. A shard is written beside its place and renamed, so
+several processes may share the folder; at worst two of them compute the same photo.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from torch import Tensor, nn
 
 from classifier.spec import Preprocessing
 
-SHARD = 1024  # photos; what a killed process loses at most
-OPEN = 32  # shards mapped at a time; what was listed in one order is mostly found in one order
-# Change it whenever images.py gives other pixels for the same bytes or the pass other features for the same pixels, so
-# that no feature of the old way is found again.
+SHARD = 1024  # photos in a shard; a process that is killed loses at most so many features
+OPEN = 32  # shards that are mapped at a time; photos are mostly looked for in the order in which they were kept
+# Raise it whenever images.py makes other pixels from the same bytes, or the pass other features from the same pixels. Then
+# no feature that was made the old way is found.
 PIXELS_VERSION = 5
 
 
 def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str) -> str:
-    """Return the name under which features are kept: all that decides them but the photo itself."""
+    """Return the SHA-256 of everything that decides a feature but the photo: weights, preprocessing and precision."""
     digest = hashlib.sha256(json.dumps([PIXELS_VERSION, precision, asdict(preprocessing)]).encode())
     for name, value in sorted(backbone.state_dict().items()):
         digest.update(name.encode())
@@ -39,16 +39,16 @@ def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str)
 
 
 class FeatureCache:
-    """The features of one backbone, preprocessing and precision, which together are the `key`.
+    """The kept features of one backbone, preprocessing and precision, which together are the `key`.
 
-    It holds where each feature lies, not the features; damaged shards are named and left out. Threads may share it.
+    In memory it holds only where each feature lies on disk. A damaged shard is named and left out. Threads may share it.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder / key
         self._pending: dict[bytes, Tensor] = {}
         self._shards: list[Path] = []
-        self._places: dict[bytes, int] = {}  # shard * _ROWS + row: one number takes less memory than a pair
+        self._places: dict[bytes, int] = {}  # shard * _ROWS + row: one number takes less memory than two
         self._mapped: dict[int, Any] = {}
         self._lock = threading.Lock()
         for path in sorted(self._folder.glob("*.safetensors")):
@@ -65,7 +65,7 @@ class FeatureCache:
         return len(self._places)
 
     def find(self, digest: bytes) -> Tensor | None:
-        """Return the feature float32 [D] that is kept for the SHA-256 of a photo's bytes, or None."""
+        """Return the feature, float32 [D], that is kept under a digest (SHA-256 of a photo's bytes), or None."""
         place = self._places.get(digest)
         if place is None:
             return None
@@ -80,7 +80,7 @@ class FeatureCache:
         return feature
 
     def add(self, features: Mapping[bytes, Tensor]) -> None:
-        """Keep features [D] by digest; they reach the disk a shard at a time."""
+        """Keep features [D] under their digests; they are written to disk when a shard is full."""
         with self._lock:
             self._pending |= features
             full = len(self._pending) >= SHARD
@@ -88,7 +88,7 @@ class FeatureCache:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending; when that fails, say so: training needs the features, not the files."""
+        """Write the features that wait for a full shard. A failure is only printed: training does not need the files."""
         with self._lock:
             pending, self._pending = self._pending, {}
         if not pending:

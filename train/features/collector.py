@@ -1,7 +1,7 @@
-"""The feature pass on a GPU: lanes decode, and one thread sends what they have through the backbone in full batches.
+"""The feature pass on a GPU: lanes decode, and one thread sends their photos through the backbone in full batches.
 
-cuDNN keeps its plans by thread and by shape. Lanes are new threads at every pass, and each would make the plans again, so
-the thread that asks for the chunks computes, and a last batch that is not full is filled up.
+cuDNN keeps its plans for each thread and each shape. The lanes are new threads in every pass, so each would make the plans
+again. Therefore the thread that takes the chunks computes, and a last batch that is not full is filled up.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ from torch import Tensor
 from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
 from train.gpu_memory import is_full
 
-# Photos and views that go through the backbone together; 0 where each lane computes its own.
+# Photos and views that go through the backbone together, by device; 0 where each lane computes its own.
 BATCH = {"cpu": 0, "cuda": 64}
 
 
 def collected(shared: Shared, batch: int, works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
-    """Yield chunks, decoded by `lanes` threads, as soon as the last of a chunk's photos went through the backbone."""
+    """Decode on `lanes` threads, and yield each chunk as soon as its last photo went through the backbone."""
     waiting: deque[tuple[Chunk, View]] = deque()
     batches = _Batches(shared, batch)
     with contextlib.closing(in_flight(shared.decode, works, lanes)) as chunks:
@@ -35,7 +35,7 @@ def collected(shared: Shared, batch: int, works: Iterable[Work], lanes: int) -> 
 
 
 class _Batches:
-    """Batches of one shape, in memory that the GPU reads without a copy in between."""
+    """Sends views through the backbone in batches of one shape, from pinned memory that a GPU reads directly."""
 
     def __init__(self, shared: Shared, size: int) -> None:
         self._shared, self._size = shared, size
@@ -44,7 +44,7 @@ class _Batches:
         self._pixels = torch.zeros(size, crop, crop, 3, dtype=torch.uint8, pin_memory=pinned)
 
     def run(self, views: Sequence[tuple[Chunk, View]]) -> list[Chunk]:
-        """Give the views of several chunks their features; returns the chunks of which none waits any more."""
+        """Compute the features of views of several chunks, and return the chunks that are now complete."""
         features = self._features([view for _, view in views])
         for (chunk, view), row in zip(views, features, strict=True):
             self._shared.keep(chunk, [view], row[None])
@@ -58,7 +58,7 @@ class _Batches:
             except RuntimeError as error:
                 if self._size == 1 or not is_full(error):
                     raise
-            # Not in the except block: the error holds on to the memory of what was computed.
+            # Outside of the except block, where the error still holds on to the memory of the batch.
             self._size //= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Stage 1: one pass of the frozen backbone over the photos; the features are kept and the head trains on them."""
+"""The feature pass: every photo goes once through the frozen backbone, and the head trains on the features that come out."""
 
 import contextlib
 import hashlib
@@ -27,19 +27,19 @@ from train.precision import compute_exactly
 from train.processes.world import World, local_threads
 from train.spool.pack import Pack
 
-# Images to compute from which a folded backbone saves more than folding costs, 0.1 to 0.8 s. In bf16 on 2 shared
-# cores it was 1.34 times as fast for efficientnet-lite0 and 1.07 for inception_v3 (medians of ten turns). Lite0's features
-# of 120 photos are then 3.3 % off float32's on average, 3.1 % without.
+# From so many images on, folding batch normalisation into the convolutions saves more time than it costs (0.1 to 0.8 s).
+# Measured in bf16 on 2 shared cores, medians of ten turns: 1.34 times as fast for efficientnet-lite0, 1.07 times for
+# inception_v3. The features of 120 photos from lite0 were 3.3 % off those in float32 on average, and 3.1 % without folding.
 FOLDED_FROM = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """A split's features, in the rows that this process owns, and labels and photos of all rows of all processes.
+    """One split. `features` holds only this process's rows; `labels` and `photos` cover all N rows of all processes.
 
-    `features` is float32 [n, D], `rows` int64 [n] the places of these among the N, `labels` int64 [N]. With views, the N
-    are all readable photos, then the first view of each, and so on. `fingerprint` is the SHA-256 over the photos' content
-    and labels. `sample` is uint8 [S, crop, crop, 3], the pixels of a few photos, where they were asked for.
+    `features` is float32 [n, D]; `rows`, int64 [n], says which of the N rows they are. `labels` is int64 [N]. The N rows are
+    all readable photos, then the first view of each photo, then the second, and so on. `fingerprint` is the SHA-256 of the
+    photos' content and labels. `sample`, uint8 [S, crop, crop, 3], holds the pixels of a few photos, or of none.
     """
 
     features: Tensor
@@ -52,7 +52,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A photo that was left out, and why."""
+    """A photo that was left out because it cannot be read, and why it cannot."""
 
     path: Path
     reason: str
@@ -60,9 +60,9 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePass:
-    """How photos go through a classifier's frozen backbone: at which precision, and in which processes.
+    """Sends photos through a classifier's frozen backbone, at one precision and in all processes of `world`.
 
-    `pack` holds the bytes of photos that were read before, so that each file is opened once.
+    With a `pack`, each photo's file is opened only once: its bytes come from the pack afterwards.
     """
 
     model: Classifier
@@ -75,16 +75,16 @@ class FeaturePass:
     ) -> tuple[dict[str, Features], list[Unreadable]]:
         """Return every split's features, and the photos that could not be read.
 
-        The processes of `world` share the photos out. On a processor each core has a lane: one thread that reads, decodes
-        and forwards eight photos at a time. No lane waits for another, as all cores do when they share one forward pass. On
-        a GPU the lanes only decode, and this thread sends their photos through the backbone.
+        The processes share the photos. On a processor each core has a lane: one thread that reads, decodes and forwards
+        eight photos at a time. No lane waits for another, as cores do when they share one forward pass. On a GPU the lanes
+        only decode, and this thread sends their photos through the backbone.
 
-        Features are read from the folder `cache` where it has them, and kept there. The split train also gets `views`
-        augmented copies of each photo. Of each split the pixels of `sample` photos are returned too.
+        Features that the folder `cache` holds are not computed again, and new ones are kept there. Each photo of the split
+        train also gets `views` augmented copies. The pixels of `sample` photos of each split are returned too.
 
-        Raises DataError when more than `max_unreadable` percent of all photos are unreadable (at once if this process is
-        alone), when all photos of a split are, and when all train photos of a class are. Raises Stopped on SIGTERM. What was
-        computed by then stays in the cache.
+        Raises DataError when more than `max_unreadable` percent of all photos are unreadable, when all photos of a split
+        are, and when all train photos of a class are. A process that is alone checks the first after every chunk; several
+        check it at the end. Raises Stopped on SIGTERM. What was computed before an error stays in the cache.
         """
         splits = photos.splits
         store = self._store(cache) if cache else None
@@ -128,7 +128,10 @@ class FeaturePass:
         return FeatureCache(folder, cache_key(self.model.backbone, self.model.preprocessing, self.precision))
 
     def _chunks(self, works: Sequence[Work], images: int, store: FeatureCache | None) -> Generator[Chunk, None, None]:
-        """Do this process's work and yield what comes of it; `images` are those of all processes, with views."""
+        """Do this process's work and yield the results in any order.
+
+        `images` counts the photos and views of all processes; it decides whether folding the backbone is worth its time.
+        """
         compute_exactly()
         model = _folded(self.model) if images - len(store or ()) >= FOLDED_FROM else self.model
         shared = Shared(model=model, precision=self.precision, store=store, pack=self.pack)
@@ -144,7 +147,7 @@ class FeaturePass:
 
 
 def _label(splits: Mapping[str, Sequence[Photo]]) -> str:
-    """Return what the progress bar says: predictions alone pass a split without train."""
+    """Return the progress bar's label. Only a pass for predictions leaves out the split train; its label is the split."""
     return "features" if "train" in splits else ", ".join(splits)
 
 
@@ -155,10 +158,10 @@ def _folded(model: Classifier) -> Classifier:
 
 
 def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world: World) -> list[Work]:
-    """Return this process's chunks, in the listed order."""
+    """Divide all splits into chunks, and return those of this process in the order of the photos."""
     works, number = [], 0
     for name, photos in splits.items():
-        # Small enough that each process has some of a small split.
+        # In a small split the chunks are so small that each process gets one.
         step = max(1, min(CHUNK, len(photos) // world.size))
         wanted = range(0, len(photos), max(1, len(photos) // sample))[:sample] if sample else range(0)
         first = 0
@@ -174,7 +177,7 @@ def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world
 
 
 def _assemble(photos: Sequence[Photo], share: Share, reports: Sequence[Report]) -> Features:
-    """Return a split's features: the rows are those of this process, all else is the same in every process."""
+    """Put a split's features together from what all processes report. Only the rows differ between processes."""
     places = np.concatenate([report.readable for report in reports])
     order = places.argsort()
     places, digests = places[order], np.concatenate([report.digests for report in reports])[order]
@@ -194,7 +197,7 @@ def _assemble(photos: Sequence[Photo], share: Share, reports: Sequence[Report]) 
 
 
 def _with_sample(split: Features, preprocessing: Preprocessing) -> Features:
-    """Return a split with the pixels of its first photo where none of those chosen for the sample can be read."""
+    """Return a split whose sample is not empty: its first photo, where none of the chosen photos can be read."""
     if len(split.sample):
         return split
     pixels = load_pixels(read_photo(split.photos[0].path), preprocessing)

@@ -1,4 +1,4 @@
-"""The work on photos that many threads do side by side: read, decode, cut views out, forward through the backbone."""
+"""Lanes: threads that work on photos side by side. Each reads, decodes, cuts out views and runs the backbone."""
 
 import hashlib
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
@@ -18,39 +18,43 @@ from train.features.views import draw, view_key
 from train.precision import autocast
 from train.spool.pack import Pack
 
-# Photos that a lane takes at a time, and on a processor sends through the backbone together. 8 stays in a core's cache:
-# efficientnet-lite0 in bf16 ran 154 photos/s with 8 and 102 with 32 on 2 cores (benchmarks/features.py measures the whole
-# pass). On a GPU, train.features.collector sends the photos of several lanes together.
+# Photos that a lane takes at a time. On a processor it also sends them through the backbone together: 8 photos fit into a
+# core's cache. On 2 cores efficientnet-lite0 in bf16 did 154 photos/s by 8 and 102 by 32; benchmarks/features.py measures the
+# whole pass. On a GPU, train.features.collector sends the photos of several lanes together.
 CHUNK = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Photos that follow each other in a split from `start`; `first` counts only those that this process does."""
+    """A run of photos for one lane.
+
+    They follow each other in the split `split`. `start` is the place of the first one among all photos of the split, `first`
+    its place among those that this process does. Each photo gets `views` augmented copies.
+    """
 
     split: str
     photos: Sequence[Photo]
     start: int
     first: int
     views: int
-    wanted: Collection[int]  # places in `photos` of those whose pixels are kept
+    wanted: Collection[int]  # places in `photos`; the pixels of these photos are kept
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What came of some photos, each named by its place in `work.photos`."""
+    """The results of some work; each photo is named by its place in `work.photos`."""
 
     work: Work
     digests: dict[int, bytes] = field(default_factory=dict)
     rows: list[tuple[int, int, Tensor]] = field(default_factory=list)  # photo, view (0 is the photo itself), [D]
     pixels: dict[int, Pixels] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
-    waiting: "list[View]" = field(default_factory=list)  # of which there are no features yet
+    waiting: "list[View]" = field(default_factory=list)  # views that have no features yet
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What goes through the backbone: a photo's pixels (view 0) or those of one of its views."""
+    """Pixels for the backbone: those of a photo (view 0), or of one of its augmented copies (view 1 and above)."""
 
     photo: int
     view: int
@@ -60,7 +64,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all lanes share: the backbone, the features that are kept on disk, and the photos' bytes that are kept."""
+    """What all lanes share: the model, the features on disk, and the photos' bytes on disk."""
 
     model: Classifier
     precision: str
@@ -68,7 +72,7 @@ class Shared:
     pack: Pack | None
 
     def run(self, work: Work) -> Chunk:
-        """Do a chunk's photos; those that are in the store are only read."""
+        """Do all work on some photos. Photos whose features are stored are read, but neither decoded nor forwarded."""
         chunk = Chunk(work)
         for photo in self._photos(chunk):
             chunk.waiting.extend(photo)
@@ -79,14 +83,17 @@ class Shared:
         return chunk
 
     def decode(self, work: Work) -> Chunk:
-        """Do a chunk's photos but for the backbone, which those that are not in the store wait for."""
+        """Do all work on some photos but for the backbone; views without stored features are left in `waiting`."""
         chunk = Chunk(work)
         for photo in self._photos(chunk):
             chunk.waiting.extend(photo)
         return chunk
 
     def keep(self, chunk: Chunk, views: Sequence[View], features: Tensor) -> None:
-        """Note the features of views, and keep them at once: a pass that is stopped takes no further chunks."""
+        """Put the features of some views into the chunk and the store.
+
+        The store gets them at once, since a pass that is stopped takes in no further chunks.
+        """
         if self.store is not None:
             self.store.add({view.key: row for view, row in zip(views, features, strict=True)})
         chunk.rows.extend((view.photo, view.view, row) for view, row in zip(views, features, strict=True))
@@ -99,7 +106,7 @@ class Shared:
                 chunk.unreadable[index] = str(error)
 
     def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[View]:
-        """Read a photo and decode it if it must be; return its pixels and views whose features are to be computed."""
+        """Read a photo, decode it if it must be, and return those of its views that have no stored features."""
         data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
         digest = hashlib.sha256(data).digest()
         keys = [digest, *(view_key(digest, number) for number in range(1, chunk.work.views + 1))]
@@ -141,7 +148,7 @@ def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
 
 
 def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
-    """Yield chunks as they are done, on `lanes` threads that start them in order, with a bounded number under way."""
+    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 a lane are under way."""
     with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting: set[Future[Chunk]] = set()
         try:

@@ -1,4 +1,4 @@
-"""A process's share of one split: the rows that its lanes fill, and what it tells the other processes of them."""
+"""A process's share of one split: the features that its lanes compute, and its report to the other processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from train.features.table import IN_MEMORY, allocate, compact
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What every process has to know of another's share; a photo is named by its place in the split as it was listed."""
+    """What each process tells the others about its share. A photo is named by its place among all photos of the split.
+
+    `readable` is int64 [n], `digests` uint8 [n, 32] (SHA-256), and `columns` how many numbers a feature has, 0 without any.
+    """
 
     readable: npt.NDArray[np.int64]
     digests: npt.NDArray[np.uint8]
@@ -25,9 +28,10 @@ class Report:
 
 
 class Share:
-    """The features of one split's photos and their views in this process, taken in chunk by chunk.
+    """This process's features of one split, filled chunk by chunk.
 
-    `rows` counts those of all splits in this process, which together decide whether features lie in memory or in a file.
+    `works` is all work on the split in this process. `rows` counts the features of all splits in this process: together they
+    decide whether features lie in memory or in a file.
     """
 
     def __init__(self, works: Sequence[Work], rows: int) -> None:
@@ -52,7 +56,7 @@ class Share:
         self._pixels |= {chunk.work.start + index: pixels for index, pixels in chunk.pixels.items()}
 
     def report(self) -> Report:
-        """Return what this process found."""
+        """Return what the other processes have to know."""
         mine = self._readable
         columns = 0 if self._table is None else self._table.shape[1]
         return Report(
@@ -64,13 +68,13 @@ class Share:
         )
 
     def features(self, columns: int) -> Tensor:
-        """Return float32 features [rows, columns] of the readable photos, then of their first views, and so on."""
+        """Return float32 [rows, columns]: the features of the readable photos, then those of their first views, and so on."""
         if self._table is None:
             return torch.empty(0, columns)
         return compact(self._table, torch.from_numpy(np.tile(self._readable, self.copies)))
 
     def _room(self, columns: int) -> Tensor:
-        """Return the table, which the first feature makes, since it says how wide all are."""
+        """Return the table of features. It is made when the first feature comes, which shows how many numbers each has."""
         if self._table is None:
             in_memory = 4 * self._rows * columns <= IN_MEMORY
             self._table = allocate(len(self.places) * self.copies, columns, in_memory=in_memory)

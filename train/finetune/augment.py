@@ -1,4 +1,4 @@
-"""Augmentation for fine-tuning, put together from torchvision.transforms.v2."""
+"""Augmentation for fine-tuning, made of torchvision.transforms.v2."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ from train.config import Config
 
 
 def photo_augmentation(config: Config, preprocessing: Preprocessing) -> Callable[[Image.Image], Pixels]:
-    """Return a function from an RGB image to randomly cropped, flipped and changed pixels uint8 [crop, crop, 3].
+    """Return a function that crops, flips and changes an RGB image at random, to pixels uint8 [crop, crop, 3].
 
-    It draws from torch's global generator, which the caller seeds for each photo.
+    It draws random numbers from torch's global generator, which the caller seeds for each photo.
     """
     v2 = transforms()
     mode = v2.InterpolationMode(preprocessing.interpolation)
@@ -28,7 +28,7 @@ def photo_augmentation(config: Config, preprocessing: Preprocessing) -> Callable
     if config.augment in policies:
         parts.append(policies[config.augment](interpolation=mode))
     if config.erasing:
-        # Erased to the mean, which is 0 for the model.
+        # An erased rectangle gets the mean colour, which the model sees as 0.
         grey = [255 * value for value in preprocessing.mean]
         parts += [v2.PILToTensor(), v2.RandomErasing(config.erasing, value=grey), v2.ToPILImage()]
     change = v2.Compose(parts)
@@ -36,7 +36,10 @@ def photo_augmentation(config: Config, preprocessing: Preprocessing) -> Callable
 
 
 def batch_augmentation(config: Config, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Return mixup, cutmix or one of the two at random: pixels [N, H, W, 3] and labels [N] to mixed ones, or None."""
+    """Return a function that applies mixup, cutmix or one of the two at random; None where neither is wanted.
+
+    It takes pixels [N, H, W, 3] and labels [N], and returns mixed pixels and probabilities [N, classes].
+    """
     v2 = transforms()
     mixes = [
         mix(alpha=alpha, num_classes=classes)
@@ -48,7 +51,7 @@ def batch_augmentation(config: Config, classes: int) -> Callable[[Tensor, Tensor
     mix = v2.RandomChoice(mixes)
 
     def apply(pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        # torchvision wants [N, 3, H, W]; the memory stays as it is, which is channels_last.
+        # torchvision wants [N, 3, H, W]. The memory stays as it is, which torch calls channels_last.
         images, targets = mix(pixels.permute(0, 3, 1, 2).float(), labels)
         return images.permute(0, 2, 3, 1), targets
 

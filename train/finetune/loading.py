@@ -1,4 +1,4 @@
-"""Augmented photos from worker processes, batch by batch, in the order that the training loop asks for."""
+"""Worker processes that read, decode and augment photos, and the batches that come from them."""
 
 import ctypes
 import functools
@@ -30,7 +30,7 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 @dataclass(kw_only=True)
 class Photos(Dataset[Sample]):
-    """Augmented photos by (epoch, position): pixels uint8 [crop, crop, 3] and a label, or what is wrong with the photo."""
+    """Augmented photos, by epoch and place: pixels uint8 [crop, crop, 3] and a label, or what is wrong with the photo."""
 
     photos: Sequence[Photo]
     config: Config
@@ -39,7 +39,7 @@ class Photos(Dataset[Sample]):
 
     def __post_init__(self) -> None:
         self._augment = photo_augmentation(self.config, self.preprocessing)
-        # So many pixels that the smallest crop need not be enlarged.
+        # Photos are decoded large enough that even the smallest crop need not be enlarged.
         smallest = self.preprocessing.crop / self.config.crop_scale**0.5
         self._short_side = int(max(self.preprocessing.resize, smallest))
 
@@ -55,7 +55,8 @@ class Photos(Dataset[Sample]):
 
 
 def load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch, None, None]:
-    # The main process decodes nothing: its threads belong to the model.
+    """Yield the batches of an epoch; each step is a list of (epoch, place). Raises DataError for an unreadable photo."""
+    # The main process decodes nothing, since its threads compute.
     loader: DataLoader[Any] = DataLoader(
         photos,
         batch_sampler=steps,
@@ -65,7 +66,7 @@ def load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch,
         multiprocessing_context=multiprocessing.get_context("fork"),
     )
     # Trap: torchrun sends SIGTERM to the whole process group, and DataLoader's handler would end a worker while the training
-    # process still waits for the batch of its last step. Workers are born with SIGTERM blocked, and keep it so.
+    # process still waits for the batch of its last step. So workers start with SIGTERM blocked, and it stays blocked.
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         loaded = iter(loader)
@@ -78,16 +79,20 @@ def load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch,
 
 
 def die_with_parent(parent: int, number: int) -> None:
-    # Trap: a worker whose parent was killed waits for ever to write what nobody reads, and one whose parent was killed before
-    # this line gets no signal.
+    """Let this worker process be killed when its parent ends."""
+    # Trap: a worker whose parent was killed would wait for ever to write its batch. If the parent was killed before prctl, no
+    # signal comes; then the worker has another parent by now.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def _collate(crop: int, samples: list[Sample]) -> Any:
-    """Return arrays, which DataLoader sends through a pipe; tensors it would put into /dev/shm."""
-    if not samples:  # of a small last step another process may have all
+    """Return a batch as arrays, which DataLoader sends through a pipe; it would put tensors into /dev/shm.
+
+    If a photo cannot be read, return the sentence on the first such photo.
+    """
+    if not samples:  # other processes may have all photos of a small last step
         return np.empty((0, crop, crop, 3), np.uint8), np.empty(0, np.int64)
     wrong = next((sample for sample in samples if isinstance(sample, str)), None)
     if wrong is not None:

@@ -1,4 +1,4 @@
-"""Stage 2: the backbone and the head that stage 1 trained learn on together, from photos (LP-FT, Kumar et al. 2022)."""
+"""Fine-tuning: the backbone, and the head that was trained before it, learn together from photos (LP-FT, Kumar et al. 2022)."""
 
 import contextlib
 import copy
@@ -32,10 +32,10 @@ def finetune_stage(
     config: Config,
     auxiliary: tuple[str, nn.Module] | None = None,
 ) -> Stage:
-    """Return the stage that trains all of a pass's classifier on photos, and judges it by that pass.
+    """Return the stage that trains the whole classifier of `feature_pass` on photos; the pass also judges it on validation.
 
-    Batches come from worker processes as plain arrays through pipes: nothing lies in /dev/shm, of which a container may
-    have 64 MB.
+    Batches come from worker processes as plain arrays through pipes. Nothing lies in /dev/shm, which may be 64 MB in a
+    container.
     """
     model, world = feature_pass.model, feature_pass.world
     device = next(model.parameters()).device
@@ -51,7 +51,7 @@ def finetune_stage(
     average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
     if averaged:
-        averaged.update_parameters(trained)  # else the average would begin after the first step
+        averaged.update_parameters(trained)  # without this, the average would start after the first step
     photos = Photos(photos=train, config=config, preprocessing=model.preprocessing, pack=feature_pass.pack)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
@@ -98,7 +98,10 @@ def finetune_stage(
 
 
 class WithAuxiliary(nn.Module):
-    """A classifier that in training also answers from a layer further down, as Inception-v3 was trained."""
+    """A classifier with a second classifier on one of its backbone's layers, as Inception-v3 was trained.
+
+    In training it returns the logits of both, else those of the first one.
+    """
 
     def __init__(self, classifier: Classifier, layer: str, auxiliary: nn.Module) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ class WithAuxiliary(nn.Module):
 def predict_photos(
     feature_pass: FeaturePass, photos: Sequence[Photo], split: str = "validation"
 ) -> tuple[Tensor, Tensor]:
-    """Return a classifier's logits [N, classes] for the photos of a split, and their labels [N]."""
+    """Return the classifier's logits [N, classes] for the photos of a split, and their labels [N]."""
     feature_pass.model.eval()
     splits, _ = feature_pass.extract(PhotoSet((), {split: tuple(photos)}))
     head = copy.deepcopy(feature_pass.model.head).cpu()
@@ -127,8 +130,11 @@ def predict_photos(
 
 
 def _fits_lanes(model: nn.Module) -> bool:
-    """Return whether threads may run a model side by side: not when it draws random numbers, whose order would differ each
-    time, nor when it keeps what it saw."""
+    """Return whether several threads may run a model at once.
+
+    They may not when it draws random numbers, since the threads would draw them in another order each time, nor when it
+    remembers its inputs.
+    """
     names = ("dropout", "stochasticdepth", "droppath")
     return not isinstance(model, WithAuxiliary) and not any(
         type(module).__name__.lower().startswith(names) and getattr(module, "p", getattr(module, "drop_prob", 1))

@@ -1,4 +1,4 @@
-"""torch.compile, where there is what it needs."""
+"""torch.compile, where its compilers are installed."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from train.environment import CXX
 
 
 def compiled(model: nn.Module) -> nn.Module:
-    """Return the model compiled, or as it is after one sentence where no C++ compiler or, on a GPU, no triton is installed."""
+    """Return the model compiled. Without a C++ compiler, or on a GPU without triton, say so and return it as it is."""
     if not any(shutil.which(name) for name in (CXX.read(), "clang++")):
         print("compile: no C++ compiler is installed (g++ or clang++), so the model is trained as it is", flush=True)
         return model

@@ -1,4 +1,4 @@
-"""fit(): the one training loop, for the head on features and for fine-tuning on photos alike."""
+"""fit(): the training loop of both stages, the head on features and fine-tuning on photos."""
 
 import contextlib
 import copy
@@ -25,7 +25,7 @@ from train.loop.stage import Batch, Best, Stage, State
 from train.report import Hook
 
 Lanes = Callable[..., Any]  # as map()
-LOOK = 50  # steps between two looks at the losses: reading one waits for the GPU
+LOOK = 50  # steps after which the losses are read; each reading waits for the GPU
 
 
 def fit(
@@ -37,13 +37,13 @@ def fit(
     state: State | None = None,
     best: Best | None = None,
 ) -> Best | None:
-    """Train a stage's model, leave it as it was after its best epoch, and return that one; None when no epoch was finished.
+    """Train a stage's model, leave it as it was after its best epoch, and return that epoch; None where none was finished.
 
-    `on_epoch` is called after every epoch with its number (from 1) and its metrics; `step_losses` and `step_seconds`
-    hold one number a step. Best is the highest validation accuracy, then the lowest loss; `best` is what must be beaten.
-    After SIGTERM it ends with the step under way. Every random number of a step comes from seed, stage, epoch, step and
-    process, so a run that goes on from `state` draws what an uninterrupted one does. Raises ConfigError when the loss
-    is no longer a number.
+    The best epoch has the highest validation accuracy, then the lowest loss, and must be better than `best`. `on_epoch` is
+    called after every epoch with its number (from 1) and its metrics; the metrics `step_losses` and `step_seconds` hold one
+    number for each step. After SIGTERM the step under way is finished. Every random number of a step follows from seed,
+    stage, epoch, step and process, so a run that goes on from `state` draws the same as one that was never interrupted.
+    Raises ConfigError when the loss is no longer a number.
     """
     state = state or State()
     runner = compiled(stage.model) if stage.compile else stage.model
@@ -74,7 +74,7 @@ def fit(
         if checkpoints:
             checkpoints.epochs.append({"stage": stage.name, "epoch": epoch, "metrics": metrics})
             checkpoints.save(stage, state)
-        # Last, so that a job that is killed here does not print the epoch's objective twice.
+        # Last, so that a job that is killed just before and goes on later does not print this epoch's metrics twice.
         on_epoch(epoch, metrics)
     if best is not None:
         stage.model.load_state_dict(best.model)
@@ -89,7 +89,7 @@ def _learn_epoch(
     checkpoints: Checkpoints | None,
     hook: Hook | None,
 ) -> bool:
-    """Do those steps of an epoch that are left, and return whether its end was reached before SIGTERM."""
+    """Do the steps that are left of an epoch, and return whether it ended before SIGTERM."""
     set_learning(stage.model)
     unread: list[Tensor] = []
     world = stage.world
@@ -118,17 +118,17 @@ def _learn_epoch(
 
 
 def set_learning(model: nn.Module) -> None:
-    """Put a model into training mode, but for the statistics of its batch normalisation."""
+    """Put a model into training mode, but leave the statistics of its batch normalisation as they are."""
     model.train()
     for module in model.modules():
-        # Fine-tuning keeps the statistics of the pretraining, whose batches were larger than ours.
+        # The statistics of the pretraining are better: its batches were larger than ours.
         if isinstance(module, _BatchNorm):
             module.eval()
 
 
 @contextlib.contextmanager
 def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
-    """Give a map() over a step's parts: a thread for each core, or one after the other."""
+    """Give a map() over the parts of a step: on a thread for each core, or one part after the other."""
     if not stage.lane:
         yield map
         return
@@ -140,7 +140,7 @@ def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
 
 
 def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int) -> Tensor:
-    """Do one step on this process's part of `size` photos; returns its share of the loss and its hits as a tensor [2]."""
+    """Do one step on this process's part of its `size` photos, and return a tensor [2]: its share of the loss, its hits."""
     inputs, targets = stage.mix(*batch) if stage.mix and len(batch[1]) else batch
     updates, world = stage.updates, stage.world
     parameters = updates.parameters
@@ -153,7 +153,7 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
         loss = _loss(stage, logits, target) / size
         if auxiliary is not None:
             loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
-        # Not backward(): lanes that add to the same .grad at the same time would lose sums.
+        # Not backward(): when lanes add to the same .grad at the same time, some of the sums are lost.
         gradients = torch.autograd.grad(updates.scaled(loss), parameters, materialize_grads=True)
         truth = target if target.ndim == 1 else target.argmax(1)
         return torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum())), gradients
@@ -161,7 +161,7 @@ def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: in
     parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
     tally = torch.zeros(2, device=inputs.device)
     updates.optimizer.zero_grad()
-    # On a processor the lanes are busy to the end, and its network is not the slow part.
+    # On processors nothing is gained: all cores compute to the end, and the network is not the slow part.
     overlap = world.size > 1 and inputs.is_cuda
     with overlapped(parameters, parts) if overlap else contextlib.nullcontext():
         for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):
@@ -182,7 +182,7 @@ def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _read(unread: list[Tensor], stage: Stage, state: State) -> None:
-    """Move the steps' tallies into the state; raises ConfigError at the first loss that is no number."""
+    """Add the losses and hits of the latest steps to the state; raises ConfigError if a loss is not a number."""
     tallies = stage.world.total(torch.stack(unread)).tolist()
     unread.clear()
     for loss, hits in tallies:
@@ -193,7 +193,7 @@ def _read(unread: list[Tensor], stage: Stage, state: State) -> None:
 
 
 def _judge(stage: Stage) -> tuple[Tensor, Evaluation] | None:
-    """Return the validation logits and how they do, or None when SIGTERM came in between."""
+    """Return the validation logits and how good they are, or None if SIGTERM interrupted."""
     try:
         logits, labels = stage.predict(stage.updates.judged)
     except stop.Stopped:
@@ -220,7 +220,7 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
 
 def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
     name = "lr" if stage.name == "head" else "finetune-lr"
-    # In fp16 a value above 65,504 becomes infinite, at a rate that bf16 and fp32 do well with.
+    # In fp16 a value above 65,504 becomes infinite, which may happen at a rate that suits bf16 and fp32.
     remedy = "set precision to bf16 or fp32, or " if stage.updates.scaler else ""
     return ConfigError(
         f"the loss is no longer a number at step {step} of epoch {epoch}; {remedy}lower {name}, now {stage.updates.highest_rate:g}"

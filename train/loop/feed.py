@@ -1,4 +1,4 @@
-"""Batches brought to the model's device; on a GPU they are copied while the step before them is computed."""
+"""Batches on their way to the model's device. On a GPU each one is copied while the step before it is computed."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -10,7 +10,7 @@ from train.loop.stage import Batch, State
 
 
 def fed(batches: Iterator[Batch], device: torch.device, state: State) -> Generator[Batch, None, None]:
-    """Yield batches on the device; only what the host waits for them counts as waiting for data, not the copying."""
+    """Yield batches on the device, and add to `state` how long the host waits for them. Copying is not counted."""
     if device.type != "cuda":
         for pixels, targets in _timed(batches, state):
             yield pixels.to(device), targets.to(device)
@@ -37,17 +37,17 @@ def _timed(batches: Iterator[Batch], state: State) -> Generator[Batch, None, Non
 
 
 def _copied(batch: Batch, device: torch.device, side: Any) -> tuple[Batch, Any]:
-    """Begin to copy a batch on the stream `side`; the copy does not hold the host up only from pinned memory."""
+    """Start to copy a batch on the stream `side`. The host need not wait for the copy, since the memory is pinned."""
     with torch.cuda.stream(side):
         pixels, targets = (tensor.pin_memory().to(device, non_blocking=True) for tensor in batch)
     return (pixels, targets), side.record_event()
 
 
 def _taken(batch: Batch, done: Any, device: torch.device) -> Batch:
-    """Return a batch for the stream that computes, which waits for the copy; the host does not."""
+    """Return a batch whose copy was started. The stream that computes waits for the copy; the host does not."""
     current = torch.cuda.current_stream(device)
     current.wait_event(done)
     for tensor in batch:
-        # Trap: else the memory is given to the next copy while this batch is still read.
+        # Trap: without this, the next copy may get the memory while this batch is still read.
         tensor.record_stream(current)
     return batch

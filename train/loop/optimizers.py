@@ -9,11 +9,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from train.config import Config
 
-LEVELS = 8  # the backbone's layers in as many groups of equal size, each with a rate of its own
+LEVELS = 8  # groups of equal size into which the backbone's layers are divided, each with its own learning rate
 
 
 def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: float) -> torch.optim.Optimizer:
-    """Return the configuration's optimizer for groups of parameters; vectors (norms, biases) do not decay."""
+    """Return the configuration's optimizer for groups of parameters, without weight decay for vectors (norms, biases)."""
     split = []
     for group in groups:
         parameters = list(group["params"])  # type: ignore[call-overload]
@@ -29,10 +29,13 @@ def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: floa
 
 
 def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, decay: float) -> list[dict[str, object]]:
-    """Return groups of parameters: what lies above the backbone at `lr`, then each eighth of its layers at `decay` times
-    the rate of the one above it (the discriminative rates of Howard and Ruder 2018)."""
+    """Return groups of parameters with their learning rates (discriminative rates, Howard and Ruder 2018).
+
+    The modules above the backbone learn at `lr`. Each eighth of the backbone's layers learns at `decay` times the rate of the
+    eighth above it.
+    """
     groups: list[dict[str, object]] = [{"params": [p for module in above for p in module.parameters()], "lr": lr}]
-    # In the order of registration, which is that of the forward pass up to the branches of a block.
+    # Layers come in the order in which they were registered. It is that of the forward pass, but for branches of a block.
     layers = [list(module.parameters(recurse=False)) for module in backbone.modules()]
     layers = [layer for layer in layers if layer]
     size = math.ceil(len(layers) / LEVELS)
@@ -44,7 +47,7 @@ def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, dec
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
-    """Return a schedule: each rate rises linearly over the share `warmup` of the steps, then falls to 0 along a cosine."""
+    """Return a schedule in which rates rise linearly over the share `warmup` of the steps, then fall to 0 along a cosine."""
     rising = int(steps * warmup)
 
     def factor(step: int) -> float:

@@ -1,4 +1,4 @@
-"""The gradients of all processes added up: at once after the backward pass, or on GPUs while it still runs."""
+"""Adding up the gradients of all processes: after the backward pass, or on GPUs while it still runs."""
 
 import contextlib
 import functools
@@ -15,10 +15,10 @@ BUCKET = (
 
 @contextlib.contextmanager
 def overlapped(parameters: Sequence[nn.Parameter], passes: int, size: int = BUCKET) -> Generator[None, None, None]:
-    """Put into each .grad the sum over `passes` backward passes within and over all processes.
+    """Put the gradients' sums into each .grad: over the `passes` backward passes that run inside, and over all processes.
 
-    The gradients travel a bucket at a time, from the last layer to the first, as soon as the last pass has them all. Every
-    process sends the buckets in this order, as the network needs.
+    Gradients travel in buckets, from the last layer to the first. A bucket is sent as soon as the last pass has all of its
+    gradients. All processes send the buckets in the same order, as torch.distributed requires.
     """
     buckets = _buckets(parameters, size)
     missing = [passes * len(bucket) for bucket in buckets]
@@ -40,7 +40,7 @@ def overlapped(parameters: Sequence[nn.Parameter], passes: int, size: int = BUCK
     finally:
         for handle in handles:
             handle.remove()
-    # What is left has a parameter that the loss does not depend on.
+    # The loss does not depend on some parameter of each bucket that is left.
     sent += [_send(bucket) for bucket in buckets[len(sent) :]]
     for bucket, (whole, work) in zip(buckets, sent, strict=True):
         work.wait()
@@ -60,7 +60,7 @@ def _buckets(parameters: Sequence[nn.Parameter], size: int) -> list[list[nn.Para
 
 
 def add_up(parameters: Sequence[nn.Parameter]) -> None:
-    """Add each .grad up over all processes."""
+    """Replace each .grad by its sum over all processes."""
     whole, work = _send(parameters)
     work.wait()
     _spread(parameters, whole)

@@ -1,6 +1,6 @@
-"""Random numbers that depend on where in the job they are drawn, and on nothing that happened before.
+"""Random numbers that depend only on where in the job they are drawn, not on what was drawn before.
 
-A run that goes on from a checkpoint, or one with more worker processes, therefore draws what any other would.
+So a run that goes on from a checkpoint, or has more worker processes, draws the same numbers as any other.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import torch
 
 
 def seed_for(*place: int | str) -> int:
-    """Return a seed of 63 bits for a place in the job, such as the job's seed, a stage's name, an epoch and a step."""
+    """Return a seed of 63 bits for a place in the job, given for example as seed, name of the stage, epoch and step."""
     digest = hashlib.sha256("/".join(map(str, place)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 

@@ -1,4 +1,4 @@
-"""What the training loop works on: a stage (the head on features, or fine-tuning), where it is, and the best so far."""
+"""What the training loop works on: a stage (the head on features, or fine-tuning), its state, and its best epoch so far."""
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from train.loop.updates import Updates
 from train.processes.world import World
 
-# A process's part of a step's photos: what the model takes, and labels [n] or, after mixup, probabilities [n, classes].
+# This process's part of one step: the model's inputs, and labels [n] or, after mixup, probabilities [n, classes].
 Batch = tuple[Tensor, Tensor]
 
 
@@ -23,47 +23,50 @@ class Stage:
     updates: Updates
     epochs: int
     batch_size: int
-    labels: Tensor  # int64 [N], of the training rows of all processes
-    # Yields this process's part of every step of an epoch, in main memory; a step is given as positions among the N.
+    labels: Tensor  # int64 [N], of all training photos in all processes
+    # Yields this process's part of each step of an epoch, in main memory. Each step is a tensor of places in `labels`.
     batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
     # Returns a model's logits for all validation photos, and their labels.
     predict: Callable[[nn.Module], tuple[Tensor, Tensor]]
     world: World = World()  # noqa: RUF009 - frozen
-    mix: Callable[[Tensor, Tensor], Batch] | None = None  # what to do with a batch of photos and labels first
+    mix: Callable[[Tensor, Tensor], Batch] | None = None  # changes a batch first: mixup or cutmix
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
     early_stopping: int = 0  # epochs without a better one after which the stage ends; 0 never ends it
     auxiliary: float = 0.0  # weight of the auxiliary logits' loss
     autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     accumulate: int = 1  # parts that each step is split into, one after the other
-    # Photos in each of a step's parts, of which every core has one under way; 0 when the parts take turns.
+    # Photos in each part of a step where every core computes one part at a time; 0 where the parts take turns.
     lane: int = 0
     compile: bool = False
 
     @property
     def model(self) -> nn.Module:
-        """The model that learns: returns logits, or logits and auxiliary logits, for a batch's first part."""
+        """The model that learns; it returns logits, or logits and auxiliary logits, for the inputs of a batch."""
         return self.updates.model
 
 
 @dataclass
 class State:
-    """How far a stage is, beside what its tensors say; the lists hold a number for each step of the epoch."""
+    """How far a stage is: the next epoch and step, and what was measured in this epoch so far.
+
+    `losses` and `seconds` hold one number for each step.
+    """
 
     epoch: int = 1
     step: int = 0
     losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     hits: float = 0.0
-    waited: float = 0.0  # seconds, for data
-    since_best: int = 0  # epochs
+    waited: float = 0.0  # seconds spent waiting for data
+    since_best: int = 0  # epochs since the best one
 
 
 @dataclass(kw_only=True)
 class Best:
-    """The best model so far: the epoch it comes from (0: from before the stage), how it did, its logits on validation."""
+    """The best epoch so far, 0 for the model from before the stage: its score, weights and validation logits."""
 
     epoch: int
-    score: tuple[float, float]  # accuracy, then minus loss
+    score: tuple[float, float]  # validation accuracy, and minus validation loss
     model: Mapping[str, Tensor]
     logits: Tensor | None

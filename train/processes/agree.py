@@ -1,4 +1,4 @@
-"""All hosts of a job must hold the same photos: they share the work out by each photo's place in the list."""
+"""The check that all hosts of a job hold the same photos, since each takes its share by the photos' places in the list."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ NAMED = 3  # hosts in a message
 
 @dataclass(frozen=True)
 class Held:
-    """What one host holds: its photos below /opt/ml, each with class and size in bytes, or why it cannot use them."""
+    """The photos of one host: for each path below /opt/ml the class and the size in bytes, or why it cannot use them."""
 
     host: str
     photos: dict[str, tuple[str, int]]
@@ -27,10 +27,10 @@ class Held:
 
 
 def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
-    """Return the photos once all hosts hold the same; raises DataError, in every process, that names the difference.
+    """Return the job's photos where all hosts hold the same ones; else raise DataError, in every process, with the difference.
 
-    `found` is what this process lists, or the reason why that cannot be used. Sizes are not compared behind a FastFile
-    mount, where each would be a request.
+    `found` holds the photos that this process has listed, or what is wrong with them. Sizes are not compared behind a FastFile
+    mount, where each size would be a request to S3.
     """
     if len(job.hosts) > 1:
         held = _held(job, found) if environment.LOCAL_RANK.read() == 0 else None
@@ -47,7 +47,7 @@ def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
 
 
 def difference(everyone: Sequence[Held]) -> str:
-    """Return in what the other hosts differ from the first."""
+    """Return sentences on how the other hosts differ from the first."""
     first, *others = everyone
     sentences = [sentence for other in others if (sentence := _difference(first, other))]
     more = f"; and {len(sentences) - NAMED} more hosts" if len(sentences) > NAMED else ""
@@ -100,7 +100,7 @@ def _held(job: Job, found: PhotoSet | UserError) -> Held:
 
 
 def _below(job: Job, text: str) -> str:
-    """Return a path or sentence without what differs between hosts: the folder in which the channels lie."""
+    """Return a path or sentence without the folder in which the channels lie, which may differ between hosts."""
     for folder in {job.base, *(job.channels[name].parent for name in job.pipes)}:
         text = text.replace(f"{folder}/", "")
     return text

@@ -1,4 +1,4 @@
-"""Whether the other processes are still there: a process that waits for one that is gone would wait for ever."""
+"""Noticing that another process is gone. Without it, a process that waits for the other one would wait for ever."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ from torch.distributed.distributed_c10d import PrefixStore
 from train import environment
 
 BEAT = 2.0  # seconds
-SILENCE = 30.0  # seconds after which a process counts as gone
+SILENCE = 30.0  # seconds without a beat after which a process counts as gone
 
 
 class Watch:
-    """A thread that tells the others that this process is alive, and calls `on_silence` when another is not."""
+    """A thread that says every 2 seconds that this process is alive, and calls `on_silence` when another does not say so."""
 
     def __init__(self, rank: int, size: int) -> None:
         self._rank, self._size = rank, size
         self._closed = threading.Event()
         self.on_silence: Callable[[str], None] = lambda message: None
-        # A connection of its own, since a store serves one thread at a time.
+        # A connection of its own, since a store may be used by one thread at a time.
         host, port = environment.MASTER_ADDR.read(), environment.MASTER_PORT.read()
         self._store = PrefixStore("alive", TCPStore(host, port, is_master=False))
         self._thread = threading.Thread(target=self._run, daemon=True)

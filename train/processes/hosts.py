@@ -1,4 +1,4 @@
-"""The other hosts of a job: their names may start to resolve late, so training waits for them, but not for long."""
+"""Waiting for the other hosts of a job: their names may resolve only some time after the job has started."""
 
 import socket
 import threading
@@ -15,14 +15,14 @@ RETRY_SECONDS = 1.0
 def wait_for_hosts(hosts: Iterable[str], deadline_seconds: float | None = None) -> None:
     """Return once every host name resolves.
 
-    Raises ConfigError naming those that never did when `deadline_seconds` (by default BYOC_HOSTS_DEADLINE) are over,
-    and Stopped on SIGTERM.
+    Raises ConfigError after `deadline_seconds` (by default those of BYOC_HOSTS_DEADLINE), which names the hosts that do not
+    resolve. Raises Stopped on SIGTERM.
     """
     seconds = HOSTS_DEADLINE.read() if deadline_seconds is None else deadline_seconds
-    end, over, told = time.monotonic() + seconds, threading.Event(), False
+    end, over, printed = time.monotonic() + seconds, threading.Event(), False
     resolved = {host: threading.Event() for host in hosts}
     for host, event in resolved.items():
-        # A resolver can block for minutes, and nothing interrupts it: so in a thread that ends with the process.
+        # A resolver can block for minutes and cannot be interrupted, so it runs in a thread that ends with the process.
         threading.Thread(target=_resolve, args=(host, event, over), daemon=True).start()
     try:
         while missing := [host for host, event in resolved.items() if not event.is_set()]:
@@ -34,8 +34,8 @@ def wait_for_hosts(hosts: Iterable[str], deadline_seconds: float | None = None) 
                 )
             if stop.requested.is_set():
                 raise stop.Stopped(f"stopped by SIGTERM while waiting for the addresses of {', '.join(missing)}")
-            if not told and left < seconds - RETRY_SECONDS / 2:
-                told = True
+            if not printed and left < seconds - RETRY_SECONDS / 2:
+                printed = True
                 print(f"waiting up to {seconds:g} s for the addresses of {', '.join(missing)}", flush=True)
             resolved[missing[0]].wait(min(left, 0.2))
     finally:

@@ -1,4 +1,4 @@
-"""Several processes for one job: torchrun starts one for each GPU of each host, or one on a host without GPUs."""
+"""How several processes of one job start and end: torchrun starts one for each GPU, or one on a host without GPUs."""
 
 import logging
 import os
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from train.processes.alive import Watch
     from train.processes.world import World
 
-# A process whose host is silent is found by Watch; this only has to be longer than any wait for a slower one.
+# How long torch lets a process wait for another one. Watch finds processes that are gone, so this only has to be longer than
+# any wait for a slow one.
 PATIENCE = timedelta(hours=24)
 _LOST = "another process of the job ended"
 _LOG = "a library failed or gave up; its last lines in the log say more"
@@ -35,14 +36,14 @@ def per_host() -> int:
 
 
 def started_by_torchrun() -> bool:
-    """Return whether this process is one of several."""
+    """Return whether torchrun started this process, as one of several of the job."""
     return environment.TORCHRUN_ID.read()
 
 
 def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
-    """Run this program in `local` processes on this host, together with those of the other hosts; returns the status.
+    """Run this program in `local` processes on this host, and return the exit status. The other hosts do the same.
 
-    Raises UserError when a signal ended one of this host's, which could not say so itself.
+    Raises UserError when a signal ended one of this host's processes, which could not write a failure text itself.
     """
     wait_for_hosts(job.hosts)
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -53,7 +54,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     if job.network_interface:
         environment.GLOO_INTERFACE.set(job.network_interface)
         environment.NCCL_INTERFACE.set(job.network_interface)
-    # Its errors end in ours: each process has said what was wrong.
+    # Each process has printed its own error by then.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     command = ["--nnodes", str(len(job.hosts)), "--node-rank", str(job.hosts.index(job.current_host))]
     command += ["--nproc-per-node", str(local), "--max-restarts", "0"]
@@ -61,7 +62,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))  # type: ignore[no-untyped-call]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     try:
-        # On SIGTERM it passes that on to the processes and gives them 30 s.
+        # It passes SIGTERM on to the processes and gives them 30 s.
         elastic_launch(config, program)(*its_arguments)
     except SignalException:
         return stop.STATUS
@@ -77,9 +78,9 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
 
 
 def killed(statuses: Mapping[int, int]) -> str:
-    """Return the sentence on the first process, by rank, that a signal ended; empty where none did.
+    """Return a sentence on the process of lowest rank that a signal ended, "" where there is none.
 
-    A status below 0 is a signal's number.
+    `statuses` are exit statuses by rank; one below 0 is minus a signal's number.
     """
     for rank, status in sorted(statuses.items()):
         if status < 0:
@@ -90,14 +91,14 @@ def killed(statuses: Mapping[int, int]) -> str:
 
 
 def _forget_consequence(base: Path) -> None:
-    """Remove the failure text of a process that only knows that another is gone."""
+    """Remove the failure text if it comes from a process that only noticed the loss of another one."""
     path = base / "output" / "failure"
     if path.exists() and path.read_text(errors="replace").startswith(_LOST):
         forget_failure(base)
 
 
 def join() -> "tuple[World, Watch | None]":
-    """Return this process's place in the world, connected to the others when there are any."""
+    """Connect this process to the others of the job, and return its place among them and the watch over them."""
     from train.processes.world import World
 
     if not started_by_torchrun():
@@ -110,7 +111,7 @@ def join() -> "tuple[World, Watch | None]":
     rank, size = environment.RANK.read(), environment.WORLD_SIZE.read()
     if torch.cuda.is_available():
         torch.cuda.set_device(environment.LOCAL_RANK.read())
-    # The head's tensors lie in main memory on a machine with GPUs too.
+    # The head's tensors lie in main memory even on a machine with GPUs.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
@@ -120,7 +121,7 @@ def join() -> "tuple[World, Watch | None]":
 
 
 def lost(error: Exception) -> str | None:
-    """Return a sentence when an error means that another process is gone, else None."""
+    """Return a sentence if an error means that another process is gone, else None."""
     text = str(error)
     if not started_by_torchrun() or not any(
         word in text.lower() for word in ("gloo", "nccl", "connection", "tcpstore")
@@ -133,7 +134,7 @@ def lost(error: Exception) -> str | None:
 
 
 def leave(world: "World", watch: "Watch | None") -> None:
-    """Wait for all processes, the chief above all: when the first host ends, local mode stops the others."""
+    """Wait until all processes are done. Local mode stops all hosts when the first host ends, so the first waits too."""
     if watch is None:
         return
     from torch import distributed

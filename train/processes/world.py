@@ -1,4 +1,4 @@
-"""The processes of one job: a single one, or those that torchrun started on every host."""
+"""The processes of one job: one alone, or those that torchrun started on all hosts."""
 
 import os
 from collections.abc import Sequence
@@ -13,15 +13,18 @@ from train import environment, stop
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among all of the job; with size 1 every method is the identity."""
+    """This process's place among the job's processes, and how they exchange values.
+
+    With one process every method returns what it is given.
+    """
 
     rank: int = 0
     size: int = 1
-    control: Any = None  # the processes' group for what lies in main memory
+    control: Any = None  # torch's process group for values in main memory
 
     @property
     def chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is the one process that writes files."""
         return self.rank == 0
 
     def mine(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -29,7 +32,7 @@ class World:
         return items[self.rank :: self.size]
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes, by rank; they travel pickled, between the job's own processes only."""
+        """Return the values of all processes, in the order of their ranks. Values travel as pickles inside the job."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -51,7 +54,7 @@ class World:
         return tensor
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Return for each flag whether any process has raised it."""
+        """Return for each flag whether it is true in any process."""
         if self.size == 1:
             return flags
         raised = torch.tensor(flags, dtype=torch.uint8)
@@ -59,7 +62,7 @@ class World:
         return tuple(map(bool, raised))
 
     def stopped(self) -> bool:
-        """Return whether any process was asked to stop; then all are."""
+        """Return whether any process got SIGTERM; if so, all processes take it as theirs."""
         (stopped,) = self.any(stop.requested.is_set())
         if stopped:
             stop.requested.set()
@@ -72,12 +75,12 @@ class World:
 
 
 def local_threads() -> int:
-    """Return how many threads this process should use: the cores it may run on, shared with the others of its host."""
+    """Return how many threads this process should use: its share of the cores that this host's processes may run on."""
     return max(1, len(os.sched_getaffinity(0)) // environment.LOCAL_WORLD_SIZE.read())
 
 
 def device() -> torch.device:
-    """Return the device this process computes on: its own GPU, or the processor."""
+    """Return the device that this process computes on: its own GPU, or the processor."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", environment.LOCAL_RANK.read())

@@ -1,4 +1,4 @@
-"""TensorBoard event files, which SageMaker copies to S3 while the job runs."""
+"""TensorBoard's event files, which SageMaker copies to S3 while the job runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from train.config import METRICS
 
 
 class Board:
-    """Writes the curves of a job into a folder; nothing at all without a folder."""
+    """Writes the curves of a job into a folder; without a folder it writes nothing."""
 
     def __init__(self, folder: Path | None) -> None:
         self._writer: Any = None
@@ -29,6 +29,6 @@ class Board:
             self._writer.add_scalar(f"{stage}/{name.replace(':', '_')}", metrics[name], epoch)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write what is not written yet, and close the file."""
         if self._writer is not None:
             self._writer.close()

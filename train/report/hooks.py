@@ -1,7 +1,7 @@
-"""The Debugger's hook: losses, and reductions of gradients when the job asks for them, in smdebug's own format.
+"""The Debugger's hook: saves losses, and reductions of gradients when the job wants them, in smdebug's own format.
 
-smdebug's modules are not registered with it: its hooks on every layer cost time in each step, save outputs (771 MB in 7
-steps of a resnet18 were seen) and raise into training. What is wanted is at hand after each step.
+The model is not registered with smdebug. Its hooks on every layer would cost time in each step, save outputs (771 MB in 7 steps
+of a resnet18) and raise errors into training. Losses and gradients are at hand after each step anyway.
 """
 
 import atexit
@@ -20,27 +20,27 @@ from torch import Tensor, nn
 
 from train import environment
 
-# What SageMaker's rules on gradients read, where the configuration names no reductions.
+# The reductions that SageMaker's rules on gradients read; saved where the configuration names none.
 REDUCTIONS = "min,max,mean,std,abs_mean,l2_norm"
 KEPT = frozenset({"losses", "gradients"})
 _MODES = {"train": "TRAIN", "validation": "EVAL"}
 
 
 class Hook:
-    """Saves what its configuration asks for; after the first error it says so in one line and does nothing more."""
+    """Saves what its configuration names. After its first error it prints one line and does nothing more."""
 
     def __init__(self, hook: Any, modes: Mapping[str, Any]) -> None:
         self._hook, self._modes = hook, modes
         self._model: nn.Module | None = None
 
     def attach(self, model: nn.Module) -> None:
-        """Save gradients of this model from now on, if the configuration asks for gradients."""
+        """Save the gradients of this model from now on, if the configuration names the collection `gradients`."""
         self._model = model
 
     def step(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
-        """Count one step of `train` or `validation`, and save what is due: a loss named `loss` as `loss_output_0`.
+        """Count one step of the mode `train` or `validation`, and save what is due; the loss `loss` as `loss_output_0`.
 
-        In training it is called after backward, while the parameters still have their gradients.
+        In training it must be called after the backward pass, while the parameters have their gradients.
         """
         if self._hook is not None:
             try:
@@ -69,7 +69,7 @@ class Hook:
         if hook.first_process is False:
             raise FileExistsError(f"{hook.out_dir} belongs to another run; name another LocalPath, or empty the folder")
         for name, value in losses.items():
-            # The collection of losses knows its own by this form of name.
+            # smdebug's collection of losses takes only names of this form.
             name = name if name.lower().endswith("loss") else f"{name}_loss"
             hook._save_for_tensor(f"{name}_output_0", torch.as_tensor(value).detach().float())
         if mode == "train" and self._model is not None and hook._is_collection_being_saved_for_step("gradients"):
@@ -78,7 +78,7 @@ class Hook:
                     tensor_name = f"{hook.GRADIENT_PREFIX}{type(self._model).__name__}_{name}"
                     hook._save_for_tensor(tensor_name, parameter.grad.detach().float())
         hook.last_saved_step = hook.step
-        # Whoever reads while training goes on needs whole files, and the list of collections once.
+        # Programs that read while training goes on need whole files, and the list of collections once.
         hook._close_writers()
         if not hook.exported_collections:
             hook.export_collections()
@@ -86,7 +86,7 @@ class Hook:
 
     def _off(self, error: Exception) -> None:
         _say(error)
-        # Its files close once more when they are dropped, and Python prints what fails then, with a traceback.
+        # When its files are dropped they are closed again, and Python would print a traceback if that fails.
         printer, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._hook.writer, self._hook.tb_writers = None, {}
@@ -100,15 +100,15 @@ class Hook:
 
     def _drop(self) -> None:
         if self._hook is not None:
-            # It would write, and maybe raise, once more when the program ends.
+            # smdebug would write again when the program ends, and might raise then.
             atexit.unregister(self._hook._cleanup)
         self._hook = self._model = None
 
 
 def open_hook(base: Path) -> Hook | None:
-    """Return the hook that input/config/debughookconfig.json asks for, None without that file, or without smdebug.
+    """Return the hook that input/config/debughookconfig.json describes; None without that file, or without smdebug.
 
-    It never raises: what is wrong is said in one line.
+    It never raises an error, but prints it in one line.
     """
     path = base / "input" / "config" / "debughookconfig.json"
     if not path.exists():
@@ -122,14 +122,14 @@ def open_hook(base: Path) -> Hook | None:
 
 def _open(config: dict[str, Any], folder: Path) -> Hook:
     environment.SMDEBUG_LOG.set_default("critical")
-    # Its profiler evaluates text of its configuration as Python, and is not used here.
+    # smdebug's profiler is not used, and it evaluates text of its configuration as Python.
     environment.SMDEBUG_PROFILER.set_default(os.devnull)
-    # With checkpoints it would list all of their files in every step.
+    # Where there are checkpoints, smdebug would list all of their files in every step.
     environment.SMDEBUG_CHECKPOINTS.set_default(f"{os.devnull}/none")
     import smdebug.pytorch as smd
 
     config = _narrowed(config, folder)
-    # Its constructor does not touch the folder; that it can be written is better known now than in step 500.
+    # smdebug itself would find out only in some later step that this folder cannot be written to.
     Path(config["LocalPath"]).expanduser().mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)
@@ -139,7 +139,7 @@ def _open(config: dict[str, Any], folder: Path) -> Hook:
 
 
 def _narrowed(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the configuration with nothing but losses and reductions of gradients, and with a folder to save to."""
+    """Return the configuration with a folder to save to, and without all but losses and reductions of gradients."""
     parameters = dict(config.get("HookParameters") or {})
     collections = {
         item["CollectionName"]: dict(item.get("CollectionParameters") or {})

@@ -1,4 +1,4 @@
-"""The job's records: JSON lines that say everything a report needs. The format is described in docs/records.md."""
+"""A job's records: JSON lines with everything that a report needs. docs/records.md describes the format."""
 
 import json
 import math
@@ -11,9 +11,9 @@ RECORDS_VERSION = 1
 
 
 class Records:
-    """Appends records to a file, each written and flushed in one piece, so that a killed job leaves whole lines.
+    """Appends records to records.jsonl. Each is written and flushed at once, so a job that is killed leaves whole lines.
 
-    Without a folder, as in all processes but the chief's, it writes nowhere.
+    Without a folder, as in all processes but the chief, it writes nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Script mode: a job or an image names code of the user's, which runs in place of ours."""
+"""Script mode: if a job or its image names code of the user's, that code runs in place of this program."""
 
 from train.script.start import named, run
 

@@ -1,4 +1,4 @@
-"""A user's code put in place, as sagemaker-training does it: fetched, unpacked, and given what it needs with pip."""
+"""Putting a user's code in place as sagemaker-training does: it is fetched, unpacked, and pip installs what it needs."""
 
 import os
 import shlex
@@ -14,16 +14,18 @@ from classifier.errors import ArchiveError, ConfigError
 from train.environment import CODE_ARTIFACT
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-FETCHED = ".fetched"  # marks a folder of code that an earlier start filled, and that a container which starts again fills anew
-CONSTRAINT = "The user requested (constraint) "  # of pip's, as is the next
+FETCHED = (
+    ".fetched"  # marks a folder that fetch() has filled: a container that starts again empties it and fetches again
+)
+CONSTRAINT = "The user requested (constraint) "  # pip's words, like the next ones
 BROKEN = "connection broken by "
-REASON = 600  # characters of pip's reasons; the whole failure text has 1,024
+REASON = 600  # characters that are kept of pip's reasons; the whole failure text may have 1,024
 
 
 def fetch(source: str, folder: Path) -> None:
     """Put code into a folder: from another folder, an archive, a single file or an S3 address.
 
-    Raises ConfigError for code that is not there or cannot be fetched, ArchiveError for an archive that cannot be unpacked.
+    Raises ConfigError if the code cannot be fetched, and ArchiveError if its archive cannot be unpacked.
     """
     path = Path(source.removeprefix("file://"))
     if path == folder:
@@ -58,7 +60,7 @@ def fetch(source: str, folder: Path) -> None:
 
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"  # a program may end with a zip file
+        return file.read(4) == b"PK\x03\x04"  # zipfile.is_zipfile also takes programs that end with a zip file
 
 
 def _empty(folder: Path) -> None:
@@ -86,15 +88,18 @@ def _fetch_from_s3(source: str, folder: Path) -> None:
 
 
 def is_package(name: str, folder: Path) -> bool:
-    """Return whether `name` is a module of a package that pip is to install: the toolkit's rule, and pyproject.toml too."""
+    """Return whether `name` is a module of a package that pip must install.
+
+    As in the toolkit, it is if there is a setup.py. A pyproject.toml counts too.
+    """
     if name.endswith(".sh"):
         return False
-    # Beside a script of this name pyproject.toml may hold no more than the settings of a linter.
+    # Beside a script of this name, a pyproject.toml may hold only the settings of a linter.
     return (folder / "setup.py").exists() or ((folder / "pyproject.toml").exists() and not (folder / name).is_file())
 
 
 def check(name: str, folder: Path) -> None:
-    """Raise ConfigError where the script is not there, or cannot be started as it is."""
+    """Raise ConfigError if the script is not there, or has line ends with which it cannot be started."""
     script = folder / name
     if not script.is_file():
         raise ConfigError(
@@ -109,7 +114,7 @@ def check(name: str, folder: Path) -> None:
 
 
 def _remedy(name: str, folder: Path) -> str:
-    """Return what to do about a script that is not there: unpack what holds it, name its folder, or correct its name."""
+    """Return what to do about a script that is not there: unpack the archive, name its folder, or correct its name."""
     held = [path for path in folder.iterdir() if path.name != FETCHED] if folder.is_dir() else []
     if len(held) == 1 and held[0].is_file() and (_is_zip(held[0]) or is_archive(held[0])):
         kind = (
@@ -125,7 +130,7 @@ def _remedy(name: str, folder: Path) -> str:
 
 
 def listing(folder: Path) -> str:
-    """Return what a folder holds, for a message."""
+    """Return the names in a folder, for a message."""
     names = sorted(path.name for path in folder.iterdir() if path.name != FETCHED) if folder.is_dir() else []
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
@@ -136,12 +141,12 @@ def command(name: str, folder: Path, arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", name.removesuffix(".py"), *arguments]
     if name.endswith(".py"):
         return [sys.executable, name, *arguments]
-    # By a shell, since a script need not say which program reads it.
+    # A shell starts it, since a script need not name its interpreter.
     return ["/bin/sh", "-c", shlex.join([name if name.startswith("/") else f"./{name}", *arguments])]
 
 
 def install(name: str, folder: Path) -> None:
-    """Install what the code needs; raises ConfigError with the requirement and pip's reason where that fails."""
+    """Install what the code needs; if that fails, raise ConfigError with the requirement and pip's reason."""
     requirements = (folder / "requirements.txt").exists()
     if is_package(name, folder):
         _pip([".", *(["-r", "requirements.txt"] if requirements else [])], name, folder)
@@ -172,7 +177,7 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
 
     index = ["-i", modules._get_codeartifact_index()] if CODE_ARTIFACT.read() else []
     process = subprocess.Popen(
-        # -P: a module of the user's is not to stand in for one of pip's.
+        # -P: a module of the user's must not hide one of pip's.
         [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", *what, *index],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -193,8 +198,10 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """Return why pip failed, from what it printed, and the remedy: its errors with the requirement, the packages that the image
-    holds fast, and why there is no connection.
+    """Return why pip failed, and the remedy, from the lines that it printed.
+
+    The reason is made of pip's errors with the requirement, the packages whose versions the image fixes, and why there is no
+    connection.
     """
     errors, about, last = [], "", ""
     for line in filter(None, lines):
@@ -205,7 +212,7 @@ def _reason(lines: Sequence[str]) -> str:
             errors.append(line.removeprefix("ERROR: "))
         elif line.startswith("error: ") and about:
             errors.append(f"{about}: {line.removeprefix('error: ')}")
-    # They say no more than the constraint does.
+    # pip's line on a constraint says which packages the image holds; the error ResolutionImpossible says no more than it.
     held = [line.removeprefix(CONSTRAINT).partition("==") for line in lines if line.startswith(CONSTRAINT)]
     text = "; ".join(dict.fromkeys(error for error in errors if not (held and "ResolutionImpossible" in error))) or last
     if held:

@@ -1,7 +1,7 @@
-"""Script mode: when a job or the image names code of the user's, sagemaker-training stages it and it runs in place of ours.
+"""The outer process of script mode, in which a script of the user's runs in place of this program.
 
-Two processes: `run` waits in the `train` command's own and passes SIGTERM on; below it train.script.toolkit stages the code and
-starts it.
+It is the process of the command `train`: it starts train.script.toolkit, passes SIGTERM on, and waits. The inner process puts the
+code in place as sagemaker-training does, and starts the script.
 """
 
 import contextlib
@@ -19,42 +19,42 @@ from train.json_file import read_object
 from train.processes.hosts import wait_for_hosts
 from train.script.toolkit import fail, name_of
 
-# What may name the code: hyperparameters, and variables of a derived image's environment.
+# These hyperparameters name the code; in capital letters they are variables, which an image on top of this one may set.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
-# Our packages are found before a train.py of the user's on PYTHONPATH, and leave no trace on the path.
+# The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py. Then the path is as it was.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
 def named(base: Path) -> str:
-    """Return the script or module of the user's that is to run, "" where none is named.
+    """Return the user's script or function that the job or the image names, "" where neither names one.
 
-    Raises ConfigError where something is named that would not run: two scripts, or code without a script.
+    Raises ConfigError where two different scripts are named, or code without a script.
     """
     given = _read(base, "hyperparameters.json")
     program, source = _text(environment.PROGRAM.read()), _text(environment.SUBMIT_DIRECTORY.read())
-    asked, sent = _text(given.get(PROGRAM)), _text(given.get(SOURCE))
+    chosen, sent = _text(given.get(PROGRAM)), _text(given.get(SOURCE))
     if module := _text(environment.TRAINING_MODULE.read()):
         return module
-    if program and asked and program != asked:
+    if program and chosen and program != chosen:
         raise ConfigError(
-            f"hyperparameter {PROGRAM} names {asked!r}, but the image's variable {PROGRAM.upper()} names {program!r}, which "
+            f"hyperparameter {PROGRAM} names {chosen!r}, but the image's variable {PROGRAM.upper()} names {program!r}, which "
             "would run instead; leave one of them out"
         )
-    if (source or sent) and not (program or asked):
+    if (source or sent) and not (program or chosen):
         raise ConfigError(
             f"{SOURCE if sent else SOURCE.upper()} names code in {sent or source!r}, but nothing says which script of it to "
             f"run; name that in {PROGRAM} (the SDK's entry_point), or leave the code out"
         )
-    return program or asked
+    return program or chosen
 
 
 def run(base: Path, name: str) -> int:
-    """Run the user's code and return its exit status, 128 + the number when a signal ended it; on failure
-    output/failure says why.
+    """Run the user's code and return its exit status, which is 128 + N when signal N ended it.
 
-    SIGTERM reaches the script, and whatever it leaves running is killed. Raises ConfigError without sagemaker-training,
-    for a host that cannot be found, and where the user's code itself called `train`.
+    SIGTERM is passed on to the script. Processes that the script leaves behind are killed. When the script fails,
+    output/failure says why. Raises ConfigError if sagemaker-training is not installed, if a host's address is not found, and
+    if the user's code called `train`.
     """
     if above := environment.SCRIPT.read():
         raise ConfigError(
@@ -70,7 +70,7 @@ def run(base: Path, name: str) -> int:
 
     if len(hosts := _hosts(base)) > 1:  # a single host need not resolve
         wait_for_hosts(hosts)
-    # What the script leaves behind becomes a child of this process, also where it is not PID 1.
+    # Processes that the script leaves behind become children of this process, even if it is not process 1.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", START, str(Path(__file__).parents[2])],
@@ -110,7 +110,7 @@ def _hosts(base: Path) -> list[str]:
 
 
 def _read(base: Path, name: str) -> dict[str, Any]:
-    """Return a configuration file's object; empty where it cannot be read, which is then said by whoever needs it."""
+    """Return a configuration file's object, empty if it cannot be read; a later step that needs it says so then."""
     try:
         return read_object(base / "input" / "config" / name)
     except ConfigError:
@@ -118,6 +118,6 @@ def _read(base: Path, name: str) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """Return a name as it is meant: the SDK quotes it as JSON."""
+    """Return a name without the quotes that the SDK puts around it."""
     text = "" if value is None else str(value).strip('" ')
     return "" if text == "null" else text

@@ -1,7 +1,7 @@
-"""Script mode's inner process: stage a user's script as sagemaker-training does, run it, and say why it failed.
+"""The inner process of script mode: puts a user's script in place as sagemaker-training does, runs it, and says why it failed.
 
-The toolkit's own runner is left out: it does not pass SIGTERM on, turns every status into 1, and its failure text does not
-begin with the reason.
+The toolkit's own runner is not used: it does not pass SIGTERM on, turns every exit status into 1, and writes a failure text that
+does not begin with the reason.
 """
 
 import json
@@ -37,12 +37,12 @@ CALL = (
     "import importlib, sys; folder, module, function = sys.argv[1:]; del sys.argv[1:]; sys.path.insert(0, folder); "
     "getattr(importlib.import_module(module), function)()"
 )
-TAIL = 64 * 1024  # bytes of the script's stderr that are searched for a traceback
+TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
 _TRACEBACK = "Traceback (most recent call last):"
 
 
 def main() -> int:
-    """Stage and run the script in this process's children, and return its exit status."""
+    """Put the script in place, run it as a child of this process, and return its exit status."""
     base = BASE.read()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(stop.STATUS))
     with tempfile.TemporaryDirectory(prefix="byoc-script-", ignore_cleanup_errors=True) as scratch:
@@ -68,7 +68,7 @@ def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
     """Put the code and its requirements in place, and return its name, its command and the folder it runs in."""
     try:
         from sagemaker_training import environment, logging_config
-    except OSError as error:  # it makes the folder for code when it is imported
+    except OSError as error:  # the module makes the folder for code when it is imported
         raise ConfigError(
             f"script mode needs to write to {error.filename} ({error.strerror}); mount a folder there that may be written to"
         ) from error
@@ -99,7 +99,7 @@ def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
         install(name, folder)
         command = _command(env, name, folder, variables)
     environment.write_env_vars(variables | {SCRIPT.name: name})
-    # Last, where the toolkit has it first: a train.py there must not stand in for the package of the command `train`.
+    # The user's folder comes last, not first as in the toolkit: a train.py in it must not hide the package `train`.
     PYTHONPATH.set(":".join([*(path for path in sys.path if Path(path) != folder), str(folder)]))
     return name, command, where
 
@@ -110,13 +110,13 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
     if not env.additional_framework_parameters.get(DISTRIBUTED):
         return staging.command(name, folder, env.to_cmd_args())
     try:
-        # A runner's `run` is what loses the status; the command it would run is only to be had here.
+        # The runner's method `run` would lose the exit status, so only its command is taken.
         command = runner.get(runner.RunnerType.TorchDistributed, name, env.to_cmd_args(), variables)._create_command()
     except errors.ClientError as error:
         raise ConfigError(
             f"hyperparameter {DISTRIBUTED} is set, but {name} is not a Python script ({error})"
         ) from error
-    # Else the first process waits five minutes for the container's host name where that does not resolve.
+    # Without this, torchrun waits five minutes for the container's host name if that does not resolve.
     alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
     return [
         sys.executable,
@@ -129,7 +129,7 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
 
 
 def _call(module: str, folder: Path) -> list[str]:
-    """Return the command that calls a function named as in package.module:function, looked for beside the code too."""
+    """Return the command that calls a function, written as package.module:function; its module may lie in `folder`."""
     name, _, function = module.partition(":")
     if not name or not function:
         raise ConfigError(f"SAGEMAKER_TRAINING_MODULE is {module!r}; write it as package.module:function")
@@ -137,9 +137,10 @@ def _call(module: str, folder: Path) -> list[str]:
 
 
 def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
-    """Return the variables by which smdebug in a script finds the job's configuration.
+    """Return the environment variables by which smdebug in a script finds its configuration.
 
-    Where the platform wrote none its hook could not be made: then it is given one that keeps losses, for as long as the job runs.
+    Without a configuration its hook cannot be made. So where the platform wrote none, there is one for the time of the job,
+    which keeps losses.
     """
     if SMDEBUG_CONFIG.read():
         return {}
@@ -151,19 +152,19 @@ def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
 
 
 def _execute(command: list[str], folder: Path) -> tuple[int, str]:
-    """Run a command and return its status and the end of what it wrote to stderr, which passes through meanwhile."""
+    """Run a command and return its exit status and the end of its stderr, which is passed on while it runs."""
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, process_group=0)
 
     def forward(*_: object) -> None:
         stop.requested.set()
         if command[0] == "/bin/sh":
-            os.killpg(process.pid, signal.SIGTERM)  # a shell passes nothing on
+            os.killpg(process.pid, signal.SIGTERM)  # a shell does not pass signals on
         else:
-            process.terminate()  # not to its children: a script whose data loaders are killed fails
+            process.terminate()  # not to its children too: a script fails when its data loaders end
 
     signal.signal(signal.SIGTERM, forward)
     tail = bytearray()
-    # In a thread, since a process that the script leaves behind may keep stderr open.
+    # In a thread, since processes that the script leaves behind may keep stderr open.
     reader = threading.Thread(target=_pass_through, args=(process.stderr, tail), daemon=True)
     reader.start()
     status = process.wait()
@@ -180,13 +181,13 @@ def _pass_through(stream: Any, tail: bytearray) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line that says what went wrong: the last exception's, else the last one."""
+    """Return the line that says what went wrong: that of the last exception, else the last line."""
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
-        # An exception group's lines begin with blanks and |, those of a process of torchrun's with [rank0].
+        # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # torchrun ends with a traceback of its own, which says nothing about the script's.
+        # torchrun ends with a traceback of its own, which does not say what went wrong in the script.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         found = found if line.startswith("torch.distributed.elastic.") else line
@@ -194,7 +195,7 @@ def _reason(errors: str) -> str:
 
 
 def name_of(number: int) -> str:
-    """Return a signal's name."""
+    """Return a signal's name, with a hint on SIGKILL."""
     try:
         return signal.Signals(number).name + (", as when memory runs out" if number == signal.SIGKILL else "")
     except ValueError:
@@ -202,7 +203,7 @@ def name_of(number: int) -> str:
 
 
 def fail(base: Path, message: str) -> int:
-    """Print and write why the job failed, the useful sentence first, and return status 1."""
+    """Print the first line of why the job failed, write all of it to output/failure, and return status 1."""
     print(f"training failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
     path = base / "output" / "failure"
     try:

@@ -1,4 +1,4 @@
-"""The FIFO through which the platform sends a channel in Pipe mode: waited for, but not for ever."""
+"""The FIFO through which the platform sends a channel in Pipe mode, and how long training waits for its bytes."""
 
 import io
 import os
@@ -12,14 +12,14 @@ from train import stop
 from train.environment import PIPE_DEADLINE
 
 _POLL_SECONDS = 0.2
-_TOLD_SECONDS = 5.0  # of waiting without a line in the log
+_QUIET_SECONDS = 5.0  # of waiting before the log says so
 _CHUNK = 1 << 20
 
 
 class Fifo(io.RawIOBase):
-    """A FIFO's bytes. Whoever reads is told within the deadline when no byte comes; raises ConfigError then.
+    """Reads a FIFO that the platform may make late, and write to later still.
 
-    The platform may make the FIFO late, and begin to write later still.
+    Reading raises ConfigError when no byte has come for the seconds of BYOC_PIPE_DEADLINE, and Stopped on SIGTERM.
     """
 
     def __init__(self, path: Path, channel: str) -> None:
@@ -29,7 +29,7 @@ class Fifo(io.RawIOBase):
         self._ahead = b""
 
     def begin(self, count: int) -> bytes:
-        """Return the first bytes, fewer than `count` only if there are no more; they are read once more afterwards."""
+        """Return the first `count` bytes, or fewer if there are no more. Later reads return them again."""
         first = b""
         while len(first) < count and (data := self._next(count - len(first))):
             first += data
@@ -53,7 +53,7 @@ class Fifo(io.RawIOBase):
         super().close()
 
     def _next(self, count: int) -> bytes:
-        start, told = time.monotonic(), False
+        start, printed = time.monotonic(), False
         while True:
             if stop.requested.is_set():
                 raise stop.Stopped(f"stopped by SIGTERM while the channel {self._channel!r} was read")
@@ -65,8 +65,8 @@ class Fifo(io.RawIOBase):
                     f"no byte came through {self._path} for {self._seconds:g} s, so the channel {self._channel!r} has no photos; "
                     f"check its S3 address, or set {PIPE_DEADLINE.name} to more seconds"
                 )
-            if not told and waited > _TOLD_SECONDS:
-                told = True
+            if not printed and waited > _QUIET_SECONDS:
+                printed = True
                 print(f"waiting up to {self._seconds:g} s for the channel {self._channel}", file=sys.stderr, flush=True)
         try:
             return os.read(self._descriptor, min(count, _CHUNK))
@@ -74,10 +74,10 @@ class Fifo(io.RawIOBase):
             raise self._unreadable(error) from error
 
     def _ready(self) -> bool:
-        """Open the FIFO unless it is open, and return whether there are bytes or the end within a moment."""
+        """Open the FIFO unless it is open, wait a moment, and return whether a byte or the end can be read."""
         if self._descriptor < 0:
             try:
-                # Trap: opened otherwise, it blocks until somebody writes. Read at once, it looks as if it had ended.
+                # Trap: without O_NONBLOCK this blocks until somebody writes. With it, reading at once looks like the end.
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
             except FileNotFoundError:
                 time.sleep(_POLL_SECONDS)

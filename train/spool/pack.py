@@ -1,4 +1,4 @@
-"""The photos' bytes in one local file: a photo behind a slow mount is opened once, however often it is needed."""
+"""The photos' bytes in one local file, so that a photo behind a slow mount is opened only once."""
 
 import os
 import tempfile
@@ -11,9 +11,10 @@ from classifier.images import read_photo
 
 
 class Pack:
-    """Bytes by path in a file without a name in the temporary folder, which goes with the last process that holds it.
+    """Photos' bytes, found by the photo's path. They lie in the temporary folder, in a file without a name.
 
-    Several threads may add at once; a forked process reads what was added before the fork.
+    The file is gone when the last process that holds it ends. Several threads may add at once. A forked process can read what
+    was added before the fork.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class Pack:
         self._lock = threading.Lock()
 
     def add(self, path: Path, data: bytes) -> None:
-        """Keep a photo's bytes unless they are kept already; raises DataError when the disk has no room for them."""
+        """Keep a photo's bytes, unless they are kept already; raises DataError when the disk is full."""
         with self._lock:
             if str(path) in self._places:
                 return
@@ -36,15 +37,18 @@ class Pack:
                 f"the photos' bytes do not fit into {tempfile.gettempdir()} ({error.strerror}); give the job a larger volume "
                 "or the channel the input mode File"
             ) from error
-        self._places[str(path)] = offset, len(data)  # not before the bytes are there: another thread may read at once
+        self._places[str(path)] = (
+            offset,
+            len(data),
+        )  # only now that the bytes are there, since another thread may read at once
 
     def read(self, path: Path) -> bytes:
-        """Return a photo's bytes, from its file if they were not added; raises PhotoError when that cannot be read."""
+        """Return a photo's bytes, from its own file if they were not added; raises PhotoError when that cannot be read."""
         place = self._places.get(str(path))
         if place is None:
             return read_photo(path)
         offset, length = place
-        # pread moves no file position, which forked processes share.
+        # pread does not move the file's position, which forked processes share.
         return os.pread(self._file.fileno(), length, offset)
 
     def close(self) -> None:
@@ -61,7 +65,7 @@ class Pack:
 
 
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
-    """Write all of `data`; raises OSError when the disk has no room for it."""
+    """Write all of `data` at `offset`; raises OSError when the disk is full."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

@@ -1,6 +1,6 @@
-"""Pipe mode: a channel's photos come through a FIFO, once; they are kept in a local file before training begins.
+"""Pipe mode: a channel's photos come through a FIFO, and only once. They are kept in a local file before training begins.
 
-What a pipe may hold: RecordIO as im2rec packs it, or an augmented manifest's attributes, each wrapped as a record.
+A pipe holds RecordIO as im2rec packs it, or the attributes of an augmented manifest, each wrapped as a record.
 """
 
 import atexit
@@ -30,17 +30,17 @@ from train.spool.pack import write_at
 _LINE_SECONDS = 5.0
 _CHUNK = 1 << 20
 _MAX_TEXT = 65_536  # bytes of an attribute
-_MAX_ATTRIBUTES = 16  # of one photo, as the API has it
+_MAX_ATTRIBUTES = 16  # of one photo, the API's limit
 _GZIP = b"\x1f\x8b"
 
-Record = tuple[str, bytes]  # which one, and its bytes
+Record = tuple[str, bytes]  # its name for messages, and its bytes
 
 
 def spooled(job: Job) -> Job:
-    """Return the job with its piped channels as local folders, after reading each pipe to its end.
+    """Read each pipe of a job to its end into a local folder, and return the job with these folders as channels.
 
-    The folders go when this process ends. Raises a UserError where a pipe does not deliver photos with classes, and Stopped on
-    SIGTERM.
+    The folders are removed when this process ends. Raises a UserError where a pipe does not deliver photos with classes, and
+    Stopped on SIGTERM.
     """
     if not job.pipes:
         return job
@@ -58,10 +58,10 @@ def spooled(job: Job) -> Job:
 
 
 def spool(fifo: Path, channel: str, folder: Path) -> None:
-    """Read a FIFO to its end and leave its photos in `folder`: one RecordIO file and a manifest of what is in it."""
+    """Read a FIFO to its end and write its photos to `folder`: one RecordIO file, and a manifest that lists its photos."""
     folder.mkdir()
     listed: list[tuple[str, str]] = []
-    offset, told = 0, time.monotonic() + _LINE_SECONDS
+    offset, next_line = 0, time.monotonic() + _LINE_SECONDS
     with Fifo(fifo, channel) as pipe, (folder / fifo.name).open("wb", buffering=0) as file:
         for number, (photo, label) in enumerate(_labelled(_records(pipe, channel), channel), 1):
             listed.append((f"{fifo.name}/{record_name(number, offset)}", label))
@@ -74,8 +74,8 @@ def spool(fifo: Path, channel: str, folder: Path) -> None:
                     f"the photos of the channel {channel!r} do not fit into {tempfile.gettempdir()} ({error.strerror}); give "
                     "the job a larger volume"
                 ) from error
-            if time.monotonic() >= told:
-                told = time.monotonic() + _LINE_SECONDS
+            if time.monotonic() >= next_line:
+                next_line = time.monotonic() + _LINE_SECONDS
                 print(f"channel {channel}: {number:,} photos, {offset / 1e6:,.0f} MB read", file=sys.stderr, flush=True)
     if all_numbers(label for _, label in listed):
         text = "".join(f"{number}\t{label}\t{path}\n" for number, (path, label) in enumerate(listed))
@@ -86,7 +86,7 @@ def spool(fifo: Path, channel: str, folder: Path) -> None:
 
 
 def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
-    """Yield the records of a pipe, of which gzip is taken off where the platform has left it on."""
+    """Yield the records of a pipe. Gzip is undone where the platform has not done it."""
     first = pipe.begin(4)
     buffered = io.BufferedReader(pipe, _CHUNK)
     source = cast(BinaryIO, buffered)
@@ -112,7 +112,7 @@ def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
 
 
 def _labelled(records: Iterator[Record], channel: str) -> Iterator[tuple[bytes, str]]:
-    """Yield each photo with its class."""
+    """Yield the bytes of each photo, and its class."""
     where, first = next(records)
     everything = itertools.chain([(where, first)], records)
     if first[:4] == MARK:
@@ -130,7 +130,10 @@ def _labelled(records: Iterator[Record], channel: str) -> Iterator[tuple[bytes, 
 
 
 def _groups(records: Iterator[Record], channel: str) -> Iterator[tuple[str, bytes, list[bytes]]]:
-    """Yield each photo with its other attributes: how many there are, and which is the photo, the first ones tell."""
+    """Yield for each photo its record's name, its bytes, and its other attributes.
+
+    The first records show how many attributes each photo has, and which of them is the photo.
+    """
     ahead: list[Record] = []
     photos: list[int] = []
     for record in records:
@@ -172,5 +175,5 @@ def _is_text(record: bytes) -> bool:
 
 
 def _is_photo(record: bytes) -> bool:
-    """Return whether a record is a photo itself: im2rec's header begins with a small number, of which two bytes are 0."""
+    """Return whether a record is a photo without im2rec's header, which begins with a small number: two of its bytes are 0."""
     return record[2:4] != b"\0\0" or len(record) < HEADER.size
