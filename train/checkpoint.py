@@ -1,8 +1,8 @@
-"""Checkpoints: everything a killed job needs to go on as if nothing had happened. Written by the chief alone.
+"""Checkpoints: all that a job needs to go on after it was killed, as if nothing had happened. Only the chief writes them.
 
-In the folder lie the newest two checkpoints, `head-0003-000040.<digest>.pt` after step 40 of epoch 3, and the best model of
-each stage, `best-head-0002.<digest>.pt` from epoch 2. A file is written beside its place and renamed; the digest of its
-content, which its name holds, tells a damaged one. They are read by torch.load(weights_only=True), which runs no code.
+The folder holds the newest two checkpoints and the best model of each stage. `head-0003-000040.<digest>.pt` was written after step
+40 of epoch 3, `best-head-0002.<digest>.pt` holds the model after epoch 2. A file is written beside its place and renamed. Its name
+holds the digest of its content, by which damaged files are found. torch.load(weights_only=True) reads them, which runs no code.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ from train.processes.world import World
 
 FORMAT = 1
 KEPT = 2
-STAGES = ("head", "finetune")  # in their order
-# What another value of changes nothing that was computed before.
+STAGES = ("head", "finetune")  # in the order in which they are trained
+# Hyperparameters that may differ when a job goes on: they affect nothing already computed.
 FREE = ("checkpoint-seconds", "export-onnx")
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The best model of a stage; `finished` holds the hyperparameters of a stage that is over, else None."""
+    """The best model of a stage. If the stage is over, `finished` holds the hyperparameters that a search may have chosen."""
 
     best: Best
     finished: Mapping[str, Any] | None
@@ -39,13 +39,16 @@ class Kept:
 
 
 class Checkpoints:
-    """The checkpoints of one job; `job` is what must be the same when it goes on: hyperparameters, classes, photos."""
+    """The checkpoints of one job in `folder`, written every `every` seconds.
+
+    `job` holds what must be the same when the job goes on: hyperparameters, classes, and the photos' fingerprints.
+    """
 
     def __init__(self, folder: Path, job: Mapping[str, Any], every: float, world: World) -> None:
         self._folder, self._every, self._world = folder, every, world
         self._job = json.loads(json.dumps(job))
         self._last = time.monotonic()
-        # The records of the epochs so far: outputs do not survive an interruption.
+        # The epochs so far, for the records: an interruption loses records.jsonl.
         self.epochs: list[dict[str, Any]] = []
         if world.chief:
             folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +56,11 @@ class Checkpoints:
                 left.unlink()
 
     def due(self) -> bool:
-        """Return whether the chief's last checkpoint is long enough ago."""
+        """Return whether it is time for a checkpoint; in other processes than the chief it never is."""
         return self._world.chief and time.monotonic() - self._last >= self._every
 
     def save(self, stage: Stage, state: State) -> None:
-        """Write a checkpoint of a stage; when that fails, say so and leave the ones before as they are."""
+        """Write a checkpoint of a stage. If that fails, say so and keep the earlier ones."""
         if not self._world.chief:
             return
         content = {
@@ -72,7 +75,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def save_best(self, name: str, best: Best, finished: Mapping[str, Any] | None = None) -> None:
-        """Write the best model of a stage; `finished` says that the stage is over, and with what."""
+        """Write the best model of a stage. If the stage is over, `finished` holds the hyperparameters that it chose."""
         if not self._world.chief:
             return
         content = {"best": dict(vars(best)), "finished": finished, "epochs": self.epochs}
@@ -82,14 +85,14 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
-        """Return the newest sound checkpoint's content, the same in all processes, or None.
+        """Return the content of the newest sound checkpoint, in all processes, or None where there is none.
 
-        Raises ConfigError when it comes from a job with other hyperparameters, classes or photos.
+        Raises ConfigError if it comes from a job with other hyperparameters, classes or photos.
         """
         return self._read_first(self._found() if self._world.chief else [])
 
     def load_best(self, name: str) -> Kept | None:
-        """Return the best model of a stage, the same in all processes, or None; raises as load() does."""
+        """Return the best model of a stage, in all processes, or None; raises ConfigError as load() does."""
         found = sorted(self._folder.glob(f"best-{name}-*.pt"), reverse=True) if self._world.chief else []
         content = self._read_first(found)
         if content is None:
@@ -103,7 +106,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def _found(self) -> list[Path]:
-        """Return the checkpoints, newest first; by their names, since a copy from S3 has other times."""
+        """Return the checkpoints, newest first. Their names say which is newer; files copied from S3 have other times."""
         found = [path for stage in STAGES for path in sorted(self._folder.glob(f"{stage}-*.pt"))]
         return found[::-1]
 
@@ -130,7 +133,7 @@ class Checkpoints:
         return path
 
     def _read_first(self, paths: list[Path]) -> dict[str, Any] | None:
-        """Return the first sound file's content; the chief reads, all get it."""
+        """Return the content of the first sound file. The chief reads it and sends it to all processes."""
         content, refusal = None, None
         for path in paths:
             try:
@@ -140,7 +143,7 @@ class Checkpoints:
                 content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many types
                 print(f"checkpoint {path} is damaged and left out: {error}", file=sys.stderr, flush=True)
-                # Else it would count as one of the two that are kept.
+                # A damaged file must not count as one of the two that are kept.
                 path.unlink(missing_ok=True)
                 continue
             refusal = self._difference(path, content)
@@ -152,7 +155,7 @@ class Checkpoints:
         return found
 
     def _difference(self, path: Path, content: Mapping[str, Any]) -> str | None:
-        """Return a sentence on what differs between the job that wrote a checkpoint and this one."""
+        """Return a sentence on how the job that wrote a checkpoint differs from this one, or None."""
         remedy = f"empty {self._folder} to start anew, or give what it was written with"
         if content.get("format") != FORMAT:
             return f"checkpoint {path} has format {content.get('format')!r}, this program writes {FORMAT}; {remedy}"
@@ -178,7 +181,7 @@ def _digest(data: "bytes | memoryview") -> str:
 
 
 def restore(stage: Stage, content: Mapping[str, Any]) -> State:
-    """Put a stage where a checkpoint's content left it, and return how far that is."""
+    """Put a stage into the state that a checkpoint's content holds, and return its epoch and step."""
     stage.updates.load_state_dict(content)
     state = State(**content["state"])
     print(f"{stage.name}: goes on after step {state.step} of epoch {state.epoch}", flush=True)

@@ -1,4 +1,4 @@
-"""Stage 1's training: the head on the features that the frozen backbone gave."""
+"""The first stage: the head is trained on the features from the frozen backbone."""
 
 from collections.abc import Generator, Sequence
 
@@ -16,7 +16,7 @@ from train.processes.world import World
 
 
 def head_stage(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> Stage:
-    """Return the stage that trains a head on features; each process takes of every step the rows that it owns."""
+    """Return the stage that trains a head on features. Of every step, each process takes the rows that it owns."""
     own = torch.full((len(train.labels),), -1)
     own[train.rows] = torch.arange(len(train.rows))
 
@@ -43,7 +43,7 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
 
 
 def predict(head: nn.Module, split: Features, world: World) -> Tensor:
-    """Return a head's logits [N, classes] for all of a split's photos, whichever process owns their features."""
+    """Return a head's logits [N, classes] for all photos of a split, those included whose features others own."""
     head.eval()
     with torch.inference_mode():
         logits: Tensor = head(split.features)
@@ -56,21 +56,21 @@ def predict(head: nn.Module, split: Features, world: World) -> Tensor:
 
 
 def classes_of(head: nn.Module) -> int:
-    """Return for how many classes a head answers; some may have no photo that can be read."""
+    """Return how many classes a head has. The photos may have fewer, if some class has no readable photo."""
     last = list(head.modules())[-1]
     assert isinstance(last, nn.Linear)
     return last.out_features
 
 
 def class_weights(labels: Tensor, classes: int, config: Config) -> Tensor | None:
-    """Return for each class its weight in the loss, 1 on average over the photos; None when all weigh the same."""
+    """Return each class's weight in the loss, which is 1 on average over the photos; None if all weigh the same."""
     if config.class_weights == "none":
         return None
     return len(labels) / (classes * labels.bincount(minlength=classes).clamp(min=1))
 
 
 def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:
-    """Return a head that finished no epoch as the best there is."""
+    """Return a head as the best one where it has finished no epoch."""
     logits = predict(head, validation, world)
     judged = judge(logits, validation.labels)
     return Best(epoch=0, score=(judged.accuracy, -judged.loss), model=copied(head), logits=logits)

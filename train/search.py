@@ -1,4 +1,4 @@
-"""Head search: many configurations of the head inside one job, over the same features."""
+"""The search for a head: one job tries many configurations of the head on the same features."""
 
 import copy
 import dataclasses
@@ -112,7 +112,7 @@ def _report(trial: _Trial, number: int, chosen: Mapping[str, Any], records: Reco
         **({"reason": trial.failure} if trial.failure else {}),
     )
     settings = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
-    # METRIC_DEFINITIONS must not read this line: the objective is printed for the best trial's epochs alone.
+    # METRIC_DEFINITIONS must not match this line: SageMaker reads the metrics of the best trial's epochs only.
     outcome = trial.failure
     if best:
         accuracy, loss = best.score[0], -best.score[1]
