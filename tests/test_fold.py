@@ -123,10 +123,10 @@ class Asking(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
-        self.asked: list[bool] = []
+        self.tf32: list[bool] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        self.asked.append(torch.backends.cudnn.allow_tf32)
+        self.tf32.append(torch.backends.cudnn.allow_tf32)
         features: Tensor = super().forward(images)
         return features
 
@@ -134,8 +134,8 @@ class Asking(nn.Sequential):
 def test_features_are_compared_without_the_rounding_of_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     backbone = Asking()
-    asked: list[bool] = []
-    backbone.asked = asked
+    tf32: list[bool] = []
+    backbone.tf32 = tf32
     copied = folded(trained(backbone), 32)
     assert torch.backends.cudnn.allow_tf32 and isinstance(copied, Asking)
-    assert copied.asked[:3] == [False] * 3 and not asked
+    assert copied.tf32[:3] == [False] * 3 and not tf32

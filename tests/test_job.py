@@ -76,7 +76,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
     assert [stage for stage, _ in before] == ["head", "finetune"]
     lost_head = "the head that fine-tuning began with is lost, so training starts anew"
     kept_head = "the head is kept from before, as it was after epoch 1"
-    for lost, told, printed in (
+    for lost, line, printed in (
         ("best-head-*", lost_head, ["1", "2"]),
         ("[fh]*", kept_head, ["2"]),  # all but the best ones
         ("head-*", f"{kept_head}\nfinetune: goes on after step", []),
@@ -85,14 +85,14 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
         shutil.copytree(tmp_path / "first" / "checkpoints", base / "checkpoints")
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
-        if told == lost_head:
+        if line == lost_head:
             # A later one of the same job, which would be taken for the newest when the job is interrupted again.
             (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
             stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
         _, records = job(base, tiny, **settings)
         output = capsys.readouterr().out
-        assert told in output and ("goes on" in output) == ("goes on" in told), lost
+        assert line in output and ("goes on" in output) == ("goes on" in line), lost
         assert re.findall(r"^epoch=(\d+) ", output, re.MULTILINE) == printed, lost
         assert not stale.exists()
         # Epochs that were not done again are recorded again, since outputs are lost with a machine.

@@ -352,11 +352,11 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
 def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: str
 ) -> None:
-    told: list[Any] = []
+    given: list[Any] = []
 
     def launch(config: LaunchConfig, program: object) -> Callable[..., None]:
         def wait(*arguments: str) -> None:
-            told.extend((config, arguments))
+            given.extend((config, arguments))
             raise SignalException("terminated", signal.SIGTERM)
 
         return wait
@@ -375,7 +375,7 @@ def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_e
         network_interface=interface,
     )
     assert run_torchrun(job, 3, ["--feature-cache", "cache"]) == 143
-    config, arguments = told
+    config, arguments = given
     assert (config.min_nodes, config.max_nodes, config.nproc_per_node, config.max_restarts) == (2, 2, 3, 0)
     assert config.rdzv_endpoint == "127.0.0.1:4567" and config.rdzv_configs["rank"] == 1
     assert arguments[-3:] == ("train", "--feature-cache", "cache")

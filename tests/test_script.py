@@ -210,8 +210,8 @@ def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
         place(base / "output")
         assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1
         (base / "output").unlink()
-        told, lost = capsys.readouterr().err.splitlines()
-        assert told == "training failed: ValueError: odd"
+        sentence, lost = capsys.readouterr().err.splitlines()
+        assert sentence == "training failed: ValueError: odd"
         assert lost.startswith(f"the failure text could not be written to {base}/output/failure (")
 
 

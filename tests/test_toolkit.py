@@ -52,13 +52,13 @@ def within(seconds: float, done: Callable[[], bool]) -> bool:
 
 
 def stopped_with_its_child(folder: Path, *command: str) -> tuple[list[Any], int]:
-    """Send SIGTERM once the command has told of its child, and return how it ended, and the child."""
-    told = folder / "child"
+    """Send SIGTERM once the command has written its child's number, and return how it ended, and the child."""
+    written = folder / "child"
     with execute(folder, *command) as process:
-        assert within(30, lambda: told.exists() and told.read_text().endswith("\n"))
+        assert within(30, lambda: written.exists() and written.read_text().endswith("\n"))
         process.send_signal(signal.SIGTERM)
         ended = json.loads(process.communicate(timeout=30)[0])
-    return ended, int(told.read_text())
+    return ended, int(written.read_text())
 
 
 def test_sigterm_reaches_what_a_shell_has_started_too(tmp_path: Path) -> None:
