@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from classifier.errors import ConfigError
-from train.checkpoint import Checkpoints, _digest, restore
+from train.loop.checkpoint import Checkpoints, _digest, restore
 from train.loop.stage import Best, Stage, State
 from train.loop.updates import Updates
 from train.processes.world import World

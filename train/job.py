@@ -11,13 +11,13 @@ from torch import Tensor
 from classifier.names import one_line
 from classifier.photos import PhotoSet
 from train import stop
-from train.checkpoint import Checkpoints, restore
 from train.config import TUNING_RANGES, Config, searched
 from train.contract import Job, warm_pool
 from train.features import Features
 from train.finetune import finetune_stage, predict_photos
 from train.finish import Outcome, finish
 from train.head import as_it_is, head_stage, predict
+from train.loop.checkpoint import Checkpoints, restore
 from train.loop.engine import copied, fit
 from train.loop.stage import Best, State
 from train.processes.world import World, device

@@ -1,1 +1,1 @@
-"""The training loop, which both stages share: what a stage is, its batches, its steps and its epochs."""
+"""The training loop of both stages: what a stage is, its batches, steps and epochs, and the checkpoints that it writes."""

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from classifier.errors import ConfigError
 from train import stop
-from train.checkpoint import Checkpoints
 from train.evaluation import Evaluation, judge
+from train.loop.checkpoint import Checkpoints
 from train.loop.compiler import compiled
 from train.loop.feed import fed
 from train.loop.reduce import add_up, overlapped
