@@ -7,7 +7,7 @@ from torch.nn import functional
 
 LOWEST, HIGHEST = 0.05, 20.0
 FEWEST = 20  # validation photos; with fewer, the temperature would fit these photos by chance
-HALVINGS = 40  # of the range of log T, which is 6 wide: 5e-12 is left of it
+HALVINGS = 40  # of the range of log T, from a width of 6 to one of 5e-12
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""A table whose rows arrive one after another. It lies in memory, or in a file where it is large, and exists only once."""
+"""A table whose rows arrive one after another. It lies in memory, or in a file if it is large; there is no copy."""
 
 import os
 import tempfile

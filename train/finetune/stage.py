@@ -34,8 +34,8 @@ def finetune_stage(
 ) -> Stage:
     """Return the stage that trains the whole classifier of `feature_pass` on photos; the pass also judges it on validation.
 
-    Batches come from worker processes as plain arrays through pipes. Nothing lies in /dev/shm, which may be 64 MB in a
-    container.
+    Batches come from worker processes as plain arrays through pipes. Nothing lies in /dev/shm, which has only 64 MB in
+    some containers.
     """
     model, world = feature_pass.model, feature_pass.world
     device = next(model.parameters()).device

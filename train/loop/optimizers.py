@@ -35,7 +35,7 @@ def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, dec
     eighth above it.
     """
     groups: list[dict[str, object]] = [{"params": [p for module in above for p in module.parameters()], "lr": lr}]
-    # Layers come in the order in which they were registered. It is that of the forward pass, but for branches of a block.
+    # Layers come in the order of their registration: that of the forward pass, except inside a block with branches.
     layers = [list(module.parameters(recurse=False)) for module in backbone.modules()]
     layers = [layer for layer in layers if layer]
     size = math.ceil(len(layers) / LEVELS)

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 @dataclass(kw_only=True)
 class Updates:
-    """The updates of one model: one for each step of training, from the gradients that the step has put into `.grad`."""
+    """Changes a model's weights, once in each step of training, by the gradients that lie in `.grad`."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer

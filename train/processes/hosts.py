@@ -15,7 +15,7 @@ RETRY_SECONDS = 1.0
 def wait_for_hosts(hosts: Iterable[str], deadline_seconds: float | None = None) -> None:
     """Return once every host name resolves.
 
-    Raises ConfigError after `deadline_seconds` (by default those of BYOC_HOSTS_DEADLINE), which names the hosts that do not
+    Raises ConfigError after `deadline_seconds` (by default those of BYOC_HOSTS_DEADLINE), with the names that do not
     resolve. Raises Stopped on SIGTERM.
     """
     seconds = HOSTS_DEADLINE.read() if deadline_seconds is None else deadline_seconds

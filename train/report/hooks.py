@@ -139,7 +139,7 @@ def _open(config: dict[str, Any], folder: Path) -> Hook:
 
 
 def _narrowed(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the configuration with a folder to save to, and without all but losses and reductions of gradients."""
+    """Return the configuration with a folder to save to; of what it saves, only losses and reductions of gradients stay."""
     parameters = dict(config.get("HookParameters") or {})
     collections = {
         item["CollectionName"]: dict(item.get("CollectionParameters") or {})

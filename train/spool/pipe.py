@@ -175,5 +175,5 @@ def _is_text(record: bytes) -> bool:
 
 
 def _is_photo(record: bytes) -> bool:
-    """Return whether a record is a photo without im2rec's header, which begins with a small number: two of its bytes are 0."""
+    """Return whether a record is a photo without im2rec's header; the third and fourth bytes of that header are 0."""
     return record[2:4] != b"\0\0" or len(record) < HEADER.size
