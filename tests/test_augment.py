@@ -12,8 +12,8 @@ from classifier.images import decode
 from classifier.photos import Photo
 from classifier.spec import Preprocessing
 from train.config import Config
-from train.finetune import Photos
 from train.finetune.augment import batch_augmentation, photo_augmentation
+from train.finetune.loading import Photos
 
 PREPROCESSING = Preprocessing(
     resize=64, crop=48, interpolation="bicubic", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), draft_margin=1.0

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from classifier.errors import ConfigError
-from train.loop.checkpoint import Checkpoints, _digest, restore
+from train.loop.checkpoint import Checkpoints, _digest
 from train.loop.stage import Best, Stage, State
 from train.loop.updates import Updates
 from train.processes.world import World
@@ -79,11 +79,11 @@ def test_the_newest_two_checkpoints_stay_and_the_newest_is_loaded(tmp_path: Path
     kept.save(stage("finetune"), State(epoch=1))
     assert names(tmp_path) == ["finetune-0001-000000", "head-0002-000010"]
     content = Checkpoints(tmp_path, JOB, 60.0, World()).load()
-    assert content is not None and content["stage"] == "finetune" and content["state"]["epoch"] == 1
+    assert content is not None and content.stage == "finetune" and content.state.epoch == 1
     for path in tmp_path.glob("finetune-*"):
         path.write_bytes(path.read_bytes()[:-1])
     content = kept.load()
-    assert content is not None and content["state"]["step"] == 10 and names(tmp_path) == ["head-0002-000010"]
+    assert content is not None and content.state.step == 10 and names(tmp_path) == ["head-0002-000010"]
     kept.discard()
     assert names(tmp_path) == [] and kept.load() is None
 
@@ -93,9 +93,9 @@ def test_a_stage_is_put_where_its_checkpoint_left_it(tmp_path: Path, capsys: pyt
     kept.epochs.append({"stage": "head", "epoch": 1, "metrics": {}})
     kept.save(before, State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1))
     content = kept.load()
-    assert content is not None and content["epochs"] == kept.epochs
+    assert content is not None and content.epochs == kept.epochs
     again = stage()
-    assert restore(again, content) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
+    assert content.restore(again) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
     assert torch.equal(again.model.weight, before.model.weight)
     assert repr(again.updates.optimizer.state_dict()) == repr(before.updates.optimizer.state_dict())
     assert capsys.readouterr().out == "head: goes on after step 3 of epoch 2\n"
@@ -143,14 +143,17 @@ def test_a_checkpoint_of_another_job_is_refused_with_what_differs(
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, written: int | None, refused: bool) -> None:
     buffer = io.BytesIO()
     job = json.loads(json.dumps(JOB))
-    torch.save({"stage": "head", "job": job} | ({} if written is None else {"format": written}), buffer)
+    content = {"stage": "head", "state": {"epoch": 3}, "epochs": [{"epoch": 2}], "job": job}
+    torch.save(content | ({} if written is None else {"format": written}), buffer)
     (tmp_path / f"head-0001-000001.{_digest(buffer.getvalue())}.pt").write_bytes(buffer.getvalue())
     kept = Checkpoints(tmp_path, JOB, 60.0, World())
     if refused:
         with pytest.raises(ConfigError, match=f"has format {written}, this program writes 1; empty"):
             kept.load()
     else:
-        assert kept.load() == {"format": 1, "job": job, "stage": "head"}
+        saved = kept.load()
+        assert saved is not None and (saved.stage, saved.state) == ("head", State(epoch=3))
+        assert saved.epochs == [{"epoch": 2}] and saved.updates == content | {"format": 1}
 
 
 def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

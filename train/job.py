@@ -17,7 +17,7 @@ from train.features import Features
 from train.finetune import finetune_stage, predict_photos
 from train.finish import Outcome, finish
 from train.head import as_it_is, head_stage, predict
-from train.loop.checkpoint import Checkpoints, restore
+from train.loop.checkpoint import Checkpoints, Saved
 from train.loop.engine import copied, fit
 from train.loop.stage import Best, State
 from train.processes.world import World, device
@@ -97,12 +97,12 @@ def _open_checkpoints(setup: Setup, photos: PhotoSet, splits: Splits) -> Checkpo
     return Checkpoints(folder, same, setup.config.checkpoint_seconds, setup.world)
 
 
-def _resumed(checkpoints: Checkpoints | None) -> dict[str, Any] | None:
-    """Return the content of the checkpoint to go on from, or None to start anew."""
+def _resumed(checkpoints: Checkpoints | None) -> Saved | None:
+    """Return the checkpoint to go on from, or None to start anew."""
     if not checkpoints:
         return None
     resumed = checkpoints.load()
-    if resumed and resumed["stage"] != "head" and not checkpoints.load_best("head"):
+    if resumed and resumed.stage != "head" and not checkpoints.load_best("head"):
         print("the head that fine-tuning began with is lost, so training starts anew", flush=True)
         checkpoints.discard()
         return None
@@ -110,7 +110,7 @@ def _resumed(checkpoints: Checkpoints | None) -> dict[str, Any] | None:
 
 
 def _train_head(
-    setup: Setup, splits: Splits, checkpoints: Checkpoints | None, resumed: Mapping[str, Any] | None
+    setup: Setup, splits: Splits, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> tuple[Config, Best]:
     """Train the head on the features, or go on with it, and leave it as it was after its best epoch.
 
@@ -119,7 +119,7 @@ def _train_head(
     config, world, head = setup.config, setup.world, setup.start.model.cpu().head
     kept = checkpoints.load_best("head") if checkpoints else None
     if checkpoints and (resumed or (kept and kept.finished is not None)):
-        _replay(setup, checkpoints, resumed["epochs"] if resumed else kept.epochs if kept else [])
+        _replay(setup, checkpoints, resumed.epochs if resumed else kept.epochs if kept else [])
     if kept and kept.finished is not None:
         head.load_state_dict(kept.best.model)
         print(f"the head is kept from before, as it was after epoch {kept.best.epoch}", flush=True)
@@ -138,7 +138,7 @@ def _train_head(
             lambda epoch, metrics: setup.report.epoch("head", epoch, metrics),
             checkpoints=checkpoints,
             hook=setup.report.hook,
-            state=restore(stage, resumed) if resumed else State(),
+            state=resumed.restore(stage) if resumed else State(),
             best=kept.best if kept and resumed else None,
         )
         best = found or as_it_is(head, splits["validation"], world)
@@ -165,7 +165,7 @@ def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]
 
 
 def _finetune(
-    setup: Setup, splits: Splits, head: Best, checkpoints: Checkpoints | None, resumed: Mapping[str, Any] | None
+    setup: Setup, splits: Splits, head: Best, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> Outcome | None:
     """Train the whole model from where the head is, or go on with it; returns None where the head alone is better."""
     config, report = setup.config, setup.report
@@ -175,8 +175,8 @@ def _finetune(
     stage = finetune_stage(setup.feature_pass, photos, splits["validation"].photos, config, setup.start.auxiliary)
     best = Best(epoch=0, score=head.score, model=copied(stage.model), logits=head.logits)
     state = State()
-    if checkpoints and resumed and resumed["stage"] == stage.name:
-        state = restore(stage, resumed)
+    if checkpoints and resumed and resumed.stage == stage.name:
+        state = resumed.restore(stage)
         kept = checkpoints.load_best(stage.name)
         best = kept.best if kept else best
     if report.hook:

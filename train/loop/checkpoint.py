@@ -38,6 +38,22 @@ class Kept:
     epochs: list[dict[str, Any]]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A checkpoint: how far its stage was, what the stage's updates had, and the epochs so far of both stages."""
+
+    stage: str
+    state: State
+    updates: Mapping[str, Any]
+    epochs: list[dict[str, Any]]
+
+    def restore(self, stage: Stage) -> State:
+        """Put a stage into the state of this checkpoint, and return its epoch and step."""
+        stage.updates.load_state_dict(self.updates)
+        print(f"{stage.name}: goes on after step {self.state.step} of epoch {self.state.epoch}", flush=True)
+        return dataclasses.replace(self.state)
+
+
 class Checkpoints:
     """The checkpoints of one job in `folder`, written every `every` seconds.
 
@@ -84,12 +100,16 @@ class Checkpoints:
         for old in before - {written} if written else ():
             old.unlink(missing_ok=True)
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the content of the newest sound checkpoint, in all processes, or None where there is none.
+    def load(self) -> Saved | None:
+        """Return the newest sound checkpoint, in all processes, or None where there is none.
 
         Raises ConfigError if it comes from a job with other hyperparameters, classes or photos.
         """
-        return self._read_first(self._found() if self._world.chief else [])
+        content = self._read_first(self._found() if self._world.chief else [])
+        if content is None:
+            return None
+        state = State(**content["state"])
+        return Saved(stage=content["stage"], state=state, updates=content, epochs=content["epochs"])
 
     def load_best(self, name: str) -> Kept | None:
         """Return the best model of a stage, in all processes, or None; raises ConfigError as load() does."""
@@ -178,11 +198,3 @@ class Checkpoints:
 
 def _digest(data: "bytes | memoryview") -> str:
     return hashlib.sha256(data).hexdigest()[:16]
-
-
-def restore(stage: Stage, content: Mapping[str, Any]) -> State:
-    """Put a stage into the state that a checkpoint's content holds, and return its epoch and step."""
-    stage.updates.load_state_dict(content)
-    state = State(**content["state"])
-    print(f"{stage.name}: goes on after step {state.step} of epoch {state.epoch}", flush=True)
-    return state

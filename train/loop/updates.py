@@ -21,7 +21,7 @@ class Updates:
     clip_norm: float = 0.0  # the largest norm of all gradients together; 0 leaves them as they are
 
     @property
-    def parameters(self) -> list[Tensor]:
+    def parameters(self) -> list[nn.Parameter]:
         """The parameters that learn."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
@@ -33,12 +33,12 @@ class Updates:
     @property
     def rate(self) -> float:
         """The highest learning rate of any parameter now."""
-        return max(group["lr"] for group in self.optimizer.param_groups)
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
 
     @property
     def highest_rate(self) -> float:
         """The highest learning rate that any parameter has in the course of the schedule."""
-        return max(group.get("initial_lr", group["lr"]) for group in self.optimizer.param_groups)
+        return max(float(group.get("initial_lr", group["lr"])) for group in self.optimizer.param_groups)
 
     def scaled(self, loss: Tensor) -> Tensor:
         """Return the loss whose gradients step() expects."""
