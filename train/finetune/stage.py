@@ -46,12 +46,7 @@ def finetune_stage(
     trained.to(device)
     above = [model.head] + ([] if auxiliary is None else [auxiliary[1]])
     groups = layer_groups(model.backbone, above, config.finetune_lr, config.layer_decay)
-    optimizer = make_optimizer(groups, config, config.finetune_lr)
     steps = -(-len(train) // config.finetune_batch_size)
-    average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-    averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
-    if averaged:
-        averaged.update_parameters(trained)  # without this, the average would start after the first step
     photos = Photos(photos=train, config=config, preprocessing=model.preprocessing, pack=feature_pass.pack)
 
     def batches(epoch: int, steps: Sequence[Tensor]) -> Generator[Batch, None, None]:
@@ -71,14 +66,7 @@ def finetune_stage(
     return Stage(
         name="finetune",
         seed=config.seed,
-        updates=Updates(
-            model=trained,
-            optimizer=optimizer,
-            schedule=warmup_cosine(optimizer, steps * config.finetune_epochs, config.warmup),
-            scaler=torch.amp.GradScaler(device.type) if feature_pass.precision == "fp16" else None,
-            ema=averaged,
-            clip_norm=config.clip_norm,
-        ),
+        updates=_updates(trained, groups, config, feature_pass.precision, steps * config.finetune_epochs),
         epochs=config.finetune_epochs,
         batch_size=config.finetune_batch_size,
         labels=labels,
@@ -94,6 +82,26 @@ def finetune_stage(
         accumulate=config.accumulate,
         lane=CHUNK if device.type == "cpu" and not config.compile and _fits_lanes(trained) else 0,
         compile=config.compile,
+    )
+
+
+def _updates(
+    trained: nn.Module, groups: list[dict[str, object]], config: Config, precision: str, steps: int
+) -> Updates:
+    """Return the updates of a model over so many steps; `groups` are its parameters with their learning rates."""
+    optimizer = make_optimizer(groups, config, config.finetune_lr)
+    average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None
+    if averaged:
+        averaged.update_parameters(trained)  # without this, the average would start after the first step
+    device = next(trained.parameters()).device
+    return Updates(
+        model=trained,
+        optimizer=optimizer,
+        schedule=warmup_cosine(optimizer, steps, config.warmup),
+        scaler=torch.amp.GradScaler(device.type) if precision == "fp16" else None,
+        ema=averaged,
+        clip_norm=config.clip_norm,
     )
 
 
