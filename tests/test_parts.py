@@ -27,7 +27,7 @@ from train.spool.fifo import Fifo
 
 
 def test_a_share_without_photos_has_features_of_the_width_of_the_others() -> None:
-    assert Share([], 0).features(7).shape == (0, 7) and Share([], 0).report().columns == 0
+    assert Share([], 0).features(7).shape == (0, 7) and Share([], 0).contribution().columns == 0
 
 
 def test_a_part_of_a_step_without_photos_is_an_empty_batch_and_a_fault_goes_first() -> None:

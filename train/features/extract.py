@@ -22,7 +22,7 @@ from train import stop
 from train.features.cache import FeatureCache, cache_key
 from train.features.collector import BATCH, collected
 from train.features.lanes import CHUNK, Chunk, Shared, Work, in_flight
-from train.features.share import Report, Share
+from train.features.share import Contribution, Share
 from train.precision import compute_exactly
 from train.processes.world import World, local_threads
 from train.spool.pack import Pack
@@ -108,18 +108,18 @@ class FeaturePass:
                 if stop.requested.is_set() and (done < mine or self.world.size > 1):
                     raise _stopped(done, mine, cache)
         try:
-            everyone = self.world.gather({name: share.report() for name, share in shares.items()})
+            everyone = self.world.gather({name: share.contribution() for name, share in shares.items()})
         except RuntimeError:
             if stop.requested.is_set():  # another process was stopped before it came here
                 raise _stopped(done, mine, cache) from None
             raise
-        reports: dict[str, list[Report]] = {name: [one[name] for one in everyone] for name in splits}
+        contributions: dict[str, list[Contribution]] = {name: [one[name] for one in everyone] for name in splits}
         missing = {
-            name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in reports.items()
+            name: {n: why for one in all_ for n, why in one.unreadable.items()} for name, all_ in contributions.items()
         }
         for fault in faults(splits, missing, max_unreadable, photos.classes):
             raise DataError(fault)
-        found = {name: _assemble(splits[name], shares[name], reports[name]) for name in splits}
+        found = {name: _assemble(splits[name], shares[name], contributions[name]) for name in splits}
         if sample:
             found = {name: _with_sample(split, self.model.preprocessing) for name, split in found.items()}
         return found, _listed(splits, missing)
@@ -176,18 +176,18 @@ def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world
     return works
 
 
-def _assemble(photos: Sequence[Photo], share: Share, reports: Sequence[Report]) -> Features:
-    """Put a split's features together from what all processes report. Only the rows differ between processes."""
-    places = np.concatenate([report.readable for report in reports])
+def _assemble(photos: Sequence[Photo], share: Share, contributions: Sequence[Contribution]) -> Features:
+    """Put a split's features together from the contributions of all processes. Only the rows differ between processes."""
+    places = np.concatenate([one.readable for one in contributions])
     order = places.argsort()
-    places, digests = places[order], np.concatenate([report.digests for report in reports])[order]
+    places, digests = places[order], np.concatenate([one.digests for one in contributions])[order]
     kept = tuple(photos[place] for place in places)
     labels = np.array([photo.label for photo in kept], np.int64)
-    mine = np.searchsorted(places, share.report().readable)
+    mine = np.searchsorted(places, share.contribution().readable)
     rows = np.concatenate([mine + view * len(kept) for view in range(share.copies)])
-    pixels = {place: pixels for report in reports for place, pixels in report.pixels.items()}
+    pixels = {place: pixels for one in contributions for place, pixels in one.pixels.items()}
     return Features(
-        features=share.features(max(report.columns for report in reports)),
+        features=share.features(max(one.columns for one in contributions)),
         rows=torch.from_numpy(rows),
         labels=torch.from_numpy(np.tile(labels, share.copies)),
         photos=kept * share.copies,

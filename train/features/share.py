@@ -1,4 +1,4 @@
-"""A process's share of one split: the features that its lanes compute, and its report to the other processes."""
+"""A process's share of one split: the features that its lanes compute, and its contribution to all processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from train.features.table import IN_MEMORY, allocate, compact
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Contribution:
     """What each process tells the others about its share. A photo is named by its place among all photos of the split.
 
     `readable` is int64 [n], `digests` uint8 [n, 32] (SHA-256), and `columns` how many numbers a feature has, 0 without any.
@@ -55,11 +55,11 @@ class Share:
         self.unreadable |= {chunk.work.start + index: reason for index, reason in chunk.unreadable.items()}
         self._pixels |= {chunk.work.start + index: pixels for index, pixels in chunk.pixels.items()}
 
-    def report(self) -> Report:
+    def contribution(self) -> Contribution:
         """Return what the other processes have to know."""
         mine = self._readable
         columns = 0 if self._table is None else self._table.shape[1]
-        return Report(
+        return Contribution(
             readable=self.places[mine],
             digests=self._digests[mine],
             unreadable=self.unreadable,

@@ -14,8 +14,8 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class View:
-    """A view: a box of the upright photo, and whether it is mirrored."""
+class Cut:
+    """How a view is cut out of an upright photo: its box, and whether it is mirrored."""
 
     box: Box
     flip: bool
@@ -26,8 +26,8 @@ def view_key(digest: bytes, number: int) -> bytes:
     return hashlib.sha256(digest + f"view {VERSION} {number}".encode()).digest()
 
 
-def draw(key: bytes, width: float, height: float) -> View:
-    """Return the view that a key stands for in a photo of this size: a random resized crop, mirrored half of the time."""
+def draw(key: bytes, width: float, height: float) -> Cut:
+    """Return the cut that a key stands for in a photo of this size: a random resized crop, mirrored half of the time."""
     # This is torchvision's RandomResizedCrop with a generator of its own, which works in many threads at once and draws the
     # same numbers in every version of torch.
     numbers = random.Random(key)
@@ -43,4 +43,4 @@ def draw(key: bytes, width: float, height: float) -> View:
         aspect = min(max(width / height, ASPECT[0]), ASPECT[1])
         wide, high = min(width, height * aspect), min(height, width / aspect)
         left, top = (width - wide) / 2, (height - high) / 2
-    return View((left / width, top / height, (left + wide) / width, (top + high) / height), flip)
+    return Cut((left / width, top / height, (left + wide) / width, (top + high) / height), flip)
