@@ -28,13 +28,14 @@ from classifier.backbones import build_backbone
 from classifier.errors import WeightsError
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
-from classifier.photos import Photo
+from classifier.photos import Photo, PhotoSet
 from classifier.spec import Preprocessing
 from classifier.weights import load_pretrained
-from train.collector import BATCH
-from train.features import extract, resolve_precision
-from train.lanes import CHUNK, forward
-from train.world import local_threads
+from train.features import FeaturePass
+from train.features.collector import BATCH
+from train.features.lanes import CHUNK, forward
+from train.precision import resolve_precision
+from train.processes.world import local_threads
 
 TARGET = 0.9
 BATCHES = {"cpu": (8, 32), "cuda": (64, 256)}
@@ -108,7 +109,7 @@ def _ways(
     def ours(turn: list[Path]) -> int:
         photos = [Photo(path, 0) for path in turn]
         with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
-            extract(model, {"all": photos}, preprocessing, precision=precision, cache=None, max_unreadable=0)
+            FeaturePass(model=model, precision=precision).extract(PhotoSet((), {"all": tuple(photos)}))
         return len(photos)
 
     def bare(batch: int, size: int) -> None:

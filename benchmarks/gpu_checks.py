@@ -26,8 +26,7 @@ from benchmarks.machine import ROOT
 from classifier.device import found
 from classifier.fold import folded
 from classifier.models import Classifier
-from train.features import resolve_precision
-from train.lanes import autocast, compute_exactly
+from train.precision import autocast, compute_exactly, resolve_precision
 
 MEASURED, RIGHT, WRONG = "measured", "right", "wrong"
 Line = tuple[str, str, str]  # what, figure, verdict
@@ -43,7 +42,7 @@ TESTS = (
 RANK = """
 import os, sys, torch
 from torch import distributed
-from train.reduce import add_up, overlapped
+from train.loop.reduce import add_up, overlapped
 rank, folder, device, backend = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 if device == "cuda":
     torch.cuda.set_device(rank % torch.cuda.device_count())

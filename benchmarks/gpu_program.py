@@ -24,12 +24,12 @@ from PIL import Image
 
 from benchmarks.gpu_checks import MEASURED, RIGHT, WRONG, Line, Setting, run
 from benchmarks.gpu_train import ready_model
-from classifier.backbones import build_backbone
-from classifier.photos import Photo
+from classifier.photos import Photo, PhotoSet
 from launch.opt_ml import lay_out
 from launch.server import serving as server
-from train.collector import BATCH
-from train.features import extract, resolve_precision
+from train.features import FeaturePass
+from train.features.collector import BATCH
+from train.precision import resolve_precision
 
 CLASSES = ("red", "green", "blue")
 
@@ -38,8 +38,7 @@ def feature_pass(setting: Setting) -> Iterator[Line]:
     """Photos a second with a thread that computes for all lanes, and with lanes that compute; the second pass counts."""
     with tempfile.TemporaryDirectory() as name:
         paths = sorted(_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
-        photos = {"all": [Photo(path, 0) for path in paths]}
-        _, _, preprocessing = build_backbone(setting.backbone)
+        photos = PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)})
         model = ready_model(setting.backbone, 3)[0].eval().to(setting.device)
         precision = resolve_precision("auto")
         for batch in (64, 0):
@@ -50,7 +49,7 @@ def feature_pass(setting: Setting) -> Iterator[Line]:
                     torch.cuda.reset_peak_memory_stats()
                 started = time.perf_counter()
                 with contextlib.redirect_stderr(io.StringIO()):
-                    extract(model, photos, preprocessing, precision=precision, cache=None, max_unreadable=0)
+                    FeaturePass(model=model, precision=precision).extract(photos)
                 seconds = time.perf_counter() - started
                 memory = torch.cuda.max_memory_allocated() if setting.device == "cuda" else 0
             way = "one thread computes" if batch else "each lane computes"

@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from classifier.backbones import build_backbone
 from classifier.models import Classifier, build_head
-from train.engine import set_learning
-from train.lanes import autocast
+from train.loop.engine import set_learning
+from train.precision import autocast
 
 WARM = 10  # steps
 

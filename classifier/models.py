@@ -8,12 +8,16 @@ from classifier.spec import ModelSpec, Preprocessing
 
 
 class Classifier(nn.Module):
-    """Backbone and head; takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], already divided by the temperature."""
+    """Backbone and head; takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], already divided by the temperature.
+
+    `preprocessing` says how a photo becomes such pixels.
+    """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing, temperature: float) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.preprocessing = preprocessing
         self.temperature = temperature
         self.mean: Tensor
         self.scale: Tensor

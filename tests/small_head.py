@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from train.config import Config
-from train.engine import fit
 from train.features import Features
 from train.head import head_stage
-from train.stage import Best
-from train.world import World
+from train.loop.engine import fit
+from train.loop.stage import Best
+from train.processes.world import World
 
 RATE = 0.1
 SGD: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.0, "lr": RATE, "epochs": 1}
@@ -21,7 +21,13 @@ Epochs = list[Mapping[str, Any]]
 def clouds(count: int = 8) -> Features:
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(count) % 3
-    return Features(torch.randn(count, 4, generator=random) + labels[:, None], torch.arange(count), labels, (), "")
+    return Features(
+        features=torch.randn(count, 4, generator=random) + labels[:, None],
+        rows=torch.arange(count),
+        labels=labels,
+        photos=(),
+        fingerprint="",
+    )
 
 
 def trained(config: Config, seed: int = 0, **changes: object) -> tuple[nn.Linear, Epochs, Best | None]:
@@ -29,9 +35,10 @@ def trained(config: Config, seed: int = 0, **changes: object) -> tuple[nn.Linear
     torch.manual_seed(0)
     head, data, epochs = nn.Linear(4, 3), clouds(), Epochs()
     stage = head_stage(head, data, data, config, World())
+    stage.seed = seed
     for name, value in changes.items():
-        setattr(stage, name, value)
-    best = fit(stage, seed, lambda epoch, metrics: epochs.append(metrics), world=World())
+        setattr(stage.updates if name == "scaler" else stage, name, value)
+    best = fit(stage, lambda epoch, metrics: epochs.append(metrics))
     return head, epochs, best
 
 

@@ -24,14 +24,18 @@ CONFIGURATION = {"train.config", "train.foreign_names", "train.values"}
 
 
 def imported_modules(package: str) -> set[str]:
+    return set().union(*(modules_of(path.read_text()) for path in (ROOT / package).glob("**/*.py")))
+
+
+def modules_of(text: str) -> set[str]:
+    """Return the modules that a module imports, wherever it does."""
     found = set()
-    for path in (ROOT / package).glob("**/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path} uses a relative import"
-                found.add(node.module or "")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            found.add(node.module or "")
     return found
 
 
@@ -116,6 +120,22 @@ def test_what_the_driver_needs_of_the_core_imports_no_torch(module: str) -> None
     assert "torch" not in modules_after(f"import {module}")
 
 
+def test_training_finds_what_is_wrong_with_a_job_before_it_loads_torch() -> None:
+    assert "torch" not in modules_after("import train.train")
+
+
+def test_train_shows_at_most_30_doors() -> None:
+    doors = [path for path in (ROOT / "train").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(doors) <= 30, sorted(path.name for path in doors)
+
+
+@pytest.mark.parametrize("wing", ["features", "finetune", "script"])
+def test_other_modules_of_training_use_a_wing_through_its_one_door(wing: str) -> None:
+    outside = [path for path in (ROOT / "train").glob("**/*.py") if path.parent.name != wing]
+    imported = {name for path in outside for name in modules_of(path.read_text())}
+    assert imported and not {name for name in imported if name.startswith(f"train.{wing}.")}
+
+
 def test_the_front_process_imports_no_torch() -> None:
     assert "torch" not in modules_after("import serve.serve")
 
@@ -160,7 +180,7 @@ def test_what_training_prints_reaches_the_log_at_once() -> None:
     # What goes to standard error does so by itself; a killed job would lose the rest.
     calls = [
         (path.name, call)
-        for path in sorted((ROOT / "train").glob("*.py"))
+        for path in sorted((ROOT / "train").glob("**/*.py"))
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "print"
     ]

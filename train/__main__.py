@@ -5,7 +5,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # The imports take seconds, and Ctrl-C in them would print a traceback; a job in the background may ignore it.
+    # During the imports, which take seconds, Ctrl-C would print a traceback. A job in the background may ignore it anyway.
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -15,8 +15,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, interrupt)
     status = main()
     if status and started_by_torchrun():
-        # Trap: a process that fails leaves torch's process group open, whose threads sometimes end it by SIGABRT on its way
-        # out ("terminate called without an active exception"): 3 of 16 times. Then its status would be lost.
+        # Trap: a process that fails leaves torch's process group open. While it ends, the threads of that group sometimes end
+        # it by SIGABRT ("terminate called without an active exception"; 3 of 16 times), and its exit status is lost.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -20,24 +20,28 @@ from classifier.weights import load_pretrained
 from train.config import Config, translated
 from train.contract import Job
 
-MODEL = "model.tar.gz"  # what SageMaker calls a job's artifact
-# Names of archives, those included that unpack refuses with a reason.
+MODEL = "model.tar.gz"  # SageMaker's name for a job's artifact
+# Ends of archives' names; unpack() refuses some of these archives with a reason.
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Start:
-    """A model in eval mode with its spec, and the configuration with what an earlier artifact decides."""
+    """What a job starts from: a model in eval mode, its spec, and the configuration.
+
+    An earlier artifact decides some hyperparameters of `config`. `source` says where the weights come from. `auxiliary` is the
+    second classifier for fine-tuning and the name of its layer, where the backbone has one.
+    """
 
     model: Classifier
     spec: ModelSpec
     config: Config
-    source: str  # of the weights
+    source: str
     auxiliary: tuple[str, nn.Module] | None
 
 
 def build_start(job: Job, config: Config, classes: Sequence[str]) -> Start:
-    """Return the model to train; raises a UserError where weights or an artifact cannot be had or do not fit."""
+    """Return the model to train; raises a UserError if its weights or artifact cannot be read or do not fit."""
     if "model" in job.channels:
         return _from_artifact(job, config, tuple(classes))
     backbone, features, preprocessing = build_backbone(config.backbone)
@@ -58,7 +62,7 @@ def build_start(job: Job, config: Config, classes: Sequence[str]) -> Start:
 
 
 def _from_artifact(job: Job, config: Config, classes: tuple[str, ...]) -> Start:
-    """Go on from the channel `model`: all of it for the same classes, else its backbone alone."""
+    """Start from the artifact in the channel `model`: from all of it for the same classes, else from its backbone."""
     with tempfile.TemporaryDirectory() as scratch:
         earlier, old = _load(job.channels["model"], Path(scratch))
     given = translated(job.hyperparameters).values
@@ -85,7 +89,7 @@ def _from_artifact(job: Job, config: Config, classes: tuple[str, ...]) -> Start:
     )
     head = _new_head(spec)
     if classes == old.classes:
-        # Dropout has no tensors but counts as a layer, so the tensors are matched by their order.
+        # Tensors are matched by their order: dropout counts as a layer, so their names may differ.
         head.load_state_dict(dict(zip(head.state_dict(), earlier.head.state_dict().values(), strict=True)))
     return _start(earlier.backbone, head, spec, config, source, _auxiliary(config, len(classes)))
 
@@ -100,7 +104,7 @@ def _start(
 ) -> Start:
     model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Start(model, spec, config, source, auxiliary)
+    return Start(model=model, spec=spec, config=config, source=source, auxiliary=auxiliary)
 
 
 def _new_head(spec: ModelSpec) -> nn.Sequential:
@@ -112,7 +116,7 @@ def _auxiliary(config: Config, classes: int) -> tuple[str, nn.Module] | None:
 
 
 def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
-    """Return the model that a channel holds: as files, or as the model.tar.gz that it is on SageMaker."""
+    """Return the model in a channel, which holds an artifact as files or, on SageMaker, as model.tar.gz."""
     if artifact.SPEC in [path.name for path in _visible(channel)]:
         return artifact.load(channel)
     archive = _archive(channel)
@@ -129,19 +133,19 @@ def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
         )
     try:
         return artifact.load(scratch)
-    except ArtifactError as error:  # names the archive, not a folder that is gone
+    except ArtifactError as error:  # the message must name the archive, since the folder is gone then
         raise ArtifactError(str(error).replace(str(scratch), str(archive))) from error
 
 
 def _archive(channel: Path) -> Path:
-    """Return a channel's archive, known by its bytes or its name; of several the one that SageMaker calls model.tar.gz."""
+    """Return the archive in a channel, known by its bytes or its name; of several archives the one called model.tar.gz."""
     archives = [
         path
         for path in _visible(channel)
         if path.is_file() and (path.name.casefold().endswith(ARCHIVES) or is_archive(path))
     ]
     models = [path for path in archives if path.name.casefold() == MODEL]
-    if len(models) == 1 or len(archives) == 1:  # beside it lies output.tar.gz
+    if len(models) == 1 or len(archives) == 1:  # output.tar.gz may lie beside model.tar.gz
         return (models or archives)[0]
     if archives:
         raise ArtifactError(

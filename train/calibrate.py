@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a model's probabilities mean what they say (Guo et al. 2017)."""
+"""Temperature scaling: one number by which a model's probabilities match how often it is right (Guo et al. 2017)."""
 
 import math
 
@@ -6,16 +6,16 @@ from torch import Tensor
 from torch.nn import functional
 
 LOWEST, HIGHEST = 0.05, 20.0
-FEWEST = 20  # validation photos below which a temperature would say more about them than about the model
-HALVINGS = 40  # of log T's range of 6, which leaves 5e-12
+FEWEST = 20  # validation photos; with fewer, the temperature would fit these photos by chance
+HALVINGS = 40  # of the range of log T, from a width of 6 to one of 5e-12
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
-    """Return the temperature at which cross entropy of `logits` / temperature is lowest, and a sentence on how it was found.
+    """Return the temperature with the lowest cross entropy of logits / temperature, and a sentence on how it was found.
 
-    It lies between LOWEST and HIGHEST and is never worse than 1. It is 1 where the photos cannot tell: when they are
-    fewer than FEWEST, or when all are predicted rightly. Cross entropy then falls all the way to temperature 0, which
-    would claim a certainty that no photo has shown and multiply the rounding differences that the self-test bounds.
+    It lies between LOWEST and HIGHEST, and is 1 if no other one is better. It is also 1 if there are fewer than FEWEST photos,
+    or if all are predicted rightly. In the last case cross entropy falls all the way to temperature 0. That would claim a
+    certainty that no photo shows, and would multiply the rounding differences that the self-test bounds.
     """
     count = len(labels)
     if count < FEWEST:
@@ -23,7 +23,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
     if bool((logits.argmax(1) == labels).all()):
         return 1.0, f"temperature 1: all {count} validation photos are predicted rightly, which leaves nothing to fit"
     logits = logits.double()
-    # Cross entropy is convex in 1/T: the sign of its slope there says on which side the one minimum lies.
+    # Cross entropy is convex in 1/T, so the sign of its slope says on which side its only minimum lies.
     low, high = math.log(LOWEST), math.log(HIGHEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -35,6 +35,6 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
 
 
 def _slope(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Return the derivative of the mean cross entropy by 1/T."""
+    """Return the derivative of the mean cross entropy with respect to 1/T."""
     expected = ((logits / temperature).softmax(1) * logits).sum(1)
     return float((expected - logits.gather(1, labels[:, None])[:, 0]).mean())

@@ -1,4 +1,4 @@
-"""Every hyperparameter in one place: type, range, default, one sentence, and what the tuner may try. Imports no torch."""
+"""Every hyperparameter in one place: its type, range, default and meaning, and the values that a tuner may try. Imports no torch."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from train.values import cast, short
 def _knob(
     default: Any, sentence: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """A hyperparameter: its default, its meaning, and its range (both ends included) or its choices."""
+    """Declare a hyperparameter: its default, its meaning, and its range (both ends are allowed) or its choices."""
     return field(default=default, metadata={"sentence": sentence, "low": low, "high": high, "choices": choices})
 
 
@@ -27,7 +27,7 @@ class Config:
     )
     precision: str = _knob(
         "auto",
-        "Of the backbone; auto is bf16 where the processor or GPU has it, else fp16 on a GPU that is fast in it, else fp32.",
+        "Precision of the backbone. auto is bf16 where the processor or GPU has it, else fp16 on a GPU that is fast in it, else fp32.",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     seed: int = _knob(
@@ -37,7 +37,7 @@ class Config:
     lr: float = _knob(0.003, "Learning rate of the head's own training.", low=1e-7, high=10)
     batch_size: int = _knob(64, "Photos in one step, over all processes.", low=1, high=65536)
     epochs: int = _knob(5, "Passes of the head over the training photos' features.", low=1, high=10000)
-    optimizer: str = _knob("adam", "torch.optim's, in both stages.", choices=("adam", "adamw", "sgd"))
+    optimizer: str = _knob("adam", "Optimizer of both stages, one of torch.optim.", choices=("adam", "adamw", "sgd"))
     weight_decay: float = _knob(0.0, "Weight decay of the optimizer.", low=0, high=1)
     momentum: float = _knob(0.9, "Momentum of sgd.", low=0, high=0.999)
     hidden: tuple[int, ...] = _knob(
@@ -46,15 +46,20 @@ class Config:
     dropout: float = _knob(0.0, "Dropout before the last layer and after each hidden one.", low=0, high=0.99)
     label_smoothing: float = _knob(0.0, "Share of each label spread over all classes.", low=0, high=0.99)
     class_weights: str = _knob(
-        "none", "balanced weighs a class in the loss by the inverse of its photos.", choices=("none", "balanced")
+        "none",
+        "balanced gives each class a weight in the loss that is the inverse of its number of photos.",
+        choices=("none", "balanced"),
     )
     early_stopping: int = _knob(
-        0, "Epochs without a better validation accuracy after which a stage ends; 0 never ends it.", low=0, high=10000
+        0,
+        "A stage ends after so many epochs without a better validation accuracy; 0 never ends it early.",
+        low=0,
+        high=10000,
     )
     views: int = _knob(0, "Augmented copies of each training photo that the feature pass adds.", low=0, high=100)
     search_trials: int = _knob(
         0,
-        "Configurations of the head to try inside the job; of lr, batch-size and epochs, those given stay fixed.",
+        "How many configurations of the head to try inside the job; lr, batch-size and epochs vary unless they are given.",
         low=0,
         high=10000,
     )
@@ -65,34 +70,49 @@ class Config:
     finetune_lr: float = _knob(0.0001, "Highest learning rate of fine-tuning, that of the head.", low=1e-8, high=10)
     finetune_batch_size: int = _knob(32, "Photos in one step of fine-tuning, over all processes.", low=1, high=65536)
     layer_decay: float = _knob(
-        0.7, "Each eighth of the backbone's layers learns at this times the rate of the next one up.", low=0.01, high=1
+        0.7,
+        "Each eighth of the backbone's layers learns at this times the rate of the eighth above it.",
+        low=0.01,
+        high=1,
     )
-    warmup: float = _knob(0.1, "Share of fine-tuning's steps with a rising rate, before the cosine.", low=0, high=0.9)
-    accumulate: int = _knob(1, "Parts that a step's photos are split into, to save memory.", low=1, high=1024)
-    clip_norm: float = _knob(1.0, "Gradients of fine-tuning are clipped to this norm; 0 leaves them.", low=0, high=1000)
+    warmup: float = _knob(
+        0.1, "Share of fine-tuning's steps in which the rate rises; then it falls along a cosine.", low=0, high=0.9
+    )
+    accumulate: int = _knob(1, "How many parts a step's photos are split into, to save memory.", low=1, high=1024)
+    clip_norm: float = _knob(
+        1.0, "Gradients of fine-tuning are clipped to this norm; 0 leaves them as they are.", low=0, high=1000
+    )
     ema: float = _knob(
-        0.0, "Decay of an average of fine-tuning's weights, which is what is kept; 0 none.", low=0, high=0.99999
+        0.0,
+        "Decay of an average of fine-tuning's weights, which is then the model that is kept; 0 turns it off.",
+        low=0,
+        high=0.99999,
     )
     augment: str = _knob(
         "none",
-        "Policy of torchvision's beside random crop and flip.",
+        "Augmentation policy of torchvision, in addition to random crop and flip.",
         choices=("none", "trivialaugment", "randaugment"),
     )
     crop_scale: float = _knob(0.35, "Smallest share of a photo's area in fine-tuning's random crop.", low=0.01, high=1)
     erasing: float = _knob(0.0, "Probability that a rectangle of a photo is erased.", low=0, high=1)
-    mixup: float = _knob(0.0, "Alpha of mixup; 0 none.", low=0, high=10)
-    cutmix: float = _knob(0.0, "Alpha of cutmix; 0 none; with mixup, one of the two a step.", low=0, high=10)
-    auxiliary: float = _knob(0.3, "Weight of the auxiliary loss of inception_v3; 0 none.", low=0, high=1)
+    mixup: float = _knob(0.0, "Alpha of mixup; 0 turns it off.", low=0, high=10)
+    cutmix: float = _knob(
+        0.0, "Alpha of cutmix; 0 turns it off. Together with mixup, each step uses one of the two.", low=0, high=10
+    )
+    auxiliary: float = _knob(0.3, "Weight of the auxiliary loss of inception_v3; 0 turns it off.", low=0, high=1)
     compile: bool = _knob(False, "Fine-tune through torch.compile, which needs a C++ compiler.")
 
     checkpoint_seconds: float = _knob(
-        300.0, "Between two checkpoints inside an epoch; each epoch ends with one.", low=0, high=86400
+        300.0, "Seconds between two checkpoints inside an epoch; each epoch also ends with one.", low=0, high=86400
     )
     max_unreadable: float = _knob(
-        1.0, "Percent of the photos that may be unreadable before training refuses.", low=0, high=100
+        1.0, "Percent of the photos that may be unreadable; with more, training refuses.", low=0, high=100
     )
     validation_share: float = _knob(
-        0.1, "Share of each class of train that becomes validation where none is given.", low=0.01, high=0.5
+        0.1,
+        "Share of each class of train that becomes validation where no validation photos are given.",
+        low=0.01,
+        high=0.5,
     )
     export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
 
@@ -107,7 +127,7 @@ class Config:
         return {hyphenated(name): value for name, value in dataclasses.asdict(self).items()}
 
 
-# The space of the original work, for SageMaker's tuner and the local one.
+# The values that SageMaker's tuner and the search inside a job try by default; those of the original work.
 TUNING_RANGES: dict[str, dict[str, Any]] = {
     "lr": {"low": 0.001, "high": 0.1, "log": True},
     "batch-size": {"choices": (64, 128)},
@@ -125,13 +145,13 @@ METRICS = (
     "learning_rate",
     "epoch:seconds",
 )
-# What SageMaker needs to read the metric lines: a name and a regular expression with one group each. `epoch` counts the
-# epochs of both stages.
+# With these SageMaker reads the metric lines: for each metric its name, and a regular expression with one group. `epoch` counts
+# the epochs of both stages together.
 METRIC_DEFINITIONS = [{"Name": name, "Regex": f"\\b{name}=([-+0-9.e]+)"} for name in ("epoch", *METRICS)]
 
 
 def metric_line(epoch: int, metrics: Mapping[str, float]) -> str:
-    """Return the one line an epoch prints; METRIC_DEFINITIONS read it."""
+    """Return the line that an epoch prints; SageMaker reads it by METRIC_DEFINITIONS."""
     return f"epoch={epoch} " + " ".join(f"{name}={metrics[name]:.6g}" for name in METRICS)
 
 
@@ -141,15 +161,15 @@ def hyphenated(name: str) -> str:
 
 
 def translated(hyperparameters: Mapping[str, object]) -> Given:
-    """Return what SageMaker's map of strings means here, by our names, and what is wrong with it."""
+    """Return SageMaker's map of strings with our names for all hyperparameters, and what is wrong with it."""
     return translate(hyperparameters, [hyphenated(knob.name) for knob in dataclasses.fields(Config)])
 
 
 def parse(hyperparameters: Mapping[str, object]) -> Config:
     """Return the configuration for SageMaker's map of strings.
 
-    `batch_size` and `Batch-Size` mean `batch-size`, and docs/hyperparameters.md lists the names of other programs that mean
-    ours. Raises ConfigError for names that are unknown and for values of the wrong type or outside their range, all at once.
+    `batch_size` and `Batch-Size` are read as `batch-size`, and so are the names of other programs in docs/hyperparameters.md.
+    Raises one ConfigError for all unknown names, and for all values of the wrong type or outside their range.
     """
     given = translated(hyperparameters)
     values: dict[str, Any] = {}
@@ -175,13 +195,13 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
 
 
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:
-    """Return the names in TUNING_RANGES that are not given, by whatever name, and so are open to a search."""
+    """Return the names in TUNING_RANGES that a search may vary, since the job does not give them by any name."""
     given = translated(hyperparameters).values
     return [name for name in TUNING_RANGES if name not in given]
 
 
 def suggest(trial: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return a value that an Optuna trial suggests for each name, from TUNING_RANGES; numbers keep six digits."""
+    """Return a value for each name that an Optuna trial suggests from TUNING_RANGES; numbers have six digits."""
     values: dict[str, Any] = {}
     for name in names:
         space = TUNING_RANGES[name]
@@ -193,19 +213,19 @@ def suggest(trial: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _out_of_range(name: str, value: Any, knob: Mapping[str, Any]) -> str:
-    """Return the sentence on a value that its hyperparameter does not allow, empty for one that it does."""
+    """Return a sentence if a hyperparameter does not allow a value, "" if it does."""
     low, high, choices = knob["low"], knob["high"], knob["choices"]
     if choices and value not in choices:
         return f"hyperparameter {name} is {short(value)!r}; it must be one of {', '.join(choices)}"
     for number in value if isinstance(value, tuple) else (value,):
-        # Written so that nan is refused too.
+        # Written in this way, it also refuses nan.
         if low is not None and not low <= number <= high:
             return f"hyperparameter {name} is {short(str(number))}; it must lie between {low:g} and {high:g}"
     return ""
 
 
 def help_table() -> str:
-    """Return the hyperparameters as a Markdown table; the README holds the same one."""
+    """Return the hyperparameters as a Markdown table; docs/hyperparameters.md holds the same one."""
     rows = ["| hyperparameter | default | range | meaning |", "| --- | --- | --- | --- |"]
     for knob in dataclasses.fields(Config):
         low, high, choices = (knob.metadata[key] for key in ("low", "high", "choices"))

@@ -1,7 +1,6 @@
-"""What SageMaker puts under /opt/ml for a training job, read once and turned into values."""
+"""The training job as SageMaker describes it in the files below /opt/ml, read once and turned into values."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 from classifier.errors import ConfigError
 from classifier.names import is_system
 from classifier.paths import shown
+from train import environment
 from train.json_file import read_object
 from train.places import Places, read_places
 
-# Channels that carry something other than photos: weights, and the SDK's own driver scripts.
+# Channels that do not hold photos, but weights, an earlier model, code, or the SDK's own scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
-WARM_POOL = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"  # environment variable; AWS's guide, train-warm-pools
-FAILURE_LIMIT = 1024  # characters of output/failure that become FailureReason
+FAILURE_LIMIT = 1024  # characters of output/failure that SageMaker shows as FailureReason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """The folders of a training job and what its configuration files say."""
 
@@ -30,8 +29,8 @@ class Job:
     hosts: tuple[str, ...] = ("localhost",)
     current_host: str = "localhost"
     network_interface: str = ""
-    fast_file: bool = False  # a channel is read from S3 as it is read here
-    sharded: tuple[str, ...] = ()  # channels of which each host holds a part
+    fast_file: bool = False  # a channel is a mount: reading a file there fetches it from S3
+    sharded: tuple[str, ...] = ()  # channels whose files are divided over the hosts
     pipes: frozenset[str] = frozenset()  # channels that come through a FIFO
 
     @property
@@ -48,11 +47,10 @@ class Job:
 
 
 def read_job(base: Path) -> Job:
-    """Read the configuration files below `base`; raises ConfigError when one is not a JSON object or
-    names no hosts.
+    """Read the configuration files below `base`; raises ConfigError if one is not a JSON object, or if its hosts are wrong.
 
-    Channels come from inputdataconfig.json, since the data folder also holds what is no channel. Without that file
-    every folder in input/data is one, as when a person lays /opt/ml out by hand.
+    inputdataconfig.json names the channels, since the data folder holds other things too. Without that file every folder in
+    input/data is a channel, as when a person lays out /opt/ml by hand.
     """
     config = base / "input" / "config"
     hyperparameters = read_object(config / "hyperparameters.json")
@@ -73,27 +71,26 @@ def read_job(base: Path) -> Job:
         )
     modes = {name: channel.get("TrainingInputMode") for name, channel in inputs.items() if isinstance(channel, dict)}
     return Job(
-        base,
-        hyperparameters,
-        {name: data / name for name in names},
-        read_places(base),
-        hosts,
-        current,
-        str(resources.get("network_interface_name") or ""),
-        "FastFile" in modes.values(),
-        tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
-        frozenset(name for name, mode in modes.items() if mode == "Pipe"),
+        base=base,
+        hyperparameters=hyperparameters,
+        channels={name: data / name for name in names},
+        places=read_places(base),
+        hosts=hosts,
+        current_host=current,
+        network_interface=str(resources.get("network_interface_name") or ""),
+        fast_file="FastFile" in modes.values(),
+        sharded=tuple(name for name in names if _distribution(inputs.get(name)) == "ShardedByS3Key"),
+        pipes=frozenset(name for name, mode in modes.items() if mode == "Pipe"),
     )
 
 
 def warm_pool() -> Path | None:
-    """Return the folder that a warm pool keeps for the next job; None for a job without one."""
-    named = os.environ.get(WARM_POOL)
-    return Path(named) if named else None
+    """Return the folder that a warm pool keeps for its next job; None for a job without a warm pool."""
+    return environment.WARM_POOL.read()
 
 
 def _hosts(resources: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the hosts' names, sorted, so that all agree on the chief; a single host need not resolve."""
+    """Return the hosts' names, sorted, so that all hosts take the same one as chief."""
     hosts = resources.get("hosts") or ["localhost"]
     if not isinstance(hosts, list) or not all(isinstance(host, str) and host for host in hosts):
         raise ConfigError(f'hosts is {shown(hosts)} in resourceconfig.json; write a list of names, as in ["algo-1"]')
@@ -107,7 +104,7 @@ def _distribution(channel: Any) -> Any:
 
 
 def refuse_shards(job: Job) -> None:
-    """Raise ConfigError when the platform gives each of several hosts a part of a channel."""
+    """Raise ConfigError if the platform divides a channel over several hosts."""
     if len(job.hosts) > 1 and job.sharded:
         channels = ", ".join(map(repr, job.sharded))
         raise ConfigError(
@@ -118,9 +115,9 @@ def refuse_shards(job: Job) -> None:
 
 
 def write_failure(base: Path, message: str) -> None:
-    """Write the text that becomes the job's FailureReason, the most useful sentence first; the first one written stays.
+    """Write the text that becomes the job's FailureReason, the most useful sentence first, unless there is one already.
 
-    With several processes, those that fail because another did come later and know less.
+    Of several processes the first one to fail knows the reason; others fail later because of it.
     """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,5 +126,5 @@ def write_failure(base: Path, message: str) -> None:
 
 
 def forget_failure(base: Path) -> None:
-    """Remove the text that an earlier attempt left."""
+    """Remove the failure text of an earlier attempt."""
     (base / "output" / "failure").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, F1, calibration, and what each class gets."""
+"""How good predictions are: accuracy, F1, calibration, and the same for each class."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a head does on a split; `confusion` is int64 [classes, classes], truth by row, prediction by column."""
+    """How good a model is on a split.
+
+    `confusion` is int64 [classes, classes]: it counts photos by true class (row) and predicted class (column).
+    """
 
     loss: float
     accuracy: float
@@ -27,7 +30,7 @@ class Evaluation:
         return int(self.confusion.sum())
 
     def metrics(self) -> dict[str, Any]:
-        """Return the metrics as plain values, the accuracy with its 95 % interval."""
+        """Return the metrics as plain values, with the 95 % interval of the accuracy."""
         return {
             "count": self.count,
             "loss": self.loss,
@@ -39,7 +42,7 @@ class Evaluation:
         }
 
     def per_class(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return count, precision, recall and F1 of each class; None where a class has no photos or no predictions."""
+        """Return count, precision, recall and F1 of each class; None for a value that would divide by 0."""
         hits, truths, predictions = self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0)
         return [
             {
@@ -54,7 +57,7 @@ class Evaluation:
 
 
 def judge(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Judge logits [N, classes] by the labels [N]."""
+    """Compare logits [N, classes] with labels [N]; macro F1 is the mean over the classes that have photos."""
     classes = logits.shape[1]
     predicted = logits.argmax(1)
     confusion = torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
@@ -71,9 +74,12 @@ def judge(logits: Tensor, labels: Tensor) -> Evaluation:
 
 
 def calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Return the expected calibration error: confidence against accuracy in bins of equal width (Guo et al. 2017)."""
+    """Return the expected calibration error (Guo et al. 2017).
+
+    It is the mean difference of confidence and accuracy over bins of equal width, each weighted by its photos.
+    """
     confidence, predicted = logits.double().softmax(1).max(1)
-    # A bin is open below and closed above; the gap of a bin counts by the photos in it.
+    # A bin does not include its lower end, but includes its upper one.
     bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
     gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
@@ -81,7 +87,7 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927), which stays sensible for 100 % of few."""
+    """Return the 95 % interval of the share hits / count (Wilson 1927), which is sound even for 100 % of a few."""
     z = 1.959964
     centre, spread = hits + z * z / 2, z * math.sqrt(hits * (count - hits) / count + z * z / 4)
     return (centre - spread) / (count + z * z), (centre + spread) / (count + z * z)

@@ -1,64 +1,61 @@
-"""What follows training: the temperature, the judgement of every split, and the artifact."""
+"""The end of a job: the temperature, how good the model is on each split, and the artifact."""
 
 import dataclasses
 from collections.abc import Mapping
-from importlib.metadata import version
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from classifier import __version__, artifact
-from classifier.models import Classifier
-from classifier.spec import ModelSpec
 from train.calibrate import fit_temperature
 from train.config import Config
-from train.contract import Job
-from train.evaluation import calibration_error, judge
-from train.records import Records
-
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
+from train.evaluation import Evaluation, calibration_error, judge
+from train.setup import Setup, versions
 
 
-def finish(
-    job: Job,
-    model: Classifier,
-    spec: ModelSpec,
-    config: Config,
-    *,
-    outputs: Mapping[str, tuple[Tensor, Tensor]],
-    kept: Mapping[str, Any],
-    source: str,
-    selftest: Tensor,
-    records: Records,
-) -> None:
-    """Judge the logits and labels in `outputs`, which hold validation, and write the artifact.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The model that a job ends with: the stage and epoch whose weights it has, and what it answers.
 
-    `kept` says which stage and epoch the model comes from, `source` where its first weights do.
+    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test where there is one.
     """
-    model.cpu().eval()
-    model.temperature, sentence = fit_temperature(*outputs["validation"])
-    spec = dataclasses.replace(spec, temperature=model.temperature)
+
+    stage: str
+    epoch: int  # 0: no epoch of the stage was finished
+    outputs: Mapping[str, tuple[Tensor, Tensor]]
+
+
+def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> None:
+    """Judge a trained model and write its artifact; the chief alone does it.
+
+    `config` holds the hyperparameters with those that a search has chosen, `selftest` pixels uint8 [S, crop, crop, 3].
+    """
+    model = setup.start.model.cpu().eval()
+    model.temperature, sentence = fit_temperature(*outcome.outputs["validation"])
     print(sentence, flush=True)
-    results = {}
-    for name, (logits, labels) in outputs.items():
-        result = results[name] = judge(logits / model.temperature, labels)
-        calibration = {"temperature": model.temperature, "ece_uncalibrated": calibration_error(logits, labels)}
-        records.write("result", split=name, **kept, **result.metrics(), **calibration)
-        records.write("confusion", split=name, matrix=result.confusion.tolist())
-        records.write("classes", split=name, classes=result.per_class(spec.classes))
-        low, high = result.metrics()["accuracy_interval"]
-        print(f"{name}: accuracy {result.accuracy:.4f} ({low:.4f} to {high:.4f}) on {result.count} photos", flush=True)
+    results = {name: _judge(setup, outcome, name, model.temperature) for name in outcome.outputs}
     training = {
         "program": __version__,
         "libraries": versions(),
         "hyperparameters": config.to_json(),
-        "weights": source,
-        **kept,
+        "weights": setup.start.source,
+        "stage": outcome.stage,
+        "best_epoch": outcome.epoch,
         "metrics": {name: result.metrics() for name, result in results.items()},
     }
-    artifact.save(job.model_dir, model, spec, selftest, training, onnx=config.export_onnx)
+    spec = dataclasses.replace(setup.start.spec, temperature=model.temperature)
+    artifact.save(setup.job.model_dir, model, spec, selftest, training, onnx=config.export_onnx)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes."""
-    return {name: version(name) for name in LIBRARIES}
+def _judge(setup: Setup, outcome: Outcome, split: str, temperature: float) -> Evaluation:
+    """Judge a model on a split, record the result and print its accuracy."""
+    logits, labels = outcome.outputs[split]
+    result = judge(logits / temperature, labels)
+    metrics, write = result.metrics(), setup.report.records.write
+    calibration = {"temperature": temperature, "ece_uncalibrated": calibration_error(logits, labels)}
+    write("result", split=split, stage=outcome.stage, best_epoch=outcome.epoch, **metrics, **calibration)
+    write("confusion", split=split, matrix=result.confusion.tolist())
+    write("classes", split=split, classes=result.per_class(setup.start.spec.classes))
+    low, high = metrics["accuracy_interval"]
+    print(f"{split}: accuracy {result.accuracy:.4f} ({low:.4f} to {high:.4f}) on {result.count} photos", flush=True)
+    return result

@@ -1,7 +1,7 @@
-"""Hyperparameters of other programs, as notebooks bring them: what each one means here. Imports no torch.
+"""Hyperparameters of other programs, which notebooks bring along, and what each one means here. Imports no torch.
 
 They come from SageMaker's built-in image classification (MXNet and TensorFlow), JumpStart, and common torch and keras scripts.
-A name is read as one of ours, ignored because it changes nothing here, or refused with what takes its place.
+Each name is read as one of ours, or ignored because it changes nothing here, or refused with a sentence on what to use.
 """
 
 import re
@@ -15,16 +15,16 @@ from train.values import canonical, plain_text, short
 
 # Names of the platform that do not begin with sagemaker_ (sagemaker-training, params.py).
 _PLATFORM = frozenset({"default-user-module-name", "-tuning-objective-metric"})
-HINT = 0.8  # similarity from which a known name is offered: optimiser and optimizer have 0.89, drop and dropout 0.73
+HINT = 0.8  # a known name that is at least so similar is suggested; optimiser and optimizer have 0.89, drop and dropout 0.73
 PATIENCE = "5"  # epochs, the default of both built-in algorithms with early_stopping=True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Rule:
-    """What hyperparameters of other programs mean here.
+    """What some hyperparameters of other programs mean here.
 
-    With `ours` they are read as that one, without it they are ignored. With `values`, that holds for these values alone
-    (patterns, each with what it becomes here), and others are refused. `answer` says why, or what takes their place.
+    They are read as our hyperparameter `ours`, or ignored if that is "". `values` limits this to some values: it maps patterns
+    to our values, and other values are refused. `answer` says why, or what to use.
     """
 
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class Rule:
     answer: str
 
     def value(self, text: str) -> str | None:
-        """Return what a value becomes here, None when it is refused."""
+        """Return our value for a value of another program, None if it is refused."""
         if self.values is None:
             return text
         found = (new for pattern, new in self.values.items() if fnmatchcase(canonical(text), pattern))
@@ -41,19 +41,21 @@ class Rule:
 
 
 def _same(names: str, ours: str, answer: str = "") -> Rule:
-    return Rule(tuple(names.split()), ours, None, answer)
+    return Rule(names=tuple(names.split()), ours=ours, values=None, answer=answer)
 
 
 def _read(names: str, ours: str, values: Mapping[str, str], answer: str) -> Rule:
-    return Rule(tuple(names.split()), ours, values, answer)
+    return Rule(names=tuple(names.split()), ours=ours, values=values, answer=answer)
 
 
 def _ignored(names: str, answer: str, only: str = "") -> Rule:
-    return Rule(tuple(names.split()), "", dict.fromkeys(only.split(), "") if only else None, answer)
+    return Rule(
+        names=tuple(names.split()), ours="", values=dict.fromkeys(only.split(), "") if only else None, answer=answer
+    )
 
 
 def _refused(names: str, answer: str) -> Rule:
-    return Rule(tuple(names.split()), "", {}, answer)
+    return Rule(names=tuple(names.split()), ours="", values={}, answer=answer)
 
 
 CLASS_COUNTS = "num-classes n-classes nb-classes num-class num-labels number-of-classes"
@@ -193,26 +195,30 @@ RULES = (
 BY_NAME = {name: rule for rule in RULES for name in rule.names}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
-    """The hyperparameters of a job by our names, as text, and sentences on those that came by other names."""
+    """A job's hyperparameters: `values` holds their texts by our names.
+
+    `called` holds the name that the job used for each of ours. `notes` are sentences on names that were read as ours or ignored,
+    `problems` on names that are refused.
+    """
 
     values: Mapping[str, str]
-    called: Mapping[str, str]  # our name to the one that the job used
+    called: Mapping[str, str]
     notes: tuple[str, ...]
-    problems: tuple[str, ...]  # sentences on what has no place here
+    problems: tuple[str, ...]
 
 
 def plain_name(name: str) -> str:
-    """Return a name as ours are written: small letters and hyphens."""
+    """Return a name in small letters and with hyphens, as ours are written."""
     return name.strip().lower().replace("_", "-")
 
 
 def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> Given:
-    """Return what the job's hyperparameters mean, where `ours` are the names of this program.
+    """Return the meaning of a job's hyperparameters; `ours` are the names of this program.
 
-    The platform's names and values that stand for "not given" are left out. Problems are unknown names, names that have no
-    place here, and two names of one meaning with different values.
+    Names of the platform are left out, and so are values that stand for "not given". Problems are unknown names, names that are
+    refused, and two names for one hyperparameter with different values.
     """
     found: dict[str, dict[str, str]] = {}  # our name -> the names that the job used -> values
     read = dict[str, str]()
@@ -256,20 +262,20 @@ def translate(hyperparameters: Mapping[str, object], ours: Collection[str]) -> G
         reasons = "; ".join(f"{', '.join(names)} ({rule.answer})" for rule, names in ignored.items())
         notes.append(f"hyperparameters that change nothing here and are ignored: {reasons}")
     return Given(
-        {name: next(iter(values.values())) for name, values in found.items()},
-        {name: next(iter(values)) for name, values in found.items()},
-        tuple(notes),
-        tuple(problems),
+        values={name: next(iter(values.values())) for name, values in found.items()},
+        called={name: next(iter(values)) for name, values in found.items()},
+        notes=tuple(notes),
+        problems=tuple(problems),
     )
 
 
 def check_class_count(hyperparameters: Mapping[str, object], count: int) -> None:
-    """Raise ConfigError when the job expects another number of classes than the photos have."""
+    """Raise ConfigError if a hyperparameter expects another number of classes than the photos have."""
     _check(hyperparameters, CLASS_COUNTS, count, f"the photos have {count} classes; mend the class folders")
 
 
 def check_size(hyperparameters: Mapping[str, object], backbone: str, pixels: int) -> None:
-    """Raise ConfigError when the job expects photos of another size than the backbone takes."""
+    """Raise ConfigError if a hyperparameter expects photos of another size than the backbone takes."""
     remedy = f"the backbone {backbone} takes {pixels} x {pixels} pixels; name a backbone of the other size"
     _check(hyperparameters, SIZES, pixels, remedy)
 
@@ -279,14 +285,17 @@ def _check(hyperparameters: Mapping[str, object], names: str, right: int, remedy
         text = plain_text(name, value) if plain_name(name) in names.split() else None
         if text is not None:
             numbers = re.findall(r"\d+", text.removesuffix(".0"))
-            # Of a shape such as 3,224,224 the channels are no size.
+            # In a shape such as 3,224,224 the 3 counts colour channels.
             sizes = {number for number in numbers if len(numbers) < 3 or number != "3"}
             if sizes != {str(right)}:
                 raise ConfigError(f"hyperparameter {name} is {short(text)!r}, but {remedy}, or leave {name} out")
 
 
 def _early_stopping(values: dict[str, str], hyperparameters: Mapping[str, object]) -> None:
-    """Let early_stopping=True take its patience from the other name, and early_stopping=False make that of no effect."""
+    """Combine early_stopping=True or False with a hyperparameter that names the patience.
+
+    True uses that patience; False makes it have no effect.
+    """
     switch = next((name for name in values if plain_name(name) == "early-stopping"), None)
     if switch is None or len(values) < 2:
         return
@@ -303,7 +312,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _unknown(names: list[str], ours: Collection[str]) -> str:
-    """Return the sentence on unknown names, each with the known one that it is near to."""
+    """Return a sentence on unknown names, each with the known name that is most similar."""
     known = [*ours, *(name for name, rule in BY_NAME.items() if rule.ours)]
     said = []
     for name in names:

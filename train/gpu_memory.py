@@ -1,6 +1,6 @@
-"""A GPU whose memory is full: how an error says so, and what helps."""
+"""How to recognise an error that means that a GPU's memory is full, and what helps."""
 
-# As torch's allocator, cuBLAS, cuDNN and NCCL say it.
+# Words in the errors of torch's allocator, cuBLAS, cuDNN and NCCL.
 _FULL = ("out of memory", "alloc_failed", "allocation_failed")
 _LIBRARIES = ("cuda", "cublas", "cudnn", "nccl")
 
@@ -12,7 +12,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def remedy(error: BaseException) -> str:
-    """Return the sentence on an error that says so, empty for any other."""
+    """Return a sentence on what helps if an error means that a GPU's memory is full, "" for any other error."""
     if not is_full(error):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Stage 1's training: the head on the features that the frozen backbone gave."""
+"""The first stage: the head is trained on the features from the frozen backbone."""
 
 from collections.abc import Generator, Sequence
 
@@ -6,16 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from train.config import Config
-from train.engine import copied
 from train.evaluation import judge
 from train.features import Features
-from train.optimizers import make_optimizer
-from train.stage import Batch, Best, Stage
-from train.world import World
+from train.loop.engine import copied
+from train.loop.optimizers import make_optimizer
+from train.loop.stage import Batch, Best, Stage
+from train.loop.updates import Updates
+from train.processes.world import World
 
 
 def head_stage(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> Stage:
-    """Return the stage that trains a head on features; each process takes of every step the rows that it owns."""
+    """Return the stage that trains a head on features. Of every step, each process takes the rows that it owns."""
     own = torch.full((len(train.labels),), -1)
     own[train.rows] = torch.arange(len(train.rows))
 
@@ -27,13 +28,14 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
 
     return Stage(
         name="head",
-        model=head,
-        optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr),
+        seed=config.seed,
+        updates=Updates(model=head, optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr)),
         epochs=config.epochs,
         batch_size=config.batch_size,
         labels=train.labels,
         batches=batches,
         predict=lambda model: (predict(model, validation, world), validation.labels),
+        world=world,
         label_smoothing=config.label_smoothing,
         class_weights=class_weights(train.labels, classes_of(head), config),
         early_stopping=config.early_stopping,
@@ -41,7 +43,7 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
 
 
 def predict(head: nn.Module, split: Features, world: World) -> Tensor:
-    """Return a head's logits [N, classes] for all of a split's photos, whichever process owns their features."""
+    """Return a head's logits [N, classes] for all photos of a split, those included whose features others own."""
     head.eval()
     with torch.inference_mode():
         logits: Tensor = head(split.features)
@@ -54,21 +56,21 @@ def predict(head: nn.Module, split: Features, world: World) -> Tensor:
 
 
 def classes_of(head: nn.Module) -> int:
-    """Return for how many classes a head answers; some may have no photo that can be read."""
+    """Return how many classes a head has. The photos may have fewer, if some class has no readable photo."""
     last = list(head.modules())[-1]
     assert isinstance(last, nn.Linear)
     return last.out_features
 
 
 def class_weights(labels: Tensor, classes: int, config: Config) -> Tensor | None:
-    """Return for each class its weight in the loss, 1 on average over the photos; None when all weigh the same."""
+    """Return each class's weight in the loss, which is 1 on average over the photos; None if all weigh the same."""
     if config.class_weights == "none":
         return None
     return len(labels) / (classes * labels.bincount(minlength=classes).clamp(min=1))
 
 
 def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:
-    """Return a head that finished no epoch as the best there is."""
+    """Return a head as the best one where it has finished no epoch."""
     logits = predict(head, validation, world)
     judged = judge(logits, validation.labels)
-    return Best(0, (judged.accuracy, -judged.loss), copied(head), logits)
+    return Best(epoch=0, score=(judged.accuracy, -judged.loss), model=copied(head), logits=logits)

@@ -1,4 +1,4 @@
-"""A configuration file of the platform: one JSON object."""
+"""Reading a configuration file of the platform, which holds one JSON object."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,9 @@ from classifier.repeats import unrepeated
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return a configuration file's JSON object, empty when there is no such file; raises ConfigError for anything else.
+    """Return the JSON object in a file, empty if there is no such file; raises ConfigError if it holds anything else.
 
-    It may be in UTF-8 or UTF-16, with or without a byte order mark, as Windows writes it.
+    The file may be in UTF-8 or UTF-16, with or without a byte order mark, since Windows writes such files.
     """
     if not path.exists():
         return {}

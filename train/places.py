@@ -1,4 +1,4 @@
-"""The folders that training writes to: SageMaker's own below /opt/ml, and those that the job's configuration names."""
+"""The folders that training writes to: those below /opt/ml, and those that the job's configuration names."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 from classifier.errors import ConfigError
 from train.json_file import read_object
 
-OPT_ML = PurePosixPath("/opt/ml")  # in the configuration; SAGEMAKER_BASE_DIR stands for it
-# What no other folder, photo or size would mend; a full disk is none of them.
+OPT_ML = PurePosixPath("/opt/ml")  # in configuration files; SAGEMAKER_BASE_DIR stands for it
+# Errors which mean that this user may not use a file or folder. A full disk is not among them.
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a job keeps checkpoints (None: nowhere) and TensorBoard's event files."""
+    """The folders for a job's checkpoints (None: it keeps none) and for TensorBoard's event files."""
 
     checkpoints: Path | None
     tensorboard: Path
@@ -25,8 +25,8 @@ class Places:
 def read_places(base: Path) -> Places:
     """Return the folders that checkpointconfig.json and tensorboardoutputconfig.json name, else the platform's defaults.
 
-    Without checkpointconfig.json, checkpoints are kept where `base` holds the folder. Raises ConfigError for a file that
-    is damaged and a path that is not absolute.
+    Without checkpointconfig.json, checkpoints are kept only if `base` holds a folder `checkpoints`. Raises ConfigError if a file
+    is damaged or its path is not absolute.
     """
     checkpoints = base / "checkpoints"
     named = _local_path(base, "checkpointconfig.json", checkpoints)
@@ -38,7 +38,7 @@ def read_places(base: Path) -> Places:
 
 
 def check_writable(base: Path, places: Places) -> None:
-    """Raise ConfigError that names the folders which this user may not write to or make."""
+    """Raise ConfigError if there are folders that this user may not write to or make, with their names."""
     folders = [base / "model", base / "output" / "data", places.tensorboard]
     closed: dict[Path, str] = {}
     for folder in folders + ([places.checkpoints] if places.checkpoints else []):
@@ -60,7 +60,7 @@ def check_writable(base: Path, places: Places) -> None:
 
 
 def denied(error: BaseException) -> str:
-    """Return the sentence on a file or folder that this user may not use, empty for any other error."""
+    """Return a sentence if an error means that this user may not use a file or folder, "" for any other error."""
     if not isinstance(error, OSError) or error.errno not in _DENIED or error.filename is None:
         return ""
     may = "write to" if os.access(error.filename, os.R_OK) else "use"
@@ -68,7 +68,7 @@ def denied(error: BaseException) -> str:
 
 
 def _local_path(base: Path, file: str, default: Path) -> Path | None:
-    """Return the LocalPath of a configuration file, `default` where it names none, and None where there is no such file."""
+    """Return the LocalPath in a configuration file, `default` if it names none, and None if there is no such file."""
     path = base / "input" / "config" / file
     if not path.exists():
         return None

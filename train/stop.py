@@ -1,7 +1,7 @@
-"""SIGTERM: the platform's request to stop, followed by SIGKILL after 120 seconds.
+"""SIGTERM: the platform's request to stop, which is followed by SIGKILL after 120 seconds.
 
-The handler only raises a flag, which the loops look at after every step: what was done is then kept in good order. As
-PID 1 a process without a handler would not even notice the signal.
+The handler only sets a flag, and the loops look at it after every step, so that they can keep what was done. A process that is
+process 1 of a container and has no handler would not even notice the signal.
 """
 
 import signal
@@ -11,9 +11,9 @@ INTERRUPTED = 130  # 128 + SIGINT
 
 
 class Flag:
-    """What a signal raises.
+    """A flag that a signal's handler may set.
 
-    Trap: an event of `threading` has a lock, for which a handler would wait for ever when it interrupts another for the same signal.
+    Trap: threading.Event has a lock. A handler that interrupts another one for the same signal would wait for it for ever.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ requested = Flag()
 
 
 class Stopped(Exception):
-    """The job was stopped before there was a model; the text says what was kept."""
+    """The job was stopped before there was a model; the message says what was kept."""
 
 
 def install() -> None:
-    """Raise the flag on SIGTERM from now on."""
+    """Set the flag on SIGTERM from now on."""
     requested.clear()
     signal.signal(signal.SIGTERM, lambda number, frame: requested.set())

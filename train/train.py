@@ -1,4 +1,4 @@
-"""One training job: configuration -> photos -> features -> head -> fine-tuning -> test -> artifact. Run it with `python -m train`."""
+"""The program `train`: it reads and checks one job, runs it, and says how it ended. Start it with `python -m train`."""
 
 import argparse
 import contextlib
@@ -15,24 +15,25 @@ from pathlib import Path
 from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
-from train import gpu_memory, pipe, processes, script, stop
+from train import environment, gpu_memory, processes, script, stop
 from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 from train.foreign_names import check_class_count
 from train.places import check_writable, denied
+from train.spool import pipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status: 0, 143 when stopped by SIGTERM, 130 by Ctrl-C, or 1.
+    """Run the job and return the exit status: 0, 143 if SIGTERM stopped it, 130 if Ctrl-C did, or 1 if it failed.
 
-    On failure output/failure says why, the useful sentence first.
+    When the job fails, output/failure says why, the useful sentence first.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
-    base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    base = environment.BASE.read()
     stop.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be valid UTF-8
     try:
         return _run(base, options.feature_cache, arguments)
     except stop.Stopped as stopped:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped by Ctrl-C, no model was written", file=sys.stderr, flush=True)
         return stop.INTERRUPTED
     except BrokenPipeError:
-        # Its buffer goes nowhere, so that the interpreter's end does not fail on it.
+        # The rest of the output goes nowhere, so that Python does not fail to write it when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _failed(
             base, "what read the program's output has ended, as head does; let it read to the end, or write to a file"
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if sentence := denied(error):
             return _failed(base, sentence)
-        # NCCL's errors may say either.
+        # An error of NCCL may mean a full GPU or a lost process.
         known = gpu_memory.remedy(error) or processes.lost(error)
         trace = traceback.format_exc()
         return _failed(base, f"{known or f'{type(error).__name__}: {error}'}\n\n{trace}")
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> int:
-    """Run one job; everything that can be wrong without torch is found before torch is imported."""
+    """Run one job. Whatever can be found wrong without torch is found before torch is loaded."""
     started = time.perf_counter()
     if not processes.started_by_torchrun():
         forget_failure(base)
@@ -84,7 +85,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         return script.run(base, name)
     job = read_job(base)
     config = parse(job.hyperparameters)
-    if job.current_host == job.hosts[0]:  # which alone writes
+    if job.current_host == job.hosts[0]:  # the only host that writes
         check_writable(base, job.places)
     for needs, package in ((config.export_onnx, "onnxscript"), (config.search_trials, "optuna")):
         if needs and importlib.util.find_spec(package) is None:
@@ -99,8 +100,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         local = processes.per_host()
         if len(job.hosts) * local > 1:
             return processes.run_torchrun(job, local, arguments)
-    from train.agree import agreed
     from train.job import run
+    from train.processes.agree import agreed
 
     world, watch = processes.join()
     if watch:
@@ -120,7 +121,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
 
 
 def _listed(job: Job, config: Config) -> PhotoSet | UserError:
-    """Return the job's photos, or what is wrong with them where the other hosts may hold others."""
+    """Return the job's photos. What is wrong with them is raised on a single host, and returned on one of several."""
     try:
         photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
         check_class_count(job.hyperparameters, len(photos.classes))
@@ -144,7 +145,7 @@ def _announce(config: Config, photos: PhotoSet) -> None:
 
 
 def _failed(base: Path, message: str) -> int:
-    with contextlib.suppress(BrokenPipeError):  # the failure text must be written all the same
+    with contextlib.suppress(BrokenPipeError):  # the failure text is written even if nobody reads the output
         print(f"training failed: {message}", file=sys.stderr, flush=True)
     try:
         write_failure(base, message)

@@ -1,21 +1,21 @@
-"""One hyperparameter's value: plain text out of hyperparameters.json, and a typed value out of the text."""
+"""The value of one hyperparameter: from hyperparameters.json to plain text, and from the text to a typed value."""
 
 import json
 from typing import Any
 
 from classifier.errors import ConfigError
 
-# What Python and JSON make of a value that a notebook left open.
+# Python's and JSON's texts for a value that is not given.
 NOT_GIVEN = ("null", "None")
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number, as in 0.01"}
 
 
 def plain_text(name: str, value: object) -> str | None:
-    """Return a value as text without quotes, None when it stands for "not given".
+    """Return a value as text without quotes, None if it stands for "not given".
 
-    The SDK sends some values as JSON inside the string, a tuner even twice: `64`, `"adam"`, `"\\"64\\""`. Raises ConfigError
-    when the quotes do not match.
+    The SDK writes some values as JSON inside the string, and a tuner does so twice: `64`, `"adam"`, `"\\"64\\""`. Raises
+    ConfigError if the quotes do not match.
     """
     if value is None:
         return None
@@ -31,7 +31,7 @@ def plain_text(name: str, value: object) -> str | None:
 
 
 def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    """Return the text as `type_`; raises ConfigError when it cannot be. Choices are read in any case: Adam is adam."""
+    """Return the text as a value of `type_`; raises ConfigError if it is not one. One of `choices` may have capital letters."""
     try:
         if type_ is bool:
             return BOOLEANS[text.lower()]
@@ -47,7 +47,7 @@ def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any
 
 
 def canonical(text: str) -> str:
-    """Return the text so that two spellings of one value are the same: case, numbers (0.10), yes and true."""
+    """Return one spelling for all texts of the same value: small letters, 0.1 for 0.10, true for yes."""
     text = text.lower()
     if text in BOOLEANS and text not in ("0", "1"):
         return str(BOOLEANS[text]).lower()
@@ -58,12 +58,12 @@ def canonical(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """Return the text, cut where it is too long for a message."""
+    """Return the text, cut if it is too long for a message."""
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _whole(text: str) -> int:
-    """Return a whole number, also from 64.0 and 1e3; raises ValueError."""
+    """Return a whole number, which may also be written as 64.0 or 1e3; raises ValueError for other text."""
     try:
         return int(text)
     except ValueError:

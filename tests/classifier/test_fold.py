@@ -11,7 +11,7 @@ from classifier.fold import folded
 from classifier.models import Classifier
 from classifier.photos import load_photo_set
 from tests.conftest import LITE
-from train.features import extract
+from train.features import FeaturePass
 
 
 def norms(module: nn.Module) -> int:
@@ -95,10 +95,10 @@ def test_a_normalisation_that_cannot_be_folded_stays() -> None:
 def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, _, preprocessing = build_backbone(LITE)
     model = Classifier(trained(backbone), nn.Linear(1280, 2), preprocessing, 1.0).eval()
-    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0).splits
+    photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
 
     def features() -> Tensor:
-        splits, _ = extract(model, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0)
+        splits, _ = FeaturePass(model=model, precision="fp32").extract(photos)
         return splits["train"].features
 
     normalised: list[None] = []
@@ -111,7 +111,7 @@ def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest
     monkeypatch.setattr(nn.functional, "batch_norm", counted)
     expected = features()
     plain = len(normalised)
-    monkeypatch.setattr("train.features.FOLDED_FROM", 0)
+    monkeypatch.setattr("train.features.extract.FOLDED_FROM", 0)
     torch.testing.assert_close(features(), expected, atol=1e-4, rtol=1e-4)
     # Before it is folded it runs on the probe twice; the pass over the photos then normalises nothing.
     assert plain >= 49 and len(normalised) == plain + 2 * 49
@@ -123,10 +123,10 @@ class Asking(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
-        self.asked: list[bool] = []
+        self.tf32: list[bool] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        self.asked.append(torch.backends.cudnn.allow_tf32)
+        self.tf32.append(torch.backends.cudnn.allow_tf32)
         features: Tensor = super().forward(images)
         return features
 
@@ -134,8 +134,8 @@ class Asking(nn.Sequential):
 def test_features_are_compared_without_the_rounding_of_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     backbone = Asking()
-    asked: list[bool] = []
-    backbone.asked = asked
+    tf32: list[bool] = []
+    backbone.tf32 = tf32
     copied = folded(trained(backbone), 32)
     assert torch.backends.cudnn.allow_tf32 and isinstance(copied, Asking)
-    assert copied.asked[:3] == [False] * 3 and not asked
+    assert copied.tf32[:3] == [False] * 3 and not tf32

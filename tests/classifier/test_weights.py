@@ -43,7 +43,7 @@ def test_the_auxiliary_classifier_gets_its_pretrained_weights_but_for_its_last_l
         prefix = "module." if source.endswith("DataParallel") else ""
         save_file({prefix + name: value for name, value in inception.items()}, tmp_path / "w.safetensors")
         channels = {"pretrained": tmp_path}
-    job = Job(tmp_path, {}, channels, Places(None, tmp_path))
+    job = Job(base=tmp_path, hyperparameters={}, channels=channels, places=Places(None, tmp_path))
     start = build_start(job, Config(finetune_epochs=1), ("cat", "dog", "owl"))
     assert start.auxiliary is not None
     layer, auxiliary = start.auxiliary

@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.mutation", description=__doc__)
     parser.add_argument("--count", type=int, default=60, help="how many errors (default 60)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
-    parser.add_argument("--module", type=Path, help="only in this file, as in train/engine.py")
+    parser.add_argument("--module", type=Path, help="only in this file, as in train/loop/engine.py")
     arguments = parser.parse_args()
     if not (ROOT / "runs" / "coverage" / ".venv.json").exists():
         parser.error("runs/coverage is absent, which says which tests run a line; make coverage writes it")

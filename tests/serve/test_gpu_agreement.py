@@ -7,7 +7,7 @@ import torch
 
 from serve import backends
 from serve.backends import BACKENDS, Backend, Unavailable
-from train.features import resolve_precision
+from train.precision import resolve_precision
 
 
 @pytest.mark.parametrize(

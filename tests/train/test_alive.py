@@ -8,8 +8,8 @@ import pytest
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import PrefixStore
 
-from train import alive
-from train.alive import Watch
+from train.processes import alive
+from train.processes.alive import Watch
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from classifier.backbones import transforms
 from classifier.images import decode
 from classifier.photos import Photo
 from classifier.spec import Preprocessing
-from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
-from train.finetune import Photos
+from train.finetune.augment import batch_augmentation, photo_augmentation
+from train.finetune.loading import Photos
 
 PREPROCESSING = Preprocessing(
     resize=64, crop=48, interpolation="bicubic", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), draft_margin=1.0
@@ -102,7 +102,12 @@ def test_photos_are_mixed_as_torchvision_mixes_them(name: str, alpha: float) -> 
 
 def photos(folder: Path, **settings: float) -> Photos:
     files = sorted((folder / "train" / "brick").iterdir())[:2]
-    return Photos([Photo(file, label) for label, file in enumerate(files)], Config(**settings), PREPROCESSING, None)
+    return Photos(
+        photos=[Photo(file, label) for label, file in enumerate(files)],
+        config=Config(**settings),
+        preprocessing=PREPROCESSING,
+        pack=None,
+    )
 
 
 def test_a_photo_differs_between_epochs_and_is_alike_between_runs(samples: Path) -> None:
@@ -118,7 +123,7 @@ def test_a_photo_differs_between_epochs_and_is_alike_between_runs(samples: Path)
 
 def test_the_same_file_at_another_place_is_augmented_in_another_way(samples: Path) -> None:
     held = photos(samples)
-    twice = Photos([held.photos[0]] * 2, held.config, PREPROCESSING, None)
+    twice = Photos(photos=[held.photos[0]] * 2, config=held.config, preprocessing=PREPROCESSING, pack=None)
     assert not np.array_equal(twice[1, 0][0], twice[1, 1][0])
 
 
@@ -127,11 +132,16 @@ def test_a_photo_is_decoded_so_large_that_its_smallest_crop_need_not_be_enlarged
     tmp_path: Path, smallest: float, size: tuple[int, int]
 ) -> None:
     Image.new("RGB", (1200, 900)).save(tmp_path / "large.jpg")
-    held = Photos([Photo(tmp_path / "large.jpg", 0)], Config(crop_scale=smallest), PREPROCESSING, None)
+    held = Photos(
+        photos=[Photo(tmp_path / "large.jpg", 0)],
+        config=Config(crop_scale=smallest),
+        preprocessing=PREPROCESSING,
+        pack=None,
+    )
     assert decode((tmp_path / "large.jpg").read_bytes(), short_side=held._short_side).size == size
 
 
 def test_a_photo_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not a photo")
-    held = Photos([Photo(tmp_path / "text.jpg", 0)], Config(), PREPROCESSING, None)
+    held = Photos(photos=[Photo(tmp_path / "text.jpg", 0)], config=Config(), preprocessing=PREPROCESSING, pack=None)
     assert held[1, 0] == f"{tmp_path / 'text.jpg'}: not an image"

@@ -216,7 +216,7 @@ def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
     tmp_path: Path, classes: tuple[str, str]
 ) -> None:
     earlier, pixels = earlier_artifact(tmp_path / "model")
-    job = Job(tmp_path, {}, {"model": tmp_path / "model"}, Places(None, tmp_path))
+    job = Job(base=tmp_path, hyperparameters={}, channels={"model": tmp_path / "model"}, places=Places(None, tmp_path))
     start = build_start(job, Config(dropout=0.25, hidden=(7,)), classes)
     assert start.model.temperature == start.spec.temperature == 1
     assert start.spec.head_dropout == 0.25 and start.spec.classes == classes
@@ -239,7 +239,12 @@ def test_byoc_trains_an_artifact_on(tiny: Path, model: Path, tmp_path: Path) -> 
 def test_another_width_of_the_head_than_the_one_that_is_kept_is_refused(tmp_path: Path) -> None:
     earlier_artifact(tmp_path / "model")
     for hidden, classes, refused in (("7", "cat dog", True), ("5", "cat dog", False), ("7", "cat owl", False)):
-        job = Job(tmp_path, {"hidden": hidden}, {"model": tmp_path / "model"}, Places(None, tmp_path))
+        job = Job(
+            base=tmp_path,
+            hyperparameters={"hidden": hidden},
+            channels={"model": tmp_path / "model"},
+            places=Places(None, tmp_path),
+        )
         config = Config(hidden=(int(hidden),))
         if refused:
             message = r"^hyperparameter hidden is \(7,\), but the head in the channel 'model' has \(5,\); leave it out$"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.cache import OPEN, SHARD, FeatureCache
+from train.features.cache import OPEN, SHARD, FeatureCache
 
 
 def feature(number: int) -> tuple[bytes, Tensor]:

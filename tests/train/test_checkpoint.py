@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from classifier.errors import ConfigError
-from train.checkpoint import Checkpoints, _digest, restore
-from train.stage import Best, Stage, State
-from train.world import World
+from train.loop.checkpoint import Checkpoints, _digest
+from train.loop.stage import Best, Stage, State
+from train.loop.updates import Updates
+from train.processes.world import World
 
 
 class Code:
@@ -47,8 +48,8 @@ def stage(name: str = "head") -> Stage:
     optimizer.step()
     return Stage(
         name=name,
-        model=head,
-        optimizer=optimizer,
+        seed=0,
+        updates=Updates(model=head, optimizer=optimizer),
         epochs=1,
         batch_size=1,
         labels=torch.zeros(1, dtype=torch.int64),
@@ -78,11 +79,11 @@ def test_the_newest_two_checkpoints_stay_and_the_newest_is_loaded(tmp_path: Path
     kept.save(stage("finetune"), State(epoch=1))
     assert names(tmp_path) == ["finetune-0001-000000", "head-0002-000010"]
     content = Checkpoints(tmp_path, JOB, 60.0, World()).load()
-    assert content is not None and content["stage"] == "finetune" and content["state"]["epoch"] == 1
+    assert content is not None and content.stage == "finetune" and content.state.epoch == 1
     for path in tmp_path.glob("finetune-*"):
         path.write_bytes(path.read_bytes()[:-1])
     content = kept.load()
-    assert content is not None and content["state"]["step"] == 10 and names(tmp_path) == ["head-0002-000010"]
+    assert content is not None and content.state.step == 10 and names(tmp_path) == ["head-0002-000010"]
     kept.discard()
     assert names(tmp_path) == [] and kept.load() is None
 
@@ -92,11 +93,11 @@ def test_a_stage_is_put_where_its_checkpoint_left_it(tmp_path: Path, capsys: pyt
     kept.epochs.append({"stage": "head", "epoch": 1, "metrics": {}})
     kept.save(before, State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1))
     content = kept.load()
-    assert content is not None and content["epochs"] == kept.epochs
+    assert content is not None and content.epochs == kept.epochs
     again = stage()
-    assert restore(again, content) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
+    assert content.restore(again) == State(epoch=2, step=3, losses=[0.5], hits=2.0, waited=0.25, since_best=1)
     assert torch.equal(again.model.weight, before.model.weight)
-    assert repr(again.optimizer.state_dict()) == repr(before.optimizer.state_dict())
+    assert repr(again.updates.optimizer.state_dict()) == repr(before.updates.optimizer.state_dict())
     assert capsys.readouterr().out == "head: goes on after step 3 of epoch 2\n"
 
 
@@ -104,8 +105,8 @@ def test_the_best_model_of_a_stage_takes_the_place_of_the_one_before(tmp_path: P
     kept = Checkpoints(tmp_path, JOB, 60.0, World())
     assert kept.load_best("head") is None
     for epoch in (1, 3):
-        kept.save_best("head", Best(epoch, (0.5, -1.0), {"w": torch.ones(epoch)}, None))
-    kept.save_best("finetune", Best(2, (0.75, -0.5), {}, None), {"lr": 0.2})
+        kept.save_best("head", Best(epoch=epoch, score=(0.5, -1.0), model={"w": torch.ones(epoch)}, logits=None))
+    kept.save_best("finetune", Best(epoch=2, score=(0.75, -0.5), model={}, logits=None), {"lr": 0.2})
     assert names(tmp_path) == ["best-finetune-0002", "best-head-0003"]
     head, tuned = kept.load_best("head"), kept.load_best("finetune")
     assert head is not None and (head.best.epoch, head.best.score, head.finished) == (3, (0.5, -1.0), None)
@@ -142,14 +143,17 @@ def test_a_checkpoint_of_another_job_is_refused_with_what_differs(
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, written: int | None, refused: bool) -> None:
     buffer = io.BytesIO()
     job = json.loads(json.dumps(JOB))
-    torch.save({"stage": "head", "job": job} | ({} if written is None else {"format": written}), buffer)
+    content = {"stage": "head", "state": {"epoch": 3}, "epochs": [{"epoch": 2}], "job": job}
+    torch.save(content | ({} if written is None else {"format": written}), buffer)
     (tmp_path / f"head-0001-000001.{_digest(buffer.getvalue())}.pt").write_bytes(buffer.getvalue())
     kept = Checkpoints(tmp_path, JOB, 60.0, World())
     if refused:
         with pytest.raises(ConfigError, match=f"has format {written}, this program writes 1; empty"):
             kept.load()
     else:
-        assert kept.load() == {"format": 1, "job": job, "stage": "head"}
+        saved = kept.load()
+        assert saved is not None and (saved.stage, saved.state) == ("head", State(epoch=3))
+        assert saved.epochs == [{"epoch": 2}] and saved.updates == content | {"format": 1}
 
 
 def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,5 +168,5 @@ def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, mo
     # The chief alone writes and looks at the clock.
     other = Checkpoints(tmp_path / "none", JOB, 0.0, World(1, 2))
     other.save(stage(), State())
-    other.save_best("head", Best(1, (0.5, -1.0), {}, None))
+    other.save_best("head", Best(epoch=1, score=(0.5, -1.0), model={}, logits=None))
     assert not other.due() and not (tmp_path / "none").exists()

@@ -11,20 +11,19 @@ from torch import nn
 
 from classifier.backbones import build_backbone
 from classifier.models import Classifier
-from classifier.photos import Photo, load_photo_set
-from classifier.spec import Preprocessing
-from train import collector, features
-from train.cache import FeatureCache
-from train.lanes import CHUNK
+from classifier.photos import Photo, PhotoSet, load_photo_set
+from train.features import FeaturePass, collector
+from train.features.cache import FeatureCache
+from train.features.lanes import CHUNK
 
 NAME = "timm/test_efficientnet"
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Classifier, Preprocessing]:
+def made() -> Classifier:
     torch.manual_seed(0)
     backbone, _, preprocessing = build_backbone(NAME)
-    return Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval(), preprocessing
+    return Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()
 
 
 class Seen:
@@ -40,18 +39,17 @@ class Seen:
 
 
 @pytest.fixture
-def seen(made: tuple[Classifier, Preprocessing]) -> Iterator[Seen]:
+def seen(made: Classifier) -> Iterator[Seen]:
     seen = Seen()
-    handle = made[0].backbone.register_forward_pre_hook(seen)
+    handle = made.backbone.register_forward_pre_hook(seen)
     yield seen
     handle.remove()
 
 
-def extract(
-    made: tuple[Classifier, Preprocessing], photos: tuple[Photo, ...], cache: Path | None = None, **options: Any
-) -> dict[str, Any]:
-    splits, unreadable = features.extract(
-        made[0], {"train": photos}, made[1], precision="fp32", cache=cache, max_unreadable=50, **options
+def extract(made: Classifier, photos: tuple[Photo, ...], cache: Path | None = None, **options: Any) -> dict[str, Any]:
+    feature_pass = FeaturePass(model=made, precision="fp32")
+    splits, unreadable = feature_pass.extract(
+        PhotoSet((), {"train": photos}), cache=cache, max_unreadable=50, **options
     )
     return {"features": splits["train"].features, "unreadable": [item.path for item in unreadable]}
 
@@ -62,11 +60,11 @@ def train_photos(folder: Path) -> tuple[Photo, ...]:
 
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setitem(collector.BATCH, "cpu", batch)
-    monkeypatch.setattr(features, "local_threads", lambda: 4)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: 4)
 
 
 def test_on_a_gpu_this_thread_alone_computes_in_full_batches(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen
 ) -> None:
     as_on_a_gpu(monkeypatch, 10)
     extract(made, train_photos(tiny), views=2)
@@ -76,15 +74,15 @@ def test_on_a_gpu_this_thread_alone_computes_in_full_batches(
 
 
 def test_on_a_processor_each_lane_computes_its_own(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch, seen: Seen
 ) -> None:
-    monkeypatch.setattr(features, "local_threads", lambda: 4)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: 4)
     extract(made, train_photos(tiny) * 2, views=1)
     assert threading.get_ident() not in seen.threads and seen.sizes == [CHUNK] * 4
 
 
 def test_both_ways_give_the_same_features_and_leave_out_the_same_photos(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     photos = train_photos(tiny)
     photos[2].path.write_bytes(b"no photo")
@@ -98,7 +96,7 @@ def test_both_ways_give_the_same_features_and_leave_out_the_same_photos(
 
 
 def test_photos_that_are_in_the_store_are_not_computed_again(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Seen
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Seen
 ) -> None:
     as_on_a_gpu(monkeypatch, 5)
     first = extract(made, train_photos(tiny), tmp_path / "cache")
@@ -108,7 +106,7 @@ def test_photos_that_are_in_the_store_are_not_computed_again(
 
 
 def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does(
-    made: tuple[Classifier, Preprocessing],
+    made: Classifier,
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -120,7 +118,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does(
         if len(inputs[0]) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    handle = made[0].backbone.register_forward_pre_hook(small)
+    handle = made.backbone.register_forward_pre_hook(small)
     try:
         found = extract(made, train_photos(tiny))
     finally:
@@ -134,14 +132,14 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does(
 
 
 def test_one_photo_that_does_not_fit_the_memory_ends_the_pass(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_on_a_gpu(monkeypatch, 2)
 
     def never(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    handle = made[0].backbone.register_forward_pre_hook(never)
+    handle = made.backbone.register_forward_pre_hook(never)
     try:
         with pytest.raises(torch.OutOfMemoryError):
             extract(made, train_photos(tiny))
@@ -150,12 +148,12 @@ def test_one_photo_that_does_not_fit_the_memory_ends_the_pass(
 
 
 def test_fp32_is_computed_exactly_so_that_a_gpu_may_share_its_key_with_a_processor(
-    made: tuple[Classifier, Preprocessing], tiny: Path, monkeypatch: pytest.MonkeyPatch
+    made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     torch.backends.cuda.matmul.allow_tf32 = True  # off unless somebody turns it on
     found: set[tuple[bool, bool]] = set()
-    handle = made[0].backbone.register_forward_pre_hook(
+    handle = made.backbone.register_forward_pre_hook(
         lambda *_: found.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
     )
     try:

@@ -44,9 +44,11 @@ def test_an_error_of_the_network_between_processes_means_that_another_is_gone(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     text = f"{word} {'x' * 200}"
-    told = lost(RuntimeError(f"{text}\nframe 1"))
-    assert told and told.startswith("another process of the job ended or its host is gone: look at the failure text")
-    assert told.endswith(f"({text[:200]})")
+    sentence = lost(RuntimeError(f"{text}\nframe 1"))
+    assert sentence and sentence.startswith(
+        "another process of the job ended or its host is gone: look at the failure text"
+    )
+    assert sentence.endswith(f"({text[:200]})")
     assert lost(RuntimeError("shapes do not match")) is None
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     assert lost(RuntimeError(text)) is None

@@ -5,6 +5,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,19 +15,20 @@ from classifier.backbones import build_backbone
 from classifier.errors import ConfigError, DataError
 from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
-from classifier.photos import Photo, load_photo_set
+from classifier.photos import Photo, PhotoSet, load_photo_set
 from classifier.weights import load_pretrained
 from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
 from train import stop
-from train.cache import FeatureCache, cache_key
 from train.config import Config
 from train.evaluation import wilson_interval
-from train.features import extract, resolve_precision
-from train.lanes import forward
-from train.pack import Pack
-from train.views import draw, view_key
-from train.world import World
+from train.features import FeaturePass, Features, Unreadable
+from train.features.cache import FeatureCache, cache_key
+from train.features.lanes import forward
+from train.features.views import draw, view_key
+from train.precision import resolve_precision
+from train.processes.world import World
+from train.spool.pack import Pack
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +38,13 @@ def lite() -> Classifier:
     return Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0).eval()
 
 
+def fp32(model: Classifier, **parts: Any) -> FeaturePass:
+    return FeaturePass(model=model, precision="fp32", **parts)
+
+
 def run(model: Classifier, folder: Path, cache: Path | None) -> dict[str, torch.Tensor]:
-    _, _, preprocessing = build_backbone(LITE)
     photos = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
-    splits, unreadable = extract(model, photos.splits, preprocessing, precision="fp32", cache=cache, max_unreadable=0)
+    splits, unreadable = fp32(model).extract(photos, cache=cache)
     assert not unreadable
     return {name: split.features for name, split in splits.items()}
 
@@ -132,14 +137,14 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
 def test_a_pass_that_is_stopped_keeps_what_was_done(
     lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
-    monkeypatch.setattr("train.features.local_threads", lambda: lanes)
-    _, _, preprocessing = build_backbone(LITE)
+    monkeypatch.setattr("train.features.extract.local_threads", lambda: lanes)
     bad = tmp_path / "bad.jpg"
     bad.touch()
     good = [Photo(path, 0) for path in sorted((tiny / "train" / "brick").iterdir())] * 4
     cache = tmp_path / "cache"
     with pytest.raises(Exception, match="1 of 17 photos cannot be read"):
-        extract(lite, {"train": [*good, Photo(bad, 0)]}, preprocessing, precision="fp32", cache=cache, max_unreadable=1)
+        photos = PhotoSet((), {"train": (*good, Photo(bad, 0))})
+        fp32(lite).extract(photos, cache=cache, max_unreadable=1)
     (folder,) = cache.iterdir()
     assert len(FeatureCache(cache, folder.name)) == 4
 
@@ -162,10 +167,17 @@ def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
     return dict(load_photo_set({"training": folder}, validation_share=0.1, seed=0).splits)
 
 
+def features_of(
+    feature_pass: FeaturePass, photos: "dict[str, tuple[Photo, ...]]", **options: Any
+) -> tuple[dict[str, Features], list[Unreadable]]:
+    """Pass photos whose classes have no names, so that none is looked at for unreadable photos."""
+    return feature_pass.extract(PhotoSet((), photos), **options)
+
+
 def test_views_follow_the_photos_and_are_what_one_plain_pass_gives_for_them(lite: Classifier, tiny: Path) -> None:
     _, _, preprocessing = build_backbone(LITE)
     photos = photos_of(tiny)
-    splits, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, views=2)
+    splits, _ = features_of(fp32(lite), photos, views=2)
     train = splits["train"]
     assert train.features.shape == (24, 1280) and train.rows.tolist() == list(range(24))
     assert train.photos == photos["train"] * 3 and train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 3
@@ -184,18 +196,8 @@ def test_views_follow_the_photos_and_are_what_one_plain_pass_gives_for_them(lite
 def test_views_are_kept_beside_the_photos_and_more_of_them_compute_only_the_new_ones(
     lite: Classifier, tiny: Path, tmp_path: Path
 ) -> None:
-    _, _, preprocessing = build_backbone(LITE)
-
     def views(count: int) -> torch.Tensor:
-        splits, _ = extract(
-            lite,
-            photos_of(tiny),
-            preprocessing,
-            precision="fp32",
-            cache=tmp_path / "cache",
-            max_unreadable=0,
-            views=count,
-        )
+        splits, _ = features_of(fp32(lite), photos_of(tiny), cache=tmp_path / "cache", views=count)
         return splits["train"].features
 
     run(lite, tiny, tmp_path / "cache")
@@ -210,13 +212,10 @@ def test_views_are_kept_beside_the_photos_and_more_of_them_compute_only_the_new_
 def test_the_fingerprint_follows_content_labels_and_order_but_not_names(
     lite: Classifier, tiny: Path, tmp_path: Path
 ) -> None:
-    _, _, preprocessing = build_backbone(LITE)
     photos = photos_of(tiny)["test"]
 
     def fingerprint(*photos: Photo) -> str:
-        splits, _ = extract(
-            lite, {"test": photos}, preprocessing, precision="fp32", cache=tmp_path / "cache", max_unreadable=0
-        )
+        splits, _ = features_of(fp32(lite), {"test": photos}, cache=tmp_path / "cache")
         return splits["test"].fingerprint
 
     copied = Photo(Path(shutil.copy(photos[0].path, tmp_path / "copy.jpg")), photos[0].label)
@@ -231,25 +230,17 @@ def test_the_fingerprint_follows_content_labels_and_order_but_not_names(
 
 
 def test_a_pack_filled_by_the_pass_serves_the_next_one_when_the_files_are_gone(lite: Classifier, tiny: Path) -> None:
-    _, _, preprocessing = build_backbone(LITE)
     photos = photos_of(tiny)
     (tiny / "test" / "brick" / "damaged.jpg").write_bytes(b"no photo")
     damaged = Photo(tiny / "test" / "brick" / "damaged.jpg", 0)
     content = {photo.path: photo.path.read_bytes() for split in photos.values() for photo in split}
     with Pack() as pack:
-        first, unreadable = extract(
-            lite,
-            photos | {"test": (*photos["test"], damaged)},
-            preprocessing,
-            precision="fp32",
-            cache=None,
-            max_unreadable=10,
-            pack=pack,
-        )
+        feature_pass = fp32(lite, pack=pack)
+        first, unreadable = features_of(feature_pass, photos | {"test": (*photos["test"], damaged)}, max_unreadable=10)
         assert [item.path for item in unreadable] == [damaged.path] and damaged not in first["test"].photos
         shutil.rmtree(tiny)
         assert {path: pack.read(path) for path in content} == content
-        second, _ = extract(lite, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, pack=pack)
+        second, _ = features_of(feature_pass, photos)
     for name in photos:
         torch.testing.assert_close(first[name].features, second[name].features, atol=1e-4, rtol=1e-4)
 
@@ -261,21 +252,11 @@ def test_sampled_photos_leave_their_pixels_also_when_their_features_are_kept(
     photos = photos_of(tiny)["train"]
     expected = [load_pixels(photo.path.read_bytes(), preprocessing) for photo in photos]
     for _ in range(2):
-        splits, _ = extract(
-            lite,
-            {"train": photos},
-            preprocessing,
-            precision="fp32",
-            cache=tmp_path / "cache",
-            max_unreadable=100,
-            sample=4,
-        )
+        splits, _ = features_of(fp32(lite), {"train": photos}, cache=tmp_path / "cache", max_unreadable=100, sample=4)
         np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[::2]))
     for photo in photos[::2]:
         photo.path.write_bytes(b"")
-    splits, unreadable = extract(
-        lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=100, sample=4
-    )
+    splits, unreadable = features_of(fp32(lite), {"train": photos}, max_unreadable=100, sample=4)
     assert len(unreadable) == 4 and splits["train"].photos == photos[1::2]
     np.testing.assert_array_equal(splits["train"].sample.numpy(), np.stack(expected[1:2]))
 
@@ -283,18 +264,15 @@ def test_sampled_photos_leave_their_pixels_also_when_their_features_are_kept(
 def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
     lite: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, _, preprocessing = build_backbone(LITE)
     photos, before = photos_of(tiny)["train"], torch.get_num_threads()
     photos[2].path.write_bytes(b"")
 
     def features() -> torch.Tensor:
-        splits, _ = extract(
-            lite, {"train": photos}, preprocessing, precision="fp32", cache=None, max_unreadable=50, views=1
-        )
+        splits, _ = features_of(fp32(lite), {"train": photos}, max_unreadable=50, views=1)
         return splits["train"].features
 
     in_memory = features()
-    monkeypatch.setattr("train.share.IN_MEMORY", 0)
+    monkeypatch.setattr("train.features.share.IN_MEMORY", 0)
     in_file = features()
     assert in_memory.shape == (14, 1280) and torch.get_num_threads() == before
     torch.testing.assert_close(in_file, in_memory, atol=1e-4, rtol=1e-4)
@@ -360,17 +338,8 @@ def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_
     for photo in (tiny / spoilt).glob("**/*.jpg"):
         photo.write_bytes(b"not a photo")
     photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
-    _, _, preprocessing = build_backbone(LITE)
     with pytest.raises(DataError, match=sentence) as refused:
-        extract(
-            lite,
-            photos.splits,
-            preprocessing,
-            precision="fp32",
-            cache=None,
-            max_unreadable=60,
-            classes=photos.classes,
-        )
+        fp32(lite).extract(photos, max_unreadable=60)
     assert survey(tiny, Config(max_unreadable=60))["fatal"] == [str(refused.value)]
 
 
@@ -379,16 +348,7 @@ def test_a_class_whose_photos_of_another_split_are_unreadable_is_learnt(lite: Cl
         photo.write_bytes(b"not a photo")
     assert not survey(tiny, Config(max_unreadable=60))["fatal"]
     photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
-    _, _, preprocessing = build_backbone(LITE)
-    splits, unreadable = extract(
-        lite,
-        photos.splits,
-        preprocessing,
-        precision="fp32",
-        cache=None,
-        max_unreadable=60,
-        classes=photos.classes,
-    )
+    splits, unreadable = fp32(lite).extract(photos, max_unreadable=60)
     assert len(unreadable) == 2 and len(splits["test"].photos) == 2
 
 
@@ -410,6 +370,6 @@ def test_where_another_process_is_gone_that_is_the_error_unless_all_were_asked_t
     photos = {"train": photos_of(tiny)["train"] * 2}
     try:
         with pytest.raises(error, match=message):
-            extract(model, photos, preprocessing, precision="fp32", cache=None, max_unreadable=0, world=World(0, 2))
+            features_of(fp32(model, world=World(0, 2)), photos)
     finally:
         stop.requested.clear()

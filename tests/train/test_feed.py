@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.small_head import clouds
-from train import feed
 from train.config import Config
-from train.engine import fit
 from train.head import head_stage
-from train.stage import Batch, State
-from train.world import World
+from train.loop import feed
+from train.loop.engine import fit
+from train.loop.stage import Batch, State
+from train.processes.world import World
 
 
 class Clock:
@@ -38,7 +38,7 @@ class SlowToCopy(torch.Tensor):
 
 def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("train.engine.time", clock)
+    monkeypatch.setattr("train.loop.engine.time", clock)
     monkeypatch.setattr(feed, "time", clock)
     monkeypatch.setattr(SlowToCopy, "clock", clock, raising=False)
     data = clouds()
@@ -51,7 +51,7 @@ def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch:
 
     stage.batches = batches  # type: ignore[assignment]
     metrics: list[Any] = []
-    fit(stage, 0, lambda epoch, found: metrics.append(found), world=World())
+    fit(stage, lambda epoch, found: metrics.append(found))
     # Two steps, each of 5 s of waiting and 10 s of copying.
     assert metrics[0]["step_seconds"] == [15, 15] and metrics[0]["data_wait_share"] == pytest.approx(1 / 3)
 

@@ -17,16 +17,17 @@ from classifier.backbones import build_auxiliary, build_backbone
 from classifier.models import Classifier, build_head
 from classifier.spec import Preprocessing
 from tests.conftest import Run, run_training
-from train import compiler
-from train.augment import batch_augmentation, photo_augmentation
 from train.config import Config
-from train.engine import fit
 from train.features import Features
-from train.finetune import WithAuxiliary, die_with_parent
+from train.finetune.augment import batch_augmentation, photo_augmentation
+from train.finetune.loading import die_with_parent
+from train.finetune.stage import WithAuxiliary
 from train.head import class_weights, head_stage
-from train.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
-from train.stage import Stage
-from train.world import World
+from train.loop import compiler
+from train.loop.engine import fit
+from train.loop.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine
+from train.loop.stage import Stage
+from train.processes.world import World
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "batch-size": "4", "finetune-batch-size": "4"}
 PREPROCESSING = Preprocessing(
@@ -154,7 +155,7 @@ def clouds(counts: list[int]) -> Features:
     random = torch.Generator().manual_seed(0)
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     features = torch.randn(len(labels), 4, generator=random) + labels[:, None]
-    return Features(features, torch.arange(len(labels)), labels, (), "")
+    return Features(features=features, rows=torch.arange(len(labels)), labels=labels, photos=(), fingerprint="")
 
 
 def one_step(config: Config, **changes: object) -> nn.Linear:
@@ -164,8 +165,8 @@ def one_step(config: Config, **changes: object) -> nn.Linear:
     head = nn.Linear(4, 2)
     stage: Stage = head_stage(head, data, data, config, World())
     for name, value in changes.items():
-        setattr(stage, name, value)
-    fit(stage, 0, lambda epoch, metrics: None, world=World())
+        setattr(stage.updates if name == "clip_norm" else stage, name, value)
+    fit(stage, lambda epoch, metrics: None)
     return head
 
 

@@ -11,11 +11,12 @@ from torch.nn import functional
 from classifier.errors import ConfigError
 from tests.small_head import RATE, SGD, Epochs, clouds, trained, weights
 from train.config import Config
-from train.engine import fit
 from train.features import Features
 from train.head import head_stage, predict
-from train.stage import Batch, Stage
-from train.world import World
+from train.loop.engine import fit
+from train.loop.stage import Batch, Stage
+from train.loop.updates import Updates
+from train.processes.world import World
 
 
 def after_one_step(loss: Callable[[Tensor, Tensor], Tensor], *, decay: float = 0.0) -> Tensor:
@@ -65,9 +66,9 @@ def test_the_loss_of_the_auxiliary_answers_counts_with_its_weight(weight: float)
     torch.manual_seed(0)
     head, data = nn.Linear(4, 3), clouds()
     stage = head_stage(head, data, data, Config(**SGD), World())
-    stage.model, stage.auxiliary = WithSecondAnswer(head), weight
+    stage.updates.model, stage.auxiliary = WithSecondAnswer(head), weight
     stage.predict = lambda model: (predict(head, data, World()), data.labels)
-    fit(stage, 0, lambda epoch, metrics: None, world=World())
+    fit(stage, lambda epoch, metrics: None)
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels) + weight * functional.cross_entropy(2 * logits, labels)
@@ -115,10 +116,10 @@ def test_the_auxiliary_loss_counts_by_its_weight() -> None:
     second.backward()
     moved = (model.second.weight - RATE * 0.3 * model.second.weight.grad).detach()
     stage = head_stage(nn.Linear(4, 3), data, data, Config(**SGD), World())
-    stage.model, stage.auxiliary = model, 0.3
-    stage.optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+    stage.updates = Updates(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=RATE))
+    stage.auxiliary = 0.3
     epochs = Epochs()
-    fit(stage, 0, lambda epoch, metrics: epochs.append(metrics), world=World())
+    fit(stage, lambda epoch, metrics: epochs.append(metrics))
     assert epochs[0]["train:loss"] == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(model.second.weight.detach(), moved)
 
@@ -174,8 +175,10 @@ def test_an_epoch_says_the_mean_of_its_losses_the_share_of_its_hits_and_its_rate
 def test_the_rate_that_an_epoch_says_is_the_highest() -> None:
     head, data, epochs = nn.Linear(4, 3), clouds(), Epochs()
     stage = head_stage(head, data, data, Config(**SGD), World())
-    stage.optimizer = torch.optim.SGD([{"params": [head.bias], "lr": 0.01}, {"params": [head.weight], "lr": 0.02}])
-    fit(stage, 0, lambda epoch, metrics: epochs.append(metrics), world=World())
+    stage.updates.optimizer = torch.optim.SGD(
+        [{"params": [head.bias], "lr": 0.01}, {"params": [head.weight], "lr": 0.02}]
+    )
+    fit(stage, lambda epoch, metrics: epochs.append(metrics))
     assert epochs[0]["learning_rate"] == 0.02
 
 
@@ -231,9 +234,9 @@ def test_normalisation_keeps_its_statistics_and_dropout_is_on_in_training_alone(
     model[1].register_forward_hook(lambda module, inputs, output: seen.append([layer.training for layer in model]))
     data = clouds()
     stage = head_stage(nn.Linear(4, 3), data, data, Config(**SGD | {"epochs": 2}), World())
-    stage.model, stage.optimizer = model, torch.optim.SGD(model.parameters(), lr=RATE)
+    stage.updates = Updates(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=RATE))
     stage.predict = lambda model: (predict(model, data, World()), data.labels)
-    fit(stage, 0, lambda epoch, metrics: None, world=World())
+    fit(stage, lambda epoch, metrics: None)
     assert seen == [[False, True, True], [False, False, False]] * 2
     assert torch.equal(model[0].running_mean, torch.zeros(4)) and torch.equal(model[0].running_var, torch.ones(4))
 
@@ -275,8 +278,8 @@ def test_the_head_stage_has_the_settings_of_the_configuration() -> None:
     config = Config(epochs=7, batch_size=5, early_stopping=3, label_smoothing=0.1, lr=0.02)
     stage: Stage = head_stage(nn.Linear(4, 3), data, data, config, World())
     assert (stage.epochs, stage.batch_size, stage.early_stopping, stage.label_smoothing) == (7, 5, 3, 0.1)
-    assert [group["lr"] for group in stage.optimizer.param_groups] == [0.02, 0.02]
-    assert stage.class_weights is None and stage.clip_norm == 0 and stage.name == "head"
+    assert [group["lr"] for group in stage.updates.optimizer.param_groups] == [0.02, 0.02]
+    assert stage.class_weights is None and stage.updates.clip_norm == 0 and stage.name == "head"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +304,7 @@ def test_an_overflow_is_told_with_the_precision_where_that_is_fp16(scaler: Any, 
 def test_each_step_of_the_head_has_the_rows_that_the_process_owns(size: int, taken: list[list[int]]) -> None:
     data = clouds(6)
     rows = torch.arange(6)[1::size] if size > 1 else torch.arange(6)
-    mine = Features(data.features[rows], rows, data.labels, (), "")
+    mine = Features(features=data.features[rows], rows=rows, labels=data.labels, photos=(), fingerprint="")
     stage = head_stage(nn.Linear(4, 3), mine, mine, Config(**SGD), World(0, size))
     steps = [torch.tensor(step) for step in ([3, 0, 5], [1, 2], [4])]
     for (features, labels), expected in zip(stage.batches(1, steps), taken, strict=True):

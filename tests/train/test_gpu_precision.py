@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from train.features import resolve_precision
+from train.precision import resolve_precision
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ LOOP = """
 import os, shutil, sys
 from pathlib import Path
 import torch
-from train.hooks import open_hook
+from train.report.hooks import open_hook
 base = Path(sys.argv[1])
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))

@@ -21,7 +21,7 @@ server.bind(("127.0.0.1", 53))
 TERMINATE = "import os, threading; threading.Timer(1, os.kill, (os.getpid(), 15)).start()"
 WAIT = """
 import sys, time
-from train.hosts import wait_for_hosts
+from train.processes.hosts import wait_for_hosts
 from train import stop
 started = time.monotonic()
 stop.install()

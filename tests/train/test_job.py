@@ -6,7 +6,6 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +19,11 @@ from classifier.photos import load_photo_set
 from train import stop
 from train.config import parse
 from train.contract import read_job
-from train.features import Features
-from train.job import _Job, _outputs, run
-from train.stage import Best
-from train.world import World
+from train.features import FeaturePass, Features
+from train.job import _outputs, run
+from train.loop.stage import Best
+from train.processes.world import World
+from train.setup import Setup
 
 SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "precision": "fp32", "epochs": "1", "lr": "1e-7"}
 SMALL |= {"batch-size": "4", "finetune-batch-size": "4"}
@@ -76,7 +76,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
     assert [stage for stage, _ in before] == ["head", "finetune"]
     lost_head = "the head that fine-tuning began with is lost, so training starts anew"
     kept_head = "the head is kept from before, as it was after epoch 1"
-    for lost, told, printed in (
+    for lost, line, printed in (
         ("best-head-*", lost_head, ["1", "2"]),
         ("[fh]*", kept_head, ["2"]),  # all but the best ones
         ("head-*", f"{kept_head}\nfinetune: goes on after step", []),
@@ -85,14 +85,14 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
         shutil.copytree(tmp_path / "first" / "checkpoints", base / "checkpoints")
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
-        if told == lost_head:
+        if line == lost_head:
             # A later one of the same job, which would be taken for the newest when the job is interrupted again.
             (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
             stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
         _, records = job(base, tiny, **settings)
         output = capsys.readouterr().out
-        assert told in output and ("goes on" in output) == ("goes on" in told), lost
+        assert line in output and ("goes on" in output) == ("goes on" in line), lost
         assert re.findall(r"^epoch=(\d+) ", output, re.MULTILINE) == printed, lost
         assert not stale.exists()
         # Epochs that were not done again are recorded again, since outputs are lost with a machine.
@@ -113,22 +113,23 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
             self.set()
             return before
 
-    monkeypatch.setattr("train.features.CHUNK", 1)
+    monkeypatch.setattr("train.features.extract.CHUNK", 1)
     config = parse(SMALL)
     backbone, features, preprocessing = build_backbone(SMALL["backbone"])
     model = Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0).eval()
     photos = load_photo_set({"training": tiny}, validation_share=config.validation_share, seed=0).splits
     labels = torch.tensor([0, 1])
     splits = {
-        name: Features(torch.empty(0), labels, labels, tuple(photos[name]), "") for name in ("validation", "test")
+        name: Features(features=torch.empty(0), rows=labels, labels=labels, photos=tuple(photos[name]), fingerprint="")
+        for name in ("validation", "test")
     }
     nothing: Any = None
-    shared = _Job(nothing, config, model, nothing, "fp32", World(), nothing, nothing, None, None)
-    shared.spec = SimpleNamespace(preprocessing=preprocessing)  # type: ignore[assignment]
-    best = Best(1, (1.0, 0.0), {}, torch.eye(2))
-    assert _outputs(shared, splits, best).keys() == {"validation", "test"}
+    feature_pass = FeaturePass(model=model, precision="fp32")
+    setup = Setup(job=nothing, start=nothing, feature_pass=feature_pass, report=nothing)
+    best = Best(epoch=1, score=(1.0, 0.0), model={}, logits=torch.eye(2))
+    assert _outputs(setup, splits, best).keys() == {"validation", "test"}
     assert not capsys.readouterr().out
     monkeypatch.setattr(stop, "requested", Late())
-    outputs = _outputs(shared, splits, best)
+    outputs = _outputs(setup, splits, best)
     assert outputs.keys() == {"validation"} and torch.equal(outputs["validation"][0], torch.eye(2))
     assert capsys.readouterr().out == "stopped before the test photos were judged\n"

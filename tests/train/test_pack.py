@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from classifier.errors import DataError, PhotoError
-from train.pack import Pack
+from train.spool.pack import Pack
 
 
 class Bytes(Dataset[int]):

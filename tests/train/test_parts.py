@@ -11,22 +11,23 @@ import torch
 
 from classifier.errors import ConfigError
 from classifier.models import build_head
-from train import fifo, staging
-from train.agree import Held, difference
 from train.config import Config
 from train.contract import read_job, write_failure
-from train.fifo import Fifo
-from train.finetune import _collate
+from train.features.share import Share
+from train.finetune.loading import _collate
 from train.head import class_weights, classes_of
-from train.hooks import Hook
-from train.processes import _forget_consequence, lost
-from train.script import _hosts
-from train.share import Share
-from train.world import World, local_threads
+from train.processes.agree import Held, difference
+from train.processes.launch import _forget_consequence, lost
+from train.processes.world import World, local_threads
+from train.report.hooks import Hook
+from train.script import staging
+from train.script.start import _hosts
+from train.spool import fifo
+from train.spool.fifo import Fifo
 
 
 def test_a_share_without_photos_has_features_of_the_width_of_the_others() -> None:
-    assert Share([]).features(7).shape == (0, 7) and Share([]).report().columns == 0
+    assert Share([], 0).features(7).shape == (0, 7) and Share([], 0).contribution().columns == 0
 
 
 def test_a_part_of_a_step_without_photos_is_an_empty_batch_and_a_fault_goes_first() -> None:
@@ -69,7 +70,7 @@ def test_a_pipe_that_is_waited_for_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", "0.5")
-    monkeypatch.setattr(fifo, "_TOLD_SECONDS", 0.1)
+    monkeypatch.setattr(fifo, "_QUIET_SECONDS", 0.1)
     monkeypatch.setattr(fifo, "_POLL_SECONDS", 0.02)
     with pytest.raises(
         ConfigError, match=r"no byte came through .*/train_0 for 0\.5 s, so the channel 'train' has no photos"

@@ -26,7 +26,7 @@ from tests.ports import free_port
 from tests.recordio import MARK, labelled, packed, part, record, write_records
 from train import stop
 from train.contract import read_job
-from train.pipe import spool
+from train.spool.pipe import spool
 
 JPEG = b"\xff\xd8\xff\xe0"
 
@@ -84,7 +84,7 @@ def test_every_five_seconds_a_line_tells_how_much_was_read(
 ) -> None:
     # At the beginning, after each photo, and with each line.
     times = iter([1000, 1004.9, 1005, 1005, 1009.9, 1010, 1010])
-    monkeypatch.setattr("train.pipe.time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr("train.spool.pipe.time", SimpleNamespace(monotonic=lambda: next(times)))
     kept(tmp_path, b"".join(record(packed(JPEG * 250_000, number % 2)) for number in range(4)))
     assert capsys.readouterr().err.splitlines() == [
         "channel train: 2 photos, 2 MB read",

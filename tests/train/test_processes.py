@@ -22,10 +22,10 @@ from torch.distributed.launcher.api import LaunchConfig
 from launch.opt_ml import lay_out
 from tests.conftest import run_training, terminate, wait_for_line
 from tests.ports import free_port
-from train.agree import Held, difference
 from train.contract import Job
 from train.places import Places
 from train.processes import run_torchrun
+from train.processes.agree import Held, difference
 
 JOB = {
     "backbone": "timm/test_efficientnet",
@@ -346,11 +346,11 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
 def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: str
 ) -> None:
-    told: list[Any] = []
+    given: list[Any] = []
 
     def launch(config: LaunchConfig, program: object) -> Callable[..., None]:
         def wait(*arguments: str) -> None:
-            told.extend((config, arguments))
+            given.extend((config, arguments))
             raise SignalException("terminated", signal.SIGTERM)
 
         return wait
@@ -359,9 +359,17 @@ def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_e
     variables = {name: value for name, value in os.environ.items() if "_IFNAME" not in name} | {"MASTER_PORT": "4567"}
     monkeypatch.setattr(os, "environ", variables)
     hosts = ("127.0.0.1", "127.0.0.2")
-    job = Job(tmp_path, {}, {}, Places(None, tmp_path), hosts, hosts[1], network_interface=interface)
+    job = Job(
+        base=tmp_path,
+        hyperparameters={},
+        channels={},
+        places=Places(None, tmp_path),
+        hosts=hosts,
+        current_host=hosts[1],
+        network_interface=interface,
+    )
     assert run_torchrun(job, 3, ["--feature-cache", "cache"]) == 143
-    config, arguments = told
+    config, arguments = given
     assert (config.min_nodes, config.max_nodes, config.nproc_per_node, config.max_restarts) == (2, 2, 3, 0)
     assert config.rdzv_endpoint == "127.0.0.1:4567" and config.rdzv_configs["rank"] == 1
     assert arguments[-3:] == ("train", "--feature-cache", "cache")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from train.records import RECORDS_VERSION, Records
+from train.report.records import RECORDS_VERSION, Records
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from train.records import Records
+from train.report.records import Records
 records = Records(Path(sys.argv[1]))
 for number, steps in enumerate((1, 4000, 1)):
     records.write("epoch", number=number, step_losses=[0.5] * steps)

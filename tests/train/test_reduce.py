@@ -16,7 +16,7 @@ import json, sys
 from pathlib import Path
 import torch
 from torch import distributed, nn
-from train import reduce
+from train.loop import reduce
 
 rank, folder, passes = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)

@@ -20,7 +20,8 @@ import pytest
 
 from classifier.errors import ArchiveError, ConfigError
 from launch.opt_ml import write_configuration
-from train import script, staging, toolkit
+from train import script
+from train.script import staging, toolkit
 
 trainenv = pytest.mark.trainenv
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
@@ -212,8 +213,8 @@ def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
         place(base / "output")
         assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1
         (base / "output").unlink()
-        told, lost = capsys.readouterr().err.splitlines()
-        assert told == "training failed: ValueError: odd"
+        sentence, lost = capsys.readouterr().err.splitlines()
+        assert sentence == "training failed: ValueError: odd"
         assert lost.startswith(f"the failure text could not be written to {base}/output/failure (")
 
 

@@ -17,13 +17,13 @@ from classifier.photos import Photo
 from tests.conftest import Run, run_training
 from train import stop
 from train.config import METRIC_DEFINITIONS, TUNING_RANGES, Config, parse, searched
-from train.engine import fit
 from train.evaluation import Evaluation, judge
 from train.features import Features
 from train.head import head_stage, predict
-from train.records import Records
+from train.loop.engine import fit
+from train.processes.world import World
+from train.report.records import Records
 from train.search import search
-from train.world import World
 
 TRIALS = 6
 
@@ -35,11 +35,11 @@ def clouds(count: int, seed: int) -> Features:
     labels = torch.arange(count) % 8
     features = centres[labels] + 1.5 * torch.randn(count, 16, generator=random)
     photos = tuple(Photo(Path(f"{n}.jpg"), int(label)) for n, label in enumerate(labels))
-    return Features(features, torch.arange(count), labels, photos, "")
+    return Features(features=features, rows=torch.arange(count), labels=labels, photos=photos, fingerprint="")
 
 
 TRAIN, VALIDATION = clouds(800, 1), clouds(400, 2)
-LABELS = TRAIN.rows, TRAIN.labels, TRAIN.photos, ""
+LABELS: dict[str, Any] = {"rows": TRAIN.rows, "labels": TRAIN.labels, "photos": TRAIN.photos, "fingerprint": ""}
 
 
 class Study:
@@ -47,21 +47,12 @@ class Study:
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, str], train: Features = TRAIN) -> None:
         self.config = parse({"search-trials": str(TRIALS), **hyperparameters})
-        self.epochs: list[tuple[int, Mapping[str, Any]]] = []
         self.head = fresh_head(self.config)
         records = Records(folder)
         try:
-            self.winner, found = search(
-                self.head,
-                train,
-                VALIDATION,
-                self.config,
-                searched(hyperparameters),
-                records,
-                lambda *epoch: self.epochs.append(epoch),
-                world=World(),
-            )
-            self.best_epoch = found.epoch
+            splits = {"train": train, "validation": VALIDATION}
+            found = search(self.head, splits, self.config, searched(hyperparameters), records, World())
+            self.winner, self.epochs, self.best_epoch = found.config, found.epochs, found.best.epoch
         finally:
             records.close()
             self.trials = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
@@ -119,12 +110,12 @@ def test_a_trial_trains_the_head_that_a_job_with_its_hyperparameters_trains(tmp_
     study = Study(tmp_path, {"hidden": "32", "dropout": "0.3"})
     head = fresh_head(study.config)
     stage = head_stage(head, TRAIN, VALIDATION, study.winner, World())
-    fit(stage, study.winner.seed, lambda epoch, metrics: None, world=World())
+    fit(stage, lambda epoch, metrics: None)
     torch.testing.assert_close(head.state_dict(), study.head.state_dict(), atol=1e-4, rtol=1e-3)
 
 
 def test_a_search_whose_every_trial_diverges_fails_with_one_sentence_and_keeps_the_records(tmp_path: Path) -> None:
-    broken = Features(TRAIN.features * torch.nan, *LABELS)
+    broken = Features(features=TRAIN.features * torch.nan, **LABELS)
     with pytest.raises(ConfigError, match=f"all {TRIALS} trials of the search failed; the last one: the loss is no"):
         Study(tmp_path, {}, broken)
     trials = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
@@ -136,8 +127,8 @@ def test_a_search_whose_every_trial_diverges_fails_with_one_sentence_and_keeps_t
 def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
     # So large that the losses of 128 photos add up to more than float32 holds, and those of 64 do not.
     config = Config()
-    scale = 2.4e38 / (64 * evaluate(fresh_head(config), Features(1e6 * TRAIN.features, *LABELS)).loss) * 1e6
-    study = Study(tmp_path, {}, Features(scale * TRAIN.features, *LABELS))
+    scale = 2.4e38 / (64 * evaluate(fresh_head(config), Features(features=1e6 * TRAIN.features, **LABELS)).loss) * 1e6
+    study = Study(tmp_path, {}, Features(features=scale * TRAIN.features, **LABELS))
     failed = [trial for trial in study.trials if trial["validation_accuracy"] is None]
     assert {trial["hyperparameters"]["batch-size"] for trial in failed} == {128}
     assert 0 < len(failed) < TRIALS and study.winner.batch_size == 64

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from train.seeds import generator, seed_for
+from train.loop.seeds import generator, seed_for
 
 
 def test_a_seed_is_the_first_63_bits_of_a_hash_of_the_place() -> None:

@@ -45,7 +45,7 @@ def test_a_setting_whose_package_is_missing_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "told"),
+    ("error", "status", "sentence"),
     [
         (stop.Stopped("stopped by SIGTERM early"), 143, "stopped by SIGTERM early"),
         (KeyboardInterrupt(), 130, "stopped by Ctrl-C, no model was written"),
@@ -65,7 +65,7 @@ def test_each_end_has_its_status_and_its_sentence(
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
     status: int,
-    told: str,
+    sentence: str,
 ) -> None:
     def ends(name: str) -> None:
         raise error
@@ -80,18 +80,18 @@ def test_each_end_has_its_status_and_its_sentence(
     finally:
         signal.signal(signal.SIGTERM, before)
     output = "".join(capsys.readouterr())
-    assert told in output
+    assert sentence in output
     failure = base / "output" / "failure"
     assert failure.exists() == (status == 1) and (
-        status != 1 or told.removeprefix("training failed: ") in failure.read_text()
+        status != 1 or sentence.removeprefix("training failed: ") in failure.read_text()
     )
 
 
 def test_a_failure_text_that_cannot_be_written_is_told(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (base / "output").write_text("a file")
     assert _failed(base, "the reason") == 1
-    told, lost = capsys.readouterr().err.splitlines()
-    assert told == "training failed: the reason"
+    sentence, lost = capsys.readouterr().err.splitlines()
+    assert sentence == "training failed: the reason"
     assert lost.startswith(f"the failure text could not be written to {base}/output/failure: ")
 
 

@@ -10,10 +10,10 @@ from classifier.errors import ConfigError
 from tests.small_head import SGD, clouds, trained, weights
 from train import stop
 from train.config import Config
-from train.engine import LOOK, fit
 from train.head import head_stage
-from train.stage import Batch, State
-from train.world import World
+from train.loop.engine import LOOK, fit
+from train.loop.stage import Batch, State
+from train.processes.world import World
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_step_is_split_into_lanes_of_so_many_photos_or_into_so_many_parts(
 
     stage.predict = judged
     watch = head.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    fit(stage, 0, lambda epoch, metrics: None, world=World())
+    fit(stage, lambda epoch, metrics: None)
     assert sorted(seen) == list(sizes)
     # What was split gives the same step.
     torch.testing.assert_close(weights(head), weights(plain))
@@ -82,7 +82,7 @@ def test_a_stop_ends_the_step_under_way_and_a_loss_is_looked_at_every_fifty_step
 
     stage.batches = stopping
     try:
-        assert fit(stage, 0, lambda epoch, metrics: None, world=World(), state=state) is None
+        assert fit(stage, lambda epoch, metrics: None, state=state) is None
     finally:
         stop.requested.clear()
     assert (state.step, len(state.losses), len(state.seconds)) == (110, 110, 110)

@@ -25,15 +25,15 @@ def enter(condition):
 
 threading.Condition.__enter__ = enter
 os.kill(os.getpid(), signal.SIGTERM)
-print(asked(), flush=True)
+print(stopping(), flush=True)
 """
 
 
 @pytest.mark.parametrize(
     "program",
     [
-        "from train import stop\nstop.install()\nasked = stop.requested.is_set",
-        "from local_test.stop import Stop\nstop = Stop(lambda: None)\nasked = lambda: stop.wait(9)",
+        "from train import stop\nstop.install()\nstopping = stop.requested.is_set",
+        "from local_test.stop import Stop\nstop = Stop(lambda: None)\nstopping = lambda: stop.wait(9)",
     ],
     ids=["training", "local mode"],
 )

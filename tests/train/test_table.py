@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import table
-from train.table import allocate, compact
+from train.features import table
+from train.features.table import allocate, compact
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -16,12 +16,14 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import ROOT
-from train import toolkit
+from train.environment import SMDEBUG_CONFIG
+from train.script import toolkit
 
 EXECUTE = """
 import json, sys
 from pathlib import Path
-from train import stop, toolkit
+from train import stop
+from train.script import toolkit
 status, errors = toolkit._execute(sys.argv[2:], Path(sys.argv[1]))
 print(json.dumps([status, errors, stop.requested.is_set()]))
 """
@@ -50,13 +52,13 @@ def within(seconds: float, done: Callable[[], bool]) -> bool:
 
 
 def stopped_with_its_child(folder: Path, *command: str) -> tuple[list[Any], int]:
-    """Send SIGTERM once the command has told of its child, and return how it ended, and the child."""
-    told = folder / "child"
+    """Send SIGTERM once the command has written its child's number, and return how it ended, and the child."""
+    written = folder / "child"
     with execute(folder, *command) as process:
-        assert within(30, lambda: told.exists() and told.read_text().endswith("\n"))
+        assert within(30, lambda: written.exists() and written.read_text().endswith("\n"))
         process.send_signal(signal.SIGTERM)
         ended = json.loads(process.communicate(timeout=30)[0])
-    return ended, int(told.read_text())
+    return ended, int(written.read_text())
 
 
 def test_sigterm_reaches_what_a_shell_has_started_too(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_named_function_is_called_from_beside_the_code(tmp_path: Path) -> None
 def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base, scratch, name = tmp_path / "base", tmp_path / "scratch", toolkit.SMDEBUG_CONFIG
+    base, scratch, name = tmp_path / "base", tmp_path / "scratch", SMDEBUG_CONFIG.name
     for folder in (base / "input" / "config", scratch):
         folder.mkdir(parents=True)
     monkeypatch.setenv(name, "mine")

@@ -11,7 +11,7 @@ from PIL import Image
 from classifier.backbones import transforms
 from classifier.images import Decoded, decode, load_pixels
 from tests.image_files import PREPROCESSING, encoded
-from train.views import AREA, ASPECT, draw, view_key
+from train.features.views import AREA, ASPECT, draw, view_key
 
 DIGEST = hashlib.sha256(b"a photo").digest()
 

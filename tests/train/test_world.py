@@ -24,11 +24,11 @@ from torch import distributed
 from classifier.backbones import build_backbone
 from classifier.errors import DataError
 from classifier.models import Classifier
-from classifier.photos import load_photo_set
+from classifier.photos import PhotoSet, load_photo_set
 from train import stop
-from train.features import extract
+from train.features import FeaturePass
 from train.head import predict
-from train.world import World
+from train.processes.world import World
 
 rank, size, port, folder, out, options = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6], json.loads(sys.argv[6])
 if size > 1:
@@ -37,13 +37,12 @@ stop.install()
 torch.manual_seed(0)
 backbone, features, preprocessing = build_backbone(options.pop("backbone"))
 model = Classifier(backbone, torch.nn.Identity(), preprocessing, 1.0).eval()
-photos = load_photo_set({"training": Path(folder)}, validation_share=0.1, seed=0).splits
+photos = PhotoSet((), load_photo_set({"training": Path(folder)}, validation_share=0.1, seed=0).splits)
 cache = options.pop("cache", None)
 print("ready", flush=True)
 try:
-    splits, unreadable = extract(
-        model, photos, preprocessing, precision="fp32", cache=cache and Path(cache), world=World(rank, size), **options
-    )
+    feature_pass = FeaturePass(model=model, precision="fp32", world=World(rank, size))
+    splits, unreadable = feature_pass.extract(photos, cache=cache and Path(cache), **options)
 except (DataError, stop.Stopped) as error:
     print(f"{type(error).__name__}: {error}", flush=True)
     os._exit(3)  # as train.__main__ ends one of several processes

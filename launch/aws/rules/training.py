@@ -14,7 +14,7 @@ LONGEST_RUN = 28 * 24 * 3600  # seconds (API, StoppingCondition)
 LOCAL_STORAGE = ("ml.p4d.", "ml.g4dn.", "ml.g5.")
 # REPOSITORY[:TAG][@DIGEST]. The SDK makes names of jobs from it and ignores that a digest has none that is legal.
 IMAGE = re.compile(r"[\w.\-/]+(:\d+)?[\w.\-/]*(:[\w.\-]{1,128})?(@sha256:[0-9a-f]{64})?")
-PROGRAM = "sagemaker_program"  # names a script of the user's, which has hyperparameters of its own (train/script.py)
+PROGRAM = "sagemaker_program"  # names a script of the user's, which has hyperparameters of its own (train/script)
 
 
 def image(request: Request) -> Iterator[str]:

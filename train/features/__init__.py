@@ -1,0 +1,6 @@
+"""Photos in, features out: one pass of the frozen backbone over a job's photos, whose features can be kept on disk."""
+
+from train.features.extract import FeaturePass, Features, Unreadable
+from train.features.lanes import CHUNK
+
+__all__ = ["CHUNK", "FeaturePass", "Features", "Unreadable"]

@@ -1,0 +1,70 @@
+"""The feature pass on a GPU: lanes decode, and one thread sends their photos through the backbone in full batches.
+
+cuDNN keeps its plans for each thread and each shape. The lanes are new threads in every pass, so each would make the plans
+again. Therefore the thread that takes the chunks computes, and a last batch that is not full is filled up.
+"""
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
+from train.gpu_memory import is_full
+
+# Photos and views that go through the backbone together, by device; 0 where each lane computes its own.
+BATCH = {"cpu": 0, "cuda": 64}
+
+
+def collected(shared: Shared, batch: int, works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
+    """Decode on `lanes` threads, and yield each chunk as soon as its last photo went through the backbone."""
+    waiting: deque[tuple[Chunk, View]] = deque()
+    batches = _Batches(shared, batch)
+    with contextlib.closing(in_flight(shared.decode, works, lanes)) as chunks:
+        for chunk in chunks:
+            waiting.extend((chunk, view) for view in chunk.waiting)
+            if not chunk.waiting:
+                yield chunk
+            while len(waiting) >= batch:
+                yield from batches.run([waiting.popleft() for _ in range(batch)])
+        if waiting:
+            yield from batches.run(list(waiting))
+
+
+class _Batches:
+    """Sends views through the backbone in batches of one shape, from pinned memory that a GPU reads directly."""
+
+    def __init__(self, shared: Shared, size: int) -> None:
+        self._shared, self._size = shared, size
+        crop = shared.model.preprocessing.crop
+        pinned = next(shared.model.parameters()).is_cuda
+        self._pixels = torch.zeros(size, crop, crop, 3, dtype=torch.uint8, pin_memory=pinned)
+
+    def run(self, views: Sequence[tuple[Chunk, View]]) -> list[Chunk]:
+        """Compute the features of views of several chunks, and return the chunks that are now complete."""
+        features = self._features([view for _, view in views])
+        for (chunk, view), row in zip(views, features, strict=True):
+            self._shared.keep(chunk, [view], row[None])
+        return [chunk for chunk, view in views if view is chunk.waiting[-1]]
+
+    def _features(self, views: Sequence[View]) -> Tensor:
+        while True:
+            try:
+                parts = [views[start : start + self._size] for start in range(0, len(views), self._size)]
+                return torch.cat([self._forward(part) for part in parts])
+            except RuntimeError as error:
+                if self._size == 1 or not is_full(error):
+                    raise
+            # Outside of the except block, where the error still holds on to the memory of the batch.
+            self._size //= 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            print(f"the GPU's memory is too small for the batch; going on with {self._size} photos", file=sys.stderr)
+
+    def _forward(self, views: Sequence[View]) -> Tensor:
+        for row, view in zip(self._pixels, views, strict=False):
+            row.copy_(torch.from_numpy(view.pixels))
+        return forward(self._shared.model, self._pixels[: self._size], self._shared.precision)[: len(views)]

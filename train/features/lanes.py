@@ -1,0 +1,164 @@
+"""Lanes: threads that work on photos side by side. Each reads, decodes, cuts out views and runs the backbone."""
+
+import hashlib
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classifier.errors import PhotoError
+from classifier.images import Decoded, Pixels, read_photo
+from classifier.models import Classifier
+from classifier.photos import Photo
+from train.features.cache import FeatureCache
+from train.features.views import draw, view_key
+from train.precision import autocast
+from train.spool.pack import Pack
+
+# Photos that a lane takes at a time. On a processor it also sends them through the backbone together: 8 photos fit into a
+# core's cache. On 2 cores efficientnet-lite0 in bf16 did 154 photos/s by 8 and 102 by 32; benchmarks/features.py measures the
+# whole pass. On a GPU, train.features.collector sends the photos of several lanes together.
+CHUNK = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A run of photos for one lane.
+
+    They follow each other in the split `split`. `start` is the place of the first one among all photos of the split, `first`
+    its place among those that this process does. Each photo gets `views` augmented copies.
+    """
+
+    split: str
+    photos: Sequence[Photo]
+    start: int
+    first: int
+    views: int
+    wanted: Collection[int]  # places in `photos`; the pixels of these photos are kept
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The results of some work; each photo is named by its place in `work.photos`."""
+
+    work: Work
+    digests: dict[int, bytes] = field(default_factory=dict)
+    rows: list[tuple[int, int, Tensor]] = field(default_factory=list)  # photo, view (0 is the photo itself), [D]
+    pixels: dict[int, Pixels] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    waiting: "list[View]" = field(default_factory=list)  # views that have no features yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Pixels for the backbone: those of a photo (view 0), or of one of its augmented copies (view 1 and above)."""
+
+    photo: int
+    view: int
+    key: bytes
+    pixels: Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all lanes share: the model, the features on disk, and the photos' bytes on disk."""
+
+    model: Classifier
+    precision: str
+    store: FeatureCache | None
+    pack: Pack | None
+
+    def run(self, work: Work) -> Chunk:
+        """Do all work on some photos. Photos whose features are stored are read, but neither decoded nor forwarded."""
+        chunk = Chunk(work)
+        for photo in self._photos(chunk):
+            chunk.waiting.extend(photo)
+            while len(chunk.waiting) >= CHUNK:
+                self._compute(chunk, CHUNK)
+        if chunk.waiting:
+            self._compute(chunk, CHUNK)
+        return chunk
+
+    def decode(self, work: Work) -> Chunk:
+        """Do all work on some photos but for the backbone; views without stored features are left in `waiting`."""
+        chunk = Chunk(work)
+        for photo in self._photos(chunk):
+            chunk.waiting.extend(photo)
+        return chunk
+
+    def keep(self, chunk: Chunk, views: Sequence[View], features: Tensor) -> None:
+        """Put the features of some views into the chunk and the store.
+
+        The store gets them at once, since a pass that is stopped takes in no further chunks.
+        """
+        if self.store is not None:
+            self.store.add({view.key: row for view, row in zip(views, features, strict=True)})
+        chunk.rows.extend((view.photo, view.view, row) for view, row in zip(views, features, strict=True))
+
+    def _photos(self, chunk: Chunk) -> Generator[list[View], None, None]:
+        for index, photo in enumerate(chunk.work.photos):
+            try:
+                yield self._prepare(chunk, index, photo)
+            except PhotoError as error:
+                chunk.unreadable[index] = str(error)
+
+    def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[View]:
+        """Read a photo, decode it if it must be, and return those of its views that have no stored features."""
+        data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
+        digest = hashlib.sha256(data).digest()
+        keys = [digest, *(view_key(digest, number) for number in range(1, chunk.work.views + 1))]
+        found = ((view, self.store.find(key)) for view, key in enumerate(keys)) if self.store is not None else ()
+        known = {view: row for view, row in found if row is not None}
+        result = []
+        if len(known) < len(keys) or index in chunk.work.wanted:
+            decoded = Decoded(data, self.model.preprocessing)
+            if index in chunk.work.wanted:
+                chunk.pixels[index] = decoded.pixels()
+            for view, key in enumerate(keys):
+                if view not in known:
+                    result.append(View(photo=index, view=view, key=key, pixels=_cut(decoded, view, key)))
+        chunk.rows.extend((index, view, row) for view, row in known.items())
+        chunk.digests[index] = digest
+        if self.pack is not None:
+            self.pack.add(photo.path, data)
+        return result
+
+    def _compute(self, chunk: Chunk, count: int) -> None:
+        views = chunk.waiting[:count]
+        features = forward(self.model, torch.from_numpy(np.stack([view.pixels for view in views])), self.precision)
+        self.keep(chunk, views, features)
+        del chunk.waiting[:count]
+
+
+def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
+    if not view:
+        return decoded.pixels()
+    drawn = draw(key, *decoded.size)
+    return decoded.pixels(drawn.box, flip=drawn.flip)
+
+
+def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
+    """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
+    device = next(model.parameters()).device
+    with torch.inference_mode(), autocast(device.type, precision):
+        return model.features(pixels.to(device, non_blocking=True)).cpu()
+
+
+def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
+    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 a lane are under way."""
+    with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: set[Future[Chunk]] = set()
+        try:
+            for work in works:
+                if len(waiting) >= 4 * lanes:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+                waiting.add(pool.submit(run, work))
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            pool.shutdown(cancel_futures=True)

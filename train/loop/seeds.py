@@ -1,0 +1,19 @@
+"""Random numbers that depend only on where in the job they are drawn, not on what was drawn before.
+
+So a run that goes on from a checkpoint, or has more worker processes, draws the same numbers as any other.
+"""
+
+import hashlib
+
+import torch
+
+
+def seed_for(*place: int | str) -> int:
+    """Return a seed of 63 bits for a place in the job, given for example as seed, name of the stage, epoch and step."""
+    digest = hashlib.sha256("/".join(map(str, place)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def generator(*place: int | str) -> torch.Generator:
+    """Return a generator seeded for a place in the job."""
+    return torch.Generator().manual_seed(seed_for(*place))

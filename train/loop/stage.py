@@ -1,0 +1,72 @@
+"""What the training loop works on: a stage (the head on features, or fine-tuning), its state, and its best epoch so far."""
+
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from train.loop.updates import Updates
+from train.processes.world import World
+
+# This process's part of one step: the model's inputs, and labels [n] or, after mixup, probabilities [n, classes].
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """How a model is trained: where its batches come from, what its loss is, how it learns and how it is judged."""
+
+    name: str
+    seed: int  # the job's; every random number of a step follows from it, the name, and the step's place
+    updates: Updates
+    epochs: int
+    batch_size: int
+    labels: Tensor  # int64 [N], of all training photos in all processes
+    # Yields this process's part of each step of an epoch, in main memory. Each step is a tensor of places in `labels`.
+    batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
+    # Returns a model's logits for all validation photos, and their labels.
+    predict: Callable[[nn.Module], tuple[Tensor, Tensor]]
+    world: World = World()  # noqa: RUF009 - frozen
+    mix: Callable[[Tensor, Tensor], Batch] | None = None  # changes a batch first: mixup or cutmix
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    early_stopping: int = 0  # epochs without a better one after which the stage ends; 0 never ends it
+    auxiliary: float = 0.0  # weight of the auxiliary logits' loss
+    autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    accumulate: int = 1  # parts that each step is split into, one after the other
+    # Photos in each part of a step where every core computes one part at a time; 0 where the parts take turns.
+    lane: int = 0
+    compile: bool = False
+
+    @property
+    def model(self) -> nn.Module:
+        """The model that learns; it returns logits, or logits and auxiliary logits, for the inputs of a batch."""
+        return self.updates.model
+
+
+@dataclass
+class State:
+    """How far a stage is: the next epoch and step, and what was measured in this epoch so far.
+
+    `losses` and `seconds` hold one number for each step.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    hits: float = 0.0
+    waited: float = 0.0  # seconds spent waiting for data
+    since_best: int = 0  # epochs since the best one
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The best epoch so far, 0 for the model from before the stage: its score, weights and validation logits."""
+
+    epoch: int
+    score: tuple[float, float]  # validation accuracy, and minus validation loss
+    model: Mapping[str, Tensor]
+    logits: Tensor | None

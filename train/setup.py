@@ -1,0 +1,77 @@
+"""The start of a job: its records are opened, its model is built, and it is settled how photos go through the model."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+
+from classifier import __version__
+from classifier.photos import PhotoSet
+from train.build import Start, build_start
+from train.config import Config
+from train.contract import Job
+from train.features import FeaturePass
+from train.foreign_names import check_size
+from train.precision import resolve_precision
+from train.processes.world import World, device, local_threads
+from train.report import Board, Records, Report, open_hook
+from train.spool.pack import Pack
+
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What stays the same from the start of a job to its end."""
+
+    job: Job
+    start: Start
+    feature_pass: FeaturePass
+    report: Report
+
+    @property
+    def config(self) -> Config:
+        """The hyperparameters, with those that an earlier job's artifact decides."""
+        return self.start.config
+
+    @property
+    def world(self) -> World:
+        return self.feature_pass.world
+
+
+def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
+    """Build a job's model and return all that its steps share; raises a UserError as build_start and check_size do."""
+    torch.set_num_threads(local_threads())
+    torch.manual_seed(config.seed)
+    records = Records(job.output_data_dir if world.chief else None)
+    records.write(
+        "job",
+        program=__version__,
+        libraries=versions(),
+        hyperparameters=config.to_json(),
+        classes=photos.classes,
+        photos={name: len(split) for name, split in photos.splits.items()},
+        notes=photos.notes,
+        processes=world.size,
+    )
+    start = build_start(job, config, photos.classes)
+    check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
+    precision = resolve_precision(start.config.precision)
+    pack = Pack() if job.fast_file and start.config.finetune_epochs else None
+    report = Report(
+        records=records,
+        board=Board(job.places.tensorboard if world.chief else None),
+        hook=open_hook(job.base) if world.chief else None,
+    )
+    print(
+        f"{start.config.backbone} with weights from {start.source}; {precision} on {device()}, {local_threads()} threads"
+        + (f" in each of {world.size} processes" if world.size > 1 else ""),
+        flush=True,
+    )
+    feature_pass = FeaturePass(model=start.model.to(device()), precision=precision, pack=pack, world=world)
+    return Setup(job=job, start=start, feature_pass=feature_pass, report=report)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a model computes."""
+    return {name: version(name) for name in LIBRARIES}
