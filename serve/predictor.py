@@ -1,4 +1,4 @@
-"""The model in a worker: open what serve.prepare wrote, prove it once more, and turn photos into probabilities."""
+"""The model in a worker: open what serve.prepare wrote, check it once more, and turn photos into probabilities."""
 
 import json
 import sys
@@ -10,6 +10,8 @@ import numpy.typing as npt
 from classifier import artifact
 from classifier.errors import ArtifactError
 from classifier.images import Pixels, load_pixels
+from classifier.limits import MAX_PIXELS
+from classifier.selftest import check_selftest, read_selftest
 from classifier.spec import ModelSpec
 from serve import backends
 from serve.backends import BACKENDS, Forward, Logits
@@ -20,22 +22,25 @@ GUARD = 0.01
 
 
 class Predictor:
-    """A prepared model on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
+    """A prepared model on `threads` threads, for photos of up to `max_pixels` pixels.
 
-    def __init__(self, prepared: Path, *, threads: int) -> None:
+    Raises ArtifactError when the model cannot be opened or fails its self-test.
+    """
+
+    def __init__(self, prepared: Path, *, threads: int, max_pixels: int = MAX_PIXELS) -> None:
         document = json.loads((prepared / PREPARED).read_text())
         spec = ModelSpec.from_json(document["model"])
         self.backend = BACKENDS[document["backend"]]
         self.classes = spec.classes
-        self._preprocessing = spec.preprocessing
+        self._preprocessing, self._max_pixels = spec.preprocessing, max_pixels
         self._forward = _open(prepared, document, threads)
-        selftest = artifact.read_selftest(prepared)
-        artifact.check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
+        selftest = read_selftest(prepared)
+        check_selftest(prepared, self.probabilities(selftest.pixels), selftest, GUARD)
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
         """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
-        return load_pixels(body, self._preprocessing)
+        return load_pixels(body, self._preprocessing, max_pixels=self._max_pixels)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probabilities [N, classes] of photos' pixels [N, H, W, 3]."""

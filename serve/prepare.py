@@ -18,8 +18,9 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from classifier import artifact, device
-from classifier.artifact import Contents, Difference
+from classifier.artifact import Contents
 from classifier.errors import ArtifactError, UserError
+from classifier.selftest import SELFTEST, Difference, Selftest, check_selftest, compare, read_selftest, run_selftest
 from serve import backends
 from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, no_room, told
 from serve.channel import NO_ROOM
@@ -105,7 +106,7 @@ class _Source:
 
     def __init__(self, model_dir: Path, out: Path, contents: Contents) -> None:
         self.model_dir, self.out, self.contents = model_dir, out, contents
-        self.selftest = artifact.read_selftest(model_dir)
+        self.selftest = read_selftest(model_dir)
         self._torch: Classifier | None = None
         self._has_ir = False
 
@@ -120,7 +121,7 @@ class _Source:
     def _model(self) -> "Classifier":
         if self._torch is None:
             model, _ = artifact.load(self.model_dir)
-            artifact.run_selftest(self.model_dir, model)
+            run_selftest(self.model_dir, model)
             self._torch = model
         return self._torch
 
@@ -132,7 +133,7 @@ class _Source:
             try:
                 backends.write_ir(openvino.Core().read_model(self.model_dir / artifact.ONNX), self.out)
                 forward = backends.open_ir(self.out / backends.IR, "fp32", threads=1)
-                artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
+                check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
                 if no_room(error):
@@ -146,7 +147,7 @@ class _Source:
 class _Proved:
     """What a backend gave for the self-test's photos, and how far that is from what the trained model gave."""
 
-    selftest: artifact.Selftest
+    selftest: Selftest
     difference: Difference
     photos: str
 
@@ -155,14 +156,14 @@ class _Proved:
         return not self.difference.top1_changes and self.difference.largest <= GUARD
 
 
-def _prove(forward: Forward, selftest: artifact.Selftest, *, named: bool) -> _Proved:
+def _prove(forward: Forward, selftest: Selftest, *, named: bool) -> _Proved:
     """Compare a backend with the trained model; raises _Unlike where it must not be used.
 
     One that a user names may move probabilities further than the guard allows, but not be wrong about most photos.
     """
     found = softmax(forward(selftest.pixels))
-    difference = artifact.compare(found, selftest.probabilities)
-    proved = _Proved(artifact.Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
+    difference = compare(found, selftest.probabilities)
+    proved = _Proved(Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
     if not np.isfinite(found).all():
         raise _Unlike(f"on {len(found)} photos of the self-test it gives numbers that are not finite")
     if named and 2 * difference.top1_changes > len(found):
@@ -182,13 +183,13 @@ def _described(difference: Difference, photos: int) -> str:
 def _write(out: Path, backend: Backend, source: _Source, proved: _Proved, refused: dict[str, str]) -> None:
     difference = proved.difference
     if proved.within_guard:
-        shutil.copyfile(source.model_dir / artifact.SELFTEST, out / artifact.SELFTEST)
+        shutil.copyfile(source.model_dir / SELFTEST, out / SELFTEST)
     else:  # workers are to prove that they compute what was measured here, not what training saw
         stored: dict[str, npt.NDArray[Any]] = {
             "pixels": proved.selftest.pixels,
             "probabilities": proved.selftest.probabilities,
         }
-        save_file(stored, out / artifact.SELFTEST)
+        save_file(stored, out / SELFTEST)
     document: dict[str, Any] = {
         "backend": backend.name,
         "precision": backend.precision,

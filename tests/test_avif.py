@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier import images
-from classifier.avif import limit_frames
 from classifier.errors import PhotoError
+from classifier.image_formats.avif import limit_frames
 from classifier.images import decode, load_pixels
 from tests.conftest import ROOT
 from tests.test_images import PREPROCESSING, UPRIGHT, encoded
@@ -36,21 +35,19 @@ def test_transparent_parts_of_an_avif_become_white() -> None:
     assert np.asarray(decode(encoded(Image.new("RGBA", (64, 48), (200, 0, 0, 0)), "AVIF"))).min() >= 254
 
 
-def test_an_avif_of_more_than_half_the_pixels_of_other_formats_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_of_more_than_half_the_pixels_of_other_formats_is_refused() -> None:
     data = encoded(FLAT, "AVIF")
     assert decode(data).size == FLAT.size
-    monkeypatch.setattr(images, "MAX_PIXELS", 5_000_000)
-    assert decode(encoded(FLAT)).size == FLAT.size
+    assert decode(encoded(FLAT), max_pixels=5_000_000).size == FLAT.size
     with pytest.raises(PhotoError, match="over the limit of 2,500,000"):
-        decode(data)
+        decode(data, max_pixels=5_000_000)
 
 
-def test_a_frame_that_is_larger_than_the_header_tells_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 2_000_000)
+def test_a_frame_that_is_larger_than_the_header_tells_is_counted() -> None:
     for mode in ("RGB", "L", "RGBA"):
         data = as_if(encoded(FLAT.convert(mode), "AVIF"), FLAT.size, (8, 8))
         with pytest.raises(PhotoError, match="frames of more than 2,000,000 pixels"):
-            decode(data)
+            decode(data, max_pixels=2_000_000)
 
 
 def test_frames_are_counted_over_all_parts_and_in_every_form_of_header() -> None:

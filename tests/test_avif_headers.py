@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from classifier.avif import _boxes, _frame, _leb128, _pixels, first_frame, is_avif, limit_frames, mended
 from classifier.errors import PhotoError
+from classifier.image_formats.avif import _boxes, _frame, _leb128, _pixels, first_frame, is_avif, limit_frames, mended
 
 Fields = tuple[tuple[int, int], ...]  # value and how many bits it takes
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from classifier import device
-from classifier.artifact import Difference, Selftest
 from classifier.errors import ArtifactError
+from classifier.selftest import Difference, Selftest
 from serve import backends, prepare
 from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, in_one_line, no_room, out_of_memory, told
 from serve.predictor import Predictor, prepared_device, softmax

@@ -38,7 +38,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
-    settings: dict[str, Any] = {"accept": "application/json", "top_k": 2, "threads": 1}
+    settings: dict[str, Any] = {"accept": "application/json", "top_k": 2, "threads": 1, "max_pixels": 1_000_000}
     settings |= {"program": str(folder / "own_code.py"), "code": str(folder)}
 
     def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None, **told: Any) -> ModelCode:
@@ -198,6 +198,8 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     assert refused.value.status == 406 and str(refused.value).startswith(f"Accept 'a/{'b' * 98}' ")
     with pytest.raises(PhotoError):
         code.answer(b"x", "7", JPEG)
+    with pytest.raises(PhotoError, match="over the limit of 1,000;"):
+        make("", prepared, max_pixels=1000).answer(photo, "7", JPEG)
 
 
 @pytest.mark.parametrize("found", ["[[0.5] * 999]", "[0.5] * 1000", "[[0.5] * 1000][:0]", "list([[0.5] * 1000])"])

@@ -15,7 +15,6 @@ from classifier.errors import ConfigError, DataError
 from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
-from classifier.weights import load_pretrained
 from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
 from train import stop
@@ -25,6 +24,7 @@ from train.evaluation import wilson_interval
 from train.features import extract, resolve_precision
 from train.lanes import forward
 from train.pack import Pack
+from train.pretrained import load_pretrained
 from train.views import draw, view_key
 from train.world import World
 

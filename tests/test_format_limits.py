@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from classifier.avif import limit_frames
 from classifier.errors import PhotoError
-from classifier.gif import still
-from classifier.jpeg import limit_segments
-from classifier.png import limit_chunks, mended
-from classifier.tiff import limit_pieces
+from classifier.image_formats.avif import limit_frames
+from classifier.image_formats.gif import still
+from classifier.image_formats.jpeg import limit_segments
+from classifier.image_formats.png import limit_chunks, mended
+from classifier.image_formats.tiff import limit_pieces
 from tests.test_metadata import chunk
 
 PNG = b"\x89PNG\r\n\x1a\n"

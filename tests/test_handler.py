@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from mms.context import Context, RequestProcessor
 
-from classifier import images
 from classifier.errors import ArtifactError
 from serve import channel, handler
 from serve.channel import Loan, lend
@@ -55,7 +54,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | told))
     for name in ("_worker", "_seconds", "_ended"):
         monkeypatch.setattr(handler, name, getattr(handler, name))
-    monkeypatch.setattr(images, "MAX_PIXELS", images.MAX_PIXELS)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(handler.log, "handlers", [])
     monkeypatch.setattr(handler.log, "propagate", True)
@@ -101,7 +99,6 @@ def test_a_loaded_model_is_reported_ready_and_answers(folder: Path) -> None:
         "lent": False,
     }
     assert answered(folder, None)[1] == answered(folder, b"")[1] == b"None None "
-    assert images.MAX_PIXELS == 1_000_000
 
 
 def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> None:

@@ -3,7 +3,9 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier.decoding import FORMATS, to_rgb
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, limit_pixels, load_pixels, look_at, read_photo, to_rgb
+from classifier.image_formats.tiff import limit_pieces
+from classifier.images import Decoded, decode, load_pixels, look_at, read_photo
+from classifier.limits import MAX_PIXELS
 from classifier.spec import Preprocessing
-from classifier.tiff import limit_pieces
 from tests.wire import bmp_run_length, jpeg_with, tiff_strips
 
 PREPROCESSING = Preprocessing(resize=64, crop=48, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -279,10 +283,13 @@ def test_the_centre_crop_has_the_pixels_of_pillows_own_resize(kind: str) -> None
         np.testing.assert_array_equal(pixels, drafted.resize(size, method, part, reducing_gap=2.0))
 
 
-def test_memory_that_is_short_lowers_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.images.MAX_PIXELS", MAX_PIXELS)
-    limit_pixels(80 * 60)
-    assert decode(encoded(Image.fromarray(UPRIGHT))).size == (80, 60)
-    limit_pixels(80 * 60 - 1)
+@pytest.mark.parametrize(
+    "read", [decode, partial(load_pixels, preprocessing=PREPROCESSING), partial(Decoded, preprocessing=PREPROCESSING)]
+)
+def test_a_caller_whose_memory_is_short_lowers_the_limit_of_pixels(read: Callable[..., object]) -> None:
+    data = encoded(Image.fromarray(UPRIGHT))
+    assert decode(data, max_pixels=80 * 60).size == (80, 60)
+    read(data, max_pixels=80 * 60)
     with pytest.raises(PhotoError, match="80 x 60 pixels are over the limit of 4,799; make the photo smaller"):
-        decode(encoded(Image.fromarray(UPRIGHT)))
+        read(data, max_pixels=80 * 60 - 1)
+    read(data)

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from classifier import tiff
-from classifier.jpeg import _markers, mended
+from classifier.image_formats import tiff
+from classifier.image_formats.jpeg import _markers, mended
 from tests.test_metadata import segment
 
 PIXELS = b"\xff\xda\0\2pixels\xff\xd9"

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
+from classifier.image_formats.kinds import name
 from classifier.images import decode
-from classifier.kinds import name
 from tests.test_images import encoded
 from tests.test_orientation import plain_tiff
 

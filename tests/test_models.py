@@ -14,8 +14,8 @@ from classifier.backbones import build_backbone
 from classifier.errors import ConfigError, WeightsError
 from classifier.images import load_pixels
 from classifier.models import Classifier, build_head
-from classifier.weights import load_pretrained
 from tests.conftest import LITE, Run, run_training
+from train.pretrained import load_pretrained
 
 
 def torchvision_names() -> list[str]:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from classifier.backbones import build_backbone
 from classifier.errors import WeightsError
-from classifier.weights import load_pretrained
 from train.build import build_start
 from train.config import Config
 from train.contract import Job
 from train.places import Places
+from train.pretrained import load_pretrained
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from classifier.archives import is_archive
 from classifier.backbones import AUXILIARY, download
 from classifier.errors import WeightsError
 from classifier.names import is_system
+from classifier.selftest import SELFTEST
 
 State = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -46,7 +47,7 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 def _weights_file(folder: Path) -> Path:
     held = sorted(file for file in folder.iterdir() if not is_system(file.name)) if folder.is_dir() else []
     # An artifact of ours brings its self-test along.
-    files = [file for file in held if file.suffix in SUFFIXES and file.name != "selftest.safetensors"]
+    files = [file for file in held if file.suffix in SUFFIXES and file.name != SELFTEST]
     if len(files) == 1:
         return files[0]
     names = ", ".join(file.name for file in held[:8]) + (", ..." if len(held) > 8 else "")
