@@ -114,7 +114,7 @@ SPOILED: Spoiled = {
     "files-pickle": (files("model.pth"), "names the files"),
     "weights-pickle": (pickled("model.safetensors"), "is not a safetensors file"),
     "document-deep": (deep, "cannot be read as JSON"),
-    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is no torchvision classification model"),
+    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is neither a torchvision classification model"),
     "code": (code("code/inference.py"), "brings code, which is not run"),
     "requirements": (code("code/requirements.txt"), "brings code, which is not run"),
     "code-link": (code_link, "brings code, which is not run"),
@@ -125,8 +125,8 @@ SPOILED: Spoiled = {
 FOUND_LATE: Spoiled = {
     "selftest-pickle": (pickled("selftest.safetensors"), "is not a safetensors file"),
     "selftest-other": (other_selftest, "not pixels and probabilities"),
-    "backbone-folder": (backbone("timm/local-dir:/tmp"), "is no torchvision classification model"),
-    "backbone-path": (backbone("../../evil"), "is no torchvision classification model"),
+    "backbone-folder": (backbone("timm/local-dir:/tmp"), "is neither a torchvision classification model"),
+    "backbone-path": (backbone("../../evil"), "is neither a torchvision classification model"),
 }
 
 

@@ -87,7 +87,7 @@ CAT = {"source-ref": f"{BUCKET}/1.jpg", "class": 0}
         ),
         ([{"source-ref": "s3://other", "class": 0}], "line 1: no file below .* has the end of the path 's3://other'"),
         ([{"source-ref": "s3://other/" + 300 * "x", "class": 0}], "line 1: no file below .* has the end of the path"),
-        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: the path .* can be no file's name"),
+        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: the path .* cannot be a file's name"),
         ([CAT, {"source-ref": "s3://other/1.jpg", "class": 1}], f"line 2: the path .* does not begin with {BUCKET}/"),
         ([CAT, {"source-ref": f"{BUCKET}/../x.jpg", "class": 1}], "line 2: the path .* leads out of"),
         ([CAT, {"source-ref": f"{BUCKET}/2.jpg"}], "line 2: .* has no 'class', the label of the first photo; add it"),
