@@ -77,5 +77,13 @@ def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
         base = Path(name) / "job"
         base.mkdir()
-        train(base, Recipe(photos, {"backbone": backbone}, {}, Path(name) / "cache"), {}, threads=threads, quiet=True)
+        train(
+            base,
+            Recipe(
+                data=photos, hyperparameters={"backbone": backbone}, channels={}, feature_cache=Path(name) / "cache"
+            ),
+            {},
+            threads=threads,
+            quiet=True,
+        )
         shutil.copytree(base / "model", folder)

@@ -119,7 +119,7 @@ def ours(
         base = Path(name) / "job"
         base.mkdir()
         fixed = {"backbone": backbone, "weights": weights(backbone)}
-        recipe = Recipe(folder, fixed, {}, cache or Path(name) / "cache")
+        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
         started, cpu = time.perf_counter(), _cpu_seconds()
         records = train(base, recipe, hyperparameters, threads=threads, quiet=True)
         seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
