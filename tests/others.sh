@@ -5,8 +5,8 @@ set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 tests=(tests/test_{archives,augmented,avif,avif_headers,channel,check,config,depth,folders,foreign_names,format_limits,formats}.py)
-tests+=(tests/test_{images,kinds,lists,manifest,metadata,orientation,paths,photos,predict,progress,recordio,settings}.py)
-tests+=(tests/test_{unreadable,values}.py)
+tests+=(tests/test_{images,kinds,lists,manifest,metadata,missing_end,orientation,paths,photos,predict,progress,recordio,settings}.py)
+tests+=(tests/test_{splits,unreadable,validation_split,values}.py)
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 for version in 3.11 3.12 3.13; do
   [ "$version" != "$(version .venv/bin/python)" ] || continue
