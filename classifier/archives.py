@@ -156,7 +156,7 @@ def _inside(member: tarfile.TarInfo) -> PurePosixPath:
 
 
 def _of_macos(name: PurePosixPath) -> bool:
-    """Return whether macOS added this file, or a tar program that does not know the pax format made it of a header."""
+    """Return whether macOS added this file, or a tar program that does not know pax made it from a header."""
     return any(part.startswith(("._", "PaxHeader")) or part in (".DS_Store", "__MACOSX") for part in name.parts)
 
 

@@ -157,7 +157,7 @@ def _decode(data: bytes, short_side: int | None, max_pixels: int) -> Stored:
         # Trap: draft rounds the image up to whole pixels; the box that it returns says how many the photo fills.
         drafted = image.draft(None, (-int(-width // scale), -int(-height // scale)))  # type: ignore[no-untyped-call, unused-ignore]
     image.load()
-    # Trap: Pillow turns a TIFF upright while it loads it, and then removes the tag. Read earlier, it would turn it twice.
+    # Trap: Pillow turns a TIFF upright while it loads it, and then removes the tag. So read the tag after that.
     orientation = _orientation(image)
     full = (width, height) if drafted else image.size
     png.scale_key(image, data)

@@ -12,7 +12,7 @@ MAX_RUN_LENGTH_PIXELS = 4_000_000
 
 
 def refuse_costly_file(data: bytes, max_pixels: int) -> None:
-    """Raise PhotoError for a file whose structure, as scans, segments, chunks or frames, is costly to read.
+    """Raise PhotoError for a file that has too many scans, segments, chunks, strips or pixels in its frames.
 
     GIF is not covered here: gif.still applies its limits while it skips the extensions.
     """

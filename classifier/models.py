@@ -1,4 +1,4 @@
-"""The model, a backbone and a head, and how a spec becomes one."""
+"""Build the model, a backbone and a head, from its spec."""
 
 import torch
 from torch import Tensor, nn

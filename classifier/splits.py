@@ -34,7 +34,7 @@ def resembles(name: str) -> str | None:
 
 
 def spelling(split: str, names: Iterable[str]) -> str | None:
-    """Return the one of `names` that stands for a split, without LIST_CHANNEL; of several, the most usual spelling."""
+    """Return the name among `names` that stands for a split, without LIST_CHANNEL; of several, the most usual spelling."""
     there = sorted({name.removesuffix(LIST_CHANNEL) for name in names if split_of(name) == split})
     return min(there, key=lambda name: (SPLITS[split].index(name.casefold()), name.casefold() != name), default=None)
 

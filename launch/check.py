@@ -120,7 +120,7 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
         (photo.path, split, photos.classes[photo.label]) for split, held in photos.splits.items() for photo in held
     ]
     # Pillow releases the interpreter's lock while it decodes, so threads use all cores. Trap: Ctrl-C inside the pool's own code
-    # may leave one of its locks taken, and then shutdown() never returns (seen once). So the pool is no context manager.
+    # may leave one of its locks taken, and then shutdown() never returns (seen once). So an interrupt does not shut it down.
     pool = ThreadPoolExecutor(os.cpu_count())
     with Progress("check", len(files), "photos") as progress:
         looks = []
