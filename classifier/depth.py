@@ -16,8 +16,8 @@ _USUAL = (1, 255, 65_535)
 # A share of samples this small decides nothing: a hot pixel, a stamped date, a highlight above white.
 _FEW = 0.01
 _DARK = (
-    "it has 16 bits a sample, of which nearly all are below 4,096: it is dark, or its 12 bits are not told in the file "
-    "(PNG: sBIT, TIFF: MaxSampleValue)"
+    "it has samples of 16 bits, and nearly all are below 4,096: it is dark, or it uses only 12 bits and its file does not "
+    "say so (PNG: sBIT, TIFF: MaxSampleValue)"
 )
 _ROWS = 256  # rows scaled at a time; a whole photo in float32 would take four times its memory
 
@@ -115,7 +115,7 @@ def _top(samples: npt.NDArray[Any], white: float | None) -> float:
             return top
     kind = f"32-bit {'integers' if integer else 'floats'}"
     raise PhotoError(
-        f"its samples are {kind}, and neither the file nor their values tell which of them is white "
+        f"its samples are {kind}, and neither the file nor their values say which of them is white "
         f"({', '.join(f'{top:,}' for top in usual)} are understood); save the photo with 8 or 16 bits a sample"
     )
 

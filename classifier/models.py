@@ -8,7 +8,7 @@ from classifier.spec import ModelSpec, Preprocessing
 
 
 class Classifier(nn.Module):
-    """A backbone and a head. Takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], divided by the temperature."""
+    """Backbone and head; takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], already divided by the temperature."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing, temperature: float) -> None:
         super().__init__()

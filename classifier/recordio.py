@@ -102,7 +102,7 @@ def read_record(file: BinaryIO, where: str, *, keep: int = MAX_RECORD) -> bytes 
         mark, number = PART.unpack(head)
         first, kind, size = kind == -1, number >> 29, number & (1 << 29) - 1
         if mark != MARK or kind > _LAST or first != (kind in (_WHOLE, _FIRST)):
-            raise DataError(f"{where} is damaged: no record begins or goes on there; copy the file again")
+            raise DataError(f"{where} is damaged: no record begins or continues there; copy the file again")
         if not first:
             record += MARK
             length += len(MARK)

@@ -270,7 +270,7 @@ def test_integers_of_32_bits_are_read_in_the_usual_ranges(top: int) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (RAMP * 5, "neither the file nor their values tell which of them is white"),
+        (RAMP * 5, "neither the file nor their values say which of them is white"),
         (RAMP * 3000, "neither the file nor their values"),
         (RAMP * 1e9, "neither the file nor their values"),
         (np.full((64, 64), np.nan), "neither the file nor their values"),

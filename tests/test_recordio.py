@@ -72,7 +72,7 @@ GOOD = record(packed(b"photo", 1.0))
         (GOOD * 3 + GOOD[:5], r"record 4 \(at byte 120\) is cut off"),
         (
             GOOD * 2 + b"\xff\xd8\xff\xe0 a photo",
-            r"record 3 \(at byte 80\) is damaged: no record begins or goes on there",
+            r"record 3 \(at byte 80\) is damaged: no record begins or continues there",
         ),
         (GOOD + bytes(4), r"record 2 \(at byte 40\) is cut off"),
         (GOOD + part(2, b"middle"), "record 2 .* is damaged"),
