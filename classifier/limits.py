@@ -1,6 +1,6 @@
 """Refuse photos that cost far more time or memory than their size suggests, before any pixel is decoded. Imports no torch."""
 
-from PIL import Image
+from PIL import ImageFile
 
 from classifier.errors import PhotoError
 from classifier.image_formats import avif, jpeg, png, tiff
@@ -23,7 +23,7 @@ def refuse_costly_file(data: bytes, max_pixels: int) -> None:
     avif.limit_frames(data, 2 * _most(data, max_pixels))
 
 
-def refuse_large_image(image: Image.Image, data: bytes, max_pixels: int) -> None:
+def refuse_large_image(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
     """Raise PhotoError for an opened image that has more pixels than its format may; `data` is its file."""
     width, height = image.size
     most = _most(data, max_pixels)
