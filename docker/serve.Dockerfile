@@ -1,13 +1,13 @@
-# The serving image. Build it with make, or: docker build --file docker/serve.Dockerfile --build-arg DEVICE=cpu .
-# Both Dockerfiles have the same text down to the stage `packages`, so that those layers are built and stored once.
+# The Serving image. Build it with make, or: docker build --file docker/serve.Dockerfile --build-arg DEVICE=cpu .
+# Down to the stage `packages` this is the same text in both Dockerfiles, so that those layers are built and stored once.
 #   BASE_IMAGE  Debian 12 with its Python 3.11, by exact tag
 #   DEVICE      cuda or cpu
-#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL  the package index for pip instead of PyPI, and a further one
-#   secret ca   a bundle of certificates, for builds behind a proxy that has its own certificate
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL  where pip looks, instead of or beside PyPI
+#   secret ca   a bundle of certificates, for builds behind a proxy that has its own
 ARG BASE_IMAGE=debian:12.12-slim
 ARG DEVICE=cuda
 
-# The base of both images, with Debian's own Python and certificates.
+# What both images stand on: Debian's own Python and certificates.
 # hadolint ignore=DL3029
 FROM --platform=linux/amd64 ${BASE_IMAGE} AS base
 SHELL ["/bin/sh", "-euc"]
@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,t
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates python3; \
     rm -rf /var/log/* /var/lib/dpkg/*-old /var/cache/debconf/* /var/cache/ldconfig
 
-# The compiler, pip and the tools that build wheels are in this stage only; no image has them.
+# The compiler, and pip with what builds wheels, stay in this stage.
 FROM base AS builder
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update; \
@@ -30,7 +30,7 @@ COPY requirements/build.lock /locks/
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
     pip --python /opt/tools/bin/python install --no-deps --require-hashes --requirement /locks/build.lock
 
-# The packages that both images need, above all torch, in one layer that they share.
+# The packages that both images hold, torch first among them, in one layer that both share.
 FROM builder AS shared
 ARG DEVICE
 ARG PIP_INDEX_URL
@@ -41,14 +41,14 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca --mount
     pip install --no-deps --require-hashes --requirement "/locks/shared-$DEVICE.lock"; \
     strip-packages /opt/venv
 
-# The further packages of this image.
+# What this image alone holds beside them.
 FROM shared AS packages
 COPY requirements/serve-${DEVICE}.lock /locks/
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
     pip install --no-deps --require-hashes --no-build-isolation --prefix /opt/packages --requirement "/locks/serve-$DEVICE.lock"; \
     strip-packages /opt/packages
-# The model server would unpack its native transport library into /tmp, where read-only containers often may not execute files.
-# Java looks in /usr/lib first, so the library is installed there.
+# The model server would unpack its native transport into /tmp, where a read-only container often may not execute;
+# Java looks into /usr/lib first.
 RUN python3 -m zipfile --extract /opt/packages/lib/python3.11/site-packages/mms/frontend/model-server.jar /opt/jar; \
     install -D --mode 0644 --target-directory /opt/native /opt/jar/META-INF/native/libnetty_transport_native_epoll_x86_64.so
 
