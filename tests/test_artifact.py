@@ -1,4 +1,4 @@
-"""The artifact: what it holds, what damage is found, and the proof that it computes the same thing."""
+"""The artifact: what it holds, what damage is found, and the self-test that checks what the model computes."""
 
 import json
 import os
@@ -120,7 +120,7 @@ def test_a_probability_past_the_tolerance_fails_though_every_best_class_stays(tm
     check_selftest(tmp_path, past, selftest, tolerance=0.01)
     with pytest.raises(ArtifactError, match="fails its self-test: a probability differs by nan"):
         check_selftest(tmp_path, np.where(expected == 0.5, np.float32("nan"), expected), selftest, 1.0)
-    # A best class that changes fails within the tolerance too.
+    # A changed top-1 class fails even if every probability is within the tolerance.
     close = Selftest(selftest.pixels[:1], np.array([[0.5, 0.49999]], np.float32))
     with pytest.raises(ArtifactError, match="fails its self-test"):
         check_selftest(tmp_path, close.probabilities[:, ::-1], close)
@@ -156,7 +156,7 @@ def test_weights_of_another_shape_are_refused(copy: Path) -> None:
 def test_nothing_in_the_artifact_is_a_pickle(model: Path) -> None:
     for path in model.iterdir():
         pickles = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1))
-        assert not path.read_bytes().startswith((*pickles, b"PK")), path  # torch packs its own into a ZIP archive
+        assert not path.read_bytes().startswith((*pickles, b"PK")), path  # torch.save writes a ZIP archive
 
 
 @pytest.mark.parametrize(

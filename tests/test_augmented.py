@@ -1,4 +1,4 @@
-"""Augmented manifests as files: addresses in S3 become photos of the channel, metadata becomes classes."""
+"""Augmented manifests as files: addresses in S3 become the channel's photos, and metadata becomes classes."""
 
 import json
 from collections.abc import Callable
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, lines: list[dict[s
 
 
 def manifest(folder: Path) -> None:
-    """Give each split of a folder of class folders an augmented manifest, as for an S3 prefix of its own."""
+    """Give each split of a folder of class folders an augmented manifest, with an S3 prefix of its own."""
     for split in folder.iterdir():
         lines = []
         for photo in sorted(split.glob("*/*")):

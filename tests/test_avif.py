@@ -1,4 +1,4 @@
-"""AVIF is read under limits of its own: pixels, frames that its header hides, one thread."""
+"""AVIF has limits of its own: its pixels, the frames that its header does not count, and one thread."""
 
 import contextlib
 import struct
@@ -19,7 +19,7 @@ FLAT = Image.new("RGB", (2000, 1500), "teal")
 
 
 def as_if(data: bytes, size: tuple[int, int], told: tuple[int, int]) -> bytes:
-    """Return an AVIF whose header tells another size than its frame has."""
+    """Return an AVIF whose header states another size than its frame has."""
     old = b"ispe" + bytes(4) + struct.pack(">II", *size)
     assert old in data
     return data.replace(old, b"ispe" + bytes(4) + struct.pack(">II", *told))
@@ -59,7 +59,7 @@ def test_frames_are_counted_over_all_parts_and_in_every_form_of_header() -> None
     limit_frames(both, 6_000_000)
     with pytest.raises(PhotoError):
         limit_frames(both, 5_999_999)
-    # A sequence's header is the long one, with operating points and timing.
+    # A sequence has the long form of the header, with operating points and timing.
     moving = encoded(FLAT, "AVIF", save_all=True, append_images=[FLAT.copy()])
     with pytest.raises(PhotoError):
         limit_frames(moving, 2_000_000)

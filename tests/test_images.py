@@ -154,7 +154,7 @@ def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
     data = encoded(Image.fromarray(UPRIGHT).resize((1000, 750)), "JPEG")
     assert decode(data, short_side=64).size == (125, 94)
     assert min(decode(data, short_side=342).size) >= 342
-    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # the side over what is wanted is a hair below 4, 4 and 8
+    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # side / wanted is just below 4, 4 and 8
         assert min(decode(encoded(Image.new("RGB", (side, side)), "JPEG"), short_side=wanted).size) >= wanted
     drafted, full = load_pixels(data, PREPROCESSING), load_pixels(data, PREPROCESSING, draft=False)
     assert drafted.shape == full.shape == (48, 48, 3)
@@ -246,13 +246,13 @@ def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> 
         tiles = magic + directory + struct.pack(order + entry, 324, 4, 70_000, b"")
         with pytest.raises(PhotoError, match="70,000 strips or tiles"):
             limit_pieces(tiles)
-        limit_pieces(tiles[:-9])  # cut short: the decoder says so
+        limit_pieces(tiles[:-9])  # truncated: the decoder will refuse it
 
 
 def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_path: Path) -> None:
     huge = tmp_path / "1.jpg"
     with huge.open("wb") as file:
-        file.truncate(2**40)  # takes no room on the disk
+        file.truncate(2**40)  # a sparse file
     with pytest.raises(PhotoError, match="1,099,511,627,776 bytes are over the limit of 400,000,000 for a photo"):
         read_photo(huge)
     (tmp_path / "2.jpg").write_bytes(b"photo")

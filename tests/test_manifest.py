@@ -1,4 +1,4 @@
-"""Manifests: CSV, JSON Lines and .lst become classes of photos, and one sentence names what is wrong and where."""
+"""Manifests: CSV, JSON Lines and .lst become classes of photos; an error names the line and what is wrong in it."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from tests.conftest import byoc, run_training
 
 
 def flat(split: Path, target: Path) -> list[tuple[str, str]]:
-    """Copy a split's photos into one layer of target/photos and return their relative paths and labels."""
+    """Copy a split's photos into the one folder target/photos and return their relative paths and labels."""
     rows = []
     for photo in sorted(split.glob("*/*")):
         name = f"photos/{photo.parent.name}-{photo.name}"

@@ -233,7 +233,7 @@ def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:
     np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(decode(whole)))
 
 
-# --- what stays refused, and what is told
+# --- what is refused, and what is noted
 
 
 def test_what_was_mended_is_told_and_what_is_sound_is_not() -> None:
@@ -269,7 +269,7 @@ def test_a_gif_of_more_blocks_or_gaps_than_any_photo_has_is_refused() -> None:
 
 
 def test_mending_keeps_the_grey_that_is_transparent() -> None:
-    # A grey PNG whose right half is the transparent grey, beside a comment with a wrong checksum.
+    # A grey PNG with a transparent right half, and a comment with a wrong checksum.
     pixels = np.full((8, 8), 90, np.uint8)
     pixels[:, 4:] = 40
     data = encoded(Image.fromarray(pixels), "PNG")

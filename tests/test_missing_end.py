@@ -49,13 +49,13 @@ def test_a_progressive_jpeg_that_is_cut_between_its_scans_is_not_read() -> None:
 
 
 def zero_tailed(whole: bytes, share: float) -> bytes:
-    """Return a download that broke off in a file of the right size."""
+    """Return what an interrupted download leaves: the first bytes, then zeros up to the full size."""
     kept = int(len(whole) * share)
     return whole[:kept] + bytes(len(whole) - kept)
 
 
 def all_zeros_mean_grey(width: int) -> bytes:
-    """Return a JPEG in whose scan zeros are blocks without detail, so that a decoder takes any number of them."""
+    """Return a JPEG whose code for a block without detail is zeros, so that a decoder accepts any number of zeros."""
     image = np.full((width, width), 128, np.uint8)
     image[:16, :16] = np.random.default_rng(1).integers(0, 255, (16, 16))
     return encoded(Image.fromarray(image), "JPEG", optimize=True)

@@ -1,4 +1,4 @@
-"""One rule says which files are a system's own, for all that is searched; names print on one line."""
+"""One rule decides which files a system made, wherever files are searched; names are printed on one line."""
 
 from pathlib import Path
 

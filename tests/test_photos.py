@@ -82,7 +82,7 @@ def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folde
     photos = load({"train": train, "validation": tiny / "validation"})
     shutil.rmtree(train / "brick" / ".hidden")  # which ImageFolder would read
     assert photos.classes == ("brick", "coffee")
-    expected = [  # as torchvision.datasets.folder.make_dataset walks
+    expected = [  # in the order of torchvision.datasets.folder.make_dataset
         (f"{root}/{name}", label)
         for label, folder in enumerate(photos.classes)
         for root, _, names in sorted(os.walk(train / folder, followlinks=True))

@@ -20,7 +20,7 @@ def names(photos: PhotoSet, split: str) -> list[str]:
 
 
 def folders_of(source: Path, target: Path, counts: Mapping[str, int]) -> Path:
-    """Copy that many train photos of each class into class folders of their own."""
+    """Copy the first `count` train photos of each class into class folders below `target`."""
     for label, count in counts.items():
         (target / label).mkdir(parents=True)
         for photo in sorted((source / "train" / label).iterdir())[:count]:
@@ -44,7 +44,7 @@ def test_the_split_is_drawn_by_the_seed_alone(samples: Path, tmp_path: Path) -> 
     first = load({"train": samples / "train"}, seed=1)
     assert load({"train": samples / "train"}, seed=1) == first
     assert names(load({"train": samples / "train"}, seed=2), "validation") != names(first, "validation")
-    # Made in the opposite order, below another folder, and as a manifest: still the same photos.
+    # The split is the same when the files are made in the opposite order, in another folder, or listed by a manifest.
     copy = tmp_path / "elsewhere"
     files = sorted((samples / "train").glob("*/*"), reverse=True)
     for photo in files:
@@ -95,7 +95,7 @@ def test_a_folder_of_class_folders_trains_and_the_check_foretells_its_split(samp
     assert job["notes"] == told and all(run.output.count(line) == 1 for line in told)
     assert job["photos"] == {"train": 28, "validation": 3} and run.record("result", split="validation")["count"] == 3
     done = byoc("data", "check", folder)
-    told[1] = told[1].replace("training/", "photos/")  # the channel's name is the platform's
+    told[1] = told[1].replace("training/", "photos/")  # training sees the channel's name, the check the folder's
     assert done.returncode == 0 and all(f"note: {line}" in done.stdout.splitlines() for line in told)
     assert "train           28 photos in 3 classes, 1 to 18 a class" in done.stdout
     assert "validation       3 photos in 2 classes, 1 to 2 a class" in done.stdout
