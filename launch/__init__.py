@@ -1,8 +1,8 @@
 """The driver, command `byoc`: check data, tune, train, serve and predict. Imports neither torch nor the serving program.
 
-For notebooks, `launch.estimator`, `launch.tuner`, `launch.model` and `launch.channels` return complete SageMaker SDK objects
-(launch/aws/notebook.py). A `launch.session` and the functions that take it do the rest (launch/aws/notebook_functions.py).
-`launch.verbs` has each verb of the command line as a function.
+Notebooks get SageMaker's SDK objects filled in by `launch.estimator`, `launch.tuner`, `launch.model` and `launch.channels`
+(launch/aws/notebook.py), what else a notebook needs as functions over a `launch.session` (launch/aws/notebook_functions.py), and each
+verb of the command line as a function of `launch.verbs`.
 """
 
 import importlib
@@ -40,7 +40,7 @@ ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    # Modules are imported when they are first used: boto3 takes 0.1 s, the SDK 2 s.
+    # Only what is asked for is imported: boto3 takes 0.1 s, the SDK 2 s.
     if name == "verbs":
         return importlib.import_module("launch.verbs")
     if name in __all__:

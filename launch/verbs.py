@@ -8,9 +8,9 @@
     best = verbs.predict("dogs", "photo.jpg")[0][0]
     verbs.delete("dogs")
 
-Unlike the commands they show no plan and ask no questions. Long ones show their progress on standard output. `settings` default
-to those of byoc.toml and the environment. Each function raises UserError, whose text is one sentence, when something goes wrong.
-launch/aws/specification.py has the specifications. For the SDK's own objects use launch.estimator, launch.tuner and launch.model.
+They show no plan and ask nothing. What is long shows its progress on standard output. Each takes the `settings` of byoc.toml and
+the environment, unless others are given, and raises UserError with one sentence for what goes wrong. Specifications are those of
+launch/aws/specification.py; launch.estimator, launch.tuner and launch.model give the SDK's objects instead.
 """
 
 from argparse import Namespace
@@ -52,18 +52,18 @@ PHOTO = "application/x-image"
 
 
 def check(settings: Settings | None = None) -> list[account_check.Row]:
-    """Return what the account has and what it lacks, as `byoc setup --check` shows it."""
+    """What the account has and lacks: `byoc setup --check`."""
     return account_check.check(settings or account_settings.load(Namespace()))
 
 
 def upload(folder: Path | str, uri: str = "", settings: Settings | None = None) -> uploading.Uploaded:
-    """Upload a folder of photos to S3, by default to the place where `byoc train --data FOLDER` expects it."""
+    """Bring a folder of photos to S3, by default to where `byoc train --data FOLDER` looks for it."""
     session = _session(settings)
     return uploading.upload(session, Path(folder), uri or uploading.default_uri(session.settings, Path(folder)))
 
 
 def train(training: Training, settings: Settings | None = None) -> Ended:
-    """Run a training job to its end; raises AwsError when it does not complete."""
+    """Run a training job to its end; raises AwsError where it does not complete."""
     session = _session(settings)
     check_all(calls(training))
     carrier = sender(session)
@@ -74,7 +74,7 @@ def train(training: Training, settings: Settings | None = None) -> Ended:
 
 
 def tune(tuning: Tuning, settings: Settings | None = None) -> Ended:
-    """Run a tuning job to its end; raises AwsError when it does not complete."""
+    """Run a tuning job to its end; raises AwsError where it does not complete."""
     session, name = _session(settings), tuning.training.name
     check_all(calls(tuning))
     carrier = sender(session)
@@ -85,7 +85,7 @@ def tune(tuning: Tuning, settings: Settings | None = None) -> Ended:
 
 
 def deploy(wanted: Wanted, photo: Path | None = None, settings: Settings | None = None) -> Deployed:
-    """Create an endpoint, or update the one of that name, and make a real prediction at the end."""
+    """Make an endpoint, or update the one of that name; it ends with a real prediction."""
     session = _session(settings)
     deployment = design(session, wanted)
     change = planned.changed(session, deployment)
@@ -101,25 +101,25 @@ def predict(endpoint: str, photo: Path | str, target_model: str = "", settings: 
 def transform(
     source: str, model: str, out: str, machines: Machines | None = None, settings: Settings | None = None
 ) -> Transformed:
-    """Classify every photo in a folder or S3 prefix by a transform job; an empty `out` means a place in our own bucket."""
+    """Answer every photo of a folder, or of an S3 prefix; `out` is s3://... or empty, for a place of ours."""
     session = _session(settings)
     where = machines or Machines(types=session.settings.transform_types[:1])
     return transforming.transform(session, transforming.batch(session, source, model, out, where, PHOTO))
 
 
 def rollback(endpoint: str, to: str = "", settings: Settings | None = None) -> RolledBack:
-    """Return an endpoint to its previous configuration, or to the one that `to` names."""
+    """Give an endpoint its earlier configuration back, or the one that `to` names."""
     session = _session(settings)
     return returning.rollback(session, returning.choose(session, endpoint, to))
 
 
 def history(endpoint: str, settings: Settings | None = None) -> list[endpoints.Entry]:
-    """Return the configurations and models that were made for an endpoint, newest first."""
+    """The configurations and models that were made for an endpoint, the newest first."""
     return endpoints.history(_session(settings), endpoint)
 
 
 def delete(name: str, settings: Settings | None = None) -> Doomed:
-    """Delete an endpoint with everything that was made for it, or a configuration or model that no endpoint uses."""
+    """Delete an endpoint with everything that was made for it; or a configuration, or a model, that no endpoint uses."""
     session = _session(settings)
     return deleting.delete(session, deleting.of_name(session, name))
 
@@ -139,17 +139,17 @@ def approve(arn: str, settings: Settings | None = None) -> Registered:
 
 
 def jobs(most: int = 20, settings: Settings | None = None) -> list[Row]:
-    """Return the newest jobs and endpoints; those that cost money come first."""
+    """The newest jobs and endpoints, what bills first."""
     return listing.jobs(_session(settings), most)
 
 
 def left(settings: Settings | None = None) -> list[Leftover]:
-    """Return what still costs money and what has lost its configuration, as `byoc jobs --leftovers` shows it."""
+    """What still bills, and what has lost its configuration: `byoc jobs --leftovers`."""
     return leftovers.find(_session(settings))
 
 
 def stop(name: str, settings: Settings | None = None) -> Stopping:
-    """Tell a job to stop, without waiting for its end."""
+    """Tell a job to stop, and do not wait for it."""
     return stopping.stop(_session(settings), name)
 
 

@@ -24,8 +24,8 @@ from classifier.spec import Preprocessing
 
 SHARD = 1024  # photos; what a killed process loses at most
 OPEN = 32  # shards mapped at a time; what was listed in one order is mostly found in one order
-# Change this number whenever classifier/decoding.py or images.py gives other pixels for the same bytes, or the pass gives
-# other features for the same pixels. Then no feature computed the old way is found again.
+# Change it whenever images.py gives other pixels for the same bytes or the pass other features for the same pixels, so
+# that no feature of the old way is found again.
 PIXELS_VERSION = 5
 
 
