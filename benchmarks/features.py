@@ -30,11 +30,11 @@ from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet
 from classifier.spec import Preprocessing
-from classifier.weights import load_pretrained
 from train.features import FeaturePass
 from train.features.collector import BATCH
 from train.features.lanes import CHUNK, forward
 from train.precision import resolve_precision
+from train.pretrained import load_pretrained
 from train.processes.world import local_threads
 
 TARGET = 0.9

@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.machine import spread
 from classifier import artifact
 from classifier.images import load_pixels
+from classifier.selftest import compare, probabilities
 from classifier.spec import ModelSpec
 from serve import backends
 from serve.predictor import GUARD, PREPARED, softmax
@@ -74,11 +75,11 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
 
     model, spec = artifact.load(folder)
     pixels = np.stack([load_pixels(path.read_bytes(), spec.preprocessing) for path in paths])
-    expected = artifact.probabilities(model, torch.from_numpy(pixels)).numpy()
+    expected = probabilities(model, torch.from_numpy(pixels)).numpy()
     found = {}
     for name, forward in _forwards(folder, names).items():
         ours = softmax(forward(pixels))
-        difference = artifact.compare(ours, expected)
+        difference = compare(ours, expected)
         moved = np.abs(ours - expected).max(axis=1)
         found[name] = {
             "largest": difference.largest,

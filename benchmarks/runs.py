@@ -75,7 +75,8 @@ def ours(
     with TemporaryDirectory(prefix="bench-ours-") as name:
         base = Path(name) / "job"
         base.mkdir()
-        recipe = Recipe(folder, {"backbone": backbone, "weights": weights(backbone)}, {}, cache or Path(name) / "cache")
+        fixed = {"backbone": backbone, "weights": weights(backbone)}
+        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
         started, cpu = time.perf_counter(), _cpu_seconds()
         records = train(base, recipe, hyperparameters, threads=threads, quiet=True)
         seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu

@@ -1,7 +1,8 @@
-"""The one way in which this project unpacks archives that others made. `python3 -m classifier.archives ARCHIVE FOLDER`
+"""Unpack tar archives that others made, safely: `python3 -m classifier.archives ARCHIVE FOLDER`.
 
-tarfile's own filter came with Python 3.11.4, and the images' Python is older. This module imports nothing beyond the standard
-library and errors.py, and runs on Python 3.8 too, so that the scripts of local_test can call it with the machine's own Python.
+Everything in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
+images' Python is older. The module imports only the standard library and errors.py and runs on Python 3.8 too, so that the
+scripts of local_test can call it with the Python that a machine has.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from typing import Any, BinaryIO
 from classifier.errors import ArchiveError
 
 MEMBERS = 200_000  # more files than any model or source folder holds
-READ = 1 << 20  # bytes read at once; tarfile asks for more only where a header is forged
+READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
 OTHERS = {b"PK\x03\x04": "a zip file", b"BZh": "a bzip2 file", b"\xfd7zXZ\x00": "an xz file"}
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a .tar or .tar.gz, whatever its name ends with, into a folder that is new or empty.
 
-    Written are files, folders, and links that stay inside the folder; owners, set-uid bits and times are left out, and so is
-    what macOS adds (`._*`, `.DS_Store`). Raises ArchiveError for everything else, for a damaged or cut archive, for too many
-    members and for more bytes than the disk has room for; then nothing is left in the folder.
+    Files, folders, and links that stay inside the folder are written. Owners, set-uid bits and times are left out, and so
+    are the files that macOS adds (`._*`, `.DS_Store`). Raises ArchiveError for any other kind of member, a damaged or
+    truncated archive, too many members, and more bytes than the disk has room for; then the folder is left empty.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,11 +58,11 @@ def is_archive(path: Path) -> bool:
 
 
 class _Refused(Exception):
-    """What an archive holds and may not."""
+    """The archive holds something that may not be unpacked; the text says what."""
 
 
 class _Bounded:
-    """The archive's bytes, unpacked; a forged header can neither fill the memory nor lead back."""
+    """The archive's uncompressed bytes. Each read is limited, so that a forged header cannot fill the memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -90,7 +91,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         source = _Bounded(file)
         with tarfile.open(fileobj=source, mode="r:") as tar:  # type: ignore[call-overload]
             _write_members(tar, folder)
-            # tarfile takes a damaged header for the end.
+            # tarfile takes a damaged header for the end of the archive, so look whether the end is really there.
             source.seek(tar.offset)
             end = source.read(tarfile.BLOCKSIZE)
             if len(end) < tarfile.BLOCKSIZE or any(end):
@@ -105,7 +106,7 @@ def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
     links: dict[Path, str] = {}
     count = 0
     while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
+        tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep all members in memory
         count += 1
         room -= max(member.size, 0)
         if count > MEMBERS:
@@ -136,7 +137,7 @@ def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
             files.add(target)
         else:
             raise _Refused(f"{member.name!r} is a device or a pipe")
-    # Last, so that nothing can be written through a link.
+    # Links are made last, so that no file is written through one.
     for target, to in links.items():
         if target.is_dir():
             raise _Refused(f"{target.relative_to(folder)} is a link and a folder")
@@ -145,7 +146,7 @@ def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
 
 
 def _inside(member: tarfile.TarInfo) -> PurePosixPath:
-    """Return a member's path below the folder; raises _Refused where it may lead out."""
+    """Return a member's path below the folder; raises _Refused when it could lead out of the folder."""
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         raise _Refused(f"{member.name!r} leads out of the folder")
@@ -155,14 +156,14 @@ def _inside(member: tarfile.TarInfo) -> PurePosixPath:
 
 
 def _of_macos(name: PurePosixPath) -> bool:
-    """Return whether macOS, or a tar that does not know the format pax, made this beside the real files."""
+    """Return whether macOS added this file, or a tar program that does not know pax made it from a header."""
     return any(part.startswith(("._", "PaxHeader")) or part in (".DS_Store", "__MACOSX") for part in name.parts)
 
 
 def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
-    """Return where a symbolic link leads; raises _Refused unless that is inside whatever other links there are.
+    """Return the target of a symbolic link; raises _Refused unless it is inside the folder, whatever other links exist.
 
-    `..` may stand at the beginning alone: after the name of another link it would lead to somewhere else than it says.
+    `..` is allowed only at the beginning of the target: after the name of another link, it would lead elsewhere.
     """
     parts = list(PurePosixPath(member.linkname).parts)
     up = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
@@ -172,7 +173,7 @@ def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    target.unlink(missing_ok=True)  # the last of a name counts
+    target.unlink(missing_ok=True)  # of several members with one name, the last counts
     content = tar.extractfile(member)
     assert content is not None
     with content, target.open("xb") as file:
@@ -181,8 +182,8 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
 
 
 def _read_to_the_end(file: gzip.GzipFile) -> None:
-    """Verify gzip's checksum, which stands at the end; what else follows there is nobody's."""
-    left = READ * 64  # tar fills up with a few kilobytes of zeros
+    """Read on so that gzip checks its checksum, which is at the end. Data after the archive's end is ignored."""
+    left = READ * 64  # bytes; tar pads with a few kilobytes of zeros
     try:
         while left > 0 and (read := file.read(READ)):
             left -= len(read)
@@ -192,7 +193,7 @@ def _read_to_the_end(file: gzip.GzipFile) -> None:
 
 
 def main() -> int:
-    """Unpack what the command line names; print one sentence and return 1 where that cannot be done."""
+    """Unpack the archive that the command line names; when that fails, print one sentence and return 1."""
     try:
         unpack(Path(sys.argv[1]), Path(sys.argv[2]))
     except ArchiveError as error:

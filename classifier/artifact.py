@@ -1,20 +1,18 @@
-"""The artifact: model.safetensors, model.json and selftest.safetensors, optionally model.onnx; no pickle anywhere.
+"""The artifact: model.safetensors, model.json and selftest.safetensors, optionally model.onnx. Nothing is pickled.
 
-`check` reads and verifies it without torch; `save` and `load` import torch.
+`check` reads the artifact without torch; `save` and `load` import torch.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from classifier.errors import ArtifactError
+from classifier.selftest import SELFTEST, probabilities
 from classifier.spec import FORMAT_VERSION, ModelSpec
 
 if TYPE_CHECKING:
@@ -22,14 +20,16 @@ if TYPE_CHECKING:
 
     from classifier.models import Classifier
 
-WEIGHTS, SELFTEST, ONNX, SPEC = "model.safetensors", "selftest.safetensors", "model.onnx", "model.json"
-# The largest difference of a probability that another processor or library version may make at float32.
-SELFTEST_TOLERANCE = 1e-3
+WEIGHTS, ONNX, SPEC = "model.safetensors", "model.onnx", "model.json"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What model.json says: the spec, and how the model was trained (hyperparameters, metrics, library versions)."""
+    """The content of model.json.
+
+    `training` says how the model was trained: hyperparameters, metrics, library versions. `files` has the checksum and
+    the length of each other file.
+    """
 
     spec: ModelSpec
     training: Mapping[str, Any]
@@ -45,9 +45,9 @@ def save(
     *,
     onnx: bool = False,
 ) -> None:
-    """Write the artifact into `folder`; model.json comes last, so that its presence means that all is there.
+    """Write the artifact into `folder`. model.json is written last, so an artifact that has it is complete.
 
-    `selftest` are a few preprocessed inputs, uint8 [N, H, W, 3]; the model's outputs for them are kept beside them.
+    `selftest` is the pixels of a few photos, uint8 [N, H, W, 3]; the model's probabilities for them are stored with them.
     """
     from safetensors.torch import save_file
 
@@ -73,7 +73,7 @@ def save(
 
 
 def check(folder: Path) -> Contents:
-    """Read model.json and verify every file's checksum, without torch.
+    """Return what model.json says after checking every file's checksum; imports no torch.
 
     Raises ArtifactError for a missing or damaged file, a link, an unknown format version and a missing or unknown key.
     """
@@ -98,8 +98,11 @@ def check(folder: Path) -> Contents:
 
 
 def load(folder: Path) -> tuple["Classifier", ModelSpec]:
-    """Return the verified model in eval mode and its spec; raises ArtifactError as `check` does, or when weights do not fit."""
-    spec = check(folder).spec  # before torch is imported: a bad artifact is refused at once
+    """Return the model in eval mode and its spec. The self-test is not run: that is `selftest.run_selftest`.
+
+    Raises ArtifactError as `check` does, and when the weights do not fit the spec.
+    """
+    spec = check(folder).spec  # before torch is imported, so that a bad artifact is refused at once
     from classifier.models import build
 
     model, weights = build(spec), _tensors(folder / WEIGHTS)
@@ -110,95 +113,6 @@ def load(folder: Path) -> tuple["Classifier", ModelSpec]:
             f"{folder / WEIGHTS} does not fit {spec.backbone} as {SPEC} describes it: {' '.join(str(error).split())}"
         ) from error
     return model, spec
-
-
-@dataclass(frozen=True)
-class Selftest:
-    """A few photos' pixels, uint8 [N, H, W, 3], and the probabilities [N, classes] that the trained model gave them."""
-
-    pixels: npt.NDArray[np.uint8]
-    probabilities: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far probabilities are from others: of all the largest and the mean, and how many best classes changed."""
-
-    largest: float
-    mean: float
-    top1_changes: int
-
-
-def read_selftest(folder: Path) -> Selftest:
-    """Return the self-test beside a model, without torch; raises ArtifactError when it holds something else."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        stored = load_file(folder / SELFTEST)
-    except SafetensorError as error:
-        raise ArtifactError(f"{folder / SELFTEST} is no safetensors file ({error}); save the artifact again") from error
-    if stored.keys() != {"pixels", "probabilities"}:
-        raise ArtifactError(f"{folder / SELFTEST} holds {sorted(stored)}, not pixels and probabilities; save it again")
-    pixels, expected = stored["pixels"], stored["probabilities"]
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or expected.ndim != 2 or not 0 < len(pixels) == len(expected):
-        raise ArtifactError(
-            f"{folder / SELFTEST} holds pixels {pixels.dtype} {list(pixels.shape)} and probabilities {list(expected.shape)}, "
-            "not a few photos and what the model gave them; save the artifact again"
-        )
-    return Selftest(pixels, expected)
-
-
-def compare(ours: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Difference:
-    """Return how far our probabilities [N, classes] are from the expected ones; raises ArtifactError for other shapes."""
-    if ours.shape != expected.shape:
-        raise ArtifactError(
-            f"the self-test holds probabilities {list(expected.shape)}, the model gives {list(ours.shape)}; save it again"
-        )
-    distance = np.abs(ours - expected)
-    changes = int((ours.argmax(axis=1) != expected.argmax(axis=1)).sum())
-    return Difference(float(distance.max()), float(distance.mean()), changes)
-
-
-def check_selftest(
-    folder: Path, ours: npt.NDArray[np.float32], selftest: Selftest, tolerance: float = SELFTEST_TOLERANCE
-) -> Difference:
-    """Prove that the probabilities are the trained model's; returns how far they are.
-
-    Raises ArtifactError when a top-1 differs or a probability differs by more than `tolerance`.
-    """
-    difference = compare(ours, selftest.probabilities)
-    if difference.top1_changes or not difference.largest <= tolerance:
-        raise ArtifactError(
-            f"the model in {folder} fails its self-test: a probability differs by {difference.largest:.4f} from what training "
-            f"saw (at most {tolerance} is allowed); check the library versions in {SPEC}"
-        )
-    return difference
-
-
-def run_selftest(folder: Path, model: "Classifier") -> float:
-    """Prove that the model computes what the trained one did; returns the largest difference of a probability.
-
-    Raises ArtifactError when a top-1 differs or a probability differs by more than SELFTEST_TOLERANCE.
-    """
-    import torch
-
-    selftest = read_selftest(folder)
-    try:
-        ours = probabilities(model, torch.from_numpy(selftest.pixels))
-    except RuntimeError as error:
-        raise ArtifactError(
-            f"{folder / SELFTEST} holds no photos for this model ({str(error).splitlines()[0]}); save the artifact again"
-        ) from error
-    return check_selftest(folder, ours.numpy(), selftest).largest
-
-
-def probabilities(model: "Classifier", pixels: "Tensor") -> "Tensor":
-    """Return float32 probabilities [N, classes] for uint8 pixels [N, H, W, 3], one image at a time as serving does."""
-    import torch
-
-    with torch.inference_mode():
-        return torch.cat([model(image[None]).softmax(1) for image in pixels])
 
 
 def _export_onnx(model: "Classifier", selftest: "Tensor", path: Path) -> None:
@@ -217,18 +131,18 @@ def _export_onnx(model: "Classifier", selftest: "Tensor", path: Path) -> None:
 
 
 def _tensors(path: Path) -> "dict[str, Tensor]":
-    """Read the one format that holds numbers alone; raises ArtifactError for any other, as for a pickle of that name."""
+    """Return the tensors of a safetensors file; raises ArtifactError for any other format, such as a pickle by that name."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ArtifactError(f"{path} is no safetensors file ({error}); save the artifact again") from error
+        raise ArtifactError(f"{path} is not a safetensors file ({error}); save the artifact again") from error
 
 
 def _require_file(path: Path, remedy: str) -> None:
-    # A link could name any file that the server may read; a pipe would keep it waiting.
+    # A link could lead to any file that the server may read, and reading a pipe would wait forever.
     if path.is_symlink():
         raise ArtifactError(f"{path} is a link; an artifact holds the files themselves")
     if not path.is_file():
@@ -251,12 +165,12 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write beside the target and rename, so that a reader never sees half a file."""
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path and rename that to `path`, so that no reader sees half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
-        temporary.chmod(0o644)  # safetensors makes its files for their owner alone; who serves may be somebody else
+        temporary.chmod(0o644)  # only the owner may read what safetensors writes, and another user may serve it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

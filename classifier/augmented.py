@@ -1,4 +1,4 @@
-"""Augmented manifests: JSON Lines in which SageMaker Ground Truth and others name photos in S3 and their classes. Imports no torch.
+"""Augmented manifests: JSON Lines that name photos in S3 and their classes, as SageMaker Ground Truth writes them. Imports no torch.
 
 {"source-ref": "s3://bucket/photos/1.jpg", "class": 0, "class-metadata": {"class-name": "cat", ...}}
 """
@@ -19,13 +19,13 @@ _WRITTEN_NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
 class Classes:
-    """Turns labels into classes: by `class-name` where the first photo has one, else by number or text for all photos."""
+    """Turns the labels of all photos into classes. If the first photo's metadata has a `class-name`, all must have one."""
 
     def __init__(self) -> None:
         self._named: bool | None = None
 
     def find(self, label: Any, metadata: Any, where: str) -> str:
-        """Return the class of a photo; raises DataError, which begins with `where`, when it has none or several."""
+        """Return a photo's class; raises DataError, which begins with `where`, when it has none or several."""
         about = metadata if isinstance(metadata, Mapping) else {}
         if "failure-reason" in about:
             raise DataError(
@@ -51,11 +51,11 @@ class Lines:
 
     @property
     def found(self) -> bool:
-        """Whether there was such a line."""
+        """Whether `row` was given any line."""
         return bool(self._label)
 
     def row(self, line: Mapping[str, Any], where: str) -> tuple[str, str]:
-        """Return a line's photo and class; raises DataError, which begins with `where`."""
+        """Return the photo's address and class in a line; raises DataError, which begins with `where`."""
         source = line[SOURCE]
         if not isinstance(source, str):
             raise DataError(f"{where}: the {SOURCE} {shown(source)} is not text; write s3://bucket/photo.jpg")
@@ -66,14 +66,14 @@ class Lines:
 
 
 def all_numbers(classes: Iterable[str]) -> bool:
-    """Return whether all classes are numbers, whose order is numeric."""
+    """Return whether all classes are whole numbers; they are then sorted as numbers."""
     return all(map(_WRITTEN_NUMBER.fullmatch, classes))
 
 
 def find_class(texts: Sequence[bytes], classes: Classes, where: str) -> str:
-    """Return the class that the attributes of a photo give, as they come through a pipe; raises DataError.
+    """Return a photo's class from its attributes as they come through a pipe; raises DataError, which begins with `where`.
 
-    They are a label, metadata with a `class-name`, or both, in any order.
+    The attributes `texts` are a label, metadata with a `class-name`, or both, in any order.
     """
     values = [_value(text, where) for text in texts]
     metadata = [value for value in values if isinstance(value, dict)]
@@ -88,7 +88,7 @@ def find_class(texts: Sequence[bytes], classes: Classes, where: str) -> str:
 
 
 def _find_label(line: Mapping[str, Any], where: str) -> str:
-    """Return which attribute is the label: the one whose metadata has a class, else the only one that can be."""
+    """Return the name of the label's attribute: the one whose metadata has a class-name, else the only candidate."""
     others = [name for name in line if not name.endswith(("-ref", METADATA))]
     about: dict[str, Any] = {name: line.get(name + METADATA) for name in others}
     for wanted in (
@@ -115,7 +115,7 @@ def _value(text: bytes, where: str) -> Any:
 
 
 def _text(label: Any, where: str) -> str:
-    """Return a class as text, a number without decimals."""
+    """Return a label as the text of a class; numbers lose their decimals (3.0 becomes 3)."""
     if not isinstance(label, str | int | float):
         raise DataError(f"{where} has the label {_json(label)}; training needs one class a photo, a number or a text")
     text = json.dumps(label) if isinstance(label, bool) else str(label).strip()

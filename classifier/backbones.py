@@ -1,4 +1,4 @@
-"""Backbones by name. The only module that imports torchvision and timm."""
+"""Build backbones by name. This is the only module that imports torchvision and timm."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from classifier.errors import ConfigError
 from classifier.spec import Preprocessing
 
-AUXILIARY = "AuxLogits."
+AUXILIARY = "AuxLogits."  # how the names of the auxiliary classifier's tensors begin in pretrained weights
 
 
 def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
-    """Return a backbone without its classification layer, the number of its features, and its preprocessing.
+    """Return a backbone without its classification layer, how many features it gives, and its preprocessing.
 
-    `name` is a torchvision classification model or `timm/<model>`. Raises ConfigError for an unknown name.
+    `name` is a torchvision classification model or `timm/<model>`; its weights are random. Raises ConfigError for an
+    unknown name.
     """
     if name.startswith("timm/"):
         return _timm_backbone(name.removeprefix("timm/"))
@@ -22,7 +23,7 @@ def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 
 
 def download(name: str) -> dict[str, Tensor]:
-    """Return the state dict that the library itself downloads for a backbone; raises what the library raises."""
+    """Return the pretrained state dict that torchvision or timm downloads for a backbone; raises what the library raises."""
     if name.startswith("timm/"):
         import timm
 
@@ -37,10 +38,7 @@ def download(name: str) -> dict[str, Tensor]:
 
 
 def build_auxiliary(name: str, classes: int) -> tuple[str, nn.Module] | None:
-    """Return the layer after which a backbone has an auxiliary classifier, and that; None for all but inception_v3.
-
-    Its tensors' names begin with AUXILIARY in the pretrained weights.
-    """
+    """Return the auxiliary classifier of inception_v3 and the name of the layer that feeds it; None for other backbones."""
     if name != "inception_v3":
         return None
     from torchvision.models.inception import InceptionAux
@@ -49,7 +47,7 @@ def build_auxiliary(name: str, classes: int) -> tuple[str, nn.Module] | None:
 
 
 def convolutions() -> tuple[type[nn.Module], ...]:
-    """Return the classes of plain convolutions: torch's, and timm's, which pads as TensorFlow does."""
+    """Return the classes of plain convolutions: torch's, and timm's, whose padding is TensorFlow's."""
     from timm.layers import Conv2dSame
 
     return nn.Conv2d, Conv2dSame
@@ -68,20 +66,20 @@ def _torchvision_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
     known = models.list_models(module=models)
     if name not in known:
         raise ConfigError(_unknown_backbone("", name, known))
-    # Inception and GoogLeNet renormalise their input themselves; their weights were trained that way.
+    # The pretrained weights of Inception and GoogLeNet expect that the model normalises its input once more.
     options: dict[str, Any] = (
         {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
     )
     preset = models.get_model_weights(name).DEFAULT.transforms()
     if name.startswith("vit_"):
-        options["image_size"] = preset.crop_size[0]  # the default weights of some were trained on larger images
+        options["image_size"] = preset.crop_size[0]  # some default weights were trained on larger images
     model: Any = models.get_model(name, weights=None, **options)
     for auxiliary in ("AuxLogits", "aux1", "aux2"):
         if hasattr(model, auxiliary):
             setattr(model, auxiliary, None)
             model.aux_logits = False
     if name.startswith("squeezenet"):
-        # The one family whose last layer is a convolution: pool what it would have seen.
+        # The only family whose last layer is a convolution: pool that layer's input instead.
         model.classifier, features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
     else:
         path, last = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
@@ -120,4 +118,7 @@ def _timm_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 def _unknown_backbone(library: str, name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean {library + near[0]!r}?" if near else ""
-    return f"backbone {library + name!r} is no torchvision classification model and no timm model written timm/<name>{meant}"
+    return (
+        f"backbone {library + name!r} is neither a torchvision classification model nor a timm model written "
+        f"timm/<name>{meant}"
+    )

@@ -1,4 +1,4 @@
-"""Grey photos of more than 8 bits a sample as 8 bits: by the range that their file tells, never by the brightest pixel."""
+"""Scale grey photos of more than 8 bits a sample to 8 bits, by the range that the file states, not by its brightest pixel."""
 
 from typing import Any
 
@@ -7,23 +7,26 @@ import numpy.typing as npt
 from PIL import Image, ImageChops
 
 from classifier.errors import PhotoError
-from classifier.png import significant_bits
+from classifier.image_formats.png import significant_bits
 
 _BITS, _INVERTED, _MOST, _FORMAT, _MOST_OF_ANY_TYPE = 258, 262, 281, 339, 341  # tags of TIFF 6.0
 _SIGNED = 2
-# White in 32-bit samples, where no file tells it: as programs write them. 1 is white in floats alone.
+# The values of white that programs use in 32-bit samples when the file does not state it. 1 is used in floats only.
 _USUAL = (1, 255, 65_535)
-# Few samples decide nothing: a hot pixel, a stamped date, a highlight above white.
+# A share of samples this small decides nothing: a hot pixel, a stamped date, a highlight above white.
 _FEW = 0.01
 _DARK = (
-    "it has 16 bits a sample, of which nearly all are below 4,096: it is dark, or its 12 bits are not told in the file "
-    "(PNG: sBIT, TIFF: MaxSampleValue)"
+    "it has samples of 16 bits, and nearly all are below 4,096: it is dark, or it uses only 12 bits and its file does not "
+    "say so (PNG: sBIT, TIFF: MaxSampleValue)"
 )
-_ROWS = 256  # scaled at a time: float32 of a whole photo would take four times its memory
+_ROWS = 256  # rows scaled at a time; a whole photo in float32 would take four times its memory
 
 
 def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return an image that was decoded from `data` with at most 8 bits a sample, and what is odd about its range."""
+    """Return an image with at most 8 bits a sample, and sentences about what is odd about its range.
+
+    `image` was decoded from `data`, which may state the range. Raises PhotoError when nothing says which sample is white.
+    """
     samples = _samples(image)
     if samples is None:
         _refuse_dark_colours(image, data)
@@ -38,7 +41,7 @@ def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...
 
 
 def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
-    """Return grey samples as the numbers that they are, or None for those that are bytes already.
+    """Return grey samples in their real number type; None when they are unsigned bytes, or colours.
 
     Trap: Pillow takes signed bytes of a TIFF for unsigned ones, and unsigned 32-bit integers for signed ones.
     """
@@ -53,7 +56,7 @@ def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
 
 
 def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
-    """Refuse a PNG of colours in the lower bits of 16; Pillow keeps the upper 8, so that nearly nothing is left of them."""
+    """Raise PhotoError for a PNG whose colours use only lower bits of 16: Pillow keeps the upper 8, so nearly nothing is left."""
     bits = significant_bits(data) if data[24:25] == b"\x10" else None
     if bits and _over(np.asarray(image.getchannel(0)), 2 ** (bits - 8)) <= _FEW:
         raise PhotoError(
@@ -62,7 +65,7 @@ def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
 
 
 def _white(image: Image.Image, data: bytes) -> float | None:
-    """Return the sample that a file of grey samples calls white, or None where only the type of the samples tells."""
+    """Return the sample that the file of a grey photo says is white; None when only the type of the samples says it."""
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None:
         bits = significant_bits(data)
@@ -71,7 +74,7 @@ def _white(image: Image.Image, data: bytes) -> float | None:
         return 127
     for tag in (_MOST_OF_ANY_TYPE, _MOST):
         most = _first(tags.get(tag))
-        # Some programs write the brightest sample there, not the brightest that can be.
+        # Some programs write the brightest sample of the photo into these tags, not the brightest possible one.
         if most in {2**bits - 1 for bits in (1, *range(8, 33))}:
             return float(most)
     bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED
@@ -79,17 +82,17 @@ def _white(image: Image.Image, data: bytes) -> float | None:
 
 
 def _inverted(image: Image.Image) -> bool:
-    """Say whether 0 is white in a TIFF; Pillow turns only samples of up to 8 bits."""
+    """Return whether 0 is white in a TIFF. Pillow inverts such samples itself only up to 8 bits."""
     tags: Any = getattr(image, "tag_v2", {})
     return bool(_first(tags.get(_INVERTED)) == 0)
 
 
-def eight_bits(samples: npt.NDArray[Any], told: float | None = None) -> Image.Image:
-    """Return samples as an image of mode L: 0 is black, `told` is white.
+def eight_bits(samples: npt.NDArray[Any], white: float | None = None) -> Image.Image:
+    """Return samples as an image of mode L. 0 is black; `white` is the sample that the file says is white, if it does.
 
-    Raises PhotoError where neither the file nor the type of its samples tells the range.
+    Raises PhotoError when neither the file nor the type of the samples says which one is white.
     """
-    top = _top(samples, told)
+    top = _top(samples, white)
     result = np.empty(samples.shape, np.uint8)
     for rows in range(0, len(samples), _ROWS):
         part = np.clip(np.nan_to_num(samples[rows : rows + _ROWS].astype(np.float32)), 0, np.float32(top))
@@ -97,28 +100,28 @@ def eight_bits(samples: npt.NDArray[Any], told: float | None = None) -> Image.Im
     return Image.fromarray(result)
 
 
-def _top(samples: npt.NDArray[Any], told: float | None) -> float:
+def _top(samples: npt.NDArray[Any], white: float | None) -> float:
     integer = samples.dtype.kind in "ui"
     if samples.dtype.itemsize == 2:
-        # A told depth that many samples exceed is not the range: PNG's sBIT may also mean the upper bits.
-        return told if told and _over(samples, told) <= _FEW else 65_535
+        # When many samples are above the stated white, it is not the range: PNG's sBIT may also mean the upper bits.
+        return white if white and _over(samples, white) <= _FEW else 65_535
     if np.count_nonzero(samples < 0) > _FEW * samples.size:
         raise PhotoError(
             "its samples are signed, and many are below 0, which is black; save the photo with 8 bits a sample"
         )
     usual = _USUAL[integer:]
-    for top in (told,) if told else usual:
-        if _over(samples, top) <= _FEW and (told or top == usual[0] or _over(samples, top / 16) > _FEW):
+    for top in (white,) if white else usual:
+        if _over(samples, top) <= _FEW and (white or top == usual[0] or _over(samples, top / 16) > _FEW):
             return top
     kind = f"32-bit {'integers' if integer else 'floats'}"
     raise PhotoError(
-        f"its samples are {kind}, and neither the file nor their values tell which of them is white "
+        f"its samples are {kind}, and neither the file nor their values say which of them is white "
         f"({', '.join(f'{top:,}' for top in usual)} are understood); save the photo with 8 or 16 bits a sample"
     )
 
 
 def _over(samples: npt.NDArray[Any], limit: float) -> float:
-    """Return the share of samples above a limit; values that are not numbers count."""
+    """Return the share of samples above a limit; NaN counts as above."""
     return 1 - np.count_nonzero(samples <= limit) / samples.size
 
 

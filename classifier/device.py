@@ -1,4 +1,4 @@
-"""Which device was found, in one line; and where the NVIDIA driver is older than the CUDA libraries need, what it takes."""
+"""Describe the device that a program runs on in one line; if the NVIDIA driver is too old for CUDA, say which one it needs."""
 
 import os
 import re
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Need:
-    """The oldest driver that runs a CUDA version's libraries, and what brings it to an endpoint and to batch transform."""
+    """The oldest driver that runs a CUDA version's libraries, and how an endpoint and a batch transform get that driver."""
 
     driver: int
     endpoint: str
     transform: str
 
 
-# docs/gpu.md has all AMIs. A driver runs the libraries of every minor version of its CUDA version.
+# By major version of CUDA: a driver runs the libraries of all its minor versions. docs/gpu.md lists all AMIs.
 NEEDS = {
     12: Need(
         525,
@@ -29,15 +29,15 @@ VERSION_FILE = Path("/proc/driver/nvidia/version")
 
 
 def found() -> str:
-    """Return the line for this process, whatever happens; imports torch."""
+    """Return the line about this process's device, and never raise; imports torch."""
     import torch
 
     try:
         gpus = [torch.cuda.get_device_name(index) for index in range(gpu_count())]
         capabilities = [torch.cuda.get_device_capability(index) for index in range(len(gpus))]
-        said = line(cuda=torch.version.cuda, gpus=gpus, driver=driver_version())
-        return said + lacking(capabilities, torch.cuda.get_arch_list())
-    except Exception as error:  # a broken driver raises what it likes, and this is only information
+        text = line(cuda=torch.version.cuda, gpus=gpus, driver=driver_version())
+        return text + lacking(capabilities, torch.cuda.get_arch_list())
+    except Exception as error:  # a broken driver may raise anything, and this line is only information
         reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         return f"device: unknown, as the GPU could not be asked ({type(error).__name__}: {reason})"
 
@@ -45,7 +45,7 @@ def found() -> str:
 def gpu_count() -> int:
     """Return how many GPUs torch can use; imports torch.
 
-    Trap: torch.cuda.device_count() asks the driver, which also counts GPUs that its CUDA is too old to use.
+    Trap: torch.cuda.device_count() alone also counts GPUs that torch cannot use because the driver is too old.
     """
     import torch
 
@@ -53,17 +53,17 @@ def gpu_count() -> int:
 
 
 def gpu_precision() -> str:
-    """Return the precision that this process's GPU computes fastest without emulation; imports torch."""
+    """Return the fastest precision that this process's GPU computes without emulation; imports torch."""
     import torch
 
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
-    # Volta and Turing, such as V100 and T4, multiply matrices in fp16; older GPUs are no faster in it than in fp32.
+    # Volta and Turing, such as V100 and T4, have matrix units for fp16; older GPUs are not faster in fp16 than in fp32.
     return "fp16" if torch.cuda.get_device_capability() >= (7, 0) else "fp32"
 
 
 def driver_version(file: Path = VERSION_FILE) -> str | None:
-    """Return the version of the NVIDIA driver that the kernel runs, or None without one."""
+    """Return the version of the NVIDIA driver in the kernel, or None when there is no driver."""
     try:
         match = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", file.read_text())
     except OSError:
@@ -72,7 +72,7 @@ def driver_version(file: Path = VERSION_FILE) -> str | None:
 
 
 def line(*, cuda: str | None, gpus: Sequence[str], driver: str | None) -> str:
-    """Say what the program will run on; `cuda` is the version that torch was built for, None for its CPU build."""
+    """Return the line about a device; `cuda` is the version that torch was built for, None for its CPU build."""
     cpu = f"device: cpu, {len(os.sched_getaffinity(0))} cores"
     if cuda is None:
         return f"{cpu}; NVIDIA driver {driver} is unused, as this is the CPU build of torch" if driver else cpu
@@ -91,7 +91,7 @@ def line(*, cuda: str | None, gpus: Sequence[str], driver: str | None) -> str:
 
 
 def lacking(capabilities: Sequence[tuple[int, int]], architectures: Sequence[str]) -> str:
-    """Return the clause on GPUs that this build of torch has no code for, empty where it has code for all."""
+    """Return a clause about the GPUs that this build of torch has no code for; empty when it has code for all."""
     unfit = sorted({one for one in capabilities if not _runs(one, architectures)})
     if not unfit:
         return ""
@@ -103,7 +103,7 @@ def lacking(capabilities: Sequence[tuple[int, int]], architectures: Sequence[str
 
 
 def _runs(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """Return whether one of a build's architectures, such as sm_80, sm_90a or compute_120, runs on a compute capability."""
+    """Return whether a GPU of this compute capability runs one of the architectures, such as sm_80, sm_90a or compute_120."""
     for kind, number, exact in re.findall(r"(sm|compute)_(\d+)([af]?)", " ".join(architectures)):
         built = divmod(int(number), 10)
         if built == capability or (

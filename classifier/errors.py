@@ -1,8 +1,8 @@
-"""Errors meant for the user: one sentence that names the thing, the value and the remedy; shown without a traceback.
+"""Errors whose text is for the user: one sentence with the thing, the value and the remedy, shown without a traceback.
 
 UserError
 ├── ConfigError     a hyperparameter or option that cannot be used
-├── DataError       a folder of photos that cannot be trained on
+├── DataError       photos, or a list of them, that cannot be trained on
 ├── PhotoError      bytes that are not a usable photo
 ├── WeightsError    pretrained weights that cannot be had or do not fit
 ├── ArtifactError   a model artifact that is missing, damaged or of another version
@@ -11,9 +11,9 @@ UserError
 
 
 class UserError(Exception):
-    """Base of every error whose text is the whole message."""
+    """Base class of these errors."""
 
-    exit_status = 1  # of the command that it ends
+    exit_status = 1  # of the command that ends with this error
 
 
 class ConfigError(UserError):
@@ -21,7 +21,7 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A folder of photos that cannot be trained on."""
+    """Photos, or a list of them, that cannot be trained on."""
 
 
 class PhotoError(UserError):

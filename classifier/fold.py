@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it: a frozen backbone that gives the same features sooner."""
+"""Fold batch normalisation into the convolutions before it, so that a frozen backbone gives the same features faster."""
 
 import copy
 from typing import Any
@@ -7,25 +7,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# Largest difference of a feature, as a share of the largest feature, at which the folded backbone is used.
+# The folded backbone is used only if no feature differs by more than this share of the largest feature.
 TOLERANCE = 1e-4
 
 
 def folded(backbone: nn.Module, crop: int) -> nn.Module:
-    """Return a copy of a frozen backbone with each BatchNorm folded into the Conv2d that alone feeds it.
+    """Return a copy of a frozen backbone in which each BatchNorm is folded into the Conv2d that feeds it.
 
-    Which layer feeds which is seen as it runs on a probe of `crop` pixels a side. The backbone itself is returned where
-    there is nothing to fold or the copy's float32 features of the probe are not the same.
+    A run on one random image of `crop` pixels a side shows which layer feeds which. The backbone itself is returned when
+    nothing can be folded, or when the copy's float32 features of that image differ (see TOLERANCE).
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
         return backbone
     device, threads = next(backbone.parameters()).device, torch.get_num_threads()
-    # A generator of its own: what is drawn for the head's first weights must not depend on this.
+    # The probe has a generator of its own, so that it does not change the random numbers that initialise the head.
     probe = torch.randn(1, 3, crop, crop, generator=torch.Generator().manual_seed(0)).to(device)
-    torch.set_num_threads(1)  # on a busy machine torch's own threads took 13 s for what one does in 0.2 s
+    torch.set_num_threads(1)  # on a busy machine torch's many threads took 13 s, one thread takes 0.2 s
     try:
         copied = copy.deepcopy(backbone).eval()
-        # In TF32, which convolutions take on a GPU unless told otherwise, any two orders of sums differ by more than that.
+        # Convolutions on a GPU compute in TF32 by default. Its rounding alone would exceed TOLERANCE.
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             pairs = _pairs(copied, probe)
             expected = copied(probe)
@@ -33,14 +33,14 @@ def folded(backbone: nn.Module, crop: int) -> nn.Module:
                 _fold(copied, convolution, norm)
             difference = (copied(probe) - expected).abs().max()
         return copied if difference <= TOLERANCE * expected.abs().max() else backbone
-    except Exception:  # whatever a layer of another kind may raise: folding only saves time
+    except Exception:  # an unknown layer may raise anything; the backbone also works unfolded
         return backbone
     finally:
         torch.set_num_threads(threads)
 
 
 def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
-    """Return the names of each Conv2d and BatchNorm2d whose input is its output, where both run once."""
+    """Return the names of each Conv2d and the BatchNorm2d that reads its output, where both run exactly once."""
     outputs: dict[int, tuple[str, Tensor]] = {}
     runs: dict[str, int] = {}
     found: list[tuple[str, str]] = []
@@ -49,7 +49,7 @@ def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             runs[name] = runs.get(name, 0) + 1
             if isinstance(module, nn.Conv2d):
-                outputs[id(output)] = name, output  # the reference keeps the id from being given to another tensor
+                outputs[id(output)] = name, output  # keeping the tensor prevents that another one gets its id
             elif id(inputs[0]) in outputs:
                 found.append((outputs[id(inputs[0])][0], name))
 
@@ -69,6 +69,6 @@ def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
 def _fold(backbone: nn.Module, convolution: str, norm: str) -> None:
     old: Any = backbone.get_submodule(norm)
     backbone.set_submodule(convolution, fuse_conv_bn_eval(backbone.get_submodule(convolution), old))  # type: ignore[type-var]
-    # timm's normalisation layers hold the activation that follows.
+    # timm's normalisation layers contain the activation that follows them.
     after = [getattr(old, name) for name in ("drop", "act") if hasattr(old, name)]
     backbone.set_submodule(norm, nn.Sequential(*after) if after else nn.Identity())

@@ -1,4 +1,4 @@
-"""What lies in a folder of class folders: the photos of each class, and all that is left out. Decodes nothing."""
+"""What lies in a folder of class folders: the photos of each class, and the files that are left out. Decodes nothing."""
 
 import contextlib
 import functools
@@ -12,38 +12,37 @@ from pathlib import Path
 from classifier.errors import DataError
 from classifier.names import class_name, is_system, one_line
 
-# Suffixes of files that are never tried as photos. A photo may have any other suffix, or none, as objects in S3 often do.
+# Files with these suffixes are never tried as photos. A photo may have any other suffix, or none, as many objects in S3.
 NOT_PHOTOS = re.compile(
     r"\.(json|jsonl|manifest|lst|rec|idx|csv|tsv|txt|xml|yaml|yml|toml|ini|cfg|md|rst|html?|css|js|log|pdf|docx?|xlsx?|pptx?"
     r"|zip|tar|gz|tgz|bz2|xz|7z|rar|mp4|mov|avi|mkv|webm|mp3|wav|aae|xmp|thm|py|pyc|ipynb|sh|r|mat|npy|npz|pkl|pickle|pth?"
     r"|safetensors|onnx|h5|hdf5|parquet|tfrecords?|db|sqlite|lock|tmp|part|bak|md5|sha256)",
     re.IGNORECASE,
 )
-SHOWN = 5  # names in a note
+SHOWN = 5  # how many names a note lists
 
 ByClass = dict[str, list[Path]]
 
 
 @dataclass
 class Found:
-    """The photos of one split by class, sorted, and what was found beside them."""
+    """The photos of one split by class, sorted, and the other things that were found."""
 
     classes: ByClass = field(default_factory=dict)
     nested: list[Path] = field(default_factory=list)  # photos in a subfolder of their class's folder
-    loose: list[Path] = field(default_factory=list)  # files that may be photos, beside the class folders
+    loose: list[Path] = field(default_factory=list)  # files beside the class folders that may be photos
     empty: list[Path] = field(default_factory=list)  # class folders without a photo
-    unlisted: list[Path] = field(default_factory=list)  # photos beside those that a manifest lists
+    unlisted: list[Path] = field(default_factory=list)  # photos that the manifest does not list
     merged: list[str] = field(default_factory=list)  # classes that several folders spell differently
-    system: list[Path] = field(default_factory=list)
-    other: list[Path] = field(
-        default_factory=list
-    )  # whose suffix says that they are not photos, and pipes and the like
+    system: list[Path] = field(default_factory=list)  # hidden and system files
+    # Files whose suffixes say that they are not photos, pipes and the like, and folders that link to one above them.
+    other: list[Path] = field(default_factory=list)
 
 
 def look(folder: Path) -> Found:
-    """Return what lies in a folder of class folders, whose subfolders are read as torchvision's ImageFolder does.
+    """Return what lies in a folder of class folders. Subfolders of these are read too, as by torchvision's ImageFolder.
 
-    Raises DataError for a folder that cannot be listed and for a class name that cannot be written.
+    Raises DataError for a folder that cannot be listed, and for a class name that no answer could hold.
     """
     found = Found()
     for path in sort_files(folder, found):
@@ -61,21 +60,24 @@ def look(folder: Path) -> Found:
 
 
 def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
-    """Return the photos below a folder that are not among the listed ones, whatever links lead to them; sorted."""
+    """Return the photos below a folder that are not in `listed`, sorted. Paths through links count as what they lead to."""
     resolve = functools.cache(os.path.realpath)
     known = set()
     for path in listed:
         parent, name = os.path.split(path)
-        known |= {(resolve(parent), name), os.path.split(resolve(parent))}  # the file may be a record in its parent
+        known |= {
+            (resolve(parent), name),
+            os.path.split(resolve(parent)),
+        }  # a record in a RecordIO file has it as parent
     found = []
-    with contextlib.suppress(DataError):  # a folder that may not be listed holds nothing that training needs
+    with contextlib.suppress(DataError):  # training needs nothing from a folder that may not be listed
         for place, files in _walk(folder, Found(), ()):
             found += [path for path in files if (resolve(place), path.name) not in known]
     return sorted(found)
 
 
 def sort_files(folder: Path, found: Found) -> list[Path]:
-    """Put the files in a folder into `found`, as what they are, and return the subfolders, sorted."""
+    """Sort the files in a folder into the lists of `found`, and return the subfolders, sorted by name."""
     folders = []
     for entry in scan(folder):
         path = folder / entry.name
@@ -89,9 +91,12 @@ def sort_files(folder: Path, found: Found) -> list[Path]:
 
 
 def scan(folder: Path) -> "list[os.DirEntry[str]]":
-    """Return what a folder holds, sorted, so that the order of listing never matters; raises DataError where it may not."""
+    """Return a folder's entries, sorted, so that the file system's order never matters.
+
+    Raises DataError when the folder may not be listed.
+    """
     try:
-        # The listing says what is a folder; asking for each of 100,000 photos takes a second.
+        # These entries know whether they are folders; one more system call for each of 100,000 photos takes a second.
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except PermissionError as error:
@@ -99,7 +104,7 @@ def scan(folder: Path) -> "list[os.DirEntry[str]]":
 
 
 def notes(found: Iterable[Found]) -> list[str]:
-    """Return a sentence for each kind of thing that was left out or may surprise, over all splits."""
+    """Return one sentence for each kind of thing in all splits that was left out, or that may surprise the user."""
     splits = list(found)
 
     def all_of(kind: Callable[[Found], list[Path]]) -> list[Path]:
@@ -136,6 +141,14 @@ def notes(found: Iterable[Found]) -> list[str]:
     return sentences
 
 
+def left_out(found: Found) -> str:
+    """Return the clauses of a refusal about empty class folders and files that are not photos, each after a semicolon.
+
+    A refusal has to say this itself because the notes are not shown after it.
+    """
+    return "".join(f"; {sentence}" for sentence in notes([Found(empty=found.empty, other=found.other)]))
+
+
 def _photos(folder: Path, found: Found) -> list[Path]:
     """Return the photos below a class's folder in the order of torchvision's ImageFolder: by folder, then by name."""
     held = sorted(_walk(folder, found, ()), key=lambda part: part[0])
@@ -146,9 +159,10 @@ def _photos(folder: Path, found: Found) -> list[Path]:
 
 
 def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, list[Path]]]:
+    """Yield each folder below `folder`, itself last, with its photos; `above` identifies the folders above it."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
-    if here in above:  # a link to a folder above it, which would never end
+    if here in above:  # a link to a folder above it: to follow it would never end
         found.other.append(folder)
         return
     held = Found(system=found.system, other=found.other)
@@ -162,7 +176,7 @@ def _may_be_photo(entry: "os.DirEntry[str]") -> bool:
     if NOT_PHOTOS.fullmatch(suffix):
         return False
     try:
-        # A link to nothing is a photo that cannot be read; a pipe would be waited for without end.
+        # A link to nothing counts as a photo that cannot be read. A pipe does not: reading it could wait forever.
         return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
     except OSError:
         return True
@@ -171,11 +185,11 @@ def _may_be_photo(entry: "os.DirEntry[str]") -> bool:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself, or to where this user may not look
+    except OSError:  # a link that leads to itself, or to a folder that this user may not enter
         return False
 
 
 def named(paths: list[Path]) -> str:
-    """Return the last two parts of the first few paths."""
+    """Return the first few paths for a sentence, shortened to their last two parts."""
     shown = ", ".join(one_line(Path(*path.parts[-2:])) for path in paths[:SHOWN])
     return shown + (", ..." if len(paths) > SHOWN else "")

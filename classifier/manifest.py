@@ -1,4 +1,4 @@
-"""A manifest: one file that names photos and their classes, as CSV, JSON Lines or .lst. Imports no torch."""
+"""Manifests: files that list photos and their classes, as CSV, JSON Lines or .lst. Imports no torch."""
 
 import csv
 import functools
@@ -14,10 +14,10 @@ from classifier.names import class_name, is_system
 from classifier.paths import Below, shown
 from classifier.repeats import unrepeated
 
-# .lst is what SageMaker's built-in image classification reads; .manifest is JSON Lines by another name.
+# .lst is the format of SageMaker's built-in image classification; .manifest is another name for JSON Lines.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
 
-_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # the line that tells Excel how to read the file
+_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # a first line that tells Excel the separator
 _QUOTED = re.compile(r'\s*"(.+)"\s*')
 _CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # im2rec writes 3 as 3.000000
 
@@ -25,7 +25,7 @@ Row = tuple[int, str, str]  # line number, path, label
 
 
 def manifests_in(folder: Path) -> list[Path]:
-    """Return the manifests at the top level of a folder, sorted; without hidden and system files."""
+    """Return the manifests at the top level of a folder, sorted, without hidden and system files."""
     try:
         return sorted(
             entry
@@ -37,11 +37,11 @@ def manifests_in(folder: Path) -> list[Path]:
 
 
 def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
-    """Return the photos of each class, both sorted; paths lie in `folder`, as Below.find reads them.
+    """Return the photos of each class; classes and photos are sorted. Below.find says how the paths are read.
 
-    The classes of a .lst are its numbers as text, in numeric order, and so are those of an augmented manifest that holds
-    numbers only. A photo listed twice with one label counts once; that
-    a file is missing is found when it is read. Raises DataError for everything else that is wrong, naming the line.
+    A class number becomes text. Numbers are sorted as numbers in a .lst, and in an augmented manifest that has only numbers.
+    A photo that is listed twice with the same label counts once. Whether the files exist is not checked here.
+    Raises DataError, which names the line, for everything that is wrong in the manifest.
     """
     numbered = manifest.suffix.lower() == ".lst"
     in_s3 = augmented.Lines()
@@ -79,8 +79,8 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
 def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     text = iter(lines)
     first, reader, above, signs = next(text, ""), None, 0, ",;\t"
-    if told := _SEPARATOR.fullmatch(first):
-        first, above, signs = next(text, ""), 1, told[1]
+    if stated := _SEPARATOR.fullmatch(first):
+        first, above, signs = next(text, ""), 1, stated[1]
     try:
         separators = (one for one in signs if {"path", "label"} <= set(_header(csv.reader([first], delimiter=one))))
         separator = next(separators, signs[0])
@@ -90,7 +90,7 @@ def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
             if name not in header:
                 raise DataError(
                     f"{manifest}, line {1 + above}: the header {shown(first.strip())} has no column {name!r}; a manifest starts "
-                    "with path,label; move the file elsewhere if it is none"
+                    "with path,label; move the file elsewhere if it is not one"
                 )
             if header.count(name) > 1:
                 raise DataError(
@@ -108,7 +108,8 @@ def _csv_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
                 yield reader.line_num + above, row[path], row[label].strip()
     except csv.Error as error:
         raise DataError(
-            f"{manifest}, line {above + (reader.line_num if reader else 1)}: no CSV ({error}); write path,label in each line"
+            f"{manifest}, line {above + (reader.line_num if reader else 1)}: not valid CSV ({error}); write path,label in each "
+            "line"
         ) from error
 
 
@@ -127,7 +128,7 @@ def _json_rows(in_s3: augmented.Lines, manifest: Path, lines: Iterable[str]) -> 
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: {shown(text.strip())} cannot be read as JSON ({error}); {wanted}") from error
         if not isinstance(value, dict):
-            raise DataError(f"{where}: {shown(text.strip())} is no JSON object; {wanted}")
+            raise DataError(f"{where}: {shown(text.strip())} is not a JSON object; {wanted}")
         if augmented.SOURCE in value and "path" not in value:
             yield line, *in_s3.row(value, where)
             continue
@@ -146,7 +147,7 @@ def _lst_rows(manifest: Path, lines: Iterable[str]) -> Iterator[Row]:
     for line, text in enumerate(lines, 1):
         if not text.strip():
             continue
-        # im2rec writes tabs; where they were turned into spaces, only the path may hold more of them.
+        # im2rec writes tabs. If a program turned them into spaces, further spaces can only be part of the path.
         text = text.rstrip("\r\n")
         cells = text.split("\t") if "\t" in text else text.split(maxsplit=2)
         if len(cells) != 3:

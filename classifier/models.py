@@ -1,4 +1,4 @@
-"""The model: a backbone and a head, built from a spec."""
+"""Build the model, a backbone and a head, from its spec."""
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class Classifier(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return the backbone's float32 features [N, D] for uint8 pixels [N, H, W, 3]."""
-        # NHWC seen as NCHW is channels_last already: no copy.
+        # A permuted NHWC tensor already has the memory layout channels_last, so nothing is copied.
         images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.scale
         features: Tensor = self.backbone(images)
         return features.float()
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
 
 
 def build(spec: ModelSpec) -> Classifier:
-    """Return the model of a spec with weights yet to be loaded, channels_last and in eval mode."""
+    """Return the model of a spec in eval mode and in channels_last layout; its weights are still random."""
     backbone, _, _ = build_backbone(spec.backbone)
     head = build_head(spec.features, spec.head_hidden, spec.head_dropout, len(spec.classes))
     model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
@@ -46,7 +46,7 @@ def build(spec: ModelSpec) -> Classifier:
 
 
 def build_head(features: int, hidden: tuple[int, ...], dropout: float, classes: int) -> nn.Sequential:
-    """Return fully connected layers: one without `hidden`, else ReLU and dropout after each hidden layer."""
+    """Return a head of fully connected layers, `hidden` wide, with ReLU and dropout after each hidden layer."""
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(features, width), nn.ReLU(), nn.Dropout(dropout)]

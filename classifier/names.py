@@ -1,4 +1,4 @@
-"""Names of files and classes: which ones a system left behind, which cannot be written, which look the same."""
+"""Names of files and classes: which ones a system left behind, which no answer can hold, which look the same."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from classifier.errors import DataError
 
-# Left behind by Windows, macOS, storage servers, Jupyter and Hadoop, in lower case.
+# Files and folders that Windows, macOS, storage servers, Jupyter and Hadoop leave behind; in lower case.
 SYSTEM_NAMES = frozenset(
     {
         "thumbs.db",
@@ -28,20 +28,20 @@ SYSTEM_NAMES = frozenset(
         "_success",
     }
 )
-# Letters and marks that nobody sees: fillers of Hangul, the empty Braille pattern, joiners and variation selectors.
+# Letters and marks that are invisible: Hangul fillers, the empty Braille pattern, joiners and variation selectors.
 _UNSEEN = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def is_system(name: str) -> bool:
-    """Return whether a file or folder is hidden or a system's own: it is never a photo, manifest, archive or weights."""
+    """Return whether a file or folder is hidden or made by a system; it is then never a photo, manifest, archive or weights."""
     return name.startswith((".", "~$")) or name.casefold() in SYSTEM_NAMES or name.endswith("_$folder$")
 
 
 def class_name(name: str, where: str) -> str:
-    """Return a class's name in Unicode's composed form (NFC), so that names that look the same are the same.
+    """Return a class name in Unicode's composed form (NFC), so that names that look the same are equal.
 
-    Raises DataError, which begins with `where`, for a name that no answer or record could hold.
+    Raises DataError, which begins with `where`, for a blank name and for one that cannot be written in an answer.
     """
     composed = unicodedata.normalize("NFC", name)
     if not composed.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in composed):
@@ -57,13 +57,13 @@ def class_name(name: str, where: str) -> str:
 
 
 def alike(name: str) -> str:
-    """Return what names that differ only by case, blanks or invisible characters have in common."""
+    """Return a key that is equal for names that differ only by case, blanks, underscores or invisible characters."""
     folded = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
     return "".join(char for char in folded if char.isprintable() and not char.isspace())
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
-    """Return the groups of names that differ only by case, blanks or invisible characters."""
+    """Return the groups of names for which `alike` is equal."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(alike(name), []).append(name)
@@ -71,6 +71,6 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
 
 
 def one_line(path: Path | str) -> str:
-    """Return a path as text that can be printed on one line: bytes that are not UTF-8 and control characters are escaped."""
+    """Return a path as one printable line; bytes that are not UTF-8 and control characters are escaped."""
     text = str(path).encode(errors="backslashreplace").decode()
     return _NOT_ON_ONE_LINE.sub(lambda match: repr(match[0])[1:-1], text)

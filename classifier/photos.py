@@ -2,37 +2,24 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import DataError
-from classifier.folders import ByClass, Found, look, named, notes, sort_files, unlisted
-from classifier.manifest import SUFFIXES, manifests_in, read_manifest
-from classifier.names import alike, is_system, look_alikes, one_line
-from classifier.recordio import list_records, records_in, refuse_below
+from classifier.folders import ByClass, Found, left_out, named, notes
+from classifier.manifest import SUFFIXES
+from classifier.names import alike, look_alikes, one_line
+from classifier.sources import Source, find_sources, list_source
+from classifier.splits import resembles
 
-# The spellings users have for each split, in any case; the first is SageMaker's usual channel name.
-SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "eval", "evaluation", "dev"),
-    "test": ("test", "testing"),
-}
-# Such a name in another one: training_set, seg_train, TrainData, val2017.
-_LIKE_SPLIT = {
-    split: re.compile(rf"(?<![^\W_])({'|'.join(names)})(set|data|images)?(?![^\W\d_])", re.IGNORECASE)
-    for split, names in SPLITS.items()
-}
-# Suffixes of files that may list photos; not each is read.
+# Suffixes of files that may be lists of photos. Those beyond SUFFIXES are never read as a manifest.
 _LISTS = (*SUFFIXES, ".tsv", ".txt", ".json", ".xlsx", ".xls", ".parquet")
-# With this ending, a channel that holds only the list of another's photos, as for SageMaker's built-in algorithm.
-LIST_CHANNEL = "_lst"
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One file and the index of its class."""
+    """One photo's path, and its label: the index of its class. A photo in a RecordIO file has a path below that file."""
 
     path: Path
     label: int
@@ -40,195 +27,59 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Classes in the order of the model's outputs, the photos of each split, and what the user should know of them."""
+    """Classes in the order of the model's outputs, the photos of each split, and sentences about them for the user."""
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[Photo, ...]]
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a split comes from: a folder of class folders, a manifest of the photos below the folder, or RecordIO files."""
-
-    folder: Path
-    manifest: Path | None
-    records: tuple[Path, ...] = ()
-
-    def __str__(self) -> str:
-        return " and ".join(map(str, self.records)) or str(self.manifest or self.folder)
-
-    def unread(self) -> list[Path]:
-        """Return what lies beside RecordIO files: im2rec leaves its list there, and the photos may still be there."""
-        return manifests_in(self.folder) + sort_files(self.folder, Found()) if self.records else []
-
-
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
-    """List the photos of every split; without validation, a share of each class of train becomes it.
+    """List the photos of every split. Without a validation split, a share of each class of train becomes it.
 
-    `channels` are folders by name: train, validation and test in one of the spellings in SPLITS, each with a folder per
-    class or a manifest (or its list in a channel `train_lst`, ...); or one channel of any name whose sub-folders have these
-    names, or which is train itself. Raises DataError for whatever cannot be trained on.
+    `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS; each then
+    holds a folder per class, or a manifest, which may also lie in a channel of its own (`train_lst`, ...). Or there is one
+    channel of any name, whose subfolders have these names or which is train itself.
+    Raises DataError for photos that cannot be trained on.
     """
-    sources, unread, beside = _find_sources(channels)
-    found = {split: _list(source) for split, source in sources.items()}
+    place = find_sources(channels)
+    sources = place.splits
+    found = {split: list_source(source) for split, source in sources.items()}
     like_splits = _refuse_renamed_splits(sources["train"], found["train"])
     listed = {split: held.classes for split, held in found.items()}
-    classes = _check(sources, found, [*unread, *beside.other])
-    told = [
-        f"{one_line(path)} is not read; the photos come from {', '.join(map(str, sources.values()))}" for path in unread
+    classes = _check(sources, found, [*place.unread, *place.beside.other])
+    sentences = [
+        f"{one_line(path)} is not read; the photos come from {', '.join(map(str, sources.values()))}"
+        for path in place.unread
     ]
-    told += notes([*found.values(), beside])
-    told += [
+    sentences += notes([*found.values(), place.beside])
+    sentences += [
         f"the classes {', '.join(map(repr, group))} differ only by case or blanks; if they are one class, give it one name"
         for group in look_alikes(classes)
     ]
     if like_splits:
-        told.append(
+        sentences.append(
             f"the classes {', '.join(map(repr, like_splits))} are named like splits; if they are splits, name them train, "
             "validation and test and put a folder per class into each"
         )
     if "validation" not in listed:
         listed, of_split = _split_off(listed, sources["train"].folder, validation_share, seed)
-        told += of_split
+        sentences += of_split
     index = {name: label for label, name in enumerate(classes)}
     photos = {
         split: tuple(Photo(path, index[name]) for name, files in by_class.items() for path in files)
         for split, by_class in listed.items()
     }
-    return PhotoSet(classes, photos, tuple(told))
+    return PhotoSet(classes, photos, tuple(sentences))
 
 
-def _find_sources(channels: Mapping[str, Path]) -> tuple[dict[str, _Source], list[Path], Found]:
-    """Return the source of each split that is there, the folders and manifests left unread, and files beside the splits."""
-    folders, unread, beside, left_out = dict(channels), list[Path](), Found(), Found()
-    splits = [name for name in channels if _split_of(name)]
-    if len(channels) == 1 or len(splits) == 1:
-        name = splits[0] if splits else next(iter(channels))
-        root = channels[name]
-        if not root.is_dir():
-            raise DataError(f"{root} is not a folder; name one that holds train/ with a folder per class or a manifest")
-        inside = {path.name: path for path in sort_files(root, beside)}
-        left_out = Found(other=beside.other)
-        manifests = manifests_in(root) + records_in(root)
-        others = [path for other, path in channels.items() if other != name]
-        if _hold_splits(name, inside):
-            folders, unread = inside, [*manifests, *others]
-            beside.other = [path for path in beside.other if path not in manifests]
-        else:
-            if not others and _split_of(name) in (None, "train"):
-                folders = {"train": root} if inside or beside.loose or manifests else {}
-            beside = Found()
-    sources, used = {}, set()
-    for split in SPLITS:
-        spelling = _spelling(split, folders)
-        if spelling is not None:
-            sources[split] = _source(spelling, folders)
-            used |= {spelling} if sources[split].records else {spelling, spelling + LIST_CHANNEL}
-    if "train" not in sources:
-        where = ", ".join(f"{name}={path}" for name, path in channels.items()) or "no channel"
-        raise DataError(
-            f"no train photos in {where}; add a folder or channel named train with a folder per class or a manifest"
-            + _left_out(left_out)
-        )
-    unread += [folder for name, folder in folders.items() if name not in used]
-    return sources, unread + [path for source in sources.values() for path in source.unread()], beside
+def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
+    """Return the classes whose names resemble train and another split, as training_set beside test_set; else none.
 
-
-def _split_of(name: str) -> str | None:
-    """Return the split that a folder's or channel's name stands for."""
-    plain = name.removesuffix(LIST_CHANNEL).casefold()
-    return next((split for split, spellings in SPLITS.items() if plain in spellings), None)
-
-
-def _spelling(split: str, names: Iterable[str]) -> str | None:
-    """Return the name that stands for a split, without the ending of a list; the usual spelling goes first."""
-    there = sorted({name.removesuffix(LIST_CHANNEL) for name in names if _split_of(name) == split})
-    return min(there, key=lambda name: (SPLITS[split].index(name.casefold()), name.casefold() != name), default=None)
-
-
-def _hold_splits(channel: str, names: Iterable[str]) -> bool:
-    """Return whether the folders in the one channel are splits; in a channel named train, a single one may be a class."""
-    splits = {split for name in names if (split := _split_of(name))}
-    return {"train"} < splits if channel == "train" else bool(splits)
-
-
-def _source(name: str, folders: Mapping[str, Path]) -> _Source:
-    folder, listing = folders.get(name), folders.get(name + LIST_CHANNEL)
-    if folder is None:
-        raise DataError(f"{listing} lists photos, but there are none; add them as a folder or channel named {name}")
-    for path in (folder, listing):
-        if path is not None and not path.is_dir():
-            raise DataError(f"{path} is not a folder; name one that holds a folder of photos per class or a manifest")
-    records = records_in(folder)
-    if records:
-        return _Source(folder, None, tuple(records))
-    held = manifests_in(listing or folder)
-    if len(held) > 1:
-        names = ", ".join(path.name for path in held)
-        raise DataError(f"{listing or folder} holds {len(held)} manifests ({names}); leave one of them")
-    if listing and not held:
-        raise DataError(f"{listing} holds no .lst file; put the list of the photos in {folder} there")
-    return _Source(folder, held[0] if held else None)
-
-
-def _list(source: _Source) -> Found:
-    """Return what a split holds; raises DataError when it holds splits in its turn."""
-    if source.records:
-        return Found(list_records(source.records, SPLITS))
-    if source.manifest:
-        classes = read_manifest(source.manifest, source.folder)
-        _refuse_absent(source, [path for files in classes.values() for path in files])
-        system = [path for files in classes.values() for path in files if is_system(path.name)]
-        if system:
-            classes = {name: [path for path in files if not is_system(path.name)] for name, files in classes.items()}
-        listed = (path for files in classes.values() for path in files)
-        return Found(classes, system=system, unlisted=unlisted(source.folder, listed))
-    found = look(source.folder)
-    if not any(found.classes.values()):
-        refuse_below(source.folder, found.other)
-    inside = {source.folder: set(found.classes)}
-    for path in found.nested:
-        label, below, *_ = path.relative_to(source.folder).parts
-        inside.setdefault(source.folder / label, set()).add(below)
-    for folder, names in inside.items():
-        _refuse_splits(folder, names)
-    return found
-
-
-def _refuse_absent(source: _Source, files: list[Path]) -> None:
-    """Raise DataError when none of the files that a manifest lists is there."""
-    if not files or any(os.path.lexists(path) or path.parent.is_file() for path in files):  # a record is in its file
-        return
-    written = files[0].relative_to(source.folder)
-    ends = (Path(*written.parts[start:]) for start in range(1, len(written.parts)))
-    end = next((end for end in ends if os.path.lexists(source.folder / end)), None)
-    raise DataError(
-        f"none of the {len(files):,} files that {source.manifest} lists is there, as {one_line(written)}; write their paths "
-        f"relative to {source.folder}" + (f", as {one_line(end)}" if end else "")
-    )
-
-
-def _refuse_splits(folder: Path, names: Iterable[str]) -> None:
-    splits = {name: split for name in sorted(names) if (split := _split_of(name))}
-    if "train" in splits.values() and len(set(splits.values())) > 1:
-        raise DataError(
-            f"{folder} holds the folders {', '.join(splits)}, which are splits and not classes; name {folder} as the one "
-            "folder of all photos, or put each class's folder below train, validation and test"
-        )
-
-
-def _refuse_renamed_splits(source: _Source, found: Found) -> list[str]:
-    """Return the classes that are named like train and like another split, as training_set beside test_set.
-
-    Raises DataError where all their photos lie in subfolders, which then are the classes.
+    Raises DataError when all photos of these classes lie in subfolders: then the subfolders are the classes.
     """
     nested = set(found.nested)
-    like = {
-        name: split
-        for name, files in found.classes.items()
-        if files and (split := next((split for split, words in _LIKE_SPLIT.items() if words.search(name)), None))
-    }
+    like = {name: split for name, files in found.classes.items() if files and (split := resembles(name))}
     if source.manifest or "train" not in like.values() or len(set(like.values())) < 2:
         return []
     if all(path in nested for name in like for path in found.classes[name]):
@@ -239,8 +90,11 @@ def _refuse_renamed_splits(source: _Source, found: Found) -> list[str]:
     return list(like)
 
 
-def _check(sources: Mapping[str, _Source], found: Mapping[str, Found], unread: Sequence[Path]) -> tuple[str, ...]:
-    """Return the classes, in train's order; raises DataError for too few, an empty split, or one that train lacks."""
+def _check(sources: Mapping[str, Source], found: Mapping[str, Found], unread: Sequence[Path]) -> tuple[str, ...]:
+    """Return the classes, in train's order.
+
+    Raises DataError for fewer than two classes, a split without photos, and a class that train lacks.
+    """
     train = sources["train"]
     classes = tuple(name for name, files in found["train"].classes.items() if files)
     for split, held in found.items():
@@ -260,30 +114,25 @@ def _check(sources: Mapping[str, _Source], found: Mapping[str, Found], unread: S
         )
         raise DataError(
             f"{train} holds {content}; training needs at least two classes, each a folder of photos or a label in a "
-            f"manifest{hint}{_left_out(found['train'])}"
+            f"manifest{hint}{left_out(found['train'])}"
         )
     for split, held in found.items():
         for name in (name for name, files in held.classes.items() if files and name not in classes):
             near = next((known for known in classes if alike(known) == alike(name)), None)
             there = f", which has {near!r}; give both one name" if near else "; add photos of it to train or remove it"
             raise DataError(
-                f"the class {name!r} is in {sources[split]} but not in {train}{there}{_left_out(found['train'])}"
+                f"the class {name!r} is in {sources[split]} but not in {train}{there}{left_out(found['train'])}"
             )
         if not any(held.classes.values()):
             raise DataError(
                 f"{sources[split]} holds no photos; put a folder with photos per class or a manifest into it"
-                + _left_out(held)
+                + left_out(held)
             )
     return classes
 
 
-def _left_out(found: Found) -> str:
-    """Return what a refusal says of what was left out of a split, since its notes are lost."""
-    return "".join(f"; {sentence}" for sentence in notes([Found(empty=found.empty, other=found.other)]))
-
-
-def _lists(files: Sequence[Path], source: _Source) -> str:
-    """Return what a refusal says of files that may list the photos but are not read as their manifest."""
+def _lists(files: Sequence[Path], source: Source) -> str:
+    """Return the clause of a refusal about files that may be lists of the photos but are not read as a manifest."""
     lists = [path for path in files if path.suffix.lower() in _LISTS]
     return f"; {named(lists)} is not read: a manifest is a {', '.join(SUFFIXES)} in {source.folder}" if lists else ""
 
@@ -291,12 +140,11 @@ def _lists(files: Sequence[Path], source: _Source) -> str:
 def _split_off(
     listed: Mapping[str, ByClass], folder: Path, share: float, seed: int
 ) -> tuple[dict[str, ByClass], list[str]]:
-    """Return the splits with a share of each class of train moved to validation, and the sentences to tell.
+    """Return the splits with a share of each class of train moved to validation, and sentences about it for the user.
 
-    A photo's rank in its class is a hash of the seed and its path below `folder`, so the split depends neither on where
-    the folder lies nor on what the other classes hold.
+    The photos of a class are ranked by a hash of the seed and the path below `folder`. So the split depends neither on
+    the folder's own path nor on the other classes.
     """
-
     below = f"{folder}/"
 
     def rank(path: Path) -> bytes:
@@ -314,15 +162,15 @@ def _split_off(
         raise DataError(
             f"no validation photos, and none can be split off {folder}, where each class has one photo; add photos"
         )
-    told = [
+    sentences = [
         f"no validation photos were given: {taken:,} of the {total:,} train photos are used for validation "
         f"(validation-share {share:g}, seed {seed})"
     ]
     single = [name for name, files in listed["train"].items() if len(files) == 1]
     if single:
         shown = ", ".join(map(repr, single[:5])) + (", ..." if len(single) > 5 else "")
-        told.append(
+        sentences.append(
             f"classes with a single photo: {len(single)} ({shown}); it stays in train, so validation says nothing about them"
         )
     splits = {"train": train, "validation": validation}
-    return splits | {split: by_class for split, by_class in listed.items() if split != "train"}, told
+    return splits | {split: by_class for split, by_class in listed.items() if split != "train"}, sentences

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a line every few seconds elsewhere (log services keep every redraw)."""
+"""Show progress on standard error: a bar on a terminal, else a line every few seconds, since logs keep every redraw of a bar."""
 
 import shutil
 import sys
@@ -11,16 +11,16 @@ LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Counts `total` steps of what `label` says; nothing is shown for work that takes less than two seconds."""
+    """Shows how many of `total` steps are done; `label` names the work. Work of less than two seconds shows nothing."""
 
     def __init__(self, label: str, total: int, unit: str, *, shown: bool = True) -> None:
         self._label, self._total, self._unit, self._done = label, total, unit, 0
         self._start = time.monotonic()
-        shown = shown and sys.stderr is not None  # which a user may have closed
+        shown = shown and sys.stderr is not None  # it is None when the user closed it
         self._next_line = self._start + 2.0 if shown else float("inf")
         self._bar = None
         if shown and sys.stderr.isatty():
-            # Trap: a terminal may say that it has 0 columns and 0 lines, where tqdm shows nothing; shutil says 80 and 24.
+            # Trap: a terminal may report 0 columns and 0 lines. tqdm would then show nothing; shutil gives 80 and 24.
             columns, lines = shutil.get_terminal_size()
             self._bar = tqdm(
                 desc=label, total=total, unit=f" {unit}", delay=1.0, leave=False, ncols=columns - 1, nrows=lines

@@ -1,7 +1,7 @@
 """RecordIO files as MXNet's im2rec packs them: many photos and their class numbers in one file. Imports no torch.
 
-A record is a row of parts; a part is MARK, a number with the part's kind (3 bits) and length (29 bits), the bytes, and zeros
-up to a multiple of 4. Where the bytes hold MARK at a multiple of 4, the writer leaves it out and begins a new part
+A record is one or more parts. A part is MARK, a number with the part's kind (3 bits) and length (29 bits), the bytes, and
+zeros up to a multiple of 4. When the bytes contain MARK at a multiple of 4, the writer omits it there and begins a new part
 (dmlc-core, recordio.h).
 """
 
@@ -17,18 +17,16 @@ from classifier.names import is_system
 SUFFIX = ".rec"
 MARK = bytes.fromhex("0a23d7ce")  # 0xced7230a
 PART = struct.Struct("<4sI")
-# What im2rec puts before a photo: how many labels follow (0: the label is the next number), the label, and two numbers of no use here.
+# What im2rec writes before a photo: how many labels follow (0: the next number is the label), the label, two unused numbers.
 HEADER = struct.Struct("<IfQQ")
-MAX_RECORD = (
-    400_000_000  # bytes; the largest photo that is decoded, 120 megapixels, takes 360 million without compression
-)
+MAX_RECORD = 400_000_000  # bytes; 120 megapixels, the most that are decoded, take 360 million without compression
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
-_HEAD = HEADER.size + 4  # bytes of a record that hold its label
+_HEAD = HEADER.size + 4  # the first bytes of a record, which include its label
 _MAX_LABELS = 1000
 
 
 def records_in(folder: Path) -> list[Path]:
-    """Return the RecordIO files at the top level of a folder, sorted; without hidden and system files."""
+    """Return the RecordIO files at the top level of a folder, sorted, without hidden and system files."""
     try:
         return sorted(
             entry
@@ -40,11 +38,12 @@ def records_in(folder: Path) -> list[Path]:
 
 
 def list_records(files: Sequence[Path], splits: Mapping[str, Sequence[str]]) -> dict[str, list[Path]]:
-    """Return the photos of each class in the order of the files; the classes are the numbers as text, in numeric order.
+    """Return the photos of each class, in the order of the files. Classes are the numbers as text, in numeric order.
 
-    A photo's path goes on below its file's: train.rec/record7@81920 is the record 7, which begins at byte 81,920. Reads the
-    labels, not the photos. Raises DataError where a file is damaged or its labels are not one class number for each photo, and
-    where the files' names say that they belong to several of the `splits`.
+    A photo's path continues its file's path: train.rec/record7@81920 is record 7, which begins at byte 81,920. The photos
+    themselves are not read. `splits` are the spellings of each split's name.
+    Raises DataError when a file is damaged, when a photo's label is not one class number, and when the files' names say that
+    they belong to several splits.
     """
     _refuse_mixed(files, splits)
     by_class: dict[str, list[Path]] = {}
@@ -59,7 +58,7 @@ def list_records(files: Sequence[Path], splits: Mapping[str, Sequence[str]]) -> 
 
 
 def refuse_below(folder: Path, files: Sequence[Path]) -> None:
-    """Raise DataError for a RecordIO file among the files below a folder of class folders, which is not read there."""
+    """Raise DataError for a RecordIO file among `files`, which lie in subfolders of `folder`: it is not read there."""
     for path in files:
         if path.suffix.lower() == SUFFIX:
             raise DataError(f"{path} is not read, because RecordIO files are read in {folder} itself; move it there")
@@ -71,7 +70,7 @@ def record_name(number: int, offset: int) -> str:
 
 
 def read_record_photo(path: Path) -> bytes:
-    """Return the bytes of a photo that `list_records` named; raises PhotoError when they cannot be read."""
+    """Return a photo's bytes by the path that `list_records` gave it; raises PhotoError when they cannot be read."""
     try:
         with path.parent.open("rb") as file:
             file.seek(int(path.name.rpartition("@")[2]))
@@ -88,10 +87,10 @@ def read_record_photo(path: Path) -> bytes:
 
 
 def read_record(file: BinaryIO, where: str, *, keep: int = MAX_RECORD) -> bytes | None:
-    """Return the record that begins here, its first `keep` bytes at most, or None at the end of the file.
+    """Return at most the first `keep` bytes of the record at the file's position; None at the end of the file.
 
-    Raises DataError, which begins with `where`, when it is damaged or longer than MAX_RECORD. `file` need not be seekable unless
-    `keep` is given.
+    `file` must be seekable only when `keep` is given. Raises DataError, which begins with `where`, when the record is damaged
+    or longer than MAX_RECORD.
     """
     record, length, kind = bytearray(), 0, -1
     while kind not in (_WHOLE, _LAST):
@@ -103,7 +102,7 @@ def read_record(file: BinaryIO, where: str, *, keep: int = MAX_RECORD) -> bytes 
         mark, number = PART.unpack(head)
         first, kind, size = kind == -1, number >> 29, number & (1 << 29) - 1
         if mark != MARK or kind > _LAST or first != (kind in (_WHOLE, _FIRST)):
-            raise DataError(f"{where} is damaged: no record begins or goes on there; copy the file again")
+            raise DataError(f"{where} is damaged: no record begins or continues there; copy the file again")
         if not first:
             record += MARK
             length += len(MARK)
@@ -143,7 +142,7 @@ def photo_of(record: bytes) -> bytes:
 
 
 def packed(photo: bytes) -> bytes:
-    """Return a record with a photo, in one part and with the label 0."""
+    """Return a record of one part that holds a photo and the label 0."""
     record = HEADER.pack(0, 0.0, 0, 0) + photo
     return PART.pack(MARK, len(record)) + record + bytes(-len(record) % 4)
 
@@ -164,8 +163,8 @@ def _labels(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, str]]:
 
 
 def _skip(file: BinaryIO, count: int) -> bool:
-    """Go over bytes and return whether the file has them."""
-    if count > 3:  # not in a padding, so that a pipe will do
+    """Skip bytes and return whether the file has that many."""
+    if count > 3:  # padding is at most 3 bytes and is read, so that a pipe works too
         file.seek(count - 1, os.SEEK_CUR)
         count = 1
     return len(file.read(count)) == count

@@ -1,10 +1,10 @@
-"""JSON objects in which a name must not stand twice: Python's reader would take the last one in silence."""
+"""Refuse JSON objects that have one name twice; Python's json module would silently use the last value."""
 
 from typing import Any
 
 
 def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's pairs as a dict, as the `object_pairs_hook` of json; raises ValueError for a repeated name."""
+    """Return the pairs as a dict, for json's `object_pairs_hook`; raises ValueError when a name is repeated."""
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]

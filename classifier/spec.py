@@ -1,4 +1,4 @@
-"""The model's specification: everything but the weights that it takes to rebuild and feed the model. Imports no torch."""
+"""The model's specification: everything needed to rebuild the model and to prepare its input, except the weights. Imports no torch."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How bytes become the model's input: short side to `resize`, centre crop to `crop` (pixels), then (x/255 - mean) / std.
+    """How a photo becomes the model's input: short side to `resize` pixels, centre crop to `crop`, then (x/255 - mean) / std.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves the short side at least `draft_margin` times `resize`.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its short side is then still at least `draft_margin` times `resize`.
     """
 
     resize: int
@@ -22,7 +22,8 @@ class Preprocessing:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    # At 12 megapixels 1.0 decodes 4.5 to 5.9 times faster than full size, 1.5 3.3 to 4.5 times (make bench-decode).
+    # Speed against full size at 12 megapixels: a margin of 1.0 is 4.5 to 5.9 times faster, 1.5 is 3.3 to 4.5 times faster
+    # (make bench-decode).
     draft_margin: float = 1.0
 
     def __post_init__(self) -> None:
@@ -38,7 +39,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A backbone, the head on its `features` numbers, and the classes in the order of the head's outputs."""
+    """A backbone that gives `features` numbers, the head on them, and the classes in the order of the head's outputs."""
 
     backbone: str
     features: int
@@ -46,7 +47,7 @@ class ModelSpec:
     head_dropout: float
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    # Logits are divided by this before the softmax, in training's evaluation and in serving alike.
+    # The model divides its logits by this, in training's evaluation and in serving alike.
     temperature: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,21 +1,21 @@
-"""Photos that cannot be read: where training refuses to go on without them. Training and `byoc data check` say the same."""
+"""Decide when too many photos cannot be read. Training then refuses to go on, and `byoc data check` says the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from classifier.names import one_line
 from classifier.photos import Photo
 
-LISTED = 5  # photos or classes named in a message
+LISTED = 5  # how many photos or classes a message names
 
-Missing = Mapping[str, Mapping[int, str]]  # by split: the place of each unreadable photo, and why it is one
+Missing = Mapping[str, Mapping[int, str]]  # by split: the index of each unreadable photo, and why it cannot be read
 
 
 def faults(
     splits: Mapping[str, Sequence[Photo]], missing: Missing, limit: float, classes: Sequence[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each reason to refuse: too many are missing, a whole split, or a whole class of train.
+    """Yield a sentence for each reason to refuse: too many photos, all of a split, or all of a class of train are unreadable.
 
-    `limit` is in percent of all photos. `classes` are the names of the labels; without them no class is looked at.
+    `limit` is in percent of all photos. `classes` are the names of the labels; if empty, classes are not checked.
     """
     if sentence := too_many(splits, missing, limit):
         yield sentence
@@ -35,7 +35,7 @@ def faults(
 
 
 def too_many(splits: Mapping[str, Sequence[Photo]], missing: Missing, limit: float) -> str | None:
-    """Return the sentence that refuses more than `limit` percent of unreadable photos, or None."""
+    """Return the sentence that refuses photos of which more than `limit` percent are unreadable; else None."""
     total, count = sum(map(len, splits.values())), sum(map(len, missing.values()))
     if 100 * count <= limit * total:
         return None

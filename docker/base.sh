@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the base image where no registry can be reached: Debian 12 by debootstrap, as slim as Debian's own slim image.
-# It holds no certificate of this machine; the Dockerfiles add Debian's own ca-certificates, and a build behind a proxy
-# gets the proxy's as a secret. Does nothing when the image is there (REBUILD=1 makes it anew).
+# Makes the base image when no registry can be reached: Debian 12 by debootstrap, as slim as Debian's own slim image.
+# The image has no certificates of this machine: the Dockerfiles install Debian's ca-certificates, and a build behind a
+# proxy gets the proxy's certificates as a secret. Does nothing when the image exists (REBUILD=1 makes it again).
 #   BASE    name and tag of the image (default byoc-base:bookworm)
-#   MIRROR  where Debian's packages come from (default: debootstrap's own)
+#   MIRROR  the server of Debian's packages (default: debootstrap's own)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 base=${BASE:-byoc-base:bookworm}
@@ -12,7 +12,7 @@ fail() { echo "base: $1" >&2; exit 1; }
 
 docker info > /dev/null 2>&1 || fail "Docker does not answer; start it, for example with docker/engine.sh"
 if [ -z "${REBUILD:-}" ] && docker image inspect "$base" > /dev/null 2>&1; then
-  echo "base: $base is there"
+  echo "base: $base exists"
   exit 0
 fi
 [ "$(id -u)" = 0 ] || fail "debootstrap needs root; run this as root, or pull an image and name it: make build BASE_IMAGE=debian:12-slim"
@@ -33,7 +33,7 @@ deb $mirror/debian bookworm main
 deb $mirror/debian bookworm-updates main
 deb $mirror/debian-security bookworm-security main
 SOURCES
-# As in Debian's slim image: no manuals, no translations; packages installed later leave theirs out too.
+# Without manuals and translations, as Debian's slim image; packages that are installed later leave theirs out too.
 cat > "$root/etc/dpkg/dpkg.cfg.d/slim" <<SLIM
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright

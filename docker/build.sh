@@ -2,11 +2,11 @@
 # Builds one image and names it byoc-classifier-PROGRAM:DEVICE.
 #   docker/build.sh train|serve [cuda|cpu]
 # Variables:
-#   BASE_IMAGE     Debian 12 with its Python 3.11, by exact tag (default: the Dockerfile's; where that can't be pulled, docker/base.sh makes one)
-#   CA_BUNDLE      certificates for the build, given as a secret (default: the file that PIP_CERT or SSL_CERT_FILE names)
-#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY  passed to the build where set
-#   NO_CACHE=1     make every layer anew, with the newest of Debian's packages; pip's downloads stay cached
-#   SOURCE         URL of the source, for the label (default: git's remote origin)
+#   BASE_IMAGE     Debian 12 with its Python 3.11, by exact tag (default: the Dockerfile's; if it can't be pulled, docker/base.sh makes one)
+#   CA_BUNDLE      certificates for the build, passed as a secret (default: the file that PIP_CERT or SSL_CERT_FILE names)
+#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, HTTP_PROXY, HTTPS_PROXY, NO_PROXY  passed to the build if they are set
+#   NO_CACHE=1     build every layer again, with the newest Debian packages; pip's downloads stay cached
+#   SOURCE         the source's URL, for the label (default: git's remote origin)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ program=${1:-} device=${2:-cuda}
 fail() { echo "build: $1" >&2; exit 1; }
 case "$program/$device" in
   train/cuda | train/cpu | serve/cuda | serve/cpu) ;;
-  *) fail "'$program' for '$device' is no image; write train or serve, then cuda or cpu" ;;
+  *) fail "'$program' for '$device' is not an image; write train or serve, then cuda or cpu" ;;
 esac
 docker=$(docker/cli.sh)
 docker/running.sh "$docker"
@@ -30,7 +30,7 @@ fi
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
 options=(--target "$program" --build-arg "PROGRAM=$program" --build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device")
 options+=(--label "org.opencontainers.image.version=$version")
-# Labels say what is known; of the source only an address that others can open, without the name and password that it may hold.
+# The labels say what is known. The source's URL is used only if others can open it, without a name and password.
 if revision=$(git rev-parse --short=12 HEAD 2> /dev/null); then
   [ -z "$(git status --porcelain)" ] || revision=$revision-dirty
   options+=(--label "org.opencontainers.image.revision=$revision")
@@ -48,7 +48,7 @@ name=byoc-classifier-$program:$device
 echo "build: $name $version${revision:+ ($revision)} on $base"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Newer builders would add attestations, which make of the image an index that SageMaker is known to refuse.
+# Newer builders add attestations by default. The image then becomes an index, which SageMaker refuses.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file docker/Dockerfile --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
   ! grep -q -i "no space left on device" "$log" ||

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the first docker on PATH that can build with BuildKit: newer ones need the plugin buildx for that, which may be missing.
+# Prints the first docker command on PATH that can build with BuildKit. Newer ones need the plugin buildx for that.
 set -euo pipefail
 first=""
 while read -r docker; do

@@ -1,9 +1,9 @@
-# Sourced by build_and_push.sh: what it asks of AWS. A failure is one sentence with its remedy.
-# shellcheck shell=bash disable=SC2034,SC2154  # region, registry, docker, digest and dry_run are its caller's
+# Sourced by build_and_push.sh: its calls to AWS. A failure is one sentence that says what to do.
+# shellcheck shell=bash disable=SC2034,SC2154  # the caller owns region, registry, docker, digest and dry_run
 
 fail() { echo "push: $1" >&2; exit 1; }
 
-# Asks AWS and leaves the reply in $reply; $error holds the reason where it returns 1 because a thing is not there.
+# Calls AWS and puts the answer into $reply. Returns 1 when the thing does not exist, with the reason in $error.
 ask() {
   local errors
   errors=$(mktemp)
@@ -20,7 +20,7 @@ ask() {
   esac
 }
 
-# create-repository -> CreateRepository
+# The IAM action of a command: create-repository -> CreateRepository
 permission() { echo "$1" | awk -F- '{for (i = 1; i <= NF; i++) printf "%s%s", toupper(substr($i, 1, 1)), substr($i, 2)}'; }
 
 find_account() {
@@ -32,7 +32,7 @@ find_account() {
   account=$reply
 }
 
-# Makes the repository if it is missing: tags never change their image but latest; every push is scanned; what lost its tags goes.
+# Makes the repository if it is missing. Tags are immutable except latest; every push is scanned; untagged images expire.
 make_repository() {
   if ask ecr describe-repositories --repository-names "$1" --query 'repositories[0].repositoryUri'; then return; fi
   say "create the repository $1 in $region"
@@ -44,7 +44,7 @@ make_repository() {
     "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14}, "action": {"type": "expire"}}]}'
 }
 
-# Logs Docker in; the password goes from one program to the other and is printed nowhere.
+# Logs Docker in. The password goes through a pipe and is never printed.
 log_in() {
   say "log in to $registry"
   [ -z "$dry_run" ] || return 0
@@ -56,7 +56,7 @@ log_in() {
   esac
 }
 
-# Whether the repository has the tag already with this very image; another image under it is an error, since tags stay.
+# Succeeds when the repository already has this very image under the tag. Another image under it is an error, as tags are immutable.
 holds() {
   ask ecr batch-get-image --repository-name "$1" --image-ids "imageTag=$2" --query 'images[0].[imageId.imageDigest, imageManifest]' || return 1
   case "$reply" in

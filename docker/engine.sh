@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes a Docker Engine answer: installs Debian's where there is none, starts it where none runs, and says which of these it did.
+# Provides a Docker Engine: installs Debian's if none is installed, starts it if none runs, and says which of these it did.
 #   docker/engine.sh        leave a running engine as it is, else start one
 #   docker/engine.sh stop   stop the engine that this script started, and no other
 # Variables:
-#   ENGINE_STATE  folder for the pid and the log of what it started (default /var/run/byoc-engine)
+#   ENGINE_STATE  folder for the pid and the log of the engine that it started (default /var/run/byoc-engine)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 state=${ENGINE_STATE:-/var/run/byoc-engine}
@@ -11,7 +11,7 @@ pid_file=$state/pid
 
 fail() { echo "engine: $1" >&2; exit 1; }
 
-# The pid of the engine that this script started, if that process still is one.
+# Prints the pid of the engine that this script started, if that process is still an engine.
 started() {
   local pid
   pid=$(cat "$pid_file" 2> /dev/null) && [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dockerd ] && echo "$pid"
@@ -41,7 +41,7 @@ if docker info > /dev/null 2>&1; then
 fi
 [ "$(id -u)" = 0 ] || fail "Docker does not answer and only root can start it; start Docker, or add this user to the group docker"
 mkdir -p "$state"
-# An engine that was killed leaves its pid behind, and the next one refuses to start when that pid is a zombie or another program.
+# A killed engine leaves its pid file behind. The next one refuses to start if that pid is now a zombie or another program.
 left=$(cat /var/run/docker.pid 2> /dev/null || true)
 if [ -n "$left" ] && ! grep -q -s -E "^State:.[RSD]" "/proc/$left/status" || [ "$(cat "/proc/${left:-none}/comm" 2> /dev/null)" != dockerd ]; then
   rm -f /var/run/docker.pid
@@ -50,7 +50,7 @@ setsid dockerd > "$state/log" 2>&1 < /dev/null &
 echo $! > "$pid_file"
 for _ in $(seq 300); do
   docker info > /dev/null 2>&1 && break
-  # Not by its name, which is still the shell's for a moment on a busy machine.
+  # Look by pid, not by name: on a busy machine the process has the shell's name for a moment.
   kill -0 "$!" 2> /dev/null || fail "dockerd ended at once: $(tail -n 1 "$state/log")"
   sleep 0.1
 done

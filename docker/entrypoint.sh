@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the program that the platform names, `train` or `serve`, so that the program is process 1 and gets its signals.
+# Becomes the program that SageMaker names, `train` or `serve`, so that the program is process 1 and gets the signals.
 set -eu
 case "${1:-}" in
   train | serve)
@@ -12,8 +12,8 @@ case "${1:-}" in
   -*) set -- "$BYOC_PROGRAM" "$@" ;;
 esac
 if [ "$(command -v "$1")" = /opt/venv/bin/train ]; then
-  # Isolated (-I), so that a train.py of a user's on PYTHONPATH does not stand in for the package train; the user's script gets
-  # that path. -u and -B are what the variables say that -I ignores.
+  # Isolated (-I), so that a user's train.py on PYTHONPATH does not replace our package train; the user's script still gets that
+  # path. -I ignores the variables PYTHONUNBUFFERED and PYTHONDONTWRITEBYTECODE, so -u and -B stand for them.
   shift
   exec /opt/venv/bin/python -IuB /opt/venv/bin/train "$@"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# pip for the image's environment, inside a build; with the certificates of the secret `ca` where the build was given one.
+# Runs pip for the image's environment during a build, with the certificates in the secret `ca` if the build has one.
 set -eu
 if [ -f /run/secrets/ca ]; then
   export PIP_CERT=/run/secrets/ca

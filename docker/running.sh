@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ends with one sentence unless Docker answers.
+# Succeeds when Docker answers; else prints one sentence and fails.
 #   docker/running.sh [DOCKER]   DOCKER: the docker command (default docker)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

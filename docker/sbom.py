@@ -1,7 +1,7 @@
-"""List what an image holds, as CycloneDX 1.6: `sbom.py IMAGE FOLDER`, with a table of licences beside it.
+"""Write what an image holds as a CycloneDX 1.6 file, and a table of licences beside it: `sbom.py IMAGE FOLDER`.
 
-Debian's packages come from dpkg, Python's from their metadata, netty from the model server's jar. That jar's other parts
-(log4j, slf4j, gson, disruptor, commons) do not state their versions, and libraries inside a wheel are part of that wheel.
+Debian packages are found through dpkg, Python packages through their metadata, netty in the model server's jar. The other
+parts of that jar (log4j, slf4j, gson, disruptor, commons) do not state their versions. Libraries inside a wheel are not listed.
 """
 
 import json
@@ -18,7 +18,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-# Runs inside the image, with nothing but Python's own library.
+# This program runs inside the image and needs only Python's standard library.
 COLLECT = r"""
 import json, re, subprocess, sys, zipfile
 from importlib.metadata import distributions

@@ -1,6 +1,6 @@
 """Print the images' sizes against their budgets, and the layers they share: `python docker/sizes.py [--json FILE]`.
 
-Ends with 1 when an image is over its budget. An image that is not built is left out; those of the CPU must be there.
+Exits with 1 when an image is over its budget or a CPU image is not built. A CUDA image that is not built is left out.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BUDGETS = {
     "byoc-classifier-serve:cuda": 6.0,
     "byoc-classifier-train:cuda": 7.0,
 }
-# What a layer's instruction holds, and what the table calls the layer.
+# The text that a layer's instruction contains, and the layer's name in the table.
 PARTS = {
     "COPY /opt/venv": "torch and what both share",
     "COPY /opt/packages": "its own packages",

@@ -1,4 +1,7 @@
-"""Last step of a build: import what the image promises, and print the versions. Run with the image's program as argument."""
+"""Check an image in the last step of its build: import what users may import, and print the versions.
+
+`smoke.py PROGRAM DEVICE`, where PROGRAM is train or serve.
+"""
 
 import importlib
 import io
@@ -9,7 +12,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-# As users' code imports them.
+# Imported in the way users' code does it.
 import numpy
 import PIL.Image
 import timm
@@ -25,7 +28,7 @@ COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 
 
 def main(program: str, device: str) -> None:
-    """Import, print, and fail on what must not be there."""
+    """Import the modules, check the command and the device, and fail on anything that must not be in the image."""
     other = "serve" if program == "train" else "train"
     use_what_users_import()
     for name in [*COMMON, *MODULES[program], *(["openvino"] if (program, device) == ("serve", "cpu") else [])]:
@@ -43,7 +46,7 @@ def main(program: str, device: str) -> None:
 
 
 def use_what_users_import() -> None:
-    """Call one operator of each library: pixels through numpy and Pillow, a transform, a network of each collection."""
+    """Use each library once: pixels through numpy and Pillow, a torchvision transform, one torchvision and one timm network."""
     file = io.BytesIO()
     PIL.Image.fromarray(numpy.full((48, 64, 3), 200, numpy.uint8)).save(file, "JPEG")
     photo = torchvision.transforms.Resize((32, 32))(PIL.Image.open(file))

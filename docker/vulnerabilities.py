@@ -1,7 +1,7 @@
 """Check what an image holds for known vulnerabilities: `vulnerabilities.py IMAGE LOCK REPORT`.
 
-Debian's packages are held against its security archive. Python's go through pip-audit, which asks PyPI; where PyPI does
-not answer for them they are counted as not checked, never as clean.
+Debian packages are compared with Debian's security archive. Python packages are checked by pip-audit, which asks PyPI; when
+PyPI gives no answer for a package, it counts as not checked, never as clean.
 """
 
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the CPU build of torch into wheels/, from wherever pip finds it; a build takes it from there and checks its hash.
+# Downloads the CPU build of torch into wheels/; the build of an image takes it from there and checks its hash.
 #   PYTHON    an interpreter with pip (default: .venv's, else python3)
 #   PIP_ARGS  passed to pip, as in PIP_ARGS="--index-url URL" to name the index that has it
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 [ -n "${PYTHON:-}" ] || { PYTHON=.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; }
 torch=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/shared-cpu.lock)
 if compgen -G "wheels/torch-*+cpu-*.whl" > /dev/null; then
-  echo "wheels: the CPU build of torch is there"
+  echo "wheels: the CPU build of torch is already in wheels/"
   exit 0
 fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words

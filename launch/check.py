@@ -1,4 +1,4 @@
-"""`byoc data check`: what is in a folder of photos, and what would make training fail."""
+"""`byoc data check`: report what a folder of photos holds, and what would make training fail."""
 
 import hashlib
 import json
@@ -21,26 +21,29 @@ from train.config import Config
 
 LISTED = 5  # examples of each finding on the screen; --json has all
 LARGE_PIXELS = 24_000_000
-IMBALANCE = 10  # largest class over smallest
-SHORT_SIDE = 299  # decode as training would with the default backbone
+IMBALANCE = 10  # size of the largest class divided by that of the smallest
+SHORT_SIDE = 299  # photos are decoded as training would decode them with the default backbone
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Look:
+    """What was found of one photo; `problem` says why it cannot be read."""
+
     path: Path
     split: str
     label: str
-    digest: str | None
-    pixels: int
-    problem: str | None
+    digest: str | None = None
+    pixels: int = 0
+    problem: str | None = None
     notes: tuple[str, ...] = ()
 
 
 def survey(root: Path, config: Config) -> dict[str, Any]:
-    """Read and decode every photo below `root` and return the findings as plain values.
+    """Read and decode every photo below `root` and return the findings as JSON values.
 
-    `fatal` holds the sentences with which training under `config` would refuse, `warnings` what it would accept, and
-    `notes` what it would say of the photos. The splits are training's own, that of validation included.
+    `fatal` holds the sentences with which training under `config` would refuse, `warnings` the problems that it would accept,
+    and `notes` what it would log about the photos. The splits are the same as training's, also a validation split that is
+    drawn from train.
     """
     findings: dict[str, Any] = {
         "data": one_line(root),
@@ -106,7 +109,7 @@ def report(findings: dict[str, Any]) -> str:
 
 
 def command(options: Namespace) -> int:
-    """`byoc data check`: status 1 when training would fail."""
+    """`byoc data check`: print the findings; returns 1 when training would fail."""
     findings = survey(options.data, Config())
     print(json.dumps(findings, indent=2) if options.json else report(findings))
     return int(bool(findings["fatal"]))
@@ -116,8 +119,8 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
     files = [
         (photo.path, split, photos.classes[photo.label]) for split, held in photos.splits.items() for photo in held
     ]
-    # Pillow decodes outside the interpreter's lock, so threads use all cores. Trap: Ctrl-C in the midst of the pool's own code
-    # leaves one of its locks taken, and to leave the pool then takes for ever (seen once); so an interrupt leaves it alone.
+    # Pillow releases the interpreter's lock while it decodes, so threads use all cores. Trap: Ctrl-C inside the pool's own code
+    # may leave one of its locks taken, and then shutdown() never returns (seen once). So an interrupt does not shut it down.
     pool = ThreadPoolExecutor(os.cpu_count())
     with Progress("check", len(files), "photos") as progress:
         looks = []
@@ -132,17 +135,18 @@ def _look(path: Path, split: str, label: str) -> _Look:
     try:
         data = read_photo(path)
     except PhotoError as error:
-        return _Look(path, split, label, None, 0, str(error))
+        return _Look(path=path, split=split, label=label, problem=str(error))
     digest = hashlib.sha256(data).hexdigest() if data else None
     try:
         look = look_at(data, short_side=SHORT_SIDE)
-        return _Look(path, split, label, digest, look.size[0] * look.size[1], None, look.notes)
     except PhotoError as error:
-        return _Look(path, split, label, digest, 0, str(error))
+        return _Look(path=path, split=split, label=label, digest=digest, problem=str(error))
+    pixels = look.size[0] * look.size[1]
+    return _Look(path=path, split=split, label=label, digest=digest, pixels=pixels, notes=look.notes)
 
 
 def _odd(looks: list[_Look]) -> list[str]:
-    """Return a sentence for each oddity of photos that are read all the same."""
+    """Return one sentence for each note about photos that are odd but can be read."""
     first: dict[str, list[_Look]] = {}
     for look in looks:
         for note in look.notes:
@@ -151,7 +155,7 @@ def _odd(looks: list[_Look]) -> list[str]:
 
 
 def _shared(looks: list[_Look], place: Callable[[_Look], str]) -> list[dict[str, str]]:
-    """Return the photos of which the same bytes were first in another place, a split or a class."""
+    """Return the photos whose bytes also occur in another place; `place` gives a photo's split or class."""
     first: dict[str, _Look] = {}
     shared = []
     for look in looks:
@@ -164,8 +168,8 @@ def _shared(looks: list[_Look], place: Callable[[_Look], str]) -> list[dict[str,
 
 
 def _missing(photos: PhotoSet, looks: list[_Look]) -> dict[str, dict[int, str]]:
-    """Return, by split, the places of the photos that cannot be read, and why."""
-    rest = iter(looks)  # in the order of the splits
+    """Return, by split, the index of each photo that cannot be read, and why it cannot."""
+    rest = iter(looks)  # they are in the order of the splits
     return {
         split: {place: look.problem for place, look in enumerate(islice(rest, len(held))) if look.problem}
         for split, held in photos.splits.items()

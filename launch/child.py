@@ -1,13 +1,14 @@
-"""Programs that end when the driver ends, also when it is killed and can stop nothing any more."""
+"""Start programs that end when the driver ends, even when the driver is killed and cannot stop them itself."""
 
 import os
 import sys
 from collections.abc import Sequence
 
 _PYTHON = sys.executable
-# Run by an interpreter that becomes the program, since preexec_fn may hang in a process that has threads, as tuning has.
-# PR_SET_PDEATHSIG (1) sends SIGTERM, on which training keeps what was done. Who starts it may already be gone by then. Of
-# Ctrl-C the interpreter would print a traceback.
+# This runs in a small interpreter that then becomes the program. subprocess's preexec_fn could do the same, but it may hang in
+# a process with threads, as tuning has. In order of the lines: let Ctrl-C end the interpreter without a traceback; ask Linux
+# for SIGTERM when the parent ends (PR_SET_PDEATHSIG is 1), on which training saves its state; become the program, unless the
+# parent has ended already.
 _BECOME = (
     "import ctypes, os, signal as s, sys\n"
     "if s.getsignal(s.SIGINT) is s.default_int_handler: s.signal(s.SIGINT, s.SIG_DFL)\n"
@@ -17,5 +18,5 @@ _BECOME = (
 
 
 def ends_with_us(command: Sequence[str]) -> list[str]:
-    """Return a command that runs `command`, in the same process, and gets SIGTERM when the thread that starts it ends."""
+    """Return a command that becomes `command` and gets SIGTERM when the thread that started it ends."""
     return [_PYTHON, "-I", "-S", "-c", _BECOME, str(os.getpid()), *command]

@@ -1,4 +1,4 @@
-"""`byoc`: arguments to calls, nothing else."""
+"""`byoc`: parse the command line and call the module of the verb."""
 
 import argparse
 import contextlib
@@ -21,20 +21,23 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0, 1 with one sentence on standard error, 130 after Ctrl-C, 143 after
-    SIGTERM, 129 after SIGHUP, or 141 when what read the output has ended, as `head` does."""
+    """Run one verb and return the exit status.
+
+    It is 0, or 1 with one sentence on standard error, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, or 141 when the
+    program that reads the output has ended, as `head` does.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name need not be valid UTF-8
+            stream.reconfigure(errors="backslashreplace")  # a file name may be invalid UTF-8
     try:
         try:
             return _run(argv)
         finally:
             if sys.stdout:
-                sys.stdout.flush()  # here, where it can be caught, and not at the interpreter's end
+                sys.stdout.flush()  # here, where an error can be caught, and not when the interpreter ends
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
@@ -46,28 +49,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), error.exit_status)
     except KeyboardInterrupt as stop:
         _say(str(stop) if isinstance(stop, Detached) else "stopped")
-        # Everything was left in order on the way here; the interpreter's own end would wait for threads that still read photos.
+        # All clean-up is done by now. A normal exit would wait for threads that still read photos.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Stop as Ctrl-C does, so that what this process started is stopped too."""
+    """Handle a signal as Ctrl-C, so that the programs that this process started are stopped too."""
     raise KeyboardInterrupt(number)
 
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["emulate"]:  # whose options are those of a program of another environment
+    if arguments[:1] == ["emulate"]:  # its options belong to a program in another environment
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
     jobs.check_place(options)
-    # Only now, for these imports take the longest: Ctrl-C while they run is caught, and a usage text comes at once.
+    # The verb's imports take longest, so they come last: a usage text appears at once, and Ctrl-C during them is caught.
     status: int = importlib.import_module(_room(options)).command(options)
     return status
 
 
 def _room(options: argparse.Namespace) -> str:
-    """Return the module that carries the verb out: some verbs have one for this machine and one for SageMaker."""
+    """Return the module that runs the verb: some verbs have one for this machine and one for SageMaker."""
     named = getattr(options, "on", None), getattr(options, "place", None)
     aws = "sagemaker" in named or getattr(options, "endpoint", None)
     room: str = getattr(options, "aws_call", options.call) if aws else options.call
@@ -75,7 +78,7 @@ def _room(options: argparse.Namespace) -> str:
 
 
 def _drop_output() -> None:
-    """Let what is still to be written go nowhere, so that the interpreter's end does not fail on it."""
+    """Discard the output that is still buffered, so that the interpreter does not fail on it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""The training program inside its image: `docker run` with the platform's mounts, on this machine."""
+"""Run the training program inside its image on this machine: `docker run` with the mounts that SageMaker makes."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from classifier.errors import ConfigError
 from launch.gpus import OPTIONS
 
-# Every container carries the folder of its job, so that what a killed driver leaves can be found and removed.
+# Each container has this label, with the folder of its job, so that one left by a killed driver can be found and removed.
 LABEL = "byoc-classifier.job"
 
 
 def training_image(name: str) -> str:
-    """Return the image that `--image` names: a name that Docker knows, or in a file `*.json` the one that was pushed.
+    """Return the image that `--image` names: the name itself, or the training image in a file that ends in .json.
 
-    Raises ConfigError when the file that build_and_push.sh writes is missing or holds no training image.
+    build_and_push.sh writes that file. Raises ConfigError when the file is missing or holds no training image.
     """
     if not name.endswith(".json"):
         return name
@@ -30,7 +30,7 @@ def training_image(name: str) -> str:
 
 
 def check(image: str) -> None:
-    """Raise ConfigError when the image cannot be run; one that was pushed is pulled where it is not here."""
+    """Raise ConfigError when the image is not on this machine and cannot be pulled; only images named by digest are pulled."""
     try:
         found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
         if found.returncode and "@sha256:" in image:
@@ -51,7 +51,7 @@ def command(
     *,
     gpus: bool = False,
 ) -> list[str]:
-    """Return the command for one job over the folder `base`, laid out as /opt/ml; what it writes belongs to the user."""
+    """Return the command for one job in the folder `base`, which is laid out as /opt/ml; its files will belong to this user."""
     base, feature_cache = base.resolve(), feature_cache.resolve()
     for folder in (base / "model", base / "output" / "data", feature_cache):
         folder.mkdir(parents=True, exist_ok=True)

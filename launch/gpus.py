@@ -1,6 +1,6 @@
-"""Whether a container gets this machine's GPUs: by itself where the image is built for CUDA and a GPU is here.
+"""Decide whether a container gets this machine's GPUs: by default if the image is built for CUDA and there is a GPU.
 
-python3 -m launch.gpus IMAGE   prints the options of docker run for them, or nothing; GPUS=all or GPUS=none decides instead
+`python3 -m launch.gpus IMAGE` prints the options for `docker run`, or nothing; GPUS=all or GPUS=none overrides the default.
 """
 
 import json
@@ -13,12 +13,12 @@ from classifier.device import VERSION_FILE
 from classifier.errors import ConfigError
 
 CHOICES = ("auto", "all", "none")
-# NCCL, through which several GPUs of one host talk, shares more memory than the 64 MB that Docker gives.
+# NCCL, which connects several GPUs of one host, needs more shared memory than Docker's default of 64 MB.
 OPTIONS = ("--gpus", "all", "--shm-size", "1g")
 
 
 def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> bool:
-    """Return whether the container is to see the GPUs. Raises ConfigError for another choice than those of CHOICES."""
+    """Return whether the container gets the GPUs; raises ConfigError when `choice` is not in CHOICES."""
     if choice not in CHOICES:
         raise ConfigError(f"gpus is {choice!r}; it must be one of {', '.join(CHOICES)}")
     if choice != "auto":
@@ -27,7 +27,7 @@ def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> boo
 
 
 def _for_cuda(image: str) -> bool:
-    """Return whether an image asks for GPUs as the CUDA images do; a CPU image has no use for them."""
+    """Return whether an image is built for CUDA: it then sets NVIDIA_VISIBLE_DEVICES."""
     command = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", image]
     found = subprocess.run(command, capture_output=True, check=False)
     variables = (json.loads(found.stdout) or []) if found.returncode == 0 else []

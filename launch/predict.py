@@ -18,14 +18,14 @@ from classifier.names import one_line
 from launch.aws.errors import AwsError
 
 Rankings = list[list[dict[str, Any]]]  # for each photo, its labels and probabilities, best first
-USUAL = 100_000_000  # bytes; a file of more may be too long for a photo
-TIMEOUT = 70  # seconds; the platform answers within 60
+USUAL = 100_000_000  # bytes; only a longer file may exceed the limit for a photo
+TIMEOUT = 70  # seconds; SageMaker allows a model 60
 
 
 def predict(url: str, path: Path) -> Rankings:
-    """Return each photo's labels and probabilities, best first: one photo for a photo's file, many for a JSON request.
+    """Send a file to the server and return each photo's labels and probabilities, best first; a JSON file may hold many photos.
 
-    Raises ConfigError for an address that is none, and UserError with the server's sentence.
+    Raises ConfigError when `url` is not an address, and UserError with the server's message when it refuses.
     """
     headers = {"Content-Type": content_type(path)}
     request = urllib.request.Request(_address(url), data=read(path), headers=headers)
@@ -41,32 +41,32 @@ def predict(url: str, path: Path) -> Rankings:
 
 
 def command(options: Namespace) -> int:
-    """`byoc predict`: print a line for each photo; status 1 when any file failed."""
+    """`byoc predict`: print a line for each photo; returns 1 when any file failed."""
     _address(options.url)
     return tell(options.files, lambda path: predict(options.url, path), as_json=options.json)
 
 
 def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: bool) -> int:
-    """Print what each file is answered, a line for each photo or one JSON list at the end; return 1 when any file failed."""
-    told: list[dict[str, Any]] = []
+    """Print the answer for each file, as a line for each photo or one JSON list at the end; returns 1 when any file failed."""
+    entries: list[dict[str, Any]] = []
     for path in files:
         name = one_line(path)
         try:
             found = ask(path)
-        except AwsError:  # which every file would meet
+        except AwsError:  # every other file would fail in the same way
             raise
         except UserError as error:
-            told.append({"file": name, "error": str(error)})
+            entries.append({"file": name, "error": str(error)})
             print(error if name in str(error) else f"{name}: {error}", file=sys.stderr)
             continue
         for number, best in enumerate(found):
             photo = name if len(found) == 1 else f"{name}[{number}]"
-            told.append({"file": photo, "predictions": best})
+            entries.append({"file": photo, "predictions": best})
             if not as_json:
                 print(line(photo, best), flush=True)
     if as_json:
-        print(json.dumps(told, indent=2))
-    return int(any("error" in entry for entry in told))
+        print(json.dumps(entries, indent=2))
+    return int(any("error" in entry for entry in entries))
 
 
 def line(photo: str, best: list[dict[str, Any]]) -> str:
@@ -75,7 +75,7 @@ def line(photo: str, best: list[dict[str, Any]]) -> str:
 
 
 def table(predictions: Sequence[dict[str, Any]]) -> str:
-    """Return predictions with their truth, probability and file as a table."""
+    """Return a table of predictions: true class, predicted class, probability and file."""
     names = [name for item in predictions for name in (item["truth"], item["label"], "predicted")]
     width = max(map(len, names), default=0) + 2
     lines = [f"{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo"]
@@ -91,33 +91,31 @@ def read(path: Path) -> bytes:
     with contextlib.suppress(OSError):
         if path.is_file() and path.stat().st_size <= USUAL:
             return path.read_bytes()
-    from classifier.images import read_photo  # not before: with numpy and Pillow it takes 0.1 s of CPU
+    from classifier.images import read_photo  # imported late because numpy and Pillow take 0.1 s of CPU
 
     return read_photo(path)
 
 
 def content_type(path: Path) -> str:
-    """Return the type of a file by its name; what is not known is left to the server, which looks at the bytes."""
+    """Return a file's content type by its name; for an unknown name a neutral one, since the server looks at the bytes."""
     guessed = mimetypes.guess_type(path.name)[0] or ""
     known = guessed.startswith("image/") or guessed == "application/json"
     return guessed if known else "application/octet-stream"
 
 
 def sentence(text: str) -> str:
-    """Return what a server says in an error's body, on one line."""
+    """Return the message in the body of a server's error, on one line."""
     with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
         text = str(json.loads(text)["message"])
     return one_line(text.strip())
 
 
 def _address(url: str) -> str:
-    """Return where photos go; raises ConfigError for what is not the address of a server."""
+    """Return the URL that photos are sent to; raises ConfigError when `url` is not a server's address."""
     with contextlib.suppress(ValueError):
         whole = url if "://" in url else f"http://{url}"
         parts = urlsplit(whole)
-        usable = (
-            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        )  # a wrong port is a ValueError
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # raises for a wrong port
         if usable and whole.isascii() and whole.isprintable() and " " not in whole:
             return f"{whole.rstrip('/').removesuffix('/invocations').rstrip('/')}/invocations"
     raise ConfigError(f"--url is {url!r}; write the server's address, as in http://127.0.0.1:8080")
@@ -132,7 +130,10 @@ def _message(error: urllib.error.HTTPError) -> str:
 
 
 def rankings(text: bytes, url: str) -> Rankings:
-    """Return each photo's labels and probabilities of an answer; `url` names who gave it. Raises UserError for another answer."""
+    """Return each photo's labels and probabilities from an answer; `url` names the server in errors.
+
+    Raises UserError when the answer has another form.
+    """
     with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
         answer = json.loads(text)["predictions"]
         found: Rankings = answer if isinstance(answer[0], list) else [answer]

@@ -1,4 +1,4 @@
-"""The main job in plain processes: check -> tune -> train -> test -> serve -> predict."""
+"""`byoc run`, the main job in local processes: check -> tune -> train -> test -> serve -> predict."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ from launch.training import Recipe, new_folder, recipe, result, train
 from launch.tune import check_tuning, tune
 from train.config import parse
 
-SENT = 4  # test photos sent to the server
+SENT = 4  # how many test photos are sent to the server
 
 
 def command(options: Namespace) -> int:

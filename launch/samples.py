@@ -1,7 +1,7 @@
-"""The demo's photos: crops of the free photographs that come inside the scikit-image wheel.
+"""The demo's photos: crops of the free photographs in the scikit-image wheel.
 
-Each photograph is a class. Train, validation and test own different tiles of it, so that no pixel is in two splits; but
-they are parts of the same photograph, and a model that tells them apart has not learnt kinds of things.
+Each photograph is a class. Train, validation and test have different tiles of it, so no pixel is in two splits. All crops
+of a class show the same photograph, so a model that tells the classes apart has not learnt to recognise kinds of things.
 """
 
 import importlib.util
@@ -33,12 +33,12 @@ PHOTOGRAPHS = {
 # Each photograph is a grid of tiles; a split owns some of them, and each crop lies inside one.
 GRID = 4
 TILES = {"train": 10, "validation": 3, "test": 3}
-CROPS = 3  # of each tile
-SIDES = (0.7, 1.0)  # of the tile's shorter side
+CROPS = 3  # crops of each tile
+SIDES = (0.7, 1.0)  # least and greatest side of a crop, as a share of the tile's shorter side
 
 
 def write_samples(folder: Path) -> int:
-    """Write the labelled set below `folder` and return the number of photos; the same photos every time."""
+    """Write the labelled photos below `folder` and return how many there are; they are the same every time."""
     package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise ConfigError(

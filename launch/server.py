@@ -1,4 +1,4 @@
-"""The serving program in a process of its own: start it, wait for /ping, stop it."""
+"""Run the serving program in a process of its own: start it, wait for /ping, stop it."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ from launch.child import ends_with_us
 
 START_SECONDS = 120
 STOP_SECONDS = 30
-LINE_SECONDS = 2  # between lines that say that it is still starting
+LINE_SECONDS = 2  # a line says this often that the server is still starting
 
 
 @contextlib.contextmanager
 def serving(model: Path, port: int, log: Path) -> Iterator[str]:
-    """Serve `model` on the loopback address and yield the URL once /ping says 200; stopped on leaving."""
+    """Serve `model` on the loopback address, yield the URL once /ping answers 200, and stop the server afterwards."""
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
@@ -47,7 +47,7 @@ def serving(model: Path, port: int, log: Path) -> Iterator[str]:
 
 
 def check_port(port: int) -> None:
-    """Raise ConfigError for a port that the server could not listen on; 0 stands for any free one."""
+    """Raise ConfigError when the server cannot listen on this port; 0 means any free port."""
     if not 0 <= port <= 65535:
         raise ConfigError(f"--port is {port}; it must lie between 0 and 65535")
     with socket.socket() as probe:
@@ -76,8 +76,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             print(f"the server loads the model: {waited:.0f} s", file=sys.stderr, flush=True)
             next_line += LINE_SECONDS
         if process.poll() is not None:
-            said = log.read_text().strip().splitlines()
-            raise UserError(said[-1] if said else f"the server ended with status {process.poll()} and said nothing")
+            lines = log.read_text().strip().splitlines()
+            raise UserError(lines[-1] if lines else f"the server ended with status {process.poll()} and said nothing")
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
             return
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The training program in a process or a container of its own, over a folder laid out as SageMaker lays out /opt/ml."""
+"""Run the training program in a process or container of its own, in a folder that is laid out as SageMaker's /opt/ml."""
 
 import json
 import os
@@ -20,16 +20,16 @@ from train.config import parse
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What every run of a job shares: photos, fixed hyperparameters, other channels, feature cache, and image if any."""
+    """What all runs of a job have in common: photos, fixed hyperparameters, further channels, feature cache and image."""
 
     data: Path
     hyperparameters: Mapping[str, str]
-    channels: Mapping[str, Path]  # beside the photos': pretrained, model
+    channels: Mapping[str, Path]  # further channels by name: pretrained, model
     feature_cache: Path
-    image: str | None = None  # run the program in this image instead of this environment
-    gpus: bool = False  # of this machine, for the image
+    image: str | None = None  # the image to run the program in; None: in this environment
+    gpus: bool = False  # whether the image gets this machine's GPUs
 
     @property
     def all_channels(self) -> dict[str, Path]:
@@ -37,9 +37,9 @@ class Recipe:
 
 
 def recipe(options: Namespace) -> Recipe:
-    """Return the recipe that the command line asks for.
+    """Return the recipe that the command line describes.
 
-    Raises ConfigError for a folder that is not there and for a hyperparameter that training would refuse.
+    Raises ConfigError for a folder that does not exist, and for a hyperparameter that training would refuse.
     """
     channels = {name: getattr(options, name) for name in ("pretrained", "model") if getattr(options, name)}
     for name, folder in {"data": options.data, **channels}.items():
@@ -59,11 +59,18 @@ def recipe(options: Namespace) -> Recipe:
     if image:
         container.check(image)
     seen = bool(image) and gpus.wanted(str(image), options.gpus)
-    return Recipe(options.data, fixed, channels, options.feature_cache, image, seen)
+    return Recipe(
+        data=options.data,
+        hyperparameters=fixed,
+        channels=channels,
+        feature_cache=options.feature_cache,
+        image=image,
+        gpus=seen,
+    )
 
 
 def new_folder(out: Path | None) -> Path:
-    """Return the folder for results, made: `out`, or one named by the time under runs/."""
+    """Create and return the folder for results: `out`, or one under runs/ that is named by the time."""
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty; name another folder with --out, results are never overwritten")
@@ -74,9 +81,10 @@ def new_folder(out: Path | None) -> Path:
 def train(
     base: Path, recipe: Recipe, hyperparameters: Mapping[str, str], *, threads: int | None = None, quiet: bool = False
 ) -> list[dict[str, Any]]:
-    """Run the training program once below `base` and return its records; raises UserError with its failure text.
+    """Run the training program once in the folder `base` and return its records.
 
-    With `quiet`, its metric lines go to base/log.txt and only progress is shown.
+    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. Raises UserError with the text of its
+    file output/failure when it fails.
     """
     lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
     environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
@@ -101,7 +109,7 @@ def train(
 
 
 def terminate_running() -> None:
-    """Ask every training program of this process to stop. Only the main thread notices a signal; others wait for theirs."""
+    """Send SIGTERM to every training program of this process: threads that wait for them do not notice Ctrl-C themselves."""
     for process in tuple(_running):
         process.terminate()
 
@@ -129,7 +137,7 @@ def command(options: Namespace) -> int:
 
 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
-    # Progress goes to standard error, which is ours; metric lines go to standard output, which a quiet run keeps in its log.
+    # The program writes progress to standard error, which it inherits, and metric lines to standard output, which `log` takes.
     with subprocess.Popen(ends_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
         _running.add(process)
         try:

@@ -1,4 +1,4 @@
-"""Hyperparameter tuning without SageMaker: Optuna over the training program's own ranges."""
+"""Tune hyperparameters without SageMaker: Optuna searches the ranges that the training program states."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from train.config import OBJECTIVE, TUNING_RANGES, parse, searched, suggest
 
 
 def check_tuning(recipe: Recipe, trials: int) -> None:
-    """Raise ConfigError where there is no trial to run, or nothing to tune."""
+    """Raise ConfigError when there is no trial to run or no hyperparameter left to tune."""
     if trials < 1:
         raise ConfigError(f"--trials is {trials}; it must be at least 1")
     if not searched(recipe.hyperparameters):
@@ -25,8 +25,8 @@ def check_tuning(recipe: Recipe, trials: int) -> None:
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
     """Run `trials` trials below `folder`, write tuning.json there and return the trials, best first.
 
-    The first trial runs alone and fills the feature cache; the rest share the cores. Best is the highest validation
-    accuracy, then the lowest loss. Losing artifacts are removed, records and logs stay.
+    The first trial runs alone and fills the feature cache; the others then run in parallel. The best has the highest
+    validation accuracy and, among equals, the lowest loss. The trials' artifacts are removed; records and logs stay.
     """
     import optuna
 
@@ -38,7 +38,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
 
     def run(number: int) -> dict[str, Any]:
         trial = study.ask()
-        # As SageMaker would pass them: strings.
+        # Hyperparameters are strings, as SageMaker passes them.
         chosen = {name: str(value) for name, value in suggest(trial, searched(recipe.hyperparameters)).items()}
         started = time.monotonic()
         base = folder / f"{number:03d}"
@@ -68,7 +68,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(trial.done() for trial in rest):
-                terminate_running()  # again and again, for a trial may be just about to start its program
+                terminate_running()  # repeatedly, because a trial may be about to start its program
                 time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints the Python that an environment is made with: the first that is here, is of an admitted version and can make environments.
-#   requirements/python.sh [VERSION ...]   the versions that will do (default: 3.11 3.12 3.13, all that the project runs on)
+# Prints the Python to make an environment with: the first one found that has an allowed version and can make environments.
+#   requirements/python.sh [VERSION ...]   the allowed versions (default: 3.11 3.12 3.13, all that the project runs on)
 # Variables:
-#   PYTHON  this one and no other
+#   PYTHON  use this interpreter and no other
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 versions=("$@")
@@ -11,7 +11,7 @@ listed=$(printf ", %s" "${versions[@]}")
 listed=${listed:2}
 how="install one from your distribution (Debian, Ubuntu: python3-venv) or with uv (uv python install ${versions[0]}), or name one: PYTHON=path"
 
-# The interpreter's version, when it runs and can make environments.
+# Prints the interpreter's version; fails if it does not run or cannot make environments.
 able() { "$1" -c 'import ensurepip, venv, sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null; }
 
 if [ -n "${PYTHON:-}" ]; then
@@ -21,7 +21,7 @@ if [ -n "${PYTHON:-}" ]; then
   exit
 fi
 lame=()
-# On PATH, then where pyenv and uv keep those that are not.
+# Look on PATH, then in the folders of pyenv and uv.
 shopt -s nullglob
 kept=()
 for version in "${versions[@]}"; do

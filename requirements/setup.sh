@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv: torch first, said aloud because its builds differ so much in size, then everything else by hash.
+# Makes .venv: first torch, whose build and size are printed because builds differ much, then all other packages by hash.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in PIP_ARGS="--index-url URL" to choose another build
 set -euo pipefail

@@ -5,6 +5,6 @@ set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 [ -x .venv-clients/bin/python ] || { python=$(requirements/python.sh); "$python" -m venv .venv-clients; }
-# Python compiles what the tests import when they do; to compile all of it would take as long as the rest.
+# --no-compile: Python compiles a module when it is first imported; compiling all of them here would double the time.
 .venv-clients/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements/clients.lock
 echo "setup: .venv-clients takes $(du -sh .venv-clients | cut -f1)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv-images: the AWS command line, a stand-in for AWS, a registry (Debian's, unpacked and not installed), and what makes the SBOM.
+# Makes .venv-images: the AWS command line, a stand-in for AWS, a registry (Debian's, unpacked only), and the tools for the SBOM.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

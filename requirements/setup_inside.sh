@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes .venv-inside: the packages that tests need inside the images and that no image holds, for the images' Python, by the
-# hashes of dev.lock and samples.lock. A folder, which tests/inside.sh mounts; no image is changed.
+# Makes .venv-inside, a folder of packages that the tests need inside the images and that no image has. They are for the images'
+# Python and installed by the hashes of dev.lock and samples.lock. tests/inside.sh mounts the folder; no image is changed.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 mkdir -p .venv-inside
-# A name's lines in a lock: its version and its hashes.
+# Prints the lines of the named packages from a lock file: their versions and hashes.
 pins() { awk -v names=" $2 " '/^[a-z0-9]/ {split($0, part, "=="); taken = index(names, " " part[1] " ")} taken' "requirements/$1.lock"; }
 pins dev "execnet hypothesis iniconfig pluggy pygments pytest pytest-xdist sortedcontainers" > .venv-inside/inside.lock
 pins samples "scikit-image" >> .venv-inside/inside.lock

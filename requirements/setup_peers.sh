@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv-peers: the servers that benchmarks/serve.py compares with, on the torch, Pillow and model server of .venv.
+# Makes .venv-peers: the servers that benchmarks/serve.py compares with, and the same torch, Pillow and model server as in .venv.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 #   PIP_ARGS  passed to pip for torch alone, as in setup.sh
 set -euo pipefail
@@ -12,8 +12,8 @@ echo "setup: .venv-peers, the servers to compare with"
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
 $pip install --quiet ${PIP_ARGS:-} "$torch"
 $pip install --quiet --no-deps --require-hashes -r requirements/plain.lock
-# What makes torchvision work beside any torch.
+# The project brings environment/byoc_torchvision.py, with which torchvision works beside any build of torch.
 $pip install --quiet --no-deps --no-build-isolation --editable .
-# Last: sagemaker-inference needs an older setuptools than the rest was locked with.
+# These come last because sagemaker-inference needs an older setuptools than the rest.
 $pip install --quiet --no-deps --require-hashes -r requirements/peers.lock
 echo "setup: done, .venv-peers takes $(du -sh .venv-peers | cut -f1)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv-sagemaker: what the local SageMaker runs with (byoc emulate).
+# Makes .venv-sagemaker: the packages of the local SageMaker (byoc emulate).
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from classifier import images
 from classifier.errors import UserError
 from serve import worker_api
 from serve.backends import long_reason
@@ -110,12 +109,11 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
 
 def open_worker(settings: WorkerSettings, *, gpu: int | None = None) -> Worker | CodeWorker:
     """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and what libraries raise."""
-    images.limit_pixels(settings.max_pixels)
     if settings.program:
         from serve.model_code import ModelCode
 
         return CodeWorker(ModelCode(settings.program, settings, gpu=gpu))
-    predictor = Predictor(settings.prepared, threads=settings.threads)
+    predictor = Predictor(settings.prepared, threads=settings.threads, max_pixels=settings.max_pixels)
     return Worker(predictor, top_k=settings.top_k, seconds=settings.timeout, decoders=settings.decoders)
 
 

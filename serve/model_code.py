@@ -75,7 +75,9 @@ class ModelCode:
         if "model_fn" in self._own:
             self._model = self._start("model_fn", str(model_dir))
         else:
-            self._model = self._predictor = Predictor(settings.prepared, threads=settings.threads)
+            self._model = self._predictor = Predictor(
+                settings.prepared, threads=settings.threads, max_pixels=settings.max_pixels
+            )
         self._start("model_warmup_fn", str(model_dir), self._model)
 
     def answer(self, body: bytes, request_id: str, headers: Sequence[tuple[str, str]]) -> Answer:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier import artifact
-from classifier.artifact import Difference
 from classifier.errors import ArtifactError
 from classifier.images import Pixels, load_pixels
+from classifier.limits import MAX_PIXELS
+from classifier.selftest import Difference, check_selftest, read_selftest
 from classifier.spec import ModelSpec
 from serve import backends
 from serve.backends import BACKENDS, Backend, Forward, Logits
@@ -59,21 +60,24 @@ class Prepared:
 
 
 class Predictor:
-    """The prepared model in `folder`, on `threads` threads; raises ArtifactError when it cannot be opened or fails its self-test."""
+    """The prepared model in `folder`, on `threads` threads, for photos of up to `max_pixels` pixels.
 
-    def __init__(self, folder: Path, *, threads: int) -> None:
+    Raises ArtifactError when the model cannot be opened or fails its self-test.
+    """
+
+    def __init__(self, folder: Path, *, threads: int, max_pixels: int = MAX_PIXELS) -> None:
         prepared = Prepared.read(folder)
         self.backend = prepared.backend
         self.classes = prepared.spec.classes
-        self._preprocessing = prepared.spec.preprocessing
+        self._preprocessing, self._max_pixels = prepared.spec.preprocessing, max_pixels
         self._forward = _open(folder, prepared, threads)
-        selftest = artifact.read_selftest(folder)
-        artifact.check_selftest(folder, self.probabilities(selftest.pixels), selftest, GUARD)
+        selftest = read_selftest(folder)
+        check_selftest(folder, self.probabilities(selftest.pixels), selftest, GUARD)
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
         """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
-        return load_pixels(body, self._preprocessing)
+        return load_pixels(body, self._preprocessing, max_pixels=self._max_pixels)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probabilities [N, classes] of photos' pixels [N, H, W, 3]."""

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from classifier import artifact, device
-from classifier.artifact import Contents, Difference
+from classifier.artifact import Contents
 from classifier.errors import ArtifactError, UserError
+from classifier.selftest import SELFTEST, Difference, Selftest, check_selftest, compare, read_selftest, run_selftest
 from serve import backends
 from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, short_reason
 from serve.memory import NO_ROOM_STATUS, no_room
@@ -104,7 +105,7 @@ class _Source:
 
     def __init__(self, model_dir: Path, out: Path, contents: Contents) -> None:
         self.model_dir, self.out, self.contents = model_dir, out, contents
-        self.selftest = artifact.read_selftest(model_dir)
+        self.selftest = read_selftest(model_dir)
         self._torch: Classifier | None = None
         self._has_ir = False
 
@@ -119,7 +120,7 @@ class _Source:
     def _model(self) -> "Classifier":
         if self._torch is None:
             model, _ = artifact.load(self.model_dir)
-            artifact.run_selftest(self.model_dir, model)
+            run_selftest(self.model_dir, model)
             self._torch = model
         return self._torch
 
@@ -131,7 +132,7 @@ class _Source:
             try:
                 backends.write_ir(openvino.Core().read_model(self.model_dir / artifact.ONNX), self.out)
                 forward = backends.open_ir(self.out / backends.IR, "fp32", threads=1)
-                artifact.check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
+                check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
                 if no_room(error):
@@ -145,7 +146,7 @@ class _Source:
 class _Comparison:
     """What a backend computed for the self-test, compared with the trained model."""
 
-    selftest: artifact.Selftest  # the self-test's photos with the backend's probabilities
+    selftest: Selftest  # the self-test's photos with the backend's probabilities
     difference: Difference
     photos: str  # the difference as a clause
 
@@ -154,14 +155,14 @@ class _Comparison:
         return not self.difference.top1_changes and self.difference.largest <= GUARD
 
 
-def _compare(forward: Forward, selftest: artifact.Selftest, *, named: bool) -> _Comparison:
+def _compare(forward: Forward, selftest: Selftest, *, named: bool) -> _Comparison:
     """Compare a backend with the trained model; raises _Unlike when the backend must not be used.
 
     A backend that a user named may be outside the guard, but it must not be wrong about most photos.
     """
     found = softmax(forward(selftest.pixels))
-    difference = artifact.compare(found, selftest.probabilities)
-    comparison = _Comparison(artifact.Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
+    difference = compare(found, selftest.probabilities)
+    comparison = _Comparison(Selftest(selftest.pixels, found), difference, _described(difference, len(found)))
     if not np.isfinite(found).all():
         raise _Unlike(f"on {len(found)} photos of the self-test it gives numbers that are not finite")
     if named and 2 * difference.top1_changes > len(found):
@@ -180,13 +181,13 @@ def _described(difference: Difference, photos: int) -> str:
 
 def _write(out: Path, backend: Backend, source: _Source, comparison: _Comparison, refused: dict[str, str]) -> None:
     if comparison.within_guard:
-        shutil.copyfile(source.model_dir / artifact.SELFTEST, out / artifact.SELFTEST)
+        shutil.copyfile(source.model_dir / SELFTEST, out / SELFTEST)
     else:  # the workers' self-test then compares with what was computed here, which is outside the guard of training's values
         stored: dict[str, npt.NDArray[Any]] = {
             "pixels": comparison.selftest.pixels,
             "probabilities": comparison.selftest.probabilities,
         }
-        save_file(stored, out / artifact.SELFTEST)
+        save_file(stored, out / SELFTEST)
     prepared = Prepared(
         backend=backend,
         spec=source.contents.spec,

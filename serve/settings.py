@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.errors import ConfigError
-from classifier.images import MAX_PIXELS
+from classifier.limits import MAX_PIXELS
 from serve import environment as env
 from serve.backends import AUTO, BACKENDS
 from serve.formats import ACCEPTS, accepted

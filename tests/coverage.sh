@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests and measures which lines and branches of the product they reach, in the tests' process and in every process that
-# they start: training, its workers, the server, the model server's workers. Writes runs/coverage: the data with each line's tests
-# (tests/mutation reads it), NAME.json with the
-# seconds of each test that ran in the environment NAME, and report.txt with what no test reaches.
-#   tests/coverage.sh [arguments of pytest]   with arguments: runs these tests only, and adds to what is there
+# they start: training, its workers, the server, the model server's workers. Writes into runs/coverage: the data, with the tests of
+# each line (tests/mutation reads it); NAME.json, with the seconds of each test that ran in the environment NAME; and report.txt,
+# with the lines that no test reaches.
+#   tests/coverage.sh [arguments of pytest]   with arguments: runs only these tests, and adds to the data of earlier runs
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."

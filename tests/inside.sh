@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the tests inside an image, with the interpreter, the packages and the code that are installed there: those of training,
-# script mode and hooks in the training image, those of serving in the serving image. tests/places.py says which runs where.
-# There is no network, and the checkout is read-only; of its code only tests and the driver are seen.
+# Runs the tests inside an image, with the interpreter, the packages and the code that are installed there: the tests of training,
+# script mode and hooks in the training image, the tests of serving in the serving image (tests/places.py says which run where).
+# There is no network. The checkout is mounted read-only, without the code that the image has itself.
 #   tests/inside.sh train|serve [arguments of pytest]      as in: tests/inside.sh train tests/train/test_script.py -k archive
 # Variables:
 #   IMAGE    another image (default byoc-classifier-PROGRAM:cpu)
-#   CODE=1   with the checkout's classifier, train and serve in place of those in the image, while they are changed
-#   THREADS  tests at once (default 2)
-#   QUICK=1  leave out the files that take minutes, as tests/places.py lists them, and the tests that are slow
+#   CODE=1   use the checkout's classifier, train and serve instead of the image's, to test changes without a build
+#   THREADS  how many tests run at once (default 2)
+#   QUICK=1  leave out the files that take minutes, which tests/places.py lists, and the tests that are slow
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
@@ -15,10 +15,10 @@ fail() { echo "inside: $1" >&2; exit 1; }
 program=${1:-}
 case "$program" in
   train | serve) shift ;;
-  *) fail "'$program' is no image; write train or serve" ;;
+  *) fail "'$program' is not an image; write train or serve" ;;
 esac
 image=${IMAGE:-byoc-classifier-$program:cpu}
-# The serving image cannot train the model that its tests ask for.
+# The tests need a trained model, and the serving image cannot train one.
 trainer=$image
 [ "$program" = train ] || trainer=${TRAIN_IMAGE:-byoc-classifier-train:cpu}
 for name in "$image" "$trainer"; do

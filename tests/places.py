@@ -16,6 +16,7 @@ HOST = {
     "test_attacks_stock": "needs .venv-stock",
     "test_gpu_agreement": "compares both programs",
     "test_serving_environment": "looks at the documents",
+    "test_training_environment": "looks at the documents",
     "test_soak": "takes minutes; make test-soak runs it",
 }
 MINUTES = {

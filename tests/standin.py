@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from classifier.artifact import Difference
+from classifier.selftest import Difference
 from classifier.spec import ModelSpec, Preprocessing
 from serve.backends import BACKENDS
 from serve.predictor import Prepared

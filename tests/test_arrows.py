@@ -113,6 +113,7 @@ def imports_of(path: Path) -> set[str]:
         "classifier.manifest",
         "classifier.images",
         "classifier.artifact",
+        "classifier.selftest",
         "train.config",
     ],
 )

@@ -16,9 +16,9 @@ from classifier.errors import ArtifactError, ConfigError
 from classifier.models import Classifier, build_head
 from classifier.names import is_system, one_line
 from classifier.spec import ModelSpec
-from classifier.weights import load_pretrained
 from train.config import Config, translated
 from train.contract import Job
+from train.pretrained import load_pretrained
 
 MODEL = "model.tar.gz"  # SageMaker's name for a job's artifact
 # Ends of archives' names; unpack() refuses some of these archives with a reason.

@@ -1,4 +1,4 @@
-"""Archives that others made: unpacked whole or refused with one sentence, the same on every Python; tarfile's filter as oracle."""
+"""Archives that others made are unpacked whole or refused with one sentence, as tarfile's own filter would."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ from classifier.errors import ArchiveError
 from tests.conftest import ROOT
 
 LINK, HARD, PIPE, DEVICE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE
-Member = tuple[str, bytes, str, int]  # name, type, where a link leads or what a file holds, mode
+Member = tuple[str, bytes, str, int]  # name, type, a link's target or a file's content, mode
 
 
 def file(name: str, content: str = "text", mode: int = 0o644) -> Member:
@@ -70,8 +70,8 @@ def test_only_the_owner_and_who_may_run_a_file_are_taken_from_its_mode(tmp_path:
     assert modes["run.sh"] == 0o755 and modes["x"] == 0o644 and not modes["shared"] & 0o7000
 
 
-# Each of them must be refused; the second element says whether tarfile's own filter refuses it too, None where its
-# versions differ.
+# Each of these must be refused. The second element says whether tarfile's own filter refuses it too; None when that differs
+# between versions of Python.
 HOSTILE: dict[str, tuple[list[Member], bool | None]] = {
     "absolute": ([file("/tmp/escaped-by-a-test")], False),  # the filter makes it relative
     "above": ([file("../escaped")], True),
@@ -151,12 +151,12 @@ def spoilt(data: bytes) -> bytes:
 
 
 def content_cut(data: bytes) -> bytes:
-    """Cut within the first file, and zip what is left as if it were whole."""
+    """Cut the archive within its first file, and compress the rest as if it were complete."""
     return gzip.compress(gzip.decompress(data)[:1000])
 
 
 def header_spoilt(data: bytes) -> bytes:
-    """Spoil the second file's header, where tarfile takes the archive's end to be."""
+    """Damage the second file's header, which tarfile then takes for the archive's end."""
     plain = bytearray(gzip.decompress(data))
     plain[2560:2600] = b"x" * 40  # a header and 4 blocks of the first file come before
     return gzip.compress(bytes(plain))

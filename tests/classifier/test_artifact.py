@@ -1,4 +1,4 @@
-"""The artifact: what it holds, what damage is found, and the proof that it computes the same thing."""
+"""The artifact: what it holds, what damage is found, and the self-test that checks what the model computes."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from torch import nn
 from classifier import artifact
 from classifier.errors import ArtifactError
 from classifier.models import Classifier, build_head
+from classifier.selftest import Selftest, check_selftest, read_selftest, run_selftest
 from classifier.spec import ModelSpec, Preprocessing
 from tests.conftest import ONNX, Run
 
@@ -49,7 +50,7 @@ def test_model_json_says_everything_that_is_not_a_weight(plain_model: Path, trai
 
 def test_a_loaded_model_passes_its_selftest(plain_model: Path) -> None:
     loaded, _ = artifact.load(plain_model)
-    assert artifact.run_selftest(plain_model, loaded) < 1e-5
+    assert run_selftest(plain_model, loaded) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "selftest.safetensors"])
@@ -105,24 +106,24 @@ def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(cop
     edit(copy, lambda d: d["files"].update({"model.safetensors": artifact._fingerprint(copy / "model.safetensors")}))
     loaded, _ = artifact.load(copy)
     with pytest.raises(ArtifactError, match="fails its self-test"):
-        artifact.run_selftest(copy, loaded)
+        run_selftest(copy, loaded)
 
 
 def test_a_probability_past_the_tolerance_fails_though_every_best_class_stays(tmp_path: Path) -> None:
     expected = np.array([[0.5, 0.3, 0.2], [0.25, 0.125, 0.625]], np.float32)
-    selftest = artifact.Selftest(np.zeros((2, 8, 8, 3), np.uint8), expected)
+    selftest = Selftest(np.zeros((2, 8, 8, 3), np.uint8), expected)
     within, past = (expected + np.array([[0, 0, 0], [0, far, -far]], np.float32) for far in (0.0009, 0.0011))
-    told = artifact.check_selftest(tmp_path, within, selftest)
+    told = check_selftest(tmp_path, within, selftest)
     assert [told.largest, told.mean] == pytest.approx([0.0009, 0.0003], abs=1e-6)
     with pytest.raises(ArtifactError, match=r"differs by 0\.0011 from what training saw \(at most 0\.001 is allowed\)"):
-        artifact.check_selftest(tmp_path, past, selftest)
-    artifact.check_selftest(tmp_path, past, selftest, tolerance=0.01)
+        check_selftest(tmp_path, past, selftest)
+    check_selftest(tmp_path, past, selftest, tolerance=0.01)
     with pytest.raises(ArtifactError, match="fails its self-test: a probability differs by nan"):
-        artifact.check_selftest(tmp_path, np.where(expected == 0.5, np.float32("nan"), expected), selftest, 1.0)
-    # A best class that changes fails within the tolerance too.
-    close = artifact.Selftest(selftest.pixels[:1], np.array([[0.5, 0.49999]], np.float32))
+        check_selftest(tmp_path, np.where(expected == 0.5, np.float32("nan"), expected), selftest, 1.0)
+    # A changed top-1 class fails even if every probability is within the tolerance.
+    close = Selftest(selftest.pixels[:1], np.array([[0.5, 0.49999]], np.float32))
     with pytest.raises(ArtifactError, match="fails its self-test"):
-        artifact.check_selftest(tmp_path, close.probabilities[:, ::-1], close)
+        check_selftest(tmp_path, close.probabilities[:, ::-1], close)
 
 
 def test_everybody_may_read_every_file_and_only_its_owner_write(tmp_path: Path) -> None:
@@ -155,13 +156,13 @@ def test_weights_of_another_shape_are_refused(copy: Path) -> None:
 def test_nothing_in_the_artifact_is_a_pickle(model: Path) -> None:
     for path in model.iterdir():
         pickles = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1))
-        assert not path.read_bytes().startswith((*pickles, b"PK")), path  # torch packs its own into a ZIP archive
+        assert not path.read_bytes().startswith((*pickles, b"PK")), path  # torch.save writes a ZIP archive
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no tensors", "selftest.safetensors is no safetensors file"),
+        (b"no tensors", "selftest.safetensors is not a safetensors file"),
         ({"pixels": np.zeros((1, 8, 8, 3), np.uint8)}, r"holds \['pixels'\], not pixels and probabilities"),
         ((np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 2), np.float32)), r"holds pixels float32 \[1, 8, 8, 3\]"),
         ((np.zeros((8, 8, 3), np.uint8), np.zeros((8, 2), np.float32)), r"holds pixels uint8 \[8, 8, 3\]"),
@@ -177,7 +178,7 @@ def test_a_selftest_that_holds_something_else_is_refused(tmp_path: Path, content
         held = content if isinstance(content, dict) else dict(zip(("pixels", "probabilities"), content, strict=True))
         save_arrays(held, tmp_path / "selftest.safetensors")
     with pytest.raises(ArtifactError, match=message):
-        artifact.read_selftest(tmp_path)
+        read_selftest(tmp_path)
 
 
 def test_a_selftest_of_photos_or_classes_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_a_selftest_of_photos_or_classes_that_the_model_does_not_take_is_refused
         held = {"pixels": np.zeros((1, side, side, 3), np.uint8), "probabilities": np.zeros((1, classes), np.float32)}
         save_arrays(held, tmp_path / "selftest.safetensors")
         with pytest.raises(ArtifactError, match=message):
-            artifact.run_selftest(tmp_path, small)
+            run_selftest(tmp_path, small)
 
 
 def test_a_link_and_files_that_are_not_an_artifacts_own_are_refused(tmp_path: Path) -> None:

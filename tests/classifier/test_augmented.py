@@ -1,4 +1,4 @@
-"""Augmented manifests as files: addresses in S3 become photos of the channel, metadata becomes classes."""
+"""Augmented manifests as files: addresses in S3 become the channel's photos, and metadata becomes classes."""
 
 import json
 from collections.abc import Callable
@@ -87,7 +87,7 @@ CAT = {"source-ref": f"{BUCKET}/1.jpg", "class": 0}
         ),
         ([{"source-ref": "s3://other", "class": 0}], "line 1: no file below .* has the end of the path 's3://other'"),
         ([{"source-ref": "s3://other/" + 300 * "x", "class": 0}], "line 1: no file below .* has the end of the path"),
-        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: the path .* can be no file's name"),
+        ([{"source-ref": "s3://other/\0", "class": 0}], "line 1: the path .* cannot be a file's name"),
         ([CAT, {"source-ref": "s3://other/1.jpg", "class": 1}], f"line 2: the path .* does not begin with {BUCKET}/"),
         ([CAT, {"source-ref": f"{BUCKET}/../x.jpg", "class": 1}], "line 2: the path .* leads out of"),
         ([CAT, {"source-ref": f"{BUCKET}/2.jpg"}], "line 2: .* has no 'class', the label of the first photo; add it"),
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, lines: list[dict[s
 
 
 def manifest(folder: Path) -> None:
-    """Give each split of a folder of class folders an augmented manifest, as for an S3 prefix of its own."""
+    """Give each split of a folder of class folders an augmented manifest, with an S3 prefix of its own."""
     for split in folder.iterdir():
         lines = []
         for photo in sorted(split.glob("*/*")):

@@ -1,4 +1,4 @@
-"""AVIF is read under limits of its own: pixels, frames that its header hides, one thread."""
+"""AVIF has limits of its own: its pixels, the frames that its header does not count, and one thread."""
 
 import contextlib
 import struct
@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier import images
-from classifier.avif import limit_frames
 from classifier.errors import PhotoError
+from classifier.image_formats.avif import limit_frames
 from classifier.images import decode, load_pixels
 from tests.conftest import ROOT
 from tests.image_files import PREPROCESSING, UPRIGHT, encoded
@@ -20,7 +19,7 @@ FLAT = Image.new("RGB", (2000, 1500), "teal")
 
 
 def as_if(data: bytes, size: tuple[int, int], told: tuple[int, int]) -> bytes:
-    """Return an AVIF whose header tells another size than its frame has."""
+    """Return an AVIF whose header states another size than its frame has."""
     old = b"ispe" + bytes(4) + struct.pack(">II", *size)
     assert old in data
     return data.replace(old, b"ispe" + bytes(4) + struct.pack(">II", *told))
@@ -36,21 +35,19 @@ def test_transparent_parts_of_an_avif_become_white() -> None:
     assert np.asarray(decode(encoded(Image.new("RGBA", (64, 48), (200, 0, 0, 0)), "AVIF"))).min() >= 254
 
 
-def test_an_avif_of_more_than_half_the_pixels_of_other_formats_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_of_more_than_half_the_pixels_of_other_formats_is_refused() -> None:
     data = encoded(FLAT, "AVIF")
     assert decode(data).size == FLAT.size
-    monkeypatch.setattr(images, "MAX_PIXELS", 5_000_000)
-    assert decode(encoded(FLAT)).size == FLAT.size
+    assert decode(encoded(FLAT), max_pixels=5_000_000).size == FLAT.size
     with pytest.raises(PhotoError, match="over the limit of 2,500,000"):
-        decode(data)
+        decode(data, max_pixels=5_000_000)
 
 
-def test_a_frame_that_is_larger_than_the_header_tells_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 2_000_000)
+def test_a_frame_that_is_larger_than_the_header_tells_is_counted() -> None:
     for mode in ("RGB", "L", "RGBA"):
         data = as_if(encoded(FLAT.convert(mode), "AVIF"), FLAT.size, (8, 8))
         with pytest.raises(PhotoError, match="frames of more than 2,000,000 pixels"):
-            decode(data)
+            decode(data, max_pixels=2_000_000)
 
 
 def test_frames_are_counted_over_all_parts_and_in_every_form_of_header() -> None:
@@ -62,7 +59,7 @@ def test_frames_are_counted_over_all_parts_and_in_every_form_of_header() -> None
     limit_frames(both, 6_000_000)
     with pytest.raises(PhotoError):
         limit_frames(both, 5_999_999)
-    # A sequence's header is the long one, with operating points and timing.
+    # A sequence has the long form of the header, with operating points and timing.
     moving = encoded(FLAT, "AVIF", save_all=True, append_images=[FLAT.copy()])
     with pytest.raises(PhotoError):
         limit_frames(moving, 2_000_000)

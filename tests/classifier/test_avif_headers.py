@@ -1,13 +1,13 @@
-"""Headers of AVIF and of AV1 in it, bit by bit as their standards have them (ISO/IEC 14496-12; AV1, 5.3 to 5.5)."""
+"""The headers of AVIF and AV1, bit by bit as the standards define them (ISO/IEC 14496-12; AV1, 5.3 to 5.5)."""
 
 import struct
 
 import pytest
 
-from classifier.avif import _boxes, _frame, _leb128, _pixels, first_frame, is_avif, limit_frames, mended
 from classifier.errors import PhotoError
+from classifier.image_formats.avif import _boxes, _frame, _leb128, _pixels, first_frame, is_avif, limit_frames, mended
 
-Fields = tuple[tuple[int, int], ...]  # value and how many bits it takes
+Fields = tuple[tuple[int, int], ...]  # each value, and how many bits it has
 
 STILL: Fields = ((0, 3), (1, 1), (1, 1), (4, 5))  # profile, a still picture, a short header, level
 MOVING: Fields = ((0, 3), (0, 1), (0, 1))
@@ -25,7 +25,7 @@ def packed(*parts: Fields) -> bytes:
 
 
 def code(value: int) -> Fields:
-    """Return a number as uvlc() has it: as many zeros as it has bits behind its first, then it."""
+    """Return the fields of a number in the code uvlc(): a zero for each bit after its first one, then the number."""
     length = (value + 1).bit_length() - 1
     return (((0, length),) if length else ()) + ((value + 1, length + 1),)
 
@@ -72,14 +72,14 @@ def test_a_header_that_is_cut_short_has_no_frame_worth_counting() -> None:
     ],
 )
 def test_a_size_takes_seven_bits_of_each_byte(data: bytes, value: int) -> None:
-    # No size that a file can hold takes more than eight bytes.
+    # No size of a real file needs more than eight bytes.
     expected = (value, len(data)) if len(data) <= 8 else (0, 8)
     assert _leb128(data, 0) == expected
     assert _leb128(b"??" + data, 2) == (expected[0], expected[1] + 2)
 
 
 def sized(kind: int, content: bytes) -> bytes:
-    """Return a unit of an AV1 stream that tells its size."""
+    """Return a unit of an AV1 stream that states its size."""
     return bytes([kind << 3 | 2, len(content)]) + content
 
 
@@ -90,7 +90,7 @@ def test_of_an_av1_stream_the_largest_sequence_header_counts_whatever_lies_befor
     assert _pixels(sized(2, b"") + sized(1, large) + sized(1, small)) == 640 * 480
     extended = bytes([5 << 3 | 6, 0, 2]) + b"??" + bytes([1 << 3 | 6, 0, len(large)])
     assert _pixels(extended + large) == 640 * 480
-    assert _pixels(bytes([1 << 3]) + large) == 640 * 480  # without a size it goes on to the end
+    assert _pixels(bytes([1 << 3]) + large) == 640 * 480  # a unit without a size lasts to the end
     assert _pixels(sized(6, large)) == 0 and _pixels(b"") == 0
     assert _pixels(b"\x8a" + sized(1, large)) == 0  # the first bit is forbidden
 
@@ -102,7 +102,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def test_boxes_are_told_apart_by_their_sizes() -> None:
     data = box(b"ftyp", b"1234") + box(b"free", b"") + box(b"meta", b"content")
     assert list(_boxes(data, 0, len(data))) == [(b"ftyp", 8, 12), (b"free", 20, 20), (b"meta", 28, 35)]
-    assert list(_boxes(data, 12, len(data) - 1)) == [(b"free", 20, 20)]  # the last leads past the end
+    assert list(_boxes(data, 12, len(data) - 1)) == [(b"free", 20, 20)]  # the last box reaches past the end
     long = struct.pack(">I4sQ", 1, b"mdat", 19) + b"abc"
     assert list(_boxes(long + box(b"free", b""), 0, 27)) == [(b"mdat", 16, 19), (b"free", 27, 27)]
     assert list(_boxes(struct.pack(">I4sQ", 1, b"mdat", 15) + b"abc", 0, 19)) == []
@@ -115,7 +115,7 @@ def test_boxes_are_told_apart_by_their_sizes() -> None:
 def located(
     version: int, offset_size: int, base: int, parts: list[tuple[int, int]], method: int = 0, index_size: int = 0
 ) -> bytes:
-    """Return the box iloc of one item."""
+    """Return the box iloc for one item."""
     wide = {0: "", 4: "I", 8: "Q"}[offset_size]
     sizes = offset_size << 12 | 4 << 8 | 4 << 4 | index_size
     number = "I" if version == 2 else "H"
@@ -161,7 +161,7 @@ def test_an_item_may_lie_inside_the_header_itself(version: int) -> None:
 @pytest.mark.parametrize(("version", "index_size"), [(0, 4), (0, 15), (1, 4), (1, 8), (2, 4), (2, 8)])
 def test_the_index_of_a_part_is_passed_over_where_the_version_has_one(version: int, index_size: int) -> None:
     frame = bytes([1 << 3 | 2, 5]) + packed(STILL, SIZE)
-    # Two parts, so that a wrong width of the first one's index spoils the second.
+    # With two parts, a wrong width of the first part's index makes the second one wrong.
     parts = [(0, 3), (4, len(frame) - 3)]
     head, content = box(b"ftyp", b"avif" + bytes(4)), frame[:3] + b"?" + frame[3:]
     meta = box(b"meta", bytes(4) + located(version, 4, 0, parts, index_size=index_size))

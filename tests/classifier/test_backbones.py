@@ -1,4 +1,4 @@
-"""What a backbone brings for its pixels, as its library itself has it."""
+"""A backbone's preprocessing is the one that its own library uses."""
 
 import pytest
 import timm

@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits become 8 by the range that their file tells, never by their brightest pixel."""
+"""Samples of more than 8 bits are scaled to 8 by the range that their file states, not by their brightest pixel."""
 
 import struct
 import zlib
@@ -37,7 +37,7 @@ def tiff(values: npt.NDArray[Any], **tags: Any) -> bytes:
 def tiff_by_hand(
     values: npt.NDArray[Any], bits: int, kind: int = 1, inverted: bool = False, zipped: bool = False
 ) -> bytes:
-    """Return a grey TIFF whose samples are written as they are, in their own byte order; `zipped` with deflate."""
+    """Return a grey TIFF with these samples in their own byte order; `zipped` compresses them with deflate."""
     order = ">" if values.dtype.byteorder == ">" else "<"
     body = zlib.compress(values.tobytes()) if zipped else values.tobytes()
     height, width = values.shape
@@ -77,7 +77,7 @@ def test_a_png_that_tells_its_bits_is_scaled_by_them(bits: int) -> None:
     np.testing.assert_allclose(grey(png16(values, bits)), GREY, atol=1)
     values[0, 0] = 65_535  # a hot pixel
     np.testing.assert_allclose(grey(png16(values, bits))[1:], GREY[1:], atol=1)
-    # As the standard has it: the bits that are meant are the upper ones.
+    # The standard says that the used bits are the upper ones.
     np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
@@ -143,7 +143,7 @@ def test_a_tag_that_points_outside_the_file_makes_no_padding_transparent() -> No
 
 
 def planar(samples: npt.NDArray[Any], colours: int, tile: int = 0) -> bytes:
-    """Return a TIFF of one plane a colour without compression, in strips or in tiles."""
+    """Return an uncompressed TIFF with a plane for each colour, in strips or tiles."""
     order = ">" if samples.dtype.byteorder == ">" else "<"
     height, width, count = samples.shape
     planes = [samples[..., number].tobytes() for number in range(count)]
@@ -235,7 +235,9 @@ def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_m
     np.testing.assert_allclose(grey(tiff(values, t281=4095)), GREY, atol=1)
     for statistic in (3000, 300):
         assert grey(tiff(values, t281=statistic)).max() == 16
-    np.testing.assert_allclose(grey(tiff(values * 16, t281=255)), GREY, atol=1)  # many samples are above it
+    np.testing.assert_allclose(
+        grey(tiff(values * 16, t281=255)), GREY, atol=1
+    )  # many samples are above the stated white
 
 
 def test_where_zero_is_white_samples_are_turned() -> None:
@@ -269,7 +271,7 @@ def test_integers_of_32_bits_are_read_in_the_usual_ranges(top: int) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (RAMP * 5, "neither the file nor their values tell which of them is white"),
+        (RAMP * 5, "neither the file nor their values say which of them is white"),
         (RAMP * 3000, "neither the file nor their values"),
         (RAMP * 1e9, "neither the file nor their values"),
         (np.full((64, 64), np.nan), "neither the file nor their values"),
@@ -284,13 +286,13 @@ def test_floats_whose_range_cannot_be_known_are_refused(values: npt.NDArray[Any]
 def test_integers_whose_range_cannot_be_known_are_refused() -> None:
     with pytest.raises(PhotoError, match=r"32-bit integers.*save the photo with 8 or 16 bits a sample"):
         decode(tiff(np.rint(RAMP * 1e9).astype(np.int32)))
-    # Unsigned ones have no samples below 0, however large they are.
+    # Unsigned samples are never below 0, however large they are.
     with pytest.raises(PhotoError, match=r"32-bit integers.*save the photo with 8 or 16 bits a sample"):
         decode(tiff_by_hand(np.rint(RAMP * (2**32 - 1)).astype("<u4"), 32))
 
 
 def colours16(values: npt.NDArray[Any], bits: int | None = None) -> bytes:
-    """Return a PNG of 16 bits a colour, which Pillow cannot write."""
+    """Return a PNG with 16 bits for each colour; Pillow cannot write one."""
     rows = b"".join(b"\0" + np.repeat(row, 3).astype(">u2").tobytes() for row in values)
     head = struct.pack(">IIBBBBB", 256, 64, 16, 2, 0, 0, 0)
     chunks = [(b"IHDR", head), (b"sBIT", bytes([bits or 16] * 3)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]

@@ -1,4 +1,4 @@
-"""Which sample of a grey TIFF its tags call white."""
+"""Which sample of a grey TIFF is white according to its tags."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +22,11 @@ def white(**tags: Any) -> float | None:
     [
         (0, 4095),
         (1, 1),
-        (3, 4095),  # of 2 bits, which grey samples do not have
+        (3, 4095),  # white of 2 bits, which no grey samples have
         (127, 4095),
         (255, 255),
         (511, 511),
-        (40_000, 4095),  # the brightest sample that there is
+        (40_000, 4095),  # not 2^n - 1: the brightest sample in the photo
         (2**32 - 1, 2**32 - 1),
         (2.0**33 - 1, 4095),
     ],

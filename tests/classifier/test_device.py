@@ -1,4 +1,4 @@
-"""The line about the device: what was found, and which driver it takes where the one found is too old."""
+"""The line about the device: what was found, and which driver is needed if the one found is too old."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_an_old_driver_is_named_with_the_driver_and_the_endpoint_ami_it_takes() 
 def test_a_gpu_that_the_driver_counts_and_cuda_cannot_use_is_neither_counted_nor_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # As with a driver that is too old: NVML says one, CUDA none, and the name raises.
+    # With a driver that is too old, NVML counts one GPU, CUDA counts none, and asking for the name raises.
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
     monkeypatch.setattr(torch.cuda, "_raw_device_count_nvml", lambda: 1)

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into convolutions: the same features, or the backbone as it was."""
+"""A backbone with folded batch normalisation gives the same features; one that cannot be folded stays as it is."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def norms(module: nn.Module) -> int:
 
 
 def trained(module: nn.Module) -> nn.Module:
-    """Give the normalisation layers numbers that are not those of a fresh model, with which they do nothing."""
+    """Give the normalisation layers random numbers: in a new model they change nothing."""
     torch.manual_seed(0)
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -46,12 +46,12 @@ def test_folded_backbones_give_the_same_features(name: str, left: int) -> None:
     images = torch.randn(2, 3, preprocessing.crop, preprocessing.crop)
     with torch.inference_mode():
         expected = backbone(images)
-        # Random numbers in many layers make some backbones' features large, and their rounding with them.
+        # Random numbers in many layers make some backbones' features, and so their rounding errors, large.
         torch.testing.assert_close(copied(images), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
 
 
 class Residual(nn.Module):
-    """A convolution whose output is needed both with and without what normalises it."""
+    """A convolution whose output is read by a normalisation and by another layer too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,13 +113,13 @@ def test_the_pass_gives_the_same_features_folded(tiny: Path, monkeypatch: pytest
     plain = len(normalised)
     monkeypatch.setattr("train.features.extract.FOLDED_FROM", 0)
     torch.testing.assert_close(features(), expected, atol=1e-4, rtol=1e-4)
-    # Before it is folded it runs on the probe twice; the pass over the photos then normalises nothing.
+    # Folding runs the normalisation on the probe twice; the pass over the photos then does not run it at all.
     assert plain >= 49 and len(normalised) == plain + 2 * 49
     assert norms(model) == 49
 
 
 class Asking(nn.Sequential):
-    """A backbone that notes whether a GPU would convolve in TF32, whose rounding is larger than what folding may change."""
+    """A backbone that records whether a GPU would compute convolutions in TF32, whose rounding exceeds the tolerance."""
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Flatten())

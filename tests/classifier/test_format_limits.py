@@ -1,4 +1,4 @@
-"""What each format may hold at most: exactly the limit is read, one more is refused."""
+"""The limits of each format: a file exactly at the limit is read, one above it is refused."""
 
 import struct
 import zlib
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from classifier.avif import limit_frames
 from classifier.errors import PhotoError
-from classifier.gif import still
-from classifier.jpeg import limit_segments
-from classifier.png import limit_chunks, mended
-from classifier.tiff import limit_pieces
+from classifier.image_formats.avif import limit_frames
+from classifier.image_formats.gif import still
+from classifier.image_formats.jpeg import limit_segments
+from classifier.image_formats.png import limit_chunks, mended
+from classifier.image_formats.tiff import limit_pieces
 from tests.image_files import chunk
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +28,7 @@ def passes(look: Callable[[bytes], object], data: bytes) -> bool:
 
 
 def test_a_gif_may_hold_ten_thousand_blocks_and_one_more_for_each_64_bytes() -> None:
-    # The blocks take 2 bytes each, so that 322 more may come with them.
+    # Each block has 2 bytes, so their own bytes allow 322 more blocks.
     most, more = (GIF + b"!\xfe" + b"\1?" * count + b"\0" + IMAGE for count in (10_322, 10_323))
     assert still(most) == GIF + IMAGE
     with pytest.raises(PhotoError, match="a GIF of more than 10,322 blocks is not decoded"):
@@ -40,7 +40,7 @@ def test_a_gap_in_a_gif_is_shorter_than_64_kilobytes() -> None:
     with pytest.raises(PhotoError, match="a GIF with long gaps between its blocks"):
         still(GIF + bytes(65_536) + IMAGE)
     whole = GIF + bytes(65_536)
-    assert still(whole) == whole  # nothing may follow, of which the decoder tells
+    assert still(whole) == whole  # nothing follows the gap; the decoder will refuse the file
 
 
 def test_of_a_gifs_extensions_the_last_that_tells_its_transparency_stays() -> None:
@@ -49,7 +49,7 @@ def test_of_a_gifs_extensions_the_last_that_tells_its_transparency_stays() -> No
     assert still(GIF + first + second + odd + b"!\xfe\1?\0" + IMAGE) == GIF + second + IMAGE
     whole = GIF + second + IMAGE
     assert still(whole) is whole
-    # A table of 4 colours comes before; its bytes are no blocks.
+    # A table of 4 colours comes first; its bytes are not blocks.
     table = b"GIF87a" + bytes(4) + b"\x81" + bytes(2) + b"!,;!,;!,;!,;"
     assert still(table + b"!\xfe\1?\0" + IMAGE) == table + IMAGE
     for short in (b"GIF89a" + bytes(6), b"GIF88a" + bytes(7) + b"!\xfe\1?\0" + IMAGE):
@@ -104,7 +104,7 @@ def test_a_jpeg_may_hold_64_scans_and_what_follows_its_end_is_nobodys() -> None:
     with pytest.raises(PhotoError, match="a JPEG of more than 64 scans is not decoded"):
         limit_segments(start + scan * 65)
     limit_segments(start + scan + b"\xff\xd9" + scan * 100)
-    # One scan for all components of a sequential one is all that a decoder reads.
+    # Of a sequential JPEG the decoder reads one scan only, if that has all components.
     limit_segments(start.replace(b"\xc2", b"\xc0") + scan * 100)
     with pytest.raises(PhotoError, match="more than 64 scans"):
         limit_segments(start.replace(b"\xc2", b"\xc0").replace(b"\1\1\x11", b"\3\1\x11") + scan * 100)

@@ -3,16 +3,20 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from classifier.decoding import FORMATS, to_rgb
 from classifier.errors import PhotoError
-from classifier.images import FORMATS, MAX_PIXELS, decode, limit_pixels, load_pixels, look_at, read_photo, to_rgb
-from classifier.tiff import limit_pieces
+from classifier.image_formats.tiff import limit_pieces
+from classifier.images import Decoded, decode, load_pixels, look_at, read_photo
+from classifier.limits import MAX_PIXELS
 from tests.image_files import PREPROCESSING, UPRIGHT, bmp_run_length, encoded, jpeg_with, tiff_strips
 
 
@@ -135,7 +139,7 @@ def test_a_large_jpeg_is_drafted_but_never_below_the_wanted_size() -> None:
     data = encoded(Image.fromarray(UPRIGHT).resize((1000, 750)), "JPEG")
     assert decode(data, short_side=64).size == (125, 94)
     assert min(decode(data, short_side=342).size) >= 342
-    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # the side over what is wanted is a hair below 4, 4 and 8
+    for side, wanted in ((116, 30), (172, 44), (288, 37)):  # side / wanted is just below 4, 4 and 8
         assert min(decode(encoded(Image.new("RGB", (side, side)), "JPEG"), short_side=wanted).size) >= wanted
     drafted, full = load_pixels(data, PREPROCESSING), load_pixels(data, PREPROCESSING, draft=False)
     assert drafted.shape == full.shape == (48, 48, 3)
@@ -227,13 +231,13 @@ def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> 
         tiles = magic + directory + struct.pack(order + entry, 324, 4, 70_000, b"")
         with pytest.raises(PhotoError, match="70,000 strips or tiles"):
             limit_pieces(tiles)
-        limit_pieces(tiles[:-9])  # cut short: the decoder says so
+        limit_pieces(tiles[:-9])  # truncated: the decoder will refuse it
 
 
 def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_path: Path) -> None:
     huge = tmp_path / "1.jpg"
     with huge.open("wb") as file:
-        file.truncate(2**40)  # takes no room on the disk
+        file.truncate(2**40)  # a sparse file
     with pytest.raises(PhotoError, match="1,099,511,627,776 bytes are over the limit of 400,000,000 for a photo"):
         read_photo(huge)
     (tmp_path / "2.jpg").write_bytes(b"photo")
@@ -264,10 +268,13 @@ def test_the_centre_crop_has_the_pixels_of_pillows_own_resize(kind: str) -> None
         np.testing.assert_array_equal(pixels, drafted.resize(size, method, part, reducing_gap=2.0))
 
 
-def test_memory_that_is_short_lowers_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.images.MAX_PIXELS", MAX_PIXELS)
-    limit_pixels(80 * 60)
-    assert decode(encoded(Image.fromarray(UPRIGHT))).size == (80, 60)
-    limit_pixels(80 * 60 - 1)
+@pytest.mark.parametrize(
+    "read", [decode, partial(load_pixels, preprocessing=PREPROCESSING), partial(Decoded, preprocessing=PREPROCESSING)]
+)
+def test_a_caller_whose_memory_is_short_lowers_the_limit_of_pixels(read: Callable[..., object]) -> None:
+    data = encoded(Image.fromarray(UPRIGHT))
+    assert decode(data, max_pixels=80 * 60).size == (80, 60)
+    read(data, max_pixels=80 * 60)
     with pytest.raises(PhotoError, match="80 x 60 pixels are over the limit of 4,799; make the photo smaller"):
-        decode(encoded(Image.fromarray(UPRIGHT)))
+        read(data, max_pixels=80 * 60 - 1)
+    read(data)

@@ -1,18 +1,18 @@
-"""What is kept of a JPEG's metadata, and which of its markers stand alone."""
+"""Which metadata of a JPEG is kept when it is repaired, and which markers have no content."""
 
 import struct
 
 import pytest
 
-from classifier import tiff
-from classifier.jpeg import _markers, mended
+from classifier.image_formats import tiff
+from classifier.image_formats.jpeg import _markers, mended
 from tests.image_files import segment
 
 PIXELS = b"\xff\xda\0\2pixels\xff\xd9"
 
 
 def exif(kind: int, value: bytes, tag: int = 0x0112) -> bytes:
-    """Return EXIF with one tag, of a type and with four bytes of value."""
+    """Return an EXIF block with one tag of the given type, whose value is four bytes."""
     entry = struct.pack(">HHHI4s", 1, tag, kind, 1, value)
     return segment(0xE1, b"Exif\0\0" + b"MM\0*" + struct.pack(">I", 8) + entry + bytes(4))
 
@@ -57,7 +57,7 @@ def test_a_marker_that_stands_alone_has_no_length() -> None:
 def test_what_tells_the_colours_is_kept_where_it_is_whole(marker: int, name: bytes, length: int) -> None:
     whole, short = (segment(marker, name + bytes(size - 2 - len(name))) for size in (length, length - 1))
     other = segment(marker, b"?" + name[1:] + bytes(20))
-    # A comment is dropped, so that there is something to mend.
+    # The comment is there so that the repair has something to drop.
     comment = segment(0xFE, b"")
     assert mended(b"\xff\xd8" + whole + comment + PIXELS) == b"\xff\xd8" + whole + PIXELS
     assert mended(b"\xff\xd8" + short + other + PIXELS) == b"\xff\xd8" + PIXELS

@@ -1,4 +1,4 @@
-"""What is not read is named with what to do about it, and what has been read for long still is."""
+"""A format that is not read is named with what to do; every other format of long standing is read."""
 
 import base64
 import io
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from classifier.errors import PhotoError
+from classifier.image_formats.kinds import name
 from classifier.images import decode
-from classifier.kinds import name
 from tests.image_files import encoded, plain_tiff
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)).resize((80, 60))
@@ -44,7 +44,7 @@ def tarred() -> bytes:
 
 
 def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
-    """Return a preview as a raw photo's file begins with it, marked as such by more tags."""
+    """Return a TIFF that begins as a raw photo does: a preview, and more tags that mark it as one."""
     data = plain_tiff(PHOTO, 1, "<")
     (start,) = struct.unpack_from("<I", data, 4)
     (length,) = struct.unpack_from("<H", data, start)
@@ -208,7 +208,7 @@ def test_a_file_is_named_by_its_signature_where_that_belongs_and_nowhere_else(da
     ("brands", "sentence"),
     [
         ((b"avis", b"msf1"), "an AVIF image"),
-        ((b"isom", b"iso2", b"avif"), "an AVIF image"),  # the last brand counts too
+        ((b"isom", b"iso2", b"avif"), "an AVIF image"),  # the last brand counts as well
         ((b"heix",), "a HEIC photo"),
         ((b"heim",), "a HEIC photo"),
         ((b"heis",), "a HEIC photo"),
@@ -222,7 +222,7 @@ def test_a_media_file_is_named_by_any_of_its_brands(brands: tuple[bytes, ...], s
 
 
 def test_a_brand_that_only_looks_like_one_is_none() -> None:
-    # The four bytes behind the first brand are its version, and what follows the box is something else.
+    # The four bytes after the first brand are a version, and what follows the box is not a brand.
     version, behind = ftyp(b"isom")[:12] + b"heic" + bytes(400), ftyp(b"isom")[:16] + b"heic" + bytes(400)
     assert name(version).startswith("a video") and name(behind).startswith("a video")
 
@@ -231,6 +231,6 @@ def test_a_data_uri_of_a_photo_is_named_as_base64_and_other_text_is_not() -> Non
     encoded_photo = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60))
     assert name(b"data:image/png;base64," + encoded_photo).startswith("the bytes are base64 text")
     assert name(b"data:image/png;base64,") == "not an image"
-    # Base64 of 61 bytes that lacks one sign cannot be decoded; only its first 64 signs are looked at.
+    # Base64 of 61 bytes that lacks one character cannot be decoded as a whole; only its first 64 characters are examined.
     assert name(encoded_photo.rstrip(b"=")[:-1]).startswith("the bytes are base64 text")
     assert name(b"iVBOR=w0KGgo") == "not an image" and name(b"iVBORw0K=GgoAAAA") == "not an image"

@@ -1,4 +1,4 @@
-"""Lists of photos, and the folders and classes that they leave with little."""
+"""Lists of photos that leave a folder or class with few photos or none."""
 
 from pathlib import Path
 

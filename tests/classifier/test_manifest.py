@@ -1,4 +1,4 @@
-"""Manifests: CSV, JSON Lines and .lst become classes of photos, and one sentence names what is wrong and where."""
+"""Manifests: CSV, JSON Lines and .lst become classes of photos; an error names the line and what is wrong in it."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from tests.conftest import byoc, run_training
 
 
 def flat(split: Path, target: Path) -> list[tuple[str, str]]:
-    """Copy a split's photos into one layer of target/photos and return their relative paths and labels."""
+    """Copy a split's photos into the one folder target/photos and return their relative paths and labels."""
     rows = []
     for photo in sorted(split.glob("*/*")):
         name = f"photos/{photo.parent.name}-{photo.name}"
@@ -170,8 +170,8 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ("a.csv", "path,label\n,cat\n", "a.csv, line 2: the path is empty; name a photo below"),
         ("a.csv", "path,label\na,b.jpg,cat\n", "line 2: 'a,b.jpg,cat' has 3 values, the header 2; put a value"),
         ("a.csv", "path,label\na.jpg\n", "line 2: 'a.jpg' has 1 values"),
-        ("a.csv", 'path,label\n"a.jpg"x,cat\n', "a.csv, line 2: no CSV ("),
-        ("a.csv", 'path,label\n"a.jpg,cat\n', "a.csv, line 2: no CSV ("),
+        ("a.csv", 'path,label\n"a.jpg"x,cat\n', "a.csv, line 2: not valid CSV ("),
+        ("a.csv", 'path,label\n"a.jpg,cat\n', "a.csv, line 2: not valid CSV ("),
         ("a.csv", "path,label,Label\na.jpg,cat,dog\n", "line 1: the header 'path,label,Label' has 2 columns 'label'; leave one"),
         ("a.csv", "path;PATH ;label; path\na;b;cat;c\n", "has 3 columns 'path'; leave one of them or rename the others"),
         ("a.jsonl", '{"path": "a", "label": "b", "label": "c"}\n', "(it holds 'label' twice); write {"),
@@ -206,15 +206,15 @@ def test_a_photo_listed_twice_with_one_label_counts_once(tmp_path: Path) -> None
         ),
         ("a.jsonl", '{"path": "a.jpg", "label": "cat"}\n{"path": \n', "a.jsonl, line 2: '{\"path\":' cannot be read as JSON ("),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: '[[["),
-        ("a.jsonl", "[1]\n", "line 1: '[1]' is no JSON object; write {"),
+        ("a.jsonl", "[1]\n", "line 1: '[1]' is not a JSON object; write {"),
         ("a.jsonl", '{"file": "a.jpg", "label": 1}\n', "\"label\": 1}' has no 'path'; write {"),
         ("a.jsonl", '{"path": "a.jpg"}\n', "has no 'label'"),
         ("a.jsonl", '{"path": 3, "label": "cat"}\n', "line 1: the path 3 is not text"),
         ("a.jsonl", '{"path": "a.jpg", "label": null}\n', "the label None is neither text nor a whole number"),
         ("a.jsonl", '{"path": "a.jpg", "label": true}\n', "the label True is neither"),
         ("a.jsonl", '{"path": "a.jpg", "label": ""}\n', "line 1: the label of 'a.jpg' is empty"),
-        ("a.jsonl", '{"path": "a\\u0000.jpg", "label": "cat"}\n', "line 1: the path 'a\\x00.jpg' can be no file's name"),
-        ("a.jsonl", '{"path": "a\\udc80.jpg", "label": "cat"}\n', "can be no file's name"),
+        ("a.jsonl", '{"path": "a\\u0000.jpg", "label": "cat"}\n', "line 1: the path 'a\\x00.jpg' cannot be a file's name"),
+        ("a.jsonl", '{"path": "a\\udc80.jpg", "label": "cat"}\n', "cannot be a file's name"),
         (
             "a.jsonl",
             '{"path": "s3://b/c/gone.jpg", "label": 1}\n{"path": "s3://b/\\udc80\\u0000.jpg", "label": 1}\n',

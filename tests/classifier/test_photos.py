@@ -1,4 +1,4 @@
-"""A folder of photos: splits, classes, the automatic validation split, and what is refused."""
+"""A folder of photos: its classes, what is left out with a note, and what is refused."""
 
 import os
 import shutil
@@ -10,72 +10,10 @@ import pytest
 
 from classifier.errors import DataError
 from classifier.photos import PhotoSet, load_photo_set
-from tests.conftest import byoc, run_training
 
 
-def load(channels: Mapping[str, Path], share: float = 0.1, seed: int = 0) -> PhotoSet:
-    return load_photo_set(channels, validation_share=share, seed=seed)
-
-
-def names(photos: PhotoSet, split: str) -> list[str]:
-    return [f"{photo.path.parent.name}/{photo.path.name}" for photo in photos.splits[split]]
-
-
-@pytest.mark.parametrize("name", ["validation", "valid", "val", "eval", "evaluation", "dev", "Validation", "VAL"])
-def test_validation_has_many_spellings(tiny: Path, name: str) -> None:
-    (tiny / "validation").rename(tiny / name)
-    photos = load({"training": tiny})
-    assert {photo.path.parent.parent for photo in photos.splits["validation"]} == {tiny / name}
-    assert photos.splits.keys() == {"train", "validation", "test"} and not photos.notes
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        {"training": "train", "validation": "validation"},
-        {"training": "train", "testing": "test"},
-        {"training": "train", "test": "test"},
-        {"Training": "train", "eval": "validation", "Test": "test"},
-        {"train": "train", "val": "validation", "testing": "test"},
-    ],
-)
-def test_training_beside_another_split_is_train(tiny: Path, names: dict[str, str]) -> None:
-    photos = load({channel: tiny / folder for channel, folder in names.items()})
-    expected = {folder: 8 if folder == "train" else 4 for folder in names.values()}
-    if "validation" not in expected:
-        assert photos.notes[0].startswith("no validation photos were given: 2 of the 8 train photos")
-        expected |= {"train": 6, "validation": 2}
-    assert {split: len(held) for split, held in photos.splits.items()} == expected
-
-
-@pytest.mark.parametrize("channel", ["training", "train", "images", "Train"])
-def test_one_channel_of_any_name_may_hold_the_splits(tiny: Path, channel: str) -> None:
-    (tiny / "train").rename(tiny / "Training")
-    photos = load({channel: tiny})
-    assert photos.classes == ("brick", "coffee") and photos.splits.keys() == {"train", "validation", "test"}
-
-
-def test_a_class_may_be_named_like_a_split_in_a_channel_named_train(tiny: Path) -> None:
-    (tiny / "train" / "brick").rename(tiny / "train" / "train")
-    assert load({"train": tiny / "train"}).classes == ("coffee", "train")
-
-
-def test_splits_below_a_class_or_beside_other_channels_are_refused(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"tiny holds the folders test, train, validation, which are splits and not classes"
-    ):
-        load({"train": tiny, "validation": tiny / "validation"})
-    shutil.copytree(tiny, tmp_path / "all" / "textures")
-    with pytest.raises(
-        DataError, match=r"all/textures holds the folders test, train, validation, which are .* name .*all/text"
-    ):
-        load({"training": tmp_path / "all"})
-
-
-def test_named_channels_are_the_splits(tiny: Path) -> None:
-    photos = load({"train": tiny / "train", "valid": tiny / "test"})
-    assert {split: len(held) for split, held in photos.splits.items()} == {"train": 8, "validation": 4}
-    assert photos.splits["validation"][0].path.is_relative_to(tiny / "test")
+def load(channels: Mapping[str, Path]) -> PhotoSet:
+    return load_photo_set(channels, validation_share=0.1, seed=0)
 
 
 def test_what_is_not_read_is_told(tiny: Path) -> None:
@@ -144,7 +82,7 @@ def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folde
     photos = load({"train": train, "validation": tiny / "validation"})
     shutil.rmtree(train / "brick" / ".hidden")  # which ImageFolder would read
     assert photos.classes == ("brick", "coffee")
-    expected = [  # as torchvision.datasets.folder.make_dataset walks
+    expected = [  # in the order of torchvision.datasets.folder.make_dataset
         (f"{root}/{name}", label)
         for label, folder in enumerate(photos.classes)
         for root, _, names in sorted(os.walk(train / folder, followlinks=True))
@@ -288,159 +226,6 @@ def test_an_empty_split_is_refused(tiny: Path) -> None:
     (tiny / "test" / "brick").mkdir(parents=True)
     with pytest.raises(DataError, match="test holds no photos"):
         load({"training": tiny})
-
-
-def folders_of(source: Path, target: Path, counts: Mapping[str, int]) -> Path:
-    """Copy that many train photos of each class into class folders of their own."""
-    for label, count in counts.items():
-        (target / label).mkdir(parents=True)
-        for photo in sorted((source / "train" / label).iterdir())[:count]:
-            shutil.copy(photo, target / label)
-    return target
-
-
-def test_without_validation_a_share_of_each_class_of_train_becomes_it(samples: Path) -> None:
-    photos = load({"train": samples / "train", "test": samples / "test"}, share=0.2)
-    for label in range(14):
-        held = {split: [p for p in photos.splits[split] if p.label == label] for split in ("train", "validation")}
-        assert len(held["train"]) == 24 and len(held["validation"]) == 6
-        assert not set(held["train"]) & set(held["validation"])
-    assert len(photos.splits["test"]) == 126
-    assert photos.notes == (
-        "no validation photos were given: 84 of the 420 train photos are used for validation (validation-share 0.2, seed 0)",
-    )
-
-
-def test_the_split_is_drawn_by_the_seed_alone(samples: Path, tmp_path: Path) -> None:
-    first = load({"train": samples / "train"}, seed=1)
-    assert load({"train": samples / "train"}, seed=1) == first
-    assert names(load({"train": samples / "train"}, seed=2), "validation") != names(first, "validation")
-    # Made in the opposite order, below another folder, and as a manifest: still the same photos.
-    copy = tmp_path / "elsewhere"
-    files = sorted((samples / "train").glob("*/*"), reverse=True)
-    for photo in files:
-        (copy / photo.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(photo, copy / photo.parent.name)
-    assert names(load({"any": copy}, seed=1), "validation") == names(first, "validation")
-    lines = "".join(f"{photo.parent.name}/{photo.name},{photo.parent.name}\n" for photo in files)
-    (copy / "photos.csv").write_text("path,label\n" + lines)
-    assert names(load({"any": copy}, seed=1), "validation") == names(first, "validation")
-
-
-@pytest.mark.parametrize(
-    ("share", "count", "moved"), [(0.01, 30, 1), (0.1, 2, 1), (0.5, 3, 2), (0.5, 2, 1), (0.1, 1, 0)]
-)
-def test_a_class_gives_at_least_one_photo_and_never_all(
-    samples: Path, tmp_path: Path, share: float, count: int, moved: int
-) -> None:
-    folder = folders_of(samples, tmp_path / "photos", {"brick": count, "coffee": 10})
-    photos = load({"training": folder}, share=share)
-    assert sum(name.startswith("brick") for name in names(photos, "validation")) == moved
-    assert sum(name.startswith("brick") for name in names(photos, "train")) == count - moved
-
-
-def test_no_class_with_a_second_photo_is_refused(samples: Path, tmp_path: Path) -> None:
-    folder = folders_of(samples, tmp_path / "photos", {"brick": 1, "coffee": 1})
-    with pytest.raises(DataError, match=r"none can be split off .*photos, where each class has one photo; add photos"):
-        load({"training": folder})
-
-
-@pytest.mark.slow
-def test_a_folder_of_class_folders_trains_and_the_check_foretells_its_split(samples: Path, tmp_path: Path) -> None:
-    folder = folders_of(samples, tmp_path / "photos", {"brick": 20, "cat": 1, "coffee": 10})
-    (folder / "coffee" / "more").mkdir()
-    (folder / "coffee" / "000.jpg").rename(folder / "coffee" / "more" / "000.jpg")
-    (folder / "dog").mkdir()
-    (folder / "brick" / "000.jpg.json").write_text("{}")
-    (folder / "brick" / "Thumbs.db").write_text("x")
-    run = run_training(tmp_path / "opt-ml", {"training": folder}, {})
-    assert run.status == 0, run.errors
-    told = [
-        "photos in subfolders of a class's folder: 1 (more/000.jpg); each counts for the class of the topmost folder",
-        "class folders without photos: 1 (training/dog); they are left out",
-        "files that are not photos: 1 .json (brick/000.jpg.json); they are left out",
-        "hidden and system files: 1 (brick/Thumbs.db); they are left out",
-        "no validation photos were given: 3 of the 31 train photos are used for validation (validation-share 0.1, seed 0)",
-        "classes with a single photo: 1 ('cat'); it stays in train, so validation says nothing about them",
-    ]
-    job = run.record("job")
-    assert job["notes"] == told and all(run.output.count(line) == 1 for line in told)
-    assert job["photos"] == {"train": 28, "validation": 3} and run.record("result", split="validation")["count"] == 3
-    done = byoc("data", "check", folder)
-    told[1] = told[1].replace("training/", "photos/")  # the channel's name is the platform's
-    assert done.returncode == 0 and all(f"note: {line}" in done.stdout.splitlines() for line in told)
-    assert "train           28 photos in 3 classes, 1 to 18 a class" in done.stdout
-    assert "validation       3 photos in 2 classes, 1 to 2 a class" in done.stdout
-
-
-def test_a_photo_copied_within_its_class_is_found_when_the_split_parts_the_copies(
-    samples: Path, tmp_path: Path
-) -> None:
-    folder = folders_of(samples, tmp_path / "photos", {"brick": 2, "coffee": 1})
-    shutil.copy(folder / "coffee" / "000.jpg", folder / "coffee" / "copy.jpg")
-    done = byoc("data", "check", folder)
-    assert done.returncode == 0 and "warning: 1 photos are in two splits" in done.stdout
-
-
-def test_the_main_job_still_needs_test_photos(samples: Path, tmp_path: Path) -> None:
-    folder = folders_of(samples, tmp_path / "photos", {"brick": 4, "coffee": 4})
-    arguments = ("--backbone", "timm/tf_efficientnet_lite0", "--set", "validation-share=0.5", "--set", "seed=3")
-    done = byoc("run", "--data", folder, *arguments, "--out", tmp_path / "out")
-    assert done.returncode == 1 and "holds no test photos" in done.stderr
-    assert "note: no validation photos were given: 4 of the 8 train photos" in done.stdout
-    assert "(validation-share 0.5, seed 3)" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("train", "test"),
-    [
-        ("training_set", "test_set"),
-        ("seg_train/seg_train", "seg_test/seg_test"),
-        ("TrainSet", "valset"),
-        ("train-images", "Val 2017"),
-        ("my.training.data", "eval_data"),
-    ],
-)
-def test_class_folders_below_folders_whose_names_hold_those_of_splits_are_refused(
-    tiny: Path, tmp_path: Path, train: str, test: str
-) -> None:
-    for split, place in (("train", train), ("test", test)):
-        shutil.copytree(tiny / split, tmp_path / "all" / place)
-    first, second = sorted([train.split("/")[0], test.split("/")[0]])
-    with pytest.raises(
-        DataError,
-        match=rf"all holds the folders {first}, {second}, whose names .* of splits .*name them train, validation and test",
-    ):
-        load({"training": tmp_path / "all"})
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [("n01440764/images", "n01443537/images"), ("train station/day", "bus/day"), ("a/x", "b/x")]
-)
-def test_subfolders_of_one_name_are_parts_of_classes_where_no_class_is_named_like_a_split(
-    tiny: Path, tmp_path: Path, first: str, second: str
-) -> None:
-    for split, place in (("train", first), ("test", second)):
-        shutil.copytree(tiny / split / "brick", tmp_path / "all" / place)
-    assert len(load({"training": tmp_path / "all"}).classes) == 2
-
-
-def test_classes_named_like_splits_with_photos_of_their_own_get_a_note(tiny: Path, tmp_path: Path) -> None:
-    for label, place in (("brick", "train station"), ("coffee", "test-tube")):
-        shutil.copytree(tiny / "train" / label, tmp_path / "all" / place)
-    photos = load({"training": tmp_path / "all"})
-    assert photos.classes == ("test-tube", "train station")
-    assert photos.notes[0] == (
-        "the classes 'test-tube', 'train station' are named like splits; if they are splits, name them train, validation and "
-        "test and put a folder per class into each"
-    )
-
-
-@pytest.mark.parametrize("channel", ["test", "validation", "Testing", "val"])
-def test_a_single_channel_named_like_another_split_is_not_trained_on(tiny: Path, channel: str) -> None:
-    with pytest.raises(DataError, match=rf"no train photos in {channel}=.*; add a folder or channel named train"):
-        load({channel: tiny / "test"})
-    assert len(load({channel: tiny}).splits["train"]) == 8
 
 
 def test_a_refusal_says_what_was_left_out_of_the_class_folders(tiny: Path) -> None:

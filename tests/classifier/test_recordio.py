@@ -1,4 +1,4 @@
-"""RecordIO files train like the photos in them; whatever is wrong with one is named with its record."""
+"""Training on RecordIO files gives the same as on the photos in them; an error names the file and the record."""
 
 import struct
 from collections.abc import Callable
@@ -72,7 +72,7 @@ GOOD = record(packed(b"photo", 1.0))
         (GOOD * 3 + GOOD[:5], r"record 4 \(at byte 120\) is cut off"),
         (
             GOOD * 2 + b"\xff\xd8\xff\xe0 a photo",
-            r"record 3 \(at byte 80\) is damaged: no record begins or goes on there",
+            r"record 3 \(at byte 80\) is damaged: no record begins or continues there",
         ),
         (GOOD + bytes(4), r"record 2 \(at byte 40\) is cut off"),
         (GOOD + part(2, b"middle"), "record 2 .* is damaged"),
@@ -101,7 +101,7 @@ def test_what_is_wrong_with_a_file_is_named_with_its_record(tmp_path: Path, data
 
 
 def test_a_record_in_endless_parts_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    # 90 parts of 5 MB that take no room on the disk.
+    # 90 parts of 5 MB in a sparse file.
     with (tmp_path / "a.rec").open("wb") as file:
         for number in range(90):
             file.write(MARK + struct.pack("<I", (2 if number else 1) << 29 | 5_000_000))
@@ -179,7 +179,7 @@ def test_records_train_and_fine_tune_like_the_photos_in_them(tiny: Path, tmp_pat
     plain = run_training(tmp_path / "plain-job", {"training": tiny}, more | {"finetune-epochs": "0"})
     losses = [r.record("epoch", stage="head", epoch=1)["validation_loss"] for r in (run, plain)]
     assert run.record("job")["photos"] == plain.record("job")["photos"]
-    # All photos are one batch, so that their order changes a sum's last digits alone.
+    # All photos are in one batch, so their order changes only the last digits of a sum.
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""The specification of a model: what model.json may hold, and what is refused with which sentence."""
+"""A model's specification: what model.json may hold, and the sentence for what is refused."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ DOCUMENT = {
 
 
 def changed(name: str, value: Any) -> dict[str, Any]:
-    """Return the document with another value; `name` may be one of the preprocessing's."""
+    """Return the document with one value replaced; `name` may also be a field of the preprocessing."""
     if name in PREPROCESSING:
         return DOCUMENT | {"preprocessing": PREPROCESSING | {name: value}}
     return DOCUMENT | {name: value}

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from classifier.backbones import build_backbone
 from classifier.errors import WeightsError
-from classifier.weights import load_pretrained
 from train.build import build_start
 from train.config import Config
 from train.contract import Job
 from train.places import Places
+from train.pretrained import load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_auxiliary_classifier_gets_its_pretrained_weights_but_for_its_last_l
 ) -> None:
     channels = {}
     if source == "the download":
-        # Where torch keeps what it has downloaded before.
+        # torch looks here for earlier downloads.
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
         torch.save(inception, tmp_path / "hub" / "checkpoints" / "inception_v3_google-0cc3c7bd.pth")

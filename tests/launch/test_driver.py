@@ -34,7 +34,12 @@ def test_without_a_name_results_go_to_a_folder_named_by_the_time(
 def test_a_job_is_laid_out_as_the_platform_does_it(tmp_path: Path) -> None:
     for name in ("photos", "weights"):
         (tmp_path / name).mkdir()
-    recipe = Recipe(tmp_path / "photos", {}, {"pretrained": tmp_path / "weights"}, tmp_path / "cache")
+    recipe = Recipe(
+        data=tmp_path / "photos",
+        hyperparameters={},
+        channels={"pretrained": tmp_path / "weights"},
+        feature_cache=tmp_path / "cache",
+    )
     lay_out(tmp_path / "job", recipe.all_channels, {"lr": "0.1"})
     config, data = tmp_path / "job" / "input" / "config", tmp_path / "job" / "input" / "data"
     assert {path.name: path.resolve() for path in data.iterdir()} == {
@@ -62,7 +67,11 @@ def test_a_program_that_fails_is_told_with_its_text_or_its_status(
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(UserError, match=message):
-        train(tmp_path / "job", Recipe(tmp_path, {}, {}, tmp_path / "cache"), {})
+        train(
+            tmp_path / "job",
+            Recipe(data=tmp_path, hyperparameters={}, channels={}, feature_cache=tmp_path / "cache"),
+            {},
+        )
 
 
 def test_a_program_gets_its_hyperparameters_threads_and_cache_and_a_quiet_one_prints_into_its_log(
@@ -77,7 +86,9 @@ def test_a_program_gets_its_hyperparameters_threads_and_cache_and_a_quiet_one_pr
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("OMP_NUM_THREADS", "unset")
-    recipe = Recipe(tmp_path, {"lr": "0.1", "epochs": "3"}, {}, tmp_path / "cache")
+    recipe = Recipe(
+        data=tmp_path, hyperparameters={"lr": "0.1", "epochs": "3"}, channels={}, feature_cache=tmp_path / "cache"
+    )
     said = f"-P -m train --feature-cache {tmp_path}/cache\n"
     records = train(tmp_path / "loud", recipe, {"lr": "0.2"})
     assert capfd.readouterr().out == f"threads unset: {said}" and not (tmp_path / "loud" / "log.txt").read_text()

@@ -33,7 +33,13 @@ def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         program = tmp_path / "bin" / "docker"
         program.write_text(DOCKER.format(python=sys.executable, answers=answers))
         program.chmod(0o755)
-        recipe = Recipe(tmp_path, hyperparameters, {}, tmp_path / "cache", image="an-image")
+        recipe = Recipe(
+            data=tmp_path,
+            hyperparameters=hyperparameters,
+            channels={},
+            feature_cache=tmp_path / "cache",
+            image="an-image",
+        )
         return tune(tmp_path / name, recipe, len(answers))
 
     return run

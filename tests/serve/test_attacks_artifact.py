@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from classifier import artifact
 from classifier.errors import UserError
+from classifier.selftest import run_selftest
 from tests.attacks import Bomb, Endpoint
 from tests.wire import ask
 
@@ -101,9 +102,9 @@ SPOILED: Spoiled = {
     "files-up": (files("../../../../etc/passwd"), "names the files"),
     "files-absolute": (files("/etc/passwd"), "names the files"),
     "files-pickle": (files("model.pth"), "names the files"),
-    "weights-pickle": (pickled("model.safetensors"), "is no safetensors file"),
+    "weights-pickle": (pickled("model.safetensors"), "is not a safetensors file"),
     "document-deep": (deep, "cannot be read as JSON"),
-    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is no torchvision classification model"),
+    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is neither a torchvision classification model"),
     "code": (code("code/inference.py"), "brings code, which is not run"),
     "requirements": (code("code/requirements.txt"), "brings code, which is not run"),
     "code-link": (code_link, "brings code, which is not run"),
@@ -112,10 +113,10 @@ SPOILED: Spoiled = {
 
 # Found only once torch is imported, which takes seconds: tried without a server, through what its worker calls.
 FOUND_LATE: Spoiled = {
-    "selftest-pickle": (pickled("selftest.safetensors"), "is no safetensors file"),
+    "selftest-pickle": (pickled("selftest.safetensors"), "is not a safetensors file"),
     "selftest-other": (other_selftest, "not pixels and probabilities"),
-    "backbone-folder": (backbone("timm/local-dir:/tmp"), "is no torchvision classification model"),
-    "backbone-path": (backbone("../../evil"), "is no torchvision classification model"),
+    "backbone-folder": (backbone("timm/local-dir:/tmp"), "is neither a torchvision classification model"),
+    "backbone-path": (backbone("../../evil"), "is neither a torchvision classification model"),
 }
 
 
@@ -125,7 +126,7 @@ def test_what_only_loading_can_find_is_refused_with_a_sentence(plain_model: Path
     folder = Path(shutil.copytree(plain_model, tmp_path / "model"))
     spoil(folder, tmp_path)
     with pytest.raises(UserError, match=reason) as refused:
-        artifact.run_selftest(folder, artifact.load(folder)[0])
+        run_selftest(folder, artifact.load(folder)[0])
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from classifier import device
-from classifier.artifact import Difference, Selftest
 from classifier.errors import ArtifactError
+from classifier.selftest import Difference, Selftest
 from serve import backends, prepare
 from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, long_reason, short_reason
 from serve.memory import no_room, out_of_memory

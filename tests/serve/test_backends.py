@@ -21,6 +21,7 @@ from benchmarks import artifacts
 from classifier import artifact
 from classifier.errors import ArtifactError
 from classifier.images import load_pixels
+from classifier.selftest import SELFTEST, compare, probabilities, read_selftest
 from launch.server import serving
 from serve import backends
 from serve.backends import Unavailable
@@ -68,7 +69,7 @@ def told(out: Path) -> dict[str, Any]:
 
 def expected(folder: Path, pixels: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     loaded, _ = artifact.load(folder)
-    return artifact.probabilities(loaded, torch.from_numpy(pixels)).numpy()
+    return probabilities(loaded, torch.from_numpy(pixels)).numpy()
 
 
 def decoded(folder: Path, photos: list[Path]) -> "np.ndarray[Any, Any]":
@@ -93,7 +94,7 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
 ) -> None:
     prepare(imagenet, tmp_path, "auto")
     pixels = decoded(imagenet, photos)
-    difference = artifact.compare(Predictor(tmp_path, threads=1).probabilities(pixels), expected(imagenet, pixels))
+    difference = compare(Predictor(tmp_path, threads=1).probabilities(pixels), expected(imagenet, pixels))
     assert len(pixels) >= 100 and difference.top1_changes == 0 and difference.largest <= GUARD
     # Of 1,000 classes and natural photos bfloat16 moves some probability too far, and a line says so.
     faster = itertools.takewhile(lambda backend: backend.name != told(tmp_path)["backend"], backends.candidates())
@@ -132,7 +133,7 @@ def test_bfloat16_that_moves_a_probability_too_far_is_used_when_it_is_named_with
 def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_many(
     imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    selftest = artifact.read_selftest(imagenet)
+    selftest = read_selftest(imagenet)
     best = np.sort(np.log(selftest.probabilities.max(axis=1) / selftest.probabilities[:, 0]))
     monkeypatch.setattr(backends, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them need
     prepare(imagenet, tmp_path, "torch")
@@ -180,7 +181,7 @@ def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     prepare(plain_model, tmp_path, "auto")
     assert told(tmp_path)["backend"] in ("torch-bf16", "torch") and "openvino" in told(tmp_path)["refused"]
     assert "openvino is not used: on " in capsys.readouterr().out
-    pixels = artifact.read_selftest(plain_model).pixels
+    pixels = read_selftest(plain_model).pixels
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(plain_model, pixels)).max() <= GUARD
 
 
@@ -204,7 +205,7 @@ def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, tmp_pa
         f"prepare(Path({str(with_onnx)!r}), Path({str(tmp_path)!r}), 'openvino'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
-    pixels = artifact.read_selftest(with_onnx).pixels
+    pixels = read_selftest(with_onnx).pixels
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(with_onnx, pixels)).max() < 1e-4
 
 
@@ -217,7 +218,7 @@ def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_pat
         other.head[0].bias += torch.arange(len(spec.classes)).float()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        artifact._export_onnx(other, load_file(with_onnx / artifact.SELFTEST)["pixels"], broken / artifact.ONNX)
+        artifact._export_onnx(other, load_file(with_onnx / SELFTEST)["pixels"], broken / artifact.ONNX)
     document = json.loads((broken / artifact.SPEC).read_text())
     document["files"][artifact.ONNX] = artifact._fingerprint(broken / artifact.ONNX)
     (broken / artifact.SPEC).write_text(json.dumps(document))
@@ -235,10 +236,10 @@ def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_pat
 
 def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(plain_model: Path, tmp_path: Path) -> None:
     older = Path(shutil.copytree(plain_model, tmp_path / "model"))
-    kept = {name: tensor[:4].contiguous() for name, tensor in load_file(older / artifact.SELFTEST).items()}
-    save_file(kept, older / artifact.SELFTEST)
+    kept = {name: tensor[:4].contiguous() for name, tensor in load_file(older / SELFTEST).items()}
+    save_file(kept, older / SELFTEST)
     document = json.loads((older / artifact.SPEC).read_text())
-    document["files"][artifact.SELFTEST] = artifact._fingerprint(older / artifact.SELFTEST)
+    document["files"][SELFTEST] = artifact._fingerprint(older / SELFTEST)
     (older / artifact.SPEC).write_text(json.dumps(document))
     prepare(older, tmp_path / "out", "auto")
     Predictor(tmp_path / "out", threads=1)
@@ -264,11 +265,11 @@ def lose_weights(folder: Path) -> None:
 
 
 def lose_selftest(folder: Path) -> None:
-    data = load_file(folder / artifact.SELFTEST)
+    data = load_file(folder / SELFTEST)
     data["probabilities"] = data["probabilities"].flip(1)
-    save_file(data, folder / artifact.SELFTEST)
+    save_file(data, folder / SELFTEST)
     document = json.loads((folder / artifact.SPEC).read_text())
-    document["files"][artifact.SELFTEST] = artifact._fingerprint(folder / artifact.SELFTEST)
+    document["files"][SELFTEST] = artifact._fingerprint(folder / SELFTEST)
     (folder / artifact.SPEC).write_text(json.dumps(document))
 
 

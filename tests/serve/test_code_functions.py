@@ -199,6 +199,8 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     assert refused.value.status == 406 and str(refused.value).startswith(f"Accept 'a/{'b' * 98}' ")
     with pytest.raises(PhotoError):
         code.answer(b"x", "7", JPEG)
+    with pytest.raises(PhotoError, match="over the limit of 1,000;"):
+        make("", prepared, max_pixels=1000).answer(photo, "7", JPEG)
 
 
 @pytest.mark.parametrize("found", ["[[0.5] * 999]", "[0.5] * 1000", "[[0.5] * 1000][:0]", "list([[0.5] * 1000])"])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classifier import artifact
-from classifier.errors import ArtifactError
+from classifier.errors import ArtifactError, PhotoError
+from classifier.selftest import SELFTEST
 from serve.backends import BACKENDS, Backend, Logits
 from serve.formats import Form
 from serve.gpu import SIZES
@@ -34,6 +34,12 @@ def asking(**form: Any) -> WorkerRequest:
 @pytest.fixture
 def predictor(small: Path) -> Predictor:
     return Predictor(small / "prepared", threads=1)
+
+
+def test_a_photo_of_more_pixels_than_the_worker_has_memory_for_is_refused(small: Path) -> None:
+    limited = Predictor(small / "prepared", threads=1, max_pixels=200 * 180 - 1)
+    with pytest.raises(PhotoError, match="200 x 180 pixels are over the limit of 35,999; make the photo smaller"):
+        limited.decode(noise(0))
 
 
 @pytest.fixture
@@ -176,7 +182,7 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
     prepared.mkdir()
     document = json.loads((small / "prepared" / "prepared.json").read_text())
     (prepared / "prepared.json").write_text(json.dumps(document | {"backend": "a stand-in"}))
-    (prepared / artifact.SELFTEST).write_bytes((small / "prepared" / artifact.SELFTEST).read_bytes())
+    (prepared / SELFTEST).write_bytes((small / "prepared" / SELFTEST).read_bytes())
     monkeypatch.setitem(
         BACKENDS, "a stand-in", Backend(name="a stand-in", library="torch", device=device, precision="fp32")
     )
@@ -210,4 +216,4 @@ def test_what_was_prepared_says_how_and_how_true_it_is(small: Path) -> None:
     assert document["artifact"] == str((small / "model").resolve())
     assert 0 <= document["difference"]["mean"] <= document["difference"]["largest"] < 1e-4
     assert document["model"]["classes"][:2] == ["class 0", "class 1"]
-    assert (small / "prepared" / artifact.SELFTEST).read_bytes() == (small / "model" / artifact.SELFTEST).read_bytes()
+    assert (small / "prepared" / SELFTEST).read_bytes() == (small / "model" / SELFTEST).read_bytes()

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from classifier import artifact
+from classifier.selftest import probabilities, run_selftest
 from tests.conftest import Run, run_training
 from train.calibrate import FEWEST, HIGHEST, LOWEST, fit_temperature
 from train.evaluation import calibration_error, judge
@@ -131,8 +132,8 @@ def test_the_temperature_is_in_the_artifact_and_lowers_the_calibration_error(mis
 def test_a_loaded_model_gives_the_softmax_of_its_logits_over_the_temperature(mistaken: Run) -> None:
     folder = mistaken.base / "model"
     model, spec = artifact.load(folder)
-    assert artifact.run_selftest(folder, model) < 1e-4
+    assert run_selftest(folder, model) < 1e-4
     pixels = torch.zeros(2, 224, 224, 3, dtype=torch.uint8)
     with torch.inference_mode():
         logits = model.head(model.features(pixels))
-    torch.testing.assert_close(artifact.probabilities(model, pixels), (logits / spec.temperature).softmax(1))
+    torch.testing.assert_close(probabilities(model, pixels), (logits / spec.temperature).softmax(1))

@@ -16,7 +16,6 @@ from classifier.errors import ConfigError, DataError
 from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, PhotoSet, load_photo_set
-from classifier.weights import load_pretrained
 from launch.check import survey
 from tests.conftest import LITE, ROOT, run_training
 from train import stop
@@ -27,6 +26,7 @@ from train.features.cache import FeatureCache, cache_key
 from train.features.lanes import forward
 from train.features.views import draw, view_key
 from train.precision import resolve_precision
+from train.pretrained import load_pretrained
 from train.processes.world import World
 from train.spool.pack import Pack
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from classifier import artifact
+from classifier.selftest import run_selftest
 from tests.conftest import ROOT, terminate, training, wait_for_line
 
 AGAIN = """
@@ -67,7 +68,7 @@ def test_in_the_search_the_best_head_so_far_is_written(tiny: Path, tmp_path: Pat
         assert process.returncode == 143 and seconds < 30
     assert "kept trial " in output and "the best model so far was written" in output
     loaded, _ = artifact.load(base / "model")
-    assert artifact.run_selftest(base / "model", loaded) < 1e-4
+    assert run_selftest(base / "model", loaded) < 1e-4
 
 
 @pytest.mark.slow
@@ -79,7 +80,7 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
         assert process.returncode == 143 and seconds < 30
     assert "the best model so far was written" in output and "epoch=10000 " not in output
     loaded, spec = artifact.load(base / "model")
-    assert artifact.run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
+    assert run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def test_a_file_without_read_permission_is_named(tiny: Path, tmp_path: Path) -> 
     [
         ({"lr": "quick"}, "hyperparameter lr is 'quick'; it must be a number"),
         ({"learning_rte": "0.1"}, "hyperparameter 'learning_rte' (did you mean 'learning-rate'?) is unknown"),
-        ({"backbone": "inception_v4"}, "backbone 'inception_v4' is no torchvision classification model"),
+        ({"backbone": "inception_v4"}, "backbone 'inception_v4' is neither a torchvision classification model"),
         ({"backbone": "timm/tf_efficientnet_lite9"}, "did you mean 'timm/tf_efficientnet_lite"),
     ],
 )

@@ -1,19 +1,20 @@
-"""AVIFs whose pixels their header hides, and those whose EXIF is damaged (ISO/IEC 14496-12, 23008-12; AV1, 5.5)."""
+"""AVIF: count the pixels that the coded frames really have, and repair damaged EXIF (ISO/IEC 14496-12, 23008-12; AV1, 5.5)."""
 
 import struct
 from collections.abc import Callable, Iterator
 
 from classifier.errors import PhotoError
 
-_SEQUENCE, _HAS_SIZE, _EXTENDED = 1, 2, 4
-_MOST_ITEMS = 4096  # cells of a grid, transparency, thumbnails
-_HEADER = 512  # bytes of a sequence header that are looked at
+_SEQUENCE, _HAS_SIZE, _EXTENDED = 1, 2, 4  # a kind of OBU (AV1's unit of data), and two flags in its header
+_MOST_ITEMS = 4096  # items are cells of a grid, transparency and thumbnails
+_HEADER = 512  # only so many bytes of a sequence header are read
 
 
 def limit_frames(data: bytes, most: int) -> None:
-    """Refuse an AVIF whose coded frames have together more than `most` pixels; raises PhotoError.
+    """Raise PhotoError for an AVIF whose coded frames have more than `most` pixels in total.
 
-    The decoder allocates and decodes them whatever the header says: 40 megapixels behind a header of 8 x 8 took it 1 s.
+    The decoder allocates and decodes these frames whatever size the file's header states: 40 megapixels behind a header
+    of 8 x 8 took 1 s.
     """
     if not is_avif(data):
         return
@@ -25,22 +26,25 @@ def limit_frames(data: bytes, most: int) -> None:
                 raise PhotoError(
                     f"an AVIF image with frames of more than {most:,} pixels is not decoded; save it as JPEG"
                 )
-    except (struct.error, IndexError, ValueError):  # cut short or nonsense, of which the decoder tells more
+    except (struct.error, IndexError, ValueError):  # truncated or invalid: the decoder's own error says more
         return
 
 
 def is_avif(data: bytes) -> bool:
-    """Say whether Pillow would try to read bytes as AVIF."""
+    """Return whether Pillow would try to read the data as AVIF."""
     return data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"mif1", b"msf1")
 
 
 def first_frame(data: bytes) -> bytes:
-    """Return an AVIF sequence as the still image that it holds too, which is its first frame."""
+    """Return an AVIF sequence marked as a still image, so that the decoder reads its first frame only."""
     return data if data[8:12] == b"avif" else data[:8] + b"avif" + data[12:]
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return an AVIF without EXIF, which Pillow may stumble over; what turns an AVIF lies elsewhere. None if it has none."""
+    """Return an AVIF without EXIF, which Pillow may fail on; None when it has no EXIF.
+
+    The orientation is not lost: an AVIF stores it outside of EXIF.
+    """
     if not is_avif(data):
         return None
     for kind, start, end in _boxes(data, 0, len(data)):
@@ -51,7 +55,7 @@ def mended(data: bytes) -> bytes | None:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind of each box and where its content begins and ends."""
+    """Yield the type of each box, and where its content begins and ends."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
         content = start + 8
@@ -66,7 +70,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _items(data: bytes) -> Iterator[bytes]:
-    """Yield the bytes of each item of the first `meta` box."""
+    """Yield the bytes of each item of the first `meta` box; raises PhotoError for more than _MOST_ITEMS items."""
     meta = next(((start, end) for kind, start, end in _boxes(data, 0, len(data)) if kind == b"meta"), None)
     if meta is None:
         return
@@ -108,7 +112,7 @@ def _items(data: bytes) -> Iterator[bytes]:
 
 
 def _pixels(item: bytes) -> int:
-    """Return how many pixels the largest sequence header of an item's AV1 stream announces; 0 for what is no AV1 stream."""
+    """Return the pixels of the largest sequence header in an item's AV1 stream; 0 when it is not an AV1 stream."""
     total = place = 0
     while place + 1 < len(item):
         head = item[place]
@@ -136,12 +140,12 @@ def _leb128(item: bytes, place: int) -> tuple[int, int]:
 
 def _frame(header: bytes) -> int:
     """Return the pixels of the largest frame that a sequence header allows (AV1, 5.5.1)."""
-    bits, place = int.from_bytes(header, "big"), 8 * len(header)  # place: how many bits are left
+    bits, place = int.from_bytes(header, "big"), 8 * len(header)  # `place` counts the bits that are left
 
     def number(count: int) -> int:
         nonlocal place
         place -= count
-        if place < 0:  # cut short, which the decoder does not read either
+        if place < 0:  # truncated; the decoder will refuse it
             return 0
         return bits >> place & ((1 << count) - 1)
 
@@ -155,11 +159,11 @@ def _frame(header: bytes) -> int:
 
 
 def _skip_points(number: Callable[[int], int]) -> None:
-    """Read past the timing and the operating points of a sequence header."""
+    """Skip the timing and the operating points of a sequence header (AV1, 5.5.1)."""
     model = length = 0
     if number(1):  # timing
         number(64)
-        if number(1):  # equal intervals, counted in a code of Golomb's kind
+        if number(1):  # equal picture intervals, followed by an exponential-Golomb number
             zeros = 0
             while zeros < 32 and not number(1):
                 zeros += 1

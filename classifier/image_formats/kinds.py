@@ -1,4 +1,4 @@
-"""What bytes are that are not a photo of a format that is read, so that their owner knows what to do."""
+"""Say what a file is when no decoder reads it, and what its owner can do."""
 
 import base64
 import re
@@ -6,7 +6,7 @@ import re
 _SAVE = "save it as JPEG or PNG"
 _HEIF = "a HEIC photo (HEIF) is not read; save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
 _RAW = "a raw photo is not read; develop it and save it as JPEG or PNG"
-# Where the bytes lie, what they are, and the sentence.
+# Each row: the position of the magic bytes, the bytes, and the sentence for the owner.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x0a", f"a JPEG XL image is not read; {_SAVE}"),
     (0, b"\0\0\0\x0cJXL ", f"a JPEG XL image is not read; {_SAVE}"),
@@ -49,7 +49,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II+\0", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
     (0, b"MM\0+", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
 )
-# The same for text, without space before it and in small letters.
+# The same for text: its beginning in lower case, without leading blanks.
 _TEXTS = (
     (b"version https://git-lfs.github.com/", "a Git LFS pointer instead of the photo; run `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer instead of the photo; run `git annex get`"),
@@ -59,18 +59,18 @@ _TEXTS = (
     (b"<error", "an error message in XML, as S3 answers, not an image; see what it says and download the photo anew"),
     (b"<?xml", "an XML document, not an image; download the photo itself"),
 )
-_IN_XML = (b"<svg", b"<error")  # what a declaration or a comment may stand before
+_IN_XML = (b"<svg", b"<error")  # these may follow an XML declaration or a comment
 _JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"\d\]]')
 _ANNEX = re.compile(rb"[./]*\.git/annex/objects/")
 _BASE64 = 'the bytes are base64 text; decode them first, or send JSON as {"instances": [{"b64": "..."}]}'
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _FORM = "the bytes are a multipart form; send the photo's bytes alone"
-_LOOKED_AT = 4096  # bytes
+_LOOKED_AT = 4096  # only so many bytes of the file are examined
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 def name(data: bytes) -> str:
-    """Return in one sentence what bytes are that no decoder knows, and what to do with them."""
+    """Return one sentence that says what the data is and what to do with it; call this when no decoder reads it."""
     head = data[:_LOOKED_AT]
     if head[4:8] == b"ftyp":
         return _media(head)
@@ -83,7 +83,7 @@ def name(data: bytes) -> str:
 
 
 def _media(head: bytes) -> str:
-    """Name a file of the ISO base media format by the brands that it lists (ISO/IEC 14496-12, 4.3)."""
+    """Return the sentence for an ISO base media file, from the brands that it lists (ISO/IEC 14496-12, 4.3)."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[8:12], *(head[place : place + 4] for place in range(16, end, 4))}
     if brands & {b"avif", b"avis"}:
@@ -116,7 +116,7 @@ def _text(head: bytes) -> str | None:
 
 
 def _is_photo(squeezed: bytes) -> bool:
-    """Say whether base64 text begins as a photo does."""
+    """Return whether base64 text, without blanks, decodes to the beginning of a photo."""
     part = squeezed[: len(squeezed[:64]) // 4 * 4].translate(bytes.maketrans(b"-_", b"+/"))
     decoded = base64.b64decode(part)
     photos = (*_PHOTOS, b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")

@@ -1,4 +1,4 @@
-"""JPEGs that take far more time than their size tells, and those whose pixels are sound and whose metadata or end is not."""
+"""JPEG: refuse files that take far more time than their size suggests, and repair damaged metadata and missing ends."""
 
 import collections
 import hashlib
@@ -8,31 +8,32 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from classifier import tiff
 from classifier.errors import PhotoError
+from classifier.image_formats import tiff
 
-# A progressive JPEG has about ten scans, and metadata in a few segments. Each scan costs a pass over all pixels, however
-# short it is in the file: 50 of them in 8 kB took 3.5 s at 110 megapixels. Pillow copies all EXIF before a further piece:
-# 760 of 64 kB took 8 s. 5,000,000 empty segments of any kind, 20 MB, took it 8 s; what is long costs 0.04 s a megabyte.
+# A normal progressive JPEG has about ten scans, and its metadata fills a few segments. Measured costs of files beyond that:
+# - Each scan is a pass over all pixels, however few bytes it has: 50 scans in 8 kB took 3.5 s at 110 megapixels.
+# - Pillow copies all EXIF data for each further EXIF segment: 760 segments of 64 kB took 8 s.
+# - Pillow reads segments one by one: 5,000,000 empty segments (20 MB) took 8 s. Long segments cost 0.04 s a megabyte.
 _MOST = {"scans": 64, "EXIF segments": 500, "segments": 500}
-_LONG = 32_768  # bytes of the file for each further segment: what makes a file large holds up to 65,535 in each
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but those that lie within a scan: \xff\x00 and restarts
+_LONG = 32_768  # each such number of bytes allows one more segment: a large file fills up to 65,535 bytes in each
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # without \xff\x00 and restarts, which lie within a scan
 _END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers that nothing follows, not even a length
-_PADDING = 65_536  # bytes between two segments; 8,000,000 of them took 2.4 s
+_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length and content
+_PADDING = 65_536  # bytes allowed between two segments; 8,000,000 took Pillow 2.4 s
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
-# What decides the colours: beginnings of APP0 and APP14, and how long these segments are at least.
+# The two metadata segments that decide the colours (APP0 and APP14): how they begin, and their least length in bytes.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
 _ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
-# Whether anything but the end is missing is found by decoding twice: 1.2 s for a progressive JPEG of so many pixels.
+# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive one of so many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
 
 
 def limit_segments(data: bytes) -> None:
-    """Refuse a JPEG that takes far more time than its size tells; raises PhotoError."""
+    """Raise PhotoError for a JPEG that has too many scans or segments, or long gaps between segments."""
     if not data.startswith(b"\xff\xd8"):
         return
     found = collections.Counter[str]()
@@ -45,8 +46,8 @@ def limit_segments(data: bytes) -> None:
             raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo anew")
         if marker in _FRAMES:
             several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
-        # Only of such a frame does the decoder read further scans. Counting bytes is quicker than reading markers, but
-        # counts those of metadata, and of what follows the image, too.
+        # The decoder reads further scans only in a progressive frame, or when the first scan lacks components. Counting
+        # the bytes \xff\xda is faster than reading markers. It counts too many: those in metadata and after the end.
         if marker == _START_OF_SCAN and found["scans"] == 1:
             further = several or _byte(data, start + 2) < components
             if not further or data.count(b"\xff\xda", start) < _MOST["scans"]:
@@ -54,14 +55,17 @@ def limit_segments(data: bytes) -> None:
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Find the markers of a JPEG and where what follows each begins, up to the end of an image that has begun."""
+    """Yield each marker of a JPEG and the position after it, up to the end of the image.
+
+    Raises PhotoError when there is a long gap between two segments before the first scan.
+    """
     position, begun = 2, False
     while match := _MARKER.search(data, position):
         marker = match[0][1]
         if marker == _END_OF_IMAGE and begun:
             return
         begun = begun or marker == _START_OF_SCAN
-        if match.start() - position > _PADDING and not begun:  # Pillow takes it byte by byte
+        if match.start() - position > _PADDING and not begun:  # Pillow reads a gap byte by byte
             raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo anew")
         position = match.end()
         yield marker, position
@@ -74,9 +78,9 @@ def _byte(data: bytes, position: int) -> int:
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return a JPEG without the metadata that Pillow may stumble over and with an end, or None when that changes nothing.
+    """Return a JPEG without the metadata that Pillow may fail on, and with an end; None when nothing changes.
 
-    The orientation stays. A JPEG gets its end only if nothing else is missing.
+    The orientation is kept. The end is added only when nothing else is missing.
     """
     if not data.startswith(b"\xff\xd8"):
         return None
@@ -94,16 +98,17 @@ def mended(data: bytes) -> bytes | None:
 
 
 def ended(data: bytes) -> bytes:
-    """Return a JPEG with an end; raises PhotoError when more than that is missing, or what Pillow raises for its metadata.
+    """Return a JPEG with the end marker that it may lack; any other data comes back unchanged.
 
-    Trap: zeros in place of pixels are often a code that the decoder takes for pixels, as many as are missing.
+    Raises PhotoError when pixels are missing too, and what Pillow raises for damaged metadata.
+    Trap: the decoder often takes zeros for as many valid pixels as are missing, so a JPEG that ends in zeros decodes.
     """
     if not data.startswith(b"\xff\xd8") or data.endswith(_END):
         return data
     scan = next((start for marker, start in _markers(data) if marker == _START_OF_SCAN), None)
     if scan is None or data.rfind(_END, scan) >= 0:
         return data
-    # One zero may belong to the last pixels.
+    # Keep one of the zeros at the end: it may belong to the last pixels.
     whole = data[: len(data.rstrip(b"\0")) + 1].rstrip(b"\xff")
     if not _complete(whole):
         raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it anew")
@@ -111,24 +116,24 @@ def ended(data: bytes) -> bytes:
 
 
 def _mended_segment(marker: int, segment: bytes) -> bytes:
-    """Return a segment of metadata, marker included, as far as pixels and orientation depend on it."""
+    """Return what pixels and orientation need of a metadata segment, marker included; empty when they need nothing."""
     if marker == _EXIF and segment[4:].startswith(_XMP):
         return segment if b"tiff:Orientation" in segment else b""
     if marker in _COLOURS:
         start, least = _COLOURS[marker]
         return segment if segment[4:].startswith(start) and len(segment) >= least + 2 else b""
     is_exif = marker == _EXIF and segment[4:].startswith(b"Exif\0\0")
-    told = tiff.orientation(segment[10:]) if is_exif else None
-    if told not in range(65_536):
+    orientation = tiff.orientation(segment[10:]) if is_exif else None
+    if orientation not in range(65_536):
         return b""
-    upright = Image.Exif()
-    upright[_ORIENTATION] = told
-    content = upright.tobytes()
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    content = exif.tobytes()
     return b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
 
 
 def _complete(data: bytes) -> bool:
-    """Say whether a JPEG without its end has all of its pixels: then what is put before the end changes none of them."""
+    """Return whether a JPEG without its end has all of its pixels: bytes added before a new end then change none."""
     if not _refined(data):
         return False
     found = set()
@@ -143,7 +148,7 @@ def _complete(data: bytes) -> bool:
 
 
 def _refined(data: bytes) -> bool:
-    """Say whether the scans of a JPEG hold every coefficient of every component to its last bit (T.81, annex G)."""
+    """Return whether the scans hold every coefficient of every component to its last bit (ITU-T T.81, annex G)."""
     progressive, wanted, last = False, set[int](), dict[tuple[int, int], int]()
     for marker, start in _markers(data):
         if marker in _FRAMES:

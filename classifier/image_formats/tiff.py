@@ -1,4 +1,4 @@
-"""TIFFs that take more time and memory than their size tells, raw photos in their form, and those with damaged tags."""
+"""TIFF: refuse costly files and raw photos, put right what Pillow reads wrongly, and repair damaged tags."""
 
 import struct
 from dataclasses import dataclass
@@ -8,57 +8,65 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 
 from classifier.errors import PhotoError
 
-# Pillow makes a Python object of each: 6,000,000 of them in 24 MB took 24 s and 0.9 GB for an image of 8 x 8 pixels.
+# Strips, tiles or tags. Pillow makes a Python object for each: 6,000,000 in 24 MB took 24 s and 0.9 GB for 8 x 8 pixels.
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
 _BITS, _PLANES, _COLOURS = 258, 284, 320  # BitsPerSample, PlanarConfiguration, ColorMap
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
-# Pillow knows 16 bits of which 0 is white only in the other byte order.
+# Teach Pillow two forms that it does not know. Big-endian samples of 16 bits where 0 is white:
 TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
-# Nor signed bytes of which 0 is white; classifier.depth turns them.
+# Signed bytes where 0 is white (classifier.depth inverts them):
 for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
     TiffImagePlugin.OPEN_INFO[_order, 0, (2,), 1, (8,), ()] = ("L", "L")
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
 _ORIENTATION, _XMP = 0x0112, 700
-_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # types and their forms for struct
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # struct's character for each integer type
+# Bytes of one value of each type.
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# All that pixels, their meaning and their orientation depend on.
+# Every tag that the pixels, their meaning or their orientation depend on.
 _NEEDED = frozenset(
     {254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 281, 284, 292, 293, 317, 320, 322, 323, 324, 325}
     | {332, 338, 339, 341, 347, *range(512, 522), 529, 530, 531, 532}
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Form:
-    """How a TIFF's header and directories are written: byte order, place of the first offset, forms for struct."""
+    """How a TIFF's header and directories are written. All fields but `place` are format strings of struct."""
 
-    order: str
-    place: int
+    order: str  # byte order
+    place: int  # where the first directory's offset stands
     offset: str
-    length: str
+    length: str  # how many entries a directory has
     entry: str
 
     @property
     def room(self) -> int:
-        """Bytes of a value that lies in its entry itself."""
+        """How many bytes of a value fit into its entry; longer values lie elsewhere in the file."""
         return struct.calcsize("=" + self.offset)
 
 
-_OLD, _BIG = ("I", "H", "HHI4s"), ("Q", "Q", "HHQ8s")
+def _classic(order: str) -> _Form:
+    return _Form(order=order, place=4, offset="I", length="H", entry="HHI4s")
+
+
+def _big(order: str) -> _Form:
+    return _Form(order=order, place=8, offset="Q", length="Q", entry="HHQ8s")
+
+
 _FORMS = {
-    b"II*\0": _Form("<", 4, *_OLD),
-    b"II\0*": _Form("<", 4, *_OLD),  # not as it should be, but read
-    b"MM\0*": _Form(">", 4, *_OLD),
-    b"MM*\0": _Form(">", 4, *_OLD),
-    b"II+\0": _Form("<", 8, *_BIG),
-    b"MM\0+": _Form(">", 8, *_BIG),
+    b"II*\0": _classic("<"),
+    b"II\0*": _classic("<"),  # against the standard, but Pillow reads it
+    b"MM\0*": _classic(">"),
+    b"MM*\0": _classic(">"),  # the same
+    b"II+\0": _big("<"),
+    b"MM\0+": _big(">"),
 }
-_Entry = tuple[int, int, int, bytes]  # tag, type, count, value or where it lies
+_Entry = tuple[int, int, int, bytes]  # tag, type, count, and the value or its offset
 
 
 def limit_pieces(data: bytes) -> None:
-    """Refuse a TIFF whose first image has more than MAX_PIECES strips or tiles, or shows a raw photo; raises PhotoError."""
+    """Raise PhotoError for a TIFF whose first image has more than MAX_PIECES strips or tiles, and for a raw photo."""
     if data[:4] not in _FORMS:
         return
     _, _, entries = _directory(data)
@@ -66,27 +74,27 @@ def limit_pieces(data: bytes) -> None:
     for tag, _, count, _ in entries:
         if tag in (_STRIPS, _TILES) and count > MAX_PIECES:
             raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo anew")
-    # Pillow would read the small preview that comes first.
+    # Of a raw photo Pillow would read the small preview that comes first.
     smaller = any(tags.get(_SMALLER, b"")) and _OTHERS in tags
     if _DNG in tags or smaller or data[8:10] == b"CR":
         raise PhotoError("a raw photo (DNG, NEF, CR2 and the like) is not read; develop it and save it as JPEG or PNG")
 
 
 def prepare(image: Image.Image) -> None:
-    """Look after what Pillow would get wrong when it decodes a TIFF that it opened; raises PhotoError where that does not help."""
+    """Correct an opened TIFF where Pillow would decode it wrongly; raises PhotoError where it cannot be corrected."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     raw = [tile.codec_name for tile in image.tile[:1]] == ["raw"]
-    # Trap: Pillow takes the two bytes of such samples for two pixels.
+    # Trap: Pillow takes each two-byte sample of such a file for two pixels.
     if raw and image.tag_v2.get(_PLANES) == 2 and image.tag_v2.get(_BITS, (0,))[0] == 16:
         raise PhotoError(
             "a TIFF of planes of 16 bits without compression is not read; save it anew with 8 bits a sample"
         )
     colours = image.tag_v2.get(_COLOURS, ())
-    if image.mode in ("P", "PA") and max(colours) < 256:  # 8 bits an entry, where the standard wants 16
+    if image.mode in ("P", "PA") and max(colours) < 256:  # a palette of 8 bits an entry; the standard says 16
         image.palette = ImagePalette.raw("RGB;L", bytes(colours))
     if not raw:
-        # Trap: libtiff gives samples in this machine's order. Pillow minds that for unsigned 16 bits alone.
+        # Trap: libtiff returns samples in this machine's byte order. Pillow expects that only of unsigned 16 bits.
         image.tile = [tile._replace(args=_in_native_order(tile.args)) for tile in image.tile]
 
 
@@ -96,7 +104,7 @@ def _in_native_order(args: Any) -> Any:
 
 
 def sound(data: bytes) -> bytes:
-    """Return a TIFF without tags that point outside the file; Pillow passes over all that follow the first of them."""
+    """Return a TIFF without tags that point outside the file; Pillow ignores every tag after the first of them."""
     if data[:4] not in _FORMS:
         return data
     form, _, entries = _directory(data)
@@ -105,7 +113,7 @@ def sound(data: bytes) -> bytes:
 
 
 def orientation(block: bytes) -> int | None:
-    """Return the orientation that the first directory of EXIF tells, whatever is wrong with its other tags."""
+    """Return the orientation in the first directory of an EXIF block, even when its other tags are damaged."""
     if block[:4] not in _FORMS:
         return None
     form, _, entries = _directory(block)
@@ -117,7 +125,7 @@ def orientation(block: bytes) -> int | None:
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return a TIFF whose first directory names nothing but pixels and orientation; None when that changes nothing."""
+    """Return a TIFF whose first directory holds only the tags in _NEEDED and XMP; None when nothing changes."""
     if data[:4] not in _FORMS:
         return None
     form, start, entries = _directory(data)
@@ -132,7 +140,7 @@ def mended(data: bytes) -> bytes | None:
 
 
 def _needed(entry: _Entry) -> bool:
-    # XMP may tell the orientation; Pillow stumbles over it unless it is bytes.
+    # XMP may hold the orientation. Pillow fails on XMP of any type but bytes.
     return entry[0] in _NEEDED or (entry[0] == _XMP and entry[1] in (1, 7))
 
 
@@ -145,15 +153,15 @@ def _lies_within(data: bytes, form: _Form, entry: _Entry) -> bool:
 
 
 def _size(entry: _Entry) -> int:
-    """Return the bytes of an entry's value, 0 where its type is unknown."""
+    """Return how many bytes an entry's value has; 0 for an unknown type."""
     _, kind, count, _ = entry
     return _WIDTHS.get(kind, 0) * count
 
 
 def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:
-    """Return a TIFF's form, where its first directory lies, and its entries, as far as they are whole.
+    """Return a TIFF's form, the position of its first directory, and the directory's complete entries.
 
-    Raises PhotoError when there are more than any photo has.
+    Raises PhotoError for more than MAX_PIECES entries.
     """
     form = _FORMS[data[:4]]
     entries: list[_Entry] = []
@@ -167,6 +175,6 @@ def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:
         for _ in range(length):
             entries.append(struct.unpack_from(form.order + form.entry, data, start))
             start += struct.calcsize("=" + form.entry)
-    except (struct.error, OverflowError):  # cut short or nonsense, of which the decoder tells more
+    except (struct.error, OverflowError):  # truncated or invalid: the decoder's own error says more
         pass
     return form, begin, entries
