@@ -16,6 +16,7 @@ from tests.conftest import LITE, byoc
 from tests.processes import left
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", samples, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
@@ -60,6 +61,7 @@ def test_a_stopped_driver_stops_its_training(
         _end(process, family)
 
 
+@pytest.mark.slow
 def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [Path(sys.executable).parent / "byoc", "tune", "--data", tiny, "--backbone", LITE]
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path / "features"]
@@ -77,6 +79,7 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
         _end(process, family)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", ["training", "server"])
 def test_a_driver_that_is_killed_takes_what_it_started_with_it(
     samples: Path, tmp_path: Path, model: Path, started: str
