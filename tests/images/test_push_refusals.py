@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
-from tests.registry import TOKEN, TOOLS, Place, place, sentence, serve_registry, started  # noqa: F401 - `place` is a fixture
+from tests.registry import TOKEN, TOOLS, Place, sentence, serve_registry, started
 
 pytestmark = pytest.mark.docker
 
