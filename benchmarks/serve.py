@@ -204,7 +204,7 @@ def _row(own: list[dict[str, Any]]) -> dict[str, Any]:
 def _ratios(label: str, table: dict[str, dict[str, Any]], share: float) -> list[Ratio]:
     four = {key.removesuffix(", 4 clients"): row for key, row in table.items() if key.endswith(", 4 clients")}
     ours, targeted = four[OURS], not label.startswith("lite0-1000")
-    targets: dict[str, float | None] = dict.fromkeys(servers.DOCUMENTED, 1.3) | {STOCK: STOCK_TARGETS.get(label)}
+    targets: dict[str, float | None] = {STOCK: STOCK_TARGETS.get(label), **dict.fromkeys(servers.DOCUMENTED, 1.3)}
     found = []
     for server in [name for name in four if name != OURS]:
         target = 0.95 if server.endswith("inside") else targets.get(server)

@@ -2,15 +2,12 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
@@ -78,35 +75,6 @@ class Place:
     def images(self) -> dict[str, dict[str, object]]:
         written: dict[str, dict[str, object]] = json.loads((self.checkout / "images.json").read_text())
         return written
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("push")
-    checkout = folder / "checkout"
-    subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
-    for wheel in (ROOT / "wheels").glob("*.whl"):
-        shutil.copy(wheel, checkout / "wheels")
-    port = free_port()
-    aws = started([TOOLS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], port, folder)
-    registry, host = serve_registry(folder / "registry", TOKEN)
-    environment = {name: value for name, value in os.environ.items() if name not in PROXIES and "AWS" not in name}
-    environment |= {
-        "PATH": f"{TOOLS}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "DOCKER_CONFIG": str(folder / "docker"),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "ECR_REGISTRY": host,
-    }
-    try:
-        yield Place(checkout, host, environment)
-    finally:
-        for process in (aws, registry):
-            process.kill()
-            process.wait()
 
 
 def sentence(done: "subprocess.CompletedProcess[str]") -> str:

@@ -1,6 +1,7 @@
 """Which Python set-up takes, what it says where none will do, and what a bare pytest runs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,3 +123,11 @@ def test_the_lists_of_what_runs_where_inside_the_images_name_files_that_are_ther
     assert not {*BOTH, *HOST, *MINUTES} - files.keys()
     assert not [name for name in MINUTES if not images(files[name])]
     assert {files[name].parent.name for name in HOST} <= IMAGE.keys()
+
+
+def test_no_test_file_imports_another() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    imports = [(path.name, line) for path in files for line in path.read_text().splitlines() if "import" in line]
+    assert [path.name for path in files] and not [
+        (name, line) for name, line in imports if re.match(r"\s*(from|import) tests\b.*\btest_", line)
+    ]

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.registry import TOKEN, Place, place, sentence  # noqa: F401 - `place` is a fixture
+from tests.registry import TOKEN, Place, sentence
 
 pytestmark = pytest.mark.docker
 

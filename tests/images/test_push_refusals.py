@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.registry import TOKEN, TOOLS, Place, free_port, place, sentence, serve_registry, started  # noqa: F401 - `place` is a fixture
+from tests.ports import free_port
+from tests.registry import TOKEN, TOOLS, Place, sentence, serve_registry, started
 
 pytestmark = pytest.mark.docker
 

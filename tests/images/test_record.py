@@ -9,7 +9,8 @@ from tests.conftest import ROOT
 
 
 def record(file: Path, program: str, digest: str) -> None:
-    command = [sys.executable, ROOT / "docker" / "record.py", program, file, f"host/{program}@{digest}", digest]
+    command = [sys.executable, str(ROOT / "docker" / "record.py"), program, str(file)]
+    command += [f"host/{program}@{digest}", digest]
     subprocess.run([*command, "cpu", "0.1.0", "abc-dirty", "0.1.0-cpu", "latest-cpu"], check=True)
 
 
