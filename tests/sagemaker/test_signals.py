@@ -61,4 +61,3 @@ def test_a_signal_at_any_moment_ends_the_wait(begin: str, right: int, before: bo
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (0, "True 99\n"), done.stdout + done.stderr
-

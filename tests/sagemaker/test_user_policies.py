@@ -95,10 +95,10 @@ def test_what_a_user_asked_for_is_told(emulator: Emulator) -> None:
     clients("s3").list_buckets()
     with pytest.raises(ClientError):
         clients("s3").head_bucket(Bucket="b")
-    told = json.load(urllib.request.urlopen(f"{emulator.url}/_local/permissions"))[
+    listed = json.load(urllib.request.urlopen(f"{emulator.url}/_local/permissions"))[
         "arn:aws:iam::123456789012:user/watched"
     ]
-    assert told == [
+    assert listed == [
         {"action": "s3:ListAllMyBuckets", "resource": "*", "allowed": True},
         {"action": "s3:ListBucket", "resource": "arn:aws:s3:::b", "allowed": False},
     ]
