@@ -41,7 +41,9 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
     from local_test.sagemaker import subjects
     from local_test.sagemaker.front import Front
 
-    clouds = Clouds(settings, Storage(settings.data / "s3"), machine, Background(places))
+    clouds = Clouds(
+        settings=settings, storage=Storage(settings.data / "s3"), machine=machine, background=Background(places)
+    )
     for region in sorted(path.name for path in (settings.data / "resources").glob("*")):
         for line in [line for end in subjects.END_LEFT for line in end(clouds.region(region))]:
             print(line, file=sys.stderr, flush=True)

@@ -18,8 +18,8 @@ class Signals:
     def __init__(self) -> None:
         self.first = 0
         self._command: subprocess.Popen[bytes] | None = None
-        # Trap: no threading.Event. It has a lock, and what the signal interrupts may hold it: the wait, or this handler for the
-        # signal before. A byte in a pipe needs no lock, and nobody reads it, so the pipe stays ready.
+        # Trap: a threading.Event has a lock. The code that the signal interrupts may hold it: the wait, or this handler for
+        # another signal. A byte in a pipe needs no lock; nobody reads it, so that the pipe stays ready.
         self._noted, self._note = os.pipe()
         os.set_blocking(self._note, False)
         for number in ENDS:

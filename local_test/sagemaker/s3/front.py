@@ -1,4 +1,4 @@
-"""Requests to S3: listings and the bytes of uploads are done here, the rest by moto."""
+"""Requests to S3: this folder answers listings and takes the bytes of uploads, and moto does the rest."""
 
 import re
 import sqlite3
@@ -25,7 +25,7 @@ S3_HOST = re.compile(r"(.+\.)?s3[.-]([a-z0-9.-]*)amazonaws\.com(:\d+)?")
 
 
 def is_s3(request: Request) -> bool:
-    """Return whether a request is signed for S3, by header or in its address, or asks a host name of S3."""
+    """Return whether a request is signed for S3, by a header or in its address, or goes to a host name of S3."""
     signed = IS_S3.search(request.headers.get("Authorization", ""))
     in_address = "/s3/aws4_request" in request.args.get("X-Amz-Credential", "") or "AWSAccessKeyId" in request.args
     return bool(signed or in_address or S3_HOST.fullmatch(request.headers.get("Host", "")))
@@ -74,7 +74,7 @@ class S3Front:
         return self._changing(environ, start_response)
 
     def _changing(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Let moto answer a request that changes something, and write what it has changed before the client hears of it."""
+        """Let moto answer a request that changes something, and write the change to the index before the client gets the answer."""
         heads: list[tuple[Any, ...]] = []
         try:
             body: Iterable[bytes] = self._moto(environ, lambda *head: heads.append(head))
@@ -87,8 +87,8 @@ class S3Front:
         """Return the answer to a listing of a bucket that is there; None for another request."""
         bucket = _bucket(request)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
-        asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or not bucket or _key(request) or not asked <= listing.KNOWN:
+        named = {name for name in parameters if not uploads.SIGNATURE.match(name)}
+        if request.method != "GET" or not bucket or _key(request) or not named <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
 

@@ -25,9 +25,9 @@ CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
 
 def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> bool:
     """Return whether a request to S3 brings the bytes of the object `key`; without a key it is about a bucket."""
-    asked = {name for name in parameters if not SIGNATURE.match(name)}
+    named = {name for name in parameters if not SIGNATURE.match(name)}
     return (
-        environ["REQUEST_METHOD"] == "PUT" and asked <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
+        environ["REQUEST_METHOD"] == "PUT" and named <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
     )
 
 
@@ -53,7 +53,7 @@ def take(environ: dict[str, Any]) -> Path:
         sums.end()
         path.unlink(missing_ok=True)
         raise
-    INCOMING.upload = Upload(path, sums.size, sums.md5.hex(), sums.crc32)
+    INCOMING.upload = Upload(path=path, size=sums.size, md5=sums.md5.hex(), crc32=sums.crc32)
     environ["wsgi.input"] = io.BytesIO()
     environ["CONTENT_LENGTH"] = "0"
     for name in (
@@ -137,7 +137,7 @@ class Sums:
 
     @property
     def crc32(self) -> str:
-        """Return the CRC32 as clients write it, or nothing when it was not asked for."""
+        """Return the CRC32 as clients write it; empty when the request has none."""
         return encoded(self._crc32) if self._with_crc32 else ""
 
     def add(self, block: bytes) -> None:
@@ -174,7 +174,7 @@ def _algorithms(environ: dict[str, Any]) -> str:
 
 
 def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
-    """Let moto find the checksum that it would compute of the body; one that we cannot compute is left out, never made up."""
+    """Name the checksum to moto that it would compute of the body; one that cannot be computed here is left out."""
     algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "").upper()
     if algorithm and f"HTTP_X_AMZ_CHECKSUM_{algorithm}" not in environ:
         if algorithm == "CRC32":
@@ -184,11 +184,18 @@ def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
 
 
 def _check(environ: dict[str, Any], sums: Sums) -> None:
-    """Refuse a body that another than the told one has become on its way (S3: BadDigest)."""
-    told = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
-    if told is not None and int(told) != sums.size:
-        raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {told}")
-    if (told := environ.get("HTTP_CONTENT_MD5")) and binascii.a2b_base64(told) != sums.md5:
+    """Refuse a body that has not the length and the checksums that the request names (S3: IncompleteBody, BadDigest)."""
+    length = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    if length is not None and int(length) != sums.size:
+        raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {length}")
+    if (md5 := environ.get("HTTP_CONTENT_MD5")) and _decoded(md5) != sums.md5:
         raise ApiError("BadDigest", "the body's MD5 is not the Content-MD5 of the request")
-    if (told := environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")) and told != sums.crc32:
+    if (crc32 := environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")) and crc32 != sums.crc32:
         raise ApiError("BadDigest", "the body's CRC32 is not the x-amz-checksum-crc32 of the request")
+
+
+def _decoded(md5: str) -> bytes:
+    try:
+        return binascii.a2b_base64(md5)
+    except binascii.Error:
+        raise ApiError("InvalidDigest", "The Content-MD5 you specified was invalid.") from None
