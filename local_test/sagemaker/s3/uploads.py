@@ -196,6 +196,6 @@ def _check(environ: dict[str, Any], sums: Sums) -> None:
 
 def _decoded(md5: str) -> bytes:
     try:
-        return binascii.a2b_base64(md5)
+        return binascii.a2b_base64(md5, strict_mode=True)
     except binascii.Error:
         raise ApiError("InvalidDigest", "The Content-MD5 you specified was invalid.") from None
