@@ -17,7 +17,12 @@ class Touched(threading.local):
     """The objects that this thread's request has read or changed; they are written to the index when the request ends."""
 
     def __init__(self) -> None:
-        self.keys: list[tuple[str, Any]] = []
+        # By bucket, key and version. moto gets an object again after it has changed it, and has to get the same one: of two, the
+        # one that was not changed could be written last.
+        self.keys: dict[tuple[str, str, str], FileKey] = {}
+
+    def add(self, bucket: str, key: FileKey) -> None:
+        self.keys[bucket, key.name, key.version_id] = key
 
 
 TOUCHED = Touched()
@@ -70,7 +75,9 @@ class Keys:
             for row in before:
                 if row.file not in kept:
                     remove_file(FileKey.folder, row)
-        TOUCHED.keys += [(self._bucket, value) for value in values if isinstance(value, FileKey)]
+        for value in values:
+            if isinstance(value, FileKey):
+                TOUCHED.add(self._bucket, value)
 
     def pop(self, name: str) -> None:
         with LOCK:
@@ -108,9 +115,12 @@ class Keys:
         newest.move(natural)
 
     def _touch(self, row: Row) -> Any:
+        known = TOUCHED.keys.get((self._bucket, row.key, row.version))
+        if known is not None and known.path == FileKey.folder / row.file:
+            return known
         key = restored(self._bucket, self._region, row)
         if isinstance(key, FileKey):
-            TOUCHED.keys.append((self._bucket, key))
+            TOUCHED.add(self._bucket, key)
         return key
 
 
@@ -147,14 +157,14 @@ def flush(index: Index) -> None:
 
 def flush_objects(index: Index) -> None:
     """Write the objects that this thread's request has changed to the index."""
-    touched, TOUCHED.keys = TOUCHED.keys, []
-    for bucket, key in touched:
+    touched, TOUCHED.keys = TOUCHED.keys, {}
+    for (bucket, _, _), key in touched.items():
         index.update(bucket, key.row())
 
 
 def forget() -> None:
     """Forget the objects of a request that only reads."""
-    TOUCHED.keys = []
+    TOUCHED.keys = {}
 
 
 def restore(index: Index) -> None:

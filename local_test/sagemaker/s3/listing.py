@@ -121,6 +121,6 @@ def _tokened(key: str) -> str:
 
 def _token(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise ApiError("InvalidArgument", "The continuation token provided is incorrect") from None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, InvalidPartOrder, MalformedXML
 from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, s3_backends
 
 from local_test.sagemaker.s3.files import FileBytes, clear_way, write
@@ -168,9 +168,12 @@ class FileMultipart(FakeMultipart):  # type: ignore[misc]
     """An upload in parts, which are joined file by file."""
 
     def complete(self, body: Iterator[tuple[int, str]]) -> tuple[Upload, str, tuple[str, str, int] | None]:
-        parts = [self._checked(number, etag) for number, etag in body]
-        if not parts:
+        wanted = list(body)
+        if not wanted:
             raise MalformedXML
+        if [number for number, _ in wanted] != sorted({number for number, _ in wanted}):
+            raise InvalidPartOrder
+        parts = [self._checked(number, etag) for number, etag in wanted]
         if any(part.contentsize < SMALLEST_PART for part in parts[:-1]):
             raise EntityTooSmall
         joined = other(FileKey.folder)

@@ -1,5 +1,6 @@
 """Refuses requests whose names and parameters S3 does not admit, before moto sees them: it would fail over some of them."""
 
+import io
 import re
 from urllib.parse import unquote
 
@@ -25,6 +26,11 @@ def check(request: Request, bucket: str, key: str) -> None:
         raise ApiError("NotImplemented", "a key with a line break is not emulated; docs/emulator.md lists what is", 501)
     if key and request.method in ("PUT", "POST") and "uploadId" in request.args:
         _check_upload(request, bucket)
+    if request.method == "PUT" and "versioning" in request.args and b"Suspended" in _raw(request) and _versions(bucket):
+        # moto would drop all versions of an object with the next upload.
+        raise ApiError(
+            "NotImplemented", "the end of a bucket's versioning is not emulated; docs/emulator.md lists what is", 501
+        )
     source = request.headers.get("x-amz-copy-source")
     if source is not None and "/" not in unquote(source).lstrip("/"):
         raise ApiError("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
@@ -39,3 +45,17 @@ def _check_upload(request: Request, bucket: str) -> None:
     if held is not None and request.args["uploadId"] not in held.multiparts:
         message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
         raise ApiError("NoSuchUpload", message, 404)
+
+
+def _versions(bucket: str) -> bool:
+    """Return whether a bucket keeps the versions of its objects."""
+    held = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
+    return held is not None and held.versioning_status == "Enabled"
+
+
+def _raw(request: Request) -> bytes:
+    """Return a request's body, which stays readable for moto."""
+    raw: bytes = request.get_data()
+    request.environ["wsgi.input"] = io.BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+    return raw
