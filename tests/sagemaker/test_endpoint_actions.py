@@ -25,7 +25,9 @@ def served(hosting: Hosting) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variables", [{"START": "fail"}, {"PING": "never"}], ids=["ends", "no-ping"])
-def test_an_endpoint_whose_container_does_not_answer_ping_fails(hosting: Hosting, variables: dict[str, str]) -> None:
+def test_an_endpoint_whose_container_does_not_answer_ping_fails(
+    hosting: Hosting, served: dict[str, Any], variables: dict[str, str]
+) -> None:
     name = f"failing-{next(iter(variables)).lower()}"
     hosting.model(name, Environment=variables)
     hosting.config(name, {"ModelName": name, "ContainerStartupHealthCheckTimeoutInSeconds": 60})
