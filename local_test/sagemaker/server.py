@@ -16,6 +16,7 @@ from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.storage import Storage
 
 PATIENCE = 10  # seconds for a job to end when the emulator ends
+LOOK = 0.1  # seconds between looks of the server whether it is to end
 
 
 @dataclass
@@ -56,7 +57,7 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
         request_handler=_quiet(MotoRequestHandler),
         fd=listener.fileno(),
     )
-    threading.Thread(target=http.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(LOOK,), name="http", daemon=True).start()
     return Server(clouds, http)
 
 
