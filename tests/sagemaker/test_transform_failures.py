@@ -90,15 +90,32 @@ def test_a_fault_fails_a_job(transformed: Emulator, sagemaker: Any, kind: str, r
     assert outputs(transformed, kind) == {}
 
 
-def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> None:
-    put(transformed, "stopped/a", b"wait")
-    create(sagemaker, "stopped", {})
-    while not any(line.startswith("got ") for line in log(transformed, "stopped")):
+def start_waiting(transformed: Emulator, sagemaker: Any, name: str) -> None:
+    """Start a job whose program waits, and return when it has got its object."""
+    put(transformed, f"{name}/a", b"wait")
+    create(sagemaker, name, {})
+    while not any(line.startswith("got ") for line in log(transformed, name)):
         time.sleep(0.1)
+
+
+def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> None:
+    start_waiting(transformed, sagemaker, "stopped")
     sagemaker.stop_transform_job(TransformJobName="stopped")
     assert ended(sagemaker, "stopped")["TransformJobStatus"] == "Stopped"
     with pytest.raises(ClientError, match="the transform job is in status Stopped"):
         sagemaker.stop_transform_job(TransformJobName="stopped")
+
+
+def test_a_job_that_waits_for_its_place_can_be_stopped(transformed: Emulator, sagemaker: Any) -> None:
+    running = ("running-1", "running-2")  # as many as there are places
+    for name in running:
+        start_waiting(transformed, sagemaker, name)
+    put(transformed, "queued/a", b"fine")
+    create(sagemaker, "queued", {})
+    for name in ("queued", *running):
+        sagemaker.stop_transform_job(TransformJobName=name)
+        job = ended(sagemaker, name)
+        assert job["TransformJobStatus"] == "Stopped" and ("TransformStartTime" in job) == (name != "queued")
 
 
 CSV_INPUT = {"ContentType": "text/csv", "SplitType": "Line"}

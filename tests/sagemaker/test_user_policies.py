@@ -90,7 +90,7 @@ def test_to_create_a_job_takes_what_aws_says(emulator: Emulator, missing: str | 
         clients("sagemaker").create_training_job(**request)
 
 
-def test_what_a_user_asked_for_is_told(emulator: Emulator) -> None:
+def test_the_actions_that_a_user_needed_are_listed(emulator: Emulator) -> None:
     clients = user(emulator, "watched", {"Action": "s3:ListAllMyBuckets", "Resource": "*"})
     clients("s3").list_buckets()
     with pytest.raises(ClientError):
