@@ -33,16 +33,14 @@ def channel(name: str, uri: str, mode: str = "File", kind: str = "S3Prefix", **m
 
 
 def create(
-    shown: Emulator,
-    name: str,
-    *channels: dict[str, Any],
-    hosts: int = 1,
-    do: str = "list",
-    client: Any = None,
-    **changes: Any,
+    shown: Emulator, name: str, *channels: dict[str, Any], hosts: int = 1, do: str = "list", **changes: Any
 ) -> Any:
-    """Create a job of that program and return the client, which may be given."""
-    settings = changes.pop("settings", {})
+    """Create a job of that program and return the client.
+
+    `changes` replace members of the request. Two of them are not its own: `settings` are further hyperparameters, and `client`
+    is used in place of a new one.
+    """
+    settings, client = changes.pop("settings", {}), changes.pop("client", None) or shown.client("sagemaker")
     request = {
         "TrainingJobName": name,
         "RoleArn": ROLE,
@@ -53,7 +51,6 @@ def create(
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": hosts, "VolumeSizeInGB": 1},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
     } | changes
-    client = client or shown.client("sagemaker")
     client.create_training_job(**{key: value for key, value in request.items() if value})
     return client
 
