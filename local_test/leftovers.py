@@ -16,7 +16,7 @@ def docker(*arguments: str) -> str:
 
 
 class Leftovers:
-    """Of the runs whose compose files lie below one folder, which belongs to us alone."""
+    """Finds and removes what local mode left behind of the runs whose compose files lie below one folder of ours."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self.folder, self.image = folder, image

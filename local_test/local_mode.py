@@ -104,7 +104,7 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
 
 
 def _compose_on_path(work: Path) -> None:
-    """The SDK takes `docker compose` when it calls itself v2, else `docker-compose`; later versions get that name here."""
+    """Let the SDK find compose: it takes `docker compose` of version 2, and else the command `docker-compose`, which is made here."""
     found = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
     if (found.returncode == 0 and "v2" in found.stdout) or shutil.which("docker-compose"):
         return

@@ -40,7 +40,7 @@ def transform(options: argparse.Namespace, session: Any, work: Path, leftovers: 
 
 
 def _line(name: str, answer: Path) -> int:
-    """Print what a photo got and return 1 when that is no answer."""
+    """Print the answer to a photo, and return 1 when the photo was refused."""
     said = json.loads(answer.read_bytes())
     if "predictions" not in said:
         print(f"{name}: {said.get('message', said)}", file=sys.stderr, flush=True)

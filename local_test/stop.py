@@ -11,23 +11,24 @@ class LocalModeError(Exception):
 
 
 class Stop(threading.Event):
-    """Set by SIGINT or SIGTERM, of which it keeps the first one's number; from then on `clean` is called until the program ends."""
+    """Is set by the first SIGINT or SIGTERM, whose number it keeps. From then on it calls `clean` until the program ends."""
 
     def __init__(self, clean: Callable[[], None]) -> None:
         super().__init__()
         self.clean, self.number = clean, 0
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._asked)
+            signal.signal(number, self._note)
 
-    def _asked(self, number: int, frame: object) -> None:
-        # No exception: the SDK swallows a KeyboardInterrupt and waits on. Without its containers it comes to an end.
+    def _note(self, number: int, frame: object) -> None:
+        # No exception: the SDK swallows a KeyboardInterrupt and waits on. It ends once its containers are gone.
         if not self.number:
             self.number = number
             threading.Thread(target=self._clean_on, daemon=True).start()
 
     def _clean_on(self) -> None:
-        # Trap: an event has a lock, which what the signal interrupted may hold: `wait`, or this handler for the signal before.
+        # Trap: an event has a lock. The code that the signal interrupted may hold it: `wait`, or this handler for another signal.
+        # So a thread sets the event.
         self.set()
-        while True:  # compose may be about to make another
+        while True:  # compose may be about to make another container
             self.clean()
             time.sleep(0.5)

@@ -1,7 +1,8 @@
 """What the policies of an IAM user allow, for every service, by moto's evaluation of policies.
 
 Only the keys that CreateAccessKey has made for a user are checked; all other keys may do everything. Signatures are not
-checked. What a user has asked for is kept, and GET /_local/permissions tells it: the policy that a program needs.
+checked. The actions that a user has needed are kept, and GET /_local/permissions lists them: they are the policy that a program
+needs.
 """
 
 import json
@@ -15,8 +16,8 @@ from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, IAMUserAc
 from moto.iam.models import iam_backends
 from werkzeug.wrappers import Request, Response
 
-from local_test.sagemaker import asked
-from local_test.sagemaker.asked import Asked
+from local_test.sagemaker import iam_actions
+from local_test.sagemaker.iam_actions import RequiredAction
 from local_test.sagemaker.settings import ACCOUNT
 
 KEY = re.compile(r"Credential=([^/]+)/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
@@ -25,9 +26,9 @@ FREE = {"sts:GetCallerIdentity"}  # AWS: no permission is needed, and a Deny has
 
 @dataclass
 class Access:
-    """What users have asked for so far: by user, action and resource, whether it was allowed."""
+    """Checks the requests of users. `needed` holds by user, action and resource whether it was allowed."""
 
-    told: dict[str, dict[tuple[str, str], bool]] = field(default_factory=dict)
+    needed: dict[str, dict[tuple[str, str], bool]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refusal(self, request: Request) -> Response | None:
@@ -41,40 +42,40 @@ class Access:
         except CreateAccessKeyFailure:
             return None
         policies = [IAMPolicy(policy) for policy in user.collect_policies()]
-        for wanted in asked.of_request(request, signed[3], signed[2]):
-            allowed = wanted.action in FREE or any(_allows(policies, wanted, resource) for resource in wanted.resources)
+        for action in iam_actions.of_request(request, signed[3], signed[2]):
+            allowed = action.action in FREE or any(_allows(policies, action, resource) for resource in action.resources)
             with self._lock:
-                self.told.setdefault(user.arn, {})[wanted.action, wanted.resources[0]] = allowed
+                self.needed.setdefault(user.arn, {})[action.action, action.resources[0]] = allowed
             if not allowed:
-                return _denied(request, signed[3], user.arn, wanted)
+                return _denied(request, signed[3], user.arn, action)
         return None
 
     def listed(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what users have asked for as plain values."""
+        """Return the actions that users have needed, as plain values."""
         with self._lock:
             return {
                 user: [
                     {"action": action, "resource": resource, "allowed": allowed}
-                    for (action, resource), allowed in sorted(told.items())
+                    for (action, resource), allowed in sorted(actions.items())
                 ]
-                for user, told in self.told.items()
+                for user, actions in self.needed.items()
             }
 
     def clear(self) -> None:
         with self._lock:
-            self.told.clear()
+            self.needed.clear()
 
 
-def _allows(policies: list[IAMPolicy], wanted: Asked, resource: str) -> bool:
+def _allows(policies: list[IAMPolicy], needed: RequiredAction, resource: str) -> bool:
     """Return whether one policy allows an action and none denies it."""
-    results = [policy.is_action_permitted(wanted.action, resource, None, dict(wanted.context)) for policy in policies]
+    results = [policy.is_action_permitted(needed.action, resource, None, dict(needed.context)) for policy in policies]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
 
 
-def _denied(request: Request, service: str, user: str, wanted: Asked) -> Response:
+def _denied(request: Request, service: str, user: str, needed: RequiredAction) -> Response:
     text = (
-        f"User: {user} is not authorized to perform: {wanted.action} on resource: {wanted.resources[0]} because no "
-        f"identity-based policy allows the {wanted.action} action"
+        f"User: {user} is not authorized to perform: {needed.action} on resource: {needed.resources[0]} because no "
+        f"identity-based policy allows the {needed.action} action"
     )
     while request.stream.read(65536):  # a client that is still sending would not read the answer
         pass

@@ -26,8 +26,8 @@ class Action:
 
 
 ACTIONS: dict[str, Action] = {}
-# moto answers these well enough, in the same process; everything else of SageMaker is refused by name, since moto would
-# answer CreateProcessingJob with a job that is Completed at once.
+# moto answers these well enough, in the same process. Every other action of SageMaker is refused by name: moto would answer
+# CreateProcessingJob with a job that is Completed at once.
 MOTO = frozenset(
     {
         "CreateModelPackage",

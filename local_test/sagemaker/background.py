@@ -1,13 +1,14 @@
-"""What goes on beside the requests: one thread for each running job or endpoint."""
+"""Threads beside those of the requests: one for each job or endpoint."""
 
 import contextlib
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 
 
 class Background:
-    """The threads of jobs and endpoints, the places that jobs take turns at, and the word to end that all of them hear."""
+    """Runs jobs and endpoints in threads, gives jobs their places on this machine, and tells all of them to end."""
 
     def __init__(self, places: int) -> None:
         self.ending = threading.Event()  # set when the emulator ends
@@ -15,6 +16,7 @@ class Background:
         self._lock = threading.Lock()
         self._places = self._free = places
         self._freed = threading.Condition()
+        self._queue: deque[object] = deque()  # what waits for a place, in the order in which it came
 
     def start(self, name: str, work: Callable[[], None]) -> None:
         """Run `work` in a thread of its own."""
@@ -30,20 +32,25 @@ class Background:
 
     @contextlib.contextmanager
     def place(self, hosts: int, given_up: Callable[[], bool], waits: Callable[[], None]) -> Iterator[bool]:
-        """Wait until this machine has room for a job of so many hosts; give False when the job was given up meanwhile.
+        """Wait until this machine has room for a job of so many hosts. Yield True then, or False when the job is given up before.
 
-        `waits` is called when it has to wait.
-
-        AWS starts all jobs at once on machines of their own; a hundred at once would bring this one down.
+        `waits` is called when the job has to wait. Jobs get their places in the order in which they came here: otherwise jobs of
+        one host could overtake a job of several for ever. AWS starts all jobs at once, on machines of their own; a hundred at
+        once would bring this machine down.
         """
-        taken = min(hosts, self._places)
-        if self._free < taken:
-            waits()
+        taken, turn = min(hosts, self._places), object()
         with self._freed:
-            while self._free < taken and not given_up():
-                self._freed.wait(0.2)
-            got = self._free >= taken and not given_up()
-            self._free -= taken if got else 0
+            self._queue.append(turn)
+        try:
+            if not self._has_room(turn, taken):
+                waits()
+            with self._freed:
+                while not (self._has_room(turn, taken) or given_up()):
+                    self._freed.wait(0.2)
+                got = not given_up()
+                self._free -= taken if got else 0
+        finally:
+            self._leave(turn)
         try:
             yield got
         finally:
@@ -52,12 +59,22 @@ class Background:
                 self._freed.notify_all()
 
     def end(self, seconds: float) -> None:
-        """Tell all threads to end, and wait for them at most so long each."""
+        """Tell all threads to end, and wait at most so many seconds for each."""
         self.ending.set()
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
             thread.join(seconds)
+
+    def _has_room(self, turn: object, hosts: int) -> bool:
+        """Return whether so many places are free, and nobody before this one waits for them."""
+        return self._free >= hosts and self._queue[0] is turn
+
+    def _leave(self, turn: object) -> None:
+        """Take a job from the queue, since it has its place or was given up."""
+        with self._freed:
+            self._queue.remove(turn)
+            self._freed.notify_all()
 
     def _run(self, work: Callable[[], None]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What uses the emulator: a command that it runs, or the lines for a person to paste."""
+"""The user of the emulator: a command that it runs, or a person, who pastes the lines that it prints."""
 
 import os
 import subprocess

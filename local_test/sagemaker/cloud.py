@@ -58,15 +58,15 @@ class Clouds:
         with self._lock:
             if name not in self._regions:
                 self._regions[name] = Cloud(
-                    name,
-                    self.settings,
-                    Store(self.settings.data / "resources" / name),
-                    self.storage,
-                    Logs(name),
-                    Metrics(name),
-                    self.machine,
-                    self.background,
-                    self.faults,
-                    self.access,
+                    region=name,
+                    settings=self.settings,
+                    store=Store(self.settings.data / "resources" / name),
+                    storage=self.storage,
+                    logs=Logs(name),
+                    metrics=Metrics(name),
+                    machine=self.machine,
+                    background=self.background,
+                    faults=self.faults,
+                    access=self.access,
                 )
             return self._regions[name]

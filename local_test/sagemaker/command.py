@@ -76,8 +76,7 @@ def _until_the_end(server: Server, settings: Settings, command: list[str], signa
     if command:
         return beside.run(command, settings, signals)
     beside.greet(settings)
-    signals.ended.wait()
-    return 128 + signals.first
+    return 128 + signals.wait()
 
 
 def _say(line: str) -> None:

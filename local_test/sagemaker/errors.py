@@ -1,4 +1,4 @@
-"""What a request is refused with, as SageMaker's clients read it."""
+"""The errors that requests are refused with, as SageMaker's clients read them."""
 
 
 class ApiError(Exception):
@@ -16,10 +16,10 @@ class StartError(Exception):
 
 
 def not_emulated(what: str) -> ApiError:
-    """Refuse what AWS has and this emulator has not: it is never answered with a guess."""
+    """Return the refusal of something that AWS has and this emulator does not have. It never answers with a guess."""
     return ApiError("NotEmulated", f"{what} is not emulated; docs/emulator.md lists what is")
 
 
 def invalid(message: str) -> ApiError:
-    """Refuse a request whose values AWS does not accept."""
+    """Return the refusal of a request whose values AWS does not accept."""
     return ApiError("ValidationException", message)

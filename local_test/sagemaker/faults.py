@@ -44,14 +44,14 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def order(self, fault: Fault) -> None:
-        """Let a fault strike when its target comes by; raises ApiError for a kind that there is not."""
+        """Order a fault, which strikes the next use of its target; raises ApiError for an unknown kind."""
         if fault.kind not in KINDS:
             raise invalid(f"there is no fault '{fault.kind}'; there are {', '.join(KINDS)}")
         with self._lock:
             self._ordered.append(fault)
 
     def take(self, kind: str, *targets: str) -> Fault | None:
-        """Return a fault that strikes what has one of these names now, and count it."""
+        """Return the fault of this kind that strikes one of these targets now, and count it; None when there is none."""
         with self._lock:
             for fault in self._ordered:
                 if fault.kind == kind and fault.target in (ANY, *targets):
@@ -70,7 +70,7 @@ class Faults:
             self._ordered.clear()
 
     def strike_action(self, name: str) -> None:
-        """Raise the ApiError that a fault of this action says; the texts are those of AWS's common errors."""
+        """Raise the ApiError of a fault that was ordered for this action; the texts are those of AWS's common errors."""
         if name.startswith("Create") and self.take("quota", name):
             raise ApiError(
                 "ResourceLimitExceeded", f"The account-level service limit for {name} was reached (ordered fault)"
@@ -83,7 +83,7 @@ class Faults:
             raise ApiError("InternalFailure", "an internal error (ordered fault)", 500)
 
     def strike_s3(self, bucket: str) -> None:
-        """Wait, or raise the ApiError, as a fault of this bucket says."""
+        """Wait, or raise an ApiError, where a fault was ordered for this bucket."""
         if slow := self.take("s3-slow", bucket):
             time.sleep(slow.seconds)
         if self.take("s3-error", bucket):
@@ -103,4 +103,4 @@ def read(content: Any) -> Fault:
         raise invalid("times and seconds of a fault are numbers") from None
     if times < 1 or not 0 <= seconds <= LONGEST:
         raise invalid(f"times of a fault is at least 1, and seconds is from 0 to {LONGEST}")
-    return Fault(content["kind"], str(content.get("target", ANY)), times, seconds)
+    return Fault(kind=content["kind"], target=str(content.get("target", ANY)), times=times, seconds=seconds)

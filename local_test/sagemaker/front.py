@@ -1,6 +1,6 @@
-"""The door: decides whether a request is ours or moto's, and lets in only what comes from this machine.
+"""The entrance: refuses requests that a page in a browser may have sent, and decides whether the emulator or moto answers.
 
-Requests to SageMaker that we do not emulate are refused by name; moto would answer some of them with a lie.
+An action of SageMaker that is not emulated is refused by name; moto would answer some of them with a lie.
 """
 
 import io
@@ -28,7 +28,7 @@ SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
 OURS = ("/_local/", "/endpoints/")  # paths that moto knows nothing of
 QUOTAS = "ServiceQuotas"
-SEARCHED = ("ModelPackage", "ModelPackageGroup")  # what moto's Search is asked for
+SEARCHED = ("ModelPackage", "ModelPackageGroup")  # the resources that moto's Search answers for
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
 REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)

@@ -1,4 +1,4 @@
-"""What training, tuning and transform jobs have in common: their status, Describe that waits for their end, Stop, and their ends."""
+"""What training, tuning and transform jobs have in common: status, Describe that waits for the end, Stop, and how a job ends."""
 
 import errno
 import time
@@ -16,6 +16,7 @@ YOUNG = (3.0, 15.0)  # seconds
 REASON = 1024  # characters of FailureReason (C 1.1; API)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KILLED = "InternalServerError: the emulator was killed while the job ran"
+ENDED_BEFORE = "InternalServerError: the emulator was stopped before the job ran"
 # Texts of AWS, as users report them.
 NO_CAPACITY = (
     "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
@@ -88,7 +89,7 @@ def stopping(job: Resource) -> bool:
 
 
 def await_change(job: Resource, cloud: Cloud) -> None:
-    """Let Describe of a running job wait for a change of its status, as long as the settings or the job's age say."""
+    """Hold Describe of a running job back until its status changes, at most as long as the settings or the job's age say."""
     before, age = status(job), time.time() - float(job.state["CreationTime"])
     hold = cloud.settings.hold
     if hold is None:
@@ -111,14 +112,14 @@ def final(kind: Kind, ending: Ending) -> State:
 
 
 def end(job: Resource, cloud: Cloud, ending: Ending) -> None:
-    """Let a job have ended, and say so."""
+    """End a job: set its last members, and print a line."""
     kind = KINDS[job.kind]
     cloud.store.update(job, **final(kind, ending))
     cloud.say(f"{kind.spoken} {job.name}: {ending.status}{': ' if ending.reason else ''}{ending.reason}")
 
 
 def end_left(cloud: Cloud, kind: Kind, fail: Callable[[Resource, State], None]) -> list[str]:
-    """Let the jobs that ran when an emulator was killed have failed, and return a line for each."""
+    """Fail the jobs that ran when an emulator was killed, and return a line for each."""
     found = [job for job in cloud.store.all(kind.word) if not ended(job)]
     for job in found:
         fail(job, final(kind, Ending("Failed", KILLED)))
@@ -126,7 +127,7 @@ def end_left(cloud: Cloud, kind: Kind, fail: Callable[[Resource, State], None]) 
 
 
 def bring_to_end(work: Callable[[], Ending], end: Callable[[Ending], None]) -> None:
-    """Do a job's work and end the job as the work came out, whatever happens."""
+    """Do a job's work, and end the job by its result: by the Ending that it returns, or by the exception that it raises."""
     try:
         ending = work()
     except Cut as cut:

@@ -1,4 +1,4 @@
-"""IAM's SimulatePrincipalPolicy, which SDK v3 asks before it trains and moto does not know: every action is allowed.
+"""IAM's SimulatePrincipalPolicy, which SDK v3 calls before it trains and moto does not have: every action is allowed.
 
 The emulator checks no permissions (docs/emulator.md says so), and so none is missing here.
 """

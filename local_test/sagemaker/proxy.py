@@ -1,7 +1,7 @@
 """An HTTPS proxy that leads every name of AWS to the emulator, so that a command's code runs unchanged.
 
-What the command asks of other hosts is passed on as it is. Names of AWS that the emulator does not stand for are refused:
-nothing reaches a real account by accident.
+The command's requests to other hosts are passed on as they are. Names of AWS that the emulator does not stand for are refused, so
+that nothing reaches a real account by accident.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ def _head(connection: socket.socket) -> bytes:
 
 
 def _relay(one: socket.socket, two: socket.socket) -> None:
-    """Carry bytes both ways until one side ends; in one thread, since TLS of one connection is not for two at a time."""
+    """Carry bytes both ways until one side ends. One thread does both, since two may not use one TLS connection at a time."""
     for side in (one, two):
         side.settimeout(None)
     while True:

@@ -35,7 +35,7 @@ def route(method: str, path: str) -> Callable[[Function], Function]:
 
 
 def answer(request: Request, cloud: Cloud) -> Response | None:
-    """Return what a route answers, or None when the path is none of ours."""
+    """Return the answer of the route to this path, or None when there is none."""
     for entry in ROUTES:
         if entry.method == request.method and (match := entry.path.fullmatch(request.path)):
             return entry.function(request, cloud, **match.groupdict())

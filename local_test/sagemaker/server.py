@@ -16,6 +16,7 @@ from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.storage import Storage
 
 PATIENCE = 10  # seconds for a job to end when the emulator ends
+LOOK = 0.1  # seconds between looks of the server whether it is to end
 
 
 @dataclass
@@ -41,7 +42,9 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
     from local_test.sagemaker import subjects
     from local_test.sagemaker.front import Front
 
-    clouds = Clouds(settings, Storage(settings.data / "s3"), machine, Background(places))
+    clouds = Clouds(
+        settings=settings, storage=Storage(settings.data / "s3"), machine=machine, background=Background(places)
+    )
     for region in sorted(path.name for path in (settings.data / "resources").glob("*")):
         for line in [line for end in subjects.END_LEFT for line in end(clouds.region(region))]:
             print(line, file=sys.stderr, flush=True)
@@ -54,7 +57,7 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
         request_handler=_quiet(MotoRequestHandler),
         fd=listener.fileno(),
     )
-    threading.Thread(target=http.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(LOOK,), name="http", daemon=True).start()
     return Server(clouds, http)
 
 

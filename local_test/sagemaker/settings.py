@@ -1,4 +1,4 @@
-"""How the emulator was started, as values."""
+"""How the emulator was started."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ REGION = "us-east-1"  # of requests that name none
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `byoc emulate` was told; folders are absolute."""
+    """The options of `byoc emulate`; folders are absolute."""
 
     data: Path  # S3's objects, jobs and logs; kept until the user removes it
     programs: Path  # the folder that holds our two programs, train and serve

@@ -59,11 +59,6 @@ def problems(shape: Shape, value: Any, name: str) -> list[str]:
     return list(_problems(shape, value, _below("", name)))
 
 
-def known(operation: str) -> bool:
-    """Return whether AWS has an operation of this name."""
-    return operation in service().operation_names
-
-
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if not _of_type(shape, value):
         yield _sentence(value, path, f"Member must be of type {shape.type_name}")

@@ -132,7 +132,7 @@ class Storage:
             raise NoBucket(bucket)
 
     def _shown(self, row: Row) -> S3Object:
-        return S3Object(row.key, row.size, row.etag, self.folder / row.file)
+        return S3Object(key=row.key, size=row.size, etag=row.etag, path=self.folder / row.file)
 
 
 def relative(key: str, prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""SageMaker's resources: the request as it came, and what has happened since.
+"""SageMaker's resources: of each the request that made it, and its state since then.
 
 Describe answers both together, so that a member of a request that a newer SDK sends is echoed without code.
 """
@@ -93,7 +93,7 @@ class Store:
             return [resource for (of, _), resource in self._resources.items() if of == kind]
 
     def update(self, resource: Resource, **state: Any) -> None:
-        """Set members of what has happened since the request; None removes a member."""
+        """Set members of a resource's state; None removes a member."""
         with self.changing(resource) as members:
             for name, value in state.items():
                 if value is None:
@@ -123,7 +123,7 @@ class Store:
             self._changed.notify_all()
 
     def snapshot(self, resource: Resource) -> State:
-        """Return a copy of what Describe answers, of one moment."""
+        """Return a copy of the members that Describe answers, all of one moment."""
         with self._changed:
             answer: State = json.loads(json.dumps(resource.answer))
             return answer
@@ -137,7 +137,7 @@ class Store:
         return self._folder / resource.kind / f"{resource.name}.json"  # names hold letters, digits and hyphens
 
     def _save(self, resource: Resource) -> None:
-        """Write a resource, and those that could not be written before: a full disk does not stop what goes on in memory."""
+        """Write a resource, and those that could not be written before. On a full disk the resources in memory go on."""
         self._unsaved[resource.kind, resource.name] = resource
         for key, entry in list(self._unsaved.items()):
             try:

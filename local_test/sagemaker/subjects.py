@@ -1,17 +1,17 @@
-"""The modules whose actions and routes the emulator answers: to import them registers these."""
+"""The modules whose actions and routes the emulator answers; importing a module registers its own."""
 
 from collections.abc import Callable
 
 from local_test.sagemaker import local_routes, tags
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.endpoints import actions as endpoints
-from local_test.sagemaker.endpoints import configs, models, runtime
+from local_test.sagemaker.endpoints import configs, models, package_actions, runtime
 from local_test.sagemaker.page import routes as page
 from local_test.sagemaker.training import actions as training
 from local_test.sagemaker.transform import actions as transform
 from local_test.sagemaker.tuning import actions as tuning
 
-SUBJECTS = (local_routes, page, tags, training, tuning, models, configs, endpoints, runtime, transform)
+SUBJECTS = (local_routes, page, tags, training, tuning, models, configs, package_actions, endpoints, runtime, transform)
 # What ends the jobs and endpoints of a region that an emulator left when it was killed, and returns a line for each.
 END_LEFT: tuple[Callable[[Cloud], list[str]], ...] = (
     training.end_left,

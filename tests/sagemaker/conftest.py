@@ -13,6 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.conftest import ROOT
 
@@ -48,6 +50,11 @@ class Emulator:
             aws_secret_access_key="local",
         )
 
+    def impatient(self, service: str, **settings: Any) -> Any:
+        """Return a client that does not try again when it is refused."""
+        once = Config(retries={"total_max_attempts": 1}, **settings)
+        return boto3.client(service, endpoint_url=self.url, config=once)
+
     def end(self, number: int = signal.SIGINT) -> int:
         """End it by a signal and return its exit status."""
         self.process.send_signal(number)
@@ -77,7 +84,12 @@ def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
     while True:
         text = output.read_text()
         if "Ctrl-C ends it" in text:
-            return Emulator(process, text.split("SageMaker on this machine: ")[1].split(";")[0], data, output)
+            return Emulator(
+                process=process,
+                url=text.split("SageMaker on this machine: ")[1].split(";")[0],
+                data=data,
+                output=output,
+            )
         try:
             status = process.wait(0.05)
         except subprocess.TimeoutExpired:
@@ -141,6 +153,14 @@ def training_request(name: str, **changes: Any) -> dict[str, Any]:
         "StoppingCondition": {"MaxRuntimeInSeconds": 600},
     }
     return {name: value for name, value in (request | changes).items() if value is not None}
+
+
+def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
+    """Return the code and text that a call is refused with."""
+    with pytest.raises(ClientError) as caught:
+        call(*arguments, **named)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
 
 
 def ended(client: Any, name: str) -> dict[str, Any]:

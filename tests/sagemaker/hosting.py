@@ -3,14 +3,16 @@
 import io
 import json
 import tarfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator
+from tests.sagemaker.commands import PROGRAMS
+from tests.sagemaker.conftest import ROLE, Emulator, emulate
 
 SERVE_IMAGE = "byoc-classifier-serve:cpu"
 
@@ -86,11 +88,42 @@ class Hosting:
         return shown
 
     def impatient(self) -> Any:
-        """Return a client of the runtime that does not try again."""
-        once = Config(retries={"total_max_attempts": 1})
-        return boto3.client("sagemaker-runtime", endpoint_url=self.emulator.url, config=once)
+        """Return a client of the runtime that does not try again when it is refused."""
+        return self.emulator.impatient("sagemaker-runtime")
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of all log streams of an endpoint."""
         logs, group = self.emulator.client("logs"), f"/aws/sagemaker/Endpoints/{name}"
         return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+
+
+def hosted(folder: Path) -> Iterator[Hosting]:
+    """Run an emulator whose serving program shows what it is given, with the models `first` and `second`."""
+    running = emulate(folder / "data", "--hold", "20", "--programs", str(PROGRAMS))
+    found = Hosting(running)
+    found.s3.create_bucket(Bucket="models")
+    found.model("first")
+    found.model("second")
+    yield found
+    assert running.end() == 130, running.output.read_text()
+    assert not list((running.data / "work").iterdir()), "what served has left files"
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def shown_until(hosting: Hosting, name: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Invoke an endpoint until what it shows is wanted, and return that; failures meanwhile are expected."""
+    while True:
+        try:
+            shown = hosting.ask(name)
+        except ClientError:
+            shown = None
+        if shown and wanted(shown):
+            return shown
+        time.sleep(0.1)

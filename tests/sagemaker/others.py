@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from botocore.exceptions import ClientError
-
 from tests.sagemaker.commands import PROGRAMS
 from tests.sagemaker.conftest import ROLE, TRAIN_IMAGE, emulate
 from tests.sagemaker.hosting import Hosting
@@ -125,14 +122,6 @@ def kept(request: Any, answer: Any) -> bool:
     if isinstance(request, list):
         return len(request) == len(answer) and all(map(kept, request, answer))
     return bool(request == answer)
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    """Return the code and text that a call is refused with."""
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def variant(name: str, **more: Any) -> dict[str, Any]:

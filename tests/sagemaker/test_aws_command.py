@@ -61,7 +61,7 @@ class Session:
     """What the commands of the script left."""
 
     folder: Path
-    events: str  # what the emulator told meanwhile
+    events: str  # what the emulator printed meanwhile
 
     def text(self, name: str) -> str:
         return (self.folder / name).read_text()

@@ -175,10 +175,10 @@ def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_oth
 
     second = emulate(tmp_path / "data")  # as processes, and it looks for containers too
     try:
-        told = second.output.read_text()
+        output = second.output.read_text()
         for name in ("left-algo-1", "left-algo-2"):
-            assert f"{name} was left running by an emulator that was killed; it is ended" in told
-        assert "the network byoc-" in told
+            assert f"{name} was left running by an emulator that was killed; it is ended" in output
+        assert "the network byoc-" in output
         assert left(second) == []
         assert ended(second.client("sagemaker"), "left")["TrainingJobStatus"] == "Failed"
         assert len(left(emulator)) == 1, "another emulator's job was ended"

@@ -50,11 +50,11 @@ def test_code_that_names_hosts_of_aws_reaches_the_emulator_with_keys_worth_nothi
     """
     done = run(tmp_path, "--", sys.executable, script(tmp_path, code), **SHELL, AWS_CONFIG_FILE=str(config))
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["who"] == "arn:aws:sts::123456789012:assumed-role/byoc-emulate/SageMaker"
-    assert told["content"] == "content" and told["link"].startswith("https://mine.s3.")
-    assert told["key"] not in (SHELL["AWS_ACCESS_KEY_ID"], "AKIA0")
-    assert told["region"] == "eu-west-1" and told["emulator"] == 200
+    printed = json.loads(done.stdout)
+    assert printed["who"] == "arn:aws:sts::123456789012:assumed-role/byoc-emulate/SageMaker"
+    assert printed["content"] == "content" and printed["link"].startswith("https://mine.s3.")
+    assert printed["key"] not in (SHELL["AWS_ACCESS_KEY_ID"], "AKIA0")
+    assert printed["region"] == "eu-west-1" and printed["emulator"] == 200
     assert (tmp_path / "data" / "s3" / "mine" / "key").read_text() == "content"
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import emulate
+from tests.sagemaker.conftest import emulate, refusal
 from tests.sagemaker.hosting import Hosting, archive
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -30,14 +29,6 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
     assert not list((running.data / "work").iterdir()), "what served has left files"
 
 
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    """Return the code and text that a call is refused with."""
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
 def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
     """Return the type and content of an object, once it is there."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -48,10 +39,10 @@ def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
 
 @pytest.fixture(scope="module")
 def queue(hosting: Hosting) -> str:
-    """An asynchronous endpoint whose success and errors are told to a topic, and what subscribes to it."""
+    """An asynchronous endpoint that notifies a topic of success and errors, and a queue that subscribes to it."""
     sns, sqs = hosting.emulator.client("sns"), hosting.emulator.client("sqs")
-    topic = sns.create_topic(Name="told")["TopicArn"]
-    url: str = sqs.create_queue(QueueName="told")["QueueUrl"]
+    topic = sns.create_topic(Name="notified")["TopicArn"]
+    url: str = sqs.create_queue(QueueName="notified")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     output = {
@@ -80,10 +71,10 @@ def test_an_asynchronous_answer_is_put_into_s3_and_told_to_a_topic(hosting: Host
     shown = json.loads(body)
     assert kind == "application/json" and shown["bytes"] == 14
     assert shown["headers"]["Content-Type"] == "application/json"
-    told = message(hosting, queue)
-    assert told["invocationStatus"] == "Completed" and told["inferenceId"] == "mine"
-    assert told["responseParameters"]["outputLocation"] == answer["OutputLocation"]
-    assert told["requestParameters"]["inputLocation"] == "s3://answers/in/1.json"
+    notification = message(hosting, queue)
+    assert notification["invocationStatus"] == "Completed" and notification["inferenceId"] == "mine"
+    assert notification["responseParameters"]["outputLocation"] == answer["OutputLocation"]
+    assert notification["requestParameters"]["inputLocation"] == "s3://answers/in/1.json"
 
 
 def test_an_asynchronous_failure_has_its_own_place(hosting: Hosting, queue: str) -> None:
@@ -137,13 +128,13 @@ def test_a_wrong_asynchronous_request_is_refused(
 
 
 def message(hosting: Hosting, url: str) -> dict[str, Any]:
-    """Take the next message from a queue and return what the topic was told."""
+    """Take the next message from a queue and return the notification in it."""
     sqs = hosting.emulator.client("sqs")
     while True:
         for entry in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", []):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=entry["ReceiptHandle"])
-            told: dict[str, Any] = json.loads(json.loads(entry["Body"])["Message"])
-            return told
+            notification: dict[str, Any] = json.loads(json.loads(entry["Body"])["Message"])
+            return notification
         time.sleep(0.1)
 
 

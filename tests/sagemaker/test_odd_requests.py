@@ -79,6 +79,12 @@ def test_a_fault_that_is_nested_too_deep_is_refused(odd: Emulator) -> None:
         ("/photos/a%0Ab", {}, "NotImplemented"),
         ("/photos/a", {"X_Amz_Decoded_Content_Length": "many"}, "InvalidArgument"),
         ("/photos/a", {"X_Amz_Content_Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, "IncompleteBody"),
+        ("/two..periods", {}, "InvalidBucketName"),
+        ("/192.168.1.1", {}, "InvalidBucketName"),
+        ("/photos/a", {"Content_MD5": "no base64"}, "InvalidDigest"),
+        ("/photos/a", {"X_Amz_Copy_Source": "photos"}, "InvalidArgument"),
+        ("/photos/a?partNumber=1&uploadId=none", {}, "NoSuchUpload"),
+        ("/photos/a?partNumber=0&uploadId=none", {}, "InvalidArgument"),
     ],
 )
 def test_a_put_that_s3_does_not_admit_is_refused_with_its_code(
@@ -86,6 +92,19 @@ def test_a_put_that_s3_does_not_admit_is_refused_with_its_code(
 ) -> None:
     status, text = send(odd, "PUT", path, b"zz\r\nx", **S3, **headers)
     assert status >= 400 and f"<Code>{code}</Code>" in text
+
+
+@pytest.mark.parametrize(
+    "path, code", [("/photos?delete", "MalformedXML"), ("/photos/a?uploadId=none", "NoSuchUpload")]
+)
+def test_a_post_that_s3_does_not_admit_is_refused_with_its_code(odd: Emulator, path: str, code: str) -> None:
+    status, text = send(odd, "POST", path, b"not XML", **S3)
+    assert status in (400, 404) and f"<Code>{code}</Code>" in text
+
+
+def test_a_part_of_an_upload_that_ended_with_the_emulator_is_refused_while_it_is_sent(odd: Emulator) -> None:
+    with pytest.raises(ClientError, match="NoSuchUpload"):
+        odd.client("s3").upload_part(Bucket="photos", Key="a", UploadId="gone", PartNumber=1, Body=b"x" * (8 << 20))
 
 
 def refusal(odd: Emulator, **changes: Any) -> str:

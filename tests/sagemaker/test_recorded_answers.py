@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.sagemaker.conftest import ROLE
+from tests.sagemaker.conftest import ROLE, refusal
 from tests.sagemaker.hosting import SERVE_IMAGE, Hosting
 from tests.sagemaker.others import (
     DATA,
@@ -20,7 +20,6 @@ from tests.sagemaker.others import (
     describe,
     hosted,
     kept,
-    refusal,
     training,
     tuning,
 )

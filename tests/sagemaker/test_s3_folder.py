@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,11 @@ def test_a_body_that_arrives_changed_is_refused(s3: Any) -> None:
     with pytest.raises(ClientError) as caught:
         s3.put_object(Bucket="odd", Key="bad", Body=b"content", ContentMD5="AAAAAAAAAAAAAAAAAAAAAA==")
     assert caught.value.response["Error"]["Code"] == "BadDigest"
+    for name, size in (("CRC32", 4), ("SHA1", 20), ("SHA256", 32)):
+        with pytest.raises(ClientError, match="BadDigest"):
+            s3.put_object(
+                Bucket="odd", Key="bad", Body=b"content", **{f"Checksum{name}": b64encode(bytes(size)).decode()}
+            )
     assert listed(s3, "list_objects_v2", Bucket="odd", Prefix="bad") == []
 
 
@@ -148,6 +154,44 @@ def test_a_bucket_that_keeps_versions_has_each_of_them(s3: Any) -> None:
     versions = s3.list_object_versions(Bucket="versions")["Versions"]
     bodies = {read(s3, Bucket="versions", Key="key", VersionId=version["VersionId"]) for version in versions}
     assert bodies == {b"first", b"second"}
+
+
+def test_the_versioning_of_a_bucket_cannot_be_suspended(s3: Any) -> None:
+    s3.create_bucket(Bucket="kept-versions")
+    for status in ("Suspended", "Enabled"):
+        s3.put_bucket_versioning(Bucket="kept-versions", VersioningConfiguration={"Status": status})
+    with pytest.raises(ClientError, match="NotImplemented"):
+        s3.put_bucket_versioning(Bucket="kept-versions", VersioningConfiguration={"Status": "Suspended"})
+    assert s3.get_bucket_versioning(Bucket="kept-versions")["Status"] == "Enabled"
+
+
+def test_a_copy_keeps_the_metadata_of_its_source_or_gets_its_own(s3: Any) -> None:
+    s3.put_object(Bucket="odd", Key="from", Body=b"x", ContentType="image/jpeg", Metadata={"made": "here"})
+    own = {"MetadataDirective": "REPLACE", "Metadata": {"made": "there"}, "ContentType": "image/png"}
+    for key, more, expected in (
+        ("copy", {}, ("image/jpeg", {"made": "here"})),
+        ("other", own, ("image/png", {"made": "there"})),
+        ("from", own, ("image/png", {"made": "there"})),
+    ):
+        s3.copy_object(Bucket="odd", Key=key, CopySource={"Bucket": "odd", "Key": "from"}, **more)
+        found = s3.head_object(Bucket="odd", Key=key)
+        assert (found["ContentType"], found["Metadata"]) == expected
+    s3.delete_objects(Bucket="odd", Delete={"Objects": [{"Key": key} for key in ("from", "copy", "other")]})
+
+
+def test_the_parts_of_an_upload_are_named_in_their_order(s3: Any) -> None:
+    where = {"Bucket": "odd", "Key": "parts"}
+    upload = s3.create_multipart_upload(**where, Metadata={"made": "here"})["UploadId"]
+    parts = [
+        {"PartNumber": number, "ETag": s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]}
+        for number, body in ((1, b"a" * (5 << 20)), (2, b"b"))
+    ]
+    with pytest.raises(ClientError, match="InvalidPartOrder"):
+        s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts[::-1]})
+    s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert read(s3, **where) == b"a" * (5 << 20) + b"b"
+    assert s3.head_object(**where)["Metadata"] == {"made": "here"}
+    s3.delete_object(**where)
 
 
 def test_presigned_addresses_work(s3: Any) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import Emulator, ended, put_photos, training_request
+from tests.sagemaker.conftest import Emulator, ended, put_photos, refusal, training_request
 
 LOGS = "/aws/sagemaker/TrainingJobs"
 ACCURACY = {"Name": "validation:accuracy", "Regex": "validation:accuracy=([0-9.]+)"}
@@ -38,14 +37,6 @@ def completed(emulator: Emulator, photos: None, sagemaker: Any) -> dict[str, Any
     arn = sagemaker.create_training_job(**request, Tags=[{"Key": "team", "Value": "dogs"}])["TrainingJobArn"]
     assert arn == "arn:aws:sagemaker:us-east-1:123456789012:training-job/whole"
     return ended(sagemaker, "whole")
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    """Return the code and text that a call is refused with."""
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_a_job_runs_the_training_program_and_completes(completed: dict[str, Any]) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.sagemaker.conftest import ROLE, Emulator, emulate, order
+from tests.sagemaker.conftest import ROLE, Emulator, emulate, order, refusal
 
 PROGRAMS = Path(__file__).parent / "tuned"
 OBJECTIVE = {"Type": "Maximize", "MetricName": "objective"}
@@ -102,13 +101,6 @@ def test_a_fault_of_a_tuning_job_strikes_its_training_jobs(tuned: Emulator, sage
     found = jobs(sagemaker, "struck")
     assert sorted(summary["TrainingJobStatus"] for summary in found) == ["Completed", "Failed", "Failed"]
     assert [summary["FailureReason"][:13] for summary in found if "FailureReason" in summary] == ["CapacityError"] * 2
-
-
-def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **named)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 @pytest.fixture(scope="module")

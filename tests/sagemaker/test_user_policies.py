@@ -90,15 +90,15 @@ def test_to_create_a_job_takes_what_aws_says(emulator: Emulator, missing: str | 
         clients("sagemaker").create_training_job(**request)
 
 
-def test_what_a_user_asked_for_is_told(emulator: Emulator) -> None:
+def test_the_actions_that_a_user_needed_are_listed(emulator: Emulator) -> None:
     clients = user(emulator, "watched", {"Action": "s3:ListAllMyBuckets", "Resource": "*"})
     clients("s3").list_buckets()
     with pytest.raises(ClientError):
         clients("s3").head_bucket(Bucket="b")
-    told = json.load(urllib.request.urlopen(f"{emulator.url}/_local/permissions"))[
+    listed = json.load(urllib.request.urlopen(f"{emulator.url}/_local/permissions"))[
         "arn:aws:iam::123456789012:user/watched"
     ]
-    assert told == [
+    assert listed == [
         {"action": "s3:ListAllMyBuckets", "resource": "*", "allowed": True},
         {"action": "s3:ListBucket", "resource": "arn:aws:s3:::b", "allowed": False},
     ]

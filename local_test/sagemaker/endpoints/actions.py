@@ -99,7 +99,7 @@ def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Bring the endpoints back that were in service when the emulator ended, as on AWS they would be; return a line for each."""
+    """Start the endpoints again that were in service when the emulator ended: on AWS they would go on. Return a line for each."""
     lines = []
     for resource in cloud.store.all(ENDPOINT):
         before = status(resource)
@@ -118,7 +118,7 @@ def end_left(cloud: Cloud) -> list[str]:
 
 
 def _snapshot(name: str, cloud: Cloud) -> Config:
-    """Return a copy of an endpoint configuration with the containers of its models: later changes of these change no endpoint."""
+    """Return a copy of an endpoint configuration with the containers of its models, so that later changes of these change no endpoint."""
     resource = find(cloud, CONFIG_KIND, name)
     config: Config = {member: resource.answer[member] for member in COPIED if resource.answer.get(member)}
     config["EndpointConfigName"] = resource.name
@@ -187,7 +187,7 @@ def _desire(variant: Config, entry: dict[str, Any]) -> None:
 
 
 def _wanted(old: Config, new: Config) -> dict[str, Any]:
-    """Return a variant's summary while it is scaled: what is, and what is desired."""
+    """Return a variant's summary while it is scaled: the current values of the old one, and the desired values of the new one."""
     shown = summary(old)
     for member, value in summary(new).items():
         if member.startswith("Desired"):

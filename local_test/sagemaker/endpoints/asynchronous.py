@@ -67,19 +67,19 @@ class Queue:
         return queued
 
     def adopt(self, before: "Queue") -> None:
-        """Take over what waits in the queue of the configuration before."""
+        """Take over the requests that wait in the queue of the configuration before."""
         for queued in before.close():
             self._wait(queued)
 
     def close(self) -> list[Queued]:
-        """Empty the queue, and return what waited."""
+        """Empty the queue, and return the requests that waited."""
         with self._lock:
             waiting = list(self._waiting)
             self._waiting.clear()
             return waiting
 
     def _wait(self, queued: Queued) -> None:
-        """Let a request wait for its turn, and see to it that somebody works."""
+        """Queue a request, and start a worker where none runs."""
         with self._lock:
             self._waiting.append(queued)
             fresh = self._working < self._at_a_time * self._instances()
@@ -103,19 +103,19 @@ class Queue:
         failures = self._output.get("S3FailurePath")
         output = _below(self._output["S3OutputPath"], extension).below(header("Filename", f"{token}.out"))
         return Queued(
-            inference,
-            {name: value for name, value in {**named, **passed}.items() if value},
-            source,
-            body,
-            output,
-            S3Uri.parse(failures).below(f"{token}-error.out") if failures else None,
-            time.time(),
-            float(header("RequestTTLSeconds", str(TTL))),
-            float(header("InvocationTimeoutSeconds", str(TIMEOUT))),
+            inference=inference,
+            headers={name: value for name, value in {**named, **passed}.items() if value},
+            source=source,
+            body=body,
+            output=output,
+            failure=S3Uri.parse(failures).below(f"{token}-error.out") if failures else None,
+            received=time.time(),
+            ttl=float(header("RequestTTLSeconds", str(TTL))),
+            timeout=float(header("InvocationTimeoutSeconds", str(TIMEOUT))),
         )
 
     def _work(self) -> None:
-        """Answer what waits, one after the other, until nothing does."""
+        """Answer the requests that wait, one after the other, until none is left."""
         while not self._cloud.background.ending.is_set():
             with self._lock:
                 if not self._waiting:
@@ -154,10 +154,10 @@ class Queue:
         kind = answer.headers.get("content-type", "")
         self._put(queued.output, answer.body, kind)
         topic = "SuccessTopic"
-        told: dict[str, Any] = {"responseParameters": {"contentType": kind, "outputLocation": str(queued.output)}}
+        outcome: dict[str, Any] = {"responseParameters": {"contentType": kind, "outputLocation": str(queued.output)}}
         if self._included("SUCCESS_NOTIFICATION_TOPIC") and len(answer.body) <= INCLUDED:
-            told["responseBody"] = {"content": answer.body.decode("utf-8", "replace"), "encoding": kind}
-        self._notify(topic, queued, "Completed", told)
+            outcome["responseBody"] = {"content": answer.body.decode("utf-8", "replace"), "encoding": kind}
+        self._notify(topic, queued, "Completed", outcome)
 
     def _fail(self, queued: Queued, reason: str) -> None:
         self._cloud.say(f"endpoint {self._endpoint}: the asynchronous invocation {queued.inference} failed: {reason}")
@@ -177,12 +177,12 @@ class Queue:
             except NoBucket:
                 self._cloud.say(f"endpoint {self._endpoint}: an answer is lost: there is no bucket {where.bucket}")
 
-    def _notify(self, topic: str, queued: Queued, status: str, told: dict[str, Any]) -> None:
-        """Tell an SNS topic, in the form that examples of AWS show."""
+    def _notify(self, topic: str, queued: Queued, status: str, outcome: dict[str, Any]) -> None:
+        """Publish a notification to an SNS topic, in the form that examples of AWS show."""
         arn = (self._output.get("NotificationConfig") or {}).get(topic)
         if not arn:
             return
-        asked = {
+        parameters = {
             "accept": queued.headers.get("Accept"),
             "contentType": queued.headers.get("Content-Type"),
             "endpointName": self._endpoint,
@@ -193,8 +193,8 @@ class Queue:
             "eventTime": _time(time.time()),
             "receivedTime": _time(queued.received),
             "invocationStatus": status,
-            "requestParameters": {name: value for name, value in asked.items() if value},
-            **told,
+            "requestParameters": {name: value for name, value in parameters.items() if value},
+            **outcome,
             "inferenceId": queued.inference,
             "eventVersion": "1.0",
             "eventSource": "aws:sagemaker",
@@ -203,7 +203,7 @@ class Queue:
         try:
             sns_backends[ACCOUNT][arn.split(":")[3]].publish(json.dumps(message), arn)
         except Exception as error:
-            self._cloud.say(f"endpoint {self._endpoint}: {arn} was not told: {error}")
+            self._cloud.say(f"endpoint {self._endpoint}: the topic {arn} was not notified: {error}")
 
 
 def _below(address: str, extension: str) -> S3Uri:

@@ -8,6 +8,7 @@ import json
 import random
 import tempfile
 import threading
+import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from local_test.sagemaker.endpoints.client import Answer
 from local_test.sagemaker.endpoints.invocation import PREFIX, Invocation
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
+STEP = 0.2  # seconds between looks whether the endpoint or the emulator ends
 COLLECT = 2.0  # seconds for which lines are collected into one object; AWS takes a minute or two
 
 
@@ -69,8 +71,11 @@ class Capture:
         return {"observedContentType": kind, "mode": mode, "data": data, "encoding": encoding}
 
     def _run(self) -> None:
-        while not (self._closed.wait(COLLECT) or self._cloud.background.ending.is_set()):
-            self._write()
+        written = time.monotonic()
+        while not (self._closed.wait(STEP) or self._cloud.background.ending.is_set()):
+            if time.monotonic() - written > COLLECT:
+                self._write()
+                written = time.monotonic()
         self._write()
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of an endpoint: created, updated with a new fleet beside the old one, scaled, deleted."""
+"""Creates, updates, scales and deletes endpoints. An update starts a new fleet beside the old one."""
 
 import time
 from typing import Any
@@ -23,7 +23,7 @@ NO_CAPACITY = (
 
 
 class Deployment:
-    """Brings one endpoint to what a request says; each method lasts until that is so, in a thread of its own."""
+    """Carries out one request about an endpoint. Each method runs in a thread of its own, and returns when the endpoint has settled."""
 
     def __init__(self, cloud: Cloud, resource: Resource) -> None:
         self._cloud = cloud
@@ -76,7 +76,7 @@ class Deployment:
         self._hold(fleet)
 
     def scale(self, config: Config) -> None:
-        """Give variants other weights and numbers of instances; what was stays when the new instances do not get ready."""
+        """Give variants other weights and numbers of instances; when the new instances do not get ready, the old values stay."""
         found = serving(self._resource.arn)
         assert found, "only an endpoint in service is scaled"
         try:
@@ -150,7 +150,7 @@ class Deployment:
             _close(found)
 
     def _shift(self, old: Serving, fleet: Fleet, policy: dict[str, Any]) -> None:
-        """Lead the traffic to the new fleet in the policy's steps; raises NotServing when an alarm of the policy rings."""
+        """Shift the traffic to the new fleet in the policy's steps; raises NotServing when an alarm of the policy goes off."""
         routing = (policy.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration")
         alarms = [entry["AlarmName"] for entry in (policy.get("AutoRollbackConfiguration") or {}).get("Alarms") or []]
         self._check(alarms)
@@ -198,7 +198,7 @@ def _close(endpoint: Serving) -> None:
 
 
 def resume(cloud: Cloud, resource: Resource) -> None:
-    """Bring an endpoint back that served when the emulator ended."""
+    """Start an endpoint again that served when the emulator ended."""
     cloud.background.start(resource.name, lambda: Deployment(cloud, resource).create(resource.state[CONFIG]))
 
 

@@ -50,7 +50,7 @@ class Variant:
 
     @property
     def several(self) -> bool:
-        """Return whether it hosts several models, of which an invocation names one."""
+        """Return whether the variant hosts several models, of which an invocation names one."""
         return self._data.several
 
     def prepare(self) -> None:
@@ -162,7 +162,7 @@ class Fleet:
             time.sleep(STEP)
 
     def choose(self, target: str | None) -> Variant | None:
-        """Return the variant for the next invocation: the one that is named, or one by the weights; None when it is not there."""
+        """Return the variant for the next invocation: the one of this name, or one by the weights; None when there is none of the name."""
         if target is not None:
             return self.variants.get(target)
         variants = list(self.variants.values())

@@ -55,7 +55,7 @@ class Instance:
         self._cloud.background.start(self._container.name, self._run)
 
     def take(self) -> bool:
-        """Let an invocation have this instance until `release`; False when it is not ready, or leaves."""
+        """Take this instance for an invocation, until `release`; return False when it is not ready or is to end."""
         with self._lock:
             taken = self.ready and not self._leaving.is_set()
             self.outstanding += taken
@@ -66,7 +66,7 @@ class Instance:
             self.outstanding -= 1
 
     def end(self) -> None:
-        """Let the container be stopped when it has answered what it works on; `wait` waits for it."""
+        """Let the container end once it has answered the invocations that it works on; `wait` waits for that."""
         with self._lock:
             self._until = time.monotonic() + DRAIN
             self._leaving.set()
@@ -89,7 +89,7 @@ class Instance:
         return client.ask(method, path, seconds, headers, body)
 
     def exits(self) -> bool:
-        """Return whether the container has ended, or does so now; one that goes on has only closed a connection.
+        """Return whether the container has ended or is about to; one that goes on has only closed a connection.
 
         A server whose queue of connections is full closes some that it has not looked at.
         """
@@ -107,7 +107,7 @@ class Instance:
             self._ended.set()
 
     def _serve(self, deadline: float) -> None:
-        """Start the container again and again; return when it is to end, or never got ready."""
+        """Start the container, and again whenever it ends; return when it is to end, or when it never got ready."""
         served, pause = False, 1.0
         while not self._over():
             self._start()

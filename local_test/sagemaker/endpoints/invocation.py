@@ -85,11 +85,16 @@ def check(request: Request, operation: OperationModel) -> None:
 def read(request: Request, body: bytes) -> Invocation:
     """Return the invocation of a request of InvokeEndpoint."""
     headers = {name: request.headers[name] for name in PASSED if name in request.headers}
-    return Invocation(headers, body, headers.get(f"{PREFIX}Target-Variant"), headers.get(f"{PREFIX}Target-Model"))
+    return Invocation(
+        headers=headers,
+        body=body,
+        variant=headers.get(f"{PREFIX}Target-Variant"),
+        model=headers.get(f"{PREFIX}Target-Model"),
+    )
 
 
 class Invoker:
-    """Invokes one endpoint, by what answers for it at the moment."""
+    """Invokes one endpoint, through the fleet that answers for it at the moment."""
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         self._cloud = cloud
@@ -101,11 +106,11 @@ class Invoker:
         variant, instance = self._taken(invocation)
         try:
             with self._admitted(variant):
-                answer, asked = self._asked(variant, instance, invocation, seconds)
+                answer, model_seconds = self._answer(variant, instance, invocation, seconds)
         finally:
             instance.release()
-        overhead = time.monotonic() - began - asked
-        invocation_metrics.record(self._cloud, self._name, variant, answer.status, asked, overhead)
+        overhead = time.monotonic() - began - model_seconds
+        invocation_metrics.record(self._cloud, self._name, variant, answer.status, model_seconds, overhead)
         if not 200 <= answer.status < 300:
             raise model_error(self._cloud.region, self._name, answer)
         return variant, answer
@@ -131,7 +136,7 @@ class Invoker:
             raise invalid(f"the endpoint {self._name} {what} TargetModel")
         return variant
 
-    def _asked(
+    def _answer(
         self, variant: Variant, instance: Instance, invocation: Invocation, seconds: float
     ) -> tuple[Answer, float]:
         """Return the answer of an instance, and the seconds that the container took for it."""

@@ -1,4 +1,4 @@
-"""The models of one instance of a multi-model endpoint: loaded when they are asked for, unloaded when there is no room."""
+"""The models of one instance of a multi-model endpoint: each is loaded at its first invocation, and unloaded when another needs room."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class NotReady(Exception):
 
 
 class Refused(Exception):
-    """The container does not load the model; it answered so."""
+    """The container refuses to load the model; `answer` is what it answered."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -63,7 +63,7 @@ class Models:
             busy.release()
 
     def invoke(self, target: str, seconds: float, headers: dict[str, str], body: Body) -> Answer:
-        """Return the model's answer; it has been loaded."""
+        """Return the answer of a model that has been loaded."""
         path = f"/models/{identity(target)}/invoke"
         try:
             return self._instance.ask("POST", path, seconds, headers, body)

@@ -28,7 +28,7 @@ def add(cloud: Cloud, kind: str, name: str, request: dict[str, Any], state: dict
     if cloud.store.find_arn(arn):
         raise invalid(in_use)
     echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
-    resource = Resource(kind, name, arn, echoed, state, tags_of(request))
+    resource = Resource(kind=kind, name=name, arn=arn, request=echoed, state=state, tags=tags_of(request))
     try:
         cloud.store.add(resource, in_use)
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""What the runtime refuses an invocation with; its wire shape is not that of SageMaker's actions."""
+"""The errors of the runtime. Their form on the wire is another than that of SageMaker's actions."""
 
 import json
 import uuid
@@ -77,7 +77,7 @@ def model_error(region: str, endpoint: str, answer: Answer) -> RuntimeFailure:
         "LogStreamArn": f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{group}",
     }
     message = f"{text}. See {console} in account {ACCOUNT} for more information."
-    return RuntimeFailure("ModelError", message, 424, members)
+    return RuntimeFailure(code="ModelError", message=message, status=424, members=members)
 
 
 # Texts of answers that no container gave, from reports of users; their status is 0.

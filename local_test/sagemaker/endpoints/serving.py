@@ -1,4 +1,4 @@
-"""What answers for the endpoints that are in service, by their ARN."""
+"""The fleets of the endpoints that are in service, by the endpoints' ARNs."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # these invoke what is served
 
 
 class Serving:
-    """An endpoint in service: its fleet, and while an update shifts the traffic the fleet that comes."""
+    """An endpoint in service: its fleet, and the new fleet while an update shifts the traffic to it."""
 
     def __init__(self, fleet: Fleet, capture: "Capture | None", queue: "Queue | None") -> None:
         self.fleet = fleet
@@ -46,7 +46,7 @@ def serving(arn: str) -> Serving | None:
 
 
 def put_in_service(arn: str, endpoint: Serving) -> Serving | None:
-    """Let an endpoint answer, and return what answered for it before."""
+    """Put an endpoint in service, and return what answered for it before."""
     with _LOCK:
         before = _SERVING.get(arn)
         _SERVING[arn] = endpoint

@@ -13,7 +13,7 @@ REASON = 1024  # characters of FailureReason (API)
 
 
 def enter(cloud: Cloud, resource: Resource, status: str, **state: Any) -> None:
-    """Let an endpoint have a status, with other members; None removes one."""
+    """Set an endpoint's status and other members; None removes a member."""
     if reason := state.get("FailureReason"):
         state["FailureReason"] = reason[:REASON]
     cloud.store.update(resource, EndpointStatus=status, **state)
@@ -40,7 +40,7 @@ def in_service(config: Config) -> dict[str, Any]:
 
 
 def pending(config: Config) -> dict[str, Any]:
-    """Return PendingDeploymentSummary: what comes (API, DescribeEndpoint: while it is created or updated)."""
+    """Return PendingDeploymentSummary: the configuration that an endpoint is created or updated with (API, DescribeEndpoint)."""
     return {
         "EndpointConfigName": config["EndpointConfigName"],
         "ProductionVariants": [summary(variant, "Creating") for variant in config["ProductionVariants"]],

@@ -13,7 +13,7 @@ from local_test.sagemaker.settings import Settings
 
 @dataclass(frozen=True)
 class Choice:
-    """The machine of an emulator; `all` are those that an earlier one may have used."""
+    """The machine of an emulator; `all` holds the machines that an earlier emulator may have used."""
 
     machine: Machine
     all: tuple[Machine, ...]

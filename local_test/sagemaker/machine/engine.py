@@ -9,7 +9,7 @@ START = 5  # seconds for an engine to say that it is there
 
 
 class EngineError(Exception):
-    """The docker command failed; the text is what it says of that."""
+    """The docker command failed; the text is what the command said."""
 
 
 def docker(*arguments: str, timeout: float | None = 120) -> str:
@@ -57,5 +57,5 @@ def version() -> str:
 
 def hides_addresses() -> bool:
     """Return whether containers' addresses lead nowhere from this machine: they run in a virtual machine or a namespace."""
-    told = docker("info", "--format", "{{.OperatingSystem}} {{json .SecurityOptions}}")
-    return told.startswith("Docker Desktop") or "name=rootless" in told
+    info = docker("info", "--format", "{{.OperatingSystem}} {{json .SecurityOptions}}")
+    return info.startswith("Docker Desktop") or "name=rootless" in info

@@ -46,7 +46,7 @@ class Networks:
 
 
 def _name(container: Container) -> str | None:
-    """Return the name of a container's network; None for the engine's own, where all are that need no other."""
+    """Return the name of a container's network; None for the engine's own network, which serves all containers that need no other."""
     return container.network or (container.name if container.isolated else None)
 
 

@@ -17,7 +17,7 @@ SCRIPT = 'chown -RhP "$0" /given/* && chmod -R u+rwX /given/*'
 
 
 def give_back(folders: Iterable[Path], image: str, labels: Sequence[str]) -> None:
-    """Let the user of the emulator read and remove what lies below some folders; `image` is any that is there."""
+    """Let the user of the emulator read and remove what lies below some folders; `image` is any image of this machine."""
     foreign = [folder for folder in folders if folder.is_dir() and _holds_foreign(folder)]
     if not foreign:
         return
@@ -43,8 +43,8 @@ def _holds_foreign(folder: Path) -> bool:
     found = [folder]
     try:
         while found:
-            told = found[-1].stat()
-            if told.st_uid != user or told.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            status = found[-1].stat()
+            if status.st_uid != user or status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
                 return True
             with os.scandir(found.pop()) as entries:
                 for entry in entries:

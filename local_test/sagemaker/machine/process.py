@@ -1,7 +1,7 @@
 """Runs this project's own two programs as processes, without Docker.
 
-A container's /opt/ml is a folder of its own, named to the program in SAGEMAKER_BASE_DIR; mounts are links in it. Nothing is
-isolated, so no other image is run, and a page of docs/emulator.md says what that leaves unproved.
+A container's /opt/ml is a folder of its own, which the program finds in SAGEMAKER_BASE_DIR; mounts are links in it. Nothing is
+isolated, so no other image is run. docs/emulator.md says what that leaves unproved.
 """
 
 import json
@@ -189,7 +189,7 @@ def _kill_group(pid: int) -> None:
 
 
 def started(pid: int) -> str | None:
-    """Return when a process was started, in the kernel's ticks, so that another process with its number is not taken for it."""
+    """Return when a process was started, in the kernel's ticks: two processes that have one number differ in it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

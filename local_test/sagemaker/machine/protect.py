@@ -14,7 +14,7 @@ SCRIPT = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" && mount -o remount,bi
 
 
 def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) -> list[str]:
-    """Return the command that runs `command` where each pair's first folder is shown at its second, read-only."""
+    """Return a command that runs `command` with the first folder of each pair mounted read-only at the second."""
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
     shown = [str(path) for pair in pairs for path in pair]
     return [UNSHARE, "--mount", *root, "--propagation", "private", "sh", "-c", SCRIPT, "sh", *shown, "--", *command]
@@ -22,7 +22,7 @@ def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) 
 
 @functools.cache
 def able() -> bool:
-    """Return whether that works here: in a container, or with user namespaces switched off, it does not."""
+    """Return whether such mounts work here: in a container, or with user namespaces switched off, they do not."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         source.mkdir()

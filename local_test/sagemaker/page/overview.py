@@ -1,4 +1,4 @@
-"""What the page shows of jobs, endpoints, buckets and faults, as values."""
+"""The values that the page shows of jobs, endpoints, buckets and faults."""
 
 import math
 import re
@@ -59,12 +59,12 @@ def overview(cloud: Cloud, most: int) -> Overview:
         for kind in TITLES
     }
     return Overview(
-        cloud.region,
-        regions(cloud),
-        {kind: [_entry(cloud, resource) for resource in found[:most]] for kind, found in newest.items()},
-        {kind: len(found) for kind, found in newest.items()},
-        sorted(bucket.name for bucket in cloud.storage.index.buckets()),
-        cloud.faults.listed(),
+        region=cloud.region,
+        regions=regions(cloud),
+        entries={kind: [_entry(cloud, resource) for resource in found[:most]] for kind, found in newest.items()},
+        totals={kind: len(found) for kind, found in newest.items()},
+        buckets=sorted(bucket.name for bucket in cloud.storage.index.buckets()),
+        faults=cloud.faults.listed(),
     )
 
 
@@ -111,7 +111,7 @@ def _value(value: float) -> float | str:
 
 
 def _details(answer: dict[str, Any]) -> dict[str, str]:
-    """Return what else a person asks of an endpoint or a transform job."""
+    """Return what else a person wants to know of an endpoint or a transform job."""
     details: dict[str, str] = {
         name: str(answer[name]) for name in ("EndpointConfigName", "ModelName") if name in answer
     }

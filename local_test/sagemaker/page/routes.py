@@ -104,9 +104,9 @@ def _back(request: Request) -> Response:
 
 
 def _wants_json(request: Request) -> bool:
-    asked = request.args.get("format")
-    return asked == "json" or (
-        asked is None and request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+    wanted = request.args.get("format")
+    return wanted == "json" or (
+        wanted is None and request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     )
 
 

@@ -23,7 +23,7 @@ class _Open:
 
 
 class FileBytes:
-    """Stands where moto has an object's bytes: it has a length, can be sliced, and is sent block by block."""
+    """Takes the place of an object's bytes in moto: it has a length, can be sliced, and is sent block by block."""
 
     def __init__(self, path: Path, start: int = 0, end: int | None = None, opened: _Open | None = None) -> None:
         self._path = path
@@ -62,13 +62,13 @@ class FileBytes:
 
 
 def checksum(body: bytes | FileBytes, algorithm: str, encode_base64: bool = True) -> bytes:
-    """Do what moto's function does, for a file too."""
+    """Return a checksum as moto's function of this name does, of a file too."""
     found: bytes = compute_checksum(bytes(body), algorithm=algorithm, encode_base64=encode_base64)
     return found
 
 
 def write(content: bytes | FileBytes, path: Path) -> None:
-    """Write what moto takes for an object's bytes to a new file; nothing of it stays where the disk is full."""
+    """Write an object's bytes to a new file; where the disk is full, no part of the file stays."""
     need_room(path.parent, len(content))
     try:
         if isinstance(content, FileBytes):

@@ -1,21 +1,22 @@
-"""Requests to S3: listings and the bytes of uploads are done here, the rest by moto."""
+"""Requests to S3: this folder answers listings and takes the bytes of uploads, and moto does the rest."""
 
 import re
 import sqlite3
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
+from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.faults import Faults
-from local_test.sagemaker.s3 import keys, listing, plain, uploads
+from local_test.sagemaker.s3 import keys, listing, plain, request_rules, uploads
+from local_test.sagemaker.s3.files import BLOCK
 from local_test.sagemaker.storage import Storage
 
-BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-LONGEST_KEY = 1024  # bytes
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 IS_S3 = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/s3/|^AWS ")
 BUCKET_HOST = re.compile(
@@ -25,7 +26,7 @@ S3_HOST = re.compile(r"(.+\.)?s3[.-]([a-z0-9.-]*)amazonaws\.com(:\d+)?")
 
 
 def is_s3(request: Request) -> bool:
-    """Return whether a request is signed for S3, by header or in its address, or asks a host name of S3."""
+    """Return whether a request is signed for S3, by a header or in its address, or goes to a host name of S3."""
     signed = IS_S3.search(request.headers.get("Authorization", ""))
     in_address = "/s3/aws4_request" in request.args.get("X-Amz-Credential", "") or "AWSAccessKeyId" in request.args
     return bool(signed or in_address or S3_HOST.fullmatch(request.headers.get("Host", "")))
@@ -49,17 +50,32 @@ class S3Front:
             reason = getattr(error, "strerror", None) or error
             text = _error("InternalError", f"the data folder cannot be used: {reason}")
             return _xml(text, 500)(environ, start_response)
+        except ExpatError:
+            text = _error(
+                "MalformedXML",
+                "The XML you provided was not well-formed or did not validate against our published schema",
+            )
+            return _xml(text, 400)(environ, start_response)
+        except Exception as error:  # moto's, over a request that no client of AWS makes
+            traceback.print_exc()
+            return _xml(_error("InternalError", f"{type(error).__name__}: {error}"), 500)(environ, start_response)
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         self._faults.strike_s3(_bucket(request))
         if (text := self._listing(request)) is not None:
             return _xml(text, 200)(environ, start_response)
-        _check_names(request)
-        if uploads.brings_bytes(environ, _key(request), set(request.args)):
+        bucket, key = _bucket(request), _key(request)
+        try:
+            request_rules.check(request, bucket, key)
+        except ApiError:
+            while request.stream.read(BLOCK):  # a client that is still sending would not read the answer
+                pass
+            raise
+        if uploads.brings_bytes(environ, key, set(request.args)):
             path = uploads.take(environ)
             try:
-                if answer := plain.put(request, _bucket(request), _key(request)):
+                if answer := plain.put(request, bucket, key):
                     keys.flush_objects(self._storage.index)
                     done: Iterable[bytes] = answer(environ, start_response)
                     return done
@@ -74,7 +90,7 @@ class S3Front:
         return self._changing(environ, start_response)
 
     def _changing(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Let moto answer a request that changes something, and write what it has changed before the client hears of it."""
+        """Let moto answer a request that changes something, and write the change to the index before the client gets the answer."""
         heads: list[tuple[Any, ...]] = []
         try:
             body: Iterable[bytes] = self._moto(environ, lambda *head: heads.append(head))
@@ -87,8 +103,8 @@ class S3Front:
         """Return the answer to a listing of a bucket that is there; None for another request."""
         bucket = _bucket(request)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
-        asked = {name for name in parameters if not uploads.SIGNATURE.match(name)}
-        if request.method != "GET" or not bucket or _key(request) or not asked <= listing.KNOWN:
+        named = {name for name in parameters if not uploads.SIGNATURE.match(name)}
+        if request.method != "GET" or not bucket or _key(request) or not named <= listing.KNOWN:
             return None
         return listing.answer(self._storage.index, bucket, parameters) if self._storage.has_bucket(bucket) else None
 
@@ -103,17 +119,6 @@ def _key(request: Request) -> str:
     """Return the key that a request names; empty when it is about a bucket."""
     path: str = request.path.removeprefix("/")
     return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
-
-
-def _check_names(request: Request) -> None:
-    """Raise ApiError for a new bucket or an object whose name S3 does not admit (S3's user guide, naming)."""
-    bucket, key = _bucket(request), _key(request)
-    if request.method == "PUT" and not key and not request.args and not BUCKET.fullmatch(bucket):
-        raise ApiError("InvalidBucketName", "The specified bucket is not valid.")
-    if len(key.encode("utf-8", "surrogateescape")) > LONGEST_KEY:
-        raise ApiError("KeyTooLongError", "Your key is too long")
-    if "\n" in key:
-        raise ApiError("NotImplemented", "a key with a line break is not emulated; docs/emulator.md lists what is", 501)
 
 
 def _error(code: str, message: str) -> str:

@@ -1,4 +1,4 @@
-"""What S3 holds, as a table on disk: so it survives a restart, and ten gigabytes of photos take no memory."""
+"""The index of S3's buckets and objects, as tables on disk: it survives a restart, and ten gigabytes of photos take no memory."""
 
 import json
 import sqlite3
@@ -60,7 +60,7 @@ class Index:
         return [Bucket(*row) for row in self._all("SELECT name, region, created, versioning FROM buckets")]
 
     def set_buckets(self, buckets: list[Bucket]) -> None:
-        """Let these be the buckets."""
+        """Replace all buckets by these."""
         with self._lock:
             if set(buckets) == set(self.buckets()):
                 return
@@ -78,7 +78,7 @@ class Index:
         return self._rows(f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ? ORDER BY place", bucket, key)
 
     def set_versions(self, bucket: str, key: str, rows: list[Row]) -> None:
-        """Let these be an object's versions."""
+        """Replace an object's versions by these, the oldest first."""
         last = len(rows) - 1
         values = [
             (
@@ -103,7 +103,7 @@ class Index:
             self._tables.execute("COMMIT")
 
     def update(self, bucket: str, row: Row) -> None:
-        """Write what has changed of a version that is there; one that is not there stays away."""
+        """Write the changed members of a version; a version that is no longer there is not added again."""
         self._all(
             "UPDATE objects SET size = ?, etag = ?, file = ?, more = ? WHERE bucket = ? AND key = ? AND version = ?",
             *(row.size, row.etag, row.file, _text(row), bucket, row.key, row.version),
@@ -144,7 +144,16 @@ class Index:
 
 def _row(values: Any) -> Row:
     key, version, size, etag, modified, file, marker, more = values
-    return Row(key, version, size, etag, modified, file, bool(marker), json.loads(more) if more else {})
+    return Row(
+        key=key,
+        version=version,
+        size=size,
+        etag=etag,
+        modified=modified,
+        file=file,
+        marker=bool(marker),
+        more=json.loads(more) if more else {},
+    )
 
 
 def _text(row: Row) -> str | None:

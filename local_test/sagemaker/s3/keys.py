@@ -1,4 +1,5 @@
-"""What moto takes for a bucket's objects in memory: a view of the index, which makes moto's objects as they are asked for."""
+"""Stands for the objects of a bucket that moto expects in memory: a view of the index, which makes moto's objects when moto wants
+them."""
 
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,15 @@ from local_test.sagemaker.settings import ACCOUNT
 
 
 class Touched(threading.local):
-    """The objects that the request of this thread got; what it changed of them is written when it ends."""
+    """The objects that this thread's request has read or changed; they are written to the index when the request ends."""
 
     def __init__(self) -> None:
-        self.keys: list[tuple[str, Any]] = []
+        # By bucket, key and version. moto gets an object again after it has changed it, and has to get the same one: of two, the
+        # one that was not changed could be written last.
+        self.keys: dict[tuple[str, str, str], FileKey] = {}
+
+    def add(self, bucket: str, key: FileKey) -> None:
+        self.keys[bucket, key.name, key.version_id] = key
 
 
 TOUCHED = Touched()
@@ -69,7 +75,9 @@ class Keys:
             for row in before:
                 if row.file not in kept:
                     remove_file(FileKey.folder, row)
-        TOUCHED.keys += [(self._bucket, value) for value in values if isinstance(value, FileKey)]
+        for value in values:
+            if isinstance(value, FileKey):
+                TOUCHED.add(self._bucket, value)
 
     def pop(self, name: str) -> None:
         with LOCK:
@@ -96,7 +104,7 @@ class Keys:
         return self._index.bytes(self._bucket)
 
     def _settle(self, name: str, values: list[Any]) -> None:
-        """Let the newest version lie at its key's path, and an older one that lies there go elsewhere."""
+        """Move the newest version to its key's path, after an older version that lies there was moved away."""
         natural = natural_path(FileKey.folder, self._bucket, name)
         newest = values[-1] if values else None
         if natural is None or not isinstance(newest, FileKey) or newest.path == natural:
@@ -107,9 +115,12 @@ class Keys:
         newest.move(natural)
 
     def _touch(self, row: Row) -> Any:
+        known = TOUCHED.keys.get((self._bucket, row.key, row.version))
+        if known is not None and known.path == FileKey.folder / row.file:
+            return known
         key = restored(self._bucket, self._region, row)
         if isinstance(key, FileKey):
-            TOUCHED.keys.append((self._bucket, key))
+            TOUCHED.add(self._bucket, key)
         return key
 
 
@@ -118,7 +129,7 @@ def _row(value: Any) -> Row:
 
 
 class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
-    """One of moto's buckets, whose objects the index has."""
+    """One of moto's buckets, whose objects are in the index."""
 
     index: Index
 
@@ -128,31 +139,36 @@ class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
 
 
 def flush(index: Index) -> None:
-    """Write what the request of this thread has changed of objects and buckets."""
+    """Write the objects and buckets that this thread's request has changed to the index."""
     flush_objects(index)
     buckets = list(s3_backends[ACCOUNT]["aws"].buckets.values())
     index.set_buckets(
         [
-            Bucket(entry.name, entry.region_name, entry.creation_date.timestamp(), entry.versioning_status)
+            Bucket(
+                name=entry.name,
+                region=entry.region_name,
+                created=entry.creation_date.timestamp(),
+                versioning=entry.versioning_status,
+            )
             for entry in buckets
         ]
     )
 
 
 def flush_objects(index: Index) -> None:
-    """Write what the request of this thread has changed of objects."""
-    touched, TOUCHED.keys = TOUCHED.keys, []
-    for bucket, key in touched:
+    """Write the objects that this thread's request has changed to the index."""
+    touched, TOUCHED.keys = TOUCHED.keys, {}
+    for (bucket, _, _), key in touched.items():
         index.update(bucket, key.row())
 
 
 def forget() -> None:
-    """Forget what a request got that only reads."""
-    TOUCHED.keys = []
+    """Forget the objects of a request that only reads."""
+    TOUCHED.keys = {}
 
 
 def restore(index: Index) -> None:
-    """Let moto have the buckets, and the objects' tags, that the index has."""
+    """Give moto the buckets and the objects' tags of the index."""
     backend = s3_backends[ACCOUNT]["aws"]
     for entry in index.buckets():
         bucket = FileBucket(entry.name, ACCOUNT, entry.region)

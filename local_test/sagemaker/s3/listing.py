@@ -47,19 +47,19 @@ def page(index: Index, bucket: str, prefix: str, delimiter: str, after: str, mos
     while len(rows) + len(folders) <= most:
         found = index.page(bucket, prefix, after, most + 1 - len(rows) - len(folders))
         if not found:
-            return Page(rows, folders, last, False)
+            return Page(rows=rows, folders=folders, last=last, truncated=False)
         for row in found:
             rest = row.key[len(prefix) :]
             folder = prefix + rest.partition(delimiter)[0] + delimiter if delimiter and delimiter in rest else ""
             if len(rows) + len(folders) == most:
-                return Page(rows, folders, last, True)
+                return Page(rows=rows, folders=folders, last=last, truncated=True)
             if folder:
                 folders.append(folder)
                 last, after = folder, folder + LAST
                 break
             rows.append(row)
             last = after = row.key
-    return Page(rows, folders, last, False)
+    return Page(rows=rows, folders=folders, last=last, truncated=False)
 
 
 def answer(index: Index, bucket: str, parameters: Mapping[str, str]) -> str:
@@ -73,7 +73,11 @@ def answer(index: Index, bucket: str, parameters: Mapping[str, str]) -> str:
         else parameters.get("start-after", "")
     )
     after = start if two else parameters.get("marker", "")
-    found = page(index, bucket, prefix, delimiter, after, most) if most else Page([], [], "", False)
+    found = (
+        page(index, bucket, prefix, delimiter, after, most)
+        if most
+        else Page(rows=[], folders=[], last="", truncated=False)
+    )
     url = parameters.get("encoding-type") == "url"
 
     def text(value: str) -> str:
@@ -117,6 +121,6 @@ def _tokened(key: str) -> str:
 
 def _token(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise ApiError("InvalidArgument", "The continuation token provided is incorrect") from None

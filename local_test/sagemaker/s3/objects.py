@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, InvalidPartOrder, MalformedXML
 from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart, s3_backends
 
 from local_test.sagemaker.s3.files import FileBytes, clear_way, write
@@ -104,13 +104,13 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
         return self  # moto copies an object to list its versions, and changes only a flag
 
     def dispose(self, garbage: bool = False) -> None:
-        """Remove a part's file; that of an object goes when its row of the index does."""
+        """Remove a part's file; an object's file is removed with its row of the index."""
         if not self.bucket_name and not self.disposed:
             self.path.unlink(missing_ok=True)
         self.disposed = True
 
     def move(self, path: Path) -> None:
-        """Move the file, where the path can be one's; a file that lies there is replaced."""
+        """Move the file, unless a folder is in the way; a file that lies there is replaced."""
         with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
             path.parent.mkdir(parents=True, exist_ok=True)
             self.path.replace(path)
@@ -125,7 +125,16 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
             more["tags"] = tags
         modified = self.last_modified.replace(tzinfo=UTC).timestamp()
         file = self.path.relative_to(self.folder).as_posix()
-        return Row(self.name, self.version_id, self.size, self.etag.strip('"'), modified, file, False, more)
+        return Row(
+            key=self.name,
+            version=self.version_id,
+            size=self.size,
+            etag=self.etag.strip('"'),
+            modified=modified,
+            file=file,
+            marker=False,
+            more=more,
+        )
 
 
 def restored(bucket: str, region: str, row: Row) -> Any:
@@ -136,7 +145,7 @@ def restored(bucket: str, region: str, row: Row) -> Any:
         marker.last_modified = _naive(row.modified)
         return marker
     key = FileKey.__new__(FileKey)
-    upload = Upload(FileKey.folder / row.file, row.size, row.etag, "")
+    upload = Upload(path=FileKey.folder / row.file, size=row.size, md5=row.etag, crc32="")
     FakeKey.__init__(key, row.key, upload, ACCOUNT, region, etag=row.etag, version_id=row.version, bucket_name=bucket)
     key.last_modified = _naive(row.modified)
     for name in KEPT:
@@ -148,7 +157,7 @@ def restored(bucket: str, region: str, row: Row) -> Any:
 def marker_row(marker: Any) -> Row:
     """Return the row of a marker that an object was deleted."""
     modified = marker.last_modified.replace(tzinfo=UTC).timestamp()
-    return Row(marker.name, marker.version_id, 0, "", modified, "", True)
+    return Row(key=marker.name, version=marker.version_id, size=0, etag="", modified=modified, file="", marker=True)
 
 
 def _naive(seconds: float) -> datetime:
@@ -159,9 +168,12 @@ class FileMultipart(FakeMultipart):  # type: ignore[misc]
     """An upload in parts, which are joined file by file."""
 
     def complete(self, body: Iterator[tuple[int, str]]) -> tuple[Upload, str, tuple[str, str, int] | None]:
-        parts = [self._checked(number, etag) for number, etag in body]
-        if not parts:
+        wanted = list(body)
+        if not wanted:
             raise MalformedXML
+        if [number for number, _ in wanted] != sorted({number for number, _ in wanted}):
+            raise InvalidPartOrder
+        parts = [self._checked(number, etag) for number, etag in wanted]
         if any(part.contentsize < SMALLEST_PART for part in parts[:-1]):
             raise EntityTooSmall
         joined = other(FileKey.folder)
@@ -176,7 +188,7 @@ class FileMultipart(FakeMultipart):  # type: ignore[misc]
             part.dispose()
         size = sum(part.contentsize for part in parts)
         etag = f"{digest.hexdigest()}-{len(parts)}"
-        return Upload(joined, size, etag, ""), etag, self._checksum(parts, crc32)
+        return Upload(path=joined, size=size, md5=etag, crc32=""), etag, self._checksum(parts, crc32)
 
     def _checked(self, number: int, etag: str) -> FileKey:
         part: FileKey | None = self.parts.get(number)
@@ -185,7 +197,7 @@ class FileMultipart(FakeMultipart):  # type: ignore[misc]
         return part
 
     def _checksum(self, parts: list[FileKey], crc32: int) -> tuple[str, str, int] | None:
-        """Return the whole object's checksum where it can be known: CRC32 alone; another is left out, never made up."""
+        """Return the whole object's checksum where it can be computed, which is CRC32 alone; another is left out."""
         if self.metadata.get("x-amz-checksum-algorithm") != "CRC32":
             return None
         if self.metadata.get("x-amz-checksum-type") == "FULL_OBJECT":
@@ -199,7 +211,7 @@ def encoded(crc32: int) -> str:
 
 
 def natural_path(folder: Path, bucket: str, key: str) -> Path | None:
-    """Return BUCKET/KEY below the folder, or None for a key that is no path of a file."""
+    """Return BUCKET/KEY below the folder, or None for a key that cannot be the path of a file."""
     parts = str(key).split("/")
     plain = all(part not in ("", ".", "..") and "\0" not in part and len(part.encode()) <= LONGEST for part in parts)
     return folder / bucket / key if plain else None
@@ -211,7 +223,7 @@ def other(folder: Path) -> Path:
 
 
 def remove_file(folder: Path, row: Row) -> None:
-    """Remove the file of a row that is no more."""
+    """Remove the file of a row that was removed."""
     if row.file:
         path = folder / row.file
         path.unlink(missing_ok=True)

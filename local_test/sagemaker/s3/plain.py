@@ -1,6 +1,6 @@
-"""PutObject as uploads of many files send it, answered here: through moto's web framework it takes twice as long.
+"""Answers PutObject as uploads of many files send it: through moto's web framework it would take twice as long.
 
-A request that asks for anything else, as tags, conditions or encryption, is moto's, and so is a bucket with rules of its own.
+moto answers a request with anything more, as tags, conditions or encryption, and every request to a bucket with rules of its own.
 """
 
 import uuid
@@ -27,8 +27,8 @@ CONDITIONS = ("If-Match", "If-None-Match", "Content-Encoding")
 def put(request: Request, bucket: str, key: str) -> Response | None:
     """Make the object of a request whose body was taken (uploads.take), and return the answer; None for a request of moto's."""
     named = {name.lower() for name, _ in request.headers}
-    asked = {name for name in named if name.startswith("x-amz-") and not name.startswith(CHECKSUM)}
-    if not asked <= KNOWN or any(name in request.headers for name in CONDITIONS):
+    headers = {name for name in named if name.startswith("x-amz-") and not name.startswith(CHECKSUM)}
+    if not headers <= KNOWN or any(name in request.headers for name in CONDITIONS):
         return None
     if "Authorization" not in request.headers or not set(request.args) <= {"x-id"}:
         return None
@@ -52,10 +52,10 @@ def put(request: Request, bucket: str, key: str) -> Response | None:
     made.set_metadata(metadata_from_headers(dict(request.headers)))
     made.set_acl(held.acl)
     backend.put_object_tagging(made, {})
-    headers = {name: str(text) for name, text in made.response_dict.items() if name != "content-length"}
+    answered = {name: str(text) for name, text in made.response_dict.items() if name != "content-length"}
     if algorithm and value:
         made.checksum_algorithm = algorithm
-        headers |= {f"{CHECKSUM}{algorithm.lower()}": value, "x-amz-sdk-checksum-algorithm": algorithm}
+        answered |= {f"{CHECKSUM}{algorithm.lower()}": value, "x-amz-sdk-checksum-algorithm": algorithm}
     return Response(
-        "", 200, {**headers, "x-amzn-RequestId": str(uuid.uuid4())}, content_type="text/html; charset=utf-8"
+        "", 200, {**answered, "x-amzn-RequestId": str(uuid.uuid4())}, content_type="text/html; charset=utf-8"
     )

@@ -1,5 +1,6 @@
 """Writes the bodies of PutObject and UploadPart to a file as they come, and hands moto the file in place of the bytes."""
 
+import base64
 import binascii
 import hashlib
 import io
@@ -7,7 +8,7 @@ import queue
 import re
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ from local_test.sagemaker.s3.objects import INCOMING, FileKey, Upload, encoded, 
 # Parameters of a PUT that brings an object's bytes; another, as ?tagging, brings something about it.
 BYTES = {"partNumber", "uploadId", "x-id"}
 SIGNATURE = re.compile(r"(X-Amz-|AWSAccessKeyId|Signature|Expires)")
+HASHES = ("SHA1", "SHA256")
 CHUNK = re.compile(rb"[0-9a-fA-F]{1,16}")
 CHUNKED = "HTTP_X_AMZ_CONTENT_SHA256"
 CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
@@ -25,9 +27,9 @@ CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
 
 def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> bool:
     """Return whether a request to S3 brings the bytes of the object `key`; without a key it is about a bucket."""
-    asked = {name for name in parameters if not SIGNATURE.match(name)}
+    named = {name for name in parameters if not SIGNATURE.match(name)}
     return (
-        environ["REQUEST_METHOD"] == "PUT" and asked <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
+        environ["REQUEST_METHOD"] == "PUT" and named <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
     )
 
 
@@ -40,7 +42,8 @@ def take(environ: dict[str, Any]) -> Path:
         FileKey.folder, max(_length(environ, "HTTP_X_AMZ_DECODED_CONTENT_LENGTH"), _length(environ, "CONTENT_LENGTH"))
     )
     path = other(FileKey.folder)
-    sums = Sums("CRC32" in _algorithms(environ))
+    algorithms = _algorithms(environ)
+    sums = Sums("CRC32" in algorithms, [name for name in HASHES if name in algorithms])
     try:
         with path.open("wb") as file:
             for block in _blocks(environ):
@@ -53,7 +56,7 @@ def take(environ: dict[str, Any]) -> Path:
         sums.end()
         path.unlink(missing_ok=True)
         raise
-    INCOMING.upload = Upload(path, sums.size, sums.md5.hex(), sums.crc32)
+    INCOMING.upload = Upload(path=path, size=sums.size, md5=sums.md5.hex(), crc32=sums.crc32)
     environ["wsgi.input"] = io.BytesIO()
     environ["CONTENT_LENGTH"] = "0"
     for name in (
@@ -123,8 +126,9 @@ def _unchunked(source: IO[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
 class Sums:
     """A body's size and checksums, computed beside its reading in a thread of their own: MD5 is as slow as a disk."""
 
-    def __init__(self, with_crc32: bool) -> None:
+    def __init__(self, with_crc32: bool, hashes: Iterable[str]) -> None:
         self.size = 0
+        self.hashes = {name: hashlib.new(name, usedforsecurity=False) for name in hashes}
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._crc32 = 0
         self._with_crc32 = with_crc32
@@ -137,7 +141,7 @@ class Sums:
 
     @property
     def crc32(self) -> str:
-        """Return the CRC32 as clients write it, or nothing when it was not asked for."""
+        """Return the CRC32 as clients write it; empty when the request has none."""
         return encoded(self._crc32) if self._with_crc32 else ""
 
     def add(self, block: bytes) -> None:
@@ -163,6 +167,8 @@ class Sums:
 
     def _count(self, block: bytes) -> None:
         self._md5.update(block)
+        for digest in self.hashes.values():
+            digest.update(block)
         if self._with_crc32:
             self._crc32 = zlib.crc32(block, self._crc32)
 
@@ -174,7 +180,7 @@ def _algorithms(environ: dict[str, Any]) -> str:
 
 
 def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
-    """Let moto find the checksum that it would compute of the body; one that we cannot compute is left out, never made up."""
+    """Name the checksum to moto that it would compute of the body; one that cannot be computed here is left out."""
     algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "").upper()
     if algorithm and f"HTTP_X_AMZ_CHECKSUM_{algorithm}" not in environ:
         if algorithm == "CRC32":
@@ -184,11 +190,23 @@ def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
 
 
 def _check(environ: dict[str, Any], sums: Sums) -> None:
-    """Refuse a body that another than the told one has become on its way (S3: BadDigest)."""
-    told = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
-    if told is not None and int(told) != sums.size:
-        raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {told}")
-    if (told := environ.get("HTTP_CONTENT_MD5")) and binascii.a2b_base64(told) != sums.md5:
+    """Refuse a body that has not the length and the checksums that the request names (S3: IncompleteBody, BadDigest)."""
+    length = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    if length is not None and int(length) != sums.size:
+        raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {length}")
+    if (md5 := environ.get("HTTP_CONTENT_MD5")) and _decoded(md5) != sums.md5:
         raise ApiError("BadDigest", "the body's MD5 is not the Content-MD5 of the request")
-    if (told := environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")) and told != sums.crc32:
-        raise ApiError("BadDigest", "the body's CRC32 is not the x-amz-checksum-crc32 of the request")
+    sent = {
+        "CRC32": sums.crc32,
+        **{name: base64.b64encode(found.digest()).decode() for name, found in sums.hashes.items()},
+    }
+    for name, value in sent.items():
+        if (expected := environ.get(f"HTTP_X_AMZ_CHECKSUM_{name}")) and expected != value:
+            raise ApiError("BadDigest", f"the body's {name} is not the x-amz-checksum-{name.lower()} of the request")
+
+
+def _decoded(md5: str) -> bytes:
+    try:
+        return binascii.a2b_base64(md5, strict_mode=True)
+    except binascii.Error:
+        raise ApiError("InvalidDigest", "The Content-MD5 you specified was invalid.") from None

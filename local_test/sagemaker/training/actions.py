@@ -26,15 +26,17 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def start(request: dict[str, Any], cloud: Cloud, watch: Watch | None = None, **state: Any) -> Resource:
-    """Make a training job of a checked request and let it run.
+    """Make a training job of a checked request, and start it.
 
-    A tuning job adds `state` to what Describe answers, and is told of metrics through `watch`.
+    A tuning job adds members of `state`, which Describe answers too; `watch` is called with each new value of a metric.
     """
     cloud.machine.check(request["AlgorithmSpecification"]["TrainingImage"])
     channels.check(request, cloud)
     name = request["TrainingJobName"]
     arn = cloud.arn(KIND, name)
-    resource = Resource(KIND, name, arn, _echoed(request), _fresh(arn, state), tags_of(request))
+    resource = Resource(
+        kind=KIND, name=name, arn=arn, request=_echoed(request), state=_fresh(arn, state), tags=tags_of(request)
+    )
     cloud.store.add(
         resource,
         f"Training job names must be unique within an AWS account and region, and a training job with this name already exists ({arn})",

@@ -19,7 +19,7 @@ GRACE = 120  # seconds between SIGTERM and SIGKILL (C 1.1)
 
 @dataclass
 class Attempt:
-    """The hosts of one start: their folders, containers, pipes, and what of them is kept in S3."""
+    """The hosts of one start: their folders, containers and pipes, and the folders that are kept in S3."""
 
     cloud: Cloud
     resource: Resource
@@ -58,7 +58,7 @@ class Attempt:
             pipe.start()
 
     def ended(self, seconds: float) -> bool:
-        """Return whether all containers have ended, or one has failed, with which the job fails; waits at most so long."""
+        """Wait at most so long, and return whether all containers have ended or one has failed, with which the job fails."""
         statuses = [running.wait(seconds if number == 0 else 0) for number, running in enumerate(self._running)]
         return None not in statuses or any(statuses)
 

@@ -53,9 +53,9 @@ class TrainingJob:
 
     def _placed(self) -> Ending:
         hosts = self.request["ResourceConfig"]["InstanceCount"]
-        with self.cloud.background.place(hosts, self._given_up, lambda: self._enter("Pending")) as got:
+        with self.cloud.background.place(hosts, self._not_to_start, lambda: self._enter("Pending")) as got:
             if not got:
-                raise Cut(STOPPED)
+                raise self._not_started()
             return self._run(warm_pool.enter(self.cloud, self.resource))
 
     def _run(self, extra: tuple[Mount, ...]) -> Ending:
@@ -64,7 +64,7 @@ class TrainingJob:
         while True:
             number += 1
             self._find_capacity()
-            attempt = Attempt(self.cloud, self.resource, self.work / str(number), extra)
+            attempt = Attempt(cloud=self.cloud, resource=self.resource, work=self.work / str(number), extra=extra)
             try:
                 cut = self._attempt(attempt)
                 if cut not in (INTERRUPTED, BROKEN):
@@ -94,7 +94,7 @@ class TrainingJob:
             time.sleep(STEP)
 
     def _attempt(self, attempt: Attempt) -> str:
-        """Run one attempt and return what cut it off; nothing when its program has ended."""
+        """Run one attempt, and return why it was cut off; empty when its program has ended by itself."""
         if self._struck("image-missing"):
             raise jobs.image_missing(self.request["AlgorithmSpecification"]["TrainingImage"])
         began = self.resource.state.get("TrainingStartTime") or time.time()
@@ -112,7 +112,7 @@ class TrainingJob:
         return cut
 
     def _cut(self, started: float) -> str:
-        """Return why a running attempt is to end now, or nothing."""
+        """Return why a running attempt is to end now; empty when it goes on."""
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
         now = time.monotonic()
@@ -127,7 +127,7 @@ class TrainingJob:
         return BROKEN if self._struck("internal-error") else ""
 
     def _struck(self, kind: str) -> Fault | None:
-        """Return a fault that was ordered for this job, or for its tuning job, whose jobs' names nobody knows before."""
+        """Return a fault that was ordered for this job or for its tuning job: nobody knows the names of a tuning job's jobs beforehand."""
         tuning = self.resource.state.get("TuningJobArn", "").rpartition("/")[2]
         return self.cloud.faults.take(kind, self.resource.name, *([tuning] if tuning else []))
 
@@ -157,6 +157,16 @@ class TrainingJob:
     def _given_up(self) -> bool:
         return stopping(self.resource) or self.cloud.background.ending.is_set()
 
+    def _not_to_start(self) -> bool:
+        """Return whether a job is to leave the queue without a place; a spot job's wait is limited (API, MaxWaitTimeInSeconds)."""
+        return self._given_up() or time.monotonic() > self.wait_until
+
+    def _not_started(self) -> Exception:
+        """Return why a job ends that got no place."""
+        if stopping(self.resource):
+            return Cut(STOPPED)
+        return Failed(jobs.ENDED_BEFORE) if self.cloud.background.ending.is_set() else Cut(WAIT)
+
     def _enter(self, phase: str, **state: Any) -> None:
         """Enter a phase, unless a client has asked to stop: such a job is Stopping until its end."""
         if not stopping(self.resource):
@@ -175,7 +185,7 @@ class TrainingJob:
 def _reason(attempt: Attempt, statuses: list[int]) -> str:
     """Return why a job failed: what the first failing host left in output/failure (C 1.1).
 
-    The program of a host that was told to end, since another had failed, may have left no text.
+    A host whose program was stopped because another had failed may have left no text.
     """
     failed = [(host.failure, status) for host, status in zip(attempt.hosts, statuses, strict=True) if status]
     text, status = next(((text, status) for text, status in failed if text), failed[0])

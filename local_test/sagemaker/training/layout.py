@@ -120,12 +120,12 @@ def _channels(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _input(channel: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
     source = channel["DataSource"]["S3DataSource"]
-    told = {
+    config = {
         "TrainingInputMode": input_mode(channel, request),
         "S3DistributionType": source.get("S3DataDistributionType") or "FullyReplicated",
         "RecordWrapperType": channel.get("RecordWrapperType") or "None",
     }
-    return {**told, "ContentType": channel["ContentType"]} if channel.get("ContentType") else told
+    return {**config, "ContentType": channel["ContentType"]} if channel.get("ContentType") else config
 
 
 def _write(path: Path, content: Any) -> None:

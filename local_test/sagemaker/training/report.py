@@ -15,7 +15,7 @@ Watch = Callable[[Sequence[Point]], None]
 
 
 class Report:
-    """The logs and metrics of one job, over all its attempts; `watch` is told of metrics as they come."""
+    """The logs and metrics of one job, over all its attempts; `watch` is called with each new value of a metric."""
 
     def __init__(self, cloud: Cloud, resource: Resource, watch: Watch | None = None) -> None:
         self._cloud = cloud

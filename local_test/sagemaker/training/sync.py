@@ -62,7 +62,7 @@ class Sync:
                 del self._known[path]
 
     def _put(self, path: Path, folder: Path) -> bool:
-        """Return whether a file was copied: one that is gone by now, or that a container's root keeps to itself, is not.
+        """Return whether a file was copied. A file that is gone by now, or that only a container's root may read, is not copied.
 
         The machine gives such files to this user when the container has ended.
         """

@@ -35,7 +35,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     name = request["TransformJobName"]
     arn = cloud.arn(KIND, name)
     state = {"TransformJobArn": arn, "TransformJobStatus": "InProgress"}
-    resource = Resource(KIND, name, arn, _echoed(request), state, tags_of(request))
+    resource = Resource(kind=KIND, name=name, arn=arn, request=_echoed(request), state=state, tags=tags_of(request))
     cloud.store.add(
         resource,
         f"Transform job names must be unique within an AWS account and region, and one with this name already exists ({arn})",

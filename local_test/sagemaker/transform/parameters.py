@@ -26,11 +26,11 @@ class Parameters:
         client = request.get("ModelClientConfig") or {}
         strategy = STRATEGIES.get(request.get("BatchStrategy", ""), said.get("BatchStrategy", "MULTI_RECORD"))
         return cls(
-            max(1, request.get("MaxConcurrentTransforms") or int(said.get("MaxConcurrentTransforms", 1))),
-            request.get("MaxPayloadInMB") or int(said.get("MaxPayloadInMB", 6)),
-            strategy,
-            client.get("InvocationsTimeoutInSeconds", SECONDS),
-            client.get("InvocationsMaxRetries", RETRIES),
+            concurrent=max(1, request.get("MaxConcurrentTransforms") or int(said.get("MaxConcurrentTransforms", 1))),
+            payload=request.get("MaxPayloadInMB") or int(said.get("MaxPayloadInMB", 6)),
+            strategy=strategy,
+            seconds=client.get("InvocationsTimeoutInSeconds", SECONDS),
+            retries=client.get("InvocationsMaxRetries", RETRIES),
         )
 
 

@@ -30,7 +30,9 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     name = request["HyperParameterTuningJobName"]
     arn = cloud.arn(KIND, name)
     state = {"HyperParameterTuningJobArn": arn, "HyperParameterTuningJobStatus": "InProgress", results.TRIALS: []}
-    resource = Resource(KIND, name, arn, _echoed(request, plan), state, tags_of(request))
+    resource = Resource(
+        kind=KIND, name=name, arn=arn, request=_echoed(request, plan), state=state, tags=tags_of(request)
+    )
     cloud.store.add(
         resource,
         f"Hyperparameter tuning job names must be unique within an AWS account and region, and one with this name already exists ({arn})",

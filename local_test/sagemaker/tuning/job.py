@@ -1,4 +1,4 @@
-"""The life of a tuning job: it launches training jobs, hears their metrics, and ends by its limits or criteria."""
+"""The life of a tuning job: it launches training jobs, takes their metrics, and ends by its limits or criteria."""
 
 import functools
 import time
@@ -74,9 +74,9 @@ class TuningJob:
             self.cloud.store.wait(self._moved, LOOK)
 
     def _launch(self) -> None:
-        """Launch training jobs up to the limits, and to the room that this machine has.
+        """Launch training jobs up to the limits, and up to the room that this machine has.
 
-        One that would only wait for room would be chosen without knowing the results of those that run.
+        The hyperparameters of a job that only waited for room would be chosen without the results of those that run.
         """
         while len(self.running) < self._parallel() and not self._all_launched():
             number = self._next_part()
@@ -90,7 +90,7 @@ class TuningJob:
             request = training_request(part, name, trial.chosen, self.resource.tags)
             watch = functools.partial(self._hear, name, trial, search, part)
             job = training.start(request, self.cloud, watch, TuningJobArn=self.resource.arn)
-            self.running.append(Launched(job, trial, search, part))
+            self.running.append(Launched(job=job, trial=trial, search=search, part=part))
 
     def _hear(self, name: str, trial: Trial, search: Search, part: Part, points: Sequence[Point]) -> None:
         """Take a training job's metrics as they come, and stop it early when its search says so."""
@@ -100,7 +100,7 @@ class TuningJob:
             self._stop(name)
 
     def _take_ended(self) -> None:
-        """Tell the searches what ended training jobs have come to."""
+        """Give the searches the results of the training jobs that have ended."""
         for launched in [launched for launched in self.running if ended(launched.job)]:
             self.running.remove(launched)
             value = results.objective_value(launched.job, launched.part.objective.metric)

@@ -68,14 +68,14 @@ class Plan:
         plan_parts = parts(request)
         grid = config["Strategy"] == "Grid"
         return cls(
-            config["Strategy"],
-            plan_parts,
-            sum(part.combinations for part in plan_parts) if grid else limits.get("MaxNumberOfTrainingJobs"),
-            limits["MaxParallelTrainingJobs"],
-            limits.get("MaxRuntimeInSeconds"),
-            config.get("TrainingJobEarlyStoppingType") == "Auto",
-            config.get("RandomSeed"),
-            config,
+            strategy=config["Strategy"],
+            parts=plan_parts,
+            jobs=sum(part.combinations for part in plan_parts) if grid else limits.get("MaxNumberOfTrainingJobs"),
+            parallel=limits["MaxParallelTrainingJobs"],
+            seconds=limits.get("MaxRuntimeInSeconds"),
+            early_stopping=config.get("TrainingJobEarlyStoppingType") == "Auto",
+            seed=config.get("RandomSeed"),
+            config=config,
         )
 
     @property

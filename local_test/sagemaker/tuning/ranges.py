@@ -70,7 +70,7 @@ def _number(entry: Mapping[str, str], kind: str) -> Parameter:
         raise invalid(f"the scaling type ReverseLogarithmic of '{name}' is for continuous hyperparameters alone")
     if scaling == "ReverseLogarithmic" and not 0 <= low <= high < 1:
         raise invalid(f"the scaling type ReverseLogarithmic of '{name}' needs a range within 0 <= x < 1")
-    return Parameter(name, kind, low, high, scaling)
+    return Parameter(name=name, kind=kind, low=low, high=high, scaling=scaling)
 
 
 def _parsed(text: str, kind: str, where: str) -> float:

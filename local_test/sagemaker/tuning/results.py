@@ -1,4 +1,4 @@
-"""What a tuning job's training jobs have come to: summaries, counters, the best one, and progress."""
+"""The results of a tuning job's training jobs: summaries, counters, the best one, and progress."""
 
 import math
 from collections.abc import Sequence

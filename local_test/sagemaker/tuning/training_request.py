@@ -34,7 +34,7 @@ def training_request(part: Part, name: str, chosen: Mapping[str, str], tags: Map
 
 
 def resources(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a definition's instances as CreateTrainingJob has them; of several, the first: this machine always has them."""
+    """Return a definition's instances as CreateTrainingJob has them: the first of several types, which this machine always has."""
     if plain := definition.get("ResourceConfig"):
         return dict(plain)
     tuning = definition["HyperParameterTuningResourceConfig"]

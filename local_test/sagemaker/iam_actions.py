@@ -1,7 +1,7 @@
-"""The IAM actions and resources that a request asks for.
+"""The IAM actions that a request needs, and the resources that it needs them for.
 
-From AWS's service authorisation reference: an action has the operation's name except in S3 and in the runtime; CreateX with
-tags also needs sagemaker:AddTags, and a role that is handed over iam:PassRole.
+Source: AWS's service authorisation reference. An action has the operation's name except in S3 and in the runtime. CreateX with
+tags also needs sagemaker:AddTags. A request that hands over a role also needs iam:PassRole.
 """
 
 import io
@@ -38,7 +38,7 @@ KINDS = {
     "ModelPackage": "model-package",
     "ModelPackageGroup": "model-package-group",
 }
-# S3: what is asked of a bucket and of an object, by method and the parameter that names a part of it.
+# S3: the actions on a bucket and on an object, by method and by the parameter that names a part of it.
 BUCKET = {
     ("HEAD", ""): "ListBucket",
     ("GET", ""): "ListBucket",
@@ -67,23 +67,23 @@ PARTS = {part for _, part in (*BUCKET, *OBJECT) if part}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An action, and resources of which a policy must name one; `context` are the condition keys that are known."""
+class RequiredAction:
+    """An action that the user's policies must allow, for one of `resources`; `context` holds the condition keys that are known."""
 
     action: str
     resources: tuple[str, ...] = ("*",)
     context: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_request(request: Request, service: str, region: str) -> list[Asked]:
-    """Return all that a request asks for; each has to be allowed."""
+def of_request(request: Request, service: str, region: str) -> list[RequiredAction]:
+    """Return the actions that a request needs; every one has to be allowed."""
     if service == "s3":
         return _s3(request)
     if service in ("iam", "sts"):
         return _of_query(service, _raw(request))
     if found := INVOKED.fullmatch(request.path):
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{found[1].lower()}"
-        return [Asked(f"sagemaker:{RUNTIME[found[2]]}", (arn,))]
+        return [RequiredAction(f"sagemaker:{RUNTIME[found[2]]}", (arn,))]
     operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
     if found := SMITHY.fullmatch(request.path):
         operation = found[1]
@@ -91,11 +91,11 @@ def of_request(request: Request, service: str, region: str) -> list[Asked]:
         return _sagemaker(operation, _json(request), region)
     body, prefix = _json(request), PREFIXES.get(service, service)
     resources = _elsewhere(service, body, region)
-    tagged = [Asked(f"{prefix}:TagResource", resources)] if operation in WITH_TAGS and body.get("Tags") else []
-    return [Asked(f"{prefix}:{operation}", resources), *tagged]
+    tagged = [RequiredAction(f"{prefix}:TagResource", resources)] if operation in WITH_TAGS and body.get("Tags") else []
+    return [RequiredAction(f"{prefix}:{operation}", resources), *tagged]
 
 
-def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[Asked]:
+def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[RequiredAction]:
     def arn(kind: str, name: str) -> str:
         return name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{ACCOUNT}:{kind}/{name.lower()}"
 
@@ -110,16 +110,18 @@ def _sagemaker(operation: str, body: dict[str, Any], region: str) -> list[Asked]
         resource = arn("hyper-parameter-tuning-job", body.get("HyperParameterTuningJobName", ""))
     elif operation in ("AddTags", "ListTags", "DeleteTags"):
         resource = body.get("ResourceArn", "*")
-    wanted = [Asked(f"sagemaker:{operation}", (resource,))]
+    needed = [RequiredAction(f"sagemaker:{operation}", (resource,))]
     if operation in ("CreateEndpoint", "UpdateEndpoint"):
-        wanted.append(Asked(f"sagemaker:{operation}", (arn("endpoint-config", body.get("EndpointConfigName", "")),)))
+        needed.append(
+            RequiredAction(f"sagemaker:{operation}", (arn("endpoint-config", body.get("EndpointConfigName", "")),))
+        )
     if operation.startswith("Create") and body.get("Tags"):
-        wanted.append(Asked("sagemaker:AddTags", (resource,)))
+        needed.append(RequiredAction("sagemaker:AddTags", (resource,)))
     definitions = [body, body.get("TrainingJobDefinition") or {}, *(body.get("TrainingJobDefinitions") or [])]
     for holder in definitions if operation.startswith("Create") else ():
         if role := holder.get("RoleArn") or holder.get("ExecutionRoleArn"):
-            wanted.append(Asked("iam:PassRole", (role,), {"iam:PassedToService": "sagemaker.amazonaws.com"}))
-    return wanted
+            needed.append(RequiredAction("iam:PassRole", (role,), {"iam:PassedToService": "sagemaker.amazonaws.com"}))
+    return needed
 
 
 def _elsewhere(service: str, body: dict[str, Any], region: str) -> tuple[str, ...]:
@@ -137,32 +139,32 @@ def _elsewhere(service: str, body: dict[str, Any], region: str) -> tuple[str, ..
     return ("*",)
 
 
-def _of_query(service: str, raw: bytes) -> list[Asked]:
+def _of_query(service: str, raw: bytes) -> list[RequiredAction]:
     body = {name: values[0] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
     resource = "*"
     if name := body.get("RoleName"):
         roles = [role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values() if role.name == name]
         resource = (roles or [f"arn:aws:iam::{ACCOUNT}:role/{name}"])[0]
-    wanted = [Asked(f"{service}:{body.get('Action', '')}", (resource,))]
+    needed = [RequiredAction(f"{service}:{body.get('Action', '')}", (resource,))]
     if body.get("Action") == "CreateRole" and "Tags.member.1.Key" in body:
-        wanted.append(Asked("iam:TagRole", (resource,)))
-    return wanted
+        needed.append(RequiredAction("iam:TagRole", (resource,)))
+    return needed
 
 
-def _s3(request: Request) -> list[Asked]:
+def _s3(request: Request) -> list[RequiredAction]:
     host = request.headers.get("Host", "").partition(".s3")
     bucket, _, key = (f"{host[0]}{request.path}" if host[1] else request.path.lstrip("/")).partition("/")
     if not bucket:
-        return [Asked("s3:ListAllMyBuckets")]
+        return [RequiredAction("s3:ListAllMyBuckets")]
     part = next((name for name in request.args if name in PARTS), "")
     table, resource = (OBJECT, f"arn:aws:s3:::{bucket}/{key}") if key else (BUCKET, f"arn:aws:s3:::{bucket}")
     action = table.get((request.method, part), f"{request.method}-{part}")
     if not key and action == "DeleteObject":
         resource += "/*"
-    wanted = [Asked(f"s3:{action}", (resource,))]
+    needed = [RequiredAction(f"s3:{action}", (resource,))]
     if source := request.headers.get("x-amz-copy-source"):
-        wanted.append(Asked("s3:GetObject", (f"arn:aws:s3:::{source.lstrip('/')}",)))
-    return wanted
+        needed.append(RequiredAction("s3:GetObject", (f"arn:aws:s3:::{source.lstrip('/')}",)))
+    return needed
 
 
 def _raw(request: Request) -> bytes:

@@ -1,0 +1,63 @@
+"""Signals that end the emulator: at whatever moment they come, nobody waits for ever and the command hears of them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+WAIT = "lambda signals: signals.wait"
+COMMAND = "lambda signals: functools.partial(signals.wait_for, subprocess.Popen(['sleep', '60']))"
+# Makes a process again and again; SIGTERM comes before the 1st, the 2nd ... instruction that Python carries out while the process
+# waits, also in the handler of a signal before, until the wait has no such instruction. A thread sends the signal then.
+AT_EVERY_INSTRUCTION = """
+import functools, os, signal, subprocess, sys, threading
+from local_test.sagemaker.signals import Signals
+
+LATE = 99
+
+def send():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def once(moment):
+    signal.alarm(60)  # ends a process that waits for ever
+    left, late = moment, threading.Event()
+    waiting = begin(Signals())
+
+    def trace(frame, event, argument):
+        nonlocal left
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                send()
+        return trace
+
+    threading.Timer(1, lambda: (late.set(), send())).start()
+    sys.settrace(trace)
+    if before:
+        (lambda: send())()
+    status = waiting()
+    sys.settrace(None)
+    return status if status != right else LATE if late.is_set() or left > 0 else right
+
+for moment in range(1, 10_000):
+    child = os.fork()
+    if child == 0:
+        os._exit(once(moment))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status != right:
+        break
+print(moment > 5, status)
+"""
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["alone", "and one before"])
+@pytest.mark.parametrize("begin, right", [(WAIT, 15), (COMMAND, 143)], ids=["without a command", "with a command"])
+def test_a_signal_at_any_moment_ends_the_wait(begin: str, right: int, before: bool) -> None:
+    program = f"begin, right, before = {begin}, {right}, {before}\n{AT_EVERY_INSTRUCTION}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True 99\n"), done.stdout + done.stderr
