@@ -66,6 +66,20 @@ def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dic
     return found
 
 
+def of(texts: Sequence[str], operations: Collection[str]) -> list[str]:
+    """Return those options that are about one of these operations."""
+    return [text for text in texts if text.partition(".")[0] in operations]
+
+
+def check_sent(chosen: Overrides, operations: Collection[str]) -> None:
+    """Raise ConfigError where something is overridden in a request that is not among those that are sent."""
+    for operation in chosen:
+        if operation not in operations:
+            raise ConfigError(
+                f"--override {operation}: nothing here sends {operation}; what is sent is {', '.join(operations)}"
+            )
+
+
 def overridden(operation: str, request: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
     """Return the request of an operation with its overrides; `request` stays as it is."""
     changed: dict[str, Any] = copy.deepcopy(dict(request))

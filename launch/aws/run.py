@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from classifier.errors import ConfigError, UserError
 from classifier.names import one_line
-from launch.aws import cost, marks, names, prices, quotas, sent_photos
+from launch.aws import cost, marks, names, overrides, prices, quotas, sent_photos
 from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
 from launch.aws.hosting.wanted import environment
@@ -29,6 +29,7 @@ from launch.aws.specification import Hosting, Model
 from launch.predict import table
 from train.config import parse
 
+HOSTED = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint")
 STEM = 24  # characters of a run's name, so that a tuning job's fits behind it
 
 
@@ -58,9 +59,12 @@ def prepare(options: Namespace) -> Run:
             f"--name is {name!r}; a run's name has at most {STEM} characters, since its jobs' begin with it"
         )
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
-    tuning = tune.prepare(_options(options, name=f"{name}-tune"))
-    training = train.prepare(_options(options, name=f"{name}-train"))
+    chosen = overrides.parse(options.override, (*tune.OPERATIONS, *train.OPERATIONS, *HOSTED))
+    tuning = tune.prepare(_options(options, tune.OPERATIONS, name=f"{name}-tune"))
+    training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train"))
     hosting, missing = _hosting(options, name, training)
+    model = dataclasses.replace(hosting.model, overrides=chosen)
+    hosting = dataclasses.replace(hosting, model=model, overrides=chosen)
     return Run(name, tuning, training, hosting, tuple(dict.fromkeys([*training.account.missing, *missing])))
 
 
@@ -118,7 +122,7 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     best = trials.best(ended.answer)
     with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
         _step("train with the best hyperparameters, and test")
-        training = train.prepare(_options(options, name=f"{name}-train", best_of=f"{name}-tune"))
+        training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train", best_of=f"{name}-tune"))
         ended = train.train(training, options.sender)
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
@@ -143,9 +147,14 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     }
 
 
-def _options(options: Namespace, **changes: Any) -> Namespace:
-    """Return the options of a step, with those that run does not have; --out is for what the training job leaves."""
-    return Namespace(**{**vars(options), "image": None, "best_of": None, "resume": None, "out": None, **changes})
+def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> Namespace:
+    """Return the options of a step, which sends `operations`, with those that run does not have.
+
+    --out is for what the training job leaves.
+    """
+    own = {"image": None, "best_of": None, "resume": None, "out": None}
+    step = {"override": overrides.of(options.override, operations)}
+    return Namespace(**{**vars(options), **own, **step, **changes})
 
 
 def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[Hosting, list[str]]:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from launch.aws.jobs import resume
 from tests.aws.driver import BUCKET, BYOC, TRAIN, Driver, beside, read_until, wait_for
 from tests.aws.standin import Way, answering, way
+from tests.conftest import needs_torch
 from tests.sagemaker.conftest import TRAIN_IMAGE
 
 
@@ -94,6 +96,11 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--env", "A"), "must read NAME=VALUE"),
         (("--override", 'CreateTrainingJob.TrainingJobName="x"'), "decided by --name"),
         (("--override", "CreateTrainingJob.RetryStrateg={}"), "did you mean RetryStrategy"),
+        (("--override", "CreateModel.EnableNetworkIsolation=true"), "this verb does not send CreateModel"),
+        (
+            ("--override", "CreateHyperParameterTuningJob.Autotune={}"),
+            "this verb does not send CreateHyperParameterTuningJob; did you mean CreateTrainingJob?",
+        ),
         (("--name", "with_underscore"), "with_underscore"),
         (("--resume", "nobody"), "there is no such training job"),
         (("--best-of", "nobody"), "there is no such tuning job"),
@@ -206,15 +213,43 @@ def test_retries_bring_a_job_over_an_internal_error(driver: Driver) -> None:
         assert process.wait(60) == 0
 
 
-def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver) -> None:
-    with driver.running(*TRAIN, "--name", "first", "--env", "DO=wait") as process:
+@pytest.fixture(scope="module")
+def halted(driver: Driver) -> str:
+    """A training job that was stopped after its first checkpoint, with lr 0.25."""
+    with driver.running(*TRAIN, "--name", "halted", "--set", "lr=0.25", "--env", "DO=wait") as process:
         read_until(process, "waiting")
-        assert "the job still runs" in driver.run(*TRAIN, "--resume", "first", status=1).stderr
-        driver.run("stop", "first")
+        assert "the job still runs" in driver.run(*TRAIN, "--resume", "halted", status=1).stderr
+        driver.run("stop", "halted")
         process.wait(60)
-    output = driver.run(*TRAIN, "--name", "second", "--resume", "first", "--env", "DO=wait").stdout
+    return "halted"
+
+
+def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
+    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")  # another spelling, and what may change
+    output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output
-    assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/first"
+    assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/{halted}"
+
+
+def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anything_is_sent(
+    driver: Driver, halted: str
+) -> None:
+    before = names(driver)
+    for more in ((), ("--dry-run",)):
+        done = driver.run(*TRAIN, "--resume", halted, "--set", "hidden=64,32", *more, status=1)
+        assert done.stderr == (
+            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; a "
+            "checkpoint goes on only with its own hyperparameters: pass --set lr=0.25 --set hidden=none, or leave --resume out "
+            "to begin anew\n"
+        )
+    assert names(driver) == before
+
+
+@needs_torch
+def test_what_a_resumed_job_may_change_is_what_the_training_program_does_not_compare() -> None:
+    from train.checkpoint import FREE
+
+    assert resume.FREE == FREE
 
 
 def test_several_channels_carry_piped_splits(driver: Driver) -> None:

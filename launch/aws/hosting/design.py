@@ -46,6 +46,7 @@ class Deployment:
     keep_count: bool = True  # of an update: the number of instances that there are now
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # for people
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Deployment:
@@ -79,6 +80,7 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
         keep_count=wanted.count is None,
         tags=tags,
         notes=tuple(_notes(session, hosting)),
+        overrides=wanted.overrides,
     )
 
 
@@ -100,6 +102,7 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
         alarms=wanted.alarms,
         until=until(wanted, now),
         tags=_tags(session, wanted, now),
+        overrides=wanted.overrides,
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launch.aws import check, cost, plan, prices, quotas
+from launch.aws import check, cost, overrides, plan, prices, quotas
 from launch.aws.cost import Bound
 from launch.aws.hosting import scaling, update
 from launch.aws.hosting.design import Deployment
@@ -58,6 +58,7 @@ def changed(session: Session, deployment: Deployment) -> update.Change | None:
 def planned(session: Session, deployment: Deployment, change: update.Change | None) -> plan.Plan:
     """Return the plan that is shown before anything is sent; raises ConfigError for requests that AWS would refuse."""
     sent = calls(deployment, change)
+    overrides.check_sent(deployment.overrides, [operation for operation, _ in sent])
     check.check_all([call for call in sent if call[0] in OURS])
     hosting, before = deployment.hosting, deployment.before
     kind = hosting.kind if hosting else before.kind if before else "real-time"

@@ -157,6 +157,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
     if wanted.model:
         sent.append(("CreateModel", model_requests.model(wanted.model)))
     sent.append(("CreateTransformJob", requests.transform_job(job)))
+    overrides.check_sent(job.overrides, [operation for operation, _ in sent])
     check.check_all(sent)
     where = f"{len(answers.files(wanted.folder))} files of {one_line(wanted.folder)}" if wanted.folder else job.source
     lines = [

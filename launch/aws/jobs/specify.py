@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from classifier.errors import ConfigError
-from launch.aws import names, overrides
-from launch.aws.errors import AwsError
-from launch.aws.jobs import data, kinds
+from launch.aws import names
+from launch.aws.jobs import data
 from launch.aws.jobs.account import Account, pairs
 from launch.aws.jobs.data import Input
-from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Machines, Training
 from train.config import parse
@@ -19,7 +17,7 @@ from train.config import parse
 def training(
     options: Namespace, account: Account, inputs: list[Input], hyperparameters: Mapping[str, str], name: str
 ) -> Training:
-    """Return a training job without checkpoints; raises ConfigError for an option that cannot be used."""
+    """Return a training job without checkpoints and overrides; raises ConfigError for an option that cannot be used."""
     session = account.session
     return Training(
         name=name,
@@ -30,7 +28,6 @@ def training(
         output=f"{account.root}/output",
         hyperparameters=hyperparameters,
         environment=pairs(options.env, "--env"),
-        overrides=overrides.parse(options.override),
     )
 
 
@@ -78,29 +75,3 @@ def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
 def new_name(options: Namespace, stem: str, longest: int = names.LONGEST) -> str:
     """Return the name of --name as it is, or a new one."""
     return str(options.name) if options.name else names.job(stem, datetime.now(UTC), longest)
-
-
-def checkpoints(session: Session, options: Namespace, root: str, name: str) -> str:
-    """Return where a job's checkpoints lie: below its own name, or those of the earlier job of --resume.
-
-    Raises AwsError where there is no such job, ConfigError where it still runs or has kept none.
-    """
-    if not options.resume:
-        return f"{root}/checkpoints/{name}"
-    kind = kinds.KINDS["training"]
-    try:
-        answer = kinds.describe(session, "training", options.resume)
-    except AwsError as error:
-        if kinds.is_missing(error):
-            raise AwsError(
-                f"--resume {options.resume}: there is no such training job; byoc jobs lists them", error.code
-            ) from None
-        raise
-    if kinds.state(kind, answer) not in kind.ends:
-        raise ConfigError(
-            f"--resume {options.resume}: the job still runs, and two jobs would write into one place; stop it first"
-        )
-    uri = (answer.get("CheckpointConfig") or {}).get("S3Uri")
-    if not uri:
-        raise ConfigError(f"--resume {options.resume}: the job has kept no checkpoints")
-    return str(uri)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
 
-from launch.aws import check, cost, prices, quotas
-from launch.aws.jobs import data, follow, results, specify, start
+from launch.aws import check, cost, overrides, prices, quotas
+from launch.aws.jobs import data, follow, results, resume, specify, start
 from launch.aws.jobs.account import Account, account
 from launch.aws.jobs.best import best_of
 from launch.aws.jobs.ended import Ended, goes_on
@@ -22,6 +22,8 @@ from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Training
 from train.config import parse
+
+OPERATIONS = ("CreateTrainingJob",)
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,20 @@ class Prepared:
 def prepare(options: Namespace) -> Prepared:
     """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
     specify.hyperparameters(options)  # before anything takes time
+    chosen = overrides.parse(options.override, OPERATIONS)
     results.check_empty(options.out)
     found = account(options)
     base = best_of(found.session, options.best_of) if options.best_of else {}
     hyperparameters = specify.hyperparameters(options, base)
     inputs = data.inputs(options, found.root, parse(hyperparameters))
     name = specify.new_name(options, "byoc-train")
-    training = specify.training(options, found, inputs, hyperparameters, name)
-    kept = specify.checkpoints(found.session, options, found.root, name)
-    return Prepared(found, dataclasses.replace(training, checkpoints=kept), inputs, not options.name)
+    kept = f"{found.root}/checkpoints/{name}"
+    if options.resume:
+        kept = resume.checkpoints(found.session, options.resume, hyperparameters)
+    training = dataclasses.replace(
+        specify.training(options, found, inputs, hyperparameters, name), checkpoints=kept, overrides=chosen
+    )
+    return Prepared(found, training, inputs, not options.name)
 
 
 def plan(prepared: Prepared) -> Plan:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from classifier.errors import ConfigError
-from launch.aws import check, cost, names, prices
+from launch.aws import check, cost, names, overrides, prices
 from launch.aws.jobs import best, data, follow, ranges, specify, start, train, trials, warm_start
 from launch.aws.jobs.account import Account, account
 from launch.aws.jobs.ended import Ended, goes_on
@@ -21,6 +21,8 @@ from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Completion, Range, Tuning
 from train.config import TUNING_RANGES, parse
+
+OPERATIONS = ("CreateHyperParameterTuningJob",)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Prepared:
 def prepare(options: Namespace) -> Prepared:
     """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
     fixed = specify.hyperparameters(options)
+    chosen = overrides.parse(options.override, OPERATIONS)
     wanted = ranges.ranges(options, fixed)
     most, parallel = _jobs(options, wanted)
     resource = _resource(fixed, options.strategy)
@@ -45,7 +48,7 @@ def prepare(options: Namespace) -> Prepared:
     name = specify.new_name(options, "byoc-tune", names.LONGEST_TUNING)
     tuning = Tuning(
         # Without checkpoints: what AWS makes of one prefix for many training jobs is not documented.
-        training=specify.training(options, found, inputs, fixed, name),
+        training=dataclasses.replace(specify.training(options, found, inputs, fixed, name), overrides=chosen),
         ranges=wanted,
         max_jobs=most,
         parallel=parallel,
