@@ -67,7 +67,7 @@ def train(training: Training, settings: Settings | None = None) -> Ended:
     session = _session(settings)
     check_all(calls(training))
     carrier = sender(session)
-    start.start(session, "training", training.name, lambda: carrier.train(training), new=False)
+    start.start(session, "training", training.name, lambda: carrier.send(training), new=False)
     ended = follow.follow(session, "training", training.name)
     ended.check()
     return ended
@@ -78,7 +78,7 @@ def tune(tuning: Tuning, settings: Settings | None = None) -> Ended:
     session, name = _session(settings), tuning.training.name
     check_all(calls(tuning))
     carrier = sender(session)
-    start.start(session, "tuning", name, lambda: carrier.tune(tuning), new=False)
+    start.start(session, "tuning", name, lambda: carrier.send(tuning), new=False)
     ended = follow.follow(session, "tuning", name)
     ended.check()
     return ended

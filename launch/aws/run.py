@@ -21,6 +21,7 @@ from launch.aws.hosting.wanted import environment
 from launch.aws.images import image
 from launch.aws.jobs import results, train, trials, tune
 from launch.aws.jobs.account import IMAGE
+from launch.aws.jobs.ended import left_running
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests import calls
 from launch.aws.sent_photos import Photo
@@ -134,10 +135,11 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
         model = dataclasses.replace(run.hosting.model, data=ended.artifact)
         deployment = design.Deployment(endpoint=name, hosting=dataclasses.replace(run.hosting, model=model))
         deployed = deploy.deploy(session, deployment, choice=options.sender)
-        predictions = _predictions(session, name, _photos(run, options))
-        if options.delete_after:
-            _step("delete the endpoint")
-            delete.delete(session, delete.of_endpoint(session, name))
+        with left_running(session, "endpoint", name):
+            predictions = _predictions(session, name, _photos(run, options))
+            if options.delete_after:
+                _step("delete the endpoint")
+                delete.delete(session, delete.of_endpoint(session, name))
     return {
         "run": name,
         "best_trial": dataclasses.asdict(best) if best else None,

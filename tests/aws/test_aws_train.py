@@ -1,12 +1,9 @@
 """`byoc train --on sagemaker` from options to results, beside a local SageMaker whose training program computes nothing."""
 
-import contextlib
 import json
 import os
 import pty
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from launch.aws.jobs import resume
 from tests.aws.driver import BUCKET, BYOC, TRAIN, Driver, beside, read_until, wait_for
-from tests.aws.standin import Way, answering, way
+from tests.aws.standin import answering
 from tests.conftest import needs_torch
 from tests.sagemaker.conftest import TRAIN_IMAGE
 
@@ -274,58 +271,9 @@ def test_two_runs_at_once_are_two_jobs(driver: Driver) -> None:
     assert len(names(driver) - before) == 2
 
 
-# How far a run has come when Ctrl-C reaches it: what it has printed, and how long ago.
-MOMENTS = [
-    ("a training job on SageMaker", 0.0),
-    ("a training job on SageMaker", 0.05),
-    ("a training job on SageMaker", 0.3),
-]
-
-
-@pytest.mark.parametrize("moment", range(len(MOMENTS)))
-def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, moment: int) -> None:
-    text, seconds = MOMENTS[moment]
-    name = f"around-{moment}"
-    with driver.running(*TRAIN, "--name", name, "--env", "DO=wait") as process:
-        read_until(process, text)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        assert process.wait(60) == 130
-    runs = name in names(driver)
-    assert (f"stop it: byoc stop {name}" in said) == runs, said
-    assert ("byoc: stopped" in said) != runs, said
-    if runs:
-        driver.run("stop", name)
-
-
-@pytest.mark.long
-def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) -> None:
-    with driver.running(*TRAIN, "--sender", "sdk", "--name", "unsent") as process:
-        read_until(process, "a training job on SageMaker")
-        time.sleep(0.5)  # the SDK's imports take seconds
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None and "byoc: stopped" in process.stdout.read()
-        assert process.wait(60) == 130
-    assert "unsent" not in names(driver)
-
-
-def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
-    with (
-        through(driver, holds="CreateTrainingJob"),
-        driver.running(*TRAIN, "--name", "half-sent", "--env", "DO=wait") as process,
-    ):
-        wait_for(lambda: "half-sent" in names(driver))
-        process.send_signal(signal.SIGINT)
-        read_until(process, "stop it: byoc stop half-sent")
-        assert process.wait(60) == 130
-    driver.run("stop", "half-sent")
-
-
 def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) -> None:
     before = names(driver)
-    with through(driver) as way:
+    with driver.through() as way:
         way.lost = ["CreateTrainingJob"]
         driver.run(*TRAIN, "--detach")
         assert len(names(driver) - before) == 1 and not way.lost
@@ -334,7 +282,7 @@ def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) ->
 
 
 def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> None:
-    with through(driver) as way, driver.running(*TRAIN, "--name", "cut", "--env", "DO=wait") as process:
+    with driver.through() as way, driver.running(*TRAIN, "--name", "cut", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 2
         wait_for(lambda: way.cut == 0)
@@ -346,7 +294,7 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
 @pytest.mark.long
 def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -> None:
     """botocore's ten attempts take a minute."""
-    with through(driver) as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
+    with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 1_000_000
         read_until(process, "it is tried again")
@@ -354,14 +302,3 @@ def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -
         driver.run("stop", "cut-long", "--detach")
         read_until(process, "AWS answers again")
         read_until(process, "training job cut-long was stopped")
-
-
-@contextlib.contextmanager
-def through(driver: Driver, holds: str = "") -> Iterator[Way]:
-    """Let a user's SageMaker be reached by a way that holds the answers of an action, or that is cut."""
-    with way(driver.emulator.url, holds) as found:
-        driver.environment["AWS_ENDPOINT_URL_SAGEMAKER"] = found.url
-        try:
-            yield found
-        finally:
-            del driver.environment["AWS_ENDPOINT_URL_SAGEMAKER"]

@@ -129,9 +129,9 @@ def delete(session: Session, doomed: Doomed) -> Doomed:
     for name in doomed.endpoints:
         _until_gone(session, name)
     for name in doomed.configs:
-        _gone(f"configuration {name}", client.delete_endpoint_config, EndpointConfigName=name)
+        endpoint.delete(f"configuration {name}", client.delete_endpoint_config, EndpointConfigName=name)
     for name in doomed.models:
-        _gone(f"model {name}", client.delete_model, ModelName=name)
+        endpoint.delete(f"model {name}", client.delete_model, ModelName=name)
     return doomed
 
 
@@ -242,7 +242,7 @@ def _delete_endpoint(session: Session, name: str) -> None:
     given_up, told = time.monotonic() + SETTLING, False
     while True:
         try:
-            _gone(f"endpoint {name}", session.client("sagemaker").delete_endpoint, EndpointName=name)
+            endpoint.delete(f"endpoint {name}", session.client("sagemaker").delete_endpoint, EndpointName=name)
             return
         except AwsError as error:
             if "in-progress" not in str(error) or time.monotonic() > given_up:
@@ -259,13 +259,3 @@ def _until_gone(session: Session, name: str) -> None:
         if found.status != "Deleting":
             raise AwsError(f"the endpoint {name} is {found.status} and was not deleted; try again: byoc delete {name}")
         pause(session)
-
-
-def _gone(what: str, call: Any, **request: str) -> None:
-    """Delete one thing; it is no fault where it is gone already."""
-    try:
-        with explained(what):
-            call(**request)
-    except AwsError as error:
-        if not kinds.is_missing(error):
-            raise

@@ -174,6 +174,16 @@ def models_made_for(session: Session, name: str) -> list[str]:
     return found
 
 
+def delete(what: str, call: Any, **request: str) -> None:
+    """Delete one thing with a Delete action; it is no fault where it is gone already. Raises AwsError."""
+    try:
+        with explained(what):
+            call(**request)
+    except AwsError as error:
+        if not kinds.is_missing(error):
+            raise
+
+
 def in_service(session: Session) -> Iterator[Endpoint]:
     """Yield every endpoint of the region, whoever made it."""
     for entry in _named(session, "list_endpoints", "Endpoints", ""):

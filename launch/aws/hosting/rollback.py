@@ -14,6 +14,7 @@ from launch.aws.hosting import artifact, before, endpoint, scaling, update
 from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.hosting.invocation import Target
 from launch.aws.hosting.trial import Trial, ask
+from launch.aws.jobs.ended import left_running
 from launch.aws.requests import updating
 from launch.aws.session import Session
 
@@ -70,11 +71,11 @@ def rollback(session: Session, way: Return, *, photo: Path | None = None, wait: 
         return done
     variant = config.variants[0]
     start = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 0)
-    update.until_updated(
-        session, way.change, update.patience(start, variant.get("ModelDataDownloadTimeoutInSeconds", 0))
-    )
-    model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
-    asked = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
+    seconds = update.patience(start, variant.get("ModelDataDownloadTimeoutInSeconds", 0))
+    with left_running(session, "endpoint", name):
+        update.until_updated(session, way.change, seconds)
+        model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
+        asked = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
     return RolledBack(endpoint=name, config=config.name, before=done.before, trial=asked)
 
 

@@ -9,7 +9,7 @@ from launch.aws import marks
 from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Endpoint
-from launch.aws.jobs import follow, start
+from launch.aws.jobs import follow, kinds, start
 from launch.aws.session import Session
 
 START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
@@ -101,34 +101,44 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
     """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again.
 
-    Raises Detached after Ctrl-C where the endpoint is there, KeyboardInterrupt where it is not and nothing is left.
+    After Ctrl-C it raises Detached where the endpoint has its new configuration or gets it, and also where something that was
+    made for it could not be deleted. It raises KeyboardInterrupt where nothing is left.
     """
     try:
-        start.start(session, "endpoint", name, create, new=False)
-    except Detached:
-        raise
-    except KeyboardInterrupt:
-        _forget(session, config, model)
+        create()
+    except KeyboardInterrupt as stop:
+        start.interrupted(session, "endpoint", name, stop, lambda: _gets(session, name, config))
+        if left := _forget(session, config, model):
+            raise Detached(f"endpoint {name} gets no {config}; {left}", *stop.args) from None
         raise
     except UserError as error:
-        found = None
         try:
-            found = endpoint.find(session, name)
-        except AwsError:
-            raise error from None
-        if found is None or found.config != config:
+            begun = _gets(session, name, config)
+        except AwsError as missing:
+            if not kinds.is_missing(missing):
+                raise error from None
+            begun = False
+        if not begun:
             _forget(session, config, model)
         raise
 
 
-def _forget(session: Session, config: str, model: str) -> None:
-    client = session.client("sagemaker")
-    for call, request in (
-        (client.delete_endpoint_config, {"EndpointConfigName": config}),
-        (client.delete_model, {"ModelName": model}),
+def _gets(session: Session, name: str, config: str) -> bool:
+    """Whether an endpoint has a configuration, or is being created or updated with it; raises AwsError."""
+    answer = kinds.describe(session, "endpoint", name)
+    pending = answer.get("PendingDeploymentSummary") or {}
+    return config in (answer.get("EndpointConfigName"), pending.get("EndpointConfigName"))
+
+
+def _forget(session: Session, config: str, model: str) -> str:
+    """Delete a configuration and a model that no endpoint has got; return what is left of them, and how to delete it."""
+    client, left = session.client("sagemaker"), []
+    for what, called, call, request in (
+        ("configuration", config, client.delete_endpoint_config, {"EndpointConfigName": config}),
+        ("model", model, client.delete_model, {"ModelName": model}),
     ):
         try:
-            with explained(f"{config}"):
-                call(**request)
-        except AwsError:  # what was not made cannot be deleted, and the first error is what counts
-            continue
+            endpoint.delete(f"{what} {called}", call, **request)
+        except (AwsError, KeyboardInterrupt):  # the first error, or the first Ctrl-C, is what counts
+            left.append(f"the {what} {called} may be left, which costs nothing; byoc delete {called} deletes it")
+    return "; ".join(left)

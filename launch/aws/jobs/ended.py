@@ -1,12 +1,14 @@
 """How a job or an endpoint ended, and what goes on when we stop looking."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launch.aws.errors import AwsError
+from launch.aws.errors import AwsError, Detached
 from launch.aws.jobs.kinds import KINDS, Kind, Name, state
+from launch.aws.session import Session
 
 GOOD = ("Completed", "InService")
 # What an end's word means for the user, and what helps.
@@ -74,6 +76,17 @@ class Ended:
         if self.tail and self.status != "Stopped":
             lines += ["its last lines:", *(f"  {line}" for line in self.tail)]
         raise AwsError("\n".join(lines), self.status)
+
+
+@contextlib.contextmanager
+def left_running(session: Session, kind: Name, name: str) -> Iterator[None]:
+    """Let whoever stops the block by Ctrl-C know that a job or an endpoint goes on: raises Detached then."""
+    try:
+        yield
+    except Detached:
+        raise
+    except KeyboardInterrupt as stop:
+        raise Detached(goes_on(KINDS[kind], name, session.region), *stop.args) from None
 
 
 def goes_on(kind: Kind, name: str, region: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from launch.aws import refusals
-from launch.aws.errors import AwsError, CredentialsError, Detached
+from launch.aws.errors import AwsError, CredentialsError
 from launch.aws.jobs import events, kinds
-from launch.aws.jobs.ended import Ended, goes_on
+from launch.aws.jobs.ended import Ended, goes_on, left_running
 from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
@@ -52,9 +52,8 @@ def follow(
     """
     found = kinds.KINDS[kind]
     try:
-        return _Follower(session, found, name, Screen(file), since).run(seconds)
-    except KeyboardInterrupt as stop:
-        raise Detached(goes_on(found, name, session.region), *stop.args) from None
+        with left_running(session, kind, name):
+            return _Follower(session, found, name, Screen(file), since).run(seconds)
     except AwsError as error:
         if kinds.is_missing(error):
             raise

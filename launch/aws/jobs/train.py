@@ -89,7 +89,7 @@ def send(prepared: Prepared, sender: Choice = "auto") -> None:
         data.check_there(session, one)
     carrier = find_sender(session, sender)
     start.upload(session, prepared.inputs)
-    start.start(session, "training", training.name, lambda: carrier.train(training), new=prepared.new_name)
+    start.start(session, "training", training.name, lambda: carrier.send(training), new=prepared.new_name)
 
 
 def train(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:

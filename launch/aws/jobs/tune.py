@@ -106,7 +106,7 @@ def send(prepared: Prepared, sender: Choice = "auto") -> None:
         data.check_there(session, one)
     carrier = find_sender(session, sender)
     start.upload(session, prepared.inputs)
-    start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning), new=prepared.new_name)
+    start.start(session, "tuning", tuning.training.name, lambda: carrier.send(tuning), new=prepared.new_name)
 
 
 def tune(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:
