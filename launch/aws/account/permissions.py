@@ -120,6 +120,10 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
         Permission("sagemaker:DescribeTrainingJob", TRAINING, "what a training job has cost is not shown"),
         Permission("sagemaker:DescribeTransformJob", TRANSFORM, "what a transform job has cost is not shown"),
+        *(
+            Permission(f"sagemaker:{action}", TUNING, "what a tuning job has cost is not shown")
+            for action in ("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob")
+        ),
         *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),
         *_sagemaker(CONFIG, "DescribeEndpointConfig"),
         *_sagemaker(MODEL, "DescribeModel"),

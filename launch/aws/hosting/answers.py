@@ -12,14 +12,13 @@ from classifier.names import is_system, one_line
 from classifier.progress import Progress
 from launch.aws.buckets import split
 from launch.aws.errors import explained
-from launch.aws.jobs.events import LogReader
+from launch.aws.jobs import events, kinds
 from launch.aws.session import Session
 from launch.aws.specification import Transform
 from launch.predict import Rankings, line, rankings, sentence
 
 FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
 OUT = ".out"  # what SageMaker adds to a file's name
-GROUP = "/aws/sagemaker/TransformJobs"
 AT_A_TIME = 16  # downloads
 
 
@@ -95,7 +94,8 @@ def _get(session: Session, uri: str) -> bytes:
 
 def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
     """Return why these files have no answer, as the job's data log tells of each; the words of its lines are second-hand."""
-    lines = [entry.text for entry in LogReader(session, GROUP, f"{job}/").new() if "/data-log" in entry.stream]
+    log = events.reader(session, kinds.KINDS["transform"], job)
+    lines = [entry.text for entry in log.new() if "/data-log" in entry.stream]
     found = {}
     for name in names:
         said = next((text for text in lines if f"{name}: " in text), "")

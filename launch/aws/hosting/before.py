@@ -64,13 +64,11 @@ def updatable(found: Endpoint) -> None:
 
 def _before(found: Endpoint, config: Configuration, kind: EndpointKind, environment: dict[str, str]) -> Before:
     variant = config.variants[0]
-    pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
-    types = tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))
     return Before(
         endpoint=found,
         kind=kind,
         models=config.models,
-        types=types,
+        types=endpoint.types(variant),
         count=variant.get("InitialInstanceCount", 1),
         serverless=_serverless(variant.get("ServerlessConfig")),
         asynchronous=_asynchronous(config.answer.get("AsyncInferenceConfig")),

@@ -145,6 +145,12 @@ def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
     return "multi-model" if of_model and of_model.multi else "real-time"
 
 
+def types(variant: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the instance types of a ProductionVariant in their order of preference; none for a serverless one."""
+    pools = sorted(variant.get("InstancePools") or (), key=lambda pool: int(pool["Priority"]))
+    return tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))
+
+
 def tags_of(session: Session, arn: str) -> dict[str, str]:
     """Return the tags of anything that SageMaker has."""
     with explained(f"the tags of {arn}"):

@@ -143,8 +143,7 @@ def _instances(config: Configuration, found: Endpoint) -> list[str]:
         if size := variant.get("ServerlessConfig"):
             lines.append(f"{name}: {size['MemorySizeInMB']} MB, {size['MaxConcurrency']} answers at a time")
             continue
-        types = [pool["InstanceType"] for pool in variant.get("InstancePools", ())] or [variant.get("InstanceType", "")]
-        lines.append(f"{name}: {found.counts.get(name, 0)} x {', '.join(types)}")
+        lines.append(f"{name}: {found.counts.get(name, 0)} x {', '.join(endpoint.types(variant))}")
     return lines
 
 

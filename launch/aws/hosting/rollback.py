@@ -52,7 +52,7 @@ def choose(session: Session, name: str, to: str = "") -> Return:
     if not models or None in models:
         raise AwsError(f"a model of {config.name} was deleted, so it cannot serve again; deploy its artifact anew")
     now = endpoint.configuration(session, found.config)
-    moved = now is None or _types(now) != _types(config)
+    moved = now is None or endpoint.types(now.variants[0]) != endpoint.types(config.variants[0])
     change = update.Change(
         found=found,
         # No alarm guards it: one that is red now would bring back what is wrong.
@@ -127,7 +127,7 @@ def _plan(session: Session, way: Return) -> plan.Plan:
     found, variant = way.change.found, way.config.variants[0]
     known = prices.load(session.settings, session.region)
     count = max([*found.counts.values(), 1])
-    types = _types(way.config)
+    types = endpoint.types(variant)
     if variant.get("ServerlessConfig"):
         bound = cost.Bound(amount=None, why="a serverless endpoint costs by the request", monthly=True)
     else:
@@ -145,9 +145,3 @@ def _plan(session: Session, way: Return) -> plan.Plan:
         requests=(("UpdateEndpoint", way.change.request),),
         cost=bound,
     )
-
-
-def _types(config: Configuration) -> tuple[str, ...]:
-    variant = config.variants[0]
-    pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
-    return tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))

@@ -16,18 +16,13 @@ from classifier.errors import ConfigError
 from launch.aws import cost, prices
 from launch.aws import settings as account_settings
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting import endpoint
 from launch.aws.jobs import leftovers
-from launch.aws.jobs.kinds import KINDS, Kind, Name, describe
+from launch.aws.jobs.kinds import KINDS, PAGE, Kind, Name, describe, is_missing
 from launch.aws.prices import Prices
 from launch.aws.session import Session
 
-PAGE = 100  # MaxResults of a list at most
-LISTS: dict[Name, tuple[str, str]] = {
-    "endpoint": ("list_endpoints", "Endpoints"),
-    "training": ("list_training_jobs", "TrainingJobSummaries"),
-    "tuning": ("list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"),
-    "transform": ("list_transform_jobs", "TransformJobSummaries"),
-}
+LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")  # in this order where requests are few
 ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
 
 
@@ -53,10 +48,11 @@ class Calls:
     def __init__(self, most: int) -> None:
         self.left = most
 
-    def take(self) -> bool:
-        """Count one request; False when there are to be no more."""
-        self.left -= 1
-        return self.left >= 0
+    def take(self, requests: int = 1) -> bool:
+        """Count requests that are to be sent; False, and nothing is counted, where so many are no longer allowed."""
+        allowed = self.left >= requests
+        self.left -= requests if allowed else 0
+        return allowed
 
 
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
@@ -122,13 +118,12 @@ def age(seconds: float) -> str:
 
 
 def _newest(session: Session, kind: Kind, most: int, name: str) -> list[Row]:
-    operation, member = LISTS[kind.name]
     request: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": min(most, PAGE)}
     if name:
         request["NameContains"] = name
     with explained(f"the list of {kind.title}s"):
-        answer = getattr(session.client("sagemaker"), operation)(**request)
-    return [_row(kind, summary) for summary in answer[member]]
+        answer = getattr(session.client("sagemaker"), f"list_{kind.api}s")(**request)
+    return [_row(kind, summary) for summary in answer[kind.summaries]]
 
 
 def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
@@ -184,7 +179,16 @@ def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> fl
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
     """Return what an endpoint has cost if it was all the time as it is now; two requests."""
-    if not (budget.take() and budget.take()):
+    if not budget.take(2):
         return None
-    found = leftovers.endpoint(session, row.name, price)
-    return None if found.hour is None else found.hour * (datetime.now(UTC) - row.created).total_seconds() / 3600
+    try:
+        answer = describe(session, "endpoint", row.name)
+    except AwsError as error:
+        if is_missing(error):  # deleted a moment ago
+            return None
+        raise
+    config = endpoint.configuration(session, answer["EndpointConfigName"])
+    variants = answer.get("ProductionVariants") or []
+    counts = {variant["VariantName"]: variant.get("CurrentInstanceCount", 0) for variant in variants}
+    hour = leftovers.hour(config, counts, price) if config else None
+    return None if hour is None else hour * (datetime.now(UTC) - row.created).total_seconds() / 3600
