@@ -1,4 +1,4 @@
-"""`byoc run --on sagemaker`: the main job in one command: upload, tune, train with the best, deploy, predict."""
+"""`byoc run --on sagemaker`: the main job in one command. It uploads, tunes, trains with the best, deploys and predicts."""
 
 import contextlib
 import dataclasses
@@ -17,16 +17,17 @@ from classifier.names import one_line
 from launch.aws import cost, marks, names, overrides, prices, quotas, sent_photos
 from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
-from launch.aws.hosting.wanted import environment
 from launch.aws.images import image
-from launch.aws.jobs import results, train, trials, tune
+from launch.aws.jobs import job, results, train, trials, tune
 from launch.aws.jobs.account import IMAGE
 from launch.aws.jobs.ended import left_running
+from launch.aws.jobs.job import Prepared
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests import calls
 from launch.aws.sent_photos import Photo
 from launch.aws.session import Session
-from launch.aws.specification import Hosting, Model
+from launch.aws.specification import Hosting, Model, Training, Tuning
+from launch.aws.texts import items, pairs
 from launch.predict import table
 from train.config import parse
 
@@ -36,17 +37,17 @@ STEM = 24  # characters of a run's name, so that a tuning job's fits behind it
 
 @dataclass(frozen=True)
 class Run:
-    """What a run will do. The training job's hyperparameters are those of the best trial, which nobody knows yet."""
+    """What a run will do. The training job will have the hyperparameters of the best trial, which is not known yet."""
 
     name: str
-    tuning: tune.Prepared
-    training: train.Prepared
+    tuning: Prepared[Tuning]
+    training: Prepared[Training]
     hosting: Hosting
     missing: tuple[str, ...] = ()
 
     @property
     def session(self) -> Session:
-        return self.tuning.account.session
+        return self.tuning.session
 
 
 def prepare(options: Namespace) -> Run:
@@ -78,7 +79,7 @@ def plan(run: Run, options: Namespace) -> Plan:
     lines = [
         *((f"tune: {label}", text) for label, text in tuning.lines),
         *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
-        ("train: settings", f"those of the best trial of {run.tuning.tuning.training.name}"),
+        ("train: settings", f"those of the best trial of {run.tuning.name}"),
         ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}"),
         ("endpoint: image", run.hosting.model.image),
         (
@@ -102,7 +103,7 @@ def plan(run: Run, options: Namespace) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """`byoc run --on sagemaker`: status 1 where a step fails; what is there by then is told."""
+    """`byoc run --on sagemaker`: status 1 where a step fails; the error says what exists by then."""
     run = prepare(options)
     if not agreed(plan(run, options), options, run.session.settings.ask_above):
         return outcome(options)
@@ -114,17 +115,17 @@ def command(options: Namespace) -> int:
 
 
 def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
-    """Take all steps and return what each came to."""
+    """Take all steps and return the result of each."""
     session, name = run.session, run.name
     again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
     with _so_far(f"then go on: {again}"):
-        _step(f"upload, and tune: {run.tuning.tuning.max_jobs} training jobs")
-        ended = tune.tune(run.tuning, options.sender)
+        _step(f"upload, and tune: {run.tuning.wanted.max_jobs} training jobs")
+        ended = job.run(run.tuning, options.sender)
     best = trials.best(ended.answer)
     with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
         _step("train with the best hyperparameters, and test")
         training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train", best_of=f"{name}-tune"))
-        ended = train.train(training, options.sender)
+        ended = job.run(training, options.sender)
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
     there = (
@@ -159,7 +160,7 @@ def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> N
     return Namespace(**{**vars(options), **own, **step, **changes})
 
 
-def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[Hosting, list[str]]:
+def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tuple[Hosting, list[str]]:
     """Return the endpoint over the artifact that the training job will leave, and what is missing for it."""
     account, missing = training.account, []
     settings = account.session.settings
@@ -170,15 +171,15 @@ def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[H
             raise
         uri = IMAGE
         missing.append(str(error))
-    types = tuple(options.serve_instance.split(",")) if options.serve_instance else settings.serve_types
+    types = items(options.serve_instance or "") or settings.serve_types
     who = dataclasses.replace(account.identity, tags={**account.identity.tags, marks.ENDPOINT: name})
-    job = training.training
+    trained = training.wanted
     model = Model(
         name=names.job(name, datetime.now(UTC)),
         image=uri,
         identity=who,
-        data=f"{job.output}/{job.name}/output/model.tar.gz",
-        environment=environment(options.serve_env),
+        data=f"{trained.output}/{trained.name}/output/model.tar.gz",
+        environment=pairs(options.serve_env, "--serve-env"),
     )
     ami = design.ami(settings, "", types, uri)
     return Hosting(endpoint=name, config=model.name, model=model, types=types, inference_ami=ami), missing
@@ -196,8 +197,8 @@ def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, dele
 
 
 def _photos(run: Run, options: Namespace) -> list[Photo]:
-    """Return test photos, which are downloaded where they lie in S3."""
-    config = parse(run.training.training.hyperparameters)
+    """Return test photos; those in S3 are downloaded."""
+    config = parse(run.training.wanted.hyperparameters)
     if isinstance(options.data, Path):
         return sent_photos.of_folder(options.data, config)
     place = Path(tempfile.mkdtemp(prefix="byoc-test-photos-"))
@@ -214,7 +215,7 @@ def _predictions(session: Session, name: str, photos: list[Photo]) -> list[dict[
 
 @contextlib.contextmanager
 def _so_far(detached: str, failed: str = "") -> Iterator[None]:
-    """Say how to go on where somebody stops looking, or where a step fails."""
+    """Add to the error of a step how to go on: `detached` after Ctrl-C, and `failed` where the step fails."""
     try:
         yield
     except Detached as stop:

@@ -15,8 +15,9 @@ IMAGE = "byoc-classifier-serve:cpu"
 MODEL = f"s3://{BUCKET}/made/model.tar.gz"
 DEPLOY = ["deploy", MODEL, "--serve-image", IMAGE, "--yes", "--endpoint"]
 TRANSFORM = ["transform", f"s3://{BUCKET}/photos/train/", "--model", MODEL, "--serve-image", IMAGE, "--yes"]
-# What a verb makes while Ctrl-C comes: the request that is on its way then.
-HOSTED = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint")
+# The request that is on its way when Ctrl-C comes.
+MODEL_IS_MADE = pytest.param("CreateModel", marks=pytest.mark.slow)
+HOSTED = (MODEL_IS_MADE, "CreateEndpointConfig", "CreateEndpoint")
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_ctrl_c_while_an_endpoint_is_made_tells_of_it_or_leaves_nothing(driver: 
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "boto3", freed=False))
 
 
-@pytest.mark.parametrize("operation", [*HOSTED[:2], "UpdateEndpoint"])
+@pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateEndpointConfig", "UpdateEndpoint"])
 def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as_it_was(
     driver: Driver, operation: str
 ) -> None:
@@ -116,7 +117,7 @@ def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as
 
 
 def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bills(driver: Driver) -> None:
-    with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=30") as process:
+    with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=4") as process:
         read_until(process, "InService")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -126,7 +127,7 @@ def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bill
     driver.run("delete", "slow", "--yes")
 
 
-@pytest.mark.parametrize("operation", ["CreateModel", "CreateTransformJob"])
+@pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateTransformJob"])
 def test_ctrl_c_while_a_transform_job_is_made_tells_of_it_and_of_its_model(
     driver: Driver, operation: str, tmp_path: Path
 ) -> None:
@@ -134,7 +135,7 @@ def test_ctrl_c_while_a_transform_job_is_made_tells_of_it_and_of_its_model(
     told_of_transform(driver, operation, said)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) -> None:
     with driver.running(*TRAIN, "--sender", "sdk", "--name", "unsent") as process:
         read_until(process, "a training job on SageMaker")
@@ -145,8 +146,13 @@ def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) 
     assert there(driver, "unsent") == set()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("verb, operation", [(TRAIN, "CreateTrainingJob"), (TUNE, "CreateHyperParameterTuningJob")])
+@pytest.mark.parametrize(
+    "verb, operation",
+    [
+        pytest.param(TRAIN, "CreateTrainingJob", marks=pytest.mark.slow),
+        pytest.param(TUNE, "CreateHyperParameterTuningJob", marks=pytest.mark.long),
+    ],
+)
 def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
     driver: Driver, verb: list[str], operation: str
 ) -> None:
@@ -156,21 +162,27 @@ def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
     driver.run("stop", name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_tells_of_the_job(driver: Driver) -> None:
     arguments = [*TRAIN, "--sender", "sdk", "--name", "twice", "--env", "DO=wait"]
     assert "byoc stop twice" in stopped(driver, "CreateTrainingJob", *arguments, freed=False, times=2)
     driver.run("stop", "twice")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("operation", HOSTED)
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param("CreateModel", marks=pytest.mark.long),
+        pytest.param("CreateEndpointConfig", marks=pytest.mark.slow),
+        pytest.param("CreateEndpoint", marks=pytest.mark.long),
+    ],
+)
 def test_ctrl_c_while_the_sdk_makes_an_endpoint_tells_of_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
     name = f"sdk-{operation.removeprefix('Create').lower()}"
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "sdk"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_while_the_sdk_sends_a_transform_job_tells_of_it_and_of_its_model(
     driver: Driver, tmp_path: Path
 ) -> None:

@@ -164,7 +164,7 @@ def test_the_sdk_sends_where_it_is_installed_and_boto3_elsewhere(
 
 
 def test_a_notebooks_tuner_searches_the_original_space_but_for_what_is_fixed() -> None:
-    found = notebook.original({"batch_size": 64})
+    found = notebook._original({"batch_size": 64})
     assert found == (
         Range(name="lr", low="0.001", high="0.1", scale="Logarithmic"),
         Range(name="epochs", values=("2", "5")),

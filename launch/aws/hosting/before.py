@@ -1,4 +1,4 @@
-"""What an endpoint is before an update: what nobody says anew stays."""
+"""An endpoint as it is before an update. What the user does not say anew stays as it is here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Before:
 
 
 def before(session: Session, found: Endpoint) -> Before:
-    """Return what an endpoint is. Raises AwsError for one that cannot be updated, or not by a configuration of one variant."""
+    """Return an endpoint as it is. Raises AwsError where it cannot be updated, or has other variants than our one."""
     updatable(found)
     config = endpoint.configuration(session, found.config)
     if config is None:
@@ -50,7 +50,7 @@ def before(session: Session, found: Endpoint) -> Before:
 
 
 def updatable(found: Endpoint) -> None:
-    """Raise AwsError for an endpoint whose status lets nobody update it."""
+    """Raise AwsError for an endpoint that cannot be updated in its status."""
     if found.status in CHANGING:
         raise AwsError(
             f"the endpoint {found.name} is {found.status}; wait until it is InService: byoc logs {found.name} --follow"

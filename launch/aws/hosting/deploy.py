@@ -1,4 +1,4 @@
-"""`byoc deploy`: an endpoint is made or gets another model, and ends with a real prediction."""
+"""`byoc deploy`: makes an endpoint, or gives one another model, and asks it for a real prediction at the end."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ from launch.aws.specification import EndpointKind, Hosting
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """An endpoint after a deployment; without `trial` nobody has waited for it."""
+    """An endpoint after a deployment. Without a `trial`, its start was not waited for."""
 
     endpoint: str
     kind: EndpointKind

@@ -1,4 +1,4 @@
-"""What a deployment will be: from what the user says, and from the endpoint as it is."""
+"""Designs a deployment, from what the user asks and from the endpoint as it is."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ LARGEST_SERVERLESS = 10 * 10**9  # bytes of an image (AWS's guide, serverless-en
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What will be made or changed. Without `hosting`, only what stands around the endpoint changes."""
+    """What will be made or changed. Without `hosting`, only autoscaling, alarms or life of the endpoint change."""
 
     endpoint: str
     before: Before | None = None
@@ -85,7 +85,7 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
 
 
 def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, now: datetime) -> Deployment:
-    """Return a deployment that leaves the endpoint's model as it is."""
+    """Return a deployment that does not change the endpoint's model."""
     if found is None:
         raise ConfigError(
             f"there is no endpoint {wanted.endpoint} in {session.region}; name a MODEL to make it, as in "

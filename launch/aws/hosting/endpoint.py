@@ -18,7 +18,7 @@ CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An endpoint. `config` is the configuration in service, or the one that it is created with."""
+    """An endpoint. `config` is the configuration in service, or the one that it is being created with."""
 
     name: str
     arn: str
@@ -59,7 +59,7 @@ class Configuration:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A model as it was made."""
+    """A model as AWS describes it."""
 
     name: str
     arn: str
@@ -152,15 +152,17 @@ def types(variant: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def tags_of(session: Session, arn: str) -> dict[str, str]:
-    """Return the tags of anything that SageMaker has."""
+    """Return the tags of a resource of SageMaker."""
     with explained(f"the tags of {arn}"):
         pages = session.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def made_for(session: Session, name: str) -> list[Configuration]:
-    """Return the configurations that were made for an endpoint, the newest first: their names begin with its name, and their
-    tag says so."""
+    """Return the configurations that were made for an endpoint, the newest first.
+
+    Their names begin with the endpoint's name, and their tag names the endpoint.
+    """
     found = []
     for entry in _named(session, "list_endpoint_configs", "EndpointConfigs", name):
         if entry["EndpointConfigName"].startswith(f"{name}-"):

@@ -32,7 +32,7 @@ def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[st
 
 
 def changed(session: Session, deployment: Deployment) -> update.Change | None:
-    """Return how an endpoint that is there is updated; None for one that is made, or whose model stays."""
+    """Return the update of an endpoint that exists; None where it is made, or where its model stays."""
     before, hosting = deployment.before, deployment.hosting
     if not (before and hosting):
         return None
@@ -116,7 +116,7 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
 
 
 def _quotas(session: Session, deployment: Deployment) -> list[quotas.Quota]:
-    """Return the quotas of the instances that the endpoint may have at a time; an update needs the old ones beside the new."""
+    """Return the quotas of the instances that the endpoint needs at a time; an update needs the old and the new ones."""
     hosting, before = deployment.hosting, deployment.before
     types = hosting.types if hosting else before.types if before else ()
     most = deployment.scale.high if deployment.scale else 0

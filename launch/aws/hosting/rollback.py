@@ -1,4 +1,4 @@
-"""`byoc rollback`: an endpoint gets a configuration back that it had."""
+"""`byoc rollback`: gives an endpoint a configuration back that it had before."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ class RolledBack:
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
-    """Return what an endpoint would go back to: the configuration `to`, else the one that served before, else the newest older.
+    """Return what an endpoint goes back to: the configuration `to`, or the one that served before, or the newest older one.
 
     Raises AwsError where there is none, or where its model was deleted.
     """
@@ -75,8 +75,8 @@ def rollback(session: Session, way: Return, *, photo: Path | None = None, wait: 
     with left_running(session, "endpoint", name):
         update.until_updated(session, way.change, seconds)
         model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
-        asked = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
-    return RolledBack(endpoint=name, config=config.name, before=done.before, trial=asked)
+        trial = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
+    return RolledBack(endpoint=name, config=config.name, before=done.before, trial=trial)
 
 
 def command(options: Namespace) -> int:

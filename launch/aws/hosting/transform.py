@@ -1,4 +1,4 @@
-"""`byoc transform`: one job answers every photo of a folder or of an S3 prefix."""
+"""`byoc transform`: one job answers all photos of a folder or of an S3 prefix."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ KEPT = "the model {0} was made for it and costs nothing; delete it when the job 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A transform job, what is uploaded for it, and the model that is made for it, if any."""
+    """A transform job, the files that are uploaded for it, and the model that is made for it, if any."""
 
     job: Transform
     folder: Path | None = None  # of photos on this machine
@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Transformed:
-    """A transform job's end; `answers` are read where it is waited for."""
+    """A transform job that was sent. `answers` are filled in where its end was waited for."""
 
     job: str
     output: str

@@ -1,4 +1,4 @@
-"""How an endpoint comes to its configuration: it is created or updated, and followed until it answers."""
+"""Creates or updates an endpoint, and follows it until it answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ INSTANCES = 900  # seconds until instances are there and have pulled the image; 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An update of an endpoint: UpdateEndpoint's request, and the scaling that would forbid it."""
+    """An update of an endpoint: the request of UpdateEndpoint, and the scaling that would make AWS refuse it."""
 
     found: Endpoint
     request: dict[str, Any]
@@ -26,12 +26,12 @@ class Change:
 
 
 def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:
-    """Return after how many seconds an endpoint that does not answer yet is given up."""
+    """Return how many seconds an endpoint may take until it answers."""
     return INSTANCES + (start_seconds or START) + (download_seconds or DOWNLOAD) + bake
 
 
 def send(session: Session, change: Change) -> None:
-    """Let AWS begin an update. The tag that names the configuration before stands before anything changes."""
+    """Send an update. The tag that names the earlier configuration is written before anything changes."""
     client = session.client("sagemaker")
     tag(session, change.found.arn, {marks.PREVIOUS: change.found.config})
     try:
@@ -45,7 +45,10 @@ def send(session: Session, change: Change) -> None:
 
 
 def _scaled_again(session: Session, change: Change, stop: BaseException) -> None:
-    """Bring back the scaling that was taken away for an update; raises Detached where Ctrl-C stopped it and AWS refuses that."""
+    """Register the scaling again that was taken away for an update.
+
+    Where AWS refuses that, it raises Detached after Ctrl-C, and AwsError otherwise.
+    """
     try:
         for found in change.unregister:
             scaling.register_again(session, found)
@@ -61,7 +64,10 @@ def _unscaled(change: Change) -> str:
 
 
 def until_updated(session: Session, change: Change, seconds: float) -> None:
-    """Follow an update to its end, and bring back the scaling that was taken away; raises AwsError where it was rolled back."""
+    """Follow an update to its end, and register the scaling again that was taken away for it.
+
+    Raises AwsError where the update was rolled back.
+    """
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
         now = endpoint.find(session, name)
@@ -82,7 +88,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
 
 
 def until_answering(session: Session, name: str, seconds: float, since: float | None = None) -> None:
-    """Follow an endpoint until it is in service; raises AwsError with its reason and last lines where it does not become so."""
+    """Follow an endpoint until it is in service; raises AwsError, with the reason and the last lines of its log, where it fails."""
     ended = follow.follow(session, "endpoint", name, since=since, seconds=seconds)
     try:
         ended.check()
@@ -91,7 +97,7 @@ def until_answering(session: Session, name: str, seconds: float, since: float | 
 
 
 def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
-    """Add tags, or change those that are there."""
+    """Add tags, or change those that exist."""
     with explained(f"the tags of {arn}"):
         session.client("sagemaker").add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,4 +1,4 @@
-"""The four kinds of things that run and bill: how each is described, when it has ended, and where its log is."""
+"""The four kinds of things that run and bill: how AWS lists and describes each, when it has ended, and where its log is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

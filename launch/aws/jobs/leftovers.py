@@ -29,7 +29,7 @@ class Leftover:
 
 
 def find(session: Session) -> list[Leftover]:
-    """Return all of a region; raises AwsError where AWS refuses a list."""
+    """Return everything in the region that bills or is broken; raises AwsError where AWS refuses a list."""
     price = prices.load(session.settings, session.region)
     found = [_of_endpoint(session, one, price) for one in endpoint.in_service(session)]
     found += [

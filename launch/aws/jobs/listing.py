@@ -1,7 +1,7 @@
-"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills though nobody thinks of it.
+"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills.
 
-However much an account holds, a look takes at most ten requests: four lists of the newest, and the rest of them to describe
-what bills first.
+However many jobs an account has, at most ten requests are sent by default: four lists of the newest, and then requests that
+find out what the first rows have cost. What bills comes first.
 """
 
 import json
@@ -43,7 +43,7 @@ class Row:
 
 
 class Calls:
-    """Counts requests, so that a look stays small in a large account."""
+    """Counts requests, so that a large account does not need many."""
 
     def __init__(self, most: int) -> None:
         self.left = most
@@ -56,9 +56,9 @@ class Calls:
 
 
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
-    """Return the newest jobs and endpoints, what bills first, then the newest; with at most so many requests.
+    """Return the newest jobs and endpoints: first those that bill, then the others, the newest first.
 
-    Raises AwsError where AWS refuses a list.
+    At most `calls` requests are sent. Raises AwsError where AWS refuses a list.
     """
     budget = Calls(calls)
     rows: list[Row] = []
@@ -138,7 +138,7 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
 
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
-    """Return the row with its cost so far, as long as there are requests left to find it out."""
+    """Return the row with its cost so far, or as it is where no request is left to find that out."""
     if not price.hours:
         return row
     if row.kind == "endpoint":
@@ -156,7 +156,7 @@ def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
 
 
 def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what the training jobs of a tuning job have cost together; two requests, and one more for each further 100 jobs."""
+    """Return what the training jobs of a tuning job have cost together. Takes two requests, and one for each further 100 jobs."""
     if not budget.take():
         return None
     seconds, more = 0.0, dict[str, str]()
@@ -178,7 +178,7 @@ def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> fl
 
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what an endpoint has cost if it was all the time as it is now; two requests."""
+    """Return what an endpoint has cost, as if it had always been as it is now. Takes two requests."""
     if not budget.take(2):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the options of train and tune ask for, as the specification of a training job."""
+"""Turns the options of train and tune into the specification of a training job."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from classifier.errors import ConfigError
 from launch.aws import names
 from launch.aws.jobs import data
-from launch.aws.jobs.account import Account, pairs
+from launch.aws.jobs.account import Account
 from launch.aws.jobs.data import Input
 from launch.aws.settings import Settings
 from launch.aws.specification import Machines, Training
+from launch.aws.texts import items, pairs
 from train.config import parse
 
 
@@ -33,7 +34,7 @@ def training(
 
 def machines(options: Namespace, settings: Settings) -> Machines:
     """Return the instances that the options ask for."""
-    types = tuple(part.strip() for part in options.instance.split(",")) if options.instance else settings.train_types
+    types = items(options.instance or "") or settings.train_types
     if options.spot and options.keep_alive:
         raise ConfigError("--keep-alive is not for spot instances; leave --spot or --keep-alive out")
     if options.max_wait is not None and not options.spot:
@@ -51,7 +52,7 @@ def machines(options: Namespace, settings: Settings) -> Machines:
 
 
 def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the hyperparameters of --set and --backbone over those of `base`; raises ConfigError for one that training refuses."""
+    """Return `base` with the hyperparameters of --set and --backbone; raises ConfigError for one that training refuses."""
     given = {"backbone": options.backbone} if options.backbone else {}
     for name, value in pairs_of_set(options.hyperparameters):
         if given.setdefault(name, value) != value:

@@ -1,4 +1,4 @@
-"""Sends the request of a job, so that it is known at each moment whether the job runs."""
+"""Sends the request that starts a job. Whatever interrupts it, the user learns whether the job runs."""
 
 import sys
 import time
@@ -10,7 +10,10 @@ from launch.aws.jobs.data import Input
 from launch.aws.jobs.ended import goes_on
 from launch.aws.session import Session
 
-LOOKS, PAUSE = 3, 0.5  # looks for a job whose request may still be on its way, and the seconds between two of them
+LOOKS, PAUSE = (
+    3,
+    0.5,
+)  # how often AWS is asked for a job whose request may still be on its way, and the seconds in between
 
 
 def upload(session: Session, inputs: Iterable[Input]) -> None:
@@ -75,7 +78,10 @@ def interrupted(
 
 
 def looked(there: Callable[[], bool]) -> bool | None:
-    """Return what `there` answers, after some looks where it is False or AWS knows no such name; None where AWS does not say."""
+    """Return what `there` answers, and None where AWS does not say.
+
+    Where the answer is False, or AWS does not know the name, it is asked again LOOKS times.
+    """
     for look in range(LOOKS):
         try:
             if there():

@@ -22,7 +22,7 @@ ERRORS = {"credentials": CredentialsError, "aws": AwsError}
 
 
 def python() -> Path | None:
-    """Return the interpreter that has SDK v2: that of .venv-sdk, or this one; None where neither has it."""
+    """Return the interpreter that has SDK v2: .venv-sdk's, or this one; None where neither has it."""
     if PYTHON.exists():
         return PYTHON
     try:

@@ -135,7 +135,7 @@ def overrides(wanted: Any) -> dict[str, Any]:
 
 
 def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out: Exit) -> None:
-    """Let a client send what is planned and nothing else, and let what AWS refuses come out as it is."""
+    """Let a client send only what is planned, and raise AWS's refusals as they are."""
 
     def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any] | None:
         if model.name not in planned:
