@@ -8,9 +8,16 @@ import pytest
 import launch
 from launch.aws.errors import AwsError
 from launch.aws.hosting.wanted import Wanted
+from launch.aws.senders import sdk
 from launch.aws.specification import Channel, Identity, Machines, Training
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F401
 from tests.sagemaker.conftest import ROLE
+
+
+@pytest.fixture(autouse=True)
+def without_the_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment without the SDK, which takes seconds to import; tests/aws/test_senders.py has what it sends."""
+    monkeypatch.setattr(sdk, "PYTHON", tmp_path / "missing")
 
 
 def test_an_endpoints_life_in_functions(hosted: Hosted, photo: Path) -> None:
