@@ -18,6 +18,7 @@ from launch.aws.requests import calls
 from launch.aws.senders import sdk, sender
 from launch.aws.senders.boto import BotoSender
 from launch.aws.senders.sdk import SdkSender
+from launch.aws.senders.sdk_program import Exit
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Range
@@ -150,6 +151,21 @@ def test_an_sdk_that_says_nothing_is_one_sentence(folder: Path, tmp_path: Path) 
     with pytest.raises(Exception, match="the SDK's process ended with status 4: OSError: no room; ") as caught:
         SdkSender(Session(Settings(region="us-east-1")), broken).send(TRAINING)
     assert "Traceback" not in str(caught.value)
+
+
+def test_the_sdks_process_ends_on_sigterm_at_once_or_when_its_request_is_answered() -> None:
+    idle = Exit()
+    with pytest.raises(KeyboardInterrupt):
+        idle.terminated(15, None)
+    sending = Exit()
+    sending.sends()
+    sending.terminated(15, None)  # the request is on its way
+    with pytest.raises(KeyboardInterrupt):
+        sending.answered()
+    undisturbed = Exit()
+    undisturbed.sends()
+    undisturbed.answered()
+    undisturbed.sends()
 
 
 def test_the_sdk_sends_where_it_is_installed_and_boto3_elsewhere(
