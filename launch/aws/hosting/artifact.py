@@ -16,6 +16,7 @@ from classifier.names import is_system, one_line
 from classifier.progress import Progress
 from launch.aws.buckets import encryption, named, split
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting.endpoint import described
 from launch.aws.session import Session
 
 ARCHIVE = ".tar.gz"
@@ -148,15 +149,11 @@ def _digest(path: Path) -> str:
 
 
 def _of_job(session: Session, name: str) -> Artifact:
-    with explained(f"training job {name}"):
-        try:
-            job = session.client("sagemaker").describe_training_job(TrainingJobName=name)
-        except ClientError as error:
-            if "not found" not in error.response["Error"].get("Message", "").lower():
-                raise
-            raise AwsError(
-                f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
-            ) from None
+    job = described(f"training job {name}", session.client("sagemaker").describe_training_job, TrainingJobName=name)
+    if job is None:
+        raise AwsError(
+            f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
+        )
     status, uri = job["TrainingJobStatus"], job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
     if status not in ("Completed", "Stopped"):
         reason = job.get("FailureReason", "")

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from launch.aws import marks
 from launch.aws.errors import AwsError, explained
 from launch.aws.jobs import kinds
@@ -73,17 +71,15 @@ class Made:
 
 def find(session: Session, name: str) -> Endpoint | None:
     """Return the endpoint of this name with its tags, or None."""
-    client = session.client("sagemaker")
-    with explained(f"endpoint {name}"):
-        answer = _described(client.describe_endpoint, EndpointName=name)
-        if answer is None:
+    answer = described(f"endpoint {name}", session.client("sagemaker").describe_endpoint, EndpointName=name)
+    if answer is None:
+        return None
+    try:
+        tags = tags_of(session, answer["EndpointArn"])
+    except AwsError as error:
+        if kinds.is_missing(error):  # it was just deleted
             return None
-        try:
-            tags = tags_of(session, answer["EndpointArn"])
-        except AwsError as error:
-            if kinds.is_missing(error):  # it was just deleted
-                return None
-            raise
+        raise
     variants = answer.get("ProductionVariants", ())
     pending = answer.get("PendingDeploymentSummary", {})
     return Endpoint(
@@ -103,8 +99,8 @@ def find(session: Session, name: str) -> Endpoint | None:
 
 def configuration(session: Session, name: str) -> Configuration | None:
     """Return the configuration of this name, or None."""
-    with explained(f"configuration {name}"):
-        answer = _described(session.client("sagemaker").describe_endpoint_config, EndpointConfigName=name)
+    call = session.client("sagemaker").describe_endpoint_config
+    answer = described(f"configuration {name}", call, EndpointConfigName=name)
     if answer is None:
         return None
     return Configuration(
@@ -118,8 +114,7 @@ def configuration(session: Session, name: str) -> Configuration | None:
 
 def model(session: Session, name: str) -> Made | None:
     """Return the model of this name, or None."""
-    with explained(f"model {name}"):
-        answer = _described(session.client("sagemaker").describe_model, ModelName=name)
+    answer = described(f"model {name}", session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
     container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
@@ -208,12 +203,13 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
             yield from page[member]
 
 
-def _described(call: Any, **request: str) -> dict[str, Any] | None:
-    """Return what a Describe action answers, or None where it knows no such name."""
+def described(what: str, call: Any, **request: str) -> dict[str, Any] | None:
+    """Return what a Describe action answers, or None where AWS knows no such name; raises AwsError for another refusal."""
     try:
-        answer: dict[str, Any] = call(**request)
-    except ClientError as error:
-        if "could not find" in error.response["Error"].get("Message", "").lower():
+        with explained(what):
+            answer: dict[str, Any] = call(**request)
+    except AwsError as error:
+        if kinds.is_missing(error):
             return None
         raise
     return answer
