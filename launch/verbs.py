@@ -1,22 +1,22 @@
 """The driver's verbs on SageMaker as functions, for notebooks and scripts: each does what its command does and returns values.
 
+    import launch
     from launch import verbs
-
     from launch.aws.hosting.wanted import Wanted
 
-    verbs.deploy(Wanted(endpoint="dogs", model="my-training-job"))
-    best = verbs.predict("dogs", "photo.jpg")[0][0]
-    verbs.delete("dogs")
+    session = launch.session()
+    verbs.deploy(session, Wanted(endpoint="dogs", model="my-training-job"))
+    best = verbs.predict(session, "dogs", "photo.jpg")[0][0]
+    verbs.delete(session, "dogs")
 
-They show no plan and ask nothing. What is long shows its progress on standard output. Each takes the `settings` of byoc.toml and
-the environment, unless others are given, and raises UserError with one sentence for what goes wrong. Specifications are those of
-launch/aws/specification.py; launch.estimator, launch.tuner and launch.model give the SDK's objects instead.
+They show no plan and ask nothing. What takes long shows its progress on standard output. Each takes the account's session first,
+and raises UserError with one sentence for what goes wrong. Specifications are those of launch/aws/specification.py;
+launch.estimator, launch.tuner and launch.model give the SDK's objects instead.
 """
 
-from argparse import Namespace
 from pathlib import Path
 
-from launch.aws import settings as account_settings
+from classifier.errors import DataError
 from launch.aws.account import check as account_check
 from launch.aws.account import upload as uploading
 from launch.aws.check import check_all
@@ -35,123 +35,149 @@ from launch.aws.hosting.rollback import RolledBack
 from launch.aws.hosting.transform import Transformed
 from launch.aws.hosting.wanted import Wanted
 from launch.aws.images import image
-from launch.aws.jobs import follow, leftovers, listing, start
+from launch.aws.jobs import best, kinds, listing, screen, start
+from launch.aws.jobs import follow as following
+from launch.aws.jobs import leftovers as billing
 from launch.aws.jobs import stop as stopping
 from launch.aws.jobs.ended import Ended
+from launch.aws.jobs.events import reader
 from launch.aws.jobs.leftovers import Leftover
 from launch.aws.jobs.listing import Row
 from launch.aws.jobs.stop import Stopping
 from launch.aws.requests import calls
 from launch.aws.senders import sender
 from launch.aws.session import Session
-from launch.aws.settings import Settings
 from launch.aws.specification import Machines, Training, Tuning, Version
 from launch.predict import Rankings
+from train.config import Config
 
 PHOTO = "application/x-image"
 
 
-def check(settings: Settings | None = None) -> list[account_check.Row]:
-    """What the account has and lacks: `byoc setup --check`."""
-    return account_check.check(settings or account_settings.load(Namespace()))
+def check(session: Session) -> list[account_check.Row]:
+    """Return what the account has and lacks: `byoc setup --check`."""
+    return account_check.check(session.settings)
 
 
-def upload(folder: Path | str, uri: str = "", settings: Settings | None = None) -> uploading.Uploaded:
+def check_photos(folder: Path | str) -> str:
+    """Decode every photo and return what was found as text; raises DataError with what would make training fail."""
+    from launch import check  # which needs Pillow
+
+    findings = check.survey(Path(folder), Config())
+    if findings["fatal"]:
+        raise DataError("\n".join(findings["fatal"]))
+    return check.report(findings)
+
+
+def upload(session: Session, folder: Path | str, uri: str = "") -> uploading.Uploaded:
     """Bring a folder of photos to S3, by default to where `byoc train --data FOLDER` looks for it."""
-    session = _session(settings)
-    return uploading.upload(session, Path(folder), uri or uploading.default_uri(session.settings, Path(folder)))
+    return uploading.upload(session, Path(folder), uri)
 
 
-def train(training: Training, settings: Settings | None = None) -> Ended:
+def train(session: Session, training: Training) -> Ended:
     """Run a training job to its end; raises AwsError where it does not complete."""
-    session = _session(settings)
-    check_all(calls(training))
-    carrier = sender(session)
-    start.start(session, "training", training.name, lambda: carrier.train(training), new=False)
-    ended = follow.follow(session, "training", training.name)
-    ended.check()
-    return ended
+    return _run(session, training)
 
 
-def tune(tuning: Tuning, settings: Settings | None = None) -> Ended:
+def tune(session: Session, tuning: Tuning) -> Ended:
     """Run a tuning job to its end; raises AwsError where it does not complete."""
-    session, name = _session(settings), tuning.training.name
-    check_all(calls(tuning))
-    carrier = sender(session)
-    start.start(session, "tuning", name, lambda: carrier.tune(tuning), new=False)
-    ended = follow.follow(session, "tuning", name)
-    ended.check()
-    return ended
+    return _run(session, tuning)
 
 
-def deploy(wanted: Wanted, photo: Path | None = None, settings: Settings | None = None) -> Deployed:
+def follow(session: Session, kind: kinds.Name, name: str) -> Ended:
+    """Show what a job does until it ends, or an endpoint until it is in service, and return its end.
+
+    `kind` is training, tuning, transform or endpoint. `.check()` of what is returned raises AwsError where it did not end well.
+    """
+    return following.follow(session, kind, name)
+
+
+def best_of(session: Session, name: str) -> dict[str, str]:
+    """Return all hyperparameters of the best training job of a tuning job, those that were not varied included."""
+    return best.best_of(session, name)
+
+
+def epochs(session: Session, name: str) -> list[dict[str, float]]:
+    """Return the metrics of each epoch of a training job, as its log has them; raises AwsError.
+
+    SageMaker's own metrics in CloudWatch hold one value a minute, the average of it, and so hide short epochs.
+    """
+    answer = kinds.describe(session, "training", name)
+    lines = reader(session, kinds.KINDS["training"], name, answer["CreationTime"].timestamp(), search="epoch=").new()
+    return [found for line in lines if (found := screen.read_metrics(line.text))]
+
+
+def deploy(session: Session, wanted: Wanted, photo: Path | str | None = None) -> Deployed:
     """Make an endpoint, or update the one of that name; it ends with a real prediction."""
-    session = _session(settings)
     deployment = design(session, wanted)
     change = planned.changed(session, deployment)
     planned.planned(session, deployment, change)  # checks the requests
-    return deploying.deploy(session, deployment, change, photo=photo)
+    return deploying.deploy(session, deployment, change, photo=Path(photo) if photo else None)
 
 
-def predict(endpoint: str, photo: Path | str, target_model: str = "", settings: Settings | None = None) -> Rankings:
+def predict(session: Session, endpoint: str, photo: Path | str, target_model: str = "") -> Rankings:
     """Return the labels and probabilities of a file's photos, best first."""
-    return predicting.predict(_session(settings), endpoint, Path(photo), target_model=target_model)
+    return predicting.predict(session, endpoint, Path(photo), target_model=target_model)
 
 
-def transform(
-    source: str, model: str, out: str, machines: Machines | None = None, settings: Settings | None = None
-) -> Transformed:
+def transform(session: Session, source: str, model: str, out: str, machines: Machines | None = None) -> Transformed:
     """Answer every photo of a folder, or of an S3 prefix; `out` is s3://... or empty, for a place of ours."""
-    session = _session(settings)
     where = machines or Machines(types=session.settings.transform_types[:1])
     return transforming.transform(session, transforming.batch(session, source, model, out, where, PHOTO))
 
 
-def rollback(endpoint: str, to: str = "", settings: Settings | None = None) -> RolledBack:
+def rollback(session: Session, endpoint: str, to: str = "") -> RolledBack:
     """Give an endpoint its earlier configuration back, or the one that `to` names."""
-    session = _session(settings)
     return returning.rollback(session, returning.choose(session, endpoint, to))
 
 
-def history(endpoint: str, settings: Settings | None = None) -> list[endpoints.Entry]:
-    """The configurations and models that were made for an endpoint, the newest first."""
-    return endpoints.history(_session(settings), endpoint)
+def history(session: Session, endpoint: str) -> list[endpoints.Entry]:
+    """Return the configurations and models that were made for an endpoint, the newest first."""
+    return endpoints.history(session, endpoint)
 
 
-def delete(name: str, settings: Settings | None = None) -> Doomed:
-    """Delete an endpoint with everything that was made for it; or a configuration, or a model, that no endpoint uses."""
-    session = _session(settings)
+def delete(session: Session, name: str) -> Doomed:
+    """Delete an endpoint with everything that was made for it, or one configuration or model, and return what that was.
+
+    Raises AwsError where nothing has the name, and for what a live endpoint uses.
+    """
     return deleting.delete(session, deleting.of_name(session, name))
 
 
-def register(model: str, group: str, about: str = "", settings: Settings | None = None) -> Registered:
+def register(session: Session, model: str, group: str, about: str = "") -> Registered:
     """Add a model to a group of the model registry, as a version that waits for approval."""
-    session = _session(settings)
     source, serving = artifact.find(session, model), image(session.settings, "serve")
     artifact.upload(session, source)
     version = Version(group=group, image=serving, data=source.uri, about=about)
     return registry.register(session, version, new_group=not registry.exists(session, group))
 
 
-def approve(arn: str, settings: Settings | None = None) -> Registered:
+def approve(session: Session, arn: str) -> Registered:
     """Approve a version of the model registry."""
-    return registry.approve(_session(settings), arn)
+    return registry.approve(session, arn)
 
 
-def jobs(most: int = 20, settings: Settings | None = None) -> list[Row]:
-    """The newest jobs and endpoints, what bills first."""
-    return listing.jobs(_session(settings), most)
+def jobs(session: Session, most: int = 20) -> list[Row]:
+    """Return the newest jobs and endpoints, what bills first."""
+    return listing.jobs(session, most)
 
 
-def left(settings: Settings | None = None) -> list[Leftover]:
-    """What still bills, and what has lost its configuration: `byoc jobs --leftovers`."""
-    return leftovers.find(_session(settings))
+def leftovers(session: Session) -> list[Leftover]:
+    """Return what still bills in the region, and the endpoints that have lost what they need: `byoc jobs --leftovers`."""
+    return billing.find(session)
 
 
-def stop(name: str, settings: Settings | None = None) -> Stopping:
+def stop(session: Session, name: str) -> Stopping:
     """Tell a job to stop, and do not wait for it."""
-    return stopping.stop(_session(settings), name)
+    return stopping.stop(session, name)
 
 
-def _session(settings: Settings | None) -> Session:
-    return Session(account_settings.load(Namespace()) if settings is None else settings)
+def _run(session: Session, wanted: Training | Tuning) -> Ended:
+    kind: kinds.Name = "tuning" if isinstance(wanted, Tuning) else "training"
+    name = wanted.training.name if isinstance(wanted, Tuning) else wanted.name
+    check_all(calls(wanted))
+    carrier = sender(session)
+    start.start(session, kind, name, lambda: carrier.send(wanted), new=False)
+    ended = following.follow(session, kind, name)
+    ended.check()
+    return ended

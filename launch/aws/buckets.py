@@ -1,4 +1,4 @@
-"""S3 addresses, and buckets: whether one is there, whose it is and in which region."""
+"""S3 addresses, and buckets: whether one exists, whose it is and in which region."""
 
 import re
 from typing import Any
@@ -21,6 +21,13 @@ def split(uri: str) -> tuple[str, str]:
     return found[1], found[2] or ""
 
 
+def named(settings: Settings) -> str:
+    """Return the bucket that the settings name; raises ConfigError where they name none."""
+    if not settings.bucket:
+        raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or let `byoc setup` make one")
+    return settings.bucket
+
+
 def region(session: Session, bucket: str) -> str:
     """Return the region of a bucket that may be used. Raises AwsError for one that does not exist or belongs to others."""
     from botocore.exceptions import ClientError
@@ -34,7 +41,7 @@ def region(session: Session, bucket: str) -> str:
 
 
 def check(session: Session, bucket: str) -> None:
-    """Raise AwsError unless SageMaker of the session's region can use the bucket, which needs the same region."""
+    """Raise AwsError unless SageMaker can use the bucket, which must be in the session's region."""
     where = region(session, bucket)
     if where != session.region:
         raise AwsError(
@@ -52,7 +59,7 @@ def encryption(settings: Settings) -> dict[str, str]:
 
 
 def _refused(error: Any, bucket: str) -> AwsError:
-    """A HEAD has no body, so S3 says by the status alone what is wrong, and by a header where the bucket is."""
+    """Return the error of a HEAD request. Its answer has no body; only its status and a header say what is wrong."""
     where = _header(error.response)
     place = f" in {where}" if where else ""
     if code_of(error) in ("403", "AccessDenied"):

@@ -1,6 +1,6 @@
-"""What a request must be, checked before anything is sent: botocore's model of the API, and rules between its members.
+"""Checks requests before anything is sent, against botocore's model of the API and against rules between members.
 
-All problems come at once, each with the option or the entry of byoc.toml that it comes from where that is clear.
+All problems are reported at once. Each names the option or the entry of byoc.toml that it comes from, where that is clear.
 """
 
 import functools
@@ -58,7 +58,7 @@ Path = tuple[str | int, ...]
 
 
 def _children(shape: Any, value: Any, path: Path) -> Iterator[tuple[Any, Any, Path]]:
-    """Yield what a value holds, each with its shape and its path."""
+    """Yield the members or items of a value, each with its shape and its path."""
     if shape.type_name == "structure":
         yield from ((shape.members[name], value[name], (*path, name)) for name in value if name in shape.members)
     elif shape.type_name == "list":
@@ -68,7 +68,7 @@ def _children(shape: Any, value: Any, path: Path) -> Iterator[tuple[Any, Any, Pa
 
 
 def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
-    """Yield what makes a request unreadable: types, members that are missing or unknown."""
+    """Yield problems of form: wrong types, and members that are missing or unknown."""
     kinds, words = TYPES[shape.type_name]
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         yield f"{named(path)} is {value!r}; it must be {words}{source(path)}"

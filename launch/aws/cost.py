@@ -39,7 +39,7 @@ def money(amount: float, currency: str) -> str:
 
 
 def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
-    """Return what an hour of `count` instances costs at most, whichever of the types it is."""
+    """Return what an hour of `count` instances costs at most: that of the dearest type."""
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
@@ -53,14 +53,14 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
 
 
 def month(one: Bound) -> Bound:
-    """Return what a month costs of what an hour costs."""
+    """Return the bound of a month from that of an hour."""
     if one.amount is None:
         return replace(one, monthly=True)
     return replace(one, amount=one.amount * MONTH, why=f"{one.why} x {MONTH} h", monthly=True)
 
 
 def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
-    """Return the bound of as many jobs as run to their limit, with the warm pool that each may leave."""
+    """Return the bound of `jobs` jobs that all run to their limit, with the warm pool that each may leave."""
     one = hour(prices, use, machines.types, machines.count)
     if one.amount is None:
         return one
@@ -73,7 +73,7 @@ def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
 
 
 def tuning(prices: Prices, wanted: Tuning) -> Bound:
-    """Return the bound of a tuning job: all its training jobs to their limit, or the whole's own limit where that is less."""
+    """Return the bound of a tuning job: all its training jobs run to their limit, or the tuning job to its own if that is less."""
     machines = wanted.training.machines
     every = job(prices, "training", machines, wanted.max_jobs)
     if every.amount is None or not wanted.max_run:
@@ -109,8 +109,10 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
-    """Return what the training jobs of a described tuning job have cost in as many seconds together; None where it may use
-    several types, or where a price is missing."""
+    """Return what the training jobs of a described tuning job have cost, which ran so many seconds together.
+
+    None where the jobs may use several instance types, or where a price is missing.
+    """
     definition = answer.get("TrainingJobDefinition") or {}
     config = definition.get("HyperParameterTuningResourceConfig") or definition.get("ResourceConfig") or {}
     price = prices.hour("training", config.get("InstanceType", ""))
@@ -127,7 +129,7 @@ def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -
 
 
 def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:
-    """Return the seconds that a described job has been billed for on each instance, or runs if AWS does not say yet."""
+    """Return the billed seconds of a described job on each instance; where AWS does not say yet, how long it has run."""
     billed = answer.get("BillableTimeInSeconds")
     if billed is not None:
         return float(billed)

@@ -1,4 +1,4 @@
-"""What AWS refuses or cannot do, as one sentence with the remedy and an exit status of its own.
+"""The errors of AWS, each as one sentence with a remedy and an exit status.
 
 AwsError              1    anything that AWS refuses
 └── CredentialsError  3    credentials that are missing, expired or not valid; what runs in AWS goes on
@@ -30,7 +30,7 @@ class CredentialsError(AwsError):
 
 
 class Detached(KeyboardInterrupt):
-    """Ctrl-C while something runs in AWS, which goes on; the text says so, and how to come back to it and to stop it."""
+    """Ctrl-C while something runs in AWS. The text says that it goes on, how to come back to it and how to stop it."""
 
     def __init__(self, text: str, number: int = 0) -> None:
         super().__init__(*([number] if number else []))  # of the signal, as the command line hands it on
@@ -42,7 +42,7 @@ class Detached(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what boto3 raises inside into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
+    """Turn what boto3 raises in the block into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
     try:
         yield
     except Exception as error:
@@ -71,7 +71,7 @@ def explain(error: BaseException, what: str) -> AwsError | None:
 
 
 def one_line(text: object, longest: int = 600) -> str:
-    """Return what AWS or botocore said as one line, without its last full stop."""
+    """Return a text of AWS or botocore as one line, without its last full stop."""
     line = re.sub(r"\s+", " ", str(text)).strip().rstrip(".")
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 

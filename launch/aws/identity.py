@@ -1,4 +1,4 @@
-"""Who SageMaker is when it works for us: the role, as a whole ARN, with the tags and the security of the settings."""
+"""The identity that requests carry: the role that SageMaker takes on, as a whole ARN, with tags and security settings."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SHOWN = 5  # roles that an error lists
 
 
 def identity(session: Session) -> Identity:
-    """Return what every request carries. A role's name is looked up, since its ARN may have a path.
+    """Return what every request carries. The role's name is looked up, since its ARN may have a path.
 
     Raises ConfigError where no role is named, AwsError for one that does not exist or that may not be looked up.
     """
@@ -62,7 +62,7 @@ def usable_roles(session: Session) -> list[str]:
 
 
 def trusts(policy: dict[str, Any]) -> bool:
-    """Whether a role's policy of trust lets SageMaker take the role on."""
+    """Return whether a role's trust policy lets SageMaker take the role on."""
     statements = policy.get("Statement", [])
     for statement in [statements] if isinstance(statements, dict) else statements:
         principal = statement.get("Principal", {})

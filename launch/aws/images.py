@@ -47,7 +47,7 @@ def image(settings: Settings, kind: Kind) -> str:
 
 
 def stored(session: Session, uri: str) -> Stored | None:
-    """Return what ECR knows of an image; None for an image that is not in ECR, or of which this account may not ask.
+    """Return what ECR knows of an image; None for an image outside of ECR, or where this account may not ask ECR.
 
     Raises AwsError for an image that ECR does not hold.
     """
@@ -76,7 +76,7 @@ def stored(session: Session, uri: str) -> Stored | None:
 
 
 def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
-    """Return what an image computes on: as images.json says, else as build_and_push.sh ends its tags; empty where neither does."""
+    """Return what an image computes on, from images.json or else from the end of its tag; empty where neither says."""
     for folder in _places(settings):
         if (folder / FILE).is_file():
             for entry in _entries(folder / FILE).values():

@@ -15,13 +15,13 @@ BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
 KMS_KEY = r"[a-zA-Z0-9:/_-]{1,2048}"
 TAG = r"[\w .:/=+@-]*"
-LONGEST_RUN = 28 * 24 * 3600  # seconds; StoppingCondition
+LONGEST_RUN = 28 * 24 * 3600  # seconds (API, StoppingCondition)
 TAGS = 50
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of byoc.toml, and how its value must look."""
+    """A key of byoc.toml, and the form of its value."""
 
     field: str  # of Settings
     table: str  # empty for the keys above the first table
@@ -41,7 +41,7 @@ class Key:
         return f"BYOC_{self.path.replace('.', '_').upper()}"
 
     def from_text(self, text: str) -> object:
-        """Return a variable's text as byoc.toml would hold it; text that has no such form stays as it is, to be refused."""
+        """Return a variable's text as byoc.toml would hold it. Text of another form is returned as it is, and refused later."""
         if self.kind == "list":
             return [item.strip() for item in text.split(",") if item.strip()]
         if self.kind == "pairs":
@@ -57,7 +57,7 @@ class Key:
         return text
 
     def value_of(self, value: object, place: str) -> Any:
-        """Return the setting; raises ConfigError that names the place where the value stands."""
+        """Return the setting; raises ConfigError for a wrong value, with the place where it stands."""
         if not self._fits(value):
             raise ConfigError(f"{place} is {value!r}; it must be {self.form}")
         if isinstance(value, list):

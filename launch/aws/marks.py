@@ -1,4 +1,4 @@
-"""The tags of the driver: by them it finds again what belongs together, and what is over its time."""
+"""The driver's tags. With them it finds what belongs together, and what is over its time."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ SETUP = "byoc:setup"  # of a bucket or a role that byoc setup create made
 
 
 def until(tags: Mapping[str, str]) -> datetime | None:
-    """Return when an endpoint's life ends; None where nobody said, or where the tag is not a time."""
+    """Return when an endpoint's life ends; None where it has no such tag, or where the tag is not a time."""
     try:
         found = datetime.fromisoformat(tags[UNTIL])
     except (KeyError, ValueError):

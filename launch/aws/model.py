@@ -1,4 +1,4 @@
-"""botocore's model of SageMaker's API: what each request may hold. Loading it takes 0.1 s of CPU and no network."""
+"""botocore's model of SageMaker's API: the members of each request. Loading it takes 0.1 s of CPU and no network."""
 
 import functools
 from typing import Any

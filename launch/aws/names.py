@@ -18,7 +18,7 @@ def job(stem: str, now: datetime, longest: int = LONGEST) -> str:
 
 
 def endpoint(stem: str) -> str:
-    """Return the name that stays over all deployments."""
+    """Return an endpoint's name, which stays the same over all deployments."""
     return _legal(stem, LONGEST)
 
 

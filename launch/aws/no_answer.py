@@ -1,4 +1,4 @@
-"""Requests that got no answer of AWS's: no credentials to sign them with, no way to a region, a network that failed."""
+"""Requests that AWS has not answered: there are no credentials, the region is wrong, or the network has failed."""
 
 import re
 from typing import Any

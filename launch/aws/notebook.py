@@ -1,4 +1,4 @@
-"""The SDK's own objects for notebooks, filled in: image, role, metrics, ranges, names, tags; profiler and Debugger off.
+"""For notebooks: the account's session, and the SDK's own objects, filled in. Profiler and Debugger are off.
 
     import launch
 
@@ -10,28 +10,45 @@
 Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
+import dataclasses
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from classifier.errors import ConfigError
-from launch.aws import names, specification
+from launch.aws import buckets, names, specification
 from launch.aws import settings as account_settings
 from launch.aws.check import check_all
 from launch.aws.identity import identity
 from launch.aws.images import image
+from launch.aws.jobs.ranges import original
+from launch.aws.keys import KEYS
 from launch.aws.requests import calls, hosting
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
-from train.config import TUNING_RANGES, searched
+from train.config import searched
 
 PHOTOS = "training"  # the channel whose folders are the splits
 
 
+def session(**values: Any) -> Session:
+    """Return the account's session. Its settings are byoc.toml's and the BYOC_ variables', and over them `values`.
+
+    `values` are named as the fields of Settings.
+
+    Raises ConfigError for a name or a value that cannot be used, and where no region is known.
+    """
+    for name, value in values.items():
+        if name not in KEYS:
+            raise ConfigError(f"there is no setting {name}; they are {', '.join(KEYS)}")
+        values[name] = KEYS[name].value_of(list(value) if isinstance(value, tuple) else value, name)
+    return Session(dataclasses.replace(account_settings.load(Namespace()), **values))
+
+
 def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
-    """Return what fit() takes: of photos below an S3 prefix, in train/, validation/ and test/, or of a specification."""
+    """Return the inputs that fit() takes: of a specification, or of an S3 prefix that holds train/, validation/ and test/."""
     objects = _objects()
     if isinstance(data, Tuning):
         data = data.training
@@ -47,7 +64,7 @@ def estimator(
     name: str = "byoc-train",
     settings: Settings | None = None,
 ) -> Any:
-    """Return an Estimator: of a specification, or of byoc.toml and what is given here. `name` begins its job's name.
+    """Return an Estimator, made from a specification, or from byoc.toml and the arguments. Its job's name begins with `name`.
 
     Raises ConfigError for what AWS or the training program would refuse.
     """
@@ -70,16 +87,16 @@ def tuner(
     name: str = "byoc-tune",
     settings: Settings | None = None,
 ) -> Any:
-    """Return a HyperparameterTuner: of a specification, or of byoc.toml and what is given here.
+    """Return a HyperparameterTuner, made from a specification, or from byoc.toml and the arguments.
 
-    `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them the space of
-    the original work. Raises ConfigError for what AWS or the training program would refuse.
+    `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them it searches the
+    space of the original work. Raises ConfigError for what AWS or the training program would refuse.
     """
     session = _session(settings)
     objects = _objects()
     if tuning is None:
         fixed = hyperparameters or {}
-        varied = tuple(map(objects.from_parameter, ranges, ranges.values())) if ranges else original(fixed)
+        varied = tuple(map(objects.from_parameter, ranges, ranges.values())) if ranges else _original(fixed)
         training = _training(name, session, fixed, machines)
         tuning = Tuning(training=training, ranges=varied, max_jobs=max_jobs, parallel=parallel)
     check_all(calls(tuning))
@@ -93,9 +110,9 @@ def model(
     environment: Mapping[str, str] | None = None,
     settings: Settings | None = None,
 ) -> Any:
-    """Return a Model: of a specification, or of an artifact s3://.../model.tar.gz with byoc.toml and what is given here.
+    """Return a Model, made from a specification, or from an artifact s3://.../model.tar.gz, byoc.toml and the arguments.
 
-    deploy() answers a Predictor that takes a photo's bytes. Raises ConfigError for what AWS would refuse.
+    Its deploy() returns a Predictor that takes a photo's bytes. Raises ConfigError for what AWS would refuse.
     """
     session = _session(settings)
     if isinstance(model, str):
@@ -110,17 +127,8 @@ def model(
     return _objects().model(model, _sdk_session(session, model.identity.tags))
 
 
-def original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
-    """Return the original work's space, of the hyperparameters that are not fixed."""
-    found = []
-    for name in searched({key: str(value) for key, value in hyperparameters.items()}):
-        space = TUNING_RANGES[name]
-        if "choices" in space:
-            found.append(Range(name=name, values=tuple(map(str, space["choices"]))))
-        else:
-            low, high = str(space["low"]), str(space["high"])
-            found.append(Range(name=name, low=low, high=high, scale="Logarithmic" if space["log"] else "Auto"))
-    return tuple(found)
+def _original(hyperparameters: Mapping[str, object]) -> tuple[Range, ...]:
+    return original(searched({name: str(value) for name, value in hyperparameters.items()}))
 
 
 def _prefix(uri: str) -> str:
@@ -131,15 +139,13 @@ def _training(
     name: str, session: Session, hyperparameters: Mapping[str, object], machines: Machines | None
 ) -> Training:
     settings = session.settings
-    if not settings.bucket:
-        raise ConfigError("no bucket is named; write bucket in byoc.toml, or let `byoc setup` make one")
     return Training(
         name=names.endpoint(name),
         image=image(settings, "train"),
         identity=identity(session),
         machines=machines or Machines(types=settings.train_types[:1], max_run=settings.max_run),
         channels=(),
-        output=f"s3://{settings.bucket}/{settings.prefix}/output",
+        output=f"s3://{buckets.named(settings)}/{settings.prefix}/output",
         hyperparameters={key: str(value) for key, value in hyperparameters.items()},
     )
 
@@ -149,7 +155,7 @@ def _session(settings: Settings | None) -> Session:
 
 
 def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
-    """Return the SDK's session, whose endpoints have no metrics that cost."""
+    """Return the SDK's session. Its endpoints do not send the metrics that cost money."""
     events = session.client("sagemaker").meta.events
     events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
     return _objects().sdk_session(session, tags)

@@ -4,8 +4,8 @@
     --override 'CreateEndpointConfig.ProductionVariants.0.RoutingConfig={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}'
     --override CreateTrainingJob.ProfilerConfig=null
 
-A member is a path with dots; a number is a place in a list. An object is merged into what the request has, anything else
-takes its place, and null removes it. What links one request to another has options of its own and is refused.
+A member is a path with dots; a number in it is a place in a list. An object is merged into what the request has there. Any other
+value takes its place, and null removes it. Members that link one request to another have options of their own and are refused.
 """
 
 import copy
@@ -48,9 +48,9 @@ Overrides = Mapping[str, Mapping[str, object]]
 
 
 def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dict[str, dict[str, object]]:
-    """Return what the options ask for: operation, then path of a member, then its value.
+    """Return what the options ask for: by operation, the value of each path of a member.
 
-    `operations` are those that the verb sends. Raises ConfigError with all problems, one a line.
+    `operations` are those that the verb may send. Raises ConfigError with all problems, one a line.
     """
     found: dict[str, dict[str, object]] = {}
     problems = []
@@ -66,8 +66,22 @@ def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dic
     return found
 
 
+def of(texts: Sequence[str], operations: Collection[str]) -> list[str]:
+    """Return those options that are about one of these operations."""
+    return [text for text in texts if text.partition(".")[0] in operations]
+
+
+def check_sent(chosen: Overrides, operations: Collection[str]) -> None:
+    """Raise ConfigError where something is overridden in a request that is not among those that are sent."""
+    for operation in chosen:
+        if operation not in operations:
+            raise ConfigError(
+                f"--override {operation}: nothing here sends {operation}; what is sent is {', '.join(operations)}"
+            )
+
+
 def overridden(operation: str, request: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
-    """Return the request of an operation with its overrides; `request` stays as it is."""
+    """Return the request of an operation with its overrides applied; `request` itself is not changed."""
     changed: dict[str, Any] = copy.deepcopy(dict(request))
     for path, value in overrides.get(operation, {}).items():
         _set(changed, path, value)

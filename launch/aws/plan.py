@@ -1,4 +1,4 @@
-"""What a verb is about to do, shown before anything is sent: the requests, and the most that they can cost."""
+"""The plan of a verb, which is shown before anything is sent: its requests, and the most that they can cost."""
 
 import json
 import sys
@@ -13,10 +13,10 @@ from launch.aws.cost import Bound, money
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What, where, how many and how long, in lines; the requests as they go out; and the bound of the cost.
+    """What, where, how many and how long, in lines; the requests as they are sent; and the upper bound of the cost.
 
-    `warnings` are told and asked about whatever the plan costs; `missing` says what the account lacks for the plan to be
-    sent, and then the plan can be looked at and no more.
+    Where there are `warnings`, the user is asked whatever the plan costs. `missing` says what the account lacks. A plan with
+    something missing can only be shown.
     """
 
     title: str
@@ -51,10 +51,10 @@ class Plan:
 
 
 def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
-    """Show the plan and return whether it is to be sent.
+    """Show the plan and return whether to send it.
 
-    With --dry-run it is shown with its requests and not sent. With --yes it is sent. It is sent without a question too where
-    its bound is known, is at most `ask_above`, and nothing is warned of. Raises ConfigError where something is missing, and
+    With --dry-run it is shown with its requests, and not sent. With --yes it is sent. It is also sent without a question where
+    its cost is known and at most `ask_above`, and there is no warning. Raises ConfigError where something is missing, and
     where a question is needed and nobody is at a terminal to answer it.
     """
     if options.dry_run:
@@ -97,7 +97,7 @@ def _why_asked(plan: Plan, ask_above: float) -> str:
 
 
 def _aside(options: Namespace) -> TextIO:
-    """Where a person reads, while a program reads standard output."""
+    """Return where a person reads: standard error where a program reads standard output."""
     return sys.stderr if options.json else sys.stdout
 
 

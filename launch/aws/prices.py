@@ -1,4 +1,4 @@
-"""`byoc prices`: what AWS asks for an instance's hour, from its price list into a file that plans are made with.
+"""`byoc prices`: reads the price of an hour of each instance type from AWS's price list into a file, which plans use.
 
 The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc where there is no byoc.toml. A type that it does not
 hold has no price here: none is guessed.
@@ -47,7 +47,7 @@ class Prices:
 
 
 def load(settings: Settings, region: str) -> Prices:
-    """Return the prices of a region; none where there is no file yet. Raises ConfigError for a file that cannot be read."""
+    """Return the prices of a region, without any where there is no file yet; raises ConfigError for a file that is damaged."""
     for file in _places(settings, region):
         if file.is_file():
             return _read(file, region)
@@ -88,12 +88,12 @@ def command(options: Namespace) -> int:
     if not count:
         raise ConfigError(f"AWS's price list has no instance of SageMaker in {session.region}; correct --region")
     file = save(prices, settings)
-    asked: tuple[tuple[Use, tuple[str, ...]], ...] = (
+    wanted: tuple[tuple[Use, tuple[str, ...]], ...] = (
         ("training", settings.train_types),
         ("hosting", settings.serve_types),
         ("transform", settings.transform_types),
     )
-    rows = [{"use": use, "type": kind, "hour": prices.hour(use, kind)} for use, types in asked for kind in types]
+    rows = [{"use": use, "type": kind, "hour": prices.hour(use, kind)} for use, types in wanted for kind in types]
     if options.json:
         print(json.dumps({"file": str(file), "region": prices.region, "currency": prices.currency, "prices": rows}))
         return 0
@@ -105,7 +105,7 @@ def command(options: Namespace) -> int:
 
 
 def _places(settings: Settings, region: str) -> list[Path]:
-    """Return where the file may be, the place where it is written first."""
+    """Return the places where the file may be; it is written to the first."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "byoc"
     folders = [settings.file.parent, home] if settings.file else [home]
     return [folder / f"prices-{region}.json" for folder in folders]
@@ -141,7 +141,7 @@ def _products(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _hourly(product: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return currency and price of an hour on demand; the dearest where there are several. None for what is not by the hour."""
+    """Return the currency and the price of an hour on demand, the dearest of several; None for what is not billed by the hour."""
     found = []
     for offer in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in offer["priceDimensions"].values():

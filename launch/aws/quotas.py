@@ -1,4 +1,4 @@
-"""What AWS lets an account run at a time, read before a plan is sent: a new account's quota of GPU instances is 0.
+"""Quotas: how many instances AWS lets an account run at a time. They are read before a plan is sent.
 
 AWS names a quota by the instance type and its use, as in "ml.g4dn.xlarge for training job usage"; its code differs for each
 and is found once in the list, which has about 2,000 entries, and kept in a file of the cache folder.
@@ -32,7 +32,7 @@ QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", 
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota and what a plan needs of it; `value` is None where it could not be read, and `why` says why not."""
+    """One quota, and how much of it a plan needs. Where it could not be read, `value` is None and `why` says why."""
 
     name: str
     needed: int
@@ -41,7 +41,7 @@ class Quota:
 
     @property
     def short(self) -> bool:
-        """Whether the plan needs more than AWS gives."""
+        """Whether the plan needs more than the quota."""
         return self.value is not None and self.value < self.needed
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Quota:
 
 
 def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[Quota]:
-    """Return the quota of each type; the account must have that of every type that a request names."""
+    """Return the quota of each type. A request needs the quota of every type that it names."""
     names = [NAMES[use].format(type=kind) for kind in types]
     client = session.boto.client("service-quotas", region_name=session.region, config=QUICK)
     try:
@@ -115,7 +115,7 @@ def _known(file: Path) -> Mapping[str, str]:
 
 
 def _keep(file: Path, codes: Mapping[str, str]) -> None:
-    """Keep the codes; where that cannot be done they are looked for again the next time."""
+    """Keep the codes for the next time; where they cannot be written, they are read again then."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n")

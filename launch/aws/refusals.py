@@ -1,4 +1,4 @@
-"""What AWS answers when it refuses a request, by its code: one sentence with the remedy."""
+"""Requests that AWS has refused: by the code of the refusal, one sentence with a remedy."""
 
 import re
 

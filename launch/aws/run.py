@@ -1,4 +1,4 @@
-"""`byoc run --on sagemaker`: the main job in one command: upload, tune, train with the best, deploy, predict."""
+"""`byoc run --on sagemaker`: the main job in one command. It uploads, tunes, trains with the best, deploys and predicts."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,37 +14,40 @@ from typing import Any
 
 from classifier.errors import ConfigError, UserError
 from classifier.names import one_line
-from launch.aws import cost, marks, names, prices, quotas, sent_photos
+from launch.aws import cost, marks, names, overrides, prices, quotas, sent_photos
 from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
-from launch.aws.hosting.wanted import environment
 from launch.aws.images import image
-from launch.aws.jobs import results, train, trials, tune
+from launch.aws.jobs import job, results, train, trials, tune
 from launch.aws.jobs.account import IMAGE
+from launch.aws.jobs.ended import left_running
+from launch.aws.jobs.job import Prepared
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.requests import calls
 from launch.aws.sent_photos import Photo
 from launch.aws.session import Session
-from launch.aws.specification import Hosting, Model
+from launch.aws.specification import Hosting, Model, Training, Tuning
+from launch.aws.texts import items, pairs
 from launch.predict import table
 from train.config import parse
 
+HOSTED = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint")
 STEM = 24  # characters of a run's name, so that a tuning job's fits behind it
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run will do. The training job's hyperparameters are those of the best trial, which nobody knows yet."""
+    """What a run will do. The training job will have the hyperparameters of the best trial, which is not known yet."""
 
     name: str
-    tuning: tune.Prepared
-    training: train.Prepared
+    tuning: Prepared[Tuning]
+    training: Prepared[Training]
     hosting: Hosting
     missing: tuple[str, ...] = ()
 
     @property
     def session(self) -> Session:
-        return self.tuning.account.session
+        return self.tuning.session
 
 
 def prepare(options: Namespace) -> Run:
@@ -58,9 +61,12 @@ def prepare(options: Namespace) -> Run:
             f"--name is {name!r}; a run's name has at most {STEM} characters, since its jobs' begin with it"
         )
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
-    tuning = tune.prepare(_options(options, name=f"{name}-tune"))
-    training = train.prepare(_options(options, name=f"{name}-train"))
+    chosen = overrides.parse(options.override, (*tune.OPERATIONS, *train.OPERATIONS, *HOSTED))
+    tuning = tune.prepare(_options(options, tune.OPERATIONS, name=f"{name}-tune"))
+    training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train"))
     hosting, missing = _hosting(options, name, training)
+    model = dataclasses.replace(hosting.model, overrides=chosen)
+    hosting = dataclasses.replace(hosting, model=model, overrides=chosen)
     return Run(name, tuning, training, hosting, tuple(dict.fromkeys([*training.account.missing, *missing])))
 
 
@@ -73,7 +79,7 @@ def plan(run: Run, options: Namespace) -> Plan:
     lines = [
         *((f"tune: {label}", text) for label, text in tuning.lines),
         *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
-        ("train: settings", f"those of the best trial of {run.tuning.tuning.training.name}"),
+        ("train: settings", f"those of the best trial of {run.tuning.name}"),
         ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}"),
         ("endpoint: image", run.hosting.model.image),
         (
@@ -97,7 +103,7 @@ def plan(run: Run, options: Namespace) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """`byoc run --on sagemaker`: status 1 where a step fails; what is there by then is told."""
+    """`byoc run --on sagemaker`: status 1 where a step fails; the error says what exists by then."""
     run = prepare(options)
     if not agreed(plan(run, options), options, run.session.settings.ask_above):
         return outcome(options)
@@ -109,17 +115,17 @@ def command(options: Namespace) -> int:
 
 
 def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
-    """Take all steps and return what each came to."""
+    """Take all steps and return the result of each."""
     session, name = run.session, run.name
     again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
     with _so_far(f"then go on: {again}"):
-        _step(f"upload, and tune: {run.tuning.tuning.max_jobs} training jobs")
-        ended = tune.tune(run.tuning, options.sender)
+        _step(f"upload, and tune: {run.tuning.wanted.max_jobs} training jobs")
+        ended = job.run(run.tuning, options.sender)
     best = trials.best(ended.answer)
     with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
         _step("train with the best hyperparameters, and test")
-        training = train.prepare(_options(options, name=f"{name}-train", best_of=f"{name}-tune"))
-        ended = train.train(training, options.sender)
+        training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train", best_of=f"{name}-tune"))
+        ended = job.run(training, options.sender)
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
     there = (
@@ -130,10 +136,11 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
         model = dataclasses.replace(run.hosting.model, data=ended.artifact)
         deployment = design.Deployment(endpoint=name, hosting=dataclasses.replace(run.hosting, model=model))
         deployed = deploy.deploy(session, deployment, choice=options.sender)
-        predictions = _predictions(session, name, _photos(run, options))
-        if options.delete_after:
-            _step("delete the endpoint")
-            delete.delete(session, delete.of_endpoint(session, name))
+        with left_running(session, "endpoint", name):
+            predictions = _predictions(session, name, _photos(run, options))
+            if options.delete_after:
+                _step("delete the endpoint")
+                delete.delete(session, delete.of_endpoint(session, name))
     return {
         "run": name,
         "best_trial": dataclasses.asdict(best) if best else None,
@@ -143,12 +150,17 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     }
 
 
-def _options(options: Namespace, **changes: Any) -> Namespace:
-    """Return the options of a step, with those that run does not have; --out is for what the training job leaves."""
-    return Namespace(**{**vars(options), "image": None, "best_of": None, "resume": None, "out": None, **changes})
+def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> Namespace:
+    """Return the options of a step, which sends `operations`, with those that run does not have.
+
+    --out is for what the training job leaves.
+    """
+    own = {"image": None, "best_of": None, "resume": None, "out": None}
+    step = {"override": overrides.of(options.override, operations)}
+    return Namespace(**{**vars(options), **own, **step, **changes})
 
 
-def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[Hosting, list[str]]:
+def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tuple[Hosting, list[str]]:
     """Return the endpoint over the artifact that the training job will leave, and what is missing for it."""
     account, missing = training.account, []
     settings = account.session.settings
@@ -159,15 +171,15 @@ def _hosting(options: Namespace, name: str, training: train.Prepared) -> tuple[H
             raise
         uri = IMAGE
         missing.append(str(error))
-    types = tuple(options.serve_instance.split(",")) if options.serve_instance else settings.serve_types
+    types = items(options.serve_instance or "") or settings.serve_types
     who = dataclasses.replace(account.identity, tags={**account.identity.tags, marks.ENDPOINT: name})
-    job = training.training
+    trained = training.wanted
     model = Model(
         name=names.job(name, datetime.now(UTC)),
         image=uri,
         identity=who,
-        data=f"{job.output}/{job.name}/output/model.tar.gz",
-        environment=environment(options.serve_env),
+        data=f"{trained.output}/{trained.name}/output/model.tar.gz",
+        environment=pairs(options.serve_env, "--serve-env"),
     )
     ami = design.ami(settings, "", types, uri)
     return Hosting(endpoint=name, config=model.name, model=model, types=types, inference_ami=ami), missing
@@ -185,8 +197,8 @@ def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, dele
 
 
 def _photos(run: Run, options: Namespace) -> list[Photo]:
-    """Return test photos, which are downloaded where they lie in S3."""
-    config = parse(run.training.training.hyperparameters)
+    """Return test photos; those in S3 are downloaded."""
+    config = parse(run.training.wanted.hyperparameters)
     if isinstance(options.data, Path):
         return sent_photos.of_folder(options.data, config)
     place = Path(tempfile.mkdtemp(prefix="byoc-test-photos-"))
@@ -203,7 +215,7 @@ def _predictions(session: Session, name: str, photos: list[Photo]) -> list[dict[
 
 @contextlib.contextmanager
 def _so_far(detached: str, failed: str = "") -> Iterator[None]:
-    """Say how to go on where somebody stops looking, or where a step fails."""
+    """Add to the error of a step how to go on: `detached` after Ctrl-C, and `failed` where the step fails."""
     try:
         yield
     except Detached as stop:

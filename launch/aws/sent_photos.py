@@ -1,4 +1,4 @@
-"""The test photos that `byoc run` sends to the endpoint: a few, spread over the classes, with what they show."""
+"""The test photos that `byoc run` sends to the endpoint: a few, from all classes, with the class of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ def of_folder(root: Path, config: Config) -> list[Photo]:
 
 
 def of_s3(session: Session, uri: str, folder: Path) -> list[Photo]:
-    """Bring test photos of a prefix into a folder and return them; none where it has no folder `test` with classes."""
+    """Download test photos of a prefix into a folder and return them; none where it has no folder `test` with classes."""
     bucket, prefix = split(f"{uri.rstrip('/')}/{SPLIT}/")
     client = session.client("s3")
     with explained(uri):
@@ -50,6 +50,6 @@ def of_s3(session: Session, uri: str, folder: Path) -> list[Photo]:
 
 
 def _spread(photos: list[Photo]) -> list[Photo]:
-    """Return as many photos as are sent, from all over the list."""
+    """Return SENT photos, evenly spread over the list."""
     stride = max(1, len(photos) // SENT)
     return photos[stride // 2 :: stride][:SENT]

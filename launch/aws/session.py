@@ -22,12 +22,12 @@ CONNECTIONS = 32
 
 @functools.cache
 def models() -> Any:
-    """Return botocore's loader of the services' models, one for all: to read SageMaker's takes 0.05 to 0.15 s of CPU."""
+    """Return botocore's loader of the services' models. There is one for all, since reading SageMaker's takes 0.05 to 0.15 s."""
     return botocore.loaders.create_loader()
 
 
 class Session:
-    """The account's clients, made once each. Keys of the environment are not used where the settings name a profile."""
+    """The account's clients; each is made once. Where the settings name a profile, keys in the environment are not used."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -75,7 +75,7 @@ class Session:
 
 
 def _on_ec2() -> bool:
-    """Whether this machine is one of EC2, a notebook of SageMaker's included, by what its firmware says."""
+    """Return whether this machine is an EC2 instance or a SageMaker notebook, as its firmware says."""
     try:
         return "Amazon" in Path("/sys/class/dmi/id/sys_vendor").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What byoc.toml, the environment and the command line say of the account: the last of them wins.
+"""The settings of the account: byoc.toml's, over them the environment's, and over these the command line's.
 
 byoc.toml lies in the working folder or in one above it; `byoc init` writes it. A variable of the environment is named for
 the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]; a list has commas between its items.
@@ -20,7 +20,7 @@ FILE = toml_file.FILE
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where and with what SageMaker is used; an empty string stands for what nobody said."""
+    """Where and with what SageMaker is used. An empty string means that nobody has said it."""
 
     profile: str = ""  # of ~/.aws/config; empty: boto3's own search
     region: str = ""
@@ -33,7 +33,7 @@ class Settings:
     serve_types: tuple[str, ...] = ("ml.m5.large",)
     transform_types: tuple[str, ...] = ("ml.m5.large",)
     max_run: int = 3600  # seconds of one training job
-    ask_above: float = 1.0  # money; a plan whose upper bound is above it is asked about
+    ask_above: float = 1.0  # money; the user is asked about a plan whose upper bound is above it
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     isolation: bool = False

@@ -1,6 +1,6 @@
-"""What a user wants of SageMaker, as frozen values: a training job, a tuning job, a model, an endpoint, a transform job.
+"""Specifications, as frozen values: a training job, a tuning job, a model, an endpoint, a transform job.
 
-They hold no default of the SDK's and no name that somebody else made. requests/ turns them into the requests of the API.
+They hold no defaults of the SDK and no names that the SDK makes. requests/ turns them into the requests of the API.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ EndpointKind = Literal["real-time", "serverless", "async", "multi-model"]
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """What keeps a job or an endpoint apart from others. Keys are KMS key ids or ARNs; an empty one is AWS's own."""
+    """Network and encryption of a job or an endpoint. Keys are KMS key ids or ARNs; an empty one stands for AWS's own key."""
 
     isolation: bool = False  # no network in the container
     subnets: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Security:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What every request carries: the role that SageMaker takes on, the tags, and what is set apart."""
+    """What every request carries: the role that SageMaker takes on, the tags, and the security."""
 
     role: str  # the whole ARN
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What a tuning job may try for one hyperparameter: values, or everything between two numbers."""
+    """The values that a tuning job may try for one hyperparameter: a list, or everything between two numbers."""
 
     name: str
     values: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What ends a tuning job before all its training jobs were tried; nothing by default."""
+    """What ends a tuning job before all its training jobs have run; by default nothing does."""
 
     target: float | None = None  # value of the objective
     without_improvement: int = 0  # training jobs
@@ -97,7 +97,7 @@ class Completion:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A tuning job: the training job that it repeats, whose name is the tuning job's, and what it varies."""
+    """A tuning job: what it varies, and the training job that it repeats. Its name is that of `training`."""
 
     training: Training
     ranges: tuple[Range, ...]
@@ -140,7 +140,7 @@ class Serverless:
 
 @dataclass(frozen=True, kw_only=True)
 class Asynchronous:
-    """Where an asynchronous endpoint puts its answers, and how many it computes at a time on one instance."""
+    """Where an asynchronous endpoint writes its answers, and how many one instance computes at a time."""
 
     output: str
     failures: str = ""
@@ -149,7 +149,7 @@ class Asynchronous:
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """Which share of requests and answers an endpoint keeps, and where."""
+    """The share of requests and answers that an endpoint keeps, and where in S3."""
 
     uri: str
     percent: int = 100
@@ -206,7 +206,7 @@ class Transform:
 
 @dataclass(frozen=True, kw_only=True)
 class Autoscale:
-    """Between which numbers an endpoint's instances follow the load."""
+    """Autoscaling: the number of instances follows the load, between `low` and `high`."""
 
     low: int
     high: int
@@ -220,10 +220,10 @@ class Autoscale:
 
 @dataclass(frozen=True, kw_only=True)
 class Alarms:
-    """What CloudWatch tells of an endpoint: errors, and answers that are slower than so many milliseconds."""
+    """Alarms of CloudWatch on an endpoint: for errors, and for answers that take more than so many milliseconds."""
 
     milliseconds: int = 2000
-    topic: str = ""  # ARN of SNS; empty: nobody is told, and an update is rolled back all the same
+    topic: str = ""  # ARN of SNS; where it is empty, nobody is notified, and an update is still rolled back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,4 +235,4 @@ class Version:
     data: str
     about: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)  # beside it in the registry, as metrics
+    facts: Mapping[str, str] = field(default_factory=dict)  # kept with it in the registry, such as metrics

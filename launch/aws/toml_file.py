@@ -1,4 +1,4 @@
-"""byoc.toml: where it lies, and its values; a key that nobody knows is refused, with the one that may have been meant."""
+"""Finds byoc.toml and reads its values. An unknown key is refused, with the known one that may have been meant."""
 
 import json
 import re
@@ -96,7 +96,7 @@ def _key(file: Path, table: str, name: str, value: object) -> Key:
 
 
 def _meant(table: str, name: str) -> str:
-    """Return what the user of an unknown key is told."""
+    """Return the error text for an unknown key."""
     if table and name in TABLES[""]:
         return f"write {name} above the first [table]"
     places = {key.path: f"{key.name} in [{key.table}]" if key.table else key.name for key in KEYS.values()}

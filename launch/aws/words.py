@@ -1,4 +1,4 @@
-"""How check.py speaks of a request: where a member comes from, what a pattern wants, what was meant."""
+"""Texts of check.py about a request: where a member comes from, what a pattern allows, what may have been meant."""
 
 import difflib
 import functools
@@ -86,7 +86,7 @@ def source(path: tuple[str | int, ...]) -> str:
 
 
 def wanted(pattern: str) -> str:
-    """Return what a pattern wants, in words where they are known."""
+    """Return what a pattern allows, in words where we have them."""
     return WANTED.get(pattern) or f"it must match the pattern {pattern}"
 
 

@@ -54,13 +54,13 @@ def capture(job: dict[str, Any]) -> dict[str, Any]:
     wanted = typed(getattr(specification, job["wanted"]), job["specification"])
     watched = sdk_program.watch
 
-    def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
-        watched(client, planned, changes)
+    def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out: sdk_program.Exit) -> None:
+        watched(client, planned, changes, way_out)
         client.meta.events.register("before-call.sagemaker", answer)
 
     try:
         sdk_program.watch = watch
-        sdk_program.send(wanted, session)
+        sdk_program.send(wanted, session, sdk_program.Exit())
     except UserError as error:
         return {"error": str(error), "asked": asked, "sent": sent}
     finally:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from launch.cli import main
+from tests.aws.standin import Way, way
 from tests.sagemaker.conftest import KEYS, NO_FILES, ROLE, TRAIN_IMAGE, Emulator, emulate
 
 PROGRAMS = Path(__file__).parent / "programs"
+SERVED = Path(__file__).parent / "served"  # whose serving program answers as ours does
 BYOC = Path(sys.executable).parent / "byoc"
 BUCKET = "dogs"
 SETTINGS = f"""\
@@ -134,6 +136,16 @@ class Driver:
             assert process.stdout is not None
             process.stdout.close()
 
+    @contextlib.contextmanager
+    def through(self, holds: str = "") -> Iterator[Way]:
+        """Let the user's SageMaker be reached by a way that holds the answers of an action, or that is cut."""
+        with way(self.emulator.url, holds) as found:
+            self.environment["AWS_ENDPOINT_URL_SAGEMAKER"] = found.url
+            try:
+                yield found
+            finally:
+                del self.environment["AWS_ENDPOINT_URL_SAGEMAKER"]
+
     def fault(self, kind: str, target: str, times: int = 1, seconds: float = 0) -> None:
         """Let something go wrong, as `byoc emulate fault` does."""
         content = {"kind": kind, "target": target, "times": times, "seconds": seconds}
@@ -152,9 +164,9 @@ class Driver:
 
 
 @contextlib.contextmanager
-def beside(folder: Path, *options: str) -> Iterator[Driver]:
+def beside(folder: Path, *options: str, programs: Path = PROGRAMS) -> Iterator[Driver]:
     """Run an emulator, with photos that are none in its bucket, while the block lasts."""
-    emulator = emulate(folder / "data", "--jobs", "8", "--programs", str(PROGRAMS), *options)
+    emulator = emulate(folder / "data", "--jobs", "8", "--programs", str(programs), *options)
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     for split in ("train", "validation"):

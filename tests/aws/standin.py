@@ -66,19 +66,20 @@ def answering(answers: Answers) -> Iterator[Standin]:
 class Way:
     """A way to a server: it loses the next `cut` requests, and the answers of the actions in `lost`, each once.
 
-    The answers of the action `holds` do not arrive before the end.
+    It holds the answers of the action `holds` until `free` is set. `seen` are the actions that the server has answered.
     """
 
     url: str
     holds: str
     cut: int = 0
     lost: list[str] = field(default_factory=list)
+    free: threading.Event = field(default_factory=threading.Event)
+    seen: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def way(to: str, holds: str = "") -> Iterator[Way]:
     """Hand requests on to a server while the block lasts."""
-    over = threading.Event()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     class Handler(BaseHTTPRequestHandler):
@@ -95,12 +96,13 @@ def way(to: str, holds: str = "") -> Iterator[Way]:
             except urllib.error.HTTPError as error:
                 status, content = error.code, error.read()
             action = self.headers["X-Amz-Target"].rpartition(".")[2]
+            found.seen.append(action)
             if action in found.lost:
                 found.lost.remove(action)
                 self.close_connection = True
                 return
             if action == found.holds:
-                over.wait(60)
+                found.free.wait(60)
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(content)))
@@ -119,7 +121,7 @@ def way(to: str, holds: str = "") -> Iterator[Way]:
     try:
         yield found
     finally:
-        over.set()
+        found.free.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -72,6 +72,20 @@ def test_the_plan_sums_up_what_all_steps_cost(hosted: Hosted, folder: Path) -> N
     ]
 
 
+def test_each_step_of_a_run_takes_the_overrides_of_its_own_requests(hosted: Hosted) -> None:
+    chosen = {
+        "CreateHyperParameterTuningJob.Autotune": {"Mode": "Enabled"},
+        "CreateTrainingJob.RemoteDebugConfig": {"EnableRemoteDebug": True},
+        "CreateModel.EnableNetworkIsolation": True,
+        "CreateEndpointConfig.KmsKeyId": "alias/dogs",
+    }
+    texts = [word for name, value in chosen.items() for word in ("--override", f"{name}={json.dumps(value)}")]
+    sent = {call["operation"]: call["request"] for call in hosted.json(*RUN, *texts, "--dry-run")["requests"]}
+    for name, value in chosen.items():
+        operation, member = name.split(".")
+        assert sent[operation][member] == value
+
+
 def test_a_newcomer_without_an_account_sees_the_plan_and_what_is_missing(
     hosted: Hosted, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +107,7 @@ def test_a_newcomer_without_an_account_sees_the_plan_and_what_is_missing(
         (["--name", "a-name-that-is-much-too-long-for-it"], "at most 24 characters"),
         (["--serve-instance", "ml.m5.larg"], "ml.m5.large"),
         (["--serve-env", "NAME"], "NAME=VALUE"),
+        (["--override", "UpdateEndpoint.DeploymentConfig={}"], "this verb does not send UpdateEndpoint"),
     ],
 )
 def test_what_cannot_run_is_refused(hosted: Hosted, more: list[str], text: str) -> None:

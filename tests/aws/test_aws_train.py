@@ -1,19 +1,18 @@
 """`byoc train --on sagemaker` from options to results, beside a local SageMaker whose training program computes nothing."""
 
-import contextlib
 import json
 import os
 import pty
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launch.aws.jobs import resume
 from tests.aws.driver import BUCKET, BYOC, TRAIN, Driver, beside, read_until, wait_for
-from tests.aws.standin import Way, answering, way
+from tests.aws.standin import answering
+from tests.conftest import needs_torch
 from tests.sagemaker.conftest import TRAIN_IMAGE
 
 
@@ -94,6 +93,11 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--env", "A"), "must read NAME=VALUE"),
         (("--override", 'CreateTrainingJob.TrainingJobName="x"'), "decided by --name"),
         (("--override", "CreateTrainingJob.RetryStrateg={}"), "did you mean RetryStrategy"),
+        (("--override", "CreateModel.EnableNetworkIsolation=true"), "this verb does not send CreateModel"),
+        (
+            ("--override", "CreateHyperParameterTuningJob.Autotune={}"),
+            "this verb does not send CreateHyperParameterTuningJob; did you mean CreateTrainingJob?",
+        ),
         (("--name", "with_underscore"), "with_underscore"),
         (("--resume", "nobody"), "there is no such training job"),
         (("--best-of", "nobody"), "there is no such tuning job"),
@@ -206,15 +210,43 @@ def test_retries_bring_a_job_over_an_internal_error(driver: Driver) -> None:
         assert process.wait(60) == 0
 
 
-def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver) -> None:
-    with driver.running(*TRAIN, "--name", "first", "--env", "DO=wait") as process:
+@pytest.fixture(scope="module")
+def halted(driver: Driver) -> str:
+    """A training job that was stopped after its first checkpoint, with lr 0.25."""
+    with driver.running(*TRAIN, "--name", "halted", "--set", "lr=0.25", "--env", "DO=wait") as process:
         read_until(process, "waiting")
-        assert "the job still runs" in driver.run(*TRAIN, "--resume", "first", status=1).stderr
-        driver.run("stop", "first")
+        assert "the job still runs" in driver.run(*TRAIN, "--resume", "halted", status=1).stderr
+        driver.run("stop", "halted")
         process.wait(60)
-    output = driver.run(*TRAIN, "--name", "second", "--resume", "first", "--env", "DO=wait").stdout
+    return "halted"
+
+
+def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
+    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")  # another spelling, and what may change
+    output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output
-    assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/first"
+    assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/{halted}"
+
+
+def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anything_is_sent(
+    driver: Driver, halted: str
+) -> None:
+    before = names(driver)
+    for more in ((), ("--dry-run",)):
+        done = driver.run(*TRAIN, "--resume", halted, "--set", "hidden=64,32", *more, status=1)
+        assert done.stderr == (
+            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; a "
+            "checkpoint goes on only with its own hyperparameters: pass --set lr=0.25 --set hidden=none, or leave --resume out "
+            "to begin anew\n"
+        )
+    assert names(driver) == before
+
+
+@needs_torch
+def test_what_a_resumed_job_may_change_is_what_the_training_program_does_not_compare() -> None:
+    from train.checkpoint import FREE
+
+    assert resume.FREE == FREE
 
 
 def test_several_channels_carry_piped_splits(driver: Driver) -> None:
@@ -239,59 +271,9 @@ def test_two_runs_at_once_are_two_jobs(driver: Driver) -> None:
     assert len(names(driver) - before) == 2
 
 
-# How far a run has come when Ctrl-C reaches it: what it has printed, and how long ago.
-MOMENTS = [
-    ("a training job on SageMaker", 0.0),
-    ("a training job on SageMaker", 0.05),
-    ("a training job on SageMaker", 0.3),
-]
-
-
-@pytest.mark.parametrize("moment", range(len(MOMENTS)))
-def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, moment: int) -> None:
-    text, seconds = MOMENTS[moment]
-    name = f"around-{moment}"
-    with driver.running(*TRAIN, "--name", name, "--env", "DO=wait") as process:
-        read_until(process, text)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        assert process.wait(60) == 130
-    runs = name in names(driver)
-    assert (f"stop it: byoc stop {name}" in said) == runs, said
-    assert ("byoc: stopped" in said) != runs, said
-    if runs:
-        driver.run("stop", name)
-
-
-@pytest.mark.long
-def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) -> None:
-    with driver.running(*TRAIN, "--sender", "sdk", "--name", "unsent") as process:
-        read_until(process, "a training job on SageMaker")
-        time.sleep(0.5)  # the SDK's imports take seconds
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None and "byoc: stopped" in process.stdout.read()
-        assert process.wait(60) == 130
-    assert "unsent" not in names(driver)
-
-
-@pytest.mark.slow
-def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
-    with (
-        through(driver, holds="CreateTrainingJob"),
-        driver.running(*TRAIN, "--name", "half-sent", "--env", "DO=wait") as process,
-    ):
-        wait_for(lambda: "half-sent" in names(driver))
-        process.send_signal(signal.SIGINT)
-        read_until(process, "stop it: byoc stop half-sent")
-        assert process.wait(60) == 130
-    driver.run("stop", "half-sent")
-
-
 def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) -> None:
     before = names(driver)
-    with through(driver) as way:
+    with driver.through() as way:
         way.lost = ["CreateTrainingJob"]
         driver.run(*TRAIN, "--detach")
         assert len(names(driver) - before) == 1 and not way.lost
@@ -300,7 +282,7 @@ def test_a_job_whose_answer_was_lost_is_not_taken_for_another(driver: Driver) ->
 
 
 def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> None:
-    with through(driver) as way, driver.running(*TRAIN, "--name", "cut", "--env", "DO=wait") as process:
+    with driver.through() as way, driver.running(*TRAIN, "--name", "cut", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 2
         wait_for(lambda: way.cut == 0)
@@ -312,7 +294,7 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
 @pytest.mark.long
 def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -> None:
     """botocore's ten attempts take a minute."""
-    with through(driver) as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
+    with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 1_000_000
         read_until(process, "it is tried again")
@@ -320,14 +302,3 @@ def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -
         driver.run("stop", "cut-long", "--detach")
         read_until(process, "AWS answers again")
         read_until(process, "training job cut-long was stopped")
-
-
-@contextlib.contextmanager
-def through(driver: Driver, holds: str = "") -> Iterator[Way]:
-    """Let a user's SageMaker be reached by a way that holds the answers of an action, or that is cut."""
-    with way(driver.emulator.url, holds) as found:
-        driver.environment["AWS_ENDPOINT_URL_SAGEMAKER"] = found.url
-        try:
-            yield found
-        finally:
-            del driver.environment["AWS_ENDPOINT_URL_SAGEMAKER"]

@@ -1,4 +1,4 @@
-"""`byoc tune --on sagemaker`, `--best-of` and `byoc jobs`, beside a local SageMaker whose training program computes nothing."""
+"""`byoc tune --on sagemaker` and `--best-of`, beside a local SageMaker whose training program computes nothing."""
 
 import re
 import signal
@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.driver import BUCKET, TRAIN, TUNE, Driver, beside, read_until
-from tests.sagemaker.conftest import ROLE
+from tests.aws.driver import TRAIN, TUNE, Driver, beside, read_until
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +96,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--warm-start", "nobody"), "there is no such tuning job"),
         (("--name", "a-name-that-is-longer-than-aws-has-it"), "32"),
         (("--out", "here"), "--out is for train"),
+        (("--override", "CreateTrainingJob.RetryStrategy={}"), "this verb does not send CreateTrainingJob"),
         (("--resume", "x"), "unrecognized"),
     ],
 )
@@ -152,77 +152,6 @@ def test_ctrl_c_leaves_the_search_running_until_it_is_stopped(driver: Driver) ->
         assert process.wait(60) == 130
     assert "tuning job left goes on in us-east-1 and bills until it ends" in said
     assert driver.json("stop", "left")[0]["state"] == "Stopped"
-
-
-def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid: Any) -> None:
-    driver.run(*TRAIN, "--name", "runs", "--env", "DO=wait", "--detach")
-    rows = driver.json("jobs", "--most", "8")
-    assert rows[0]["name"] == "runs" and rows[0]["state"] == "InProgress" and rows[0]["cost"] >= 0
-    assert {row["kind"] for row in driver.json("jobs", "--name", "grid", "--most", "50")} == {"training", "tuning"}
-    listed = driver.json("jobs", "--name", "grid", "--most", "50")
-    [whole] = [row["cost"] for row in listed if row["kind"] == "tuning"]
-    assert (
-        whole == pytest.approx(sum(row["cost"] for row in listed if row["kind"] == "training"), abs=1e-4) and whole > 0
-    )
-    text = driver.run("jobs", "--name", "grid").stdout
-    assert re.search(r"^grid +tuning +Completed .* 2 of 2 training jobs completed$", text, re.M)
-    leftovers = driver.json("jobs", "--leftovers")
-    assert [(item["kind"], item["end_it"]) for item in leftovers] == [("training job", "byoc stop runs")]
-    driver.run("stop", "runs")
-    assert driver.run("jobs", "--leftovers").stdout == "nothing bills in this region\n"
-
-
-def test_jobs_asks_at_most_ten_times(driver: Driver, grid: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from launch.aws.session import Session
-
-    asked: list[str] = []
-    client = Session.client
-
-    def counted(self: Session, service: str, region: str = "") -> Any:
-        found = client(self, service, region)
-        found.meta.events.register("before-send.*", lambda request, **_: asked.append(request.url), unique_id="counted")
-        return found
-
-    monkeypatch.setattr(Session, "client", counted)
-    rows = driver.json("jobs", "--most", "50")
-    assert len(rows) > 10 and len(asked) == 10
-
-
-def test_a_warm_pool_is_a_leftover(driver: Driver) -> None:
-    driver.run(*TRAIN, "--name", "pooled", "--keep-alive", "600")
-    found = driver.json("jobs", "--leftovers")
-    assert [(item["kind"], item["name"]) for item in found] == [("warm pool", "pooled")]
-    driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # takes the pool, and ends it
-
-
-def test_an_endpoint_bills_and_what_it_has_lost_is_told(driver: Driver) -> None:
-    sagemaker, s3 = driver.emulator.client("sagemaker"), driver.emulator.client("s3")
-    address = driver.json(*TRAIN, "--name", "hosted")["artifact"]
-    assert address == f"s3://{BUCKET}/byoc/output/hosted/output/model.tar.gz" and s3.head_bucket(Bucket=BUCKET)
-    container = {"Image": "byoc-classifier-serve:cpu", "ModelDataUrl": address}
-    sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
-    variant = {"VariantName": "AllTraffic", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
-    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
-    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="e", WaiterConfig={"Delay": 1})
-    text = driver.run("jobs", "--leftovers").stdout
-    assert text == (
-        "endpoint e: InService, 0.23 USD an hour; byoc delete e\nthe endpoints with a price: 167.90 USD a month\n"
-    )
-    [row] = [row for row in driver.json("jobs") if row["kind"] == "endpoint"]
-    assert row["name"] == "e" and row["cost"] > 0
-    sagemaker.delete_model(ModelName="m")
-    assert "the model m was deleted" in driver.run("jobs", "--leftovers").stdout
-    sagemaker.delete_endpoint_config(EndpointConfigName="c")
-    [lost] = driver.json("jobs", "--leftovers")
-    assert "the configuration c was deleted, and AWS can no longer repair it" in lost["what"] and lost["hour"] is None
-    assert "is not stopped but deleted: byoc delete e" in driver.run("stop", "e", status=1).stderr
-    sagemaker.delete_endpoint(EndpointName="e")
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="e", WaiterConfig={"Delay": 1})
-
-
-def test_another_region_is_another_account(driver: Driver) -> None:
-    assert driver.run("jobs", "--region", "eu-central-1").stdout == "nothing runs and nothing ran in this region\n"
 
 
 @pytest.mark.parametrize("verb", ["train", "tune", "jobs", "logs", "stop", "prices"])

@@ -1,5 +1,9 @@
-"""What docs/aws.md says of byoc.toml is what the code reads."""
+"""What docs/aws.md says of byoc.toml and of functions for notebooks is what the code has."""
 
+import inspect
+import re
+
+from launch import verbs
 from launch.aws.account.init import ABOUT
 from launch.aws.keys import KEYS
 from launch.aws.settings import Settings
@@ -24,3 +28,18 @@ def table() -> str:
 
 def test_the_table_of_byoc_toml_is_what_the_code_reads() -> None:
     assert table() in (ROOT / "docs" / "aws.md").read_text()
+
+
+def test_the_page_names_every_function_of_launch_verbs_with_its_parameters() -> None:
+    text = (ROOT / "docs" / "aws.md").read_text()
+    public = {
+        name: one
+        for name, one in vars(verbs).items()
+        if inspect.isfunction(one) and one.__module__ == verbs.__name__ and not name.startswith("_")
+    }
+    table = text.partition("| function | what it returns |")[2].partition("\n\n")[0]
+    written = dict(re.findall(r"`(\w+)\(([^)]*)\)`", table))
+    assert written.keys() == public.keys()
+    for name, function in public.items():
+        parameters = inspect.signature(function).parameters.values()
+        assert written[name].split(", ") == [one.name for one in parameters if one.default is one.empty], name

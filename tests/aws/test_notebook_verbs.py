@@ -14,6 +14,7 @@ ROLE = "arn:aws:iam::123456789012:role/local"
 
 def test_every_function_that_launch_offers_is_there_and_loaded_when_it_is_used() -> None:
     assert all(callable(getattr(launch, name)) for name in launch.__all__ if name != "verbs")
+    assert launch.verbs.__name__ == "launch.verbs"
     code = "import launch, sys; print({'boto3', 'PIL', 'launch.aws'} & set(sys.modules), hasattr(launch, 'nothing'))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set() False\n"
@@ -31,8 +32,8 @@ def test_a_notebooks_settings_win_over_byoc_toml_and_are_checked(folder: Path) -
 
 
 def test_photos_that_training_would_refuse_are_an_error(tiny: Path) -> None:
-    assert launch.check_photos(tiny).endswith("training can start")
+    assert launch.verbs.check_photos(tiny).endswith("training can start")
     for photo in (tiny / "train" / "brick").iterdir():
         photo.write_bytes(b"no photo")
     with pytest.raises(DataError, match="brick"):
-        launch.check_photos(tiny)
+        launch.verbs.check_photos(tiny)

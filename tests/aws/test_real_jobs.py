@@ -73,3 +73,26 @@ def test_a_search_on_sagemaker_finds_the_best_of_two_real_jobs(tiny: Path, tmp_p
     assert values.keys() == {"0.00001", "0.01"} and found["best"]["value"] == max(values.values())
     assert answer["BestTrainingJob"]["TrainingJobName"] == found["best"]["name"]
     assert found["hyperparameters"]["backbone"] == LITE
+
+
+@pytest.mark.long
+def test_a_run_on_sagemaker_ends_with_what_its_endpoint_answers_to_test_photos(tiny: Path, tmp_path: Path) -> None:
+    search = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--set=epochs=2", "--set=precision=fp32"]
+    with account(tmp_path) as driver:
+        toml = driver.folder / "byoc.toml"
+        toml.write_text(toml.read_text().replace("[images]", '[images]\nserve = "byoc-classifier-serve:cpu"'))
+        small = ["--serve-env", "SAGEMAKER_MODEL_SERVER_WORKERS=1"]  # this machine may have few cores
+        run = driver.json("run", "--data", str(tiny), "--name", "all", "--out", "all", *ON, *search, *small)
+        assert run["best_trial"]["value"] == run["training"]["metrics"]["validation:accuracy"]
+        for name, value in run["best_trial"]["hyperparameters"].items():
+            assert driver.describe("all-train")["HyperParameters"][name] == value
+        [test] = [one for one in judged(driver.folder / "all") if one["kind"] == "result" and one["split"] == "test"]
+        assert run["training"]["results"]["test"] == {"accuracy": test["accuracy"], "count": 4}
+        answered = run["predictions"]
+        assert {entry["truth"] for entry in answered} <= {"brick", "coffee"} and answered
+        right = sum(entry["label"] == entry["truth"] for entry in answered)
+        assert len(answered) < 4 or right == round(test["accuracy"] * 4), (
+            "the endpoint serves the model that was judged"
+        )
+        assert driver.json("delete", "--all-of-run", "all", "--yes")["endpoints"] == ["all"]
+        assert driver.json("jobs", "--leftovers") == []

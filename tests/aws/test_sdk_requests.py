@@ -89,11 +89,15 @@ MORE = {
     "no tags": changed(TRAINING, identity__tags={}),
 }
 SPECIFICATIONS = GOOD | MORE
+WAITING = "a version that nobody approved"
 
 
-def captured(wanted: list[Any], approval: str = "Approved") -> list[dict[str, Any]]:
-    """Return what the SDK would send for specifications, asked of a process in its environment."""
-    jobs = [{"wanted": type(one).__name__, "specification": plain(one), "approval": approval} for one in wanted]
+def captured(wanted: list[tuple[Any, str]]) -> list[dict[str, Any]]:
+    """Return what the SDK would send for specifications, asked of a process in its environment.
+
+    Beside each stands the approval that AWS tells of its model package.
+    """
+    jobs = [{"wanted": type(one).__name__, "specification": plain(one), "approval": said} for one, said in wanted]
     done = subprocess.run(
         [sdk.PYTHON, "-P", Path(__file__).with_name("captured.py")],
         input=json.dumps(jobs),
@@ -110,8 +114,10 @@ def captured(wanted: list[Any], approval: str = "Approved") -> list[dict[str, An
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, dict[str, Any]]:
-    """What the SDK sends for every specification."""
-    return dict(zip(SPECIFICATIONS, captured(list(SPECIFICATIONS.values())), strict=True))
+    """What the SDK sends for every specification, and for a version in the registry that nobody has approved."""
+    waiting = changed(HOSTING, model__package=PACKAGE), "PendingManualApproval"
+    found = captured([*((one, "Approved") for one in SPECIFICATIONS.values()), waiting])
+    return dict(zip([*SPECIFICATIONS, WAITING], found, strict=True))
 
 
 @pytest.mark.parametrize("name", SPECIFICATIONS)
@@ -156,8 +162,8 @@ def _within(path: str, member: str) -> bool:
     return path == member or path.startswith(f"{member}.") or member.startswith(f"{path}.")
 
 
-def test_a_version_that_nobody_approved_is_not_approved_in_passing() -> None:
-    (answer,) = captured([changed(HOSTING, model__package=PACKAGE)], approval="PendingManualApproval")
+def test_a_version_that_nobody_approved_is_not_approved_in_passing(answers: dict[str, dict[str, Any]]) -> None:
+    answer = answers[WAITING]
     assert "UpdateModelPackage, which is not planned" in answer["error"]
     assert answer["sent"].keys() == {"DescribeModelPackage"}
 

@@ -18,6 +18,7 @@ from launch.aws.requests import calls
 from launch.aws.senders import sdk, sender
 from launch.aws.senders.boto import BotoSender
 from launch.aws.senders.sdk import SdkSender
+from launch.aws.senders.sdk_program import Exit
 from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Range
@@ -88,7 +89,7 @@ def test_what_is_sent_is_accepted_and_described_as_it_was(
         "transform": {"name": f"transform-{choice}"},
     }[verb]
     wanted = changed(wanted, **renamed)
-    getattr(sender(session, choice), verb)(wanted)
+    sender(session, choice).send(wanted)
     for request, answer in sent(emulator, wanted):
         request.pop("Tags")
         assert kept(request, answer), (request, answer)
@@ -120,7 +121,7 @@ def test_a_model_that_is_there_already_is_not_taken_for_ours(session: Session, e
         PrimaryContainer={"Image": HOSTING.model.image, "ModelDataUrl": HOSTING.model.data},
     )
     with pytest.raises(AwsError) as caught:
-        sender(session, choice).deploy(changed(SERVERLESS, model__name=name, endpoint=name, config=name))
+        sender(session, choice).send(changed(SERVERLESS, model__name=name, endpoint=name, config=name))
     assert str(caught.value).startswith(f"model {name}: ") and "already existing" in str(caught.value)
     assert "\n" not in str(caught.value) and caught.value.exit_status == 1
     found = emulator.client("sagemaker").list_endpoint_configs(NameContains=name)["EndpointConfigs"]
@@ -134,7 +135,7 @@ def test_missing_credentials_are_one_sentence_with_a_status_of_their_own(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(CredentialsError) as caught:
-        sender(Session(session.settings), choice).train(changed(TRAINING, name=f"nobody-{choice}"))
+        sender(Session(session.settings), choice).send(changed(TRAINING, name=f"nobody-{choice}"))
     assert "no AWS credentials were found" in str(caught.value) and "\n" not in str(caught.value)
     assert caught.value.exit_status == 3
 
@@ -142,7 +143,7 @@ def test_missing_credentials_are_one_sentence_with_a_status_of_their_own(
 @BOTH
 def test_what_aws_would_refuse_is_not_sent(folder: Path, choice: Any) -> None:
     with pytest.raises(ConfigError, match="TrainingJobName is 'a_b'"):
-        sender(Session(Settings(region="us-east-1")), choice).train(changed(TRAINING, name="a_b"))
+        sender(Session(Settings(region="us-east-1")), choice).send(changed(TRAINING, name="a_b"))
 
 
 def test_an_sdk_that_says_nothing_is_one_sentence(folder: Path, tmp_path: Path) -> None:
@@ -150,8 +151,23 @@ def test_an_sdk_that_says_nothing_is_one_sentence(folder: Path, tmp_path: Path) 
     broken.write_text("#!/bin/sh\necho 'Traceback (most recent call last):' >&2\necho 'OSError: no room' >&2\nexit 4\n")
     broken.chmod(0o755)
     with pytest.raises(Exception, match="the SDK's process ended with status 4: OSError: no room; ") as caught:
-        SdkSender(Session(Settings(region="us-east-1")), broken).train(TRAINING)
+        SdkSender(Session(Settings(region="us-east-1")), broken).send(TRAINING)
     assert "Traceback" not in str(caught.value)
+
+
+def test_the_sdks_process_ends_on_sigterm_at_once_or_when_its_request_is_answered() -> None:
+    idle = Exit()
+    with pytest.raises(KeyboardInterrupt):
+        idle.terminated(15, None)
+    sending = Exit()
+    sending.sends()
+    sending.terminated(15, None)  # the request is on its way
+    with pytest.raises(KeyboardInterrupt):
+        sending.answered()
+    undisturbed = Exit()
+    undisturbed.sends()
+    undisturbed.answered()
+    undisturbed.sends()
 
 
 def test_the_sdk_sends_where_it_is_installed_and_boto3_elsewhere(
@@ -166,7 +182,7 @@ def test_the_sdk_sends_where_it_is_installed_and_boto3_elsewhere(
 
 
 def test_a_notebooks_tuner_searches_the_original_space_but_for_what_is_fixed() -> None:
-    found = notebook.original({"batch_size": 64})
+    found = notebook._original({"batch_size": 64})
     assert found == (
         Range(name="lr", low="0.001", high="0.1", scale="Logarithmic"),
         Range(name="epochs", values=("2", "5")),

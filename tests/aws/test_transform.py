@@ -50,6 +50,11 @@ def test_a_prefix_is_answered_into_a_prefix_by_a_model_that_is_there(hosted: Hos
     key = f"{done['output']}/x.jpg.out".removeprefix(f"s3://{BUCKET}/")
     assert json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())["predictions"][0]["label"] == "there"
     assert endpoint.model(hosted.session, said["models"][0])
+    override = "CreateModel.EnableNetworkIsolation=true"
+    hosted.byoc(*arguments, "--override", override, status=1)
+    assert hosted.errors == (
+        "byoc: --override CreateModel: nothing here sends CreateModel; what is sent is CreateTransformJob\n"
+    )
     detached = hosted.byoc(*arguments, "--detach")
     assert "byoc logs transform-" in detached and "--follow" in detached
 

@@ -146,25 +146,25 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_checks_uploads_and_tells_what_is_there_besides(
-    account: Path, s3: Any, bucket: str, samples: Path
+    account: Path, s3: Any, bucket: str, tiny: Path
 ) -> None:
     where = ["--region", "us-east-1", "--bucket", bucket]
-    done = byoc("data", "upload", samples, *where, "--json")
+    done = byoc("data", "upload", tiny, *where, "--json")
     assert done.returncode == 0, done.stderr
     assert "training can start" in done.stderr
     told = json.loads(done.stdout)
-    assert told["uri"] == f"s3://{bucket}/byoc/data/{samples.name}/"
+    assert told["uri"] == f"s3://{bucket}/byoc/data/{tiny.name}/"
     assert told["sent"] == told["files"] == len(keys(s3, bucket))
 
-    s3.put_object(Bucket=bucket, Key=f"byoc/data/{samples.name}/train/old.jpg", Body=b"old")
-    done = byoc("data", "upload", samples, *where)
+    s3.put_object(Bucket=bucket, Key=f"byoc/data/{tiny.name}/train/old.jpg", Body=b"old")
+    done = byoc("data", "upload", tiny, *where)
     assert "0 sent" in done.stdout and "note: 1 objects are there that the folder does not hold" in done.stdout
     assert "training can start" not in done.stdout  # what is there was checked before
     assert len(keys(s3, bucket)) == told["files"] + 1
 
-    done = byoc("data", "upload", samples, *where, "--delete", stdin=subprocess.DEVNULL)
+    done = byoc("data", "upload", tiny, *where, "--delete", stdin=subprocess.DEVNULL)
     assert done.returncode == 1 and "pass --yes" in done.stderr and len(keys(s3, bucket)) == told["files"] + 1
-    done = byoc("data", "upload", samples, *where, "--delete", "--yes")
+    done = byoc("data", "upload", tiny, *where, "--delete", "--yes")
     assert done.returncode == 0 and "1 objects deleted" in done.stdout and len(keys(s3, bucket)) == told["files"]
 
 

@@ -1,4 +1,4 @@
-"""`byoc setup --check`: what is there, what is missing with its remedy, and what cannot be known and by which permission it could."""
+"""`byoc setup --check`: what the account has, what it lacks with a remedy, and what is unknown with the permission to know it."""
 
 import dataclasses
 import importlib.util
@@ -23,7 +23,7 @@ LATER = "a region and credentials are needed to know"
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that SageMaker needs, and how it stands."""
+    """One thing that SageMaker needs, and its state."""
 
     name: str
     state: State
@@ -31,7 +31,7 @@ class Row:
 
 
 def check(settings: Settings) -> list[Row]:
-    """Return a row for each thing; nothing is made and no error is raised for what AWS says."""
+    """Return a row for each thing. Nothing is made. An error of AWS becomes the row's text, and is not raised."""
     rows = [_file(settings)]
     try:
         session = Session(settings)
@@ -72,7 +72,7 @@ def _file(settings: Settings) -> Row:
 
 
 def _local(settings: Settings) -> list[Row]:
-    """Return the rows of what can be said without asking AWS."""
+    """Return the rows that can be known without asking AWS."""
     rows = [
         Row("bucket", "unverified", f"{settings.bucket}: {LATER}")
         if settings.bucket

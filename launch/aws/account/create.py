@@ -1,4 +1,4 @@
-"""`byoc setup create`: the bucket and the role, made once the plan is agreed to, and written into byoc.toml."""
+"""`byoc setup create`: makes the bucket and the role once the user agrees to the plan, and writes them into byoc.toml."""
 
 import json
 from argparse import Namespace
@@ -21,7 +21,7 @@ Request = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Needed:
-    """What is there of the bucket and the role, and the requests that make the rest."""
+    """The bucket and the role, and the requests that make what is missing of them."""
 
     bucket: str
     role: str  # its name
@@ -41,7 +41,7 @@ class Created:
 
 
 def needed(session: Session) -> Needed:
-    """Look what is missing. Raises AwsError for a bucket of others, and for a role that SageMaker may not take on."""
+    """Find out what is missing. Raises AwsError for a bucket of others, and for a role that SageMaker may not take on."""
     bucket, name = made.bucket_name(session), made.role_name(session.settings)
     of_bucket = [] if made.has_bucket(session, bucket) else made.bucket_requests(session, bucket)
     role = made.find_role(session)
@@ -56,7 +56,7 @@ def needed(session: Session) -> Needed:
 
 
 def create(session: Session, wanted: Needed) -> Created:
-    """Make what is missing. What was made stays when a later request is refused; the same command then goes on."""
+    """Make what is missing. Where a request is refused, what was made before it stays, and the same command goes on from there."""
     with explained(f"bucket {wanted.bucket}"):
         for operation, request in wanted.of_bucket:
             made.send(session.client("s3"), operation, request)
@@ -93,7 +93,7 @@ def command(options: Namespace) -> int:
 
 
 def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
-    """The plan is asked about whatever it costs, since it makes what stays."""
+    """Return a plan about which the user is always asked, since what it makes stays."""
     return Plan(
         title="what SageMaker needs in your account",
         lines=(

@@ -1,4 +1,4 @@
-"""The files of a folder as objects in S3: which ones go there, under which keys, and how one is recognised there.
+"""The files of a folder as objects in S3: which files are sent, under which keys, and how an object is recognised.
 
 An object's ETag is the MD5 of its bytes. One that came in parts has the MD5 of its parts' MD5s; we always use parts of PART
 bytes, so that both can be computed here. Where a KMS key encrypts a bucket, the ETag is something else (AWS's API of S3,
@@ -41,7 +41,7 @@ class Sums:
 
 
 def files_in(folder: Path) -> list[File]:
-    """Return the files below a folder by key; hidden files and those that a system left behind are left out.
+    """Return the files below a folder, sorted by key, without hidden files and the files of operating systems.
 
     Links are followed. Raises DataError for names that S3 cannot hold, and for a folder without files.
     """

@@ -1,4 +1,4 @@
-"""`byoc init`: write byoc.toml in the working folder, with all its keys; what nobody has said is a comment."""
+"""`byoc init`: writes byoc.toml in the working folder, with all its keys; a key without a value is a comment."""
 
 import json
 import os
@@ -47,7 +47,7 @@ EXAMPLES = {
 
 @dataclass(frozen=True)
 class Written:
-    """What is in the new byoc.toml, and which of the keys that SageMaker needs are not."""
+    """The values in the new byoc.toml, and the keys that SageMaker needs and that have none."""
 
     file: Path
     values: dict[str, str]
@@ -55,7 +55,7 @@ class Written:
 
 
 def init(values: dict[str, str]) -> Written:
-    """Write byoc.toml; raises ConfigError where one is there."""
+    """Write byoc.toml; raises ConfigError where one exists."""
     file = Path.cwd() / toml_file.FILE
     try:
         with file.open("x") as new:
@@ -66,7 +66,7 @@ def init(values: dict[str, str]) -> Written:
 
 
 def found(options: Namespace) -> dict[str, str]:
-    """Return what the options say, and else what your AWS configuration says of the profile and the region."""
+    """Return the values of the options; profile and region come from the user's AWS configuration where no option says them."""
     values = {name: str(value) for name in OPTIONS if (value := getattr(options, name, None))}
     for name, value in values.items():
         KEYS[name].value_of(value, f"--{name}")
@@ -104,8 +104,8 @@ def command(options: Namespace) -> int:
     above = toml_file.find(Path.cwd().parent)
     written = init(values)
     if options.json:
-        told = {"file": str(written.file), "values": written.values, "missing": written.missing}
-        print(json.dumps(told, indent=2))
+        entry = {"file": str(written.file), "values": written.values, "missing": written.missing}
+        print(json.dumps(entry, indent=2))
     else:
         print(report(written))
     if above:
@@ -124,7 +124,7 @@ def report(written: Written) -> str:
 
 
 def _only(profiles: list[str]) -> str:
-    """Return the profile that is meant where nobody names one: the only one, unless boto3 finds it by itself."""
+    """Return the profile to use where nobody names one: the only one, unless boto3 finds it by itself."""
     return (
         profiles[0] if len(profiles) == 1 and profiles[0] != "default" and "AWS_ACCESS_KEY_ID" not in os.environ else ""
     )

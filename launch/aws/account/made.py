@@ -43,7 +43,7 @@ def role_name(settings: Settings) -> str:
 
 
 def find_role(session: Session) -> Role | None:
-    """Return the role, or None where there is none; raises AwsError where it may not be looked at."""
+    """Return the role, or None where there is none; raises AwsError where AWS does not allow to read it."""
     name = role_name(session.settings)
     try:
         with explained(f"role {name}"):
@@ -57,7 +57,7 @@ def find_role(session: Session) -> Role | None:
 
 
 def has_bucket(session: Session, bucket: str) -> bool:
-    """Return whether a bucket is there; raises AwsError for one of another account or region."""
+    """Return whether a bucket exists; raises AwsError for one of another account or region."""
     try:
         buckets.check(session, bucket)
     except AwsError as error:
@@ -68,7 +68,7 @@ def has_bucket(session: Session, bucket: str) -> bool:
 
 
 def bucket_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of S3 that make a bucket which nobody can open to the world, and their requests."""
+    """Return the operations of S3 that make a bucket without public access, and their requests."""
     create: dict[str, Any] = {"Bucket": bucket}
     if session.region != HOME:
         create["CreateBucketConfiguration"] = {"LocationConstraint": session.region}
@@ -81,7 +81,7 @@ def bucket_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, 
 
 
 def role_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of IAM that make a role which only SageMaker may take on, and their requests."""
+    """Return the operations of IAM that make a role for SageMaker alone, and their requests."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}],

@@ -1,6 +1,6 @@
-"""The IAM actions of each verb, with their resources; the policy file is made from this table, and a test runs the verbs on it.
+"""The IAM actions of each verb, with their resources. The policy file is made from this table, and a test runs the verbs with it.
 
-Names of operations are IAM's actions, except in S3. A create call with tags also needs sagemaker:AddTags, and one with a role
+An operation's name is its IAM action, except in S3. A create call with tags also needs sagemaker:AddTags, and one with a role
 iam:PassRole, by AWS's service authorisation reference.
 """
 
@@ -27,7 +27,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Permission:
-    """An action and its resource. Where `else_` is not empty, the verb works without it, and that is what it does instead."""
+    """An action and its resource. A verb needs the action, unless `else_` says what happens without it."""
 
     action: str
     resource: str
@@ -66,7 +66,7 @@ UPDATE = (
     *_sagemaker(CONFIG, "UpdateEndpoint"),
     LOG,
 )
-# Of three kinds of jobs and of endpoints a name alone does not tell which it is.
+# A name does not say whether it is that of a training, tuning or transform job or of an endpoint, so all four are asked.
 DESCRIBE = (
     *_sagemaker(TRAINING, "DescribeTrainingJob"),
     *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),
@@ -120,6 +120,10 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
         Permission("sagemaker:DescribeTrainingJob", TRAINING, "what a training job has cost is not shown"),
         Permission("sagemaker:DescribeTransformJob", TRANSFORM, "what a transform job has cost is not shown"),
+        *(
+            Permission(f"sagemaker:{action}", TUNING, "what a tuning job has cost is not shown")
+            for action in ("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob")
+        ),
         *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),
         *_sagemaker(CONFIG, "DescribeEndpointConfig"),
         *_sagemaker(MODEL, "DescribeModel"),

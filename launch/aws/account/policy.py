@@ -1,4 +1,4 @@
-"""`byoc setup policy`: the smallest IAM policy with which the verbs work; and that of the role that SageMaker takes on."""
+"""`byoc setup policy`: writes the smallest IAM policy with which the verbs work. Also the policy of SageMaker's role."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Place:
-    """What the resources of a policy are named by; a * stands for what is not known."""
+    """The names in the resources of a policy; a * stands for what is not known."""
 
     account: str = ANY
     region: str = ANY
@@ -34,7 +34,7 @@ class Place:
 
 
 def place(settings: Settings) -> Place:
-    """Return what the settings know of a policy's resources; an ARN of a role says the account."""
+    """Return the names that the settings know. The account comes from the role's ARN."""
     account = settings.role.split(":")[4] if settings.role.startswith("arn:") else ANY
     role = settings.role.partition(":role/")[2] or (f"*{settings.role}" if settings.role else "*byoc-sagemaker")
     return Place(account, settings.region or ANY, settings.bucket or "byoc-*", settings.prefix, role)
@@ -135,7 +135,7 @@ NETWORK = {
 def _key(key: str, where: Place) -> str:
     if key.startswith("arn:") and ":alias/" not in key:
         return key
-    # An alias is no resource of these actions: any key of the account is named instead.
+    # An alias is not a resource of these actions, so any key of the account is named instead.
     name = ANY if "alias/" in key else key
     return f"arn:{where.partition}:kms:{where.region}:{where.account}:key/{name}"
 

@@ -1,4 +1,4 @@
-"""`byoc setup register`: a role and a bucket that exist, looked at and written into byoc.toml."""
+"""`byoc setup register`: checks a role and a bucket that exist, and writes them into byoc.toml."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from launch.aws.session import Session
 
 
 def look(session: Session) -> tuple[str, str]:
-    """Return the role's ARN, and why it could not be looked at, or nothing.
+    """Return the role's ARN, and why the role could not be checked, or an empty text.
 
     Raises AwsError for a bucket that cannot be used and for a role that SageMaker may not take on.
     """

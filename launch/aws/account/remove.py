@@ -1,4 +1,4 @@
-"""`byoc setup remove`: what `byoc setup create` made, found by its tag; never a bucket that holds objects."""
+"""`byoc setup remove`: removes what `byoc setup create` made, which has its tag; never a bucket that holds objects."""
 
 import json
 from argparse import Namespace
@@ -16,7 +16,7 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True)
 class Found:
-    """What may be removed; an empty string stands for what is not there, and `kept` says why something stays."""
+    """What will be removed. An empty string stands for what does not exist, and `kept` says why something stays."""
 
     bucket: str
     role: str

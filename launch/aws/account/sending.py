@@ -1,4 +1,4 @@
-"""PutObject for many small files: signed and sent by botocore's parts, without what a client does around them.
+"""PutObject for many small files. Requests are signed and sent with parts of botocore, without the rest of a client.
 
 A client's put_object takes 1.7 ms of CPU a request, most of it to find its endpoint anew and to write the request; this takes
 0.9 ms (measured with objects of 45 kB). Whatever is not answered with 200 goes through the client, with its tries and errors.

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> Iterator[tuple[File, Result]]:
     """Yield what `work` returns for each file, as it comes. After an error or an interrupt no further file is begun."""
-    # Trap: a ThreadPoolExecutor that is left after Ctrl-C may wait for ever (launch/check.py); these threads are left alone.
+    # Trap: leaving a ThreadPoolExecutor after Ctrl-C may wait for ever (launch/check.py), so these threads are not joined.
     done: SimpleQueue[tuple[File, Result | None, BaseException | None]] = SimpleQueue()
     rest, lock, ended = iter(files), threading.Lock(), threading.Event()
 

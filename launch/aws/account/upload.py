@@ -1,4 +1,4 @@
-"""`byoc data upload`: a folder to S3, by many threads; what S3 holds already is not sent again."""
+"""`byoc data upload`: sends a folder to S3 with many threads; what S3 holds already is not sent again."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ BATCH = 1000  # keys of one DeleteObjects; S3's limit
 
 @dataclass(frozen=True)
 class Uploaded:
-    """What an upload has done; `extra` are keys that S3 holds and the folder does not."""
+    """The result of an upload; `extra` are keys that S3 holds and the folder does not."""
 
     uri: str
     files: int
@@ -45,7 +45,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Difference:
-    """What S3 lacks of a folder, and what it holds besides."""
+    """The files of a folder, those that S3 lacks, and the keys that S3 holds beyond them."""
 
     files: Sequence[File]
     missing: Sequence[File]
@@ -53,7 +53,7 @@ class Difference:
 
 
 def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False) -> Uploaded:
-    """Bring the files below `root` to S3, at `uri` and their paths; the bytes that S3 has already are not sent.
+    """Send the files below `root` to S3, to `uri` and their paths, without those that S3 has already.
 
     Without `uri` they go where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError where S3
     refuses. Ctrl-C leaves what is done.
@@ -64,7 +64,7 @@ def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False)
 
 
 def compare(session: Session, root: Path, bucket: str, prefix: str) -> Difference:
-    """Return what S3 lacks of a folder. S3 is listed once, and asked about one object only where its ETag does not tell."""
+    """Compare a folder with S3. S3 is listed once, and asked about a single object only where its ETag does not decide."""
     files = files_in(root)
     with explained(f"s3://{bucket}/{prefix}"):
         held = _listed(session, bucket, prefix)
@@ -84,7 +84,7 @@ def compare(session: Session, root: Path, bucket: str, prefix: str) -> Differenc
 
 
 def send(session: Session, bucket: str, prefix: str, difference: Difference, *, delete: bool = False) -> Uploaded:
-    """Send what is missing, and delete what is there besides if `delete` says so."""
+    """Send what is missing, and with `delete` delete what S3 holds beyond the folder."""
     started = time.monotonic()
     uri, missing = f"s3://{bucket}/{prefix}", difference.missing
     client, encrypted = session.client("s3"), buckets.encryption(session.settings)
@@ -120,8 +120,8 @@ def command(options: Namespace) -> int:
     difference = compare(session, options.data, bucket, prefix)
     if difference.missing:
         _check(options)
-    asked = options.dry_run or (options.delete and difference.extra)
-    if asked and not agreed(_plan(options, bucket, prefix, difference), options, settings.ask_above):
+    planned = options.dry_run or (options.delete and difference.extra)
+    if planned and not agreed(_plan(options, bucket, prefix, difference), options, settings.ask_above):
         return outcome(options)
     done = send(session, bucket, prefix, difference, delete=options.delete)
     print(json.dumps(dataclasses.asdict(done), indent=2) if options.json else report(done))
@@ -129,7 +129,7 @@ def command(options: Namespace) -> int:
 
 
 def default_uri(settings: account_settings.Settings, folder: Path) -> str:
-    """Return where a folder goes when nobody says, which is where `byoc train --data DIR` looks for it."""
+    """Return where a folder goes by default, which is where `byoc train --data DIR` looks for it."""
     if not settings.bucket:
         raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or name s3://BUCKET/PREFIX/")
     name = ILLEGAL.sub("-", folder.resolve().name).strip("-") or "photos"
@@ -137,7 +137,7 @@ def default_uri(settings: account_settings.Settings, folder: Path) -> str:
 
 
 def report(done: Uploaded) -> str:
-    """Return what was done as text."""
+    """Return the result as text."""
     same = done.files - done.sent
     lines = [f"{done.files:,} files at {done.uri}: {done.sent:,} sent, {same:,} were there"]
     if done.deleted:

@@ -12,20 +12,19 @@ from classifier.names import is_system, one_line
 from classifier.progress import Progress
 from launch.aws.buckets import split
 from launch.aws.errors import explained
-from launch.aws.jobs.events import LogReader
+from launch.aws.jobs import events, kinds
 from launch.aws.session import Session
 from launch.aws.specification import Transform
 from launch.predict import Rankings, line, rankings, sentence
 
 FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
 OUT = ".out"  # what SageMaker adds to a file's name
-GROUP = "/aws/sagemaker/TransformJobs"
 AT_A_TIME = 16  # downloads
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What became of one file: labels and probabilities of its photos, or why it was refused."""
+    """The answer to one file: labels and probabilities of its photos, or why the model refused it."""
 
     file: str  # below the job's input
     predictions: Rankings = field(default_factory=list)
@@ -39,15 +38,15 @@ class Answer:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the files below a folder that a job gets; what a system left behind is left out."""
+    """Return the files below a folder that a job gets, without the files of operating systems."""
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
     return [path for path in found if not any(is_system(part) for part in path.relative_to(folder).parts)]
 
 
 def read(session: Session, job: Transform) -> list[Answer]:
-    """Return what became of every object of a job's input, in the order of their keys."""
-    asked, answered = _keys(session, job.source), set(_keys(session, f"{job.output.rstrip('/')}/"))
-    missing = [name for name in asked if f"{name}{OUT}" not in answered]
+    """Return the answer to every object of a job's input, in the order of their keys."""
+    names, answered = _keys(session, job.source), set(_keys(session, f"{job.output.rstrip('/')}/"))
+    missing = [name for name in names if f"{name}{OUT}" not in answered]
     reasons = _reasons(session, job.name, missing) if missing else {}
 
     def one(name: str) -> Answer:
@@ -59,9 +58,9 @@ def read(session: Session, job: Transform) -> list[Answer]:
         except UserError as error:
             return Answer(file=name, error=str(error))
 
-    with ThreadPoolExecutor(AT_A_TIME) as pool, Progress("answers", len(asked), "files") as progress:
+    with ThreadPoolExecutor(AT_A_TIME) as pool, Progress("answers", len(names), "files") as progress:
         found = []
-        for answer in pool.map(one, asked):
+        for answer in pool.map(one, names):
             found.append(answer)
             progress.advance()
     return found
@@ -73,9 +72,9 @@ def write(folder: Path, answers: Iterable[Answer]) -> Path:
     path = folder / FILE
     with path.open("w") as file:
         for answer in answers:
-            told: dict[str, Any] = {"file": answer.file}
-            told |= {"error": answer.error} if answer.error else {"predictions": answer.predictions}
-            file.write(json.dumps(told) + "\n")
+            entry: dict[str, Any] = {"file": answer.file}
+            entry |= {"error": answer.error} if answer.error else {"predictions": answer.predictions}
+            file.write(json.dumps(entry) + "\n")
     return path
 
 
@@ -94,8 +93,9 @@ def _get(session: Session, uri: str) -> bytes:
 
 
 def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
-    """Return why these files have no answer, as the job's data log tells of each; the words of its lines are second-hand."""
-    lines = [entry.text for entry in LogReader(session, GROUP, f"{job}/").new() if "/data-log" in entry.stream]
+    """Return why these files have no answer, from the job's data log. The form of its lines is second-hand."""
+    log = events.reader(session, kinds.KINDS["transform"], job)
+    lines = [entry.text for entry in log.new() if "/data-log" in entry.stream]
     found = {}
     for name in names:
         said = next((text for text in lines if f"{name}: " in text), "")

@@ -1,4 +1,4 @@
-"""What a user names as MODEL: an archive in S3, a training job, or a folder or archive on this machine, which is uploaded."""
+"""What a user may name as MODEL: an archive in S3, a training job, or a folder or archive here, which is uploaded."""
 
 import gzip
 import hashlib
@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 from classifier.errors import ConfigError
 from classifier.names import is_system, one_line
 from classifier.progress import Progress
-from launch.aws.buckets import encryption, split
+from launch.aws.buckets import encryption, named, split
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting.endpoint import described
 from launch.aws.session import Session
 
 ARCHIVE = ".tar.gz"
@@ -30,16 +31,18 @@ class Artifact:
     here: Path | None = None  # a folder or an archive on this machine
 
 
-def find(session: Session, named: str) -> Artifact:
-    """Return the artifact that is meant. Raises ConfigError for what is none, AwsError for a job that left no model."""
-    if named.startswith("s3://"):
-        return _in_s3(session, named)
-    path = Path(named)
+def find(session: Session, source: str) -> Artifact:
+    """Return the artifact that `source` names. Raises ConfigError where it names none, AwsError for a job without a model."""
+    if source.startswith("s3://"):
+        return _in_s3(session, source)
+    path = Path(source)
     if path.exists():
         return _here(session, path)
-    if "/" in named or named.endswith(ARCHIVE):
-        raise ConfigError(f"{named} does not exist; name a folder that holds model.json, an archive, or a training job")
-    return _of_job(session, named)
+    if "/" in source or source.endswith(ARCHIVE):
+        raise ConfigError(
+            f"{source} does not exist; name a folder that holds model.json, an archive, or a training job"
+        )
+    return _of_job(session, source)
 
 
 def upload(session: Session, artifact: Artifact) -> bool:
@@ -63,7 +66,7 @@ def upload(session: Session, artifact: Artifact) -> bool:
 
 
 def exists(session: Session, uri: str) -> bool:
-    """Whether an object is there."""
+    """Return whether an object exists."""
     bucket, key = split(uri)
     with explained(uri):
         try:
@@ -76,7 +79,7 @@ def exists(session: Session, uri: str) -> bool:
 
 
 def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
-    """Return the keys of archives below a prefix, without the prefix: what a multi-model endpoint knows its models by."""
+    """Return the keys of archives below a prefix, without the prefix. A multi-model endpoint names its models so."""
     bucket, prefix = split(uri)
     found: list[str] = []
     with explained(uri):
@@ -90,14 +93,12 @@ def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
 
 def below(session: Session, *parts: str) -> str:
     """Return an address below the bucket and prefix of the settings; raises ConfigError where no bucket is named."""
-    settings = session.settings
-    if not settings.bucket:
-        raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or let `byoc setup` make one")
-    return "/".join([f"s3://{settings.bucket}", *filter(None, [settings.prefix.strip("/")]), *parts])
+    prefix = session.settings.prefix.strip("/")
+    return "/".join([f"s3://{named(session.settings)}", *filter(None, [prefix]), *parts])
 
 
 def pack(folder: Path, into: IO[bytes]) -> None:
-    """Write a folder of a model as a .tar.gz: the same bytes for the same files."""
+    """Write a model's folder as a .tar.gz. The same files always give the same bytes."""
     # Weights do not get smaller; level 1 takes a third of the time of level 9.
     with (
         gzip.GzipFile(fileobj=into, mode="wb", mtime=0, compresslevel=1) as zipped,
@@ -131,7 +132,7 @@ def _here(session: Session, path: Path) -> Artifact:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return what belongs to a model; what a system left behind does not."""
+    """Return a model's files, without the files of operating systems."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return [path for path in files if not any(is_system(part) for part in path.relative_to(folder).parts)]
 
@@ -148,15 +149,11 @@ def _digest(path: Path) -> str:
 
 
 def _of_job(session: Session, name: str) -> Artifact:
-    with explained(f"training job {name}"):
-        try:
-            job = session.client("sagemaker").describe_training_job(TrainingJobName=name)
-        except ClientError as error:
-            if "not found" not in error.response["Error"].get("Message", "").lower():
-                raise
-            raise AwsError(
-                f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
-            ) from None
+    job = described(f"training job {name}", session.client("sagemaker").describe_training_job, TrainingJobName=name)
+    if job is None:
+        raise AwsError(
+            f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
+        )
     status, uri = job["TrainingJobStatus"], job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
     if status not in ("Completed", "Stopped"):
         reason = job.get("FailureReason", "")

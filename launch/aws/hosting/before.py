@@ -1,4 +1,4 @@
-"""What an endpoint is before an update: what nobody says anew stays."""
+"""An endpoint as it is before an update. What the user does not say anew stays as it is here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Before:
 
 
 def before(session: Session, found: Endpoint) -> Before:
-    """Return what an endpoint is. Raises AwsError for one that cannot be updated, or not by a configuration of one variant."""
+    """Return an endpoint as it is. Raises AwsError where it cannot be updated, or has other variants than our one."""
     updatable(found)
     config = endpoint.configuration(session, found.config)
     if config is None:
@@ -50,7 +50,7 @@ def before(session: Session, found: Endpoint) -> Before:
 
 
 def updatable(found: Endpoint) -> None:
-    """Raise AwsError for an endpoint whose status lets nobody update it."""
+    """Raise AwsError for an endpoint that cannot be updated in its status."""
     if found.status in CHANGING:
         raise AwsError(
             f"the endpoint {found.name} is {found.status}; wait until it is InService: byoc logs {found.name} --follow"
@@ -64,13 +64,11 @@ def updatable(found: Endpoint) -> None:
 
 def _before(found: Endpoint, config: Configuration, kind: EndpointKind, environment: dict[str, str]) -> Before:
     variant = config.variants[0]
-    pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
-    types = tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))
     return Before(
         endpoint=found,
         kind=kind,
         models=config.models,
-        types=types,
+        types=endpoint.types(variant),
         count=variant.get("InitialInstanceCount", 1),
         serverless=_serverless(variant.get("ServerlessConfig")),
         asynchronous=_asynchronous(config.answer.get("AsyncInferenceConfig")),

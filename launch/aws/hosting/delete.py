@@ -1,4 +1,7 @@
-"""`byoc delete`: an endpoint with all that was made for it, or one configuration or model; never what a live endpoint uses."""
+"""`byoc delete`: deletes an endpoint with all that was made for it, or one configuration or model.
+
+What a live endpoint uses is never deleted.
+"""
 
 import json
 import time
@@ -41,14 +44,14 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Users:
-    """Which live endpoint uses a configuration or a model, by their names."""
+    """The live endpoint that uses a configuration or a model, by the name of that."""
 
     configs: dict[str, str]
     models: dict[str, str]
 
 
 def of_name(session: Session, name: str) -> Doomed:
-    """Return what goes with an endpoint; or else the configuration, or the model, of this name.
+    """Return what is deleted with the endpoint of this name, or else the configuration or the model of this name.
 
     Raises AwsError where nothing has the name, and for what a live endpoint uses.
     """
@@ -71,7 +74,7 @@ def of_name(session: Session, name: str) -> Doomed:
 
 
 def of_endpoint(session: Session, name: str) -> Doomed:
-    """Return an endpoint with everything that was made for it, also where the endpoint itself is gone; empty where all is."""
+    """Return an endpoint with everything that was made for it. The endpoint itself may be gone; what is empty is all gone."""
     found = endpoint.find(session, name)
     made = endpoint.made_for(session, name)
     if found and found.config not in [config.name for config in made]:
@@ -99,14 +102,14 @@ def of_run(session: Session, run: str) -> Doomed:
 
 
 def expired(session: Session, now: datetime | None = None) -> Doomed:
-    """Return every endpoint whose life is over, with what was made for it; it may be none."""
+    """Return every endpoint whose life is over, with what was made for it; there may be none."""
     now = now or datetime.now(UTC)
     over = [found.name for found in endpoint.in_service(session) if found.until and found.until <= now]
     return _together(session, over)
 
 
 def users(session: Session, without: Iterable[str]) -> Users:
-    """Return what the live endpoints use, but those that are named."""
+    """Return what the live endpoints use, except the endpoints in `without`."""
     configs: dict[str, str] = {}
     models: dict[str, str] = {}
     for name, config in _live(session):
@@ -119,7 +122,7 @@ def users(session: Session, without: Iterable[str]) -> Users:
 
 
 def delete(session: Session, doomed: Doomed) -> Doomed:
-    """Delete all of it, and return it once it is gone. What somebody else has deleted meanwhile is as good."""
+    """Delete all of it, and return it once it is gone. It is not an error where somebody else has deleted a part already."""
     client = session.client("sagemaker")
     for found in doomed.scaled:
         scaling.unregister(session, found)
@@ -129,9 +132,9 @@ def delete(session: Session, doomed: Doomed) -> Doomed:
     for name in doomed.endpoints:
         _until_gone(session, name)
     for name in doomed.configs:
-        _gone(f"configuration {name}", client.delete_endpoint_config, EndpointConfigName=name)
+        endpoint.delete(f"configuration {name}", client.delete_endpoint_config, EndpointConfigName=name)
     for name in doomed.models:
-        _gone(f"model {name}", client.delete_model, ModelName=name)
+        endpoint.delete(f"model {name}", client.delete_model, ModelName=name)
     return doomed
 
 
@@ -165,7 +168,7 @@ def _together(session: Session, names: Iterable[str]) -> Doomed:
 
 
 def _spared(doomed: Doomed, used: Users) -> Doomed:
-    """Return what is left when that is kept which other endpoints use."""
+    """Return what may be deleted; what other endpoints use moves to `kept`."""
     kept = [
         f"the {what} {name}: the endpoint {by[name]} uses it"
         for what, names, by in (
@@ -184,7 +187,7 @@ def _spared(doomed: Doomed, used: Users) -> Doomed:
 
 
 def _live(session: Session) -> Iterator[tuple[str, str]]:
-    """Yield every endpoint that answers or comes to, with each configuration that it has or gets."""
+    """Yield every endpoint that has not failed, with each configuration that it has or is being updated to."""
     client = session.client("sagemaker")
     with explained("the list of endpoints"):
         entries = [
@@ -238,17 +241,17 @@ def _lines(doomed: Doomed) -> list[tuple[str, str]]:
 
 
 def _delete_endpoint(session: Session, name: str) -> None:
-    """Let AWS delete an endpoint; one that is just created or updated, AWS deletes only after that."""
-    given_up, told = time.monotonic() + SETTLING, False
+    """Ask AWS to delete an endpoint. AWS refuses that while it creates or updates the endpoint, so that is waited for."""
+    given_up, said = time.monotonic() + SETTLING, False
     while True:
         try:
-            _gone(f"endpoint {name}", session.client("sagemaker").delete_endpoint, EndpointName=name)
+            endpoint.delete(f"endpoint {name}", session.client("sagemaker").delete_endpoint, EndpointName=name)
             return
         except AwsError as error:
             if "in-progress" not in str(error) or time.monotonic() > given_up:
                 raise
-        if not told:
-            told = True
+        if not said:
+            said = True
             print(f"the endpoint {name} is just changing, and AWS deletes it after that; waiting", flush=True)
         pause(session)
 
@@ -259,13 +262,3 @@ def _until_gone(session: Session, name: str) -> None:
         if found.status != "Deleting":
             raise AwsError(f"the endpoint {name} is {found.status} and was not deleted; try again: byoc delete {name}")
         pause(session)
-
-
-def _gone(what: str, call: Any, **request: str) -> None:
-    """Delete one thing; it is no fault where it is gone already."""
-    try:
-        with explained(what):
-            call(**request)
-    except AwsError as error:
-        if not kinds.is_missing(error):
-            raise

@@ -1,4 +1,4 @@
-"""`byoc deploy`: an endpoint is made or gets another model, and ends with a real prediction."""
+"""`byoc deploy`: makes an endpoint, or gives one another model, and asks it for a real prediction at the end."""
 
 import json
 import sys
@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from classifier.errors import ConfigError
 from launch.aws import plan, settings
@@ -18,18 +17,17 @@ from launch.aws.hosting.design import Deployment, design
 from launch.aws.hosting.invocation import Target
 from launch.aws.hosting.planned import changed, planned
 from launch.aws.hosting.trial import Trial, ask
+from launch.aws.jobs.ended import left_running
 from launch.aws.requests import hosting as requests
 from launch.aws.requests.hosting import VARIANT
-from launch.aws.senders import sender
+from launch.aws.senders import Choice, sender
 from launch.aws.session import Session
 from launch.aws.specification import EndpointKind, Hosting
-
-Choice = Literal["auto", "sdk", "boto3"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """An endpoint after a deployment; without `trial` nobody has waited for it."""
+    """An endpoint after a deployment. Without a `trial`, its start was not waited for."""
 
     endpoint: str
     kind: EndpointKind
@@ -60,22 +58,23 @@ def deploy(
         scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
     if hosting:
         _send(session, hosting, change, choice)
-    if not change and deployment.alarms:
-        scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
-    done = _deployed(deployment)
-    if hosting and not wait:
-        if change:
-            update.tag(session, change.found.arn, dict(deployment.tags))
-        return done
-    if hosting:
-        _follow(session, deployment, hosting, change)
-    if deployment.before:
-        update.tag(session, deployment.before.endpoint.arn, dict(deployment.tags))
-    if deployment.scale:
-        scaling.scale(session, name, VARIANT, deployment.scale, deployment.tags)
-    if not hosting:
-        return done
-    return replace(done, trial=ask(session, target(session, hosting), photo))
+    with left_running(session, "endpoint", name):
+        if not change and deployment.alarms:
+            scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
+        done = _deployed(deployment)
+        if hosting and not wait:
+            if change:
+                update.tag(session, change.found.arn, dict(deployment.tags))
+            return done
+        if hosting:
+            _follow(session, deployment, hosting, change)
+        if deployment.before:
+            update.tag(session, deployment.before.endpoint.arn, dict(deployment.tags))
+        if deployment.scale:
+            scaling.scale(session, name, VARIANT, deployment.scale, deployment.tags)
+        if not hosting:
+            return done
+        return replace(done, trial=ask(session, target(session, hosting), photo))
 
 
 def target(session: Session, hosting: Hosting) -> Target:
@@ -116,7 +115,7 @@ def _send(session: Session, hosting: Hosting, change: update.Change | None, choi
 
     def create() -> None:
         if not change:
-            sender(session, choice).deploy(hosting)
+            sender(session, choice).send(hosting)
             return
         client = session.client("sagemaker")
         with explained(f"model {hosting.model.name}"):

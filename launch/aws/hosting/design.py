@@ -1,4 +1,4 @@
-"""What a deployment will be: from what the user says, and from the endpoint as it is."""
+"""Designs a deployment, from what the user asks and from the endpoint as it is."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ LARGEST_SERVERLESS = 10 * 10**9  # bytes of an image (AWS's guide, serverless-en
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What will be made or changed. Without `hosting`, only what stands around the endpoint changes."""
+    """What will be made or changed. Without `hosting`, only autoscaling, alarms or life of the endpoint change."""
 
     endpoint: str
     before: Before | None = None
@@ -46,6 +46,7 @@ class Deployment:
     keep_count: bool = True  # of an update: the number of instances that there are now
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # for people
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Deployment:
@@ -79,11 +80,12 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
         keep_count=wanted.count is None,
         tags=tags,
         notes=tuple(_notes(session, hosting)),
+        overrides=wanted.overrides,
     )
 
 
 def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, now: datetime) -> Deployment:
-    """Return a deployment that leaves the endpoint's model as it is."""
+    """Return a deployment that does not change the endpoint's model."""
     if found is None:
         raise ConfigError(
             f"there is no endpoint {wanted.endpoint} in {session.region}; name a MODEL to make it, as in "
@@ -100,6 +102,7 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
         alarms=wanted.alarms,
         until=until(wanted, now),
         tags=_tags(session, wanted, now),
+        overrides=wanted.overrides,
     )
 
 

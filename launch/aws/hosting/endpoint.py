@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from launch.aws import marks
 from launch.aws.errors import AwsError, explained
 from launch.aws.jobs import kinds
@@ -18,7 +16,7 @@ CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An endpoint. `config` is the configuration in service, or the one that it is created with."""
+    """An endpoint. `config` is the configuration in service, or the one that it is being created with."""
 
     name: str
     arn: str
@@ -59,7 +57,7 @@ class Configuration:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A model as it was made."""
+    """A model as AWS describes it."""
 
     name: str
     arn: str
@@ -73,17 +71,15 @@ class Made:
 
 def find(session: Session, name: str) -> Endpoint | None:
     """Return the endpoint of this name with its tags, or None."""
-    client = session.client("sagemaker")
-    with explained(f"endpoint {name}"):
-        answer = _described(client.describe_endpoint, EndpointName=name)
-        if answer is None:
+    answer = described(f"endpoint {name}", session.client("sagemaker").describe_endpoint, EndpointName=name)
+    if answer is None:
+        return None
+    try:
+        tags = tags_of(session, answer["EndpointArn"])
+    except AwsError as error:
+        if kinds.is_missing(error):  # it was just deleted
             return None
-        try:
-            tags = tags_of(session, answer["EndpointArn"])
-        except AwsError as error:
-            if kinds.is_missing(error):  # it was just deleted
-                return None
-            raise
+        raise
     variants = answer.get("ProductionVariants", ())
     pending = answer.get("PendingDeploymentSummary", {})
     return Endpoint(
@@ -103,8 +99,8 @@ def find(session: Session, name: str) -> Endpoint | None:
 
 def configuration(session: Session, name: str) -> Configuration | None:
     """Return the configuration of this name, or None."""
-    with explained(f"configuration {name}"):
-        answer = _described(session.client("sagemaker").describe_endpoint_config, EndpointConfigName=name)
+    call = session.client("sagemaker").describe_endpoint_config
+    answer = described(f"configuration {name}", call, EndpointConfigName=name)
     if answer is None:
         return None
     return Configuration(
@@ -118,8 +114,7 @@ def configuration(session: Session, name: str) -> Configuration | None:
 
 def model(session: Session, name: str) -> Made | None:
     """Return the model of this name, or None."""
-    with explained(f"model {name}"):
-        answer = _described(session.client("sagemaker").describe_model, ModelName=name)
+    answer = described(f"model {name}", session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
     container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(iter(answer.get("Containers", ())), {})
@@ -145,16 +140,24 @@ def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
     return "multi-model" if of_model and of_model.multi else "real-time"
 
 
+def types(variant: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the instance types of a ProductionVariant in their order of preference; none for a serverless one."""
+    pools = sorted(variant.get("InstancePools") or (), key=lambda pool: int(pool["Priority"]))
+    return tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))
+
+
 def tags_of(session: Session, arn: str) -> dict[str, str]:
-    """Return the tags of anything that SageMaker has."""
+    """Return the tags of a resource of SageMaker."""
     with explained(f"the tags of {arn}"):
         pages = session.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def made_for(session: Session, name: str) -> list[Configuration]:
-    """Return the configurations that were made for an endpoint, the newest first: their names begin with its name, and their
-    tag says so."""
+    """Return the configurations that were made for an endpoint, the newest first.
+
+    Their names begin with the endpoint's name, and their tag names the endpoint.
+    """
     found = []
     for entry in _named(session, "list_endpoint_configs", "EndpointConfigs", name):
         if entry["EndpointConfigName"].startswith(f"{name}-"):
@@ -174,6 +177,16 @@ def models_made_for(session: Session, name: str) -> list[str]:
     return found
 
 
+def delete(what: str, call: Any, **request: str) -> None:
+    """Delete one thing with a Delete action; it is no fault where it is gone already. Raises AwsError."""
+    try:
+        with explained(what):
+            call(**request)
+    except AwsError as error:
+        if not kinds.is_missing(error):
+            raise
+
+
 def in_service(session: Session) -> Iterator[Endpoint]:
     """Yield every endpoint of the region, whoever made it."""
     for entry in _named(session, "list_endpoints", "Endpoints", ""):
@@ -190,12 +203,13 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
             yield from page[member]
 
 
-def _described(call: Any, **request: str) -> dict[str, Any] | None:
-    """Return what a Describe action answers, or None where it knows no such name."""
+def described(what: str, call: Any, **request: str) -> dict[str, Any] | None:
+    """Return what a Describe action answers, or None where AWS knows no such name; raises AwsError for another refusal."""
     try:
-        answer: dict[str, Any] = call(**request)
-    except ClientError as error:
-        if "could not find" in error.response["Error"].get("Message", "").lower():
+        with explained(what):
+            answer: dict[str, Any] = call(**request)
+    except AwsError as error:
+        if kinds.is_missing(error):
             return None
         raise
     return answer

@@ -1,4 +1,4 @@
-"""`byoc endpoints`: the endpoints, one of them, and what was made for it."""
+"""`byoc endpoints`: lists the endpoints, or shows one of them, or what was made for it."""
 
 import json
 from argparse import Namespace
@@ -37,7 +37,7 @@ class Entry:
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # of the one that serves: the last change of the endpoint, whatever that was
+    since: datetime | None = None  # of the one that serves: when the endpoint last changed in any way
     served_before: bool = False
 
 
@@ -143,8 +143,7 @@ def _instances(config: Configuration, found: Endpoint) -> list[str]:
         if size := variant.get("ServerlessConfig"):
             lines.append(f"{name}: {size['MemorySizeInMB']} MB, {size['MaxConcurrency']} answers at a time")
             continue
-        types = [pool["InstanceType"] for pool in variant.get("InstancePools", ())] or [variant.get("InstanceType", "")]
-        lines.append(f"{name}: {found.counts.get(name, 0)} x {', '.join(types)}")
+        lines.append(f"{name}: {found.counts.get(name, 0)} x {', '.join(endpoint.types(variant))}")
     return lines
 
 

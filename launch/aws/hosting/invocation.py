@@ -23,7 +23,7 @@ DEADLINE = 900.0  # seconds that an asynchronous invocation may take by default 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Which endpoint is asked, which of its models, and where its answers come where it is asynchronous."""
+    """The endpoint and the model that a request goes to; of an asynchronous endpoint, also where its answers are written."""
 
     name: str
     model: str = ""  # the archive below a multi-model endpoint's prefix
@@ -34,8 +34,8 @@ class Target:
 def invoke(session: Session, target: Target, path: Path) -> Rankings:
     """Return the labels and probabilities of a file's photos.
 
-    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for what any other file
-    would meet too.
+    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for a problem that every
+    other file would have too.
     """
     if target.output:
         return _through_s3(session, target, path)
@@ -92,7 +92,7 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
 
 
 def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:
-    """Return the answer once it is in S3; a failure has a place of its own, which is looked at as often."""
+    """Return the answer once it is in S3. A failure is written to another address, which is read as often."""
     given_up, pause = time.monotonic() + target.deadline, PAUSE
     failure = accepted.get("FailureLocation", "")
     while True:
@@ -124,7 +124,7 @@ def _read(session: Session, uri: str) -> bytes | None:
 
 
 def _refusal(target: Target, path: Path, error: Exception) -> Exception:
-    """Return what a refused invocation is to a user."""
+    """Return the error that tells a user why an invocation was refused."""
     name, code = one_line(path), _code(error)
     if isinstance(error, ClientError):
         if code == "ModelError":
@@ -141,7 +141,7 @@ def _refusal(target: Target, path: Path, error: Exception) -> Exception:
 
 
 def _said(failure: str) -> str:
-    """Return the serving program's sentence out of what SageMaker writes at the failure location."""
+    """Return the serving program's sentence from the file that SageMaker writes at the failure location."""
     inner = failure.partition('with message "')[2].rpartition('"')[0]
     return sentence(inner) or one_line(failure.strip())[:500]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launch.aws import check, cost, plan, prices, quotas
+from launch.aws import check, cost, overrides, plan, prices, quotas
 from launch.aws.cost import Bound
 from launch.aws.hosting import scaling, update
 from launch.aws.hosting.design import Deployment
@@ -32,7 +32,7 @@ def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[st
 
 
 def changed(session: Session, deployment: Deployment) -> update.Change | None:
-    """Return how an endpoint that is there is updated; None for one that is made, or whose model stays."""
+    """Return the update of an endpoint that exists; None where it is made, or where its model stays."""
     before, hosting = deployment.before, deployment.hosting
     if not (before and hosting):
         return None
@@ -58,6 +58,7 @@ def changed(session: Session, deployment: Deployment) -> update.Change | None:
 def planned(session: Session, deployment: Deployment, change: update.Change | None) -> plan.Plan:
     """Return the plan that is shown before anything is sent; raises ConfigError for requests that AWS would refuse."""
     sent = calls(deployment, change)
+    overrides.check_sent(deployment.overrides, [operation for operation, _ in sent])
     check.check_all([call for call in sent if call[0] in OURS])
     hosting, before = deployment.hosting, deployment.before
     kind = hosting.kind if hosting else before.kind if before else "real-time"
@@ -115,7 +116,7 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
 
 
 def _quotas(session: Session, deployment: Deployment) -> list[quotas.Quota]:
-    """Return the quotas of the instances that the endpoint may have at a time; an update needs the old ones beside the new."""
+    """Return the quotas of the instances that the endpoint needs at a time; an update needs the old and the new ones."""
     hosting, before = deployment.hosting, deployment.before
     types = hosting.types if hosting else before.types if before else ()
     most = deployment.scale.high if deployment.scale else 0

@@ -1,4 +1,4 @@
-"""`byoc predict --endpoint NAME`: photos to an endpoint, and the same lines as from a server on this machine."""
+"""`byoc predict --endpoint NAME`: sends photos to an endpoint, and prints what it prints of a server on this machine."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -12,8 +12,8 @@ from launch.aws.session import Session
 from launch.predict import Rankings, tell
 
 
-class Asked:
-    """An endpoint that is asked about one file after the other; it finds out once whether the endpoint is asynchronous."""
+class Client:
+    """Sends one file after the other to an endpoint. It finds out once whether the endpoint is asynchronous."""
 
     def __init__(self, session: Session, name: str, model: str = "", deadline: float = DEADLINE) -> None:
         self._session = session
@@ -25,7 +25,7 @@ class Asked:
         try:
             found = invoke(self._session, self._target, path)
         except AwsError as error:
-            # To ask first would cost every call of predict a request more.
+            # To look first would cost every call of predict one more request.
             if self._known or not error.code.startswith("Validation"):
                 raise
             self._known = True
@@ -39,8 +39,8 @@ class Asked:
 
 
 def predict(session: Session, name: str, path: Path, *, target_model: str = "", timeout: float = DEADLINE) -> Rankings:
-    """Return the labels and probabilities of a file's photos, best first, as an endpoint answers them."""
-    return Asked(session, name, target_model, timeout)(path)
+    """Return an endpoint's answer to a file: the labels and probabilities of its photos, best first."""
+    return Client(session, name, target_model, timeout)(path)
 
 
 def command(options: Namespace) -> int:
@@ -48,5 +48,5 @@ def command(options: Namespace) -> int:
     if not options.endpoint:
         raise ConfigError("--on sagemaker needs --endpoint; byoc endpoints lists the endpoints")
     session = Session(settings.load(options))
-    ask = Asked(session, options.endpoint, options.target_model or "", options.timeout)
+    ask = Client(session, options.endpoint, options.target_model or "", options.timeout)
     return tell(options.files, ask, as_json=options.json)

@@ -5,13 +5,12 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from classifier.errors import ConfigError
 from launch.aws import check, images, plan, settings
 from launch.aws.cost import Bound
 from launch.aws.errors import AwsError, explained
 from launch.aws.hosting import artifact
+from launch.aws.hosting.endpoint import described
 from launch.aws.requests import registry as requests
 from launch.aws.session import Session
 from launch.aws.specification import Version
@@ -73,16 +72,9 @@ def newest(session: Session, group: str) -> str:
 
 
 def exists(session: Session, group: str) -> bool:
-    """Whether the registry has a group."""
-    with explained(f"model package group {group}"):
-        try:
-            session.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
-        except ClientError as error:
-            # moto says ModelPackageGroup ... does not exist, and AWS is said to answer so too.
-            if "does not exist" in str(error).lower() or "not find" in str(error).lower():
-                return False
-            raise
-    return True
+    """Return whether the registry has a group."""
+    call = session.client("sagemaker").describe_model_package_group
+    return described(f"model package group {group}", call, ModelPackageGroupName=group) is not None
 
 
 def command(options: Namespace) -> int:

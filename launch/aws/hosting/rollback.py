@@ -1,4 +1,4 @@
-"""`byoc rollback`: an endpoint gets a configuration back that it had."""
+"""`byoc rollback`: gives an endpoint a configuration back that it had before."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from launch.aws.hosting import artifact, before, endpoint, scaling, update
 from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.hosting.invocation import Target
 from launch.aws.hosting.trial import Trial, ask
+from launch.aws.jobs.ended import left_running
 from launch.aws.requests import updating
 from launch.aws.session import Session
 
@@ -38,7 +39,7 @@ class RolledBack:
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
-    """Return what an endpoint would go back to: the configuration `to`, else the one that served before, else the newest older.
+    """Return what an endpoint goes back to: the configuration `to`, or the one that served before, or the newest older one.
 
     Raises AwsError where there is none, or where its model was deleted.
     """
@@ -51,7 +52,7 @@ def choose(session: Session, name: str, to: str = "") -> Return:
     if not models or None in models:
         raise AwsError(f"a model of {config.name} was deleted, so it cannot serve again; deploy its artifact anew")
     now = endpoint.configuration(session, found.config)
-    moved = now is None or _types(now) != _types(config)
+    moved = now is None or endpoint.types(now.variants[0]) != endpoint.types(config.variants[0])
     change = update.Change(
         found=found,
         # No alarm guards it: one that is red now would bring back what is wrong.
@@ -70,12 +71,12 @@ def rollback(session: Session, way: Return, *, photo: Path | None = None, wait: 
         return done
     variant = config.variants[0]
     start = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 0)
-    update.until_updated(
-        session, way.change, update.patience(start, variant.get("ModelDataDownloadTimeoutInSeconds", 0))
-    )
-    model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
-    asked = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
-    return RolledBack(endpoint=name, config=config.name, before=done.before, trial=asked)
+    seconds = update.patience(start, variant.get("ModelDataDownloadTimeoutInSeconds", 0))
+    with left_running(session, "endpoint", name):
+        update.until_updated(session, way.change, seconds)
+        model = artifact.archives(session, way.model.data, most=1)[0] if way.model.multi else ""
+        trial = ask(session, Target(name=name, model=model, output=way.change.found.output), photo)
+    return RolledBack(endpoint=name, config=config.name, before=done.before, trial=trial)
 
 
 def command(options: Namespace) -> int:
@@ -126,7 +127,7 @@ def _plan(session: Session, way: Return) -> plan.Plan:
     found, variant = way.change.found, way.config.variants[0]
     known = prices.load(session.settings, session.region)
     count = max([*found.counts.values(), 1])
-    types = _types(way.config)
+    types = endpoint.types(variant)
     if variant.get("ServerlessConfig"):
         bound = cost.Bound(amount=None, why="a serverless endpoint costs by the request", monthly=True)
     else:
@@ -144,9 +145,3 @@ def _plan(session: Session, way: Return) -> plan.Plan:
         requests=(("UpdateEndpoint", way.change.request),),
         cost=bound,
     )
-
-
-def _types(config: Configuration) -> tuple[str, ...]:
-    variant = config.variants[0]
-    pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
-    return tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))

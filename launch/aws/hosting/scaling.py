@@ -1,4 +1,4 @@
-"""What stands around an endpoint: the scaling of its instances, and its alarms."""
+"""The autoscaling of an endpoint's instances, and the endpoint's alarms."""
 
 import math
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ def alarm_calls(
 
 
 def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags: Mapping[str, str]) -> None:
-    """Let the instances of a variant follow the load; what was registered before is replaced."""
+    """Register the autoscaling of a variant, in the place of what was registered before."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of endpoint {endpoint}"):
         client.register_scalable_target(**requests.scalable_target(endpoint, variant, wanted))
@@ -81,7 +81,7 @@ def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags
 
 
 def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: Mapping[str, str]) -> None:
-    """Make the alarms, or change those that are there."""
+    """Make the alarms, or change those that exist."""
     client = session.client("cloudwatch")
     with explained(f"the alarms of endpoint {endpoint}"):
         for _, request in alarm_calls(endpoint, variant, wanted, tags):
@@ -89,7 +89,7 @@ def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: M
 
 
 def registered(session: Session, endpoint: str) -> list[Registered]:
-    """Return the scaling of all variants of an endpoint, also of one that is gone."""
+    """Return the scaling of all variants of an endpoint. The endpoint may be gone, and its scaling still be there."""
     client, dimension = session.client(AUTOSCALING), {"ServiceNamespace": requests.SERVICE}
     found = []
     with explained(f"the autoscaling of endpoint {endpoint}"):
@@ -127,7 +127,7 @@ def register_again(session: Session, found: Registered) -> None:
 
 
 def alarms(session: Session, endpoint: str) -> list[str]:
-    """Return the names of an endpoint's alarms that are there: ours alone, not those of its scaling policies."""
+    """Return the names of our alarms of an endpoint that exist, without those of its scaling policies."""
     client = session.client("cloudwatch")
     with explained(f"the alarms of endpoint {endpoint}"):
         answer = client.describe_alarms(AlarmNames=list(alarm_requests.names(endpoint)), AlarmTypes=["MetricAlarm"])
@@ -135,12 +135,12 @@ def alarms(session: Session, endpoint: str) -> list[str]:
 
 
 def alarm_names(endpoint: str) -> tuple[str, str]:
-    """Return the names of the alarms that tell of errors and slow answers; they roll an update back too."""
+    """Return the names of the alarms for errors and slow answers; they also roll an update back."""
     return alarm_requests.names(endpoint)[:2]
 
 
 def guards(session: Session, endpoint: str) -> list[str]:
-    """Return those alarms that roll an update back."""
+    """Return the alarms that exist and roll an update back."""
     return [name for name in alarms(session, endpoint) if name in alarm_names(endpoint)]
 
 

@@ -1,4 +1,4 @@
-"""`byoc transform`: one job answers every photo of a folder or of an S3 prefix."""
+"""`byoc transform`: one job answers all photos of a folder or of an S3 prefix."""
 
 import json
 import sys
@@ -7,31 +7,32 @@ from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from classifier.errors import ConfigError, DataError
 from classifier.names import one_line
 from launch.aws import check, cost, identity, images, names, overrides, plan, prices, quotas, settings
 from launch.aws.account import upload
-from launch.aws.errors import AwsError, explained
+from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import answers, artifact, endpoint
 from launch.aws.hosting.answers import Answer
 from launch.aws.hosting.artifact import Artifact, below
-from launch.aws.jobs import follow
+from launch.aws.jobs import follow, kinds, start
 from launch.aws.requests import hosting as model_requests
 from launch.aws.requests import transform as requests
-from launch.aws.senders import sender
+from launch.aws.senders import Choice, sender
 from launch.aws.session import Session
 from launch.aws.specification import Machines, Model, Transform
 
 STEM = "transform"
 OPERATIONS = ("CreateModel", "CreateTransformJob")
 LINES = 20  # answers on the screen; the file has all
+KEPT = "the model {0} was made for it and costs nothing; delete it when the job has ended: byoc delete {0}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A transform job, what is uploaded for it, and the model that is made for it, if any."""
+    """A transform job, the files that are uploaded for it, and the model that is made for it, if any."""
 
     job: Transform
     folder: Path | None = None  # of photos on this machine
@@ -41,11 +42,12 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Transformed:
-    """A transform job's end; `answers` are read where it is waited for."""
+    """A transform job that was sent. `answers` are filled in where its end was waited for."""
 
     job: str
     output: str
     answers: tuple[Answer, ...] = field(default=())
+    model: str = ""  # that was made for the job alone and is still there, since nobody waits for the job
 
     @property
     def refused(self) -> tuple[Answer, ...]:
@@ -84,30 +86,36 @@ def batch(session: Session, source: str, model: str, out: str, machines: Machine
     return Batch(job=job, folder=folder, model=made, artifact=found)
 
 
-def transform(
-    session: Session, wanted: Batch, *, choice: Literal["auto", "sdk", "boto3"] = "auto", wait: bool = True
-) -> Transformed:
+def transform(session: Session, wanted: Batch, *, choice: Choice = "auto", wait: bool = True) -> Transformed:
     """Carry a transform job out and return the answers, in the order of the photos' names.
 
     A photo that the model refuses is an Answer with its error, and the others have their labels. Raises AwsError where the
     job fails otherwise.
     """
-    job, client = wanted.job, session.client("sagemaker")
+    job = wanted.job
     if wanted.artifact:
         artifact.upload(session, wanted.artifact)
     if wanted.folder:
         upload.upload(session, wanted.folder, job.source)
-    if wanted.model:
-        with explained(f"model {wanted.model.name}"):
-            client.create_model(**model_requests.model(wanted.model))
     try:
-        sender(session, choice).transform(job)
-    except AwsError:
+        start.start(session, "transform", job.name, lambda: _send(session, wanted, choice), new=True)
+        if not wait:
+            return Transformed(job=job.name, output=job.output, model=wanted.model.name if wanted.model else "")
+        ended = follow.follow(session, "transform", job.name)
+    except Detached as stop:  # the job goes on, and needs its model
+        stop.text += _kept(wanted)
+        raise
+    except KeyboardInterrupt as stop:
+        try:
+            _forget(session, wanted)
+        except AwsError as error:
+            raise Detached(f"{error}{_kept(wanted)}", *stop.args) from None
+        raise
+    except AwsError as error:
+        if _runs(session, job.name):
+            raise type(error)(f"{error}{_kept(wanted)}", error.code) from None
         _forget(session, wanted)
         raise
-    if not wait:
-        return Transformed(job=job.name, output=job.output)
-    ended = follow.follow(session, "transform", job.name)
     _forget(session, wanted)
     found = answers.read(session, job)
     if not ended.good and not any(answer.error for answer in found):
@@ -157,6 +165,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
     if wanted.model:
         sent.append(("CreateModel", model_requests.model(wanted.model)))
     sent.append(("CreateTransformJob", requests.transform_job(job)))
+    overrides.check_sent(job.overrides, [operation for operation, _ in sent])
     check.check_all(sent)
     where = f"{len(answers.files(wanted.folder))} files of {one_line(wanted.folder)}" if wanted.folder else job.source
     lines = [
@@ -183,18 +192,41 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
     )
 
 
+def _send(session: Session, wanted: Batch, choice: Choice) -> None:
+    """Create the model that is made for the job alone, and the job."""
+    if wanted.model:
+        with explained(f"model {wanted.model.name}"):
+            session.client("sagemaker").create_model(**model_requests.model(wanted.model))
+    sender(session, choice).send(wanted.job)
+
+
+def _runs(session: Session, name: str) -> bool:
+    """Whether a job is there and has not ended, or AWS does not say."""
+    kind = kinds.KINDS["transform"]
+    try:
+        return kinds.state(kind, kinds.describe(session, "transform", name)) not in kind.ends
+    except AwsError as error:
+        return not kinds.is_missing(error)
+
+
 def _forget(session: Session, wanted: Batch) -> None:
     """Delete the model that was made for the job alone."""
     if wanted.model:
-        with explained(f"model {wanted.model.name}"):
-            session.client("sagemaker").delete_model(ModelName=wanted.model.name)
+        name = wanted.model.name
+        endpoint.delete(f"model {name}", session.client("sagemaker").delete_model, ModelName=name)
+
+
+def _kept(wanted: Batch) -> str:
+    """Return what to say of the model that was made for a job which nobody waits for any more."""
+    return f"\n{KEPT.format(wanted.model.name)}" if wanted.model else ""
 
 
 def _text(done: Transformed, out: Path | None) -> str:
     if not done.answers:
-        return (
+        text = (
             f"transform job {done.job} runs; its answers come to {done.output}\nsee it: byoc logs {done.job} --follow"
         )
+        return f"{text}\n{KEPT.format(done.model)}" if done.model else text
     good = [answer for answer in done.answers if not answer.error]
     lines = [line for answer in good[:LINES] for line in answer.lines()]
     if len(good) > LINES:

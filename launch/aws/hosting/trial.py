@@ -14,7 +14,7 @@ PHOTO = Path(__file__).with_name("photo.jpg")  # a cat, reduced; scikit-image's 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What an endpoint answered."""
+    """An endpoint's answer to one photo."""
 
     photo: str
     label: str

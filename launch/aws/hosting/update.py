@@ -1,4 +1,4 @@
-"""How an endpoint comes to its configuration: it is created or updated, and followed until it answers."""
+"""Creates or updates an endpoint, and follows it until it answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from launch.aws import marks
 from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Endpoint
-from launch.aws.jobs import follow, start
+from launch.aws.jobs import follow, kinds, start
 from launch.aws.session import Session
 
 START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
@@ -18,7 +18,7 @@ INSTANCES = 900  # seconds until instances are there and have pulled the image; 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An update of an endpoint: UpdateEndpoint's request, and the scaling that would forbid it."""
+    """An update of an endpoint: the request of UpdateEndpoint, and the scaling that would make AWS refuse it."""
 
     found: Endpoint
     request: dict[str, Any]
@@ -26,12 +26,12 @@ class Change:
 
 
 def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:
-    """Return after how many seconds an endpoint that does not answer yet is given up."""
+    """Return how many seconds an endpoint may take until it answers."""
     return INSTANCES + (start_seconds or START) + (download_seconds or DOWNLOAD) + bake
 
 
 def send(session: Session, change: Change) -> None:
-    """Let AWS begin an update. The tag that names the configuration before stands before anything changes."""
+    """Send an update. The tag that names the earlier configuration is written before anything changes."""
     client = session.client("sagemaker")
     tag(session, change.found.arn, {marks.PREVIOUS: change.found.config})
     try:
@@ -45,7 +45,10 @@ def send(session: Session, change: Change) -> None:
 
 
 def _scaled_again(session: Session, change: Change, stop: BaseException) -> None:
-    """Bring back the scaling that was taken away for an update; raises Detached where Ctrl-C stopped it and AWS refuses that."""
+    """Register the scaling again that was taken away for an update.
+
+    Where AWS refuses that, it raises Detached after Ctrl-C, and AwsError otherwise.
+    """
     try:
         for found in change.unregister:
             scaling.register_again(session, found)
@@ -61,7 +64,10 @@ def _unscaled(change: Change) -> str:
 
 
 def until_updated(session: Session, change: Change, seconds: float) -> None:
-    """Follow an update to its end, and bring back the scaling that was taken away; raises AwsError where it was rolled back."""
+    """Follow an update to its end, and register the scaling again that was taken away for it.
+
+    Raises AwsError where the update was rolled back.
+    """
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
         now = endpoint.find(session, name)
@@ -82,7 +88,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
 
 
 def until_answering(session: Session, name: str, seconds: float, since: float | None = None) -> None:
-    """Follow an endpoint until it is in service; raises AwsError with its reason and last lines where it does not become so."""
+    """Follow an endpoint until it is in service; raises AwsError, with the reason and the last lines of its log, where it fails."""
     ended = follow.follow(session, "endpoint", name, since=since, seconds=seconds)
     try:
         ended.check()
@@ -91,7 +97,7 @@ def until_answering(session: Session, name: str, seconds: float, since: float | 
 
 
 def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
-    """Add tags, or change those that are there."""
+    """Add tags, or change those that exist."""
     with explained(f"the tags of {arn}"):
         session.client("sagemaker").add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
@@ -101,34 +107,44 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
     """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again.
 
-    Raises Detached after Ctrl-C where the endpoint is there, KeyboardInterrupt where it is not and nothing is left.
+    After Ctrl-C it raises Detached where the endpoint has its new configuration or gets it, and also where something that was
+    made for it could not be deleted. It raises KeyboardInterrupt where nothing is left.
     """
     try:
-        start.start(session, "endpoint", name, create, new=False)
-    except Detached:
-        raise
-    except KeyboardInterrupt:
-        _forget(session, config, model)
+        create()
+    except KeyboardInterrupt as stop:
+        start.interrupted(session, "endpoint", name, stop, lambda: _gets(session, name, config))
+        if left := _forget(session, config, model):
+            raise Detached(f"endpoint {name} gets no {config}; {left}", *stop.args) from None
         raise
     except UserError as error:
-        found = None
         try:
-            found = endpoint.find(session, name)
-        except AwsError:
-            raise error from None
-        if found is None or found.config != config:
+            begun = _gets(session, name, config)
+        except AwsError as missing:
+            if not kinds.is_missing(missing):
+                raise error from None
+            begun = False
+        if not begun:
             _forget(session, config, model)
         raise
 
 
-def _forget(session: Session, config: str, model: str) -> None:
-    client = session.client("sagemaker")
-    for call, request in (
-        (client.delete_endpoint_config, {"EndpointConfigName": config}),
-        (client.delete_model, {"ModelName": model}),
+def _gets(session: Session, name: str, config: str) -> bool:
+    """Whether an endpoint has a configuration, or is being created or updated with it; raises AwsError."""
+    answer = kinds.describe(session, "endpoint", name)
+    pending = answer.get("PendingDeploymentSummary") or {}
+    return config in (answer.get("EndpointConfigName"), pending.get("EndpointConfigName"))
+
+
+def _forget(session: Session, config: str, model: str) -> str:
+    """Delete a configuration and a model that no endpoint has got; return what is left of them, and how to delete it."""
+    client, left = session.client("sagemaker"), []
+    for what, called, call, request in (
+        ("configuration", config, client.delete_endpoint_config, {"EndpointConfigName": config}),
+        ("model", model, client.delete_model, {"ModelName": model}),
     ):
         try:
-            with explained(f"{config}"):
-                call(**request)
-        except AwsError:  # what was not made cannot be deleted, and the first error is what counts
-            continue
+            endpoint.delete(f"{what} {called}", call, **request)
+        except (AwsError, KeyboardInterrupt):  # the first error, or the first Ctrl-C, is what counts
+            left.append(f"the {what} {called} may be left, which costs nothing; byoc delete {called} deletes it")
+    return "; ".join(left)

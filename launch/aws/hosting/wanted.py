@@ -1,7 +1,7 @@
-"""What a user says of an endpoint, and what of it does not go together."""
+"""What a user asks of an endpoint, and checks of what does not go together."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from launch.aws.hosting import scaling
 from launch.aws.hosting.before import Before
 from launch.aws.session import Session
 from launch.aws.specification import Alarms, Autoscale, EndpointKind
+from launch.aws.texts import items, pairs
 
 OVERRIDDEN = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")
 BAKE = 300  # seconds for which the alarms watch new instances
@@ -18,7 +19,7 @@ BAKE = 300  # seconds for which the alarms watch new instances
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a user says of an endpoint. None, and what is empty, was not said: it stays as it is, or has its default."""
+    """What a user asks of an endpoint. What is None or empty was not said: it stays as it is, or gets its default."""
 
     endpoint: str
     model: str = ""  # as artifact.find takes it
@@ -68,12 +69,12 @@ def read(options: Namespace) -> Wanted:
         prefix=options.multi_model or "",
         memory=options.memory,
         concurrency=options.concurrency,
-        types=tuple(options.instance.split(",")) if options.instance else (),
+        types=items(options.instance or ""),
         count=options.count,
         inference_ami=options.inference_ami or "",
         start_seconds=options.start_seconds,
         download_seconds=options.download_seconds,
-        environment=environment(options.env),
+        environment=pairs(options.env, "--env"),
         autoscale=options.autoscale or "",
         target=options.target,
         to_zero=options.scale_to_zero,
@@ -85,19 +86,8 @@ def read(options: Namespace) -> Wanted:
     )
 
 
-def environment(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the variables that `--env NAME=VALUE` names; raises ConfigError for another text."""
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (equals and name):
-            raise ConfigError(f"--env {pair!r} must read NAME=VALUE, as in --env BYOC_WORKERS=1")
-        found[name] = value
-    return found
-
-
 def kind(wanted: Wanted, was: Before | None) -> EndpointKind:
-    """Return the kind; raises ConfigError for another one than the endpoint has."""
+    """Return the kind of the endpoint; raises ConfigError where it would be another than it has."""
     kind = wanted.kind or (was.kind if was else "real-time")
     if was and was.kind != kind:
         raise ConfigError(
@@ -144,7 +134,7 @@ def until(wanted: Wanted, now: datetime) -> datetime | None:
 
 
 def bake(session: Session, wanted: Wanted, was: Before | None) -> int:
-    """Return for how many seconds new instances answer beside the old ones."""
+    """Return how many seconds the old instances are kept after the new ones answer."""
     if wanted.bake is not None:
         if not 0 <= wanted.bake <= 3600:
             raise ConfigError(f"--bake is {wanted.bake}; it is seconds, from 0 to 3600")

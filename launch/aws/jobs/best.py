@@ -1,4 +1,4 @@
-"""The best training job of a tuning job: what `byoc train --best-of` trains with, and `byoc tune` ends with."""
+"""The hyperparameters of a tuning job's best training job: `byoc train --best-of` trains with them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Photos and other inputs of a job: folders that are checked and uploaded, or S3 prefixes that are there already."""
+"""Photos and other inputs of a job: folders, which are checked and uploaded, or S3 prefixes that exist already."""
 
 import functools
 from argparse import Namespace
@@ -21,7 +21,7 @@ RECORDIO = "application/x-recordio"
 
 @dataclass(frozen=True)
 class Input:
-    """One input: its channel's name, where it is or will be in S3, and the folder that is uploaded to there first."""
+    """One input of a job: the name of its channel, its S3 address, and the folder that is uploaded there first, if any."""
 
     name: str
     uri: str
@@ -36,7 +36,7 @@ class Input:
 
 
 def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
-    """Return a job's inputs, of which folders of photos have been checked; `root` is the S3 address of what is ours.
+    """Return a job's inputs. Folders of photos are checked. `root` is the S3 address below which the driver puts everything.
 
     Raises DataError where training would refuse the photos, ConfigError for a folder that is not there.
     """
@@ -60,7 +60,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
 
 
 def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], list[str]]) -> tuple[Channel, ...]:
-    """Return the channels of inputs. A pipe has no folders, so each split of the photos is a channel of its own there."""
+    """Return the channels of inputs. A pipe has no folders, so in Pipe mode each split of the photos is a channel of its own."""
     found = []
     for one in wanted:
         if one.name == TRAINING and mode == "Pipe":

@@ -1,15 +1,17 @@
-"""How a job or an endpoint ended, and what goes on when we stop looking."""
+"""How a job or an endpoint ended; and what a user is told who stops following one that has not."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launch.aws.errors import AwsError
+from launch.aws.errors import AwsError, Detached
 from launch.aws.jobs.kinds import KINDS, Kind, Name, state
+from launch.aws.session import Session
 
 GOOD = ("Completed", "InService")
-# What an end's word means for the user, and what helps.
+# Words of AWS's reasons, what each means for the user, and what helps.
 REMEDIES = {
     "CapacityError": "AWS had no such instance free; name several types, --instance a,b,c, or try again later",
     "MaxRuntimeExceeded": "it ran longer than --max-run; raise that, and go on from its checkpoints with --resume",
@@ -20,7 +22,7 @@ REMEDIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """The end of a job, or of an endpoint's making: its last Describe, and the last lines of its log."""
+    """The end of a job, or of the creation of an endpoint: the last answer of Describe, and the last lines of the log."""
 
     kind: Name
     name: str
@@ -37,7 +39,7 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Why it ended otherwise than well, in AWS's words."""
+        """Why it did not end well, in AWS's words."""
         return str(self.answer.get("FailureReason", ""))
 
     @property
@@ -47,13 +49,13 @@ class Ended:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last value of each metric; JSON has no word for those that are not numbers, so they are left out."""
+        """The last value of each metric. Values that are not finite are left out, since JSON cannot hold them."""
         found = {entry["MetricName"]: float(entry["Value"]) for entry in self.answer.get("FinalMetricDataList") or []}
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     @property
     def seconds(self) -> int | None:
-        """The seconds that are billed for each instance, where AWS says them."""
+        """The seconds that AWS bills for each instance; None where AWS does not say."""
         return self.answer.get("BillableTimeInSeconds")
 
     def check(self) -> None:
@@ -76,8 +78,19 @@ class Ended:
         raise AwsError("\n".join(lines), self.status)
 
 
+@contextlib.contextmanager
+def left_running(session: Session, kind: Name, name: str) -> Iterator[None]:
+    """Raise Detached where Ctrl-C stops the block: it tells the user that a job or an endpoint goes on."""
+    try:
+        yield
+    except Detached:
+        raise
+    except KeyboardInterrupt as stop:
+        raise Detached(goes_on(KINDS[kind], name, session.region), *stop.args) from None
+
+
 def goes_on(kind: Kind, name: str, region: str) -> str:
-    """Return what a user must know of something that nobody watches any more."""
+    """Return what a user must know who stops following a job or an endpoint."""
     if kind.name == "endpoint":
         return (
             f"endpoint {name} goes on in {region} and bills until it is deleted\n"

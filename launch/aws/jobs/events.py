@@ -9,7 +9,7 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.jobs.kinds import Kind, is_missing
 from launch.aws.session import Session
 
-# Lines of several hosts come into CloudWatch out of order, so each look begins so much before the last line that was seen.
+# Lines of several hosts reach CloudWatch out of order, so each request begins so much before the last line that was seen.
 OVERLAP_MS = 60_000
 
 
@@ -23,19 +23,19 @@ class Line:
 
     @property
     def host(self) -> str:
-        """The part of the stream's name that tells the hosts of a job apart, as in algo-1."""
+        """The host that wrote the line, from the stream's name, as in algo-1."""
         return "-".join(self.stream.rpartition("/")[2].split("-")[:2])
 
 
 @dataclass
 class LogReader:
-    """Reads a log from a moment on; each call of `new` returns the lines that no call before has returned."""
+    """Reads a log from a moment on. Each call of `new` returns the lines that no earlier call has returned."""
 
     session: Session
     group: str
     prefix: str = ""  # of the streams' names
     since: float = 0.0
-    search: str = ""  # lines that hold this text, capitals and small letters as they are
+    search: str = ""  # only lines that hold this text; upper and lower case count
     _from_ms: int = field(init=False)
     _seen: dict[str, int] = field(default_factory=dict)  # event id: its time
 
@@ -43,7 +43,7 @@ class LogReader:
         self._from_ms = int(self.since * 1000)
 
     def new(self) -> Iterator[Line]:
-        """Yield the new lines in the order of their times; none where there is no log yet. Raises AwsError."""
+        """Yield the new lines in the order of their times, and none where the log does not exist yet. Raises AwsError."""
         newest = self._from_ms + OVERLAP_MS
         for event in self._events():
             if event["eventId"] in self._seen:
@@ -75,7 +75,7 @@ class LogReader:
 
 
 def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: str = "") -> LogReader:
-    """Return the reader of a job's or an endpoint's log; a tuning job's is that of all its training jobs."""
+    """Return the reader of the log of a job or an endpoint. For a tuning job it reads the logs of all its training jobs."""
     if kind.name == "endpoint":
         return LogReader(session, f"{kind.group}/{name}", since=since, search=search)
     return LogReader(session, kind.group, f"{name}-" if kind.name == "tuning" else f"{name}/", since, search)

@@ -1,4 +1,4 @@
-"""Follows a job or an endpoint until it ends; whoever stops looking is told that it goes on."""
+"""Follows a job until it ends, or an endpoint until it is in service. A user who stops following it is told that it goes on."""
 
 import contextlib
 import math
@@ -10,18 +10,20 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from launch.aws import refusals
-from launch.aws.errors import AwsError, CredentialsError, Detached
+from launch.aws.errors import AwsError, CredentialsError
 from launch.aws.jobs import events, kinds
-from launch.aws.jobs.ended import Ended, goes_on
+from launch.aws.jobs.ended import Ended, goes_on, left_running
 from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
 
-POLL = 10.0  # seconds between two looks, and up to as much again by chance; ListTrainingJobs allows two calls a second
+POLL = (
+    10.0  # seconds between two requests, and up to as much again at random; ListTrainingJobs allows two calls a second
+)
 LOOPBACK_POLL = 0.2  # an emulator on this machine
 LAST_LINES = 5.0  # seconds that CloudWatch may take to show what a job wrote before it ended
-RETRIES = 10  # looks without an answer, one after the other
-# botocore's errors for an answer that did not come; the job knows nothing of it.
+RETRIES = 10  # requests in a row that may get no answer
+# botocore's errors where no answer came. The job itself is not affected.
 UNANSWERED = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
@@ -46,15 +48,14 @@ def follow(
 ) -> Ended:
     """Show what a job does until it ends, or an endpoint until it is in service or has failed, and return its end.
 
-    Lines go to `file`, by default standard output; the log's from `since` on, by default from the beginning. After `seconds`
-    whoever waits is told, by an AwsError, that it goes on. Raises Detached after Ctrl-C, SIGTERM or SIGHUP, CredentialsError where
-    credentials expire, and AwsError where AWS does not answer for long; each says that the job goes on.
+    Lines go to `file`, by default standard output. The log is shown from the time `since`, by default from the beginning.
+    Raises AwsError after `seconds`, and where AWS does not answer for long. Raises CredentialsError where credentials expire,
+    and Detached after Ctrl-C, SIGTERM or SIGHUP. Each of these errors says that the job goes on.
     """
     found = kinds.KINDS[kind]
     try:
-        return _Follower(session, found, name, Screen(file), since).run(seconds)
-    except KeyboardInterrupt as stop:
-        raise Detached(goes_on(found, name, session.region), *stop.args) from None
+        with left_running(session, kind, name):
+            return _Follower(session, found, name, Screen(file), since).run(seconds)
     except AwsError as error:
         if kinds.is_missing(error):
             raise
@@ -62,7 +63,7 @@ def follow(
 
 
 def pause(session: Session) -> None:
-    """Wait between two looks."""
+    """Wait until AWS may be asked again."""
     time.sleep(LOOPBACK_POLL if _near(session) else POLL * (1 + random.random()))
 
 
@@ -73,7 +74,7 @@ def _near(session: Session) -> bool:
 
 
 class Patience:
-    """Counts the looks in a row that got no answer; throttling is waited out for as long as it lasts."""
+    """Counts the requests in a row that got no answer. Throttling is waited out for as long as it lasts."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -85,7 +86,7 @@ class Patience:
         self._failed = 0
 
     def failed(self, error: AwsError) -> None:
-        """Note a failed look; raises the error where another look would not help."""
+        """Note a request that failed; raises its error where another request would not help."""
         if isinstance(error, CredentialsError) or not _passes(error):
             raise error
         self._failed += 1
@@ -178,7 +179,7 @@ class _Follower:
 
 
 def _passes(error: AwsError) -> bool:
-    """Return whether an error may be gone at the next look."""
+    """Return whether an error may be gone at the next request."""
     return error.code in refusals.THROTTLED | refusals.UNAVAILABLE | UNANSWERED or (
         error.code.isdigit() and error.code.startswith("5")
     )

@@ -1,6 +1,6 @@
-"""The four kinds of things that run and bill: how each is described, when it has ended, and where its log is."""
+"""The four kinds of things that run and bill: how AWS lists and describes each, when it has ended, and where its log is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,20 +8,22 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.session import Session
 
 Name = Literal["training", "tuning", "transform", "endpoint"]
+PAGE = 100  # MaxResults of a List action at most
 # AWS's codes for a name that is not there. ValidationException says many things; only these words of it mean that.
 MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 MISSING_WORDS = ("not found", "could not find", "does not exist")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """One kind, in the words of the API and in ours."""
 
     name: Name
     title: str
-    api: str  # as in describe_<api>
+    api: str  # as in describe_<api> and list_<api>s
     parameter: str
     status: str
+    summaries: str  # the member of the List action's answer
     ends: tuple[str, ...]  # statuses in which nothing happens any more
     group: str  # of CloudWatch's logs; an endpoint has one of its own
 
@@ -30,40 +32,44 @@ KINDS: dict[Name, Kind] = {
     kind.name: kind
     for kind in (
         Kind(
-            "training",
-            "training job",
-            "training_job",
-            "TrainingJobName",
-            "TrainingJobStatus",
-            ("Completed", "Failed", "Stopped"),
-            "/aws/sagemaker/TrainingJobs",
+            name="training",
+            title="training job",
+            api="training_job",
+            parameter="TrainingJobName",
+            status="TrainingJobStatus",
+            summaries="TrainingJobSummaries",
+            ends=("Completed", "Failed", "Stopped"),
+            group="/aws/sagemaker/TrainingJobs",
         ),
         Kind(
-            "tuning",
-            "tuning job",
-            "hyper_parameter_tuning_job",
-            "HyperParameterTuningJobName",
-            "HyperParameterTuningJobStatus",
-            ("Completed", "Failed", "Stopped", "DeleteFailed"),
-            "/aws/sagemaker/TrainingJobs",
+            name="tuning",
+            title="tuning job",
+            api="hyper_parameter_tuning_job",
+            parameter="HyperParameterTuningJobName",
+            status="HyperParameterTuningJobStatus",
+            summaries="HyperParameterTuningJobSummaries",
+            ends=("Completed", "Failed", "Stopped", "DeleteFailed"),
+            group="/aws/sagemaker/TrainingJobs",
         ),
         Kind(
-            "transform",
-            "transform job",
-            "transform_job",
-            "TransformJobName",
-            "TransformJobStatus",
-            ("Completed", "Failed", "Stopped"),
-            "/aws/sagemaker/TransformJobs",
+            name="transform",
+            title="transform job",
+            api="transform_job",
+            parameter="TransformJobName",
+            status="TransformJobStatus",
+            summaries="TransformJobSummaries",
+            ends=("Completed", "Failed", "Stopped"),
+            group="/aws/sagemaker/TransformJobs",
         ),
         Kind(
-            "endpoint",
-            "endpoint",
-            "endpoint",
-            "EndpointName",
-            "EndpointStatus",
-            ("InService", "Failed", "OutOfService", "UpdateRollbackFailed"),
-            "/aws/sagemaker/Endpoints",
+            name="endpoint",
+            title="endpoint",
+            api="endpoint",
+            parameter="EndpointName",
+            status="EndpointStatus",
+            summaries="Endpoints",
+            ends=("InService", "Failed", "OutOfService", "UpdateRollbackFailed"),
+            group="/aws/sagemaker/Endpoints",
         ),
     )
 }
@@ -77,6 +83,15 @@ def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
             **{found.parameter: name}
         )
     return answer
+
+
+def listed(session: Session, kind: Name, **filters: str) -> Iterator[dict[str, Any]]:
+    """Yield the summaries of all that a List action knows, a hundred to a request; raises AwsError."""
+    found = KINDS[kind]
+    with explained(f"the list of {found.title}s"):
+        pages = session.client("sagemaker").get_paginator(f"list_{found.api}s")
+        for page in pages.paginate(PaginationConfig={"PageSize": PAGE}, **filters):
+            yield from page[found.summaries]
 
 
 def is_missing(error: AwsError) -> bool:

@@ -1,7 +1,7 @@
-"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills though nobody thinks of it.
+"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills.
 
-However much an account holds, a look takes at most ten requests: four lists of the newest, and the rest of them to describe
-what bills first.
+However many jobs an account has, at most ten requests are sent by default: four lists of the newest, and then requests that
+find out what the first rows have cost. What bills comes first.
 """
 
 import json
@@ -16,18 +16,13 @@ from classifier.errors import ConfigError
 from launch.aws import cost, prices
 from launch.aws import settings as account_settings
 from launch.aws.errors import AwsError, explained
+from launch.aws.hosting import endpoint
 from launch.aws.jobs import leftovers
-from launch.aws.jobs.kinds import KINDS, Kind, Name, describe
+from launch.aws.jobs.kinds import KINDS, PAGE, Kind, Name, describe, is_missing
 from launch.aws.prices import Prices
 from launch.aws.session import Session
 
-PAGE = 100  # MaxResults of a list at most
-LISTS: dict[Name, tuple[str, str]] = {
-    "endpoint": ("list_endpoints", "Endpoints"),
-    "training": ("list_training_jobs", "TrainingJobSummaries"),
-    "tuning": ("list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"),
-    "transform": ("list_transform_jobs", "TransformJobSummaries"),
-}
+LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")  # in this order where requests are few
 ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
 
 
@@ -48,21 +43,22 @@ class Row:
 
 
 class Calls:
-    """Counts requests, so that a look stays small in a large account."""
+    """Counts requests, so that a large account does not need many."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
-    def take(self) -> bool:
-        """Count one request; False when there are to be no more."""
-        self.left -= 1
-        return self.left >= 0
+    def take(self, requests: int = 1) -> bool:
+        """Count requests that are to be sent; False, and nothing is counted, where so many are no longer allowed."""
+        allowed = self.left >= requests
+        self.left -= requests if allowed else 0
+        return allowed
 
 
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
-    """Return the newest jobs and endpoints, what bills first, then the newest; with at most so many requests.
+    """Return the newest jobs and endpoints: first those that bill, then the others, the newest first.
 
-    Raises AwsError where AWS refuses a list.
+    At most `calls` requests are sent. Raises AwsError where AWS refuses a list.
     """
     budget = Calls(calls)
     rows: list[Row] = []
@@ -122,13 +118,12 @@ def age(seconds: float) -> str:
 
 
 def _newest(session: Session, kind: Kind, most: int, name: str) -> list[Row]:
-    operation, member = LISTS[kind.name]
     request: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": min(most, PAGE)}
     if name:
         request["NameContains"] = name
     with explained(f"the list of {kind.title}s"):
-        answer = getattr(session.client("sagemaker"), operation)(**request)
-    return [_row(kind, summary) for summary in answer[member]]
+        answer = getattr(session.client("sagemaker"), f"list_{kind.api}s")(**request)
+    return [_row(kind, summary) for summary in answer[kind.summaries]]
 
 
 def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
@@ -143,7 +138,7 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
 
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
-    """Return the row with its cost so far, as long as there are requests left to find it out."""
+    """Return the row with its cost so far, or as it is where no request is left to find that out."""
     if not price.hours:
         return row
     if row.kind == "endpoint":
@@ -161,7 +156,7 @@ def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
 
 
 def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what the training jobs of a tuning job have cost together; two requests, and one more for each further 100 jobs."""
+    """Return what the training jobs of a tuning job have cost together. Takes two requests, and one for each further 100 jobs."""
     if not budget.take():
         return None
     seconds, more = 0.0, dict[str, str]()
@@ -183,8 +178,17 @@ def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> fl
 
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what an endpoint has cost if it was all the time as it is now; two requests."""
-    if not (budget.take() and budget.take()):
+    """Return what an endpoint has cost, as if it had always been as it is now. Takes two requests."""
+    if not budget.take(2):
         return None
-    found = leftovers.endpoint(session, row.name, price)
-    return None if found.hour is None else found.hour * (datetime.now(UTC) - row.created).total_seconds() / 3600
+    try:
+        answer = describe(session, "endpoint", row.name)
+    except AwsError as error:
+        if is_missing(error):  # deleted a moment ago
+            return None
+        raise
+    config = endpoint.configuration(session, answer["EndpointConfigName"])
+    variants = answer.get("ProductionVariants") or []
+    counts = {variant["VariantName"]: variant.get("CurrentInstanceCount", 0) for variant in variants}
+    hour = leftovers.hour(config, counts, price) if config else None
+    return None if hour is None else hour * (datetime.now(UTC) - row.created).total_seconds() / 3600

@@ -13,9 +13,9 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.aws import settings as account_settings
-from launch.aws.errors import AwsError, Detached
+from launch.aws.errors import AwsError
 from launch.aws.jobs import events, follow, kinds
-from launch.aws.jobs.ended import goes_on
+from launch.aws.jobs.ended import goes_on, left_running
 from launch.aws.jobs.events import Line
 from launch.aws.jobs.screen import Screen
 from launch.aws.session import Session
@@ -60,19 +60,18 @@ def _go_on(session: Session, kind: kinds.Kind, options: Namespace, reader: event
     """Show new lines until a job has ended; an endpoint goes on until Ctrl-C."""
     patience = follow.Patience(Screen(sys.stderr))
     try:
-        while True:
-            try:
-                answer = kinds.describe(session, kind.name, options.name)
-                _print(reader.new(), options.json, hosts)
-            except AwsError as error:
-                patience.failed(error)
-            else:
-                patience.answered()
-                if kind.name != "endpoint" and kinds.state(kind, answer) in kind.ends:
-                    return 0 if kinds.state(kind, answer) == "Completed" else 1
-            follow.pause(session)
-    except KeyboardInterrupt as stop:
-        raise Detached(goes_on(kind, options.name, session.region), *stop.args) from None
+        with left_running(session, kind.name, options.name):
+            while True:
+                try:
+                    answer = kinds.describe(session, kind.name, options.name)
+                    _print(reader.new(), options.json, hosts)
+                except AwsError as error:
+                    patience.failed(error)
+                else:
+                    patience.answered()
+                    if kind.name != "endpoint" and kinds.state(kind, answer) in kind.ends:
+                        return 0 if kinds.state(kind, answer) == "Completed" else 1
+                follow.pause(session)
     except AwsError as error:
         if kinds.is_missing(error):
             raise

@@ -1,9 +1,9 @@
-"""What a search may try: `--range`, `--choice`, or the space of the original work."""
+"""The hyperparameters that a tuning job varies: those of `--range` and `--choice`, or the space of the original work."""
 
 import dataclasses
 import math
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from classifier.errors import ConfigError
@@ -21,7 +21,7 @@ EPOCHS = "epochs"  # what Hyperband gives its jobs more of
 
 
 def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Range, ...]:
-    """Return what is varied; raises ConfigError with all that is wrong with it, one problem a line."""
+    """Return what the tuning job varies; raises ConfigError with every problem, one a line."""
     if not (options.ranges or options.choices):
         return _original(hyperparameters, options.strategy)
     found: list[Range] = []
@@ -43,8 +43,21 @@ def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Rang
     return tuple(found)
 
 
+def original(names: Iterable[str]) -> tuple[Range, ...]:
+    """Return the space of the original work for some of its hyperparameters."""
+    found = []
+    for name in names:
+        space = TUNING_RANGES[name]
+        if "choices" in space:
+            found.append(Range(name=name, values=tuple(map(str, space["choices"]))))
+        else:
+            scale: Scale = "Logarithmic" if space["log"] else "Linear"
+            found.append(Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale))
+    return tuple(found)
+
+
 def combinations(wanted: tuple[Range, ...]) -> int:
-    """Return how many combinations of values there are; raises ConfigError for a range, which holds endlessly many."""
+    """Return the number of combinations of values; raises ConfigError for a range, which has no end of them."""
     endless = [one.name for one in wanted if not one.values]
     if endless:
         raise ConfigError(
@@ -68,15 +81,7 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
             f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, name it with --range or --choice, or "
             "run byoc train"
         )
-    return tuple(_of_config(name) for name in names)
-
-
-def _of_config(name: str) -> Range:
-    space = TUNING_RANGES[name]
-    if "choices" in space:
-        return Range(name=name, values=tuple(map(str, space["choices"])))
-    scale: Scale = "Logarithmic" if space["log"] else "Linear"
-    return Range(name=name, low=str(space["low"]), high=str(space["high"]), scale=scale)
+    return original(names)
 
 
 def _collect(found: list[Range], problems: list[str], what: str, read: object) -> None:

@@ -1,4 +1,4 @@
-"""What a completed training job came to: the artifact, the test result, and the command that comes next."""
+"""The results of a completed training job: its artifact, its accuracy, and the command that comes next."""
 
 import contextlib
 import re

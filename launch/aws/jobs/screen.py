@@ -1,4 +1,4 @@
-"""What a user sees of a job that runs: a line at each phase, its log, and its metrics as a line an epoch."""
+"""What a user sees of a running job: a line for each phase, its log, and one line of metrics for each epoch."""
 
 import json
 import sys
@@ -36,46 +36,46 @@ class Screen:
             self.tail = [*self.tail[1 - KEPT :], shown(line, hosts)]
 
     def count(self) -> None:
-        """Show how many requests were answered, where they are more than at the last time."""
+        """Show how many requests were answered, if that number has grown since the last call."""
         if self._answered > self._counted:
             self._counted = self._answered
             self.say(f"  {self._answered:,} requests answered")
 
 
 class Phases:
-    """The phases of a training job, each told once: AWS lists those so far in every answer."""
+    """The phases of a training job. AWS lists all phases so far in every answer; each is shown once."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, object]] = set()
+        self._shown: set[tuple[str, object]] = set()
 
     def new(self, answer: Mapping[str, Any]) -> list[tuple[float, str]]:
-        """Return the phases that came since the last look, each with the time at which it began."""
+        """Return the phases that were not in the answers before, each with the time at which it began."""
         found = []
         for entry in answer.get("SecondaryStatusTransitions") or []:
             key = str(entry.get("Status", "")), entry["StartTime"]
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._shown:
+                self._shown.add(key)
                 message = entry.get("StatusMessage", "")
                 found.append((entry["StartTime"].timestamp(), f"{key[0]}{': ' + message if message else ''}"))
         return found
 
 
 class Status:
-    """The status of what has no phases, told when it changes."""
+    """The status of a thing that has no phases; it is shown when it changes."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._told = ""
+        self._shown = ""
 
     def look(self, status: str, more: str = "") -> None:
         text = f"{status}{': ' + more if more else ''}"
-        if text != self._told:
-            self._told = text
+        if text != self._shown:
+            self._shown = text
             self._screen.say(text)
 
 
 def read_metrics(text: str) -> dict[str, float]:
-    """Return what a metric line of our training program says; empty for any other line."""
+    """Return the metrics in a metric line of our training program; an empty dict for any other line."""
     if not text.startswith("epoch="):
         return {}
     found = {}
@@ -91,7 +91,7 @@ def read_metrics(text: str) -> dict[str, float]:
 
 
 def is_answer(text: str) -> bool:
-    """Return whether a line is our server's of a request that went well: one for each photo, which nobody reads as they come."""
+    """Return whether a line is our server's line of a request that succeeded. There is one for each photo, so they are counted."""
     try:
         said = json.loads(text) if text.startswith("{") else None
         return isinstance(said, dict) and "request_id" in said and int(said["code"]) < 400

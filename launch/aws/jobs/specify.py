@@ -1,25 +1,24 @@
-"""What the options of train and tune ask for, as the specification of a training job."""
+"""Turns the options of train and tune into the specification of a training job."""
 
 from argparse import Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from classifier.errors import ConfigError
-from launch.aws import names, overrides
-from launch.aws.errors import AwsError
-from launch.aws.jobs import data, kinds
-from launch.aws.jobs.account import Account, pairs
+from launch.aws import names
+from launch.aws.jobs import data
+from launch.aws.jobs.account import Account
 from launch.aws.jobs.data import Input
-from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Machines, Training
+from launch.aws.texts import items, pairs
 from train.config import parse
 
 
 def training(
     options: Namespace, account: Account, inputs: list[Input], hyperparameters: Mapping[str, str], name: str
 ) -> Training:
-    """Return a training job without checkpoints; raises ConfigError for an option that cannot be used."""
+    """Return a training job without checkpoints and overrides; raises ConfigError for an option that cannot be used."""
     session = account.session
     return Training(
         name=name,
@@ -30,13 +29,12 @@ def training(
         output=f"{account.root}/output",
         hyperparameters=hyperparameters,
         environment=pairs(options.env, "--env"),
-        overrides=overrides.parse(options.override),
     )
 
 
 def machines(options: Namespace, settings: Settings) -> Machines:
     """Return the instances that the options ask for."""
-    types = tuple(part.strip() for part in options.instance.split(",")) if options.instance else settings.train_types
+    types = items(options.instance or "") or settings.train_types
     if options.spot and options.keep_alive:
         raise ConfigError("--keep-alive is not for spot instances; leave --spot or --keep-alive out")
     if options.max_wait is not None and not options.spot:
@@ -54,7 +52,7 @@ def machines(options: Namespace, settings: Settings) -> Machines:
 
 
 def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the hyperparameters of --set and --backbone over those of `base`; raises ConfigError for one that training refuses."""
+    """Return `base` with the hyperparameters of --set and --backbone; raises ConfigError for one that training refuses."""
     given = {"backbone": options.backbone} if options.backbone else {}
     for name, value in pairs_of_set(options.hyperparameters):
         if given.setdefault(name, value) != value:
@@ -78,29 +76,3 @@ def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
 def new_name(options: Namespace, stem: str, longest: int = names.LONGEST) -> str:
     """Return the name of --name as it is, or a new one."""
     return str(options.name) if options.name else names.job(stem, datetime.now(UTC), longest)
-
-
-def checkpoints(session: Session, options: Namespace, root: str, name: str) -> str:
-    """Return where a job's checkpoints lie: below its own name, or those of the earlier job of --resume.
-
-    Raises AwsError where there is no such job, ConfigError where it still runs or has kept none.
-    """
-    if not options.resume:
-        return f"{root}/checkpoints/{name}"
-    kind = kinds.KINDS["training"]
-    try:
-        answer = kinds.describe(session, "training", options.resume)
-    except AwsError as error:
-        if kinds.is_missing(error):
-            raise AwsError(
-                f"--resume {options.resume}: there is no such training job; byoc jobs lists them", error.code
-            ) from None
-        raise
-    if kinds.state(kind, answer) not in kind.ends:
-        raise ConfigError(
-            f"--resume {options.resume}: the job still runs, and two jobs would write into one place; stop it first"
-        )
-    uri = (answer.get("CheckpointConfig") or {}).get("S3Uri")
-    if not uri:
-        raise ConfigError(f"--resume {options.resume}: the job has kept no checkpoints")
-    return str(uri)

@@ -1,4 +1,4 @@
-"""Sends the request of a job, so that it is known at each moment whether the job runs."""
+"""Sends the request that starts a job. Whatever interrupts it, the user learns whether the job runs."""
 
 import sys
 import time
@@ -10,7 +10,10 @@ from launch.aws.jobs.data import Input
 from launch.aws.jobs.ended import goes_on
 from launch.aws.session import Session
 
-LOOKS = 3  # for a job whose request may still be on its way
+LOOKS, PAUSE = (
+    3,
+    0.5,
+)  # how often AWS is asked for a job whose request may still be on its way, and the seconds in between
 
 
 def upload(session: Session, inputs: Iterable[Input]) -> None:
@@ -29,37 +32,63 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
 
 
 def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object], *, new: bool) -> None:
-    """Send a request. Raises Detached after Ctrl-C where the job was started all the same, KeyboardInterrupt where not.
+    """Send the request that makes a job.
 
     With `new` the name was made for this request: where AWS says that it is taken, an answer was lost on its way here, and the
-    request was sent again. Raises AwsError where AWS refuses the request.
+    request was sent again. Raises AwsError where AWS refuses the request. After Ctrl-C it raises Detached where the job was
+    started all the same, and KeyboardInterrupt where it was not.
     """
+
+    def there() -> bool:
+        kinds.describe(session, kind, name)
+        return True
+
     try:
         send()
     except AwsError as error:
-        if not (new and error.code == "ResourceInUse" and _is_there(session, kind, name)):
+        if not (new and error.code == "ResourceInUse" and looked(there)):
             raise
     except KeyboardInterrupt as stop:
-        found = kinds.KINDS[kind]
-        there = _is_there(session, kind, name)
-        if there:
-            said = f"\n{stop}" if isinstance(stop, Detached) else ""
-            raise Detached(goes_on(found, name, session.region) + said, *stop.args) from None
-        if there is None:
-            text = f"it is not known whether {found.title} {name} was started; byoc logs {name} tells, byoc stop {name} ends it"
-            raise Detached(text, *stop.args) from None
+        interrupted(session, kind, name, stop, there)
         raise
 
 
-def _is_there(session: Session, kind: kinds.Name, name: str) -> bool | None:
-    """Return whether a job exists; None where AWS does not say."""
+def interrupted(
+    session: Session, kind: kinds.Name, name: str, stop: KeyboardInterrupt, there: Callable[[], bool]
+) -> None:
+    """Raise Detached where what Ctrl-C interrupted has begun all the same, or where AWS does not say; return where it has not.
+
+    `there` asks AWS whether it has begun, and may raise AwsError where AWS knows nothing of the name.
+    """
+    try:
+        found = looked(there)
+    except KeyboardInterrupt:  # a second Ctrl-C: nobody waits for the answer
+        found = None
+    if found is False:
+        return
+    kind_of = kinds.KINDS[kind]
+    said = f"\n{stop}" if isinstance(stop, Detached) else ""
+    if found:
+        raise Detached(goes_on(kind_of, name, session.region) + said, *stop.args) from None
+    end = "delete" if kind == "endpoint" else "stop"
+    raise Detached(
+        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} tells, byoc {end} {name} ends it{said}",
+        *stop.args,
+    ) from None
+
+
+def looked(there: Callable[[], bool]) -> bool | None:
+    """Return what `there` answers, and None where AWS does not say.
+
+    Where the answer is False, or AWS does not know the name, it is asked again LOOKS times.
+    """
     for look in range(LOOKS):
         try:
-            kinds.describe(session, kind, name)
-            return True
+            if there():
+                return True
         except AwsError as error:
             if not kinds.is_missing(error):
                 return None
         if look + 1 < LOOKS:
-            time.sleep(0.5)
+            time.sleep(PAUSE)
     return False

@@ -1,4 +1,4 @@
-"""`byoc stop NAME`: ends a job; what it has reached is kept."""
+"""`byoc stop NAME`: stops a job; the model and the checkpoints that it has made are kept."""
 
 import json
 import sys
@@ -15,16 +15,16 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True)
 class Stopping:
-    """A job that was told to stop, or that had ended before."""
+    """A job that is stopping, or that had ended before."""
 
     kind: kinds.Kind
     name: str
     state: str
-    told: bool  # False: it had ended
+    requested: bool  # whether AWS was asked to stop it; False: it had ended
 
 
 def stop(session: Session, name: str) -> Stopping:
-    """Tell a job to stop. Raises ConfigError for an endpoint, AwsError where there is no such job or AWS refuses."""
+    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError where there is no such job or AWS refuses."""
     kind, answer = kinds.find(session, name)
     state = kinds.state(kind, answer)
     if kind.name == "endpoint":
@@ -44,7 +44,7 @@ def stop(session: Session, name: str) -> Stopping:
 
 
 def command(options: Namespace) -> int:
-    """`byoc stop`: waits for the end unless --detach is given; several names are all told first."""
+    """`byoc stop`: waits for the end unless --detach is given. Of several jobs, all are stopped before any is waited for."""
     session = Session(account_settings.load(options))
     aside = sys.stderr if options.json else sys.stdout
     if options.dry_run:
@@ -52,18 +52,18 @@ def command(options: Namespace) -> int:
             kind, answer = kinds.find(session, name)
             print(f"dry run: {kind.title} {name} is {kinds.state(kind, answer)}; nothing was sent")
         return 0
-    told = []
+    stopping = []
     for name in options.names:
         job = stop(session, name)
-        told.append(job)
+        stopping.append(job)
         print(
-            f"{job.kind.title} {name} {'stops' if job.told else f'had ended before: {job.state}'}",
+            f"{job.kind.title} {name} {'stops' if job.requested else f'had ended before: {job.state}'}",
             file=aside,
             flush=True,
         )
     ended: list[Ended] = []
     if not options.detach:
-        ended = [follow.follow(session, job.kind.name, job.name, file=aside) for job in told if job.told]
+        ended = [follow.follow(session, job.kind.name, job.name, file=aside) for job in stopping if job.requested]
     by_name = {end.name: end for end in ended}
     if options.json:
         rows = [
@@ -73,7 +73,7 @@ def command(options: Namespace) -> int:
                 "state": by_name[job.name].status if job.name in by_name else job.state,
                 "artifact": by_name[job.name].artifact if job.name in by_name else "",
             }
-            for job in told
+            for job in stopping
         ]
         print(json.dumps(rows))
         return 0

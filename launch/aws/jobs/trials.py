@@ -57,18 +57,18 @@ def list_trials(session: Session, name: str) -> list[Trial]:
 
 
 def best(answer: Mapping[str, Any]) -> Trial | None:
-    """Return the best training job of a described tuning job, those of its parents included; None where there is none yet."""
+    """Return the best training job in an answer of Describe, its parents' jobs included; None where there is none yet."""
     found = answer.get("OverallBestTrainingJob") or answer.get("BestTrainingJob")
     return trial(found) if found else None
 
 
 class Trials:
-    """Shows a row for each trial that has ended, and how many there are when that changes."""
+    """Shows a row for each trial that has ended, and the numbers of trials by status when they change."""
 
     def __init__(self, session: Session, name: str, screen: Screen) -> None:
         self._session, self._name, self._screen = session, name, screen
         self._counters: object = None
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def look(self, answer: Mapping[str, Any]) -> None:
         """Show what is new in a described tuning job; raises AwsError."""
@@ -79,10 +79,10 @@ class Trials:
         self._screen.say(f"{counters[1]}: {_counted(counters[0])}")
         metric = objective(answer)
         for row in rows:
-            if row.status in ENDS and row.name not in self._told:
-                if not self._told:
+            if row.status in ENDS and row.name not in self._shown:
+                if not self._shown:
                     self._screen.say(header(row.hyperparameters, metric))
-                self._told.add(row.name)
+                self._shown.add(row.name)
                 self._screen.say(line(row))
         self._counters = counters  # last, so that a look that failed is made again
 
@@ -102,7 +102,7 @@ def line(row: Trial) -> str:
 
 
 def objective(answer: Mapping[str, Any]) -> str:
-    """Return the name of the metric that a described tuning job looks at."""
+    """Return the name of the objective metric in an answer of Describe."""
     config = answer.get("HyperParameterTuningJobConfig") or {}
     return str((config.get("HyperParameterTuningJobObjective") or {}).get("MetricName", "objective"))
 

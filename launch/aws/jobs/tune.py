@@ -2,40 +2,27 @@
 
 import dataclasses
 import json
-import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TextIO
 
 from classifier.errors import ConfigError
-from launch.aws import check, cost, names, prices
-from launch.aws.jobs import best, data, follow, ranges, specify, start, train, trials, warm_start
-from launch.aws.jobs.account import Account, account
-from launch.aws.jobs.ended import Ended, goes_on
-from launch.aws.jobs.kinds import KINDS
-from launch.aws.plan import Plan, agreed, outcome
+from launch.aws import check, cost, names, overrides, prices
+from launch.aws.jobs import best, data, job, lines, ranges, specify, trials, warm_start
+from launch.aws.jobs.account import account
+from launch.aws.jobs.ended import Ended
+from launch.aws.jobs.job import Prepared
+from launch.aws.plan import Plan
 from launch.aws.requests.tuning import tuning_job
-from launch.aws.senders import Choice
-from launch.aws.senders import sender as find_sender
 from launch.aws.session import Session
 from launch.aws.specification import Completion, Range, Tuning
 from train.config import TUNING_RANGES, parse
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """A tuning job that may be sent, and the inputs that are uploaded before."""
-
-    account: Account
-    tuning: Tuning
-    inputs: Sequence[data.Input]
-    new_name: bool  # it is not one that the user gave
+OPERATIONS = ("CreateHyperParameterTuningJob",)
 
 
-def prepare(options: Namespace) -> Prepared:
+def prepare(options: Namespace) -> Prepared[Tuning]:
     """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
     fixed = specify.hyperparameters(options)
+    chosen = overrides.parse(options.override, OPERATIONS)
     wanted = ranges.ranges(options, fixed)
     most, parallel = _jobs(options, wanted)
     resource = _resource(fixed, options.strategy)
@@ -45,7 +32,7 @@ def prepare(options: Namespace) -> Prepared:
     name = specify.new_name(options, "byoc-tune", names.LONGEST_TUNING)
     tuning = Tuning(
         # Without checkpoints: what AWS makes of one prefix for many training jobs is not documented.
-        training=specify.training(options, found, inputs, fixed, name),
+        training=dataclasses.replace(specify.training(options, found, inputs, fixed, name), overrides=chosen),
         ranges=wanted,
         max_jobs=most,
         parallel=parallel,
@@ -58,37 +45,37 @@ def prepare(options: Namespace) -> Prepared:
     )
     if parents:
         tuning = dataclasses.replace(tuning, parents_kind=warm_start.check(tuning, parents))
-    return Prepared(found, tuning, inputs, not options.name)
+    return Prepared(account=found, wanted=tuning, inputs=inputs, new_name=not options.name)
 
 
-def plan(prepared: Prepared) -> Plan:
+def plan(prepared: Prepared[Tuning]) -> Plan:
     """Return what is shown of a tuning job before it is sent; raises ConfigError for a request that AWS would refuse."""
-    tuning, session = prepared.tuning, prepared.account.session
+    tuning, session = prepared.wanted, prepared.session
     request = tuning_job(tuning)
     check.check("CreateHyperParameterTuningJob", request)
     price = prices.load(session.settings, session.region)
     training = tuning.training
-    lines = [
+    shown = [
         ("what", f"tuning job {training.name} in {session.region}: {tuning.strategy} for {tuning.objective}"),
         ("jobs", f"{tuning.max_jobs} training jobs, {tuning.parallel} at a time"),
         ("varied", "; ".join(map(ranges.shown, tuning.ranges))),
-        ("instances", f"{train.instances(training)}, for each job"),
+        ("instances", f"{lines.instances(training)}, for each job"),
         ("image", training.image),
         *((one.name, str(one)) for one in prepared.inputs),
-        ("settings", train.settings(training.hyperparameters)),
-        ("time", f"{train.limit(training)} for each job"),
+        ("settings", lines.settings(training.hyperparameters)),
+        ("time", f"{lines.limit(training)} for each job"),
     ]
     if tuning.parents:
-        lines.append(("warm start", f"{', '.join(tuning.parents)} ({tuning.parents_kind})"))
+        shown.append(("warm start", f"{', '.join(tuning.parents)} ({tuning.parents_kind})"))
     if training.machines.spot:
-        lines.append(("checkpoints", "none, so a training job that loses its spot instance begins again"))
+        shown.append(("checkpoints", "none, so a training job that loses its spot instance begins again"))
     if {one.name for one in tuning.ranges} <= TUNING_RANGES.keys():
-        lines.append(("instead", _in_one_job(tuning, price)))
-    read = [] if prepared.account.missing else train.quota(session, training, tuning.parallel)
-    lines += [("quota", str(one)) for one in read]
+        shown.append(("instead", _in_one_job(tuning, price)))
+    read = [] if prepared.account.missing else lines.quota(session, training, tuning.parallel)
+    shown += [("quota", str(one)) for one in read]
     return Plan(
         title="a tuning job on SageMaker",
-        lines=tuple(lines),
+        lines=tuple(shown),
         requests=(("CreateHyperParameterTuningJob", request),),
         cost=cost.tuning(price, tuning),
         warnings=tuple(f"the quota of {one}" for one in read if one.short),
@@ -96,41 +83,12 @@ def plan(prepared: Prepared) -> Plan:
     )
 
 
-def send(prepared: Prepared, sender: Choice = "auto") -> None:
-    """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
-    tuning, session = prepared.tuning, prepared.account.session
-    for one in prepared.inputs:
-        data.check_there(session, one)
-    carrier = find_sender(session, sender)
-    start.upload(session, prepared.inputs)
-    start.start(session, "tuning", tuning.training.name, lambda: carrier.tune(tuning), new=prepared.new_name)
-
-
-def tune(prepared: Prepared, sender: Choice = "auto", file: TextIO | None = None) -> Ended:
-    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
-    send(prepared, sender)
-    ended = follow.follow(prepared.account.session, "tuning", prepared.tuning.training.name, file=file)
-    ended.check()
-    return ended
-
-
 def command(options: Namespace) -> int:
     """`byoc tune --on sagemaker`: status 1 where the job does not complete."""
     if options.out:
         raise ConfigError("--out is for train: a tuning job's best artifact stays in S3; leave it out")
     prepared = prepare(options)
-    session, name = prepared.account.session, prepared.tuning.training.name
-    if not agreed(plan(prepared), options, session.settings.ask_above):
-        return outcome(options)
-    aside = sys.stderr if options.json else sys.stdout
-    if options.detach:
-        send(prepared, options.sender)
-        print(goes_on(KINDS["tuning"], name, session.region), file=aside)
-        if options.json:
-            print(json.dumps({"name": name, "status": "InProgress"}))
-        return 0
-    tell(session, tune(prepared, options.sender, aside), options)
-    return 0
+    return job.command(prepared, plan(prepared), options, tell)
 
 
 def tell(session: Session, ended: Ended, options: Namespace) -> None:
@@ -153,7 +111,7 @@ def tell(session: Session, ended: Ended, options: Namespace) -> None:
     if found is None:
         print("no training job has a result")
         return
-    settings = train.settings(found.hyperparameters)
+    settings = lines.settings(found.hyperparameters)
     value = "" if found.value is None else f", {trials.objective(ended.answer)} {found.value:.4f}"
     print(f"best: {found.name}{value}, with {settings}")
     print(f"train with it: byoc train --on sagemaker --best-of {ended.name} ...\ndeploy it: byoc deploy {found.name}")

@@ -1,4 +1,4 @@
-"""A search that learns from earlier ones: AWS's rules, checked against the parents before anything is sent.
+"""Warm start: a tuning job learns from earlier ones, its parents. AWS's rules for that are checked before anything is sent.
 
 The rules are those of the developer guide's page on warm start.
 """
@@ -40,7 +40,7 @@ def parents(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def check(wanted: Tuning, found: Mapping[str, Mapping[str, Any]]) -> Kind:
-    """Return how a search may learn from its parents; raises ConfigError with all that forbids it, one problem a line."""
+    """Return the type of warm start that the parents allow; raises ConfigError with every broken rule, one a line."""
     request = tuning_job(wanted)
     problems = [text for name, parent in found.items() for text in _problems(request, name, parent)]
     if wanted.strategy not in ("Bayesian", "Random"):

@@ -2,17 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from launch.aws.options.common import add_account, add_plan
+from launch.aws.options.common import Verbs, add_account, add_json, add_plan, add_verb
 
-Verbs = Any  # what argparse's add_subparsers returns has no public type
 ROOM = "launch.aws.account"
 
 
 def add(verbs: Verbs) -> None:
     """Add the verbs to the command line."""
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "init",
         "write byoc.toml, which says where and with what SageMaker is used; needs no account",
@@ -22,14 +20,14 @@ def add(verbs: Verbs) -> None:
     )
     add_account(verb)
     verb.add_argument("--dry-run", action="store_true", help="print the file, write nothing")
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     verb.set_defaults(call=f"{ROOM}.init")
     _setup(verbs)
 
 
 def add_upload(verbs: Verbs) -> None:
     """Add `data upload`, beside the other verbs of data."""
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "upload",
         "bring a folder of photos to S3; what is there already is not sent again",
@@ -51,7 +49,7 @@ def add_upload(verbs: Verbs) -> None:
 
 
 def _setup(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "setup",
         "make or check what SageMaker needs in your account: a bucket and a role",
@@ -62,33 +60,33 @@ def _setup(verbs: Verbs) -> None:
   byoc setup policy --out policy.json""",
     )
     verb.add_argument("--check", action="store_true", help="say what is there, what is missing and what is not known")
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
     verb.set_defaults(call=f"{ROOM}.setup", part=None)
     parts = verb.add_subparsers(metavar="PART", title="parts")
-    create = _verb(
+    create = add_verb(
         parts,
         "create",
         "make the bucket and the role, once you have seen the plan, and write them into byoc.toml",
         "  byoc setup create\n  byoc setup create --bucket my-photos --dry-run",
     )
     add_plan(create)
-    register = _verb(
+    register = add_verb(
         parts,
         "register",
         "write a role and a bucket that exist into byoc.toml, once they are found good",
         "  byoc setup register --role byoc-sagemaker --bucket my-photos",
     )
     register.add_argument("--dry-run", action="store_true", help="look, and write nothing")
-    register.add_argument("--json", action="store_true", help="print what a program reads")
-    remove = _verb(
+    add_json(register)
+    remove = add_verb(
         parts,
         "remove",
         "remove what setup create made, found by its tags; asks; never a bucket that holds objects",
         "  byoc setup remove --dry-run\n  byoc setup remove",
     )
     add_plan(remove)
-    policy = _verb(
+    policy = add_verb(
         parts,
         "policy",
         "write the smallest IAM policy with which byoc's verbs work; needs no account",
@@ -104,14 +102,3 @@ def _setup(verbs: Verbs) -> None:
         for action in part._actions:  # trap: a part's default would take the place of what stands before the part
             if action.dest in ("json", "profile", "region", "role", "bucket"):
                 action.default = argparse.SUPPRESS
-
-
-def _verb(verbs: Verbs, name: str, what: str, example: str) -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}.",
-        epilog=f"examples:\n{example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return verb

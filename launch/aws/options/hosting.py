@@ -2,11 +2,18 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from launch.aws.options.common import add_account, add_following, add_plan
+from launch.aws.options.common import (
+    Verbs,
+    add_account,
+    add_following,
+    add_json,
+    add_plan,
+    add_sending,
+    add_serve_image,
+    add_verb,
+)
 
-Verbs = Any  # what argparse's add_subparsers returns has no public type
 ENDPOINT = "byoc-classifier"
 ROOM = "launch.aws.hosting"
 MODEL_HELP = (
@@ -38,30 +45,19 @@ def on_endpoint(verb: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long an answer of an asynchronous endpoint is waited for (default: %(default)s)",
     )
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
 
 
-def _verb(verbs: Verbs, name: str, what: str, example: str, module: str = "") -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}.",
-        epilog=f"examples:\n{example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verb.set_defaults(call=f"{ROOM}.{module or name}")
-    return verb
-
-
 def _deploy(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "deploy",
         "make an endpoint on SageMaker, or give one another model",
         "  byoc deploy my-training-job --endpoint dogs --autoscale 1:4 --alarms\n"
         "  byoc deploy runs/20261101-101500/job/model --endpoint dogs --serverless\n"
         "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
+        f"{ROOM}.deploy",
     )
     verb.add_argument(
         "model",
@@ -75,7 +71,7 @@ def _deploy(verbs: Verbs) -> None:
     )
     verb.add_argument("--package", metavar="ARN", help="deploy this approved version of the model registry")
     verb.add_argument("--group", metavar="NAME", help="deploy the newest approved version of this group")
-    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    add_serve_image(verb)
     verb.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the serving program"
     )
@@ -95,10 +91,7 @@ def _deploy(verbs: Verbs) -> None:
     )
     add_account(verb)
     add_plan(verb)
-    verb.add_argument(
-        "--override", action="append", default=[], metavar="OPERATION.KEY=JSON", help="any other member of a request"
-    )
-    verb.add_argument("--sender", choices=["auto", "sdk", "boto3"], default="auto", help="who sends the requests")
+    add_sending(verb)
     add_following(verb)
 
 
@@ -162,26 +155,27 @@ def _around(verb: argparse.ArgumentParser) -> None:
 
 
 def _endpoints(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "endpoints",
         "list endpoints, or show one with what it had before",
         "  byoc endpoints\n  byoc endpoints dogs --history",
-        "history",
+        f"{ROOM}.history",
     )
     verb.add_argument("name", nargs="?", metavar="NAME")
     verb.add_argument("--history", action="store_true", help="the models and configurations that were made for it")
     verb.add_argument("--most", type=int, default=100, metavar="N", help="of a list (default: %(default)s)")
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
 
 
 def _rollback(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "rollback",
         "give an endpoint its earlier configuration and model back",
         "  byoc rollback dogs\n  byoc rollback dogs --to dogs-20261101-101500",
+        f"{ROOM}.rollback",
     )
     verb.add_argument("name", metavar="NAME")
     verb.add_argument("--to", metavar="CONFIGURATION", help="default: the one that served before")
@@ -192,11 +186,12 @@ def _rollback(verbs: Verbs) -> None:
 
 
 def _delete(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "delete",
         "delete an endpoint with its configurations, models, scaling and alarms; or one model or configuration",
         "  byoc delete dogs\n  byoc delete --all-of-run run-20261101-101500\n  byoc delete --expired --yes",
+        f"{ROOM}.delete",
     )
     what = verb.add_mutually_exclusive_group(required=True)
     what.add_argument("name", nargs="?", metavar="NAME", help="of an endpoint, a configuration or a model")
@@ -207,12 +202,13 @@ def _delete(verbs: Verbs) -> None:
 
 
 def _transform(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "transform",
         "answer every photo of a folder or an S3 prefix in one job",
         "  byoc transform photos/ --model my-training-job --out answers/\n"
         "  byoc transform s3://bucket/photos/ --model dogs-20261101-101500 --out s3://bucket/answers/",
+        f"{ROOM}.transform",
     )
     verb.add_argument("source", metavar="DIR|S3", help="a folder, which is uploaded, or s3://bucket/prefix/")
     verb.add_argument("--model", required=True, metavar="MODEL", help=f"the name of a model on SageMaker, {MODEL_HELP}")
@@ -223,44 +219,41 @@ def _transform(verbs: Verbs) -> None:
     verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
     verb.add_argument("--count", type=int, default=1, metavar="N", help="of instances (default: %(default)s)")
     verb.add_argument("--content-type", default="application/x-image", metavar="TYPE", help="default: %(default)s")
-    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    add_serve_image(verb)
     add_account(verb)
     add_plan(verb)
-    verb.add_argument(
-        "--override", action="append", default=[], metavar="OPERATION.KEY=JSON", help="any other member of a request"
-    )
-    verb.add_argument("--sender", choices=["auto", "sdk", "boto3"], default="auto", help="who sends the requests")
+    add_sending(verb)
     add_following(verb)
 
 
 def _register(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "register",
         "add a model to a group of the model registry, as a version that waits for approval",
         "  byoc register my-training-job --group dogs",
-        "registry",
+        f"{ROOM}.registry",
     )
     verb.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     verb.add_argument("--group", required=True, metavar="NAME", help="made where it is not there")
     verb.add_argument("--about", default="", metavar="TEXT", help="what the version is")
-    verb.add_argument("--serve-image", metavar="URI", dest="serve_image", help="instead of the one in images.json")
+    add_serve_image(verb)
     add_account(verb)
     add_plan(verb)
     verb.set_defaults(registry="register")
 
 
 def _approve(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "approve",
         "approve or reject a version of the model registry",
         "  byoc approve arn:aws:sagemaker:eu-central-1:123456789012:model-package/dogs/3",
-        "registry",
+        f"{ROOM}.registry",
     )
     verb.add_argument("package", metavar="ARN")
     verb.add_argument("--reject", action="store_true", help="reject it instead")
     verb.add_argument("--why", default="", metavar="TEXT", help="is kept with it")
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
     verb.set_defaults(registry="approve")

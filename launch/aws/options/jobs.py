@@ -2,15 +2,22 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from classifier.errors import ConfigError
-from launch.aws.options.common import add_account, add_following, add_plan
+from launch.aws.options.common import (
+    Verbs,
+    add_account,
+    add_following,
+    add_json,
+    add_plan,
+    add_sending,
+    add_verb,
+    show_examples,
+)
+from launch.aws.specification import InputMode, Strategy
 
-Verbs = Any  # what argparse's add_subparsers returns has no public type
 ROOM = "launch.aws.jobs"
-STRATEGIES = ("Bayesian", "Random", "Hyperband", "Grid")
-MODES = ("File", "FastFile", "Pipe")
 
 
 def add(verbs: Verbs) -> None:
@@ -52,21 +59,16 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--isolation", action="store_true", help="no network in the container")
     group.add_argument(
-        "--input-mode", choices=MODES, default="File", help="how photos come into the container (default: %(default)s)"
+        "--input-mode",
+        choices=get_args(InputMode),
+        default="File",
+        help="how photos come into the container (default: %(default)s)",
     )
     group.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the training program"
     )
     group.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="beside those in byoc.toml")
-    group.add_argument(
-        "--override", action="append", default=[], metavar="OPERATION.KEY=JSON", help="any other member of a request"
-    )
-    group.add_argument(
-        "--sender",
-        choices=("auto", "sdk", "boto3"),
-        default="auto",
-        help="who sends the requests (default: %(default)s)",
-    )
+    add_sending(group)
     add_account(verb)
     add_plan(verb)
     add_following(verb)
@@ -76,7 +78,7 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
 
 def training(verb: argparse.ArgumentParser) -> None:
     """Add what only train understands."""
-    _examples(
+    show_examples(
         verb,
         "  byoc train --data photos/ --set lr=0.01\n"
         "  byoc train --data photos/ --on sagemaker --instance ml.g4dn.xlarge,ml.g5.xlarge --dry-run\n"
@@ -95,7 +97,7 @@ def training(verb: argparse.ArgumentParser) -> None:
 def tuning(verb: argparse.ArgumentParser) -> None:
     """Add what tune and run understand."""
     word = verb.prog.split()[-1]
-    _examples(
+    show_examples(
         verb,
         f"  byoc {word} --data photos/ --trials 8\n"
         f"  byoc {word} --data photos/ --on sagemaker --trials 8 --parallel 4 --range lr=0.001:0.1:log --dry-run",
@@ -118,7 +120,7 @@ def tuning(verb: argparse.ArgumentParser) -> None:
             metavar="NAME=A,B",
             help="as in batch-size=64,128; | between values that hold commas",
         ),
-        group.add_argument("--strategy", choices=STRATEGIES, default="Bayesian", help="default: %(default)s"),
+        group.add_argument("--strategy", choices=get_args(Strategy), default="Bayesian", help="default: %(default)s"),
         group.add_argument(
             "--parallel", type=int, default=2, metavar="N", help="jobs at a time (default: %(default)s)"
         ),
@@ -180,12 +182,12 @@ def check_place(options: argparse.Namespace) -> None:
 
 
 def _jobs(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "jobs",
         "list what runs or ran on SageMaker, with its state, age and cost",
-        "listing",
         "  byoc jobs\n  byoc jobs --leftovers     what still bills, and what lost its configuration or model",
+        f"{ROOM}.listing",
     )
     verb.add_argument(
         "--leftovers", action="store_true", help="what still bills, and endpoints that lost what they are made of"
@@ -195,17 +197,17 @@ def _jobs(verbs: Verbs) -> None:
     verb.add_argument(
         "--calls", type=int, default=10, metavar="N", help="requests to AWS at most (default: %(default)s)"
     )
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
 
 
 def _logs(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "logs",
         "show the log of a job or an endpoint",
-        "logs",
         "  byoc logs my-job --follow\n  byoc logs my-endpoint --since 2h --search ERROR --tail 20",
+        f"{ROOM}.logs",
     )
     verb.add_argument("name", metavar="NAME")
     verb.add_argument(
@@ -221,48 +223,30 @@ def _logs(verbs: Verbs) -> None:
 
 
 def _stop(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "stop",
         "stop a job; what it has reached is kept",
-        "stop",
         "  byoc stop my-job\n  byoc stop my-job --detach     do not wait for its end",
+        f"{ROOM}.stop",
     )
     verb.add_argument("names", nargs="+", metavar="NAME", help="of a training, tuning or transform job")
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     verb.add_argument("--dry-run", action="store_true", help="say what would be stopped")
     add_account(verb)
     add_following(verb)
 
 
 def _prices(verbs: Verbs) -> None:
-    verb = _verb(
+    verb = add_verb(
         verbs,
         "prices",
         "read AWS's price list into a file that plans are made with",
-        "",
         "  byoc prices --region eu-central-1",
+        "launch.aws.prices",
     )
-    verb.add_argument("--json", action="store_true", help="print what a program reads")
+    add_json(verb)
     add_account(verb)
-    verb.set_defaults(call="launch.aws.prices")
-
-
-def _verb(verbs: Verbs, name: str, what: str, module: str, example: str) -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}.",
-        epilog=f"examples:\n{example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verb.set_defaults(call=f"{ROOM}.{module}")
-    return verb
-
-
-def _examples(verb: argparse.ArgumentParser, text: str) -> None:
-    verb.epilog = f"examples:\n{text}"
-    verb.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _named(actions: Any) -> dict[str, tuple[str, object]]:

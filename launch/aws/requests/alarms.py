@@ -16,7 +16,7 @@ def names(endpoint: str) -> tuple[str, str, str]:
 
 
 def errors(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the alarm of a minute in which the serving program failed, or did not answer."""
+    """Return the alarm for a minute in which the serving program failed or did not answer."""
     return {
         **_alarm(names(endpoint)[0], _of(endpoint, variant), alarms.topic, tagged),
         "AlarmDescription": f"the endpoint {endpoint} answered an invocation with 5xx",
@@ -28,7 +28,7 @@ def errors(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str
 
 
 def slow(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the alarm of three minutes in which one answer of twenty took longer than it may. The metric is microseconds."""
+    """Return the alarm for three minutes in which one answer in twenty was too slow. The metric is in microseconds."""
     return {
         **_alarm(names(endpoint)[1], _of(endpoint, variant), alarms.topic, tagged),
         "AlarmDescription": f"the endpoint {endpoint} answers more slowly than {alarms.milliseconds} ms",
@@ -40,7 +40,7 @@ def slow(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str])
 
 
 def wake(endpoint: str, policy: str, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the alarm that lets a scaling policy add the first instance: something waits, and there is none."""
+    """Return the alarm with which a scaling policy adds the first instance: requests wait, and there is no instance."""
     return {
         **_alarm(names(endpoint)[2], [{"Name": "EndpointName", "Value": endpoint}], policy, tagged),
         "AlarmDescription": f"something waits for the endpoint {endpoint}, which has no instance",

@@ -1,4 +1,4 @@
-"""What lets an endpoint's instances follow the load: requests to Application Auto Scaling."""
+"""Autoscaling of an endpoint's instances: requests to Application Auto Scaling."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def resource(endpoint: str, variant: str) -> dict[str, str]:
 
 
 def scalable_target(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
-    """Return the request that says between which numbers the instances may be."""
+    """Return the request that sets the lowest and the highest number of instances."""
     return {**resource(endpoint, variant), "MinCapacity": scale.low, "MaxCapacity": scale.high}
 
 
 def tracking(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
-    """Return the policy that holds what one instance has to do at the target."""
+    """Return the policy that keeps the load of one instance at the target."""
     metric: dict[str, Any]
     if scale.queue:
         metric = {
@@ -53,7 +53,7 @@ def tracking(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
 
 
 def wake(endpoint: str, variant: str) -> dict[str, Any]:
-    """Return the policy that adds the first instance: with none there is no backlog of an instance to track."""
+    """Return the policy that adds the first instance. Without an instance there is no backlog of one to track."""
     return {
         **resource(endpoint, variant),
         "PolicyName": f"{endpoint}-wake",

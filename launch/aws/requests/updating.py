@@ -1,4 +1,4 @@
-"""UpdateEndpoint: a new configuration beside the old one, which ends when the new one answers."""
+"""UpdateEndpoint: instances of a new configuration start beside the old ones, which end when the new ones answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def update(
     The new instances answer for `bake` seconds before the old ones end; an alarm that goes off until then brings the old
     configuration back.
     """
-    # What is captured is the new configuration's to say.
+    # The new configuration decides what is captured.
     excluded = ["DataCaptureConfig"] + ([] if keep_count else ["DesiredInstanceCount"])
     request = {
         "EndpointName": endpoint,

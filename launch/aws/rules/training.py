@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from classifier.errors import ConfigError
+from launch.aws.keys import LONGEST_RUN
 from launch.aws.words import in_toml
 from train.config import parse
 
 Request = Mapping[str, Any]
-LONGEST_RUN = 28 * 24 * 3600  # seconds (API, StoppingCondition)
 # API, ResourceConfig, names these three families as examples of instances with storage of their own; more have it.
 LOCAL_STORAGE = ("ml.p4d.", "ml.g4dn.", "ml.g5.")
 # REPOSITORY[:TAG][@DIGEST]. The SDK makes names of jobs from it and ignores that a digest has none that is legal.

@@ -1,24 +1,23 @@
-"""What carries requests out: boto3, or SDK v2 in an environment of its own."""
+"""Senders of requests: boto3, and SageMaker's SDK v2 in an environment of its own."""
 
 from typing import Literal, Protocol
 
 from classifier.errors import ConfigError
+from launch.aws.requests import Wanted
 from launch.aws.session import Session
-from launch.aws.specification import Hosting, Training, Transform, Tuning
 
 Choice = Literal["auto", "sdk", "boto3"]
 
 
 class Sender(Protocol):
-    """Sends the create calls of a specification, and returns when AWS has accepted them.
+    """Sends the requests of a specification."""
 
-    Every method checks the requests first. Raises ConfigError for what AWS would refuse, AwsError for what it did refuse.
-    """
+    def send(self, wanted: Wanted) -> None:
+        """Check the requests, send them, and return when AWS has accepted them; nothing waits for what they start.
 
-    def train(self, training: Training) -> None: ...
-    def tune(self, tuning: Tuning) -> None: ...
-    def deploy(self, hosting: Hosting) -> None: ...
-    def transform(self, transform: Transform) -> None: ...
+        Raises ConfigError for what AWS would refuse and AwsError for what it did refuse. After Ctrl-C it raises
+        KeyboardInterrupt, and then none of its requests is still on its way, except where AWS does not answer.
+        """
 
 
 def sender(session: Session, choice: Choice = "auto") -> Sender:

@@ -6,28 +6,15 @@ from launch.aws.check import check_all
 from launch.aws.errors import explained
 from launch.aws.requests import Call, Wanted, calls
 from launch.aws.session import Session
-from launch.aws.specification import Hosting, Training, Transform, Tuning
 
 
 class BotoSender:
-    """Sends by boto3; senders/__init__.py says what each method does."""
+    """Sends with boto3, as senders/__init__.py describes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def train(self, training: Training) -> None:
-        self._send(training)
-
-    def tune(self, tuning: Tuning) -> None:
-        self._send(tuning)
-
-    def deploy(self, hosting: Hosting) -> None:
-        self._send(hosting)
-
-    def transform(self, transform: Transform) -> None:
-        self._send(transform)
-
-    def _send(self, wanted: Wanted) -> None:
+    def send(self, wanted: Wanted) -> None:
         requests = calls(wanted)
         check_all(requests)
         client = self._session.client("sagemaker")

@@ -1,6 +1,7 @@
-"""Where SDK v2's requests differ from ours: what it cannot say, or says otherwise. It is taken from our request.
+"""The members in which SDK v2's requests differ from ours, since the SDK lacks them or writes them otherwise.
 
-Everything else is equal, member by member, and a request that is not is never sent. A path with a number is a place in a list.
+They are taken from our request. All other members must be equal, and a request in which one is not is never sent. A number in a
+path is a place in a list.
 """
 
 import copy
@@ -40,7 +41,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 
 
 def filled(operation: str, request: Request, ours: Request, overrides: Overrides) -> Request:
-    """Return the SDK's request with what it differs in as in ours: the named differences, and what the user overrides."""
+    """Return the SDK's request with the named differences, and what the user overrides, taken from our request."""
     made = copy.deepcopy(request)
     # Shorter paths first: what holds a member is there, or gone, before the member is.
     for path in sorted([*DIFFERENCES[operation], *overrides.get(operation, {})], key=len):
@@ -61,7 +62,7 @@ def unlike(request: Any, ours: Any, path: str = "") -> Iterator[str]:
 
 
 def _copy(source: Any, target: Any, steps: list[str]) -> None:
-    """Make the member at a path of `target` what it is in `source`, absence included."""
+    """Copy the member at a path from `source` to `target`; where `source` lacks it, remove it."""
     *way, last = steps
     for step in way:
         source = _inside(source, step)

@@ -1,4 +1,4 @@
-"""Requests sent by SageMaker's SDK, in a process of the SDK's own environment."""
+"""Sends requests with SageMaker's SDK, in a process of the SDK's own environment."""
 
 import importlib.metadata
 import json
@@ -13,15 +13,16 @@ from launch.aws.errors import AwsError, CredentialsError, one_line
 from launch.aws.requests import Wanted, calls
 from launch.aws.senders.wire import plain
 from launch.aws.session import Session
-from launch.aws.specification import Hosting, Training, Transform, Tuning
+from launch.child import ends_with_us
 
 PYTHON = Path(__file__).parents[3] / ".venv-sdk" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("sdk_program.py")
+ANSWER = 15.0  # seconds that AWS's answer is waited for after Ctrl-C; it comes within one or two
 ERRORS = {"credentials": CredentialsError, "aws": AwsError}
 
 
 def python() -> Path | None:
-    """Return the interpreter that has SDK v2: that of .venv-sdk, or this one; None where neither has it."""
+    """Return the interpreter that has SDK v2: .venv-sdk's, or this one; None where neither has it."""
     if PYTHON.exists():
         return PYTHON
     try:
@@ -32,47 +33,52 @@ def python() -> Path | None:
 
 
 class SdkSender:
-    """Sends by the SDK's Estimator, HyperparameterTuner, Model and Transformer."""
+    """Sends with the SDK's Estimator, HyperparameterTuner, Model and Transformer, as senders/__init__.py describes."""
 
     def __init__(self, session: Session, python: Path) -> None:
         self._session = session
         self._python = python
 
-    def train(self, training: Training) -> None:
-        self._send(training)
-
-    def tune(self, tuning: Tuning) -> None:
-        self._send(tuning)
-
-    def deploy(self, hosting: Hosting) -> None:
-        self._send(hosting)
-
-    def transform(self, transform: Transform) -> None:
-        self._send(transform)
-
-    def _send(self, wanted: Wanted) -> None:
+    def send(self, wanted: Wanted) -> None:
         check_all(calls(wanted))
         job = {
             "wanted": type(wanted).__name__,
             "specification": plain(wanted),
             "settings": plain(self._session.settings),
         }
-        done = subprocess.run(
-            [self._python, "-P", PROGRAM],
-            input=json.dumps(job),
+        # In a session of its own, so that Ctrl-C at a terminal reaches this process alone, which then ends the other in order.
+        process = subprocess.Popen(
+            ends_with_us([str(self._python), "-P", str(PROGRAM)]),
             env=os.environ | {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "AWS_REGION": self._session.region},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,
         )
+        with process:
+            try:
+                output, errors = process.communicate(json.dumps(job))
+            except BaseException:
+                _end(process)
+                raise
         try:
-            answer = json.loads(done.stdout)
+            answer = json.loads(output)
         except ValueError:
-            last = one_line((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+            last = one_line((errors.strip().splitlines() or ["it said nothing"])[-1])
             raise UserError(
-                f"the SDK's process ended with status {done.returncode}: {last}; whether the request was sent is not known, "
+                f"the SDK's process ended with status {process.returncode}: {last}; whether the request was sent is not known, "
                 "byoc jobs tells; --sender boto3 goes without the SDK"
             ) from None
         if "error" in answer:
             kind = ERRORS.get(answer["kind"])
             raise kind(answer["error"], answer["code"]) if kind else ConfigError(answer["error"])
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the SDK's process: on SIGTERM it waits for the answer to a request that is on its way, and sends no other."""
+    process.terminate()
+    try:
+        process.communicate(timeout=ANSWER)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # AWS does not answer, or a second Ctrl-C
+        process.kill()

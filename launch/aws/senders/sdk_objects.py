@@ -1,6 +1,6 @@
-"""Objects of SDK v2, filled in from a specification: what the SDK's sender sends, and what notebooks get.
+"""Makes objects of SDK v2 from a specification. The SDK's sender sends with them, and notebooks get them.
 
-Imports the SDK, so only a process that has it may import this.
+This module imports the SDK, so only a process that has the SDK may import it.
 """
 
 import logging

@@ -7,8 +7,10 @@ Run by senders/sdk.py with the interpreter of the SDK's environment, which knows
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 if __name__ == "__main__":
@@ -28,15 +30,45 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 
 
+class Exit:
+    """The process's way out on SIGTERM: at once, or, while a request is on its way, when its answer has come.
+
+    So whoever sends SIGTERM can ask AWS afterwards what there is, and nothing is made later than that.
+    """
+
+    def __init__(self) -> None:
+        self._sending = self._wanted = False
+
+    def terminated(self, number: int, frame: FrameType | None) -> None:
+        """The handler of SIGTERM; raises KeyboardInterrupt where no request is on its way."""
+        self._wanted = True
+        if not self._sending:
+            raise KeyboardInterrupt
+
+    def sends(self) -> None:
+        """Note that a request goes out."""
+        self._sending = True
+
+    def answered(self, **_: Any) -> None:
+        """Note that a request was answered, or that none of its attempts was; raises KeyboardInterrupt after SIGTERM."""
+        self._sending = False
+        if self._wanted:
+            raise KeyboardInterrupt
+
+
 def main() -> None:
     """Send what standard input says; errors are an answer, never a traceback."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # whatever the SDK prints is no answer
+    os.dup2(2, 1)  # whatever the SDK prints is not an answer
+    way_out = Exit()
     try:
+        signal.signal(signal.SIGTERM, way_out.terminated)
         job = json.load(sys.stdin)
         wanted = typed(getattr(specification, job["wanted"]), job["specification"])
-        send(wanted, Session(typed(Settings, job["settings"])))
+        send(wanted, Session(typed(Settings, job["settings"])), way_out)
         answer = {}
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGTERM)
     except UserError as error:
         kind = (
             "credentials" if isinstance(error, CredentialsError) else "aws" if isinstance(error, AwsError) else "user"
@@ -49,10 +81,10 @@ def main() -> None:
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
-def send(wanted: Any, session: Session) -> None:
-    """Send a specification by the SDK's objects, and return when AWS has accepted it."""
+def send(wanted: Any, session: Session, way_out: Exit) -> None:
+    """Send a specification with the SDK's objects, and return when AWS has accepted it."""
     planned = dict(calls(wanted))
-    watch(session.client("sagemaker"), planned, overrides(wanted))
+    watch(session.client("sagemaker"), planned, overrides(wanted), way_out)
     objects = sdk_objects()
     made = objects.sdk_session(session)
     if isinstance(wanted, specification.Training):
@@ -102,8 +134,8 @@ def overrides(wanted: Any) -> dict[str, Any]:
     return dict(wanted.overrides)
 
 
-def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Let a client send what is planned and nothing else, and let what AWS refuses come out as it is."""
+def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out: Exit) -> None:
+    """Let a client send only what is planned, and raise AWS's refusals as they are."""
 
     def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any] | None:
         if model.name not in planned:
@@ -120,6 +152,8 @@ def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None
     def refuse(model: Any, **_: Any) -> None:
         if model.name not in planned and not model.name.startswith(("Describe", "List")):
             raise UserError(f"the SDK would also send {model.name}, which is not planned; pass --sender boto3")
+        if model.name in planned:
+            way_out.sends()
 
     def stop(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         # Trap: the SDK takes a model that is there already for its own, which may be another one.
@@ -129,7 +163,9 @@ def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any]) -> None
 
     client.meta.events.register("provide-client-params.sagemaker", fill)
     client.meta.events.register("before-call.sagemaker", refuse)
+    client.meta.events.register("after-call.sagemaker", way_out.answered)
     client.meta.events.register("after-call.sagemaker", stop)
+    client.meta.events.register("after-call-error.sagemaker", way_out.answered)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A specification as JSON and back: how it comes to the SDK's process."""
+"""Turns a specification into JSON and back, to hand it to the SDK's process."""
 
 import dataclasses
 import types
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
-    """Return a frozen value as what JSON holds."""
+    """Return a frozen value as values of JSON."""
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
 
 
 def typed(type_: type[T], value: Any) -> T:
-    """Return what plain() made of a value of this type as that value again."""
+    """Return the value of this type that plain() has turned into `value`."""
     made: T = _typed(type_, value)
     return made
 

@@ -1,0 +1,81 @@
+"""A training job or a tuning job from the plan to its end: what `byoc train` and `byoc tune` have in common."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TextIO, TypeVar
+
+from launch.aws.jobs import data, follow, start
+from launch.aws.jobs.account import Account
+from launch.aws.jobs.ended import Ended, goes_on
+from launch.aws.jobs.kinds import KINDS, Name
+from launch.aws.plan import Plan, agreed, outcome
+from launch.aws.senders import Choice
+from launch.aws.senders import sender as find_sender
+from launch.aws.session import Session
+from launch.aws.specification import Training, Tuning
+
+Wanted = TypeVar("Wanted", Training, Tuning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Generic[Wanted]):
+    """A job that may be sent, and the inputs that are uploaded before."""
+
+    account: Account
+    wanted: Wanted
+    inputs: Sequence[data.Input]
+    new_name: bool  # it is not one that the user gave
+
+    @property
+    def session(self) -> Session:
+        return self.account.session
+
+    @property
+    def kind(self) -> Name:
+        return "tuning" if isinstance(self.wanted, Tuning) else "training"
+
+    @property
+    def name(self) -> str:
+        return self.wanted.training.name if isinstance(self.wanted, Tuning) else self.wanted.name
+
+
+def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
+    """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
+    session = prepared.session
+    for one in prepared.inputs:
+        data.check_there(session, one)
+    carrier = find_sender(session, sender)
+    start.upload(session, prepared.inputs)
+    start.start(session, prepared.kind, prepared.name, lambda: carrier.send(prepared.wanted), new=prepared.new_name)
+
+
+def run(prepared: Prepared[Wanted], sender: Choice = "auto", file: TextIO | None = None) -> Ended:
+    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
+    send(prepared, sender)
+    ended = follow.follow(prepared.session, prepared.kind, prepared.name, file=file)
+    ended.check()
+    return ended
+
+
+def command(
+    prepared: Prepared[Wanted], plan: Plan, options: Namespace, tell: Callable[[Session, Ended, Namespace], None]
+) -> int:
+    """Show the plan, send the job, follow it unless --detach is given, and let `tell` print what it came to.
+
+    Returns the exit status; raises AwsError where the job does not complete.
+    """
+    session, name = prepared.session, prepared.name
+    if not agreed(plan, options, session.settings.ask_above):
+        return outcome(options)
+    aside = sys.stderr if options.json else sys.stdout
+    if options.detach:
+        send(prepared, options.sender)
+        print(goes_on(KINDS[prepared.kind], name, session.region), file=aside)
+        if options.json:
+            print(json.dumps({"name": name, "status": "InProgress"}))
+        return 0
+    tell(session, run(prepared, options.sender, aside), options)
+    return 0

@@ -1,0 +1,73 @@
+"""Where a training job keeps its checkpoints: below its own name, or where an earlier job left them (`--resume`).
+
+The training program refuses a checkpoint that was written with other hyperparameters. That refusal would come after the
+instance has started and bills, so the two jobs are compared here, before anything is sent.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from classifier.errors import ConfigError
+from launch.aws.errors import AwsError
+from launch.aws.jobs import kinds
+from launch.aws.session import Session
+from train.config import parse
+
+# Hyperparameters that a resumed job may change: train/checkpoint.py does not compare them either.
+FREE = ("checkpoint-seconds", "export-onnx")
+# With a `model` channel the training program takes these from that model, whatever the hyperparameters say.
+OF_MODEL = ("backbone", "hidden")
+
+
+def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str]) -> str:
+    """Return the S3 address of the checkpoints of the earlier job `resume`.
+
+    Raises AwsError where there is no such job. Raises ConfigError where it still runs, where it has kept no checkpoints, and
+    where it trained with other hyperparameters.
+    """
+    kind = kinds.KINDS["training"]
+    try:
+        answer = kinds.describe(session, "training", resume)
+    except AwsError as error:
+        if kinds.is_missing(error):
+            text = f"--resume {resume}: there is no such training job; byoc jobs lists them"
+            raise AwsError(text, error.code) from None
+        raise
+    if kinds.state(kind, answer) not in kind.ends:
+        raise ConfigError(
+            f"--resume {resume}: the job still runs, and two jobs would write into one place; stop it first"
+        )
+    uri = (answer.get("CheckpointConfig") or {}).get("S3Uri")
+    if not uri:
+        raise ConfigError(f"--resume {resume}: the job has kept no checkpoints")
+    _check_same(resume, answer, hyperparameters)
+    return str(uri)
+
+
+def _check_same(resume: str, answer: Mapping[str, Any], hyperparameters: Mapping[str, str]) -> None:
+    """Raise ConfigError with every hyperparameter in which the new job differs from a described earlier one."""
+    try:
+        then = parse(answer.get("HyperParameters") or {}).to_json()
+    except ConfigError as error:
+        raise ConfigError(
+            f"--resume {resume}: the job trained with hyperparameters that are refused now: {error}"
+        ) from None
+    now = parse(hyperparameters).to_json()
+    channels = {channel["ChannelName"] for channel in answer.get("InputDataConfig") or []}
+    ignored = (*FREE, *(OF_MODEL if "model" in channels else ()))
+    differ = [name for name in then if name not in ignored and then[name] != now[name]]
+    if differ:
+        trained = ", ".join(f"{name} {_text(then[name])}" for name in differ)
+        wanted = ", ".join(f"{name} {_text(now[name])}" for name in differ)
+        remedy = " ".join(f"--set {name}={_text(then[name])}" for name in differ)
+        raise ConfigError(
+            f"--resume {resume}: the job trained with {trained}, and this one would with {wanted}; a checkpoint goes on only "
+            f"with its own hyperparameters: pass {remedy}, or leave --resume out to begin anew"
+        )
+
+
+def _text(value: object) -> str:
+    """Return a hyperparameter's value as --set takes it."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return (",".join(map(str, value)) or "none") if isinstance(value, tuple | list) else str(value)
