@@ -1,6 +1,7 @@
-"""The parts of the documents that programs make: tables, and the picture of the demo."""
+"""The documents: the parts that programs make, what they link to, the index, and the version that the changelog begins with."""
 
 import itertools
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from classifier import __version__
 from docs.generated import documents, renewed
 from docs.picture import COLUMNS, LONGEST_PAUSE, PICTURE, Line, drawn, record
+from tests.conftest import ROOT
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 
@@ -67,3 +70,29 @@ def test_the_committed_picture_shows_the_demo_and_needs_no_network() -> None:
     assert text.startswith("$ make demo\n") and "test accuracy" in text and "query it: curl" in text
     assert len(svg) < 200_000
     assert svg.count("http:") - text.count("http:") == 1 and "https:" not in svg  # the name of SVG's own language
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", [*documents(), ROOT / "CHANGELOG.md"], ids=lambda path: str(path.name))
+def test_every_section_that_a_document_links_to_exists(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
+    targets = [((document.parent / name) if name else document, anchor) for name, anchor in links]
+    assert [(path.name, anchor) for path, anchor in targets if anchor not in anchors(path)] == []
+
+
+def test_the_index_names_every_document() -> None:
+    readme = (ROOT / "README.md").read_text()
+    index = readme[readme.index("## Read on") :]
+    linked = {ROOT / link for link in re.findall(r"\]\(([^)]+)\)", index)}
+    assert linked == {*documents(), ROOT / "CHANGELOG.md"} - {ROOT / "README.md"}
+
+
+def test_the_changelog_begins_with_this_version_or_with_what_is_not_released() -> None:
+    newest = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[0] in (__version__, "Unreleased") and __version__ in newest
