@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import termios
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def _shown(line: bytes) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return [text[start : start + COLUMNS] for start in range(0, len(text), COLUMNS)] or [""]
+    return [text] if len(text) <= COLUMNS else textwrap.wrap(text, COLUMNS)
 
 
 def _text(number: int, text: str, kind: str, at: float) -> str:
