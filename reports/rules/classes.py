@@ -42,9 +42,7 @@ def pairs(run: Run, split: Split) -> list[Pair]:
             if photos and prediction != truth:
                 low, high = wilson(photos, total)
                 found.append(
-                    Pair(
-                        truth=names[truth], prediction=names[prediction], photos=photos, of=total, low=low, high=high
-                    )
+                    Pair(truth=names[truth], prediction=names[prediction], photos=photos, of=total, low=low, high=high)
                 )
     return sorted(found, key=lambda pair: (-pair.low, -pair.photos, pair.truth, pair.prediction))
 
@@ -125,7 +123,9 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
         if pair.low > limits.classes.pair_share and pair.photos >= limits.classes.pair_photos
     ]
     if not found:
-        return quiet(f"{split.name}: no pair of classes is surely confused in {100 * limits.classes.pair_share:g} %.", total)
+        return quiet(
+            f"{split.name}: no pair of classes is surely confused in {100 * limits.classes.pair_share:g} %.", total
+        )
     named = "; ".join(
         f"{pair.photos} of {pair.of} photos of {pair.truth!r} are taken for {pair.prediction!r} "
         f"(95 % interval {100 * pair.low:.0f} to {100 * pair.high:.0f} %)"

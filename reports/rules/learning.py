@@ -41,10 +41,14 @@ def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss
     if limits.whole_run:
         return _smoothed(run, stage, epochs, losses, limits)
     if len(losses) <= limits.steps:
-        return not_judged(f"{stage}: {len(losses)} {unit} are too few; more than {limits.steps} are needed.", len(losses))
+        return not_judged(
+            f"{stage}: {len(losses)} {unit} are too few; more than {limits.steps} are needed.", len(losses)
+        )
     fired = not_decreasing(list(enumerate(losses)), limits)
     if not fired:
-        return quiet(f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} %.", len(losses))
+        return quiet(
+            f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} %.", len(losses)
+        )
     places = [step for step, _ in fired]
     rising = sum(grown > limits.increase_percent for _, grown in fired)
     return triggered(
@@ -93,7 +97,9 @@ def _smoothed(
     course = smoothed(losses, max(5, len(losses) // SMOOTH))
     first, best, last = course[0], min(course), course[-1]
     accuracy = epochs[-1].train_accuracy
-    said = f"{stage}: the smoothed training loss began at {first:.4g}, was {best:.4g} at its best and ended at {last:.4g}"
+    said = (
+        f"{stage}: the smoothed training loss began at {first:.4g}, was {best:.4g} at its best and ended at {last:.4g}"
+    )
     if last > best + limits.increase_percent / 100 * max(best, 0.01) and last - best > 0.05 * first:
         return triggered(
             f"{said}: it rose by {100 * (last - best) / max(best, 1e-12):.0f} % from its best.",
@@ -136,7 +142,9 @@ def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) ->
     if limits.validation_rises:
         return _rising(stage, pairs, patience, limits)
     places = [place for place, (train, held) in enumerate(pairs) if train > 0 and (held - train) / train > limits.ratio]
-    last = f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and that of validation {pairs[-1][1]:.4g}"
+    last = (
+        f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and that of validation {pairs[-1][1]:.4g}"
+    )
     if len(places) < patience:
         return quiet(f"{last}.", len(pairs))
     return triggered(
@@ -148,9 +156,7 @@ def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) ->
     )
 
 
-def _rising(
-    stage: str, pairs: Sequence[tuple[float, float]], patience: int, limits: thresholds.Overfit
-) -> Verdict:
+def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, limits: thresholds.Overfit) -> Verdict:
     held = [validation for _, validation in pairs]
     place = held.index(min(held))
     best, limit = held[place], held[place] * (1 + limits.ratio)
@@ -192,11 +198,13 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     useful = last_improvement(held, limits)
     if limits.relative:  # a better accuracy is of use too, since the epoch of the best one is kept
         accuracies = [-(epoch.validation_accuracy or 0) for epoch in epochs]
-        useful = max(useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0))
+        useful = max(
+            useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0)
+        )
     idle = len(held) - 1 - useful
     stale = len(train) - 1 - last_improvement(train, limits) if train else 0
-    asked = settings.hyperparameters(run).get("early-stopping")
-    stopped = isinstance(asked, int | float) and 0 < asked and idle <= asked and limits.relative
+    stopping = settings.hyperparameters(run).get("early-stopping")
+    stopped = isinstance(stopping, int | float) and stopping > 0 and idle <= stopping and limits.relative
     said = f"{stage}: the last epoch that brought something was {useful + 1} of {len(held)}"
     if idle < patience or stopped or (limits.train_patience and stale < limits.train_patience):
         return quiet(f"{said}.", len(held))

@@ -8,23 +8,30 @@ from reports.system import BatchUse, Bottlenecks, GpuUse, Profile, Usage
 
 NO_PROFILE = "There are no system metrics: neither points nor SageMaker's reports."
 NO_GPU = "The system metrics hold no GPU."
-MORE_LOADING = "More processes that load photos, smaller photos, or a cheaper instance without a GPU"
+FASTER = "load photos in more processes, store smaller photos"
 
 
 def cpu_bottleneck(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether a GPU waits for the processor."""
-    return _bottleneck(evidence, limits, "cpu", limits.system.busy_cpu, "a core was above", MORE_LOADING)
+    return _bottleneck(
+        evidence,
+        limits,
+        "cpu",
+        limits.system.busy_cpu,
+        "a core was above",
+        f"{FASTER}, or take an instance with more cores for each GPU",
+    )
 
 
 def io_bottleneck(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether a GPU waits for the disk."""
-    advice = "Photos are read too slowly. Try fast file mode or a local copy of the data, and larger or fewer files"
-    return _bottleneck(evidence, limits, "io_wait", limits.system.busy_io, "a core waited for I/O for more than", advice)
+    advice = "photos are read too slowly; take fast file mode or a local copy of the data, and fewer, larger files"
+    return _bottleneck(
+        evidence, limits, "io_wait", limits.system.busy_io, "a core waited for I/O for more than", advice
+    )
 
 
-def _bottleneck(
-    evidence: Evidence, limits: Thresholds, busy: str, limit: float, what: str, advice: str
-) -> Verdict:
+def _bottleneck(evidence: Evidence, limits: Thresholds, busy: str, limit: float, what: str, advice: str) -> Verdict:
     if evidence.profile is None:
         return not_judged(NO_PROFILE)
     hosts = snapshots(evidence.profile)
@@ -48,11 +55,11 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
     share = 100 * counted.starved / points
     said = (
         f"In {counted.starved:,} of {points:,} snapshots ({share:.1f} %) {what} while a GPU was below "
-        f"{limits.system.idle_gpu:g} %; in {counted.idle_gpu:,} a GPU was."
+        f"{limits.system.idle_gpu:g} %. A GPU was that idle in {counted.idle_gpu:,}."
     )
     if share <= limits.system.bottleneck_percent:
         return quiet(said, points)
-    return triggered(said, points, advice=f"{advice}: the GPU is paid for and waits.", loss=share / 100)
+    return triggered(said, points, advice=f"The GPU is paid for and waits: {advice}.", loss=share / 100)
 
 
 def _gpu_rows(profile: Profile) -> list[Usage]:
@@ -75,15 +82,25 @@ def low_gpu(evidence: Evidence, limits: Thresholds) -> Verdict:
         return use.p5 if system.gpu_low_percentile == 5 else use.p50
 
     bad = [use for use in used if use.p95 < system.gpu_p95 or low(use) < system.gpu_low]
-    named = "; ".join(f"{use.host} {use.gpu}: p95 {use.p95:.0f} %, median {use.p50:.0f} %, p5 {use.p5:.0f} %" for use in used[:4])
-    said = f"{len(bad)} of {len(used)} GPUs had little to do ({named})"
+    named = "; ".join(
+        f"{use.host}{use.gpu and ' '}{use.gpu}: p95 {use.p95:.0f} %, median {use.p50:.0f} %"
+        for use in (bad or used)[:4]
+    )
+    whose = "GPUs had" if used[0].gpu else "hosts had GPUs with"
+    said = f"{len(bad)} of {len(used)} {whose} little to do ({named})"
     if not bad:
         return quiet(f"{said}.", points)
     idle = sum(1 - min(max(use.p50, 0), 100) / 100 for use in bad) / len(used)
+    unused = all(use.p95 <= 0 for use in bad)
+    advice = (
+        "Nothing was computed on them. Take an instance without a GPU, or let the program use it"
+        if unused
+        else f"A GPU is paid for by the hour, busy or not: {FASTER}, take a larger batch{_batch(evidence)}, or an instance without a GPU"
+    )
     return triggered(
-        f"{said}: for half of the time the least used was at {min(use.p50 for use in bad):.0f} % or below.",
+        f"{said}.",
         points,
-        advice=f"A GPU is paid for by the hour, busy or not. {MORE_LOADING}, a larger batch {_batch(evidence)}.",
+        advice=f"{advice}.",
         loss=idle,
         episodes=len(bad),
     )
@@ -92,7 +109,9 @@ def low_gpu(evidence: Evidence, limits: Thresholds) -> Verdict:
 def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tuple[list[GpuUse], int]:
     if hosts:
         return gpu_use(hosts, limits.system)
-    if limits.system.waiting.last_points:  # the window of the last scan, of which SageMaker's report keeps the percentiles
+    if (
+        limits.system.waiting.last_points
+    ):  # the window of the last scan, of which SageMaker's report keeps the percentiles
         held = profile.details
         return (list(held.gpus), held.gpu_points) if held else ([], 0)
     rows = _gpu_rows(profile)
@@ -101,10 +120,13 @@ def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tu
 
 
 def _batch(evidence: Evidence) -> str:
-    held = settings.hyperparameters(evidence.run) if evidence.run else {}
+    """Return the option that doubles the batch, in brackets; empty for a job that is not of our program."""
+    if evidence.run is None:
+        return ""
+    held = settings.hyperparameters(evidence.run)
     name = "finetune-batch-size" if held.get("finetune-epochs") else "batch-size"
     value = held.get(name)
-    return f"(--set {name}={2 * value:g})" if isinstance(value, int | float) else "(--set batch-size=...)"
+    return f" (--set {name}={2 * value:g})" if isinstance(value, int | float) else f" (--set {name}=...)"
 
 
 def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -132,7 +154,7 @@ def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         points,
-        advice=f"A larger batch {_batch(evidence)}, or a smaller instance.",
+        advice=f"A larger batch{_batch(evidence)}, or a smaller instance.",
         loss=len(free) / len(used) * (1 - max(max(use.gpu_p95) for use in free) / 100),
         episodes=len(free),
     )
@@ -161,7 +183,11 @@ def dataloader(evidence: Evidence, limits: Thresholds) -> Verdict:
     if limits.system.waiting.last_points:
         return not_judged("SageMaker's report does not keep how many loaders ran in each second.")
     low = [row for row in _gpu_rows(evidence.profile) if row.p50 < limits.system.gpu_low] if evidence.profile else []
-    said = f"{held.workers} processes load photos on a host with {held.cores} cores"
+    said = (
+        f"{held.workers} processes beside training's load photos, on a host with {held.cores} cores"
+        if held.workers
+        else f"Photos are loaded in the training process itself, on a host with {held.cores} cores"
+    )
     if held.seconds_p50 is not None:
         said += f"; to get a batch took {held.seconds_p50:.2f} s (median)"
     if not low or held.workers >= limits.system.loaders_percent / 100 * held.cores:

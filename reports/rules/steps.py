@@ -7,7 +7,9 @@ from reports.rules.learning import NO_EPOCHS, NO_RUN, stages
 from reports.rules.thresholds import Steps, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered, worst
 from reports.sources.traces import STEP
-from reports.system import StepStatistics
+from reports.system import Profile, StepStatistics
+
+CLOSE = 120  # seconds; the profiler takes a point every 0.5 s
 
 
 def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
@@ -67,9 +69,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     profile = evidence.profile
     seconds = profile.details.first_step_seconds if profile and profile.details else None
     if profile and seconds is None and profile.series:
-        steps = [span.start for span in profile.spans if span.name.startswith(STEP)]
-        begun = min(float(one.times[0]) for one in profile.series)
-        seconds = min(steps) - begun if steps and min(steps) >= begun else None
+        seconds = _measured_start(profile)
     if seconds is None:
         return not_judged("The time from the start of the job to its first step was not recorded.")
     said = f"The first step began {seconds / 60:.1f} minutes after the job"
@@ -81,6 +81,18 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
         advice="Downloads come first: fast file mode starts at once, and a smaller image or data set is there sooner.",
         loss=0.1,
     )
+
+
+def _measured_start(profile: Profile) -> float | None:
+    """Return the seconds from the first system metric to the first step of the traces.
+
+    A folder may hold files of several jobs: without a metric close to the first step they do not belong together.
+    """
+    steps = [span.start for span in profile.spans if span.name.startswith(STEP)]
+    times = [float(time) for one in profile.series for time in one.times]
+    if not steps or min(times) > min(steps) or min(abs(time - min(steps)) for time in times) > CLOSE:
+        return None
+    return min(steps) - min(times)
 
 
 def data_wait(evidence: Evidence, limits: Thresholds) -> Verdict | None:

@@ -130,17 +130,21 @@ RULES = (
         name="DataWait",
         about="steps wait for photos (our own rule)",
         judge=steps.data_wait,
-        limits=lambda t: "no such rule"
-        if t.steps.wait_share is None
-        else f"more than {100 * t.steps.wait_share:g} % of the steps' time; {t.steps.wait_seconds:g} s at least",
+        limits=lambda t: (
+            "no such rule"
+            if t.steps.wait_share is None
+            else f"more than {100 * t.steps.wait_share:g} % of the steps' time; {t.steps.wait_seconds:g} s at least"
+        ),
     ),
     Rule(
         name="Dataloader",
         about="too few processes load photos",
         judge=starving.dataloader,
-        limits=lambda t: f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %"
-        if not t.system.waiting.last_points
-        else f"median of the loaders below {t.system.loaders_percent:g} % or above 200 % of the cores",
+        limits=lambda t: (
+            f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %"
+            if not t.system.waiting.last_points
+            else f"median of the loaders below {t.system.loaders_percent:g} % or above 200 % of the cores"
+        ),
     ),
     Rule(
         name="BatchSize",
@@ -152,8 +156,10 @@ RULES = (
         name="LoadBalancing",
         about="some GPUs work while others idle",
         judge=devices.load_balancing,
-        limits=lambda t: f"root of the Jensen-Shannon divergence of two GPUs' histograms above {t.system.balance:g}; "
-        f"{t.system.waiting.points} points at least",
+        limits=lambda t: (
+            f"root of the Jensen-Shannon divergence of two GPUs' histograms above {t.system.balance:g}; "
+            f"{t.system.waiting.points} points at least"
+        ),
     ),
     Rule(
         name="GPUMemoryIncrease",
@@ -201,14 +207,18 @@ RULES = (
         name="VanishingGradient",
         about="a layer does not learn",
         judge=tensors.vanishing,
-        limits=lambda t: f"root mean square of a layer's gradient below {t.tensors.vanishing:g} in more than "
-        f"{100 * t.tensors.share_of_records:g} % of its records",
+        limits=lambda t: (
+            f"root mean square of a layer's gradient below {t.tensors.vanishing:g} in more than "
+            f"{100 * t.tensors.share_of_records:g} % of its records"
+        ),
     ),
     Rule(
         name="AllZero",
         about="all of a layer's values are zero",
         judge=tensors.all_zero,
-        limits=lambda t: f"{t.tensors.zero_percent:g} % of the values in more than {100 * t.tensors.share_of_records:g} % of its records",
+        limits=lambda t: (
+            f"{t.tensors.zero_percent:g} % of the values in more than {100 * t.tensors.share_of_records:g} % of its records"
+        ),
     ),
     Rule(
         name="ClassImbalance",

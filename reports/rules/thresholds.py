@@ -31,7 +31,9 @@ class Loss:
 class Overfit:
     """Overfit."""
 
-    ratio: float  # SageMaker: (validation loss - train loss) / train loss; ours: rise of the validation loss over its best
+    ratio: (
+        float  # SageMaker: (validation loss - train loss) / train loss; ours: rise of the validation loss over its best
+    )
     patience: int  # epochs in a row
     patience_share: float
     validation_rises: bool  # only a validation loss that rises counts
@@ -121,9 +123,7 @@ SAGEMAKER = Thresholds(
     name="sagemaker",
     loss=Loss(steps=10, decrease_percent=0.1, increase_percent=5, whole_run=False),
     overfit=Overfit(ratio=0.1, patience=1, patience_share=0, validation_rises=False),
-    overtraining=Overtraining(
-        train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False
-    ),
+    overtraining=Overtraining(train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0),
     classes=Classes(
         imbalance=10,
@@ -165,9 +165,7 @@ OURS = Thresholds(
     name="ours",
     loss=Loss(steps=20, decrease_percent=5, increase_percent=25, whole_run=True),
     overfit=Overfit(ratio=0.05, patience=2, patience_share=0.1, validation_rises=True),
-    overtraining=Overtraining(
-        train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True
-    ),
+    overtraining=Overtraining(train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0.1),
     classes=Classes(
         imbalance=10,

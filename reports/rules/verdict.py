@@ -26,7 +26,9 @@ class Verdict:
     sentence: str
     points: int  # measurements that the verdict rests on, or that were too few for one
     advice: str = ""  # of a triggered rule: what to change
-    loss: float = 0.0  # of a triggered rule: the share of the run that it spoils, from 0 to 1; findings are sorted by it
+    loss: float = (
+        0.0  # of a triggered rule: the share of the run that it spoils, from 0 to 1; findings are sorted by it
+    )
     episodes: int = 0  # of a triggered rule: connected stretches, not scans
 
 

@@ -13,7 +13,7 @@ from reports.system import Profile, Span, StepStatistics
 
 MOST_FILES = 20_000
 NAMED = (".json", ".json.gz", ".jsonl", ".corrupt", ".trace")
-OURS = ("summary.json", "tuning.json", "records.jsonl", "model.json")  # of a run of ours
+OURS = ("summary.json", "tuning.json", "records.jsonl", "report.json")  # of a run of ours
 OURS_BELOW = ("input", "model", "trials")
 OTHERS = 5  # files that are named as not read
 
@@ -60,8 +60,8 @@ def _files(folder: Path, missing: list[str]) -> list[Path]:
         return [folder]
     paths = []
     for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.name in OURS or inside.parts[0] in OURS_BELOW or not path.name.endswith(NAMED) or not path.is_file():
+        ours = path.name in OURS or not set(path.relative_to(folder).parts).isdisjoint(OURS_BELOW)
+        if ours or not path.name.endswith(NAMED) or not path.is_file():
             continue
         if len(paths) == MOST_FILES:
             missing.append(f"{one_line(folder)} holds more than {MOST_FILES:,} files; the rest was not read.")
@@ -114,7 +114,9 @@ def _missing(found: _Found, series: bool, spans: bool) -> list[str]:
     if not series and "OverallSystemUsage" not in found.verdicts:
         sentences.append("System metrics are missing: nothing is known of processors, GPUs, memory, disk and network.")
     elif not series:
-        sentences.append("The raw system metrics are missing: SageMaker's summaries are shown, without a course over time.")
+        sentences.append(
+            "The raw system metrics are missing: SageMaker's summaries are shown, without a course over time."
+        )
     if not spans and "OverallFrameworkMetrics" not in found.verdicts:
         sentences.append("Framework traces are missing: nothing is known of steps, phases and operators.")
     if absent := sorted(platform.RULES - found.verdicts.keys()):

@@ -1,0 +1,139 @@
+"""Charts of the machines of a job: one timeline for each host and quantity, and a heat map of the cores."""
+
+import numpy as np
+
+from reports.page.document import Cell, Chart, Column, Line, Table, table_of
+from reports.page.numbers import bands, plain, plain_all, seconds, size
+from reports.system import MEASURES, Numbers, Profile, Series, Usage
+
+TIMELINE = 300  # points of a timeline
+COLUMNS = 120  # of a heat map
+ROWS = 16  # of a heat map; more cores are joined
+TIMELINES = {
+    "gpu": "GPU use",
+    "gpu_memory": "GPU memory activity",
+    "cpu": "CPU use, mean of the cores",
+    "io_wait": "I/O wait, mean of the cores",
+    "memory": "Memory in use",
+    "receive": "Network received",
+    "transmit": "Network sent",
+    "disk_read": "Disk read",
+    "disk_write": "Disk written",
+}
+MOST_HOSTS = 8
+
+
+def usage_table(profile: Profile) -> Table:
+    """Return the use of each resource of each host: most, percentiles, median and least."""
+
+    def cells(row: Usage) -> list[Cell]:
+        values = (row.maximum, row.p99, row.p95, row.p50, row.minimum)
+        if row.resource.startswith(("Network", "Disk")):
+            return [row.host, row.resource, *(f"{size(value)}/s" for value in values), row.points]
+        return [row.host, row.resource, *(plain(value) for value in values), row.points]
+
+    names = ("most", "p99", "p95", "median", "least")
+    return table_of(
+        "Use of each resource (% where nothing else is said)",
+        (
+            Column(name="host"),
+            Column(name="resource"),
+            *(Column(name=name, form="number") for name in names),
+            Column(name="points", form="number"),
+        ),
+        [cells(row) for row in profile.usage],
+    )
+
+
+def machine_charts(profile: Profile) -> list[Chart]:
+    """Return the timelines and heat maps of raw series; none without them."""
+    charts = []
+    for host in list(dict.fromkeys(one.host for one in profile.series))[:MOST_HOSTS]:
+        held = [one for one in profile.series if one.host == host]
+        for measure, title in TIMELINES.items():
+            members = [one for one in held if one.measure == measure and len(one.times) > 1]
+            if members:
+                charts.append(_timeline(f"line-{len(charts)}", host, title, members))
+        cores = [one for one in held if one.measure == "cpu" and len(one.times) > 1]
+        if len(cores) > 1:
+            charts.append(_cores(f"cores-{len(charts)}", host, cores))
+    return charts
+
+
+def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
+    """Draw each GPU by itself, and all other devices as their mean; the band keeps every peak."""
+    unit = MEASURES[members[0].measure]
+    alone = members[0].measure.startswith("gpu")
+    times = members[0].times
+    values = {one.device: np.interp(times, one.times, one.values) for one in members}
+    if not alone and len(values) > 1:
+        values = {f"mean of {len(values)}": np.asarray(np.mean(list(values.values()), axis=0))}
+    lines, rows = [], list[list[Cell]]()
+    places = np.empty(0)
+    for device, numbers in values.items():
+        places, means, low, high = bands(numbers, TIMELINE)
+        lines.append(Line(name=device, values=plain_all(means), low=plain_all(low), high=plain_all(high)))
+        p50, p95 = np.percentile(numbers, (50, 95))
+        rows.append(
+            [device, plain(p95), plain(p50), plain(float(numbers.max())), plain(float(numbers.min())), len(numbers)]
+        )
+    moments = [float(times[int(place)] - times[0]) for place in places]
+    whole = float(times[-1] - times[0])
+    said = "; ".join(f"{row[0]}: median {_with_unit(row[2], unit)}, p95 {_with_unit(row[1], unit)}" for row in rows[:8])
+    return Chart(
+        id=name,
+        kind="line",
+        title=f"{host}: {title}",
+        sentence=f"Over {seconds(whole)}: {said}. The band reaches from the least to the largest value of each moment.",
+        x=tuple(_clock(moment) for moment in moments),
+        x_name="time since the first point",
+        y_name=unit,
+        lines=tuple(lines),
+        table=table_of(
+            f"{host}: {title} ({unit})",
+            (
+                Column(name="device"),
+                *(Column(name=column, form="number") for column in ("p95", "median", "most", "least", "points")),
+            ),
+            rows,
+        ),
+    )
+
+
+def _with_unit(value: Cell, unit: str) -> str:
+    if not isinstance(value, int | float):
+        return "not known"
+    return f"{value:.3g} %" if unit == "%" else (f"{size(value)}/s" if unit == "bytes/s" else f"{value:.3g} {unit}")
+
+
+def _clock(moment: float) -> str:
+    whole = int(moment)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _cores(name: str, host: str, cores: list[Series]) -> Chart:
+    times = cores[0].times
+    table = np.stack([np.interp(times, one.times, one.values) for one in cores])
+    groups = np.array_split(np.arange(len(cores)), min(ROWS, len(cores)))
+    labels = [cores[group[0]].device + (f" to {cores[group[-1]].device}" if len(group) > 1 else "") for group in groups]
+    rows: list[Numbers] = [bands(table[group].max(axis=0), COLUMNS)[3] for group in groups]
+    places = bands(times, COLUMNS)[0]
+    busy = (table > 90).mean()
+    joined = "" if len(groups) == len(cores) else " A row joins several cores and shows the busiest."
+    return Chart(
+        id=name,
+        kind="heat",
+        title=f"{host}: use of the cores",
+        sentence=f"{len(cores)} cores over {seconds(float(times[-1] - times[0]))}: {100 * busy:.0f} % of all points lie above "
+        f"90 %. Each cell is the largest use in that moment.{joined}",
+        x=tuple(_clock(float(times[int(place)] - times[0])) for place in places),
+        y=tuple(labels),
+        x_name="time since the first point",
+        y_name="core",
+        cells=tuple((x, y, plain(float(value)) or 0.0) for y, row in enumerate(rows) for x, value in enumerate(row)),
+        table=table_of(
+            f"{host}: use of the cores (%)",
+            (Column(name="core"), Column(name="mean", form="number"), Column(name="most", form="number")),
+            [[one.device, plain(float(one.values.mean())), plain(float(one.values.max()))] for one in cores],
+        ),
+    )
