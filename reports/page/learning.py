@@ -100,7 +100,8 @@ def _course(lines: Sequence[Line], labels: Sequence[str], *, lowest: bool, const
             said.append(f"The {line.name} was {first:.4g} after the first epoch and {last:.4g} after the last")
         else:
             said.append(f"{line.name}: from {first:.4g} to {last:.4g}, best {best:.4g} in epoch {where}")
-    return f"{'; '.join(said)}."
+    text = "; ".join(said)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _steps(epochs: Sequence[Epoch]) -> Chart | None:

@@ -32,7 +32,8 @@ def result_section(run: Run | None) -> Section:
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     found = []
-    for split in run.splits:
+    chosen = judged_split(run)
+    for split in sorted(run.splits, key=lambda split: split is not chosen):
         result = split.result
         if result is None:
             continue
@@ -101,9 +102,8 @@ def _pairs(run: Run, split: Split) -> Chart | None:
         id="pairs",
         kind="interval",
         title=f"Most confused pairs of {split.name}",
-        sentence=f"{first.photos} of {first.of} photos of {first.truth!r} are taken for {first.prediction!r}: with 95 % "
-        f"certainty {100 * first.low:.0f} to {100 * first.high:.0f} % of all such photos would be. {len(found)} pairs are "
-        "confused at least once.",
+        sentence=f"{first.photos} of {first.of} photos of {first.truth!r} are taken for {first.prediction!r} "
+        f"(95 % interval {100 * first.low:.0f} to {100 * first.high:.0f} %). Pairs that are confused at least once: {len(found)}.",
         x=tuple(f"{pair.truth} → {pair.prediction}" for pair in shown),
         x_name="photos of the class, %",
         lines=(

@@ -81,8 +81,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
             f"{names[place]!r} ({split.confusion[place][place]} of {counts[place]} right)" for place in missed[:NAMED]
         )
         found.append(
-            f"{len(missed)} classes of {split.name} are predicted wrongly in more than "
-            f"{100 * limits.classes.misprediction:g} % of their photos: {worst}"
+            f"Classes of {split.name} that are predicted wrongly in more than {100 * limits.classes.misprediction:g} % of "
+            f"their photos: {len(missed)}, {worst}"
         )
     return triggered(
         f"{'; '.join(found)}.",
