@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reports.page.document import Cell, Chart, Column, Line, Table, table_of
+from reports.page.document import Cell, Chart, Column, Form, Line, Table, table_of
 from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.system import MEASURES, Numbers, Profile, Series, Usage
 
@@ -23,25 +23,34 @@ TIMELINES = {
 MOST_HOSTS = 8
 
 
-def usage_table(profile: Profile) -> Table:
+def usage_tables(profile: Profile) -> list[Table]:
     """Return the use of each resource of each host: most, percentiles, median and least."""
+    rates = [row for row in profile.usage if row.resource.startswith(("Network", "Disk"))]
+    shares = [row for row in profile.usage if row not in rates]
+    return [
+        _usage("Use of processors, GPUs and memory (%)", shares, "number"),
+        _usage("Network and disk (bytes each second)", rates, "bytes"),
+    ]
 
-    def cells(row: Usage) -> list[Cell]:
-        values = (row.maximum, row.p99, row.p95, row.p50, row.minimum)
-        if row.resource.startswith(("Network", "Disk")):
-            return [row.host, row.resource, *(f"{size(value)}/s" for value in values), row.points]
-        return [row.host, row.resource, *(plain(value) for value in values), row.points]
 
-    names = ("most", "p99", "p95", "median", "least")
+def _usage(title: str, rows: list[Usage], form: Form) -> Table:
     return table_of(
-        "Use of each resource (% where nothing else is said)",
+        title,
         (
             Column(name="host"),
             Column(name="resource"),
-            *(Column(name=name, form="number") for name in names),
+            *(Column(name=name, form=form) for name in ("most", "p99", "p95", "median", "least")),
             Column(name="points", form="number"),
         ),
-        [cells(row) for row in profile.usage],
+        [
+            [
+                row.host,
+                row.resource,
+                *(plain(value) for value in (row.maximum, row.p99, row.p95, row.p50, row.minimum)),
+                row.points,
+            ]
+            for row in rows
+        ],
     )
 
 
@@ -67,7 +76,7 @@ def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
     times = members[0].times
     values = {one.device: np.interp(times, one.times, one.values) for one in members}
     if not alone and len(values) > 1:
-        values = {f"mean of {len(values)}": np.asarray(np.mean(list(values.values()), axis=0))}
+        values = {f"mean of {len(values)} devices": np.asarray(np.mean(list(values.values()), axis=0))}
     lines, rows = [], list[list[Cell]]()
     places = np.empty(0)
     for device, numbers in values.items():

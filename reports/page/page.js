@@ -3,7 +3,7 @@
 const facts = JSON.parse(document.getElementById("charts").textContent);
 const drawn = new Map(); // element -> chart
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const MOST_LABELS = 60; // on an axis of a heat map
+const TURNED = 60; // labels of an axis up to which they are turned to fit
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -17,6 +17,16 @@ function palette() {
 function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "-";
   return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+// Bytes in decimal units; anything else as a number.
+function amount(unit) {
+  if (unit !== "bytes/s") return short;
+  return (value) => {
+    if (value === null || value === undefined) return "-";
+    const place = value >= 1e9 ? 3 : value >= 1e6 ? 2 : value >= 1e3 ? 1 : 0;
+    return short(value / 1000 ** place) + " " + ["B/s", "kB/s", "MB/s", "GB/s"][place];
+  };
 }
 
 function cut(text, most) {
@@ -34,7 +44,7 @@ function axis(values, name, more) {
 function measure(name, more) {
   return Object.assign({
     type: "value", scale: true, name: name, nameLocation: "end", nameTextStyle: { color: colour("soft"), align: "left" },
-    axisLabel: { color: colour("soft"), formatter: short }, splitLine: { lineStyle: { color: colour("line") } },
+    axisLabel: { color: colour("soft"), formatter: amount(name) }, splitLine: { lineStyle: { color: colour("line") } },
   }, more);
 }
 
@@ -68,8 +78,9 @@ function lineOption(chart) {
   const tell = (points) => {
     const at = points[0].dataIndex;
     return [chart.x_name + " " + chart.x[at]].concat(chart.lines.map((line) => {
-      const band = line.low.length ? " (" + short(line.low[at]) + " to " + short(line.high[at]) + ")" : "";
-      return cut(line.name, 40) + ": " + short(line.values[at]) + band;
+      const tell = amount(chart.y_name);
+      const band = line.low.length ? " (" + tell(line.low[at]) + " to " + tell(line.high[at]) + ")" : "";
+      return cut(line.name, 40) + ": " + tell(line.values[at]) + band;
     })).join("\n");
   };
   return Object.assign(base(), {
@@ -77,7 +88,7 @@ function lineOption(chart) {
     legend: { data: chart.lines.map((line) => line.name), top: 0, type: "plain", textStyle: { color: colour("text") }, formatter: (name) => cut(name, 40) },
     tooltip: tooltip({ trigger: "axis", formatter: tell }),
     xAxis: axis(chart.x, chart.x_name, { boundaryGap: chart.x.length < 2 }),
-    yAxis: measure(chart.y_name, { nameGap: 8 }),
+    yAxis: measure(chart.y_name, chart.y_name === "%" ? { nameGap: 8, min: 0, max: 100 } : { nameGap: 8 }),
     series: series,
   });
 }
@@ -124,13 +135,13 @@ function intervalOption(chart, width) {
 function heatOption(chart, width) {
   const largest = chart.cells.reduce((most, cell) => Math.max(most, cell[2]), 1);
   const letters = width < 500 ? 9 : 20;
-  const labels = (values) => ({ show: values.length <= MOST_LABELS, color: colour("soft"), formatter: (name) => cut(name, letters), interval: values.length <= 20 ? 0 : "auto" });
+  const labels = (values) => ({ color: colour("soft"), hideOverlap: true, formatter: (name) => cut(name, letters), interval: values.length <= 20 ? 0 : "auto" });
   const numbers = chart.x.length <= 20 && width >= 500;
   return Object.assign(base(), {
     grid: { left: 8, right: 16, top: 12, bottom: 84, containLabel: true },
     tooltip: tooltip({ formatter: (point) => chart.y_name + " " + chart.y[point.value[1]] + "\n" + chart.x_name + " " + chart.x[point.value[0]] + "\n" + short(point.value[2]) }),
     // The list gives the order: by itself the axis would have that of first appearance.
-    xAxis: axis(chart.x, chart.x_name, { nameGap: 8, nameLocation: "end", name: "", axisLabel: Object.assign(labels(chart.x), { rotate: chart.x.length > 6 ? 55 : 0, interval: chart.x.length <= 20 ? 0 : "auto" }) }),
+    xAxis: axis(chart.x, chart.x_name, { nameGap: 8, nameLocation: "end", name: "", axisLabel: Object.assign(labels(chart.x), { rotate: chart.x.length > 6 && chart.x.length <= TURNED ? 55 : 0 }) }),
     yAxis: axis(chart.y, "", { inverse: true, axisLabel: labels(chart.y) }),
     visualMap: { min: 0, max: largest, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12, formatter: short,
       text: [short(largest), "0"], textStyle: { color: colour("soft") }, inRange: { color: [colour("heat0"), colour("heat1"), colour("heat2")] } },
@@ -141,16 +152,17 @@ function heatOption(chart, width) {
 function parallelOption(chart, width) {
   const last = chart.x.length - 1;
   const values = chart.lines.map((line) => line.values[last]).filter((value) => value !== null);
-  const letters = Math.max(8, Math.floor(width / (chart.x.length * 8)));
+  const letters = Math.max(6, Math.floor(width / (chart.x.length * 11)));
   const logarithmic = (place) => {
     const held = chart.lines.map((line) => line.values[place]).filter((value) => value !== null);
     return place !== last && Math.min(...held) > 0 && Math.max(...held) / Math.min(...held) > 50;
   };
   return Object.assign(base(), {
     tooltip: tooltip({ formatter: (point) => [point.name].concat(chart.x.map((name, place) => name + ": " + short(point.value[place]))).join("\n") }),
-    parallel: { left: 48, right: 64, top: 40, bottom: 64 },
+    parallel: { left: 56, right: 72, top: 40, bottom: 64 },
     parallelAxis: chart.x.map((name, place) => ({
-      dim: place, name: cut(name, letters), type: logarithmic(place) ? "log" : "value", scale: true, nameTextStyle: { color: colour("text") },
+      dim: place, name: cut(name, letters), type: logarithmic(place) ? "log" : "value", scale: true,
+      nameTextStyle: { color: colour("text"), align: place === last && last > 0 ? "right" : place === 0 ? "left" : "center" },
       axisLabel: { color: colour("soft"), formatter: short }, axisLine: { lineStyle: { color: colour("soft") } },
     })),
     visualMap: { min: Math.min(...values), max: Math.max(...values) || 1, dimension: last, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12,

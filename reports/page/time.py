@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.facts import Run
 from reports.page.document import Cell, Chart, Column, Line, Section, Table, table_of
-from reports.page.machines import machine_charts, usage_table
+from reports.page.machines import machine_charts, usage_tables
 from reports.page.numbers import plain, plain_all, seconds
 from reports.rules.learning import stages
 from reports.rules.steps import step_statistics
@@ -23,7 +23,7 @@ def time_section(evidence: Evidence) -> Section:
     charts = [_parts(run), _phases(profile), *_durations(run), _operators(profile)]
     if profile:
         charts += machine_charts(profile)
-    tables = [_steps(evidence), usage_table(profile) if profile else None]
+    tables = [_steps(evidence), *(usage_tables(profile) if profile else ())]
     missing = []
     if profile is None:
         missing.append(
@@ -38,7 +38,7 @@ def time_section(evidence: Evidence) -> Section:
         title="Time and system",
         facts=tuple(_facts(run)),
         charts=tuple(chart for chart in charts if chart),
-        tables=tuple(table for table in tables if table and table.rows),
+        tables=tuple(table for table in tables if table.rows),
         missing=tuple(missing),
     )
 
@@ -97,7 +97,7 @@ def _parts(run: Run | None) -> Chart | None:
     return _shares(
         "parts",
         "Parts of the job",
-        f"{name} took {seconds(most)} of {seconds(total)}, {100 * most / total:.0f} %. The parts add up to 100 %.",
+        f"Most of the time, {100 * most / total:.0f} % or {seconds(most)}, went into {name}. The parts add up to 100 %.",
         parts,
         in_seconds=True,
     )
@@ -110,7 +110,7 @@ def _phases(profile: Profile | None) -> Chart | None:
     return _shares(
         "phases",
         "Phases of training",
-        f"{name} took {most:.0f} % of the time that was traced. The phases add up to 100 %.",
+        f"Most of the time that was traced, {most:.0f} %, went into {name}. The phases add up to 100 %.",
         list(profile.phases.items()),
         in_seconds=False,
     )
@@ -122,7 +122,9 @@ def _durations(run: Run | None) -> list[Chart]:
         times = np.array([second for epoch in epochs for second in epoch.step_seconds])
         if len(times) < 2:
             continue
-        counts, edges = np.histogram(times, bins=min(BINS, len(times)))
+        least, longest = float(times.min()), float(times.max())
+        bins = min(BINS, len(times)) if longest > least else 1
+        counts, edges = np.histogram(times, bins=bins, range=(least, longest if longest > least else least + 1e-6))
         labels = tuple(seconds(float(edge)) for edge in edges[:-1])
         p50, p99 = np.percentile(times, (50, 99))
         found.append(
@@ -131,7 +133,7 @@ def _durations(run: Run | None) -> list[Chart]:
                 kind="bar",
                 title=f"Duration of the steps of {stage}",
                 sentence=f"{len(times):,} steps: half of them took {seconds(float(p50))} or less, one in a hundred "
-                f"{seconds(float(p99))} or more, the longest {seconds(float(times.max()))}.",
+                f"{seconds(float(p99))} or more, the longest {seconds(longest)}.",
                 x=labels,
                 x_name="duration, from",
                 y_name="steps",
@@ -163,7 +165,7 @@ def _operators(profile: Profile | None) -> Chart | None:
         id="operators",
         kind="interval",
         title="Operators",
-        sentence=f"{name} took most: {seconds(most)} in all. An operator that calls others counts their time too.",
+        sentence=f"Most of the time went into {name}: {seconds(most)} in all. An operator that calls others counts their time too.",
         x=tuple(label for label, _ in held),
         x_name="seconds",
         lines=(Line(name="seconds", values=tuple(plain(value) for _, value in held)),),

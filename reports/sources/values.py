@@ -20,7 +20,7 @@ def number(value: object) -> float | None:
 
 def setting(value: object) -> Setting:
     """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of a list."""
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool | str | int):
         return value
     found = number(value)
     return found if found is not None else str(value)
