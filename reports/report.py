@@ -13,7 +13,6 @@ from reports.page.learning import learning_section
 from reports.page.render import html, json_text
 from reports.page.result import result_section
 from reports.page.time import time_section
-from reports.rules.classes import judged_split
 from reports.rules.table import Judged, judge
 from reports.rules.verdict import Evidence
 from reports.sources.profiler import read_profile
@@ -71,9 +70,10 @@ def make(folder: Path) -> Report:
 def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     """Return the verdict in two sentences: how good the model is, and the worst finding."""
     said = []
-    split = judged_split(evidence.run) if evidence.run else None
-    if split and split.result:
-        said.append(f"{100 * split.result.accuracy:.1f} % of the {split.name} photos are predicted rightly.")
+    results = {split.name: split.result for split in evidence.run.splits if split.result} if evidence.run else {}
+    result = results.get("test") or results.get("validation") or next(iter(results.values()), None)
+    if result:
+        said.append(f"{100 * result.accuracy:.1f} % of the {result.split} photos are predicted rightly.")
     elif evidence.run and not evidence.run.finished:
         said.append("The job did not record its end.")
     found = [one for one in judged if one.ours.state == "triggered"]

@@ -16,6 +16,22 @@ from reports.page.document import Chart, Report
 
 HERE = Path(__file__).parent
 FORMAT = 1  # of the JSON file
+# Rule -> beginning of the title of the chart that shows what it is about.
+SHOWN_BY = {
+    "ClassImbalance": "Confusion matrix",
+    "Confusion": "Most confused pairs",
+    "DataWait": "Parts of the job",
+    "ExplodingTensor": "Training loss by step",
+    "LossNotDecreasing": "Training loss by step",
+    "Overfit": "Loss by epoch",
+    "Overtraining": "Loss by epoch",
+    "StepOutlier": "Duration of the steps",
+    "BatchSize": ": GPU use",
+    "CPUBottleneck": ": use of the cores",
+    "IOBottleneck": ": I/O wait",
+    "LoadBalancing": ": GPU use",
+    "LowGPUUtilization": ": GPU use",
+}
 
 
 def html(report: Report) -> str:
@@ -31,6 +47,7 @@ def html(report: Report) -> str:
         report=report,
         triggered=[one for one in report.judged if one.ours.state == "triggered"],
         charts=charts,
+        shown_by=_shown_by(report),
         policy=policy(library, script),
         style=Markup(_text("page.css")),
         library=Markup(library),
@@ -51,6 +68,13 @@ def json_text(report: Report) -> str:
     """Return the same facts as JSON; docs/reports.md describes the members."""
     facts = {"format": FORMAT, **dataclasses.asdict(report)}
     return json.dumps(_finite(facts), indent=1, allow_nan=False) + "\n"
+
+
+def _shown_by(report: Report) -> Mapping[str, Chart]:
+    """Return the chart of each rule that has one on this page."""
+    charts = [chart for section in report.sections for chart in section.charts]
+    found = {rule: next((one for one in charts if title in one.title), None) for rule, title in SHOWN_BY.items()}
+    return {rule: chart for rule, chart in found.items() if chart}
 
 
 def _text(name: str) -> str:

@@ -32,8 +32,7 @@ def result_section(run: Run | None) -> Section:
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     found = []
-    chosen = judged_split(run)
-    for split in sorted(run.splits, key=lambda split: split is not chosen):
+    for split in sorted(run.splits, key=lambda split: split.name != "test"):
         result = split.result
         if result is None:
             continue

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from classifier.names import one_line
 from reports.facts import Run, Trial
+from reports.sources.artifact import MODEL, read_artifact
 from reports.sources.records import read_records
 from reports.sources.text import parse, read_text
 from reports.sources.values import Fields, setting
@@ -12,6 +13,7 @@ from reports.sources.values import Fields, setting
 RECORDS = "records.jsonl"
 # Below the folder of byoc run, of byoc train, of a SageMaker job, of its unpacked output.tar.gz.
 PLACES = ("job/output/data", "output/data", "data", "")
+MODELS = ("job/model", "model", "")
 
 
 def read_run(folder: Path) -> tuple[Run | None, tuple[str, ...]]:
@@ -19,7 +21,7 @@ def read_run(folder: Path) -> tuple[Run | None, tuple[str, ...]]:
     missing: list[str] = []
     trials = _tuning(folder, missing)
     records = _records(folder) or _best_records(folder, trials)
-    run = read_records(records) if records else None
+    run = read_records(records) if records else _artifact(folder)
     if run is not None and trials and not run.trials:
         run = _with_trials(run, trials)
     return run, tuple(missing)
@@ -30,6 +32,11 @@ def _records(folder: Path) -> Path | None:
         return folder if folder.name.removesuffix(".gz") == RECORDS else None
     names = [folder / place / name for place in PLACES for name in (RECORDS, f"{RECORDS}.gz")]
     return next((path for path in names if path.is_file()), None)
+
+
+def _artifact(folder: Path) -> Run | None:
+    path = next((found for place in MODELS if (found := folder / place / MODEL).is_file()), None)
+    return read_artifact(path) if path else None
 
 
 def _best_records(folder: Path, trials: tuple[Trial, ...]) -> Path | None:

@@ -7,7 +7,7 @@ import pytest
 from reports.report import read
 from reports.rules.classes import pairs
 from reports.rules.intervals import wilson
-from reports.rules.thresholds import OURS, SAGEMAKER
+from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from tests.reports.made import job, judged, verdict, write
 
 TEN = tuple(f"class {number}" for number in range(10))
@@ -67,7 +67,7 @@ def test_pairs_come_with_the_surest_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limits", [OURS, SAGEMAKER], ids=["ours", "sagemaker"])
-def test_the_published_990_to_10_fires_and_equal_classes_do_not(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_the_published_990_to_10_fires_and_equal_classes_do_not(tmp_path: Path, limits: Thresholds) -> None:
     unequal = matrix(tmp_path / "unequal", [[990, 0], [0, 10]], ("many", "few"))
     found = verdict("ClassImbalance", unequal, limits)
     assert found.state == "triggered" and "99 times as many" in found.sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.rules.learning import not_decreasing, smoothed
-from reports.rules.thresholds import OURS, SAGEMAKER
+from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from tests.reports.made import course, epoch, healthy, job, record, verdict, write
 
 STEPS = (0, 4, 8, 12, 16)
@@ -44,7 +44,7 @@ def test_smoothing_is_the_mean_of_so_many_losses() -> None:
 
 
 @pytest.mark.parametrize("limits", [OURS, SAGEMAKER], ids=["ours", "sagemaker"])
-def test_a_falling_loss_is_quiet_under_both_sets(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_a_falling_loss_is_quiet_under_both_sets(tmp_path: Path, limits: Thresholds) -> None:
     found = verdict("LossNotDecreasing", write(tmp_path, [job(), *course(FALLING, FALLING)]), limits)
     assert (found.state, found.points) == ("quiet", 100)
 

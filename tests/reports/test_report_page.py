@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,17 @@ def test_the_command_writes_into_the_run_where_nothing_else_is_said(tmp_path: Pa
     assert ran.returncode == 0 and "LossNotDecreasing" not in ran.stdout
     assert (tmp_path / "report.html").exists() and (tmp_path / "report.json").exists()
     assert byoc("report", tmp_path).stdout == ran.stdout  # the report is not taken for a record
+
+
+def test_open_gives_the_page_to_the_browser(tmp_path: Path) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    ran = byoc(
+        "report", write_records(tmp_path / "run", healthy()), "--open", env={**os.environ, "BROWSER": str(browser)}
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert opened.read_text().strip() == (tmp_path / "run" / "report.html").as_uri()
 
 
 def test_a_page_named_like_its_facts_is_refused(tmp_path: Path) -> None:

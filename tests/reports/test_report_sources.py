@@ -188,3 +188,23 @@ def test_a_folder_of_anything_else_is_refused_in_one_sentence(tmp_path: Path) ->
         read(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "nowhere")
+
+
+@needs_torch
+def test_an_artifact_alone_gives_its_result_and_settings(trained: Run, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_bytes((trained.base / "model" / "model.json").read_bytes())
+    evidence, missing = read(tmp_path)
+    assert evidence.run is not None and evidence.run.job is not None
+    accuracies = {split.name: split.result.accuracy for split in evidence.run.splits if split.result}
+    assert accuracies["test"] == trained.record("result", split="test")["accuracy"]
+    assert evidence.run.job.hyperparameters["lr"] == trained.record("job")["hyperparameters"]["lr"]
+    assert len(evidence.run.job.classes) == len(trained.record("job")["classes"])
+    assert any("The records (records.jsonl) are missing" in sentence for sentence in missing)
+
+
+def test_a_model_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    for text in ("{}", '{"training": 3}', "[1]", "{"):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(DataError, match="holds no records of a run"):
+            read(tmp_path)

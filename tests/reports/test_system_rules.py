@@ -8,7 +8,7 @@ import pytest
 from reports.report import read
 from reports.rules.devices import distance
 from reports.rules.snapshots import snapshots
-from reports.rules.thresholds import OURS, SAGEMAKER
+from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.sources.profiler import read_profile
 from tests.reports.made import course, epoch, job, judge_one, metrics, record, trace, verdict, write
 from tests.reports.test_report_profiler import REAL, REPORTS, needs_real
@@ -18,7 +18,7 @@ BOTH = pytest.mark.parametrize("limits", [OURS, SAGEMAKER], ids=["ours", "sagema
 
 
 @BOTH
-def test_an_idle_gpu_is_found_and_a_busy_one_is_not(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_an_idle_gpu_is_found_and_a_busy_one_is_not(tmp_path: Path, limits: Thresholds) -> None:
     idle = verdict("LowGPUUtilization", metrics(tmp_path / "idle", [5] * MANY, [50] * MANY), limits)
     assert idle.state == "triggered" and "median 5 %" in idle.sentence
     busy = verdict("LowGPUUtilization", metrics(tmp_path / "busy", [95] * MANY, [50] * MANY), limits)
@@ -46,7 +46,7 @@ def test_a_short_job_is_judged_by_ours_and_not_by_sagemakers_patience(tmp_path: 
 
 
 @BOTH
-def test_a_full_core_beside_an_idle_gpu_is_a_cpu_bottleneck(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_a_full_core_beside_an_idle_gpu_is_a_cpu_bottleneck(tmp_path: Path, limits: Thresholds) -> None:
     starving = metrics(tmp_path / "starving", [5] * MANY, [95] * MANY)
     assert verdict("CPUBottleneck", starving, limits).state == "triggered"
     assert verdict("CPUBottleneck", metrics(tmp_path / "idle", [5] * MANY, [50] * MANY), limits).state == "quiet"
@@ -61,7 +61,7 @@ def test_a_third_of_starved_snapshots_is_enough_for_ours_alone(tmp_path: Path) -
 
 
 @BOTH
-def test_waiting_for_the_disk_beside_an_idle_gpu_is_an_io_bottleneck(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_waiting_for_the_disk_beside_an_idle_gpu_is_an_io_bottleneck(tmp_path: Path, limits: Thresholds) -> None:
     assert (
         verdict("IOBottleneck", metrics(tmp_path / "slow", [5] * MANY, [20] * MANY, io=80), limits).state == "triggered"
     )
@@ -69,7 +69,7 @@ def test_waiting_for_the_disk_beside_an_idle_gpu_is_an_io_bottleneck(tmp_path: P
 
 
 @BOTH
-def test_room_on_all_devices_asks_for_a_larger_batch(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_room_on_all_devices_asks_for_a_larger_batch(tmp_path: Path, limits: Thresholds) -> None:
     assert verdict("BatchSize", metrics(tmp_path / "room", [40] * MANY, [30] * MANY), limits).state == "triggered"
     assert verdict("BatchSize", metrics(tmp_path / "gpu", [90] * MANY, [30] * MANY), limits).state == "quiet"
     # The mean of the cores counts: 100 % and 5 % are 52.5 %.
@@ -83,7 +83,7 @@ def test_advice_names_the_batch_of_a_run_of_ours(tmp_path: Path) -> None:
 
 
 @BOTH
-def test_hosts_of_unequal_load_are_found_and_equal_ones_are_not(tmp_path: Path, limits) -> None:  # type: ignore[no-untyped-def]
+def test_hosts_of_unequal_load_are_found_and_equal_ones_are_not(tmp_path: Path, limits: Thresholds) -> None:
     for node, use in (("algo-1", 95), ("algo-2", 15)):
         metrics(tmp_path / "unequal", [use] * MANY, [50] * MANY, node=node)
         metrics(tmp_path / "equal", [90] * MANY, [50] * MANY, node=node)
