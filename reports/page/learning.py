@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reports.facts import Epoch, Run, Trial
+from reports.facts import Epoch, Run
 from reports.page.document import Cell, Chart, Column, Line, Section, table_of
-from reports.page.numbers import bands, plain, plain_all, share
-from reports.rules.learning import stages
+from reports.page.numbers import bands, plain, plain_all
+from reports.page.trials import trials_chart
+from reports.rules.stages import stages
 
 MOST_POINTS = 400  # of a curve by step
-MOST_TRIALS = 300  # lines of the parallel coordinates
 ROWS = 1_000  # of a table behind a chart
 
 
@@ -20,7 +20,7 @@ def learning_section(run: Run | None) -> Section:
         reason = "These records are not of a training run of ours." if run is None else "No epoch was recorded."
         return Section(id="learning", title="Learning", missing=(reason,))
     epochs = [epoch for held in stages(run).values() for epoch in held]
-    charts = [*_curves(epochs), _steps(epochs), _trials(run.trials)]
+    charts = [*_curves(epochs), _steps(epochs), trials_chart(run.trials)]
     missing = [] if run.trials else ["No search and no tuning run is in these records."]
     if 0 < len(run.trials) < 10:
         missing.append(f"Which hyperparameter matters most cannot be told from {len(run.trials)} trials.")
@@ -145,71 +145,3 @@ def _steps(epochs: Sequence[Epoch]) -> Chart | None:
             rows,
         ),
     )
-
-
-def _trials(trials: Sequence[Trial]) -> Chart | None:
-    if not trials:
-        return None
-    names = [name for name in dict.fromkeys(name for trial in trials for name in trial.hyperparameters)]
-    done = [trial for trial in trials if trial.accuracy is not None]
-    best = max(done, key=lambda trial: (trial.accuracy or 0, -(trial.loss or 0)), default=None)
-    axes = [name for name in names if any(isinstance(trial.hyperparameters.get(name), int | float) for trial in done)]
-    ordered = sorted(done, key=lambda trial: -(trial.accuracy or 0))[:MOST_TRIALS]
-    failed = len(trials) - len(done)
-    sentence = f"{len(trials)} trials" + (f", of which {failed} failed" if failed else "")
-    if best:
-        settings = ", ".join(f"{name} {_short(best.hyperparameters.get(name))}" for name in names)
-        sentence += (
-            f"; the best is trial {best.number} with {settings}: {share(best.accuracy or 0, None)} on validation"
-        )
-    return Chart(
-        id="trials",
-        kind="parallel",
-        title="Trials",
-        sentence=f"{sentence}. Each line is a trial.",
-        x=(*axes, "validation accuracy, %"),
-        lines=tuple(
-            Line(
-                name=f"trial {trial.number}",
-                values=(
-                    *plain_all([_number(trial.hyperparameters.get(name)) for name in axes]),
-                    plain(_percent(trial.accuracy)),
-                ),
-            )
-            for trial in ordered
-        ),
-        table=table_of(
-            "Trials",
-            (
-                Column(name="trial", form="number"),
-                *(Column(name=name, form="number") for name in names),
-                Column(name="accuracy", form="percent"),
-                Column(name="loss", form="number"),
-                Column(name="time", form="seconds"),
-                Column(name="failure"),
-            ),
-            [
-                [
-                    trial.number,
-                    *(_cell(trial.hyperparameters.get(name)) for name in names),
-                    trial.accuracy,
-                    trial.loss,
-                    trial.seconds,
-                    trial.reason,
-                ]
-                for trial in trials[:ROWS]
-            ],
-        ),
-    )
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _cell(value: object) -> Cell:
-    return value if isinstance(value, int | float | str) else None
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)

@@ -8,7 +8,7 @@ from reports.facts import Run
 from reports.page.document import Cell, Chart, Column, Line, Section, Table, table_of
 from reports.page.machines import machine_charts, usage_tables
 from reports.page.numbers import plain, plain_all, seconds
-from reports.rules.learning import stages
+from reports.rules.stages import stages
 from reports.rules.steps import step_statistics
 from reports.rules.verdict import Evidence
 from reports.system import Profile

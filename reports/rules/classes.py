@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from reports.facts import Run, Split
 from reports.rules.intervals import wilson
-from reports.rules.learning import NO_RUN
+from reports.rules.stages import NO_RUN
 from reports.rules.thresholds import Classes, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 

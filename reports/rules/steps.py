@@ -3,7 +3,7 @@
 import statistics
 
 from reports.rules import settings
-from reports.rules.learning import NO_EPOCHS, NO_RUN, stages
+from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
 from reports.rules.thresholds import Steps, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered, worst
 from reports.sources.traces import STEP

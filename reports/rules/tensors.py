@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from reports.facts import LayerStatistics
 from reports.rules import settings
-from reports.rules.learning import NO_RUN, stages
+from reports.rules.stages import NO_RUN, stages
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from classifier.names import one_line
-from reports.sources import metrics, platform, traces
+from reports.sources import details, metrics, platform, traces
 from reports.sources.text import parse, read_text
 from reports.sources.values import Fields
 from reports.system import Profile, Span, StepStatistics
@@ -50,7 +50,7 @@ def read_profile(folder: Path) -> Profile | None:
         steps=tuple(_steps(found.spans)) or platform.steps(found.verdicts.get("StepOutlier", Fields({}))),
         phases=_phases(spans) or platform.phases(overall, missing),
         operators=_operators(spans) or platform.operators(overall),
-        details=platform.details(found.verdicts) if found.verdicts else None,
+        details=details.details(found.verdicts) if found.verdicts else None,
         missing=tuple(missing),
     )
 

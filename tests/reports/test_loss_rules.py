@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.rules.learning import not_decreasing, smoothed
+from reports.rules.loss import not_decreasing, smoothed
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from tests.reports.made import course, epoch, healthy, job, record, verdict, write
 
