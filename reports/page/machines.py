@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reports.align import mean, together
 from reports.page.document import Cell, Chart, Column, Form, Line, Table, table_of
 from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.system import MEASURES, Numbers, Profile, Series, Usage
@@ -73,19 +74,18 @@ def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
     """Draw each GPU by itself, and all other devices as their mean; the band keeps every peak."""
     unit = MEASURES[members[0].measure]
     alone = members[0].measure.startswith("gpu")
-    times = members[0].times
-    values = {one.device: np.interp(times, one.times, one.values) for one in members}
+    times, table = together(members)
+    values = {one.device: row for one, row in zip(members, table, strict=True)}
     if not alone and len(values) > 1:
-        values = {f"mean of {len(values)} devices": np.asarray(np.mean(list(values.values()), axis=0))}
+        values = {f"mean of {len(values)} devices": mean(table)}
     lines, rows = [], list[list[Cell]]()
     places = np.empty(0)
     for device, numbers in values.items():
         places, means, low, high = bands(numbers, TIMELINE)
         lines.append(Line(name=device, values=plain_all(means), low=plain_all(low), high=plain_all(high)))
-        p50, p95 = np.percentile(numbers, (50, 95))
-        rows.append(
-            [device, plain(p95), plain(p50), plain(float(numbers.max())), plain(float(numbers.min())), len(numbers)]
-        )
+        known = numbers[~np.isnan(numbers)]
+        p50, p95 = np.percentile(known, (50, 95))
+        rows.append([device, plain(p95), plain(p50), plain(float(known.max())), plain(float(known.min())), len(known)])
     moments = [float(times[int(place)] - times[0]) for place in places]
     whole = float(times[-1] - times[0])
     said = "; ".join(f"{row[0]}: median {_with_unit(row[2], unit)}, p95 {_with_unit(row[1], unit)}" for row in rows[:8])
@@ -121,13 +121,12 @@ def _clock(moment: float) -> str:
 
 
 def _cores(name: str, host: str, cores: list[Series]) -> Chart:
-    times = cores[0].times
-    table = np.stack([np.interp(times, one.times, one.values) for one in cores])
+    times, table = together(cores)
     groups = np.array_split(np.arange(len(cores)), min(ROWS, len(cores)))
     labels = [cores[group[0]].device + (f" to {cores[group[-1]].device}" if len(group) > 1 else "") for group in groups]
-    rows: list[Numbers] = [bands(table[group].max(axis=0), COLUMNS)[3] for group in groups]
+    rows: list[Numbers] = [bands(_largest(table[group]), COLUMNS)[3] for group in groups]
     places = bands(times, COLUMNS)[0]
-    busy = (table > 90).mean()
+    busy = (table > 90).sum() / max((~np.isnan(table)).sum(), 1)
     joined = "" if len(groups) == len(cores) else " A row joins several cores and shows the busiest."
     return Chart(
         id=name,
@@ -139,10 +138,21 @@ def _cores(name: str, host: str, cores: list[Series]) -> Chart:
         y=tuple(labels),
         x_name="time since the first point",
         y_name="core",
-        cells=tuple((x, y, plain(float(value)) or 0.0) for y, row in enumerate(rows) for x, value in enumerate(row)),
+        cells=tuple(
+            (x, y, plain(float(value)) or 0.0)
+            for y, row in enumerate(rows)
+            for x, value in enumerate(row)
+            if not np.isnan(value)
+        ),
         table=table_of(
             f"{host}: use of the cores (%)",
             (Column(name="core"), Column(name="mean", form="number"), Column(name="most", form="number")),
             [[one.device, plain(float(one.values.mean())), plain(float(one.values.max()))] for one in cores],
         ),
     )
+
+
+def _largest(table: Numbers) -> Numbers:
+    """Return the largest value at each moment, NaN where no device has one."""
+    held = np.where(np.isnan(table), -np.inf, table).max(axis=0)
+    return np.where(np.isinf(held), np.nan, held)

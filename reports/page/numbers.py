@@ -63,9 +63,15 @@ def plain_all(values: Sequence[float | None] | Numbers) -> tuple[float | None, .
 
 
 def bands(values: Numbers, most: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Return place, mean, least and largest of at most `most` runs of neighbours; nothing between them gets lost."""
+    """Return place, mean, least and largest of at most `most` runs of neighbours; nothing between them gets lost.
+
+    A value that is not known (NaN) is left out; a run of such values gives NaN.
+    """
     count = len(values)
     edges = np.unique(np.linspace(0, count, min(most, count) + 1).astype(int))
-    starts = edges[:-1]
-    means = np.add.reduceat(values, starts) / np.diff(edges)
-    return starts.astype(float), means, np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    starts, known = edges[:-1], ~np.isnan(values)
+    counts = np.add.reduceat(known, starts, dtype=int)
+    means = np.add.reduceat(np.where(known, values, 0.0), starts) / np.maximum(counts, 1)
+    low = np.minimum.reduceat(np.where(known, values, np.inf), starts)
+    high = np.maximum.reduceat(np.where(known, values, -np.inf), starts)
+    return starts.astype(float), *(np.where(counts > 0, part, np.nan) for part in (means, low, high))

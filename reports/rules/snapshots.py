@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.align import TOGETHER, nearest
 from reports.rules.thresholds import System, Waiting
 from reports.system import BatchUse, Bottlenecks, GpuUse, Numbers, Profile, Series, Workload
 
-TOGETHER = 0.25  # seconds between two points of one snapshot; the profiler takes one every 0.5 s
 BINS = 50
 
 
@@ -47,14 +47,7 @@ def snapshots(profile: Profile) -> list[Snapshots]:
 
 def _at(times: Numbers, held: Iterable[Series], measure: str) -> Numbers:
     """Return each device's value that is nearest in time, NaN where the nearest is not of the same snapshot."""
-    columns = []
-    for one in held:
-        if one.measure == measure:
-            right = np.clip(np.searchsorted(one.times, times), 0, len(one.times) - 1)
-            left = np.clip(right - 1, 0, None)
-            nearest = np.where(abs(one.times[right] - times) < abs(one.times[left] - times), right, left)
-            near = abs(one.times[nearest] - times) <= TOGETHER
-            columns.append(np.where(near, one.values[nearest], np.nan))
+    columns = [nearest(times, one, TOGETHER) for one in held if one.measure == measure]
     return np.stack(columns, axis=1) if columns else np.empty((len(times), 0))
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reports.align import mean, together
 from reports.sources.values import Fields
-from reports.system import Series, Usage
+from reports.system import Numbers, Series, Usage
 
 MEASURE_OF = {
     ("cpu", "CPUUtilization"): "cpu",
@@ -84,7 +85,8 @@ def usage(series: Iterable[Series]) -> tuple[Usage, ...]:
             groups.setdefault((one.host, RESOURCES[one.measure] + device), []).append(one)
     found = []
     for (host, resource), members in groups.items():
-        values = mean_of(members)
+        _, table = together(members)
+        values = mean(table)
         p50, p95, p99 = np.percentile(values, (50, 95, 99))
         found.append(
             Usage(
@@ -101,10 +103,10 @@ def usage(series: Iterable[Series]) -> tuple[Usage, ...]:
     return tuple(found)
 
 
-def mean_of(members: list[Series]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the mean of several devices at each time at which the first of them was measured."""
-    first = members[0]
-    if len(members) == 1:
-        return np.asarray(first.values)
-    rows = [np.interp(first.times, one.times, one.values) for one in members]
-    return np.asarray(np.mean(rows, axis=0))
+def gaps(series: Iterable[Series]) -> dict[str, float]:
+    """Return the longest time without any point of each host, in seconds."""
+    times: dict[str, list[Numbers]] = {}
+    for one in series:
+        times.setdefault(one.host, []).append(one.times)
+    joined = {host: np.diff(np.unique(np.concatenate(held))) for host, held in times.items()}
+    return {host: float(steps.max()) if len(steps) else 0.0 for host, steps in joined.items()}

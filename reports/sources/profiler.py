@@ -15,6 +15,7 @@ MOST_FILES = 20_000
 NAMED = (".json", ".json.gz", ".jsonl", ".corrupt", ".trace")
 OURS = ("summary.json", "tuning.json", "records.jsonl", "report.json")  # of a run of ours
 OURS_BELOW = ("input", "model", "trials")
+GAP = 3600  # seconds without a point, after which the files may be of several jobs
 OTHERS = 5  # files that are named as not read
 
 
@@ -40,6 +41,11 @@ def read_profile(folder: Path) -> Profile | None:
     spans = tuple(span for held in found.spans.values() for span in held)
     overall = found.verdicts.get("OverallFrameworkMetrics", Fields({}))
     missing += _missing(found, bool(series), bool(spans))
+    missing += [
+        f"The system metrics of {host} have a gap of {gap / 3600:,.1f} hours; the files may be of several jobs."
+        for host, gap in metrics.gaps(series).items()
+        if gap > GAP
+    ]
     return Profile(
         source=one_line(folder),
         files=found.files,

@@ -47,6 +47,32 @@ def test_damaged_metrics_give_the_lines_that_are_whole(tmp_path: Path) -> None:
     assert any("1 of 16 lines are damaged" in sentence for sentence in profile.missing)
 
 
+def test_files_of_jobs_that_are_days_apart_are_named_and_nothing_is_drawn_between_them(tmp_path: Path) -> None:
+    metrics(tmp_path, [10, 20, 30, 40], [40, 50, 60, 70])
+    (path,) = tmp_path.rglob("*.json")
+    later = path.read_text().replace('"Timestamp": 17', '"Timestamp": 18')
+    (tmp_path / "later.json").write_text("\n".join(line for line in later.splitlines() if "GPUUtilization" in line))
+    report = make(tmp_path)
+    assert any("have a gap of 27,777.8 hours" in sentence for sentence in report.missing)
+    charts = [chart for section in report.sections for chart in section.charts]
+    (memory,) = [chart for chart in charts if chart.title == "algo-1: Memory in use"]
+    assert memory.lines[0].values == (30.0,) * 4
+    (gpu,) = [chart for chart in charts if chart.title == "algo-1: GPU use"]
+    assert gpu.lines[0].values == (10, 20, 30, 40) * 2
+
+
+def test_a_device_without_a_point_has_no_value_made_up(tmp_path: Path) -> None:
+    metrics(tmp_path, [10, 20, 30, 40], [40, 50, 60, 70])
+    (path,) = tmp_path.rglob("*.json")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [one for one in lines if one["Name"] != "cpu1" or one["Timestamp"] < 1_700_000_001]
+    path.write_text("\n".join(map(json.dumps, kept)))
+    profile = read_profile(tmp_path)
+    assert profile is not None
+    cpu = next(row for row in profile.usage if row.resource == "CPU")
+    assert (cpu.minimum, cpu.maximum) == (22.5, 70)  # (40 + 5) / 2; then cpu0 alone
+
+
 def test_points_of_no_known_kind_are_counted(tmp_path: Path) -> None:
     metrics(tmp_path, [10], [40])
     (path,) = tmp_path.rglob("*.json")
