@@ -57,7 +57,7 @@ def _usage(title: str, rows: list[Usage], form: Form) -> Table:
 
 def machine_charts(profile: Profile) -> list[Chart]:
     """Return the timelines and heat maps of raw series; none without them."""
-    charts = []
+    charts = list[Chart]()
     for host in list(dict.fromkeys(one.host for one in profile.series))[:MOST_HOSTS]:
         held = [one for one in profile.series if one.host == host]
         for measure, title in TIMELINES.items():

@@ -74,4 +74,5 @@ def bands(values: Numbers, most: int) -> tuple[Numbers, Numbers, Numbers, Number
     means = np.add.reduceat(np.where(known, values, 0.0), starts) / np.maximum(counts, 1)
     low = np.minimum.reduceat(np.where(known, values, np.inf), starts)
     high = np.maximum.reduceat(np.where(known, values, -np.inf), starts)
-    return starts.astype(float), *(np.where(counts > 0, part, np.nan) for part in (means, low, high))
+    means, low, high = (np.where(counts > 0, part, np.nan) for part in (means, low, high))
+    return starts.astype(float), means, low, high

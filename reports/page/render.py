@@ -43,7 +43,7 @@ def html(report: Report) -> str:
     library = _text("vendor/echarts.min.js").strip()
     script = _text("page.js").strip()
     charts = {chart.id: _drawn(chart) for section in report.sections for chart in section.charts}
-    return environment.get_template("page.html").render(
+    page: str = environment.get_template("page.html").render(
         report=report,
         triggered=[one for one in report.judged if one.ours.state == "triggered"],
         charts=charts,
@@ -54,6 +54,7 @@ def html(report: Report) -> str:
         script=Markup(script),
         licences=_text("vendor/licences.txt"),
     )
+    return page
 
 
 def policy(*scripts: str) -> str:

@@ -117,7 +117,7 @@ def _phases(profile: Profile | None) -> Chart | None:
 
 
 def _durations(run: Run | None) -> list[Chart]:
-    found = []
+    found = list[Chart]()
     for stage, epochs in (stages(run) if run else {}).items():
         times = np.array([second for epoch in epochs for second in epoch.step_seconds])
         if len(times) < 2:

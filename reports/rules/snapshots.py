@@ -65,8 +65,8 @@ def bottlenecks(hosts: Iterable[Snapshots], busy: str, limit: float, system: Sys
     starved = idle_gpu = total = 0
     for host in hosts:
         first = int(system.waiting.start_share * len(host.times))
-        idle = (host.gpu[first:] < system.idle_gpu).any(axis=1)
-        full = (getattr(host, busy)[first:] > limit).any(axis=1)
+        idle = np.any(host.gpu[first:] < system.idle_gpu, axis=1)
+        full = np.any(getattr(host, busy)[first:] > limit, axis=1)
         starved += int((idle & full).sum())
         idle_gpu += int(idle.sum())
         total += len(idle)

@@ -64,7 +64,7 @@ def read_profile(folder: Path) -> Profile | None:
 def _files(folder: Path, missing: list[str]) -> list[Path]:
     if folder.is_file():
         return [folder]
-    paths = []
+    paths = list[Path]()
     for path in sorted(folder.rglob("*")):
         ours = path.name in OURS or not set(path.relative_to(folder).parts).isdisjoint(OURS_BELOW)
         if ours or not path.name.endswith(NAMED) or not path.is_file():

@@ -168,7 +168,8 @@ def test_the_trials_of_a_tuning_run_are_read_beside_its_job(tmp_path: Path) -> N
 def test_of_a_tuning_run_alone_the_best_trial_is_shown(tmp_path: Path) -> None:
     for number, loss in ((1, 2.0), (2, 1.0)):
         write(tmp_path / f"{number:03d}", [job(), epoch(1, loss, loss), *judged("validation", [[3, 0, 0]] * 3), done()])
-    listed = [{"trial": number, "hyperparameters": {}, "validation_accuracy": 0.5} for number in (2, 1)]
+    none: dict[str, str] = {}
+    listed = [{"trial": number, "hyperparameters": none, "validation_accuracy": 0.5} for number in (2, 1)]
     (tmp_path / "tuning.json").write_text(json.dumps(listed))
     evidence, _ = read(tmp_path)
     assert evidence.run is not None and evidence.run.epochs[0].train_loss == 1.0
