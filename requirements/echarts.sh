@@ -10,7 +10,7 @@ cp entry.js package.json package-lock.json "$made"
 (
   cd "$made"
   npm ci --ignore-scripts --no-audit --no-fund --silent
-  node_modules/@esbuild/*/bin/esbuild entry.js --bundle --minify --format=iife --global-name=echarts --target=es2020 \
+  node_modules/.bin/esbuild entry.js --bundle --minify --format=iife --global-name=echarts --target=es2020 \
     --legal-comments=none '--define:process.env.NODE_ENV="production"' --define:__DEV__=false --log-level=warning \
     --outfile=echarts.min.js
   # What came with the packages, in one file, since every report holds a copy of the code.
