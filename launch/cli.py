@@ -140,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     hosting.on_endpoint(verb)
     verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
+    verb = verbs.add_parser("report", help="one page, and a JSON file, on a run or on SageMaker's profiler output")
+    verb.add_argument("folder", type=Path, metavar="RUN|FOLDER", help="of byoc run or byoc train, or profiler-output")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the folder)")
+    verb.add_argument("--open", action="store_true", help="open the page in the browser")
+    verb.set_defaults(call="launch.report")
+
     for group in (account, jobs, hosting):
         group.add(verbs)
     verbs.add_parser("emulate", help="a SageMaker on this machine, whose jobs really run; byoc emulate --help")

@@ -1,4 +1,4 @@
-"""Who may import whom: train -> classifier <- serve; launch takes only train.config; torch stays out of launch."""
+"""Who may import whom: train -> classifier <- serve; launch takes only train.config and reports; torch stays out of launch."""
 
 import ast
 import subprocess
@@ -13,13 +13,15 @@ ALLOWED = {
     "classifier": {"classifier"},
     "train": {"train", "classifier"},
     "serve": {"serve", "classifier"},
-    "launch": {"launch", "classifier", "train.config"},
+    "launch": {"launch", "classifier", "train.config", "reports"},
+    # Reports are made from files, on machines that hold neither torch nor our programs.
+    "reports": {"reports", "classifier"},
     # The local SageMaker knows our programs as images and commands only, so that a mistake of theirs is not one of its own.
     "local_test/sagemaker": {"local_test.sagemaker"},
     # The contract suite tests any image, ours and those of others.
     "local_test/contract": {"local_test.contract"},
 }
-OURS = {"classifier", "train", "serve", "launch", "local_test"}
+OURS = {"classifier", "train", "serve", "launch", "reports", "local_test"}
 CONFIGURATION = {"train.config", "train.foreign_names", "train.values"}
 
 
@@ -67,7 +69,20 @@ def test_the_driver_loads_neither_torch_nor_serve_and_of_train_only_its_configur
     assert {module for module in loaded if module.startswith("train.")} == CONFIGURATION
 
 
-HEAVY = {"boto3", "botocore", "sagemaker", "torch", "numpy", "PIL"}
+def test_a_report_is_made_without_torch() -> None:
+    paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "reports").glob("**/*.py")]
+    modules = [".".join(path.parts) for path in sorted(paths) if path.stem not in ("__init__", "__main__")]
+    assert not modules_after(f"import {', '.join(modules)}") & {
+        "torch",
+        "torchvision",
+        "timm",
+        "train",
+        "serve",
+        "launch",
+    }
+
+
+HEAVY = {"boto3", "botocore", "sagemaker", "torch", "numpy", "PIL", "jinja2"}
 
 
 @pytest.mark.parametrize(

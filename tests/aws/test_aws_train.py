@@ -244,7 +244,7 @@ def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anythin
 
 @needs_torch
 def test_what_a_resumed_job_may_change_is_what_the_training_program_does_not_compare() -> None:
-    from train.checkpoint import FREE
+    from train.loop.checkpoint import FREE
 
     assert resume.FREE == FREE
 

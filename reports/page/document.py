@@ -1,0 +1,91 @@
+"""What the page says, before it is written as HTML or JSON: sections of facts, tables and charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.rules.table import Judged
+
+Cell = str | int | float | None
+Form = Literal["text", "number", "percent", "seconds", "bytes"]  # a percent cell holds a share from 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table, and how its cells are written."""
+
+    name: str
+    form: Form = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table that the reader can sort; `rows` are as long as `columns`."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One named series of a chart; `low` and `high` are a band around it, or the ends of an interval."""
+
+    name: str
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """One chart; `sentence` says what it shows, and `table` holds its numbers for those who cannot see it.
+
+    line and bar: `lines` over the categories `x`. interval: one horizontal bar for each of `x`. heat: `cells` of x place,
+    y place and value. parallel: one axis for each of `x`, and one of `lines` for each trial.
+    """
+
+    id: str
+    kind: Literal["line", "bar", "interval", "heat", "parallel"]
+    title: str
+    sentence: str
+    x: tuple[str, ...]
+    table: Table
+    lines: tuple[Line, ...] = ()
+    y: tuple[str, ...] = ()
+    cells: tuple[tuple[int, int, float], ...] = ()
+    x_name: str = ""
+    y_name: str = ""
+    behind_button: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section; `missing` says why it is empty, or what of it is not there."""
+
+    id: str
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The whole page."""
+
+    title: str
+    source: str
+    made: str  # date and time, UTC
+    program: str
+    headline: str
+    judged: tuple[Judged, ...]
+    sections: tuple[Section, ...]
+    missing: tuple[str, ...]
+
+
+def table_of(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:
+    """Return a table of rows that may be lists."""
+    return Table(title=title, columns=tuple(columns), rows=tuple(tuple(row) for row in rows))

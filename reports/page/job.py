@@ -1,0 +1,82 @@
+"""Section "Job": what was run with which settings, on which data and versions, and which files were read."""
+
+import datetime
+
+from reports.facts import Run
+from reports.page.document import Column, Section, Table, table_of
+from reports.system import Profile
+
+UNREADABLE = 200  # photos that are listed
+
+
+def job_section(run: Run | None, profile: Profile | None) -> Section:
+    """Return the section on the job itself."""
+    facts, tables, notes = list[tuple[str, str]](), list[Table](), tuple[str, ...]()
+    if run:
+        facts.append(("Records", run.source))
+        facts.append(("Ended", "yes" if run.finished else "no record of an end"))
+    if run and run.job:
+        job, notes = run.job, run.job.notes
+        if job.started:
+            facts.append(("Started", moment(job.started)))
+        facts.append(("Program", job.program or "not recorded"))
+        facts.append(("Classes", f"{len(job.classes):,}"))
+        photos = ", ".join(f"{count:,} {split}" for split, count in job.photos.items())
+        facts.append(("Photos", photos or "not recorded"))
+        facts.append(("Processes", str(job.processes or "not recorded")))
+        tables.append(
+            table_of(
+                "Hyperparameters",
+                (Column(name="name"), Column(name="value")),
+                [[name, str(value)] for name, value in job.hyperparameters.items()],
+            )
+        )
+        tables.append(
+            table_of("Versions", (Column(name="library"), Column(name="version")), list(job.libraries.items()))
+        )
+    if run and run.unreadable:
+        facts.append(("Photos left out", f"{len(run.unreadable):,}"))
+        columns = (Column(name="photo"), Column(name="reason"))
+        tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
+    if profile:
+        facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
+    if profile and profile.verdicts:
+        tables.append(_platform(profile))
+    missing = () if run else ("Hyperparameters, data and versions are in no file that was read.",)
+    return Section(
+        id="job", title="Job", facts=tuple(facts), tables=tuple(tables), notes=notes, missing=(*missing, PRICE)
+    )
+
+
+PRICE = "What the job cost is not computed yet."
+
+
+def moment(time: float) -> str:
+    """Return a time since 1970 as a date and a time of day."""
+    try:
+        return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "not a date"
+
+
+def _platform(profile: Profile) -> Table:
+    return table_of(
+        "SageMaker's own verdicts",
+        (
+            Column(name="rule"),
+            Column(name="scans that triggered", form="number"),
+            Column(name="violations", form="number"),
+            Column(name="points", form="number"),
+            Column(name="parameters"),
+        ),
+        [
+            [
+                one.rule,
+                one.triggered,
+                one.violations,
+                one.points,
+                ", ".join(f"{name} {value}" for name, value in one.parameters.items()),
+            ]
+            for one in profile.verdicts
+        ],
+    )

@@ -1,0 +1,78 @@
+"""Numbers as people read them, and long series as short ones."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.page.document import Cell, Form
+from reports.system import Numbers
+
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def show(value: Cell, form: Form) -> str:
+    """Return a cell as text; a dash stands for what is not known."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    if isinstance(value, str):
+        return value
+    match form:
+        case "percent":
+            return f"{100 * value:.1f} %"
+        case "seconds":
+            return seconds(value)
+        case "bytes":
+            return size(value)
+        case _:
+            return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration."""
+    if abs(value) < 1:
+        return f"{1000 * value:.3g} ms"
+    if abs(value) < 120:
+        return f"{value:.3g} s"
+    minutes = value / 60
+    return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def size(value: float) -> str:
+    """Return a number of bytes in decimal units."""
+    place = 0
+    while abs(value) >= 1000 and place < len(UNITS) - 1:
+        value, place = value / 1000, place + 1
+    return f"{value:.3g} {UNITS[place]}"
+
+
+def share(hits: float, interval: tuple[float, float] | None) -> str:
+    """Return a share with its interval."""
+    said = f"{100 * hits:.1f} %"
+    return f"{said} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)" if interval else said
+
+
+def plain(value: float | None) -> float | None:
+    """Return a number as short as the eye can tell it, None for what JSON cannot hold."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
+
+
+def plain_all(values: Sequence[float | None] | Numbers) -> tuple[float | None, ...]:
+    """Return numbers as short as the eye can tell them."""
+    return tuple(plain(None if value is None else float(value)) for value in values)
+
+
+def bands(values: Numbers, most: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Return place, mean, least and largest of at most `most` runs of neighbours; nothing between them gets lost.
+
+    A value that is not known (NaN) is left out; a run of such values gives NaN.
+    """
+    count = len(values)
+    edges = np.unique(np.linspace(0, count, min(most, count) + 1).astype(int))
+    starts, known = edges[:-1], ~np.isnan(values)
+    counts = np.add.reduceat(known, starts, dtype=int)
+    means = np.add.reduceat(np.where(known, values, 0.0), starts) / np.maximum(counts, 1)
+    low = np.minimum.reduceat(np.where(known, values, np.inf), starts)
+    high = np.maximum.reduceat(np.where(known, values, -np.inf), starts)
+    means, low, high = (np.where(counts > 0, part, np.nan) for part in (means, low, high))
+    return starts.astype(float), means, low, high

@@ -1,0 +1,252 @@
+"use strict";
+// Draws the charts when they are scrolled to, in the colours of the page, and sorts tables. Nothing is loaded and nothing is sent.
+const facts = JSON.parse(document.getElementById("charts").textContent);
+const drawn = new Map(); // element -> chart
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const TURNED = 60; // labels of an axis up to which they are turned to fit
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+}
+
+function palette() {
+  return [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour("c" + number));
+}
+
+// A number as short as the table beside it has it.
+function short(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "-";
+  return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+// Bytes in decimal units; anything else as a number.
+function amount(unit) {
+  if (unit !== "bytes/s") return short;
+  return (value) => {
+    if (value === null || value === undefined) return "-";
+    const place = value >= 1e9 ? 3 : value >= 1e6 ? 2 : value >= 1e3 ? 1 : 0;
+    return short(value / 1000 ** place) + " " + ["B/s", "kB/s", "MB/s", "GB/s"][place];
+  };
+}
+
+function cut(text, most) {
+  const letters = Array.from(text);
+  return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text;
+}
+
+function axis(values, name, more) {
+  return Object.assign({
+    type: "category", data: values, name: name, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft") },
+    axisLabel: { color: colour("soft"), hideOverlap: true }, axisLine: { lineStyle: { color: colour("line") } }, axisTick: { show: false },
+  }, more);
+}
+
+function measure(name, more) {
+  return Object.assign({
+    type: "value", scale: true, name: name, nameLocation: "end", nameTextStyle: { color: colour("soft"), align: "left" },
+    axisLabel: { color: colour("soft"), formatter: amount(name) }, splitLine: { lineStyle: { color: colour("line") } },
+  }, more);
+}
+
+// Text and never markup: a label may be anything.
+function tooltip(more) {
+  return Object.assign({
+    renderMode: "richText", confine: true, backgroundColor: colour("panel"), borderColor: colour("line"), textStyle: { color: colour("text") },
+  }, more);
+}
+
+function base() {
+  return { animation: false, color: palette(), backgroundColor: "transparent", textStyle: { color: colour("text"), fontFamily: "system-ui, sans-serif" } };
+}
+
+function lineOption(chart) {
+  const series = [];
+  chart.lines.forEach((line, place) => {
+    const shade = palette()[place % 8];
+    if (line.low.length) {
+      // A band is a line nobody sees with an area stacked upon it.
+      const gap = line.high.map((high, at) => (high === null || line.low[at] === null ? null : high - line.low[at]));
+      const hidden = { type: "line", stack: "band" + place, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false }, stackStrategy: "all" };
+      series.push(Object.assign({}, hidden, { name: line.name, data: line.low, color: shade }));
+      series.push(Object.assign({}, hidden, { name: line.name, data: gap, color: shade, areaStyle: { color: shade, opacity: 0.22 } }));
+    }
+    series.push({
+      type: "line", name: line.name, data: line.values, color: shade, symbol: ["circle", "rect", "triangle", "diamond"][place % 4],
+      symbolSize: 6, showSymbol: chart.x.length <= 60, lineStyle: { width: 2, type: ["solid", "dashed", "dotted"][place % 3] },
+    });
+  });
+  const tell = (points) => {
+    const at = points[0].dataIndex;
+    return [chart.x_name + " " + chart.x[at]].concat(chart.lines.map((line) => {
+      const tell = amount(chart.y_name);
+      const band = line.low.length ? " (" + tell(line.low[at]) + " to " + tell(line.high[at]) + ")" : "";
+      return cut(line.name, 40) + ": " + tell(line.values[at]) + band;
+    })).join("\n");
+  };
+  return Object.assign(base(), {
+    grid: { left: 16, right: 24, top: 56, bottom: 40, containLabel: true },
+    legend: { data: chart.lines.map((line) => line.name), top: 0, type: "plain", textStyle: { color: colour("text") }, formatter: (name) => cut(name, 40) },
+    tooltip: tooltip({ trigger: "axis", formatter: tell }),
+    xAxis: axis(chart.x, chart.x_name, { boundaryGap: chart.x.length < 2 }),
+    yAxis: measure(chart.y_name, chart.y_name === "%" ? { nameGap: 8, min: 0, max: 100 } : { nameGap: 8 }),
+    series: series,
+  });
+}
+
+function barOption(chart) {
+  return Object.assign(base(), {
+    grid: { left: 16, right: 24, top: 32, bottom: 40, containLabel: true },
+    tooltip: tooltip({ trigger: "axis", formatter: (points) => points[0].name + ": " + short(points[0].value) + " " + chart.y_name }),
+    xAxis: axis(chart.x, chart.x_name),
+    yAxis: measure(chart.y_name, { scale: false }),
+    series: chart.lines.map((line) => ({ type: "bar", name: line.name, data: line.values, barCategoryGap: "10%" })),
+  });
+}
+
+function intervalOption(chart, width) {
+  const line = chart.lines[0];
+  const letters = width < 500 ? 18 : 44;
+  const series = [{ type: "bar", name: line.name, data: line.values, barMaxWidth: 18, itemStyle: { opacity: line.low.length ? 0.55 : 0.85 } }];
+  if (line.low.length) {
+    const stroke = { stroke: colour("text"), lineWidth: 1.5, fill: "none" };
+    series.push({
+      type: "custom", name: "95 % interval", data: line.values.map((_, at) => [line.low[at], line.high[at], at]), encode: { x: [0, 1], y: 2 },
+      renderItem: (_, api) => {
+        const [from, y] = api.coord([api.value(0), api.value(2)]);
+        const [to] = api.coord([api.value(1), api.value(2)]);
+        const part = (x1, y1, x2, y2) => ({ type: "line", shape: { x1: x1, y1: y1, x2: x2, y2: y2 }, style: stroke });
+        return { type: "group", children: [part(from, y, to, y), part(from, y - 5, from, y + 5), part(to, y - 5, to, y + 5)] };
+      },
+    });
+  }
+  const tell = (point) => {
+    const at = point.dataIndex;
+    return chart.x[at] + ": " + short(line.values[at]) + (line.low.length ? " (" + short(line.low[at]) + " to " + short(line.high[at]) + ")" : "");
+  };
+  return Object.assign(base(), {
+    grid: { left: 16, right: 24, top: 8, bottom: 40, containLabel: true },
+    tooltip: tooltip({ trigger: "item", formatter: tell }),
+    xAxis: measure(chart.x_name, { scale: false, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft"), align: "center" } }),
+    yAxis: axis(chart.x, "", { inverse: true, axisLabel: { color: colour("text"), interval: 0, formatter: (name) => cut(name, letters) } }),
+    series: series,
+  });
+}
+
+function heatOption(chart, width) {
+  const largest = chart.cells.reduce((most, cell) => Math.max(most, cell[2]), 1);
+  const letters = width < 500 ? 9 : 20;
+  const labels = (values) => ({ color: colour("soft"), hideOverlap: true, formatter: (name) => cut(name, letters), interval: values.length <= 20 ? 0 : "auto" });
+  const numbers = chart.x.length <= 20 && width >= 500;
+  return Object.assign(base(), {
+    grid: { left: 8, right: 16, top: 12, bottom: 84, containLabel: true },
+    tooltip: tooltip({ formatter: (point) => chart.y_name + " " + chart.y[point.value[1]] + "\n" + chart.x_name + " " + chart.x[point.value[0]] + "\n" + short(point.value[2]) }),
+    // The list gives the order: by itself the axis would have that of first appearance.
+    xAxis: axis(chart.x, chart.x_name, { nameGap: 8, nameLocation: "end", name: "", axisLabel: Object.assign(labels(chart.x), { rotate: chart.x.length > 6 && chart.x.length <= TURNED ? 55 : 0 }) }),
+    yAxis: axis(chart.y, "", { inverse: true, axisLabel: labels(chart.y) }),
+    visualMap: { min: 0, max: largest, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12, formatter: short,
+      text: [short(largest), "0"], textStyle: { color: colour("soft") }, inRange: { color: [colour("heat0"), colour("heat1"), colour("heat2")] } },
+    series: [{ type: "heatmap", data: chart.cells, label: { show: numbers, formatter: (point) => short(point.value[2]) }, itemStyle: { borderWidth: chart.x.length <= 30 ? 1 : 0, borderColor: colour("page") } }],
+  });
+}
+
+function parallelOption(chart, width) {
+  const last = chart.x.length - 1;
+  const values = chart.lines.map((line) => line.values[last]).filter((value) => value !== null);
+  const letters = Math.max(6, Math.floor(width / (chart.x.length * 11)));
+  const logarithmic = (place) => {
+    const held = chart.lines.map((line) => line.values[place]).filter((value) => value !== null);
+    return place !== last && Math.min(...held) > 0 && Math.max(...held) / Math.min(...held) > 50;
+  };
+  return Object.assign(base(), {
+    tooltip: tooltip({ formatter: (point) => [point.name].concat(chart.x.map((name, place) => name + ": " + short(point.value[place]))).join("\n") }),
+    parallel: { left: 56, right: 72, top: 40, bottom: 64 },
+    parallelAxis: chart.x.map((name, place) => ({
+      dim: place, name: cut(name, letters), type: logarithmic(place) ? "log" : "value", scale: true,
+      nameTextStyle: { color: colour("text"), align: place === last && last > 0 ? "right" : place === 0 ? "left" : "center" },
+      axisLabel: { color: colour("soft"), formatter: short }, axisLine: { lineStyle: { color: colour("soft") } },
+    })),
+    visualMap: { min: Math.min(...values), max: Math.max(...values) || 1, dimension: last, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12,
+      formatter: short, text: ["best", "worst"], textStyle: { color: colour("soft") }, inRange: { color: [colour("c8"), colour("c1"), colour("c2")] } },
+    series: [{ type: "parallel", lineStyle: { width: 2, opacity: 0.7 }, data: chart.lines.map((line) => ({ name: line.name, value: line.values.map((value) => (value === null ? "-" : value)) })) }],
+  });
+}
+
+const OPTIONS = { line: lineOption, bar: barOption, interval: intervalOption, heat: heatOption, parallel: parallelOption };
+
+function draw(element) {
+  const chart = facts[element.dataset.chart];
+  if (!chart || element.hidden) return;
+  const rows = Number(element.dataset.rows);
+  if (chart.kind === "interval") element.style.height = 70 + 30 * rows + "px";
+  if (chart.kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
+  if (drawn.has(element)) drawn.get(element).dispose();
+  // A heat map has too many cells for elements of their own.
+  const plot = echarts.init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
+  plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth));
+  drawn.set(element, plot);
+  element.dataset.drawn = "yes";
+}
+
+const places = Array.from(document.querySelectorAll("div.chart"));
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (entry.isIntersecting) {
+      seen.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }
+}, { rootMargin: "200px" });
+places.filter((element) => !element.hidden).forEach((element) => seen.observe(element));
+
+for (const button of document.querySelectorAll("button.draw")) {
+  button.addEventListener("click", () => {
+    const element = button.parentElement.querySelector("div.chart");
+    element.hidden = false;
+    draw(element);
+    button.remove();
+  });
+}
+
+const redraw = () => Array.from(drawn.keys()).forEach(draw);
+dark.addEventListener("change", redraw);
+let width = innerWidth;
+let waiting = 0;
+addEventListener("resize", () => {
+  if (innerWidth === width) return; // a phone's address bar comes and goes
+  width = innerWidth;
+  clearTimeout(waiting);
+  waiting = setTimeout(redraw, 150);
+});
+// Paper shows what was never scrolled to as well; the colours are those of print by then.
+matchMedia("print").addEventListener("change", () => places.forEach(draw));
+addEventListener("beforeprint", () => places.forEach(draw));
+
+function key(row, place, number) {
+  const cell = row.cells[place];
+  if (!number) return cell.textContent.trim();
+  const text = cell.dataset.value;
+  return text === undefined || text === "" ? null : Number(text);
+}
+
+function sort(table, place) {
+  const header = table.tHead.rows[0].cells[place];
+  const number = header.classList.contains("number");
+  const first = number ? "descending" : "ascending";
+  const other = number ? "ascending" : "descending";
+  const direction = header.getAttribute("aria-sort") === first ? other : first;
+  const sign = direction === "ascending" ? 1 : -1;
+  const rows = Array.from(table.tBodies[0].rows).map((row) => [key(row, place, number), row]);
+  rows.sort(([a], [b]) => {
+    if (a === null || b === null) return (a === null) - (b === null); // what is not known comes last
+    return sign * (number ? a - b : a.localeCompare(b, "en", { numeric: true }));
+  });
+  table.tBodies[0].append(...rows.map(([, row]) => row));
+  for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", direction);
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
+    cell.querySelector("button").addEventListener("click", () => sort(table, place));
+  });
+}

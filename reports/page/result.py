@@ -1,0 +1,196 @@
+"""Section "Result": accuracy with its interval, the most confused pairs, every class, and the confusion matrix."""
+
+from reports.facts import Run, Split
+from reports.page.document import Chart, Column, Line, Section, Table, table_of
+from reports.page.numbers import plain, share
+from reports.rules.classes import class_names, judged_split, pairs
+
+PAIRS = 12  # in the chart; the table has all
+WORST = 20  # classes of the first matrix
+MOST_CELLS = 60_000
+PAIR_ROWS = 2_000
+
+
+def result_section(run: Run | None) -> Section:
+    """Return the section on how good the kept model is."""
+    if run is None or not run.splits:
+        reason = "These records are not of a training run of ours." if run is None else "No result was recorded."
+        return Section(id="result", title="Result", missing=(reason,))
+    split = judged_split(run)
+    charts = [chart for chart in (_accuracies(run), *(_charts(run, split) if split else ())) if chart]
+    missing = () if split else ("No confusion matrix was recorded, so that classes cannot be told apart.",)
+    scores = next((one for one in (split, *run.splits) if one and one.classes), None)
+    return Section(
+        id="result",
+        title="Result",
+        facts=tuple(_facts(run)),
+        charts=tuple(charts),
+        tables=(_classes(scores),) if scores else (),
+        missing=missing,
+    )
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    found = []
+    for split in sorted(run.splits, key=lambda split: split.name != "test"):
+        result = split.result
+        if result is None:
+            continue
+        found.append(
+            (f"Accuracy on {split.name}", f"{share(result.accuracy, result.interval)}, {result.count:,} photos")
+        )
+        rest = {
+            "top 5": None if result.top5 is None else f"{100 * result.top5:.1f} %",
+            "macro F1": None if result.macro_f1 is None else f"{result.macro_f1:.3f}",
+            "loss": None if result.loss is None else f"{result.loss:.3f}",
+            "calibration error": None if result.ece is None else f"{100 * result.ece:.1f} %",
+            "temperature": None if result.temperature is None else f"{result.temperature:.3g}",
+        }
+        found.append((f"Also on {split.name}", ", ".join(f"{name} {value}" for name, value in rest.items() if value)))
+    kept = next((split.result for split in run.splits if split.result), None)
+    if kept and kept.best_epoch is not None:
+        found.append(("Kept model", f"stage {kept.stage or '?'}, epoch {kept.best_epoch}"))
+    return found
+
+
+def _accuracies(run: Run) -> Chart | None:
+    held = [split.result for split in run.splits if split.result]
+    if not held:
+        return None
+    best = held[-1]
+    return Chart(
+        id="accuracy",
+        kind="interval",
+        title="Accuracy by split",
+        sentence=f"On {best.split} {share(best.accuracy, best.interval)} of {best.count:,} photos are predicted rightly; "
+        "validation chose the kept epoch, so that its accuracy flatters.",
+        x=tuple(result.split for result in held),
+        x_name="photos predicted rightly, %",
+        lines=(
+            Line(
+                name="accuracy",
+                values=tuple(plain(100 * result.accuracy) for result in held),
+                low=tuple(plain(100 * (result.interval or (result.accuracy,) * 2)[0]) for result in held),
+                high=tuple(plain(100 * (result.interval or (result.accuracy,) * 2)[1]) for result in held),
+            ),
+        ),
+        table=table_of(
+            "Accuracy by split",
+            (
+                Column(name="split"),
+                Column(name="accuracy", form="percent"),
+                Column(name="from", form="percent"),
+                Column(name="to", form="percent"),
+                Column(name="photos", form="number"),
+            ),
+            [[one.split, one.accuracy, *(one.interval or (None, None)), one.count] for one in held],
+        ),
+    )
+
+
+def _charts(run: Run, split: Split) -> list[Chart | None]:
+    return [_pairs(run, split), *_matrices(run, split)]
+
+
+def _pairs(run: Run, split: Split) -> Chart | None:
+    found = pairs(run, split)
+    if not found:
+        return None
+    first, shown = found[0], found[:PAIRS]
+    return Chart(
+        id="pairs",
+        kind="interval",
+        title=f"Most confused pairs of {split.name}",
+        sentence=f"{first.photos} of {first.of} photos of {first.truth!r} are taken for {first.prediction!r} "
+        f"(95 % interval {100 * first.low:.0f} to {100 * first.high:.0f} %). Pairs that are confused at least once: {len(found)}.",
+        x=tuple(f"{pair.truth} → {pair.prediction}" for pair in shown),
+        x_name="photos of the class, %",
+        lines=(
+            Line(
+                name="confused",
+                values=tuple(plain(100 * pair.photos / pair.of) for pair in shown),
+                low=tuple(plain(100 * pair.low) for pair in shown),
+                high=tuple(plain(100 * pair.high) for pair in shown),
+            ),
+        ),
+        table=table_of(
+            "Confused pairs",
+            (
+                Column(name="truth"),
+                Column(name="taken for"),
+                Column(name="photos", form="number"),
+                Column(name="of", form="number"),
+                Column(name="share", form="percent"),
+                Column(name="from", form="percent"),
+                Column(name="to", form="percent"),
+            ),
+            [
+                [pair.truth, pair.prediction, pair.photos, pair.of, pair.photos / pair.of, pair.low, pair.high]
+                for pair in found[:PAIR_ROWS]
+            ],
+        ),
+    )
+
+
+def _matrices(run: Run, split: Split) -> list[Chart]:
+    names, matrix = class_names(run, split), split.confusion
+    if not any(map(sum, matrix)):
+        return []
+
+    def wrong(place: int) -> tuple[float, int]:
+        total = sum(matrix[place])
+        return (-(1 - matrix[place][place] / total) if total else 0.0, place)
+
+    order = sorted(range(len(names)), key=wrong)
+    worst = sorted(order[:WORST])
+    some = len(worst) < len(names)
+    charts = [_matrix(split, names, worst, "matrix", f"the {len(worst)} worst classes" if some else "all classes")]
+    if some:
+        charts.append(_matrix(split, names, list(range(len(names))), "matrix-all", f"all {len(names)} classes"))
+    return charts
+
+
+def _matrix(split: Split, names: tuple[str, ...], places: list[int], name: str, which: str) -> Chart:
+    cells = [
+        (x, y, split.confusion[truth][prediction])
+        for y, truth in enumerate(places)
+        for x, prediction in enumerate(places)
+        if split.confusion[truth][prediction]
+    ]
+    cells = sorted(cells, key=lambda cell: -cell[2])[:MOST_CELLS]
+    right = sum(count for x, y, count in cells if x == y)
+    total = sum(sum(split.confusion[truth]) for truth in places)
+    chosen = tuple(names[place] for place in places)
+    return Chart(
+        id=name,
+        kind="heat",
+        title=f"Confusion matrix of {split.name}, {which}",
+        sentence=f"Of {total:,} photos of {which} {right:,} are predicted rightly: they lie on the diagonal. A row is a true "
+        "class, a column a predicted one.",
+        x=chosen,
+        y=chosen,
+        x_name="predicted",
+        y_name="true class",
+        cells=tuple((x, y, float(count)) for x, y, count in cells),
+        behind_button=name == "matrix-all",
+        table=table_of(
+            "Cells that are not empty",
+            (Column(name="true class"), Column(name="predicted"), Column(name="photos", form="number")),
+            [[chosen[y], chosen[x], count] for x, y, count in cells[:PAIR_ROWS]],
+        ),
+    )
+
+
+def _classes(split: Split) -> Table:
+    ordered = sorted(split.classes, key=lambda score: (2.0 if score.recall is None else score.recall, score.name))
+    return table_of(
+        f"Classes of {split.name}, the least recognised first",
+        (
+            Column(name="class"),
+            Column(name="photos", form="number"),
+            Column(name="recall", form="percent"),
+            Column(name="precision", form="percent"),
+            Column(name="F1", form="percent"),
+        ),
+        [[score.name, score.count, score.recall, score.precision, score.f1] for score in ordered],
+    )

@@ -1,0 +1,165 @@
+"""Rules on classes: ClassImbalance and Confusion, and the pairs that are confused most."""
+
+from dataclasses import dataclass
+
+from reports.facts import Run, Split
+from reports.rules.intervals import wilson
+from reports.rules.stages import NO_RUN
+from reports.rules.thresholds import Classes, Thresholds
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
+
+NAMED = 3  # pairs or classes in a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Photos of one class that were taken for another, with the 95 % interval of their share of the class's photos."""
+
+    truth: str
+    prediction: str
+    photos: int
+    of: int
+    low: float
+    high: float
+
+
+def class_names(run: Run, split: Split) -> tuple[str, ...]:
+    """Return the names of the classes, numbers where they are not known."""
+    count = len(split.confusion)
+    known = run.job.classes if run.job else ()
+    if len(known) != count:
+        known = tuple(score.name for score in split.classes)
+    return known if len(known) == count else tuple(f"class {number}" for number in range(1, count + 1))
+
+
+def pairs(run: Run, split: Split) -> list[Pair]:
+    """Return all pairs of classes of which one photo at least was confused; the surest first."""
+    names = class_names(run, split)
+    found = []
+    for truth, row in enumerate(split.confusion):
+        total = sum(row)
+        for prediction, photos in enumerate(row):
+            if photos and prediction != truth:
+                low, high = wilson(photos, total)
+                found.append(
+                    Pair(truth=names[truth], prediction=names[prediction], photos=photos, of=total, low=low, high=high)
+                )
+    return sorted(found, key=lambda pair: (-pair.low, -pair.photos, pair.truth, pair.prediction))
+
+
+def judged_split(run: Run) -> Split | None:
+    """Return the split that tells most of new photos: test, else validation, else any with a confusion matrix."""
+    held = {split.name: split for split in run.splits if split.confusion}
+    return held.get("test") or held.get("validation") or next(iter(held.values()), None)
+
+
+def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether some classes have far more photos than others, or are hardly ever recognised."""
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    split = judged_split(evidence.run)
+    if split is None:
+        return not_judged("No confusion matrix was recorded.")
+    counts = [sum(row) for row in split.confusion]
+    if sum(counts) < limits.classes.photos:
+        return not_judged(
+            f"The {sum(counts)} photos of {split.name} are too few; {limits.classes.photos} are needed.", sum(counts)
+        )
+    names = class_names(evidence.run, split)
+    small, large = counts.index(min(counts)), counts.index(max(counts))
+    ratio = counts[large] / max(counts[small], 1)
+    said = (
+        f"{split.name}: {names[large]!r} has {counts[large]} photos and {names[small]!r} {counts[small]} "
+        "(the records hold the classes of this split, not those of train)"
+    )
+    missed = _missed(split, limits.classes)
+    if ratio < limits.classes.imbalance and not missed:
+        return quiet(f"{said}; no class is mostly missed.", sum(counts))
+    found = [f"{said}: {ratio:.0f} times as many"] if ratio >= limits.classes.imbalance else []
+    if missed:
+        worst = ", ".join(
+            f"{names[place]!r} ({split.confusion[place][place]} of {counts[place]} right)" for place in missed[:NAMED]
+        )
+        found.append(
+            f"Classes of {split.name} that are predicted wrongly in more than {100 * limits.classes.misprediction:g} % of "
+            f"their photos: {len(missed)}, {worst}"
+        )
+    return triggered(
+        f"{'; '.join(found)}.",
+        sum(counts),
+        advice="Add photos of the rare and the missed classes, look whether theirs are labelled rightly, or weigh classes "
+        "alike: --set class-weights=balanced.",
+        loss=sum(counts[place] for place in missed) / sum(counts),
+        episodes=max(1, len(missed)),
+    )
+
+
+def _missed(split: Split, limits: Classes) -> list[int]:
+    """Return the classes that are predicted wrongly too often: by the interval where the set judges by intervals."""
+    shares = []
+    for place, row in enumerate(split.confusion):
+        wrong, total = sum(row) - row[place], sum(row)
+        if total:
+            share = wrong / total if limits.pair_share is None else wilson(wrong, total)[0]
+            shares.append((share, place))
+    return [place for share, place in sorted(shares, reverse=True) if share > limits.misprediction]
+
+
+def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether classes are taken for one another."""
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    split = judged_split(evidence.run)
+    if split is None:
+        return not_judged("No confusion matrix was recorded.")
+    total = sum(map(sum, split.confusion))
+    if not total:
+        return not_judged(f"The confusion matrix of {split.name} is empty.")
+    if limits.classes.pair_share is None:
+        return _by_columns(evidence.run, split, limits.classes, total)
+    found = [
+        pair
+        for pair in pairs(evidence.run, split)
+        if pair.low > limits.classes.pair_share and pair.photos >= limits.classes.pair_photos
+    ]
+    if not found:
+        return quiet(
+            f"{split.name}: no pair of classes is surely confused in {100 * limits.classes.pair_share:g} %.", total
+        )
+    named = "; ".join(
+        f"{pair.photos} of {pair.of} photos of {pair.truth!r} are taken for {pair.prediction!r} "
+        f"(95 % interval {100 * pair.low:.0f} to {100 * pair.high:.0f} %)"
+        for pair in found[:NAMED]
+    )
+    more = f"; and {len(found) - NAMED} pairs more" if len(found) > NAMED else ""
+    return triggered(
+        f"{split.name}: {named}{more}.",
+        total,
+        advice="Look at the photos of these pairs: are the labels right, and can a person tell them apart? If so, add photos "
+        "of both, or train the backbone too: --set finetune-epochs=5.",
+        loss=sum(pair.photos for pair in found) / total,
+        episodes=len(found),
+    )
+
+
+def _by_columns(run: Run, split: Split, limits: Classes, total: int) -> Verdict:
+    """Judge as SageMaker does: by the share of each class's predictions that is right, or belongs to one other class."""
+    names, bad = class_names(run, split), []
+    for place, name in enumerate(names):
+        column = [row[place] for row in split.confusion]
+        predicted = sum(column)
+        others = max((count for truth, count in enumerate(column) if truth != place), default=0)
+        low = limits.diagonal is not None and predicted and column[place] / predicted < limits.diagonal
+        high = limits.off_diagonal is not None and predicted and others / predicted > limits.off_diagonal
+        if low or high:
+            bad.append(f"{name!r} ({column[place]} of {predicted} right)")
+    said = f"{split.name}: of the predictions of {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % are right"
+    if not bad:
+        return quiet(f"{said}.", total)
+    return triggered(
+        f"{said}, or more than {100 * (limits.off_diagonal or 0):g} % belong to one other class: {', '.join(bad[:NAMED])}.",
+        total,
+        advice="With many classes and few photos this fires on good models too; see the verdict of our own thresholds.",
+        loss=len(bad) / len(names),
+        episodes=len(bad),
+    )

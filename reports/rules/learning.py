@@ -1,0 +1,126 @@
+"""The rules Overfit and Overtraining. Each stage of training is judged by itself."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from reports.facts import Epoch, Run
+from reports.rules import settings, thresholds
+from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
+from reports.rules.thresholds import Thresholds
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered, worst
+
+
+def overfit(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether the model learns the training photos by heart, while it gets worse on those of validation."""
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    held = stages(evidence.run)
+    if not held:
+        return not_judged(NO_EPOCHS)
+    return worst(_overfit(stage, epochs, limits.overfit) for stage, epochs in held.items())
+
+
+def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) -> Verdict:
+    pairs = [
+        (epoch.train_loss, epoch.validation_loss)
+        for epoch in epochs
+        if epoch.train_loss is not None and epoch.validation_loss is not None
+    ]
+    patience = max(limits.patience, math.ceil(limits.patience_share * len(pairs)))
+    if len(pairs) <= (patience if limits.validation_rises else 0):
+        return not_judged(f"{stage}: {len(pairs)} epochs are too few; {patience + 1} are needed.", len(pairs))
+    if limits.validation_rises:
+        return _rising(stage, pairs, patience, limits)
+    places = [place for place, (train, held) in enumerate(pairs) if train > 0 and (held - train) / train > limits.ratio]
+    last = (
+        f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and that of validation {pairs[-1][1]:.4g}"
+    )
+    if len(places) < patience:
+        return quiet(f"{last}.", len(pairs))
+    return triggered(
+        f"{last}; in {len(places)} of {len(pairs)} epochs validation was more than {100 * limits.ratio:g} % worse.",
+        len(pairs),
+        advice="A gap alone is no harm while the validation loss still falls; see the verdict of our own thresholds.",
+        loss=len(places) / len(pairs),
+        episodes=stretches(places),
+    )
+
+
+def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, limits: thresholds.Overfit) -> Verdict:
+    held = [validation for _, validation in pairs]
+    place = held.index(min(held))
+    best, limit = held[place], held[place] * (1 + limits.ratio)
+    after = held[place + 1 :]
+    falls = pairs[-1][0] < pairs[place][0]
+    said = f"{stage}: the validation loss was {best:.4g} at its best, in epoch {place + 1} of {len(pairs)}, and ended at {held[-1]:.4g}"
+    if len(after) < patience or not falls or any(loss <= limit for loss in held[-patience:]):
+        return quiet(f"{said}.", len(pairs))
+    return triggered(
+        f"{said}, {100 * (held[-1] / best - 1):.0f} % higher, while the training loss went on falling, from "
+        f"{pairs[place][0]:.4g} to {pairs[-1][0]:.4g}: what it learnt since holds for the training photos only.",
+        len(pairs),
+        advice=f"Stop earlier ({settings.epochs(stage, place + 1)} or --set early-stopping={patience}), or learn less by heart: "
+        + (
+            "--set augment=trivialaugment --set weight-decay=0.01."
+            if stage == "finetune"
+            else "--set dropout=0.3 --set views=2."
+        ),
+        loss=len(after) / len(pairs),
+    )
+
+
+def overtraining(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether training went on after it had stopped to be of use."""
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    held = stages(evidence.run)
+    if not held:
+        return not_judged(NO_EPOCHS)
+    return worst(_overtraining(evidence.run, stage, epochs, limits.overtraining) for stage, epochs in held.items())
+
+
+def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Overtraining) -> Verdict:
+    train = [epoch.train_loss for epoch in epochs if epoch.train_loss is not None]
+    held = [epoch.validation_loss for epoch in epochs if epoch.validation_loss is not None]
+    patience = max(limits.validation_patience, math.ceil(limits.patience_share * len(held)))
+    if len(held) <= patience:
+        return not_judged(f"{stage}: {len(held)} epochs are too few; more than {patience} are needed.", len(held))
+    useful = last_improvement(held, limits)
+    if limits.relative:  # a better accuracy is of use too, since the epoch of the best one is kept
+        accuracies = [-(epoch.validation_accuracy or 0) for epoch in epochs]
+        useful = max(
+            useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0)
+        )
+    idle = len(held) - 1 - useful
+    stale = len(train) - 1 - last_improvement(train, limits) if train else 0
+    stopping = settings.hyperparameters(run).get("early-stopping")
+    stopped = isinstance(stopping, int | float) and stopping > 0 and idle <= stopping and limits.relative
+    said = f"{stage}: the last epoch that brought something was {useful + 1} of {len(held)}"
+    if idle < patience or stopped or (limits.train_patience and stale < limits.train_patience):
+        return quiet(f"{said}.", len(held))
+    seconds = sum(epoch.seconds or 0 for epoch in epochs[useful + 1 :])
+    return triggered(
+        f"{said}; the {idle} after it took {seconds:.1f} s and made nothing better.",
+        len(held),
+        advice=f"Save that time: {settings.epochs(stage, useful + 1)}, or --set early-stopping={max(2, patience)}.",
+        loss=idle / len(held) / 2,  # time is lost, the model is not worse
+    )
+
+
+def last_improvement(losses: Sequence[float], limits: thresholds.Overtraining) -> int:
+    """Return the place of the last loss that was better than the best before it by more than `delta`."""
+    useful, best = 0, math.inf
+    for place, loss in enumerate(losses):
+        step = limits.delta * abs(best) if limits.relative and math.isfinite(best) else limits.delta
+        if loss < best - step or not math.isfinite(best):
+            useful, best = place, loss
+    return useful
+
+
+def _best(values: Sequence[float]) -> list[float]:
+    """Return the lowest value so far at each place."""
+    found: list[float] = []
+    for value in values:
+        found.append(min(value, found[-1]) if found else value)
+    return found

@@ -1,0 +1,118 @@
+"""Rules on time: StepOutlier, MaxInitializationTime, and DataWait, which is our own."""
+
+import statistics
+
+from reports.rules import settings
+from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
+from reports.rules.thresholds import Steps, Thresholds
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered, worst
+from reports.sources.traces import STEP
+from reports.system import Profile, StepStatistics
+
+CLOSE = 120  # seconds; the profiler takes a point every 0.5 s
+
+
+def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
+    """Return the durations of all steps, by node and phase. A stage's first step, which warms up, is left out."""
+    found = list(evidence.profile.steps) if evidence.profile else []
+    for stage, epochs in (stages(evidence.run) if evidence.run else {}).items():
+        seconds = [second for epoch in epochs for second in epoch.step_seconds][1:]
+        if len(seconds) > 1:
+            mean = statistics.fmean(seconds)
+            limit = mean + sigma * statistics.pstdev(seconds)
+            ordered = sorted(seconds)
+            found.append(
+                StepStatistics(
+                    node="training",
+                    phase=stage,
+                    count=len(seconds),
+                    mean=mean,
+                    p50=statistics.median(ordered),
+                    p95=ordered[int(0.95 * (len(ordered) - 1))],
+                    maximum=ordered[-1],
+                    outliers=sum(second > limit for second in seconds),
+                )
+            )
+    return found
+
+
+def step_outlier(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether some steps take far longer than the others."""
+    held = step_statistics(evidence, limits.steps.sigma)
+    if not held:
+        return not_judged("No duration of a step was recorded.")
+    return worst(_outliers(one, limits.steps) for one in held)
+
+
+def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
+    where = f"{one.node} {one.phase}"
+    if one.count < limits.fewest:
+        return not_judged(f"{where}: {one.count} steps are too few; {limits.fewest} are needed.", one.count)
+    said = (
+        f"{where}: {one.outliers} of {one.count:,} steps lie more than {limits.sigma:g} standard deviations above the mean; "
+        f"median {one.p50:.4g} s, longest {one.maximum:.4g} s"
+    )
+    many = one.outliers > limits.count and one.outliers > limits.share * one.count
+    if not many or one.maximum < limits.times_median * one.p50:
+        return quiet(f"{said}.", one.count)
+    return triggered(
+        f"{said}.",
+        one.count,
+        advice="Look at what happens beside the steps: checkpoints, photos that are much larger than others, other programs.",
+        loss=max(0.0, 1 - one.p50 / one.mean) if one.mean else 0.0,
+        episodes=one.outliers,
+    )
+
+
+def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether it takes long until the first step."""
+    profile = evidence.profile
+    seconds = profile.details.first_step_seconds if profile and profile.details else None
+    if profile and seconds is None and profile.series:
+        seconds = _measured_start(profile)
+    if seconds is None:
+        return not_judged("The time from the start of the job to its first step was not recorded.")
+    said = f"The first step began {seconds / 60:.1f} minutes after the job"
+    if seconds <= 60 * limits.steps.start_minutes:
+        return quiet(f"{said}.", 1)
+    return triggered(
+        f"{said}, later than {limits.steps.start_minutes:g} minutes.",
+        1,
+        advice="Downloads come first: fast file mode starts at once, and a smaller image or data set is there sooner.",
+        loss=0.1,
+    )
+
+
+def _measured_start(profile: Profile) -> float | None:
+    """Return the seconds from the first system metric to the first step of the traces.
+
+    A folder may hold files of several jobs: without a metric close to the first step they do not belong together.
+    """
+    steps = [span.start for span in profile.spans if span.name.startswith(STEP)]
+    times = [float(time) for one in profile.series for time in one.times]
+    if not steps or min(times) > min(steps) or min(abs(time - min(steps)) for time in times) > CLOSE:
+        return None
+    return min(steps) - min(times)
+
+
+def data_wait(evidence: Evidence, limits: Thresholds) -> Verdict | None:
+    """Judge whether training waits for photos; None for the set that has no such rule."""
+    if limits.steps.wait_share is None:
+        return None
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    epochs = [epoch for epoch in evidence.run.epochs if epoch.seconds and epoch.data_wait_share is not None]
+    if not epochs:
+        return not_judged(NO_EPOCHS if not evidence.run.epochs else "The records do not say how long training waited.")
+    total = sum(epoch.seconds or 0 for epoch in epochs)
+    waited = sum((epoch.seconds or 0) * (epoch.data_wait_share or 0) for epoch in epochs)
+    said = f"Of {total:.1f} s of steps, {waited:.1f} s ({100 * waited / total:.0f} %) went by waiting for photos"
+    if total < limits.steps.wait_seconds:
+        return not_judged(f"{said}; at least {limits.steps.wait_seconds:g} s are needed.", len(epochs))
+    if waited <= limits.steps.wait_share * total:
+        return quiet(f"{said}.", len(epochs))
+    stage = max(epochs, key=lambda epoch: (epoch.seconds or 0) * (epoch.data_wait_share or 0)).stage
+    advice = "More cores for each GPU, photos that are no larger than the network's input"
+    if stage == "finetune" and settings.hyperparameters(evidence.run).get("augment") not in (None, "none"):
+        advice += ", or a cheaper policy (--set augment=none)"
+    return triggered(f"{said}, most of it in {stage}.", len(epochs), advice=f"{advice}.", loss=waited / total)

@@ -1,0 +1,178 @@
+"""All rules: what each looks for, its limits in words, and its verdicts under both sets of thresholds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reports.rules import classes, devices, learning, loss, starving, steps, tensors, words
+from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
+from reports.rules.verdict import Evidence, Verdict
+from reports.system import PlatformVerdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule; `limits` puts a set's thresholds in words."""
+
+    name: str
+    about: str
+    judge: Callable[[Evidence, Thresholds], Verdict | None]
+    limits: Callable[[Thresholds], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A rule with its verdicts; `sagemaker` is our computation with SageMaker's values, `platform` what SageMaker said."""
+
+    rule: str
+    about: str
+    ours: Verdict
+    sagemaker: Verdict | None
+    platform: PlatformVerdict | None
+
+
+RULES = (
+    Rule(
+        name="LowGPUUtilization",
+        about="GPUs have little to do",
+        judge=starving.low_gpu,
+        limits=words.low,
+    ),
+    Rule(
+        name="CPUBottleneck",
+        about="a GPU waits for the processor",
+        judge=starving.cpu_bottleneck,
+        limits=lambda t: words.bottleneck(t, t.system.busy_cpu),
+    ),
+    Rule(
+        name="IOBottleneck",
+        about="a GPU waits for the disk",
+        judge=starving.io_bottleneck,
+        limits=lambda t: words.bottleneck(t, t.system.busy_io).replace("a core above", "a core's I/O wait above"),
+    ),
+    Rule(
+        name="DataWait",
+        about="steps wait for photos (our own rule)",
+        judge=steps.data_wait,
+        limits=lambda t: (
+            "no such rule"
+            if t.steps.wait_share is None
+            else f"more than {100 * t.steps.wait_share:g} % of the steps' time; {t.steps.wait_seconds:g} s at least"
+        ),
+    ),
+    Rule(
+        name="Dataloader",
+        about="too few processes load photos",
+        judge=starving.dataloader,
+        limits=lambda t: (
+            f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %"
+            if not t.system.waiting.last_points
+            else f"median of the loaders below {t.system.loaders_percent:g} % or above 200 % of the cores"
+        ),
+    ),
+    Rule(
+        name="BatchSize",
+        about="there is room for larger batches",
+        judge=starving.batch_size,
+        limits=lambda t: f"p95 of CPU, GPUs and GPU memory below {t.system.batch_p95:g} %; {words.waiting(t)}",
+    ),
+    Rule(
+        name="LoadBalancing",
+        about="some GPUs work while others idle",
+        judge=devices.load_balancing,
+        limits=lambda t: (
+            f"root of the Jensen-Shannon divergence of two GPUs' histograms above {t.system.balance:g}; "
+            f"{t.system.waiting.points} points at least"
+        ),
+    ),
+    Rule(
+        name="GPUMemoryIncrease",
+        about="GPU memory grows",
+        judge=devices.memory_increase,
+        limits=words.memory,
+    ),
+    Rule(
+        name="MaxInitializationTime",
+        about="long until the first step",
+        judge=steps.initialization,
+        limits=lambda t: f"more than {t.steps.start_minutes:g} minutes",
+    ),
+    Rule(
+        name="StepOutlier",
+        about="some steps take far longer than others",
+        judge=steps.step_outlier,
+        limits=words.outlier,
+    ),
+    Rule(
+        name="ExplodingTensor",
+        about="a loss or gradient is infinite or not a number",
+        judge=tensors.exploding,
+        limits=lambda t: "any",
+    ),
+    Rule(
+        name="LossNotDecreasing",
+        about="the training loss does not fall",
+        judge=loss.loss_not_decreasing,
+        limits=words.loss,
+    ),
+    Rule(
+        name="Overfit",
+        about="the model gets better on training photos and worse on others",
+        judge=learning.overfit,
+        limits=words.overfit,
+    ),
+    Rule(
+        name="Overtraining",
+        about="training went on after it was of use",
+        judge=learning.overtraining,
+        limits=words.overtraining,
+    ),
+    Rule(
+        name="VanishingGradient",
+        about="a layer does not learn",
+        judge=tensors.vanishing,
+        limits=lambda t: (
+            f"root mean square of a layer's gradient below {t.tensors.vanishing:g} in more than "
+            f"{100 * t.tensors.share_of_records:g} % of its records"
+        ),
+    ),
+    Rule(
+        name="AllZero",
+        about="all of a layer's values are zero",
+        judge=tensors.all_zero,
+        limits=lambda t: (
+            f"{t.tensors.zero_percent:g} % of the values in more than {100 * t.tensors.share_of_records:g} % of its records"
+        ),
+    ),
+    Rule(
+        name="ClassImbalance",
+        about="classes have very different numbers of photos, or some are mostly missed",
+        judge=classes.class_imbalance,
+        limits=words.imbalance,
+    ),
+    Rule(
+        name="Confusion",
+        about="classes are taken for one another",
+        judge=classes.confusion,
+        limits=words.confusion,
+    ),
+)
+
+
+def judge(evidence: Evidence) -> tuple[Judged, ...]:
+    """Return every rule's verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
+    platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
+    found = []
+    for rule in RULES:
+        ours = rule.judge(evidence, OURS)
+        assert ours is not None, f"{rule.name} has no verdict of our own"
+        found.append(
+            Judged(
+                rule=rule.name,
+                about=rule.about,
+                ours=ours,
+                sagemaker=rule.judge(evidence, SAGEMAKER),
+                platform=platform.get(rule.name),
+            )
+        )
+    order = {"triggered": 0, "quiet": 1, "not judged": 2}
+    return tuple(sorted(found, key=lambda one: (order[one.ours.state], -one.ours.loss)))

@@ -1,0 +1,205 @@
+"""The two named sets of thresholds. Percentages are from 0 to 100, shares from 0 to 1.
+
+SAGEMAKER has the values that really ran: those of the profiler's rules from the public history of
+awslabs/sagemaker-debugger, confirmed by 18 published reports, and those of Debugger's rules from the guide of 2023.
+OURS judges a whole run after its end, so that patience is a share of the run and not a number of points.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """When there is enough to judge by."""
+
+    points: int  # fewer are not judged
+    start_share: float = 0.0  # the first part of the run is not looked at: loading and warming up
+    last_points: int = 0  # only so many points at the end are looked at; 0: all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """LossNotDecreasing."""
+
+    steps: int  # SageMaker: a loss is compared with the one at least so many steps before; ours: fewer are not judged
+    decrease_percent: float  # a smaller decrease is none
+    increase_percent: float  # a larger increase is named as one
+    whole_run: bool  # compare smoothed start, best and end of the run, in place of pairs of steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfit:
+    """Overfit."""
+
+    ratio: (
+        float  # SageMaker: (validation loss - train loss) / train loss; ours: rise of the validation loss over its best
+    )
+    patience: int  # epochs in a row
+    patience_share: float
+    validation_rises: bool  # only a validation loss that rises counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overtraining:
+    """Overtraining."""
+
+    train_patience: int  # epochs without improvement of the train loss; 0: not looked at
+    validation_patience: int
+    patience_share: float
+    delta: float  # improvement that counts
+    relative: bool  # delta is a share of the best loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensors:
+    """VanishingGradient and AllZero."""
+
+    vanishing: float  # root mean square of a layer's gradient below which it has vanished
+    zero_percent: float  # of a layer's values
+    share_of_records: float  # vanished or zero in more than this share of a layer's records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """ClassImbalance and Confusion."""
+
+    imbalance: float  # largest class over smallest
+    misprediction: float  # share of a class's photos that are predicted wrongly
+    photos: int  # fewer are not judged
+    diagonal: float | None  # of the predictions of a class, at least this share must be right; None: not looked at
+    off_diagonal: float | None  # and at most this share may belong to one other class; None: not looked at
+    pair_share: float | None  # the interval of a pair's share must lie above; None: not looked at
+    pair_photos: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """StepOutlier, MaxInitializationTime and DataWait."""
+
+    sigma: float
+    count: int  # more outliers are too many
+    share: float  # and more than this share of the steps
+    times_median: float  # the longest step must take so many times the median
+    fewest: int  # steps
+    start_minutes: float
+    wait_share: float | None  # of the time spent waiting for photos; None: no such rule
+    wait_seconds: float  # a shorter training is not judged
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """The profiler's rules on processors, GPUs and disks."""
+
+    waiting: Waiting
+    gpu_p95: float  # LowGPUUtilization
+    gpu_low: float  # LowGPUUtilization: limit of the low percentile
+    gpu_low_percentile: int
+    batch_p95: float
+    busy_cpu: float
+    busy_io: float
+    idle_gpu: float
+    bottleneck_percent: float
+    balance: float
+    memory_increase: float | None  # None: not judged, see docs/reports.md
+    memory_window: int
+    loaders_percent: float  # of the cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """One named set."""
+
+    name: str
+    loss: Loss
+    overfit: Overfit
+    overtraining: Overtraining
+    tensors: Tensors
+    classes: Classes
+    steps: Steps
+    system: System
+
+
+SAGEMAKER = Thresholds(
+    name="sagemaker",
+    loss=Loss(steps=10, decrease_percent=0.1, increase_percent=5, whole_run=False),
+    overfit=Overfit(ratio=0.1, patience=1, patience_share=0, validation_rises=False),
+    overtraining=Overtraining(train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False),
+    tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0),
+    classes=Classes(
+        imbalance=10,
+        misprediction=0.7,
+        photos=500,
+        diagonal=0.9,
+        off_diagonal=0.1,
+        pair_share=None,
+        pair_photos=1,
+    ),
+    steps=Steps(
+        sigma=3,
+        count=10,
+        share=0,
+        times_median=0,
+        fewest=101,
+        start_minutes=20,
+        wait_share=None,
+        wait_seconds=0,
+    ),
+    system=System(
+        waiting=Waiting(points=1000, last_points=500),
+        gpu_p95=70,
+        gpu_low=10,
+        gpu_low_percentile=5,
+        batch_p95=70,
+        busy_cpu=90,
+        busy_io=50,
+        idle_gpu=10,
+        bottleneck_percent=50,
+        balance=0.2,
+        memory_increase=5,
+        memory_window=10,
+        loaders_percent=70,
+    ),
+)
+
+OURS = Thresholds(
+    name="ours",
+    loss=Loss(steps=20, decrease_percent=5, increase_percent=25, whole_run=True),
+    overfit=Overfit(ratio=0.05, patience=2, patience_share=0.1, validation_rises=True),
+    overtraining=Overtraining(train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True),
+    tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0.1),
+    classes=Classes(
+        imbalance=10,
+        misprediction=0.7,
+        photos=50,
+        diagonal=None,
+        off_diagonal=None,
+        pair_share=0.2,
+        pair_photos=3,
+    ),
+    steps=Steps(
+        sigma=3,
+        count=2,
+        share=0.01,
+        times_median=3,
+        fewest=50,
+        start_minutes=5,
+        wait_share=0.3,
+        wait_seconds=10,
+    ),
+    system=System(
+        waiting=Waiting(points=20, start_share=0.1),
+        gpu_p95=70,
+        gpu_low=30,
+        gpu_low_percentile=50,
+        batch_p95=70,
+        busy_cpu=90,
+        busy_io=50,
+        idle_gpu=10,
+        bottleneck_percent=20,
+        balance=0.2,
+        memory_increase=None,
+        memory_window=10,
+        loaders_percent=70,
+    ),
+)
+SETS = (OURS, SAGEMAKER)

@@ -1,0 +1,120 @@
+"""One kind of record at a time: its JSON object in, what it says out; None where it lacks what such a record must hold."""
+
+from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Trial
+from reports.sources.values import Fields, number, setting
+
+Matrix = tuple[tuple[int, ...], ...]
+
+
+def job(record: Fields) -> Job:
+    """What was run; whatever is absent is empty."""
+    return Job(
+        program=record.text("program") or None,
+        libraries={name: str(value) for name, value in record.inside("libraries").values.items()},
+        hyperparameters={name: setting(value) for name, value in record.inside("hyperparameters").values.items()},
+        classes=tuple(str(name) for name in record.items("classes")),
+        photos={name: int(count) for name, count in record.inside("photos").numbers().items()},
+        notes=tuple(str(note) for note in record.items("notes")),
+        processes=record.count("processes"),
+        started=record.number("time"),
+    )
+
+
+def epoch(record: Fields) -> Epoch | None:
+    """One epoch; its number must be there."""
+    count = record.count("epoch")
+    if count is None:
+        return None
+    return Epoch(
+        stage=record.text("stage") or "training",
+        number=count,
+        train_loss=record.number("train_loss"),
+        train_accuracy=record.number("train_accuracy"),
+        validation_loss=record.number("validation_loss"),
+        validation_accuracy=record.number("validation_accuracy"),
+        learning_rate=record.number("learning_rate"),
+        seconds=record.number("epoch_seconds"),
+        images_per_second=record.number("images_per_second"),
+        data_wait_share=record.number("data_wait_share"),
+        step_losses=tuple(number(loss) for loss in record.items("step_losses")),
+        step_seconds=tuple(time for item in record.items("step_seconds") if (time := number(item)) is not None),
+    )
+
+
+def trial(record: Fields) -> Trial | None:
+    """One trial of a search; its number must be there."""
+    count = record.count("number")
+    if count is None:
+        return None
+    return Trial(
+        number=count,
+        hyperparameters={name: setting(value) for name, value in record.inside("hyperparameters").values.items()},
+        accuracy=record.number("validation_accuracy"),
+        loss=record.number("validation_loss"),
+        seconds=record.number("seconds"),
+        reason=record.text("reason"),
+    )
+
+
+def result(record: Fields) -> Result | None:
+    """A split's result; its name, accuracy and count must be there."""
+    split, accuracy, count = record.text("split"), record.number("accuracy"), record.count("count")
+    if not split or accuracy is None or count is None:
+        return None
+    ends = [end for item in record.items("accuracy_interval") if (end := number(item)) is not None]
+    return Result(
+        split=split,
+        stage=record.text("stage"),
+        best_epoch=record.count("best_epoch"),
+        count=count,
+        accuracy=accuracy,
+        interval=(ends[0], ends[1]) if len(ends) == 2 else None,
+        loss=record.number("loss"),
+        top5=record.number("top5"),
+        macro_f1=record.number("macro_f1"),
+        ece=record.number("ece"),
+        temperature=record.number("temperature"),
+    )
+
+
+def confusion(record: Fields) -> Matrix | None:
+    """A confusion matrix; it must be square and hold counts."""
+    rows = [row for row in record.items("matrix") if isinstance(row, list)]
+    counts = [[found for count in row if (found := number(count)) is not None and found >= 0] for row in rows]
+    if not record.text("split") or not counts or any(len(row) != len(counts) for row in counts):
+        return None
+    return tuple(tuple(map(int, row)) for row in counts)
+
+
+def classes(record: Fields) -> tuple[ClassScore, ...] | None:
+    """The scores of a split's classes; there must be one at least."""
+    scores = [Fields(item) for item in record.items("classes") if isinstance(item, dict)]
+    if not record.text("split") or not scores:
+        return None
+    return tuple(
+        ClassScore(
+            name=str(score.values.get("class", "?")),
+            count=score.count("count") or 0,
+            precision=score.number("precision"),
+            recall=score.number("recall"),
+            f1=score.number("f1"),
+        )
+        for score in scores
+    )
+
+
+def layers(record: Fields) -> list[LayerStatistics] | None:
+    """The statistics of gradients or activations at one step; there must be one layer at least."""
+    held = record.inside("layers")
+    found = [
+        LayerStatistics(
+            kind=record.text("kind"),
+            layer=name,
+            step=record.count("step") or 0,
+            mean=held.inside(name).number("mean"),
+            std=held.inside(name).number("std"),
+            share_zero=held.inside(name).number("share_zero"),
+        )
+        for name in held.values
+    ]
+    return found or None

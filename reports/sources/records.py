@@ -1,0 +1,137 @@
+"""Our own records: records.jsonl, in the format of docs/records.md."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from classifier.names import one_line
+from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Run, Split, Trial
+from reports.sources import kinds
+from reports.sources.kinds import Matrix
+from reports.sources.text import json_lines
+from reports.sources.values import Fields
+
+VERSION = 1  # the newest format that is understood
+NOT_SHOWN = ("system", "thumbnails")  # kinds that docs/records.md reserves and that the report does not show yet
+
+
+@dataclass
+class _Collected:
+    """What the records of one file say together."""
+
+    job: Job | None = None
+    epochs: dict[tuple[str, int], Epoch] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+    confusions: dict[str, Matrix] = field(default_factory=dict)
+    classes: dict[str, tuple[ClassScore, ...]] = field(default_factory=dict)
+    layers: list[LayerStatistics] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    done: Fields | None = None
+    last_time: float | None = None
+    unusable: Counter[str] = field(default_factory=Counter)  # by kind
+    not_shown: Counter[str] = field(default_factory=Counter)  # by kind
+    versions: Counter[str] = field(default_factory=Counter)  # that are not known
+
+    def take(self, record: Fields) -> None:
+        """Add one record."""
+        version = record.number("version")
+        if version is None or version > VERSION:
+            self.versions[str(record.values.get("version"))] += 1
+            return
+        self.last_time = record.number("time") or self.last_time
+        kind = record.text("kind")
+        if kind in NOT_SHOWN:
+            self.not_shown[kind] += 1
+        elif not self._taken(kind, record):
+            self.unusable[kind] += 1
+
+    def _taken(self, kind: str, record: Fields) -> bool:
+        """Return whether the record could be used; a kind that is not known is ignored, as docs/records.md says."""
+        split = record.text("split")
+        match kind:
+            case "job":
+                self.job = kinds.job(record)
+            case "epoch":
+                if (epoch := kinds.epoch(record)) is None:
+                    return False
+                # After an interruption the epochs before it are written once more.
+                self.epochs[epoch.stage, epoch.number] = epoch
+            case "trial":
+                if (trial := kinds.trial(record)) is None:
+                    return False
+                self.trials.append(trial)
+            case "result":
+                if (result := kinds.result(record)) is None:
+                    return False
+                self.results[split] = result
+            case "confusion":
+                if (matrix := kinds.confusion(record)) is None:
+                    return False
+                self.confusions[split] = matrix
+            case "classes":
+                if (classes := kinds.classes(record)) is None:
+                    return False
+                self.classes[split] = classes
+            case "gradients" | "activations":
+                if (layers := kinds.layers(record)) is None:
+                    return False
+                self.layers += layers
+            case "unreadable":
+                self.unreadable.append((record.text("path"), record.text("reason")))
+            case "done":
+                self.done = record
+        return True
+
+
+def read_records(path: Path) -> Run:
+    """Return the run that a records file tells of; it never raises for what the file holds."""
+    missing: list[str] = []
+    found = _Collected()
+    for values in json_lines(path, missing):
+        found.take(Fields(values))
+    missing += _missing(path, found)
+    return Run(
+        source=one_line(path),
+        job=found.job,
+        epochs=tuple(found.epochs.values()),
+        trials=tuple(found.trials),
+        splits=tuple(
+            Split(
+                name=name,
+                result=found.results.get(name),
+                confusion=found.confusions.get(name, ()),
+                classes=found.classes.get(name, ()),
+            )
+            for name in dict.fromkeys([*found.results, *found.confusions, *found.classes])
+        ),
+        layers=tuple(found.layers),
+        unreadable=tuple(found.unreadable),
+        part_seconds=found.done.inside("seconds").numbers() if found.done else {},
+        peak_memory_bytes=found.done.number("peak_memory_bytes") if found.done else None,
+        finished=found.done is not None,
+        last_time=found.last_time,
+        missing=tuple(missing),
+    )
+
+
+def _missing(path: Path, found: _Collected) -> list[str]:
+    sentences = []
+    if found.versions:
+        count, names = sum(found.versions.values()), ", ".join(sorted(found.versions))
+        sentences.append(
+            f"{one_line(path)} holds {count} records of version {names}; this program knows versions up to {VERSION}."
+        )
+    for kind, count in sorted(found.unusable.items()):
+        sentences.append(f"{count} records of kind {kind} lack what such a record must hold, and were left out.")
+    for kind, count in sorted(found.not_shown.items()):
+        sentences.append(f"{count} records of kind {kind} are there, which this page does not show yet.")
+    if found.job is None:
+        sentences.append("The job record is missing: hyperparameters, classes and versions are not known.")
+    if not found.epochs:
+        sentences.append("No epoch was recorded: there is nothing to show of the learning.")
+    if not found.results:
+        sentences.append("No result was recorded: the accuracy is not known.")
+    if found.done is None:
+        sentences.append("The record of a finished job is missing: training failed, was stopped, or still runs.")
+    return sentences

@@ -1,0 +1,56 @@
+"""Files as text or as JSON lines, gzipped or not, whole or cut off."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from classifier.names import one_line
+
+GZIP = b"\x1f\x8b"
+MOST = 512 * 2**20  # bytes of one file, unpacked; a file of a minute is below one million
+
+
+def read_text(path: Path, missing: list[str]) -> str:
+    """Return a file's text, and add a sentence to `missing` for what could not be read of it. It never raises."""
+    data = b""
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as file:
+            while len(data) < MOST and (part := file.read(2**20)):
+                data += part
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or "its compressed data is damaged or cut off"
+        missing.append(f"{one_line(path)} could only be read in part: {reason}.")
+    if len(data) >= MOST:
+        missing.append(f"{one_line(path)} is longer than {MOST // 2**20} MB; the rest was not read.")
+    return data.decode("utf-8", errors="replace")
+
+
+def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
+    """Yield the object of each line that holds one; damaged lines are counted in one sentence."""
+    damaged: list[int] = []
+    for number, line in enumerate(read_text(path, missing).splitlines(), 1):
+        if not line.strip():
+            continue
+        value = parse(line)
+        if isinstance(value, dict):
+            yield value
+        else:
+            damaged.append(number)
+    if damaged:
+        lines = "line" if len(damaged) == 1 else "lines"
+        missing.append(
+            f"{one_line(path)}: {len(damaged)} {lines} not readable as JSON objects, the first is line {damaged[0]}."
+        )
+
+
+def parse(text: str) -> object:
+    """Return the JSON value, or None for text that is not JSON; NaN and infinities are None as in our records."""
+    try:
+        value: object = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return value

@@ -1,0 +1,61 @@
+"""Typed access to an object of a JSON file that anybody may have written."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reports.facts import Setting
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def setting(value: object) -> Setting:
+    """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of a list."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    found = number(value)
+    return found if found is not None else str(value)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The members of one JSON object."""
+
+    values: Mapping[str, object]
+
+    def number(self, name: str) -> float | None:
+        """Return a finite number, or None."""
+        return number(self.values.get(name))
+
+    def count(self, name: str) -> int | None:
+        """Return a whole number that is not negative, or None."""
+        found = self.number(name)
+        return int(found) if found is not None and found >= 0 else None
+
+    def text(self, name: str) -> str:
+        """Return a text, empty where there is none."""
+        value = self.values.get(name)
+        return value if isinstance(value, str) else ""
+
+    def items(self, name: str) -> list[object]:
+        """Return a list, empty where there is none."""
+        value = self.values.get(name)
+        return value if isinstance(value, list) else []
+
+    def inside(self, name: str) -> "Fields":
+        """Return an object inside this one, empty where there is none."""
+        value = self.values.get(name)
+        return Fields(value if isinstance(value, dict) else {})
+
+    def numbers(self) -> dict[str, float]:
+        """Return the members that are finite numbers."""
+        return {name: found for name, value in self.values.items() if (found := number(value)) is not None}
