@@ -101,14 +101,11 @@ def test_a_build_labels_its_image_with_what_is_known_and_nothing_else(
 
 def test_the_build_context_lets_in_only_what_is_used() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
-    assert lines[0] == "*" and all(line.startswith("!") for line in lines[1:])
+    assert lines[0] == "*" and lines[-1] == "**/__pycache__" and all(line.startswith("!") for line in lines[1:-1])
     assert not [line for line in lines if "tests" in line or ".git" in line]
 
 
-@pytest.mark.parametrize("package", ["classifier", "serve", "train"])
-def test_the_build_context_lets_in_every_module_of_a_package(package: str) -> None:
-    lines = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    # As Docker reads them: ** stands for any number of folders, none included.
-    patterns = [re.escape(line).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*") for line in lines]
-    modules = [str(path.relative_to(ROOT)) for path in (ROOT / package).glob("**/*.py")]
-    assert modules and [name for name in modules if not any(re.fullmatch(one, name) for one in patterns)] == []
+def test_the_build_context_lets_in_the_packages_as_whole_folders() -> None:
+    # Trap: Docker 20.10 lets in nothing of a subfolder where the exception has a wildcard, as in !train/**/*.py.
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!classifier", "!serve", "!train"} <= set(lines)
