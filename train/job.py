@@ -67,8 +67,8 @@ class _Laps:
 
 def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> Splits:
     """Pass all photos through the frozen backbone and return the splits' features; unreadable photos are reported."""
-    # The folder of a warm pool lives on to the pool's next job. Checkpoints survive a spot interruption, which a job with a
-    # pool does not have. So the features survive whatever the photos' job survives.
+    # A warm pool's folder is there for the pool's next job. Else the checkpoints' folder is there after a spot interruption,
+    # which a job with a warm pool does not have.
     kept = warm_pool() or setup.job.places.checkpoints
     splits, unreadable = setup.feature_pass.extract(
         photos,

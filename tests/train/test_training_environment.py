@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from train import environment
 from train.environment import VARIABLES, table
 
-MODULES = [path for path in sorted((ROOT / "train").glob("**/*.py")) if path.name != "environment.py"]
+MODULES = [path for path in sorted(Path(environment.__file__).parent.glob("**/*.py")) if path.name != "environment.py"]
 DOCUMENT = ROOT / "docs" / "training-environment.md"
 
 

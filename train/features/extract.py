@@ -142,7 +142,7 @@ class FeaturePass:
         finally:
             if store is not None:
                 store.flush()
-            # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
             torch.set_num_threads(threads)
 
 

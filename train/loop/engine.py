@@ -135,7 +135,7 @@ def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
         yield pool.map
-    # Trap: the one thread that each lane sets for itself reaches libraries below torch for all threads.
+    # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
     torch.set_num_threads(threads)
 
 

@@ -22,7 +22,7 @@ from train.script.toolkit import fail, name_of
 # These hyperparameters name the code; in capital letters they are variables, which an image on top of this one may set.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
-# The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py. Then the path is as it was.
+# The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py; then it restores the path.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
