@@ -33,8 +33,8 @@ class Settings:
     models_dir: Path  # the folder of a multi-model endpoint, with a folder for each model
     multi_model: bool
     model_code: bool  # an artifact's own code may run
-    program: str  # the file of that code; empty: inference.py
-    submit_directory: str  # the folder of that code; empty: `code` in the artifact
+    program: str  # the file of an artifact's own code; empty: inference.py
+    submit_directory: str  # the folder of an artifact's own code; empty: `code` in the artifact
     backend: str
     gpus: int  # how many GPUs may serve; 0: the processor serves
     given_workers: int | None  # processes for each model; None: `workers` chooses
@@ -42,7 +42,7 @@ class Settings:
     cores: int
     top_k: int  # labels in an answer
     accept: str  # the form of an answer where the client asks for none
-    timeout: int  # for an answer
+    timeout: int  # from a whole request to its answer
     max_body: int
     max_body_given: bool  # the platform or the user set it; else it is hosting's limit
     sdk_transform: bool  # a batch transform job in the SDK's local mode
@@ -95,8 +95,7 @@ class Settings:
     def batch_strategy(self) -> str:
         """How batch transform should cut its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: local mode fails on the platform's spelling. It can be told from the platform, since it alone sets SAGEMAKER_BATCH to
-        "True".
+        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, which it alone sets to "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
