@@ -108,30 +108,7 @@ class Settings:
 def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings from the command line and the environment; raises ConfigError for a value that cannot be used."""
     base = Path(env.BASE_DIR.read(environment))
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        description="Serve a model artifact on /ping and /invocations.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
-    )
-    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=env.BIND_TO_PORT.read(environment))
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=env.WORKERS.read(environment),
-        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=env.BATCH_SIZE.read(environment),
-        help="requests that one pass of the model answers (default: 1, on a GPU 16)",
-    )
-    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
-    options = parser.parse_args(argv)
+    options = _arguments(base, environment).parse_args(argv)
     for name, value in (("workers", options.workers), ("top-k", options.top_k)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
@@ -170,6 +147,34 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         log_requests=env.REQUEST_LOG.read(environment),
         keep_worker_files=env.KEEP_WORKER_FILES.read(environment),
     )
+
+
+def _arguments(base: Path, environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; the environment gives the options' defaults."""
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve a model artifact on /ping and /invocations.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
+    )
+    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=env.BIND_TO_PORT.read(environment))
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=env.WORKERS.read(environment),
+        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=env.BATCH_SIZE.read(environment),
+        help="requests that one pass of the model answers (default: 1, on a GPU 16)",
+    )
+    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
+    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
+    return parser
 
 
 def _timeout(environment: Mapping[str, str]) -> int:
