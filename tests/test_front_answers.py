@@ -31,12 +31,12 @@ JPEG = {"Content-Type": "image/jpeg"}
 class Served:
     """A port, before a model that is ready, or before an endpoint of many; `run` asks in a thread while the port is open."""
 
-    def __init__(self, folder: Path, server: ModelServer, told: dict[str, str]) -> None:
+    def __init__(self, folder: Path, server: ModelServer, variables: dict[str, str]) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         given = ["--host", "127.0.0.1", "--port", str(port), "--model-dir", str(folder / "artifact")]
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.front = make_front(server, read_settings(given, told))
+        self.front = make_front(server, read_settings(given, variables))
         self.endpoint = self.front.endpoint
         if isinstance(self.endpoint, SingleModel):
             self.model = self.endpoint.model
@@ -92,7 +92,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     (tmp_path / "artifact").mkdir()
     server = ModelServer(tmp_path, read_settings([], {}))
     server.start()
-    yield lambda **told: Served(tmp_path, server, told)
+    yield lambda **variables: Served(tmp_path, server, variables)
     server.stop()
 
 
@@ -130,8 +130,8 @@ def test_an_answer_is_passed_on_counted_and_logged(served: Served, capsys: pytes
     served.run(asks)
     line = json.loads(capsys.readouterr().out)
     assert 0 < line.pop("seconds") < 60 and line.pop("time")
-    told = {"decode": 0.1235, "photos": 3, "batch": 2, "model": 1}
-    assert line == {"request_id": "my-id", "code": 200, "target_model": "y" * 256, "bytes": 5} | told
+    timing = {"decode": 0.1235, "photos": 3, "batch": 2, "model": 1}
+    assert line == {"request_id": "my-id", "code": 200, "target_model": "y" * 256, "bytes": 5} | timing
 
 
 def test_a_refusal_is_a_sentence_and_what_the_model_server_says_itself_is_not_passed_on(served: Served) -> None:
