@@ -1,4 +1,4 @@
-"""Which backend a machine can run, how its errors are read, and when a backend is true to the trained model."""
+"""Which backend a machine can run, how its errors are read, and when a backend is within the guard."""
 
 import errno
 import sys
