@@ -320,5 +320,8 @@ def test_without_the_package_of_the_model_server_the_sentence_names_it(
 ) -> None:
     java(tmp_path, "exit 0", monkeypatch)
     monkeypatch.setitem(sys.modules, "mms", None)
+    server = ModelServer(tmp_path, read_settings([], {}))
     with pytest.raises(UserError, match="multi-model-server is not installed; install the package"):
-        ModelServer(tmp_path, read_settings([], {})).start()
+        server.start()
+    server.stop()  # which has nothing to stop
+    assert server.failure() is None and not list(tmp_path.glob("*.*"))
