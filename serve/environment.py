@@ -112,7 +112,7 @@ WORKERS = _number(
 BACKEND = _text(
     "BYOC_BACKEND",
     AUTO,
-    f"How the model is computed; `{AUTO}` takes the first of the others that the machine has and that is true to the model.",
+    f"How the model is computed; `{AUTO}` takes the first of the others that this machine can run and that is within the guard.",
     values=", ".join((AUTO, *BACKENDS)),
 )
 BATCH_SIZE = _number(

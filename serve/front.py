@@ -131,18 +131,49 @@ async def _execution_parameters(request: web.Request) -> web.Response:
     )
 
 
+@dataclass
+class _Record:
+    """What metrics and the log say of a request."""
+
+    start: float = field(default_factory=time.perf_counter)  # when the whole body had arrived, or else the request
+    size: int = 0  # bytes of the body
+    timing: Timing | None = None
+
+
 async def invoke(request: web.Request, model: ModelWorkers) -> web.Response:
     """Return the model's answer to a request, or an error with a sentence; count and log the request."""
-    front, start = request.app[FRONT], time.perf_counter()
-    timing: Timing | None = None
-    size, task = 0, asyncio.current_task()
+    front, record, task = request.app[FRONT], _Record(), asyncio.current_task()
     assert task is not None
     front.in_flight.add(task)
     try:
-        code = model.code is not None
+        response = await _answer(request, model, record)
+    except asyncio.CancelledError:
+        if not front.draining:
+            front.metrics.observe(CLIENT_GONE, time.perf_counter() - record.start, None)
+            raise
+        task.uncancel()
+        response = error(request, 503, f"{STOPPING}; send the request again")
+    finally:
+        front.in_flight.discard(task)
+    seconds = time.perf_counter() - record.start
+    front.metrics.observe(response.status, seconds, record.timing)
+    front.log.write(
+        request_id=request_id(request),
+        code=response.status,
+        target_model=request.headers.get("X-Amzn-SageMaker-Target-Model", "")[:256] or None,
+        bytes=record.size,
+        seconds=round(seconds, 4),
+        **{name: round(value, 4) for name, value in (vars(record.timing) if record.timing else {}).items()},
+    )
+    return response
+
+
+async def _answer(request: web.Request, model: ModelWorkers, record: _Record) -> web.Response:
+    front, code = request.app[FRONT], model.code is not None
+    try:
         worker_request, echoed = _worker_request(request, front.settings, raw=code)
         async with front.intake.body(request, code=code) as body:
-            size, start = len(body), time.perf_counter()
+            record.size, record.start = len(body), time.perf_counter()
             if model.gone:
                 raise Refused(404, "the model was unloaded")
             if not model.ready or front.draining:
@@ -150,40 +181,21 @@ async def invoke(request: web.Request, model: ModelWorkers) -> web.Response:
             with front.intake.place():
                 async with asyncio.timeout(front.settings.timeout):
                     answer = await model.ask(body, worker_request)
-        timing = answer.timing
-        response = _response(request, answer)
-        if echoed and response.status == 200:
-            response.headers[ATTRIBUTES] = echoed
     except (Refused, RequestError) as refused:
-        response = error(request, getattr(refused, "status", 400), str(refused))
+        return error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
-        response = error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
+        return error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
     except NoAnswer as ended:  # what the model server says itself may hold a traceback, so it is not passed on
         if ended.status == 507:
-            response = error(request, 507, "the model ran out of memory; send fewer or smaller photos")
-        else:
-            response = error(request, 503, "the worker that had this request ended; send the request again")
+            return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
+        return error(request, 503, "the worker that had this request ended; send the request again")
     except aiohttp.ClientError:
         logging.exception("request %s: the model server did not answer", request_id(request))
-        response = error(request, 503, "the model server did not answer; send the request again")
-    except asyncio.CancelledError:
-        if not front.draining:
-            front.metrics.observe(CLIENT_GONE, time.perf_counter() - start, None)
-            raise
-        task.uncancel()
-        response = error(request, 503, f"{STOPPING}; send the request again")
-    finally:
-        front.in_flight.discard(task)
-    seconds = time.perf_counter() - start
-    front.metrics.observe(response.status, seconds, timing)
-    front.log.write(
-        request_id=request_id(request),
-        code=response.status,
-        target_model=request.headers.get("X-Amzn-SageMaker-Target-Model", "")[:256] or None,
-        bytes=size,
-        seconds=round(seconds, 4),
-        **{name: round(value, 4) for name, value in (vars(timing) if timing else {}).items()},
-    )
+        return error(request, 503, "the model server did not answer; send the request again")
+    record.timing = answer.timing
+    response = _response(request, answer)
+    if echoed and response.status == 200:
+        response.headers[ATTRIBUTES] = echoed
     return response
 
 

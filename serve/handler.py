@@ -24,7 +24,7 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSe
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
-_seconds = 0  # for an answer
+_seconds = 0  # that the answers to one batch may take
 _ended = False  # this process has given its last answer
 END_SECONDS = 0.1  # from the last answer to the end of the process; the answer is on its way by then
 
@@ -62,9 +62,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
 def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], requests: list[WorkerRequest]) -> list[Answer]:
     try:
         return worker.answers([_body(*pair) for pair in zip(data, requests, strict=True)], requests)
-    except (
-        Exception
-    ) as error:  # the model server would take it for the end of the worker, and the client would get a 503
+    except Exception as error:  # else the model server would take it for the end of the worker
         return [failed(error, "the worker", *requests)] * len(requests)
 
 

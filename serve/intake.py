@@ -22,7 +22,7 @@ class Intake:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._held = 0  # bytes of all bodies
+        self._held = 0  # bytes of all bodies that are in memory
         self._admitted = 0  # requests that wait for an answer
         self._arriving: dict[asyncio.Timeout, None] = {}  # the bodies that are being read, the oldest first
 

@@ -8,9 +8,9 @@ import psutil
 from classifier.errors import UserError
 
 NO_ROOM_STATUS = 3  # the exit status of serve.prepare when the memory or the disk was too small
-# In errors of torch and OpenVINO; the last two end the names of errors of cuBLAS and cuDNN.
+# Words in errors of torch and OpenVINO that say that memory was too small. The last two are in the names of errors of cuBLAS and cuDNN.
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
-# In the kernel's control groups, of version 2 and version 1.
+# Files of the kernel's control groups: first of version 2, then of version 1.
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 _USED = ("memory.current", "memory/memory.usage_in_bytes")
 _STATS = ("memory.stat", "memory/memory.stat")
@@ -67,7 +67,7 @@ def _numbers(root: Path, names: tuple[str, ...]) -> list[int]:
             text = (root / name).read_text().strip()
         except OSError:
             continue
-        if text.isdigit():  # else "max"
+        if text.isdigit():  # the text "max" means that there is no limit
             found.append(int(text))
     return found
 

@@ -199,7 +199,7 @@ def _write(out: Path, backend: Backend, source: _Source, comparison: _Comparison
     if comparison.within_guard:
         how = f"it moves no probability of the self-test by more than {comparison.difference.largest:.1g}"
     else:
-        how = f"warning, it is not true to the trained model, but it was named: {comparison.photos}; {AUTO!r} would not take it"
+        how = f"warning, it is outside the guard, but it was named: {comparison.photos}; {AUTO!r} would not take it"
     print(f"{backend.name} is used: {how}", flush=True)
 
 

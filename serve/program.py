@@ -91,7 +91,7 @@ def _is_torchscript(path: Path) -> bool:
             names = archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    # An archive of torch.save holds neither.
+    # Only TorchScript has both; archives of torch.save have neither.
     return any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
 
 

@@ -33,8 +33,8 @@ class Settings:
     models_dir: Path  # the folder of a multi-model endpoint, with a folder for each model
     multi_model: bool
     model_code: bool  # an artifact's own code may run
-    program: str  # the file of that code; empty: inference.py
-    submit_directory: str  # the folder of that code; empty: `code` in the artifact
+    program: str  # the file of an artifact's own code; empty: inference.py
+    submit_directory: str  # the folder of an artifact's own code; empty: `code` in the artifact
     backend: str
     gpus: int  # how many GPUs may serve; 0: the processor serves
     given_workers: int | None  # processes for each model; None: `workers` chooses
@@ -42,7 +42,7 @@ class Settings:
     cores: int
     top_k: int  # labels in an answer
     accept: str  # the form of an answer where the client asks for none
-    timeout: int  # for an answer
+    timeout: int  # from a whole request to its answer
     max_body: int
     max_body_given: bool  # the platform or the user set it; else it is hosting's limit
     sdk_transform: bool  # a batch transform job in the SDK's local mode
@@ -95,8 +95,7 @@ class Settings:
     def batch_strategy(self) -> str:
         """How batch transform should cut its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: local mode fails on the platform's spelling. It can be told from the platform, since it alone sets SAGEMAKER_BATCH to
-        "True".
+        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, which it alone sets to "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
@@ -109,30 +108,7 @@ class Settings:
 def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings from the command line and the environment; raises ConfigError for a value that cannot be used."""
     base = Path(env.BASE_DIR.read(environment))
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        description="Serve a model artifact on /ping and /invocations.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
-    )
-    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=env.BIND_TO_PORT.read(environment))
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=env.WORKERS.read(environment),
-        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=env.BATCH_SIZE.read(environment),
-        help="requests that one pass of the model answers (default: 1, on a GPU 16)",
-    )
-    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
-    options = parser.parse_args(argv)
+    options = _arguments(base, environment).parse_args(argv)
     for name, value in (("workers", options.workers), ("top-k", options.top_k)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
@@ -171,6 +147,34 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         log_requests=env.REQUEST_LOG.read(environment),
         keep_worker_files=env.KEEP_WORKER_FILES.read(environment),
     )
+
+
+def _arguments(base: Path, environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; the environment gives the options' defaults."""
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve a model artifact on /ping and /invocations.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
+    )
+    parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=env.BIND_TO_PORT.read(environment))
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=env.WORKERS.read(environment),
+        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=env.BATCH_SIZE.read(environment),
+        help="requests that one pass of the model answers (default: 1, on a GPU 16)",
+    )
+    parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
+    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
+    return parser
 
 
 def _timeout(environment: Mapping[str, str]) -> int:

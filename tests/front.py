@@ -24,12 +24,12 @@ JPEG = {"Content-Type": "image/jpeg"}
 class Served:
     """A port, before a model that is ready, or before an endpoint of many; `run` asks in a thread while the port is open."""
 
-    def __init__(self, folder: Path, server: ModelServer, told: dict[str, str]) -> None:
+    def __init__(self, folder: Path, server: ModelServer, variables: dict[str, str]) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         given = ["--host", "127.0.0.1", "--port", str(port), "--model-dir", str(folder / "artifact")]
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)
-        self.front = make_front(server, read_settings(given, told))
+        self.front = make_front(server, read_settings(given, variables))
         self.endpoint = self.front.endpoint
         if isinstance(self.endpoint, SingleModel):
             self.model = self.endpoint.model

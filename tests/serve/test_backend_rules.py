@@ -1,4 +1,4 @@
-"""Which backend a machine can run, how its errors are read, and when a backend is true to the trained model."""
+"""Which backend a machine can run, how its errors are read, and when a backend is within the guard."""
 
 import errno
 import sys
@@ -30,9 +30,9 @@ def why_not(name: str) -> str:
 
 
 def test_a_processor_says_itself_whether_it_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [""]
-    monkeypatch.setattr(Path, "read_text", lambda path: told[0])
-    for told[0], fast in (
+    text = [""]
+    monkeypatch.setattr(Path, "read_text", lambda path: text[0])
+    for text[0], fast in (
         ("flags\t\t: fpu avx512_bf16 sse", True),
         ("flags\t\t: fpu amx_bf16", True),
         ("Features\t: avx512_bf16", True),
@@ -138,8 +138,8 @@ def test_one_that_a_user_names_may_be_wrong_about_half_of_the_photos_and_no_more
     assert compared(wrong, named=True).difference.top1_changes == 2
     with pytest.raises(_Unlike) as refused:
         compared(wrong, named=False)
-    told = "on 4 photos of the self-test it changes 2 best classes and moves a probability by 0.8000 (at most 0.01 is allowed)"
-    assert str(refused.value) == told
+    reason = "on 4 photos of the self-test it changes 2 best classes and moves a probability by 0.8000 (at most 0.01 is allowed)"
+    assert str(refused.value) == reason
     wrong[2] = wrong[2, ::-1]
     with pytest.raises(_Unlike, match=r"changes 3 best classes .* so it is wrong about most of them"):
         compared(wrong, named=True)

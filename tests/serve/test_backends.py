@@ -1,4 +1,4 @@
-"""Which backend serves: the fastest that is true to the trained model, shown on real photos and with wrong weights."""
+"""Which backend serves: the fastest within the guard, shown on real photos and with wrong weights."""
 
 import itertools
 import json

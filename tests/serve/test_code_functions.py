@@ -117,8 +117,8 @@ def test_code_that_defines_no_model_needs_one_beside_it(make: Make, tmp_path: Pa
     with pytest.raises(ArtifactError) as refused:
         make("def predict_fn(x, m): return x")
     program = tmp_path / "model" / "code" / "own_code.py"
-    told = f"{program} defines no model_fn and {tmp_path}/model holds no model.json; add either"
-    assert str(refused.value) == told
+    reason = f"{program} defines no model_fn and {tmp_path}/model holds no model.json; add either"
+    assert str(refused.value) == reason
 
 
 def test_a_transform_function_stands_alone(make: Make) -> None:

@@ -47,9 +47,9 @@ class Asker:
         self._connection.close()
 
 
-def with_front(folder: Path, told: dict[str, str], asks: Callable[[Front, Asker], None]) -> None:
+def with_front(folder: Path, variables: dict[str, str], asks: Callable[[Front, Asker], None]) -> None:
     """Open the port of a server that has no model yet, and ask it in a thread."""
-    settings = read_settings([], told | {"SAGEMAKER_BASE_DIR": str(folder)})
+    settings = read_settings([], variables | {"SAGEMAKER_BASE_DIR": str(folder)})
     server = ModelServer(folder, settings)
     server.start()
 

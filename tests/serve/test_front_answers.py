@@ -38,8 +38,8 @@ def test_an_answer_is_passed_on_counted_and_logged(served: Served, capsys: pytes
     served.run(asks)
     line = json.loads(capsys.readouterr().out)
     assert 0 < line.pop("seconds") < 60 and line.pop("time")
-    told = {"decode": 0.1235, "photos": 3, "batch": 2, "model": 1}
-    assert line == {"request_id": "my-id", "code": 200, "target_model": "y" * 256, "bytes": 5} | told
+    timing = {"decode": 0.1235, "photos": 3, "batch": 2, "model": 1}
+    assert line == {"request_id": "my-id", "code": 200, "target_model": "y" * 256, "bytes": 5} | timing
 
 
 def test_a_refusal_is_a_sentence_and_what_the_model_server_says_itself_is_not_passed_on(served: Served) -> None:

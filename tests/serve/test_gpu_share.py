@@ -24,8 +24,8 @@ def four_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.settings.DEVICES", devices)
 
 
-def settings(**told: str) -> Settings:
-    return read_settings([], told)
+def settings(**variables: str) -> Settings:
+    return read_settings([], variables)
 
 
 @pytest.mark.usefixtures("four_gpus")
@@ -39,8 +39,8 @@ def test_on_gpus_there_is_a_worker_for_each_whose_threads_decode() -> None:
 def test_where_the_processor_serves_on_a_host_with_gpus_it_does_so_as_on_any_other() -> None:
     ours = replace(settings(BYOC_MEMORY_MB="64000"), gpus=0)
     assert (ours.workers, ours.threads, ours.decoders, ours.batch_size) == (CORES, 1, 1, 1)
-    told = replace(settings(SAGEMAKER_MODEL_SERVER_WORKERS="3", BYOC_BATCH_SIZE="5"), gpus=0)
-    assert (told.workers, told.batch_size) == (3, 5)
+    given_numbers = replace(settings(SAGEMAKER_MODEL_SERVER_WORKERS="3", BYOC_BATCH_SIZE="5"), gpus=0)
+    assert (given_numbers.workers, given_numbers.batch_size) == (3, 5)
 
 
 def test_photos_that_are_decoded_at_a_time_share_the_memory() -> None:
@@ -85,5 +85,5 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
     assert "number_of_gpu=1\n" in (tmp_path / "config.properties").read_text()
     assert (given.workers, given.batch_size) == (1, 16)
     assert (served.settings.workers, served.settings.batch_size) == (CORES, 1)
-    told = json.loads((tmp_path / "store" / "m" / "settings.json").read_text())
-    assert (told["threads"], told["decoders"]) == (1, 1)
+    written = json.loads((tmp_path / "store" / "m" / "settings.json").read_text())
+    assert (written["threads"], written["decoders"]) == (1, 1)

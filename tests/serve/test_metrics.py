@@ -32,8 +32,8 @@ def test_every_metric_has_the_name_and_kind_that_dashboards_know() -> None:
     lines = [line.split() for line in Metrics(lambda: (0, 0)).text().decode().splitlines()]
     assert {words[2].removesuffix("_total"): words[3] for words in lines if words[:2] == ["#", "TYPE"]} == KINDS
     counters = {name for name, kind in KINDS.items() if kind == "counter"}
-    told = {words[0] for words in lines}
-    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= told  # of no code there is a request yet
+    names = {words[0] for words in lines}
+    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names  # of no code there is a request yet
 
 
 def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
@@ -41,27 +41,27 @@ def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     metrics.observe(200, 2.0, Timing(photos=5, batch=4, decode=0.25, model=0.75))
     metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # never below nothing
     metrics.observe(503, 9.0, None)  # which no worker had
-    told = values(metrics)
-    assert (told['byoc_requests_total{code="200"}'], told['byoc_requests_total{code="503"}']) == (2, 1)
-    assert told["byoc_photos_total"] == 6
-    assert (told["byoc_batch_requests_count"], told["byoc_batch_requests_sum"]) == (2, 5)
+    found = values(metrics)
+    assert (found['byoc_requests_total{code="200"}'], found['byoc_requests_total{code="503"}']) == (2, 1)
+    assert found["byoc_photos_total"] == 6
+    assert (found["byoc_batch_requests_count"], found["byoc_batch_requests_sum"]) == (2, 5)
     parts = ("request", "decode", "model", "queue")
-    assert [told[f"byoc_{part}_seconds_sum"] for part in parts] == [2.5, 0.5, 1.125, 1.0]
-    assert [told[f"byoc_{part}_seconds_count"] for part in parts] == [2, 2, 2, 2]
-    assert (told["byoc_workers_ready"], told["byoc_worker_restarts_total"]) == (3, 2)
-    assert told["byoc_resident_memory_bytes"] > 10_000_000
+    assert [found[f"byoc_{part}_seconds_sum"] for part in parts] == [2.5, 0.5, 1.125, 1.0]
+    assert [found[f"byoc_{part}_seconds_count"] for part in parts] == [2, 2, 2, 2]
+    assert (found["byoc_workers_ready"], found["byoc_worker_restarts_total"]) == (3, 2)
+    assert found["byoc_resident_memory_bytes"] > 10_000_000
 
 
 def test_times_and_batches_are_counted_up_to_bounds_that_reach_a_minute_and_64_requests() -> None:
     metrics = Metrics(lambda: (0, 0))
     metrics.observe(200, 60.0, Timing(photos=1, batch=64, decode=0.0, model=0.005))
-    told = values(metrics)
+    found = values(metrics)
     bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
     names = [f'byoc_request_seconds_bucket{{le="{float(bound)}"}}' for bound in bounds]
-    assert [told[name] for name in names] == [0] * 12 + [1]
+    assert [found[name] for name in names] == [0] * 12 + [1]
     names = [f'byoc_batch_requests_bucket{{le="{float(bound)}"}}' for bound in (1, 2, 4, 8, 16, 32, 64)]
-    assert [told[name] for name in names] == [0] * 6 + [1]
-    assert told['byoc_model_seconds_bucket{le="0.005"}'] == 1
+    assert [found[name] for name in names] == [0] * 6 + [1]
+    assert found['byoc_model_seconds_bucket{le="0.005"}'] == 1
 
 
 @pytest.fixture

@@ -224,17 +224,17 @@ def test_a_request_that_is_given_up_with_the_server_gives_its_turn_back(parts: P
 def test_a_preparation_runs_apart_and_ends_when_nobody_waits_for_it(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    java(parts.folder / "python", 'echo "$$ $TMPDIR $*" > begun; mv begun told; exec sleep 600', monkeypatch)
+    java(parts.folder / "python", 'echo "$$ $TMPDIR $*" > begun; mv begun facts; exec sleep 600', monkeypatch)
     monkeypatch.setattr(sys, "executable", str(parts.folder / "python" / "jdk" / "bin" / "java"))
     monkeypatch.chdir(parts.folder)
     folder = parts.folder / "store" / "m0"
 
     async def run() -> None:
         preparing = asyncio.create_task(parts.model._prepare())
-        while not Path("told").exists():
+        while not Path("facts").exists():
             await asyncio.sleep(0.01)
-        pid, told, *arguments = Path("told").read_text().split()
-        assert os.getsid(int(pid)) == int(pid) and told == str(folder)
+        pid, temporary, *arguments = Path("facts").read_text().split()
+        assert os.getsid(int(pid)) == int(pid) and temporary == str(folder)
         given = f"-P -m serve.prepare --model-dir {parts.folder}/artifact --out {folder}/prepared --backend auto"
         assert " ".join(arguments) == given
         preparing.cancel()

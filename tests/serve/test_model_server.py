@@ -29,9 +29,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Return a function that starts the model server, as the script that stands in for Java does it."""
     begun: list[ModelServer] = []
 
-    def begin(script: str, *arguments: str, **told: str) -> ModelServer:
+    def begin(script: str, *arguments: str, **variables: str) -> ModelServer:
         java(tmp_path, script, monkeypatch)
-        begun.append(ModelServer(tmp_path, read_settings(arguments, told)))
+        begun.append(ModelServer(tmp_path, read_settings(arguments, variables)))
         begun[-1].start()
         return begun[-1]
 
@@ -87,12 +87,12 @@ def test_it_runs_in_its_own_folder_and_process_group_with_little_memory(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/others")
-    told = "sys.argv[1:], dict(os.environ), os.getcwd(), [os.readlink(f'/proc/self/fd/{n}') for n in (0, 1, 2)]"
-    write = f"import json, os, sys; json.dump([{told}, os.listdir('/proc/self/fd')], open('begun', 'w'))"
-    script = f'"{sys.executable}" -c "{write}" "$@"; mv begun told; {WAIT}'
+    facts = "sys.argv[1:], dict(os.environ), os.getcwd(), [os.readlink(f'/proc/self/fd/{n}') for n in (0, 1, 2)]"
+    write = f"import json, os, sys; json.dump([{facts}, os.listdir('/proc/self/fd')], open('begun', 'w'))"
+    script = f'"{sys.executable}" -c "{write}" "$@"; mv begun facts; {WAIT}'
     server = start(script, SAGEMAKER_MODEL_SERVER_WORKERS=str(len(os.sched_getaffinity(0))))
-    until((tmp_path / "told").exists)
-    arguments, environment, folder, (stdin, stdout, stderr), files = json.loads((tmp_path / "told").read_text())
+    until((tmp_path / "facts").exists)
+    arguments, environment, folder, (stdin, stdout, stderr), files = json.loads((tmp_path / "facts").read_text())
     assert stdin == "/dev/null" and stdout == stderr and len(files) <= 5
     assert Path(folder) == tmp_path and os.getpgid(server.pid) == server.pid
     assert arguments[:5] == [
@@ -189,7 +189,7 @@ def ordered(server: ModelServer, stand_in: StandIn) -> None:
 def test_a_model_is_given_to_it_and_taken_away_by_our_own_name(start: Start, tmp_path: Path) -> None:
     stand_in = StandIn(tmp_path)
     ordered(start(WAIT), stand_in)
-    told = {
+    order = {
         "url": "the folder",
         "model_name": "m7",
         "handler": "serve.handler:handle",
@@ -201,7 +201,7 @@ def test_a_model_is_given_to_it_and_taken_away_by_our_own_name(start: Start, tmp
     }
     asked, *orders = stand_in.orders
     assert asked == ("GET", "/models", {})  # whether it has started
-    assert orders == [("POST", "/models", told), ("DELETE", "/models/m7", {})]
+    assert orders == [("POST", "/models", order), ("DELETE", "/models/m7", {})]
 
 
 @pytest.mark.parametrize("status", [400, 503])
@@ -320,5 +320,8 @@ def test_without_the_package_of_the_model_server_the_sentence_names_it(
 ) -> None:
     java(tmp_path, "exit 0", monkeypatch)
     monkeypatch.setitem(sys.modules, "mms", None)
+    server = ModelServer(tmp_path, read_settings([], {}))
     with pytest.raises(UserError, match="multi-model-server is not installed; install the package"):
-        ModelServer(tmp_path, read_settings([], {})).start()
+        server.start()
+    server.stop()  # which has nothing to stop
+    assert server.failure() is None and not list(tmp_path.glob("*.*"))

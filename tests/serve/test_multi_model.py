@@ -19,9 +19,9 @@ def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         shutil.copytree(model, base / "models" / name / "model")
     (base / "models" / "damaged" / "model" / "model.safetensors").write_bytes(b"x")
     # Room for two models of 14 MB: each takes 260 MB and three times its weights.
-    told = {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": str(base), "BYOC_MEMORY_MB": "650"}
+    variables = {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": str(base), "BYOC_MEMORY_MB": "650"}
     port = free_port()
-    with started(base, port, base, **told) as process:
+    with started(base, port, base, **variables) as process:
         wait_for(process, f"http://127.0.0.1:{port}")
         yield Endpoint(port, base / "models", process.pid)
 

@@ -32,8 +32,8 @@ def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
     models: Path, photo: bytes, disk: Path
 ) -> None:
     port = free_port()
-    told = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)}
-    with started(models, port, models, **told) as process:
+    variables = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)}
+    with started(models, port, models, **variables) as process:
         wait_for(process, f"http://127.0.0.1:{port}")
         endpoint = Endpoint(port, models / "models", process.pid)
         assert endpoint.load("first")[0] == 200

@@ -60,8 +60,8 @@ class Endpoint(Served):
 
 @pytest.fixture
 def endpoint(started: Callable[..., Served], tmp_path: Path) -> Endpoint:
-    told = {"SAGEMAKER_MULTI_MODEL": "true", "ALLOW_MODEL_CODE": "true", "SAGEMAKER_BASE_DIR": str(tmp_path)}
-    made = Endpoint(tmp_path, started().server, told)
+    variables = {"SAGEMAKER_MULTI_MODEL": "true", "ALLOW_MODEL_CODE": "true", "SAGEMAKER_BASE_DIR": str(tmp_path)}
+    made = Endpoint(tmp_path, started().server, variables)
     made.stand_in.manager = made.manager
     return made
 
@@ -86,7 +86,7 @@ def test_a_model_is_loaded_under_a_name_of_ours_and_unloaded_without_a_trace(end
         assert endpoint.load("first")[0] == 200
 
     endpoint.run(asks)
-    orders = [(method, told.get("model_name", path)) for method, path, told in endpoint.stand_in.orders]
+    orders = [(method, query.get("model_name", path)) for method, path, query in endpoint.stand_in.orders]
     assert [order for order in orders if order[0] != "GET"] == [
         ("POST", "m0"),
         ("POST", "m1"),
@@ -259,8 +259,8 @@ def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> N
 
     def asks() -> None:
         for name in ("linked", "inner", "file", "absent"):
-            told = f"{endpoint.folder}/models/{name}/model is not a folder; links are not followed"
-            assert endpoint.load(name) == (400, told)
+            message = f"{endpoint.folder}/models/{name}/model is not a folder; links are not followed"
+            assert endpoint.load(name) == (400, message)
         for wrong in ("", ".a", "a/b", "a\n", "ä", 7, None, longest + "a"):
             status, message = endpoint.load(wrong)
             assert status == 400 and "must be letters, digits, dots, dashes and underscores" in message, wrong
@@ -269,8 +269,8 @@ def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> N
             status, message = endpoint.ask("POST", "/models", {"model_name": longest, "url": url})
             assert (status, message) == (400, f"url {str(url)[:200]!r} must be {folder}")
         for body in (b"{", b"[]", b"[" * 60_000, b"7", b'{"model_name": "a"}', b'{"url": "a"}', b"\xff", b"x" * 65_536):
-            told = 'the body must be {"model_name": "...", "url": "..."}'
-            assert endpoint.ask("POST", "/models", body) == (400, told), body[:20]
+            message = 'the body must be {"model_name": "...", "url": "..."}'
+            assert endpoint.ask("POST", "/models", body) == (400, message), body[:20]
         assert endpoint.ask("POST", "/models", b"x" * 65_537)[0] == 413
         assert not endpoint.stand_in.orders
         assert endpoint.load(longest)[0] == 200

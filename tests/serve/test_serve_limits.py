@@ -35,8 +35,8 @@ def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    told = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "6"}
-    with started(model, port, tmp_path, **told) as process:
+    variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "6"}
+    with started(model, port, tmp_path, **variables) as process:
         wait_for(process, url)
         slow = bmp_run_length(4_000_000, 1)  # a kilobyte that takes a third of a second
         status, answer = post(url, instances(*[slow] * 400), "application/json")
@@ -122,8 +122,8 @@ def test_what_the_libraries_say_of_too_little_memory_is_understood(ask_for_too_m
 @pytest.mark.parametrize("workers", [1, 2, 4, 8, 64, 200])
 @pytest.mark.parametrize("payload", ["", "0", "1", "6", "50", "100", "2000"])
 def test_batch_transform_is_never_told_of_more_than_it_may_send(workers: int, payload: str) -> None:
-    told = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), "SAGEMAKER_MAX_PAYLOAD_IN_MB": payload}
-    settings = read_settings([], told)
+    variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), "SAGEMAKER_MAX_PAYLOAD_IN_MB": payload}
+    settings = read_settings([], variables)
     assert settings.payload_mb * settings.transforms <= 100 and 1 <= settings.transforms <= workers
     if payload:  # what the job said itself holds
         assert settings.payload_mb == min(int(payload) or 100, 100)

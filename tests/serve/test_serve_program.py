@@ -9,8 +9,8 @@ from serve.program import code_folder, find_program, ignored_requirements
 from serve.settings import Settings, read_settings
 
 
-def settings(**told: str) -> Settings:
-    return read_settings([], {"ALLOW_MODEL_CODE": "true"} | told)
+def settings(**variables: str) -> Settings:
+    return read_settings([], {"ALLOW_MODEL_CODE": "true"} | variables)
 
 
 def test_a_link_that_leads_nowhere_is_code_too_so_it_is_not_left_out_unnoticed(tmp_path: Path) -> None:
@@ -35,10 +35,10 @@ def test_a_folder_that_is_submitted_counts_only_where_it_is_a_whole_path_to_a_fo
 
 def test_on_a_multi_model_endpoint_the_named_program_is_that_of_the_models_which_bring_one(tmp_path: Path) -> None:
     (tmp_path / "model.json").touch()
-    told = {"SAGEMAKER_PROGRAM": "mine.py"}
-    assert find_program(tmp_path, settings(SAGEMAKER_MULTI_MODEL="true", **told)) is None
+    variables = {"SAGEMAKER_PROGRAM": "mine.py"}
+    assert find_program(tmp_path, settings(SAGEMAKER_MULTI_MODEL="true", **variables)) is None
     with pytest.raises(ArtifactError, match=r"SAGEMAKER_PROGRAM names 'mine\.py'"):
-        find_program(tmp_path, settings(**told))
+        find_program(tmp_path, settings(**variables))
 
 
 @pytest.mark.parametrize("marker", ["model.json", "code", "inference.py"])

@@ -59,11 +59,11 @@ def test_a_hundred_megabytes_of_disk_are_needed(
 def test_as_many_connections_are_allowed_as_may_be(
     monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: tuple[int, int] | None
 ) -> None:
-    told: list[tuple[int, tuple[int, int]]] = []
+    limited: list[tuple[int, tuple[int, int]]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda what: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: told.append((what, limits)))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: limited.append((what, limits)))
     serve._allow_connections()
-    assert told == ([(resource.RLIMIT_NOFILE, raised)] if raised else [])
+    assert limited == ([(resource.RLIMIT_NOFILE, raised)] if raised else [])
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_a_port_that_is_in_use_or_cannot_be_is_named(begun: Path, capsys: pytest
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["--host", "127.0.0.1", "--port", str(port)]) == 1
-    told = f"serving failed: port {port} on 127.0.0.1 is in use; choose another with --port\n"
-    assert capsys.readouterr().err == told
+    message = f"serving failed: port {port} on 127.0.0.1 is in use; choose another with --port\n"
+    assert capsys.readouterr().err == message
     assert main(["--host", "127.0.0.1", "--port", "70000"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("serving failed: port 70000 on 127.0.0.1 cannot be opened (") and "choose another" in said

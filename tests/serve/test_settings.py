@@ -14,12 +14,12 @@ TIMEOUT, TIMEOUT_SECONDS = "SAGEMAKER_MODEL_SERVER_TIMEOUT", "SAGEMAKER_MODEL_SE
 on_cpu = pytest.mark.skipif(bool(list(Path("/dev").glob("nvidia[0-9]*"))), reason="a GPU changes the defaults")
 
 
-def settings(*arguments: str, **told: str) -> Settings:
-    return read_settings(arguments, told)
+def settings(*arguments: str, **variables: str) -> Settings:
+    return read_settings(arguments, variables)
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("variables", "seconds"),
     [
         ({}, 60),
         ({BATCH: "false"}, 60),
@@ -33,9 +33,9 @@ def settings(*arguments: str, **told: str) -> Settings:
     ],
 )
 def test_an_endpoint_waits_a_minute_for_an_answer_and_batch_transform_an_hour(
-    told: dict[str, str], seconds: int
+    variables: dict[str, str], seconds: int
 ) -> None:
-    assert settings(**told).timeout == seconds
+    assert settings(**variables).timeout == seconds
 
 
 @on_cpu
@@ -50,7 +50,7 @@ def test_without_a_word_an_endpoint_of_one_model_is_served() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "field", "value"),
+    ("variables", "field", "value"),
     [
         ({"SAGEMAKER_BIND_TO_PORT": "8081"}, "port", 8081),
         ({"SAGEMAKER_BIND_TO_PORT": "65535"}, "port", 65535),
@@ -83,8 +83,8 @@ def test_without_a_word_an_endpoint_of_one_model_is_served() -> None:
         ({BATCH: "True"}, "batch_strategy", "SingleRecord"),
     ],
 )
-def test_each_environment_variable_sets_its_setting(told: dict[str, str], field: str, value: Any) -> None:
-    assert getattr(settings(**told), field) == value
+def test_each_environment_variable_sets_its_setting(variables: dict[str, str], field: str, value: Any) -> None:
+    assert getattr(settings(**variables), field) == value
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_usual_spellings_of_yes_and_no_are_understood(name: str, field: str)
 
 
 def test_arguments_come_before_environment_variables() -> None:
-    told = {"SAGEMAKER_BIND_TO_PORT": "1", WORKERS: "1", "BYOC_BATCH_SIZE": "1", "BYOC_BACKEND": "torch"}
+    variables = {"SAGEMAKER_BIND_TO_PORT": "1", WORKERS: "1", "BYOC_BATCH_SIZE": "1", "BYOC_BACKEND": "torch"}
     given = [
         "--port",
         "2",
@@ -120,7 +120,7 @@ def test_arguments_come_before_environment_variables() -> None:
         "--model-dir",
         "m",
     ]
-    ours = settings(*given, **told)
+    ours = settings(*given, **variables)
     assert (ours.port, ours.workers, ours.batch_size, ours.backend) == (2, 3, 4, "openvino")
     assert (ours.top_k, ours.host, ours.model_dir) == (6, "::1", Path("m"))
 
@@ -158,7 +158,7 @@ def test_a_quarter_of_the_memory_holds_requests_but_at_least_two_and_at_most_512
 
 
 @pytest.mark.parametrize(
-    ("told", "payload", "transforms"),
+    ("variables", "payload", "transforms"),
     [
         ({WORKERS: "1"}, 25, 1),  # hosting's limit of a body
         ({WORKERS: "4"}, 25, 4),
@@ -170,9 +170,9 @@ def test_a_quarter_of_the_memory_holds_requests_but_at_least_two_and_at_most_512
     ],
 )
 def test_batch_transform_is_told_what_every_worker_can_have(
-    told: dict[str, str], payload: int, transforms: int
+    variables: dict[str, str], payload: int, transforms: int
 ) -> None:
-    assert (settings(**told).payload_mb, settings(**told).transforms) == (payload, transforms)
+    assert (settings(**variables).payload_mb, settings(**variables).transforms) == (payload, transforms)
 
 
 @pytest.mark.parametrize(

@@ -205,8 +205,8 @@ def test_a_backend_that_a_worker_cannot_open_is_named_with_the_reason(
         raise RuntimeError("first\nthe last reason")
 
     monkeypatch.setattr("serve.backends.open_torch", fail)
-    told = r"^a worker cannot open the model on torch \(RuntimeError: the last reason\); choose another backend$"
-    with pytest.raises(ArtifactError, match=told):
+    reason = r"^a worker cannot open the model on torch \(RuntimeError: the last reason\); choose another backend$"
+    with pytest.raises(ArtifactError, match=reason):
         Predictor(small / "prepared", threads=1)
 
 
