@@ -88,7 +88,7 @@ def test_the_whole_way_on_sagemaker_comes_to_what_this_machine_computes_alone(
         assert [trial["status"] for trial in search["trials"]] == ["Completed"] * 4
         assert search["best"]["value"] == max(trial["value"] for trial in search["trials"])
 
-        trained = driver.json("train", *ON, *data, "--name", "best", "--best-of", "search", "--out", "best")
+        trained = driver.json("train", *ON, *data, "--name", "best", "--best-of", "search", "--out", "trained")
         assert driver.describe("best")["HyperParameters"] == search["hyperparameters"]
         settings = [f"--set={name}={value}" for name, value in search["hyperparameters"].items()]
         alone: list[str | Path] = [BYOC, "train", "--data", tiny, "--out", tmp_path / "alone", *settings]
@@ -96,7 +96,7 @@ def test_the_whole_way_on_sagemaker_comes_to_what_this_machine_computes_alone(
         subprocess.run([*alone, *cache], env=driver.variables, check=True, capture_output=True)
         mine = judged(tmp_path / "alone")
         assert {record["kind"] for record in mine} == {"result", "epoch"}
-        theirs = judged(driver.folder / "best")
+        theirs = judged(driver.folder / "trained")
         assert same(theirs, mine, within), (theirs, mine)
         [last] = [record["validation_accuracy"] for record in mine if record["kind"] == "epoch"][-1:]
         assert same(search["best"]["value"], last, within)
