@@ -88,7 +88,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _shown(line: bytes) -> str:
-    """Return what a terminal shows of a line at its end: of a progress bar, its last state."""
+    """Return a line as the terminal shows it at its end: of a progress bar, the last state."""
     states = [state for state in _ESCAPES.sub(b"", line).split(b"\r") if state.strip()]
     return states[-1].decode(errors="replace").rstrip() if states else ""
 
