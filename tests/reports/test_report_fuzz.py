@@ -13,7 +13,7 @@ from reports.report import make
 from tests.reports.made import metric, record
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-NUMBERS = st.one_of(
+NUMBERS: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(
         [0, 0.0, 1, -1, 1e-320, 1e308, -1e308, 2**70, float("nan"), float("inf"), True, None, "0.5", [], {}]
     ),
