@@ -1,4 +1,4 @@
-"""SageMaker's profiler output: every file below a folder, told by its content and not by its name."""
+"""SageMaker's profiler output: every file below a folder, recognised by its content and not by its name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
