@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
     if run is None and profile is None:
         raise DataError(
             f"{one_line(folder)} holds no records of a run (records.jsonl) and no profiler output of SageMaker's; name the "
-            "folder that byoc run or byoc train wrote, the unpacked output.tar.gz of a job, or a profiler-output folder"
+            "folder that byoc run or byoc train wrote, the output.tar.gz of a job, or a profiler-output folder"
         )
     missing += run.missing if run else ()
     missing += profile.missing if profile else ()

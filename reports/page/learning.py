@@ -6,6 +6,7 @@ import numpy as np
 
 from reports.facts import Epoch, Run
 from reports.page.document import Cell, Chart, Column, Line, Section, table_of
+from reports.page.importance import FEWEST, importance_chart
 from reports.page.numbers import bands, plain, plain_all
 from reports.page.trials import trials_chart
 from reports.rules.stages import stages
@@ -20,12 +21,12 @@ def learning_section(run: Run | None) -> Section:
         reason = "These records are not of a training run of ours." if run is None else "No epoch was recorded."
         return Section(id="learning", title="Learning", missing=(reason,))
     epochs = [epoch for held in stages(run).values() for epoch in held]
-    charts = [*_curves(epochs), _steps(epochs), trials_chart(run.trials)]
+    charts = [*_curves(epochs), _steps(epochs), trials_chart(run.trials), importance_chart(run.trials)]
     missing = [] if run.trials else ["No search and no tuning run is in these records."]
-    if 0 < len(run.trials) < 10:
-        missing.append(f"Which hyperparameter matters most cannot be told from {len(run.trials)} trials.")
-    elif run.trials:
-        missing.append("Which hyperparameter matters most is not computed yet.")
+    if 0 < len(run.trials) < FEWEST:
+        missing.append(
+            f"Which hyperparameter matters cannot be told from {len(run.trials)} trials; {FEWEST} are needed."
+        )
     return Section(
         id="learning", title="Learning", charts=tuple(chart for chart in charts if chart), missing=tuple(missing)
     )

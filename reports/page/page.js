@@ -173,12 +173,17 @@ function parallelOption(chart, width) {
 
 const OPTIONS = { line: lineOption, bar: barOption, interval: intervalOption, heat: heatOption, parallel: parallelOption };
 
+// The height is known before anything is drawn, so that nothing moves under the reader's pointer.
+function fit(element) {
+  const rows = Number(element.dataset.rows);
+  const kind = facts[element.dataset.chart].kind;
+  if (kind === "interval") element.style.height = 70 + 30 * rows + "px";
+  if (kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
+}
+
 function draw(element) {
   const chart = facts[element.dataset.chart];
-  if (!chart || element.hidden) return;
-  const rows = Number(element.dataset.rows);
-  if (chart.kind === "interval") element.style.height = 70 + 30 * rows + "px";
-  if (chart.kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
+  if (element.hidden) return;
   if (drawn.has(element)) drawn.get(element).dispose();
   // A heat map has too many cells for elements of their own.
   const plot = echarts.init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
@@ -188,6 +193,7 @@ function draw(element) {
 }
 
 const places = Array.from(document.querySelectorAll("div.chart"));
+places.forEach(fit);
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (entry.isIntersecting) {

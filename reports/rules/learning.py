@@ -56,8 +56,9 @@ def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, lim
     said = f"{stage}: the validation loss was {best:.4g} at its best, in epoch {place + 1} of {len(pairs)}, and ended at {held[-1]:.4g}"
     if len(after) < patience or not falls or any(loss <= limit for loss in held[-patience:]):
         return quiet(f"{said}.", len(pairs))
+    higher = f"{100 * (held[-1] / best - 1):.0f} % higher" if best > 0 else "higher"
     return triggered(
-        f"{said}, {100 * (held[-1] / best - 1):.0f} % higher, while the training loss went on falling, from "
+        f"{said}, {higher}, while the training loss went on falling, from "
         f"{pairs[place][0]:.4g} to {pairs[-1][0]:.4g}: what it learnt since holds for the training photos only.",
         len(pairs),
         advice=f"Stop earlier ({settings.epochs(stage, place + 1)} or --set early-stopping={patience}), or learn less by heart: "

@@ -37,7 +37,8 @@ def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss
     fired = not_decreasing(list(enumerate(losses)), limits)
     if not fired:
         return quiet(
-            f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} %.", len(losses)
+            f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} % or more.",
+            len(losses),
         )
     places = [step for step, _ in fired]
     rising = sum(grown > limits.increase_percent for _, grown in fired)

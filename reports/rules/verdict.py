@@ -1,5 +1,6 @@
 """What a rule says: a state, a sentence with the numbers it rests on, and what to change."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +35,7 @@ class Verdict:
 
 def triggered(sentence: str, points: int, *, advice: str, loss: float, episodes: int = 1) -> Verdict:
     """Return the verdict of a rule that found what it looks for."""
-    share = min(max(loss, 0.0), 1.0)
+    share = min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 1.0
     return Verdict(
         state="triggered", sentence=sentence, points=points, advice=advice, loss=share, episodes=max(episodes, 1)
     )

@@ -1,4 +1,4 @@
-"""SageMaker's profiler output: every file below a folder, told by its content and not by its name."""
+"""SageMaker's profiler output: every file below a folder, recognised by its content and not by its name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +103,7 @@ def _take(path: Path, found: _Found, missing: list[str]) -> bool:
 
 
 def _points(path: Path, text: str, found: _Found, problems: list[str]) -> None:
-    lines = [parse(line) for line in text.splitlines() if line.strip()]
+    lines = [parse(line) for line in text.split("\n") if line.strip()]
     unknown = found.points.unknown
     for line in lines:
         if isinstance(line, dict):

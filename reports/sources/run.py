@@ -5,6 +5,7 @@ from pathlib import Path
 
 from classifier.names import one_line
 from reports.facts import Run, Trial
+from reports.sources.archives import inside
 from reports.sources.artifact import MODEL, read_artifact
 from reports.sources.records import read_records
 from reports.sources.text import parse, read_text
@@ -14,6 +15,9 @@ RECORDS = "records.jsonl"
 # Below the folder of byoc run, of byoc train, of a SageMaker job, of its unpacked output.tar.gz.
 PLACES = ("job/output/data", "output/data", "data", "")
 MODELS = ("job/model", "model", "")
+# As SageMaker leaves them in S3, below the prefix of a job.
+OUTPUTS = ("output/output.tar.gz", "output.tar.gz")
+ARTIFACTS = ("output/model.tar.gz", "model.tar.gz")
 
 
 def read_run(folder: Path) -> tuple[Run | None, tuple[str, ...]]:
@@ -29,13 +33,18 @@ def read_run(folder: Path) -> tuple[Run | None, tuple[str, ...]]:
 
 def _records(folder: Path) -> Path | None:
     if folder.is_file():
-        return folder if folder.name.removesuffix(".gz") == RECORDS else None
+        return folder if folder.name.removesuffix(".gz") == RECORDS else inside(folder, RECORDS)
     names = [folder / place / name for place in PLACES for name in (RECORDS, f"{RECORDS}.gz")]
-    return next((path for path in names if path.is_file()), None)
+    archives = (found for place in OUTPUTS if (found := inside(folder / place, RECORDS)))
+    return next((path for path in names if path.is_file()), None) or next(archives, None)
 
 
 def _artifact(folder: Path) -> Run | None:
-    path = next((found for place in MODELS if (found := folder / place / MODEL).is_file()), None)
+    paths = (folder / place / MODEL for place in MODELS)
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        archives = (folder,) if folder.is_file() else tuple(folder / place for place in ARTIFACTS)
+        path = next((found for archive in archives if (found := inside(archive, MODEL))), None)
     return read_artifact(path) if path else None
 
 

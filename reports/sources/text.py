@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from classifier.names import one_line
+from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
 MOST = 512 * 2**20  # bytes of one file, unpacked; a file of a minute is below one million
@@ -14,6 +15,8 @@ MOST = 512 * 2**20  # bytes of one file, unpacked; a file of a minute is below o
 
 def read_text(path: Path, missing: list[str]) -> str:
     """Return a file's text, and add a sentence to `missing` for what could not be read of it. It never raises."""
+    if path.parent.is_file():  # a file in an archive
+        return read_member(path, MOST, missing).decode("utf-8", errors="replace")
     data = b""
     try:
         with path.open("rb") as plain:
@@ -32,7 +35,7 @@ def read_text(path: Path, missing: list[str]) -> str:
 def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
     """Yield the object of each line that holds one; damaged lines are counted in one sentence."""
     damaged: list[int] = []
-    for number, line in enumerate(read_text(path, missing).splitlines(), 1):
+    for number, line in enumerate(read_text(path, missing).split("\n"), 1):
         if not line.strip():
             continue
         value = parse(line)

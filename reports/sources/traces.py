@@ -32,7 +32,7 @@ def _events(text: str) -> tuple[list[Fields], bool]:
     if isinstance(value, dict):
         value = value.get("traceEvents")
     if not isinstance(value, list):  # line by line, which is how the profiler writes it
-        value = [parse(line.strip().rstrip(",")) for line in text.splitlines()]
+        value = [parse(line.strip().rstrip(",")) for line in text.split("\n")]
     return [Fields(event) for event in value if isinstance(event, dict)], damaged
 
 

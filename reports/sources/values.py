@@ -1,21 +1,22 @@
 """Typed access to an object of a JSON file that anybody may have written."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.facts import Setting
 
+LARGEST = 1e100  # nothing that is measured is larger; a larger number is damage, and its square or sum would overflow
+
 
 def number(value: object) -> float | None:
-    """Return a finite number, or None for anything else."""
+    """Return a number up to LARGEST, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         found = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= LARGEST else None  # which NaN is not either
 
 
 def setting(value: object) -> Setting:

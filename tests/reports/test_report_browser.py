@@ -72,6 +72,13 @@ def test_charts_are_drawn_only_when_they_are_scrolled_to(browser: Any, page: Pat
     assert drawn < len(visit.page.query_selector_all("div.chart")) / 2
 
 
+def test_nothing_moves_while_charts_are_drawn(browser: Any, page: Path) -> None:
+    visit = Visit(browser, page, DESKTOP)
+    before = visit.page.evaluate("document.documentElement.scrollHeight")
+    visit.draw_all()
+    assert visit.page.evaluate("document.documentElement.scrollHeight") == before
+
+
 def test_the_whole_matrix_is_drawn_at_the_press_of_its_button(browser: Any, page: Path) -> None:
     visit = Visit(browser, page, DESKTOP)
     assert visit.page.query_selector('div.chart[data-chart="matrix-all"][data-drawn]') is None

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from classifier.errors import DataError
 from reports.report import read
 from reports.sources.records import read_records
 from tests.conftest import Run, needs_torch
-from tests.reports.made import course, done, epoch, healthy, job, judged, record, write
+from tests.reports.made import course, done, epoch, healthy, job, judged, metrics, record, write
 
 
 def records(folder: Path) -> Path:
@@ -209,3 +211,53 @@ def test_a_model_file_of_another_program_is_refused(tmp_path: Path) -> None:
         (tmp_path / "model.json").write_text(text)
         with pytest.raises(DataError, match="holds no records of a run"):
             read(tmp_path)
+
+
+def packed(archive: Path, source: Path, name: str) -> Path:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.add(source, name)
+    return archive
+
+
+@pytest.mark.parametrize("place", ["output/output.tar.gz", "output.tar.gz"])
+def test_the_archive_of_a_sagemaker_job_is_read_where_it_is(tmp_path: Path, place: str) -> None:
+    archive = packed(tmp_path / "job" / place, records(write(tmp_path / "made", healthy())), "data/records.jsonl")
+    for named in (tmp_path / "job", archive):
+        evidence, missing = read(named)
+        assert evidence.run is not None and len(evidence.run.epochs) == 10 and missing == ()
+    assert [path for path in (tmp_path / "job").rglob("*") if path.is_file()] == [archive]
+
+
+def test_a_job_that_was_synced_from_s3_gives_its_records_and_its_profiler_output(tmp_path: Path) -> None:
+    packed(tmp_path / "job" / "output" / "output.tar.gz", records(write(tmp_path / "made", healthy())), "records.jsonl")
+    metrics(tmp_path / "job", [50] * 30, [50] * 30)
+    evidence, _ = read(tmp_path / "job")
+    assert evidence.run is not None and evidence.run.finished
+    assert evidence.profile is not None and len(evidence.profile.series) == 7
+
+
+def test_an_archive_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    noise = [record("weather", rain=os.urandom(500).hex()) for _ in range(400)]
+    archive = packed(
+        tmp_path / "output.tar.gz", records(write(tmp_path / "made", [*healthy(), *noise])), "records.jsonl"
+    )
+    archive.write_bytes(archive.read_bytes()[:-20_000])
+    evidence, missing = read(archive)
+    assert evidence.run is not None and any("could only be read in part" in sentence for sentence in missing)
+
+
+def test_an_archive_without_records_is_refused_unless_it_holds_a_model(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("hello")
+    with pytest.raises(DataError, match="holds no records of a run"):
+        read(packed(tmp_path / "output.tar.gz", tmp_path / "note", "note"))
+    (tmp_path / "model.json").write_text('{"training": {"metrics": {"test": {"accuracy": 0.5, "count": 4}}}}')
+    evidence, _ = read(packed(tmp_path / "model.tar.gz", tmp_path / "model.json", "model.json"))
+    assert evidence.run is not None and evidence.run.splits[0].result is not None
+
+
+def test_a_label_with_a_line_separator_stays_one_record(tmp_path: Path) -> None:
+    path = records(write(tmp_path, []))
+    path.write_text(json.dumps(job(classes=["a\u2028b"]), ensure_ascii=False) + "\n")
+    run = read_records(path)
+    assert run.job is not None and run.job.classes == ("a\u2028b",)
