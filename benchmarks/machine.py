@@ -82,7 +82,7 @@ def free_port(below: int = 65536) -> int:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
+        return {str(key): _rounded(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_rounded(each) for each in value]
     return float(f"{value:.5g}") if isinstance(value, float) else value
