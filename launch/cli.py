@@ -9,10 +9,9 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from classifier.errors import UserError
-from launch import emulate
+from launch import emulate, interrupts
 from launch.aws.errors import Detached
 from launch.aws.options import account, hosting, jobs
 from launch.gpus import CHOICES
@@ -26,9 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     It is 0, or 1 with one sentence on standard error, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, or 141 when the
     program that reads the output has ended, as `head` does.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, _stop)
+    interrupts.catch()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may be invalid UTF-8
@@ -51,11 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(stop) if isinstance(stop, Detached) else "stopped")
         # All clean-up is done by now. A normal exit would wait for threads that still read photos.
         os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Handle a signal as Ctrl-C, so that the programs that this process started are stopped too."""
-    raise KeyboardInterrupt(number)
 
 
 def _run(argv: Sequence[str] | None) -> int:

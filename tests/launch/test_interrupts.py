@@ -1,0 +1,34 @@
+"""A signal ends byoc also where Python would have lost its exception."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import signal, sys, time
+from launch import interrupts
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+
+interrupts.catch()
+try:
+    Destroyed()
+    time.sleep(60)
+except KeyboardInterrupt as stop:
+    print("interrupted", *stop.args)
+"""
+
+
+@pytest.mark.parametrize(("number", "said"), [(2, "interrupted\n"), (15, "interrupted 15\n"), (1, "interrupted 1\n")])
+def test_a_signal_that_comes_while_a_destructor_runs_is_not_lost(number: int, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(number)], capture_output=True, text=True, timeout=50)
+    assert (done.stdout, done.stderr) == (said, "")
+
+
+def test_other_exceptions_of_a_destructor_are_shown_as_ever() -> None:
+    program = "from launch import interrupts\ninterrupts.catch()\nclass A:\n  def __del__(self): 1 / 0\nA()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and "Exception ignored in" in done.stderr and "ZeroDivisionError" in done.stderr
