@@ -95,6 +95,7 @@ def test_what_is_sent_is_accepted_and_described_as_it_was(
         assert kept(request, answer), (request, answer)
 
 
+@pytest.mark.slow  # what the test before creates
 @BOTH
 def test_every_created_thing_has_the_tags(session: Session, emulator: Emulator, choice: Any) -> None:
     client = emulator.client("sagemaker")

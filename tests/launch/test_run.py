@@ -161,7 +161,7 @@ def test_no_file_name_makes_a_traceback(tiny: Path, tmp_path: Path, encoding: st
         (("--set", "lr"), "--set 'lr' must read NAME=VALUE"),
         (("--set", "rate=1"), "hyperparameter 'rate' is unknown"),
         (("--trials", "0"), "--trials is 0"),
-        (("--backbone", "inception"), "backbone 'inception' is no torchvision classification model"),
+        (("--backbone", "inception"), "backbone 'inception' is neither a torchvision classification model"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(tiny: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -182,7 +182,7 @@ def test_a_failed_trial_ends_the_job_with_the_trainings_own_sentence(tiny: Path,
         tmp_path / "cache",
     )
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(
-        "byoc: backbone 'nonsense' is no torchvision"
+        "byoc: backbone 'nonsense' is neither a torchvision"
     )
 
 
@@ -290,4 +290,7 @@ def test_byoc_takes_the_backbone_by_another_name_and_refuses_two_values(tiny: Pa
     done = byoc("train", *options, "--set", "lr=1", "--set", "lr=2")
     assert done.returncode == 1 and "byoc: lr is given as 1 and as 2; leave one of them out" in done.stderr
     done = byoc("train", *options, "--set", "model_name=resnet_nonsense")
-    assert done.returncode == 1 and "backbone 'resnet_nonsense' is no torchvision classification model" in done.stderr
+    assert (
+        done.returncode == 1
+        and "backbone 'resnet_nonsense' is neither a torchvision classification model" in done.stderr
+    )

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,9 +41,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
 
-    def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None) -> ModelCode:
+    def made(text: str, prepared: Path = tmp_path / "absent", gpu: int | None = None, **changes: Any) -> ModelCode:
         (folder / "own_code.py").write_text(text)
-        settings = worker_settings(tmp_path / "model", "own_code.py", prepared=prepared, top_k=2)
+        settings = worker_settings(tmp_path / "model", "own_code.py", prepared=prepared, top_k=2, **changes)
         return ModelCode(folder / "own_code.py", settings, gpu=gpu)
 
     yield made

@@ -168,7 +168,7 @@ def outer(base: Path, toolkit_text: str, *, stopped: bool = False) -> str:
     package = base.parent / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(toolkit_text)
-    path = f"{package.parent}:{Path(script.__file__).parent.parent}"
+    path = f"{package.parent}:{Path(script.__file__).parents[2]}"
     done = subprocess.run(
         [sys.executable, "-P", "-c", RUN, str(base), "stopped" if stopped else ""],
         env=os.environ | {"PYTHONPATH": path, "BYOC_HOSTS_DEADLINE": "0.1"},
