@@ -180,6 +180,21 @@ def beside(folder: Path, *options: str, programs: Path = PROGRAMS) -> Iterator[D
     assert not list((emulator.data / "work").iterdir()), "what ran has left files"
 
 
+@contextlib.contextmanager
+def with_real_programs(folder: Path, place: str = "process") -> Iterator[Driver]:
+    """Run an emulator whose jobs and endpoints are the real ones, with an empty bucket, while the block lasts."""
+    emulator = emulate(folder / "data", "--jobs", "2", "--run", place)
+    emulator.client("s3").create_bucket(Bucket=BUCKET)
+    driver = Driver(emulator, folder / "work")
+    toml = driver.folder / "byoc.toml"
+    toml.write_text(toml.read_text().replace("[images]", '[images]\nserve = "byoc-classifier-serve:cpu"'))
+    try:
+        yield driver
+    finally:
+        status = emulator.end()
+    assert status == 130, emulator.output.read_text()
+
+
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
     """Return what a process prints up to the line with a text; fails the test where it ends before."""
     assert process.stdout is not None

@@ -1,28 +1,17 @@
 """Real photos and the real training program: what SageMaker computes is what this machine computes."""
 
-import contextlib
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launch.training import read_records
-from tests.aws.driver import BUCKET, BYOC, Driver
+from tests.aws.driver import BYOC, with_real_programs
 from tests.conftest import LITE
-from tests.sagemaker.conftest import emulate
 
 SET = [f"--set={name}" for name in ("epochs=2", "precision=fp32", "seed=5", "lr=0.01")]
 ON = ["--on", "sagemaker", "--yes", "--backbone", LITE]
-
-
-@contextlib.contextmanager
-def account(folder: Path) -> Iterator[Driver]:
-    emulator = emulate(folder / "data", "--jobs", "2")
-    emulator.client("s3").create_bucket(Bucket=BUCKET)
-    yield Driver(emulator, folder / "work")
-    assert emulator.end() == 130, emulator.output.read_text()
 
 
 def judged(base: Path) -> list[dict[str, Any]]:
@@ -36,7 +25,7 @@ def judged(base: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, tmp_path: Path) -> None:
-    with account(tmp_path) as driver:
+    with with_real_programs(tmp_path) as driver:
         here: list[str | Path] = [BYOC, "train", "--data", tiny, "--backbone", LITE, "--out", tmp_path / "here", *SET]
         subprocess.run(
             [*here, "--feature-cache", tmp_path / "cache"], env=driver.variables, check=True, capture_output=True
@@ -53,20 +42,21 @@ def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, t
 
 @pytest.mark.long
 def test_the_second_job_of_a_warm_pool_skips_the_feature_pass(tiny: Path, tmp_path: Path) -> None:
-    with account(tmp_path) as driver:
-        for name, epochs in (("cold", "1"), ("warm", "2")):
-            driver.json(
-                "train", "--data", str(tiny), "--name", name, "--keep-alive", "600", *ON, *SET, f"--set=epochs={epochs}"
-            )
-        pools = driver.emulator.data
-        assert len(list(pools.glob("**/features/*/*.safetensors"))) == 1
-        assert driver.describe("cold", "training_job", "TrainingJobName")["WarmPoolStatus"]["ReusedByJob"] == "warm"
+    with with_real_programs(tmp_path) as driver:
+        train = ["train", "--data", str(tiny), "--keep-alive", "600", *ON, *SET[1:]]
+        driver.json(*train, "--name", "cold", "--set=epochs=1")
+        [cold] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")
+        written = cold.stat().st_mtime_ns
+        driver.json(*train, "--name", "warm", "--set=epochs=2")
+        [warm] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")  # the pool is the second job's now
+        assert (warm.name, warm.stat().st_mtime_ns) == (cold.name, written), "features were computed again"
+        assert driver.describe("cold")["WarmPoolStatus"]["ReusedByJob"] == "warm"
 
 
 @pytest.mark.long
 def test_a_search_on_sagemaker_finds_the_best_of_two_real_jobs(tiny: Path, tmp_path: Path) -> None:
     search = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--set=epochs=2", "--set=precision=fp32"]
-    with account(tmp_path) as driver:
+    with with_real_programs(tmp_path) as driver:
         found = driver.json("tune", "--data", str(tiny), "--name", "two", *ON, *search)
         answer = driver.describe("two", "hyper_parameter_tuning_job", "HyperParameterTuningJobName")
     values = {trial["hyperparameters"]["lr"]: trial["value"] for trial in found["trials"]}
@@ -78,9 +68,7 @@ def test_a_search_on_sagemaker_finds_the_best_of_two_real_jobs(tiny: Path, tmp_p
 @pytest.mark.long
 def test_a_run_on_sagemaker_ends_with_what_its_endpoint_answers_to_test_photos(tiny: Path, tmp_path: Path) -> None:
     search = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--set=epochs=2", "--set=precision=fp32"]
-    with account(tmp_path) as driver:
-        toml = driver.folder / "byoc.toml"
-        toml.write_text(toml.read_text().replace("[images]", '[images]\nserve = "byoc-classifier-serve:cpu"'))
+    with with_real_programs(tmp_path) as driver:
         small = ["--serve-env", "SAGEMAKER_MODEL_SERVER_WORKERS=1"]  # this machine may have few cores
         run = driver.json("run", "--data", str(tiny), "--name", "all", "--out", "all", *ON, *search, *small)
         assert run["best_trial"]["value"] == run["training"]["metrics"]["validation:accuracy"]

@@ -3,11 +3,9 @@
 Once with the jobs and endpoints as processes, and once in Docker with this project's images.
 """
 
-import contextlib
 import json
 import math
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ import pytest
 from launch.predict import predict
 from launch.server import serving
 from launch.training import read_records
-from tests.aws.driver import BUCKET, BYOC, Driver
+from tests.aws.driver import BYOC, with_real_programs
 from tests.conftest import LITE
-from tests.sagemaker.conftest import emulate
 
 FIXED = {"precision": "fp32", "seed": "5"}
 SEARCH = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--choice", "epochs=1,2", "--parallel", "2"]
@@ -32,21 +29,6 @@ PLACES = [
     pytest.param("process", 0.0, marks=pytest.mark.long),
     pytest.param("docker", 1e-3, marks=[pytest.mark.docker, pytest.mark.long]),
 ]
-
-
-@contextlib.contextmanager
-def account(folder: Path, place: str) -> Iterator[Driver]:
-    """Run an emulator whose jobs run in this place, with an empty bucket, while the block lasts."""
-    emulator = emulate(folder / "data", "--jobs", "2", "--run", place)
-    emulator.client("s3").create_bucket(Bucket=BUCKET)
-    driver = Driver(emulator, folder / "work")
-    toml = driver.folder / "byoc.toml"
-    toml.write_text(toml.read_text().replace("[images]", '[images]\nserve = "byoc-classifier-serve:cpu"'))
-    try:
-        yield driver
-    finally:
-        status = emulator.end()
-    assert status == 130, emulator.output.read_text()
 
 
 def judged(base: Path) -> list[dict[str, Any]]:
@@ -79,7 +61,7 @@ def test_the_whole_way_on_sagemaker_comes_to_what_this_machine_computes_alone(
 ) -> None:
     photos = sorted((tiny / "test").glob("*/*"))
     fixed = [f"--set={name}={value}" for name, value in FIXED.items()]
-    with account(tmp_path, place) as driver:
+    with with_real_programs(tmp_path, place) as driver:
         uploaded = driver.json("data", "upload", str(tiny))
         assert uploaded["sent"] == len(list(tiny.glob("*/*/*")))
         data = ["--data", uploaded["uri"]]
