@@ -59,7 +59,7 @@ function base() {
   return { animation: false, color: palette(), backgroundColor: "transparent", textStyle: { color: colour("text"), fontFamily: "system-ui, sans-serif" } };
 }
 
-function lineOption(chart) {
+function lineOption(chart, width, height) {
   const series = [];
   chart.lines.forEach((line, place) => {
     const shade = palette()[place % 8];
@@ -88,17 +88,17 @@ function lineOption(chart) {
     legend: { data: chart.lines.map((line) => line.name), top: 0, type: "plain", textStyle: { color: colour("text") }, formatter: (name) => cut(name, 40) },
     tooltip: tooltip({ trigger: "axis", formatter: tell }),
     xAxis: axis(chart.x, chart.x_name, { boundaryGap: chart.x.length < 2 }),
-    yAxis: measure(chart.y_name, chart.y_name === "%" ? { nameGap: 8, min: 0, max: 100 } : { nameGap: 8 }),
+    yAxis: measure(chart.y_name, Object.assign({ nameGap: 8, splitNumber: height < 220 ? 2 : 5 }, chart.y_name === "%" ? { min: 0, max: 100 } : {})),
     series: series,
   });
 }
 
-function barOption(chart) {
+function barOption(chart, width, height) {
   return Object.assign(base(), {
     grid: { left: 16, right: 24, top: 32, bottom: 40, containLabel: true },
     tooltip: tooltip({ trigger: "axis", formatter: (points) => points[0].name + ": " + short(points[0].value) + " " + chart.y_name }),
     xAxis: axis(chart.x, chart.x_name),
-    yAxis: measure(chart.y_name, { scale: false }),
+    yAxis: measure(chart.y_name, { scale: false, splitNumber: height < 220 ? 2 : 5 }),
     series: chart.lines.map((line) => ({ type: "bar", name: line.name, data: line.values, barCategoryGap: "10%" })),
   });
 }
@@ -187,7 +187,7 @@ function draw(element) {
   if (drawn.has(element)) drawn.get(element).dispose();
   // A heat map has too many cells for elements of their own.
   const plot = echarts.init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
-  plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth));
+  plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth, element.clientHeight));
   drawn.set(element, plot);
   element.dataset.drawn = "yes";
 }

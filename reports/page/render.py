@@ -25,7 +25,6 @@ SHOWN_BY = {
     "LossNotDecreasing": "Training loss by step",
     "Overfit": "Loss by epoch",
     "Overtraining": "Loss by epoch",
-    "StepOutlier": "Duration of the steps",
     "BatchSize": ": GPU use",
     "CPUBottleneck": ": use of the cores",
     "IOBottleneck": ": I/O wait",

@@ -62,9 +62,8 @@ class Visit:
         names = []
         for place in self.page.query_selector_all("div.chart:not([hidden])"):
             place.scroll_into_view_if_needed()
-            name = place.get_attribute("data-chart")
-            self.page.wait_for_selector(f'div.chart[data-chart="{name}"][data-drawn]', timeout=10_000)
-            names.append(name)
+            self.page.wait_for_function("(place) => place.dataset.drawn", arg=place, timeout=10_000)
+            names.append(place.get_attribute("data-chart"))
         return names
 
     def texts(self, selector: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Rules on machines and steps, each with records that must trigger it and records that must not, and AWS's real verdicts."""
 
+import json
 import math
 from pathlib import Path
 
@@ -167,6 +168,33 @@ def test_waiting_for_photos_is_found_by_our_own_rule(tmp_path: Path) -> None:
     short = write(tmp_path / "short", [job(), epoch(1, 1.0, 1.0, data_wait_share=0.9)])
     assert verdict("DataWait", short).state == "not judged"
     assert judge_one("DataWait", read(slow)[0], SAGEMAKER) is None
+
+
+def said(folder: Path, rule: str, details: dict[str, object]) -> None:
+    """Write a verdict file of SageMaker's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    verdict_of = {"RuleTriggered": 0, "Violations": 0, "Details": details, "Datapoints": 500, "RuleParameters": ""}
+    (folder / f"{rule}.json").write_text(json.dumps(verdict_of))
+
+
+def loaders(folder: Path, workers: int, gpu: float) -> Path:
+    said(folder, "Dataloader", {"num_workers": workers, "cores": 8, "dataloading_time": {"p50": 1.5}})
+    use = {"algo-1": {"max": 100, "p99": 90, "p95": 80, "p50": gpu, "min": 0}}
+    said(folder, "OverallSystemUsage", {"GPU": use})
+    return folder
+
+
+def test_few_loaders_beside_an_idle_gpu_are_found(tmp_path: Path) -> None:
+    found = verdict("Dataloader", loaders(tmp_path / "none", 0, 2))
+    assert found.state == "triggered" and "in the training process itself" in found.sentence
+    assert "to get a batch took 1.50 s" in found.sentence and "num_workers=8" in found.advice
+    assert "2 processes beside training's" in verdict("Dataloader", loaders(tmp_path / "few", 2, 2)).sentence
+
+
+def test_enough_loaders_and_a_busy_gpu_are_quiet(tmp_path: Path) -> None:
+    assert verdict("Dataloader", loaders(tmp_path / "many", 8, 2)).state == "quiet"
+    assert verdict("Dataloader", loaders(tmp_path / "busy", 0, 95)).state == "quiet"
+    assert verdict("Dataloader", loaders(tmp_path / "theirs", 0, 2), SAGEMAKER).state == "not judged"
 
 
 def test_without_system_metrics_nothing_is_said_of_machines(tmp_path: Path) -> None:
