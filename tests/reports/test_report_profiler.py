@@ -9,12 +9,9 @@ import pytest
 from reports.report import make
 from reports.sources.profiler import read_profile
 from reports.sources.traces import spans
-from tests.conftest import SHARED
 from tests.reports.made import metrics, trace
+from tests.reports.real import REAL, REPORTS, needs_real
 
-REAL = SHARED / "profiler"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="needs the real profiler output beside the project")
-REPORTS = sorted(REAL.glob("r*")) if REAL.is_dir() else []
 TRACES = sorted((REAL / "traces").iterdir()) if REAL.is_dir() else []
 
 

@@ -12,7 +12,7 @@ from reports.rules.snapshots import snapshots
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.sources.profiler import read_profile
 from tests.reports.made import course, epoch, job, judge_one, metrics, record, trace, verdict, write
-from tests.reports.test_report_profiler import REAL, REPORTS, needs_real
+from tests.reports.real import REAL, REPORTS, needs_real
 
 MANY = 1200  # points, more than the patience of SageMaker's rules
 BOTH = pytest.mark.parametrize("limits", [OURS, SAGEMAKER], ids=["ours", "sagemaker"])

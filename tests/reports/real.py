@@ -1,0 +1,9 @@
+"""Real output of SageMaker's profiler, which lies beside the project or nowhere."""
+
+import pytest
+
+from tests.conftest import SHARED
+
+REAL = SHARED / "profiler"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="needs the real profiler output beside the project")
+REPORTS = sorted(REAL.glob("r*")) if REAL.is_dir() else []
