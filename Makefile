@@ -43,7 +43,7 @@ dev: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## install all tha
 
 # Laid over the SDK's packages, with the same versions of what both need. Python compiles what is imported when it is.
 .venv-sdk/.ready-notebook: .venv-sdk/.ready requirements/notebook.lock
-	.venv-sdk/bin/pip install --quiet --no-compile --no-deps --require-hashes -r requirements/notebook.lock
+	.venv-sdk/bin/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements/notebook.lock
 	@touch $@
 
 .venv-sagemaker/.ready: requirements/sagemaker.lock requirements/setup_sagemaker.sh
