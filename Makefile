@@ -34,7 +34,7 @@ dev: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## install all tha
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready requirements/dev.lock
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
 .venv-sdk/.ready: requirements/sdk.lock
