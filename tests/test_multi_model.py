@@ -91,7 +91,7 @@ def test_a_bad_model_is_refused_at_load_and_leaves_nothing(endpoint: Endpoint) -
     [
         (b"{", "the body must be"),
         ({"model_name": "first"}, "the body must be"),
-        ({"model_name": "absent", "url": "{models}/absent/model"}, "is no folder"),
+        ({"model_name": "absent", "url": "{models}/absent/model"}, "is not a folder"),
         ({"model_name": "first", "url": "{models}/second/model"}, "must be"),
     ],
 )
