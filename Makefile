@@ -20,7 +20,7 @@ DOGS := $(wildcard ../shared/data/dogs)
 # The tests start hundreds of Pythons; each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long docs picture samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,12 @@ test-stock: .venv/.ready-dev .venv-stock/.ready ## the attacks that fail on our 
 test-long: .venv/.ready-dev .venv-sagemaker/.ready .venv-clients/.ready test-stock ## the tests that take minutes each
 	$(BIN)/pytest -m "long and not trainenv and not docker"
 
+docs: .venv/.ready ## write the generated tables of the documents
+	$(BIN)/python -m docs.generated
+
+picture: demo ## record make demo as the README's picture
+	$(BIN)/python -m docs.picture
+
 samples: .venv/.ready
 	@[ -d data/samples/test ] || $(BIN)/byoc data sample data/samples
 
@@ -134,7 +140,7 @@ contract: samples .venv/.ready-dev $(if $(EMULATOR),.venv-sagemaker/.ready) ## c
 contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side
 	DATA="$(DATA)" HYPERPARAMETERS='$(HYPERPARAMETERS)' local_test/contract/report.sh
 
-bench-train: .venv/.ready-dev ## training against the copied loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
+bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
