@@ -1,7 +1,8 @@
-"""The settings of the account: byoc.toml's, over them the environment's, and over these the command line's.
+"""The settings of the account. They are read from byoc.toml; environment variables replace these, and options replace both.
 
-byoc.toml lies in the working folder or in one above it; `byoc init` writes it. A variable of the environment is named for
-the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]; a list has commas between its items.
+byoc.toml lies in the working folder or in a folder above it; `byoc init` writes it. The name of an environment variable is
+made from the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]. A list has commas between
+its items.
 """
 
 import os

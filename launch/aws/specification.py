@@ -108,11 +108,11 @@ class Tuning:
     maximize: bool = True
     early_stopping: bool = False
     completion: Completion = Completion()
-    resource: tuple[int, int] | None = None  # of Hyperband: the fewest and the most epochs
+    resource: tuple[int, int] | None = None  # the fewest and the most epochs of a trial, for Hyperband
     parents: tuple[str, ...] = ()  # earlier tuning jobs
     parents_kind: Literal["IdenticalDataAndAlgorithm", "TransferLearning"] = "TransferLearning"
     seed: int | None = None
-    max_run: int = 0  # of the whole, seconds; 0: no limit
+    max_run: int = 0  # seconds for the whole tuning job; 0 means no limit
 
 
 @dataclass(frozen=True, kw_only=True)

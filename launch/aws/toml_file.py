@@ -45,9 +45,9 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def put(file: Path, values: Mapping[str, str]) -> None:
-    """Give keys above the first table these values, and leave all else of the file as it is; an empty one is taken out.
+    """Set the keys that stand above the first table. A key with an empty value is removed; the rest of the file stays.
 
-    Raises ConfigError where the file cannot be written so that it reads back.
+    Raises ConfigError if the new file would not read back as intended.
     """
     lines, rest = _head(file.read_text().splitlines())
     before = read(file)

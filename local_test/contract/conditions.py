@@ -8,7 +8,7 @@ PORT = 8080
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a clause asks for; the last four only `docker run` can say."""
+    """The conditions under which a clause runs an image. Only `docker run` can set the last four."""
 
     image: str | None = None  # in place of the image that is checked
     isolated: bool = False  # without a way to any other machine

@@ -165,7 +165,7 @@ def trained(
     hyperparameters: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Ended:
-    """One ordinary job, run to its end, which the clauses that can share it look at."""
+    """An ordinary job that has ended. Clauses that only look at a job share it."""
     ended = platform.run(Job(tmp_path_factory.mktemp("trained"), channels, hyperparameters))
     if (kept := pytestconfig.getoption("--keep-model")) and ended.status == 0:
         shutil.rmtree(kept, ignore_errors=True)

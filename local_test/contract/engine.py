@@ -142,7 +142,7 @@ def open_up(image: str, folder: Path) -> None:
 
 
 def remove_everything() -> None:
-    """Remove what a run of the suite that was cut short left."""
+    """Remove the containers and networks that an interrupted run of the suite left behind."""
     for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
         listing = ("ps", "--all") if kind == "container" else ("network", "ls")
         with contextlib.suppress(EngineError):

@@ -62,7 +62,7 @@ def test_a_body_over_the_limit_gets_413(endpoint: Endpoint, photo: bytes, seen: 
     answer = endpoint.invoke(bodies.padded(photo, 40_000_000), "image/jpeg")
     assert_refused({"40 MB": answer}, 413, seen)
     numbers = re.findall(r"\d[\d,]*", str(answer.json.get("message", answer.text)))
-    # Neither its own status nor the body's length is the limit.
+    # The message may also hold its status code and the body's size; neither is the limit.
     limits = {int(number.replace(",", "")) for number in numbers} - {413, 40, 40_000_000}
     assert limits, "the limit is not named"
 

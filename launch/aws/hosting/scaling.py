@@ -89,7 +89,7 @@ def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: M
 
 
 def registered(session: Session, endpoint: str) -> list[Registered]:
-    """Return the scaling of all variants of an endpoint. The endpoint may be gone, and its scaling still be there."""
+    """Return the scaling of all variants of an endpoint. An endpoint that was deleted may have left its scaling behind."""
     client, dimension = session.client(AUTOSCALING), {"ServiceNamespace": requests.SERVICE}
     found = []
     with explained(f"the autoscaling of endpoint {endpoint}"):

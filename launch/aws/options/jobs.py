@@ -29,7 +29,7 @@ def add(verbs: Verbs) -> None:
 
 
 def on_sagemaker(verb: argparse.ArgumentParser) -> None:
-    """Add what train, tune and run understand with --on sagemaker. To be called last, since it looks at what is there."""
+    """Add the options that train, tune and run have with --on sagemaker. Call it after all other options were added."""
     here = tuple(action for action in verb._actions if action.dest in ("gpus", "feature_cache", "port", "keep_serving"))
     before = len(verb._actions)
     verb.add_argument(

@@ -53,7 +53,7 @@ def _name(container: Container) -> str | None:
 def _kind(container: Container) -> tuple[str, ...]:
     if not container.isolated:
         return ()
-    # An internal network still leads to this machine itself, by the address that this machine has there. It has one only where
-    # it must reach a port of the container.
+    # Through an internal network a container can still reach this machine, at the machine's own address in that network. So the
+    # machine gets an address there only if it must reach a port of the container.
     hidden = () if container.port else ("--opt", "com.docker.network.bridge.inhibit_ipv4=true")
     return ("--internal", *hidden)

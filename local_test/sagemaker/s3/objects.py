@@ -21,7 +21,7 @@ from local_test.sagemaker.settings import ACCOUNT
 
 LONGEST = 255  # bytes of a file's name
 SMALLEST_PART = 5 << 20  # bytes of every part but the last (S3's limits of multipart uploads)
-# What of an object is kept beside its bytes.
+# The attributes of moto's object that are kept, besides its bytes.
 KEPT = (
     "_storage_class",
     "_is_versioned",

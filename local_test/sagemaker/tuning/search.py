@@ -68,7 +68,7 @@ class Search:
             epoch = len(trial.values)
             trial.of_optuna.report(value, epoch)
             if self._most is not None:
-                # Stopped beyond its last epoch, so that a job that ends there by itself is Completed.
+                # A trial is stopped only after its last epoch, so that a job that ends by itself there is Completed.
                 trial.stopped = epoch > self._most or (epoch < self._most and trial.of_optuna.should_prune())
             elif self._early_stopping:
                 trial.stopped = worse_than_median(trial.values, self._completed, self._part.objective.maximize)
