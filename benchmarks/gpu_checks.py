@@ -143,7 +143,7 @@ def _step(setting: Setting, precision: str, name: str) -> Line:
 
 
 def ranks(setting: Setting) -> Iterator[Line]:
-    """Two processes: what lies in main memory and what lies on the GPU is added up; a GPU each for NCCL."""
+    """Add up tensors of two processes, once in main memory and once on the GPU. NCCL needs a GPU for each process."""
     backend, where = "gloo", "the processor"
     if setting.device == "cuda":
         # NCCL refuses two processes on one GPU.

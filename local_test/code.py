@@ -1,4 +1,4 @@
-"""A user's code, copied: script mode makes scripts executable, and pip builds packages where they lie."""
+"""Copies a user's code, because a job changes it: script mode makes scripts executable, and pip builds packages in their folder."""
 
 import shutil
 from pathlib import Path

@@ -142,7 +142,7 @@ class ModelServer:
         status = self._process.poll() if self._process else None
         if status is None:
             return None
-        if status < 0:  # its last line then has nothing to do with its end
+        if status < 0:  # a signal ended it, so the last line of its log is not the reason
             return f"the model server was ended by {signal.Signals(-status).name}"
         # The last line may still be in the pipe. Do not wait for the end of the pipe, which workers may hold open.
         self._reader.join(0.5)

@@ -44,9 +44,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._resources: dict[tuple[str, str], Resource] = {}
-        self._unsaved: dict[
-            tuple[str, str], Resource
-        ] = {}  # whose files are older than they are, since the disk was full
+        # Resources that could not be written because the disk was full; their files are out of date.
+        self._unsaved: dict[tuple[str, str], Resource] = {}
         self._changed = threading.Condition(threading.RLock())
         for path in sorted(folder.glob("*/*.json")):
             resource = Resource(**json.loads(path.read_text()))

@@ -12,7 +12,7 @@ from local_test.sagemaker.transform import actions as transform
 from local_test.sagemaker.tuning import actions as tuning
 
 SUBJECTS = (local_routes, page, tags, training, tuning, models, configs, package_actions, endpoints, runtime, transform)
-# What ends the jobs and endpoints of a region that an emulator left when it was killed, and returns a line for each.
+# Each function ends the jobs or endpoints of a region that a killed emulator left behind, and returns a line for each of them.
 END_LEFT: tuple[Callable[[Cloud], list[str]], ...] = (
     training.end_left,
     tuning.end_left,

@@ -91,7 +91,7 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
 
 
 def check_empty(folder: Path | None) -> None:
-    """Raise ConfigError for a folder for results that holds something."""
+    """Raise ConfigError if the folder for the results is not empty."""
     if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is not empty; name another folder with --out, results are never overwritten")
 

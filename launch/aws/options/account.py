@@ -99,6 +99,7 @@ def _setup(verbs: Verbs) -> None:
     for name, part in {"create": create, "register": register, "remove": remove, "policy": policy}.items():
         add_account(part)
         part.set_defaults(part=name)
-        for action in part._actions:  # trap: a part's default would take the place of what stands before the part
+        # Trap: the default of a part's option would replace a value that stands before the part on the command line.
+        for action in part._actions:
             if action.dest in ("json", "profile", "region", "role", "bucket"):
                 action.default = argparse.SUPPRESS

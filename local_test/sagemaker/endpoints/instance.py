@@ -89,9 +89,9 @@ class Instance:
         return client.ask(method, path, seconds, headers, body)
 
     def exits(self) -> bool:
-        """Return whether the container has ended or is about to; one that goes on has only closed a connection.
+        """Return whether the container has ended or is about to end. Call it after a connection was closed.
 
-        A server whose queue of connections is full closes some that it has not looked at.
+        A container that runs on may also close connections: a server does so when its queue of connections is full.
         """
         running = self._running
         return running is None or running.wait(ENDING) is not None

@@ -118,7 +118,10 @@ def strategy(request: Request) -> None:
 
 
 def _grid(request: Request) -> None:
-    """G23 automatic-model-tuning-how-it-works: categorical alone, and as many jobs as there are combinations."""
+    """Refuse a grid search over other than categorical parameters, or with another number of jobs than combinations.
+
+    Source: G23, automatic-model-tuning-how-it-works.
+    """
     wanted = request["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     found = parts(request)
     for parameter in [parameter for part in found for parameter in part.parameters]:
