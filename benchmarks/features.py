@@ -40,8 +40,8 @@ from train.processes.world import local_threads
 TARGET = 0.9
 BATCHES = {"cpu": (8, 32), "cuda": (64, 256)}
 READY = 256  # photos kept as pixels; the bare passes go over them again and again
-# A turn is what a way does before it is the next one's: over 1,000 photos, so that ours folds batch normalisation as it does
-# on a set of that size, which the bare passes do not.
+# The ways take turns. A turn has over 1,000 photos, because from that number on our feature pass folds batch normalisation;
+# the bare passes do not.
 TURN, WARM = 1200, 64  # photos of a turn and of the warm-up
 SECONDS = 0.7  # a turn of (a)
 OURS = "ours, with decoding"

@@ -82,7 +82,7 @@ def _completion(completion: Completion) -> dict[str, Any] | None:
 def _resources(machines: Machines, volume_key: str) -> dict[str, Any]:
     """Return what the training jobs run on.
 
-    Only ResourceConfig knows warm pools, and only the other one lets spot instances be of several types.
+    Warm pools need ResourceConfig. Spot instances of several types need HyperParameterTuningResourceConfig.
     """
     if machines.keep_alive:
         return {"ResourceConfig": resources(machines, volume_key)}

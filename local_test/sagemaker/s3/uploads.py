@@ -124,7 +124,7 @@ def _unchunked(source: IO[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
 
 
 class Sums:
-    """A body's size and checksums, computed beside its reading in a thread of their own: MD5 is as slow as a disk."""
+    """The size and checksums of a body. A thread computes them while the body is read, because MD5 is as slow as a disk."""
 
     def __init__(self, with_crc32: bool, hashes: Iterable[str]) -> None:
         self.size = 0
