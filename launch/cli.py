@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from classifier.errors import UserError
 from launch import emulate, interrupts
@@ -45,9 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _say(str(error), error.exit_status)
     except KeyboardInterrupt as stop:
-        _say(str(stop) if isinstance(stop, Detached) else "stopped")
-        # All clean-up is done by now. A normal exit would wait for threads that still read photos.
-        os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+        _end(stop)
+    except Exception as error:
+        if interrupt := interrupts.cause(error):
+            _end(interrupt)
+        raise
+
+
+def _end(stop: KeyboardInterrupt) -> NoReturn:
+    """Say that byoc was stopped, and end this process. All clean-up is done by now."""
+    _say(str(stop) if isinstance(stop, Detached) else "stopped")
+    # A normal exit would wait for threads that still read photos.
+    os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def _run(argv: Sequence[str] | None) -> int:

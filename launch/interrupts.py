@@ -17,6 +17,19 @@ def catch() -> None:
     sys.unraisablehook = _not_raised
 
 
+def cause(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt during whose handling an error was raised, None where there was none.
+
+    Trap: an interrupt inside `with condition:` of threading leaves a lock released, and the block's end raises RuntimeError.
+    """
+    before = error.__context__
+    while before:
+        if isinstance(before, KeyboardInterrupt):
+            return before
+        before = before.__context__
+    return None
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(number)
 

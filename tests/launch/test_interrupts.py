@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,21 @@ def test_other_exceptions_of_a_destructor_are_shown_as_ever() -> None:
     program = "from launch import interrupts\ninterrupts.catch()\nclass A:\n  def __del__(self): 1 / 0\nA()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0 and "Exception ignored in" in done.stderr and "ZeroDivisionError" in done.stderr
+
+
+def test_an_interrupt_that_leaves_a_lock_of_pythons_released_ends_byoc_without_a_traceback(tmp_path: Path) -> None:
+    program = """
+import sys, threading
+from launch import check, cli
+
+def survey(folder, config):
+    condition = threading.Condition()
+    with condition:
+        condition.release()
+        raise KeyboardInterrupt
+
+check.survey = survey
+cli.main(["data", "check", sys.argv[1]])
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "byoc: stopped\n")
