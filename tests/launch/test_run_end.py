@@ -36,6 +36,7 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "number", "status"),
     [((), signal.SIGTERM, 143), ((), signal.SIGHUP, 129), (("nohup",), signal.SIGTERM, 143)],
@@ -135,6 +136,7 @@ def _end(process: "subprocess.Popen[str]", family: list[psutil.Process]) -> None
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

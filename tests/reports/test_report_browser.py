@@ -50,6 +50,7 @@ def test_nothing_but_tables_is_wider_than_the_window(browser: Any, page: Path, s
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.slow
 @SIZES
 @EVERYWHERE
 def test_axe_finds_nothing_serious(browser: Any, page: Path, size: tuple[int, int], scheme: str) -> None:
@@ -152,6 +153,7 @@ def test_paper_gets_every_chart_in_print_colours(browser: Any, page: Path) -> No
     assert len(visit.page.pdf()) > 20_000
 
 
+@pytest.mark.slow
 def test_labels_that_are_markup_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
     bad = ('<img src=x onerror="alert(1)">', "</script><script>alert(2)</script>", "{{ 7 * 7 }} ${alert(3)}")
     visit = Visit(browser, full_page(tmp_path / "<b>run", bad), DESKTOP)

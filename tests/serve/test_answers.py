@@ -145,6 +145,7 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
     assert [line["code"] for line in lines] == [200, 413] and lines[0]["photos"] == 2
 
 
+@pytest.mark.slow
 def test_a_body_that_the_model_servers_heap_could_not_hold_is_answered(
     model: Path,
     photo: bytes,

@@ -130,6 +130,7 @@ def test_what_only_loading_can_find_is_refused_with_a_sentence(plain_model: Path
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPOILED)
 def test_a_spoiled_artifact_is_refused_with_a_sentence_and_nothing_of_it_runs(
     endpoint: Endpoint,

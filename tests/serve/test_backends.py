@@ -165,6 +165,7 @@ def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tm
     assert 0 < told(tmp_path / "out")["difference"]["largest"] <= GUARD
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -104,6 +104,7 @@ def test_a_worker_that_dies_costs_its_request_alone(faulty: tuple[str, Path]) ->
     recovered(url)
 
 
+@pytest.mark.slow
 def test_on_sigterm_the_request_in_flight_is_answered(tmp_path: Path) -> None:
     (tmp_path / "model" / "code").mkdir(parents=True)
     (tmp_path / "model" / "weights.txt").write_text("0.5")

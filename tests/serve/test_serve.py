@@ -147,6 +147,7 @@ def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:

@@ -292,6 +292,7 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one lane
 FINETUNE = {"finetune-epochs": "2", "backbone": "timm/test_efficientnet", "weights": "random"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "mode"),
     [({}, "File"), ({"views": "2"}, "File"), (FINETUNE, "FastFile")],

@@ -254,6 +254,7 @@ def test_training_says_what_it_read_and_ignored_in_its_log_and_in_the_record(
     assert "num_classes" in ignored and "num_workers" in ignored and ignored in run.output.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -248,6 +248,7 @@ def test_a_piped_augmented_manifest_trains_on_names(tiny: Path, tmp_path: Path) 
     assert run.record("job")["classes"] == ["brick", "coffee"]
 
 
+@pytest.mark.slow
 def test_one_piped_channel_of_any_name_is_split(tiny: Path, tmp_path: Path) -> None:
     run = train_piped(tmp_path / "job", {"images": as_streams(tiny, "packed")["train"]}, epochs="1")
     assert run.status == 0, run.errors

@@ -189,6 +189,7 @@ def test_a_channel_of_which_each_host_holds_a_part_is_refused_by_name_on_every_h
     assert "use FullyReplicated" in failure and "FastFile" in failure
 
 
+@pytest.mark.slow
 def test_one_host_alone_holds_every_part_and_trains(tiny: Path, tmp_path: Path, port: int) -> None:
     with job(tmp_path, tiny, JOB, ("localhost",), port, distribution="ShardedByS3Key", prefixes=((),)) as (process,):
         output, _ = process.communicate(timeout=120)
@@ -204,6 +205,7 @@ def without(photos: Path, folder: Path, *left_out: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "message"),
     [

@@ -63,6 +63,7 @@ def test_every_kind_of_record_is_described(trained: Run) -> None:
             assert f"`{key}`" in text, (record["kind"], key)
 
 
+@pytest.mark.slow
 def test_named_channels_train_too_and_a_repeat_gives_the_same_model(tiny: Path, tmp_path: Path) -> None:
     channels = {"train": tiny / "train", "valid": tiny / "validation"}
     first = run_training(tmp_path / "a", channels, {})
