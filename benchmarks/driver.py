@@ -59,7 +59,12 @@ def main() -> int:
 
 
 def _help(folder: Path, rounds: int) -> Figure:
-    return Figure("byoc --help, median", median(_seconds(folder, "--help") for _ in range(rounds)), "s", 0.3)
+    return Figure(
+        name="byoc --help, median",
+        value=median(_seconds(folder, "--help") for _ in range(rounds)),
+        unit="s",
+        target=0.3,
+    )
 
 
 def _predict(folder: Path, emulator: Emulator, rounds: int) -> Figure:
@@ -71,7 +76,9 @@ def _predict(folder: Path, emulator: Emulator, rounds: int) -> Figure:
         whole, start = _seconds(folder, "predict", "--endpoint", "bench", "--json", str(photo)), time.perf_counter()
         ask(emulator.port, "POST", "/endpoints/bench/invocations", photo.read_bytes(), {"Content-Type": "image/jpeg"})
         added.append(whole - (time.perf_counter() - start))
-    return Figure("byoc predict --endpoint, besides the request, median", median(added), "s", 0.6)
+    return Figure(
+        name="byoc predict --endpoint, besides the request, median", value=median(added), unit="s", target=0.6
+    )
 
 
 def _train(folder: Path, emulator: Emulator, rounds: int) -> Figure:
@@ -85,7 +92,9 @@ def _train(folder: Path, emulator: Emulator, rounds: int) -> Figure:
         _seconds(folder, "train", "--data", "s3://bench/photos/", *options)
         job = emulator.client("sagemaker").describe_training_job(TrainingJobName=f"bench-{number}")
         took.append(job["CreationTime"].timestamp() - start)
-    return Figure("byoc train through SDK v2, to the job's creation, median", median(took), "s", 4)
+    return Figure(
+        name="byoc train through SDK v2, to the job's creation, median", value=median(took), unit="s", target=4
+    )
 
 
 def _seconds(folder: Path, *words: str) -> float:

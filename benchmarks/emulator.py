@@ -59,8 +59,8 @@ def _start(folder: Path, options: argparse.Namespace) -> list[Figure]:
             starts.append(emulator.seconds)
             memory.append(emulator.memory())
     return [
-        Figure("start to the first answer, median", median(starts), "s", 3),
-        Figure("idle memory, median", median(memory), "MB", 200),
+        Figure(name="start to the first answer, median", value=median(starts), unit="s", target=3),
+        Figure(name="idle memory, median", value=median(memory), unit="MB", target=200),
     ]
 
 
@@ -83,12 +83,14 @@ def _s3(folder: Path, options: argparse.Namespace) -> list[Figure]:
     stored = count * OBJECT / 1e9
     rate = OBJECT / 1e6
     return [
-        Figure("put over plain HTTP, median", rate / median(puts), "MB/s", 300, at_most=False),
+        Figure(name="put over plain HTTP, median", value=rate / median(puts), unit="MB/s", target=300, at_most=False),
         Figure("put: time against a bare copy", median(puts) / median(bare_puts), "x"),
-        Figure("get over plain HTTP, median", rate / median(gets), "MB/s", 300, at_most=False),
+        Figure(name="get over plain HTTP, median", value=rate / median(gets), unit="MB/s", target=300, at_most=False),
         Figure("get: time against a bare copy", median(gets) / median(bare_gets), "x"),
-        Figure("objects listed, median", options.objects / median(lists), "/s", 2000, at_most=False),
-        Figure(f"memory with {stored:.2f} GB in S3", memory, "MB", 200),
+        Figure(
+            name="objects listed, median", value=options.objects / median(lists), unit="/s", target=2000, at_most=False
+        ),
+        Figure(name=f"memory with {stored:.2f} GB in S3", value=memory, unit="MB", target=200),
         Figure("the most that it was meanwhile", most, "MB"),
     ]
 
@@ -108,7 +110,7 @@ def _invocation(folder: Path, options: argparse.Namespace) -> list[Figure]:
     added = median(through) - median(direct)
     return [
         Figure("the container's own answer, median", median(direct), "ms"),
-        Figure("added by an invocation through the emulator, median", added, "ms", 5),
+        Figure(name="added by an invocation through the emulator, median", value=added, unit="ms", target=5),
     ]
 
 

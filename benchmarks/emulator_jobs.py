@@ -67,7 +67,11 @@ def fit(folder: Path, options: argparse.Namespace) -> list[Figure]:
     for shown, hold, target in (("", (), 12.0), (", with --hold", HOLD, 1.0)):
         for name, logs in (("fit(logs=False)", "quiet"), ("fit()", "logs")):
             waits = [_waited(folder, logs, *hold) for _ in range(options.rounds)]
-            figures.append(Figure(f"a 5-s job's end to the end of {name}{shown}", median(waits), "s", target))
+            figures.append(
+                Figure(
+                    name=f"a 5-s job's end to the end of {name}{shown}", value=median(waits), unit="s", target=target
+                )
+            )
     return figures
 
 
@@ -90,7 +94,7 @@ def tuning(folder: Path, options: argparse.Namespace) -> list[Figure]:
     return [
         Figure(f"byoc tune of {TRIALS} trials, median", median(theirs), "s"),
         Figure(f"tuning job of {TRIALS}, {PARALLEL} in parallel, median", median(ours), "s"),
-        Figure("tuning job: time against byoc tune", median(ours) / median(theirs), "x", 1.3),
+        Figure(name="tuning job: time against byoc tune", value=median(ours) / median(theirs), unit="x", target=1.3),
     ]
 
 

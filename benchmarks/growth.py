@@ -40,14 +40,14 @@ def measure(options: Namespace) -> Measured:
     slowest = min(medians.values()) / max(medians.values())
     name, memory = f"growth: memory beyond the features, {last:,} photos / {first:,}", beyond[last] / beyond[first]
     return Measured(
-        [
+        ratios=[
             Ratio("growth: photos/s of the feature pass, slowest size / fastest", slowest, TARGET_RATE),
             Ratio(f"growth: largest memory at {last:,} photos, bytes", peaks[last], TARGET_BYTES, at_most=True),
             Ratio(name, memory, TARGET_MEMORY, at_most=True),
         ],
-        {"backbone": backbone, "weights": weights(backbone), "features": width, "sources": len(sources)},
-        {"images_per_second": rates, "peak_memory_bytes": peaks},
-        tuple(
+        settings={"backbone": backbone, "weights": weights(backbone), "features": width, "sources": len(sources)},
+        figures={"images_per_second": rates, "peak_memory_bytes": peaks},
+        notes=tuple(
             f"{size:,} photos: {medians[size]:.0f}/s in the feature pass, median of {len(runs[size])}; largest memory "
             f"{peaks[size] / 1e6:,.0f} MB, of which features {4 * width * size / 1e6:,.0f} MB"
             for size in sizes

@@ -90,7 +90,8 @@ def tuner(
     """Return a HyperparameterTuner, made from a specification, or from byoc.toml and the arguments.
 
     `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them it searches the
-    space of the original work. Raises ConfigError for what AWS or the training program would refuse.
+    space of the original work. The arguments are many because a notebook has them all in one call, as with the SDK's own tuner.
+    Raises ConfigError for what AWS or the training program would refuse.
     """
     session = _session(settings)
     objects = _objects()

@@ -65,7 +65,7 @@ def fetch(session: Session) -> Prices:
             currency, amount = price
             use, kind = USES[match[1]], match[2]
             hours[use][kind] = max(amount, hours[use].get(kind, 0.0))
-    return Prices(session.region, hours, currency, f"{datetime.now(UTC):%Y-%m-%d}")
+    return Prices(region=session.region, hours=hours, currency=currency, read=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 def save(prices: Prices, settings: Settings) -> Path:
@@ -118,7 +118,9 @@ def _read(file: Path, region: str) -> Prices:
             use: {str(kind): float(hour) for kind, hour in content["hours"].get(use, {}).items()}
             for use in USES.values()
         }
-        return Prices(region, hours, str(content["currency"]), str(content["read"]), file)
+        return Prices(
+            region=region, hours=hours, currency=str(content["currency"]), read=str(content["read"]), file=file
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes it anew") from None
 

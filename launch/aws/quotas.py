@@ -65,9 +65,14 @@ def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[
     except AwsError as error:
         denied = error.code.startswith("AccessDenied")
         why = f"you may not read quotas ({PERMISSION})" if denied else str(error).removeprefix(f"{WHAT}: ")
-        return [Quota(name, needed, None, why) for name in names]
+        return [Quota(name=name, needed=needed, value=None, why=why) for name in names]
     return [
-        Quota(name, needed, values.get(name), "" if name in values else "AWS lists no such quota; is the type right?")
+        Quota(
+            name=name,
+            needed=needed,
+            value=values.get(name),
+            why="" if name in values else "AWS lists no such quota; is the type right?",
+        )
         for name in names
     ]
 

@@ -67,7 +67,13 @@ def prepare(options: Namespace) -> Run:
     hosting, missing = _hosting(options, name, training)
     model = dataclasses.replace(hosting.model, overrides=chosen)
     hosting = dataclasses.replace(hosting, model=model, overrides=chosen)
-    return Run(name, tuning, training, hosting, tuple(dict.fromkeys([*training.account.missing, *missing])))
+    return Run(
+        name=name,
+        tuning=tuning,
+        training=training,
+        hosting=hosting,
+        missing=tuple(dict.fromkeys([*training.account.missing, *missing])),
+    )
 
 
 def plan(run: Run, options: Namespace) -> Plan:

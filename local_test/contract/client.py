@@ -61,11 +61,11 @@ def send(
         got = connection.getresponse()
         content = got.read()
         names = {name.lower(): value for name, value in got.getheaders()}
-        return Answer(got.status, names, content, time.monotonic() - begun)
+        return Answer(status=got.status, headers=names, body=content, seconds=time.monotonic() - begun)
     except (OSError, http.client.HTTPException) as error:
         reason = f"no answer: {type(error).__name__} {error}".strip()
         taken = not isinstance(error, ConnectionRefusedError)
-        return Answer(0, {}, reason.encode(), time.monotonic() - begun, taken)
+        return Answer(status=0, headers={}, body=reason.encode(), seconds=time.monotonic() - begun, taken=taken)
     finally:
         connection.close()
 
@@ -144,7 +144,7 @@ class Endpoint(Container):
             pings.add(self.get("/ping", timeout=2).status)
             status = self.wait(0.5)
         told = f"exit status {status}, /ping {sorted(pings - {0}) or 'unanswered'}; last line: {self.last_line()[:120]}"
-        return GivenUp(told, 200 in pings, status is not None, status == 0)
+        return GivenUp(how=told, said_ready=200 in pings, ended=status is not None, well=status == 0)
 
     def unreachable(self) -> bool:
         """Return whether nothing answers at its address, not even with a refusal."""

@@ -57,7 +57,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
         noted = [value for name, value in item.user_properties if name == "seen"]
         text, source = marker.args
         row = Row(
-            item.name, str(item.path.stem), text, source, result, " ".join("; ".join([*map(str, noted), *told]).split())
+            test=item.name,
+            module=str(item.path.stem),
+            clause=text,
+            source=source,
+            result=result,
+            seen=" ".join("; ".join([*map(str, noted), *told]).split()),
         )
         if result == "FAIL" or report.when != "teardown":
             item.config.stash[RESULTS].append(row)

@@ -42,7 +42,14 @@ class StartedJob(Container):
         if status is None:
             self.stop(1)
         changes = self.changes()
-        return Ended(self.job, status, self.logs(), self.last_line(), lambda: changes, lambda: self.job.failure)
+        return Ended(
+            job=self.job,
+            status=status,
+            log=self.logs(),
+            last_line=self.last_line(),
+            changes=lambda: changes,
+            failure=lambda: self.job.failure,
+        )
 
 
 class Batch(Endpoint):

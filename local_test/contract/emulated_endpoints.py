@@ -112,10 +112,10 @@ class EmulatedEndpoint:
         found = self._settled(STARTS * patience)
         status = found["EndpointStatus"]
         return GivenUp(
-            f"{self._status(found)}; last line: {self.last_line()[:120]}",
-            status == "InService",
-            status == "Failed",
-            False,
+            how=f"{self._status(found)}; last line: {self.last_line()[:120]}",
+            said_ready=status == "InService",
+            ended=status == "Failed",
+            well=False,
         )
 
     def _settled(self, patience: float) -> dict[str, Any]:
@@ -179,7 +179,9 @@ class EmulatedEndpoint:
             content = got["Body"].read()
         except ClientError as error:
             return _refused(error, time.monotonic() - begun)
-        return Answer(200, {"content-type": got["ContentType"]}, content, time.monotonic() - begun)
+        return Answer(
+            status=200, headers={"content-type": got["ContentType"]}, body=content, seconds=time.monotonic() - begun
+        )
 
 
 class EmulatedMultiModel(EmulatedEndpoint):
@@ -200,12 +202,12 @@ def _refused(error: ClientError, seconds: float) -> Answer:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code == "ModelError":
         said = error.response["OriginalMessage"] or message
-        return Answer(error.response["OriginalStatusCode"], {}, said.encode(), seconds)
+        return Answer(status=error.response["OriginalStatusCode"], headers={}, body=said.encode(), seconds=seconds)
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if status == 413:
         cannot_be_asked(f"a body over the platform's own limit: {message}")
     # A client's mistake for the platform, as an endpoint that is not there any more: no container was asked.
-    return Answer(status, {}, message.encode(), seconds, taken=code != "ValidationError")
+    return Answer(status=status, headers={}, body=message.encode(), seconds=seconds, taken=code != "ValidationError")
 
 
 class EmulatedBatch:
@@ -222,10 +224,10 @@ class EmulatedBatch:
         seconds = time.monotonic() - begun
         if status == "Completed":
             got = self._api.s3.get_object(Bucket=BUCKET, Key=f"{job}/out/photo.out")
-            return Answer(200, {}, got["Body"].read(), seconds)
+            return Answer(status=200, headers={}, body=got["Body"].read(), seconds=seconds)
         found = [match for line in self._log(job) if (match := REFUSED.search(line))]
         assert found, f"the transform job is {status}: {last(self._log(job))}"
-        return Answer(int(found[0][1]), {}, found[0][2].encode(), seconds)
+        return Answer(status=int(found[0][1]), headers={}, body=found[0][2].encode(), seconds=seconds)
 
     def execution_parameters(self) -> Answer:
         """Return what a job that leaves the parameters to the container has logged of them."""
@@ -234,7 +236,7 @@ class EmulatedBatch:
         assert found, f"the transform job names no parameters: {last(self._log(job))}"
         concurrent, payload, strategy = found[0].groups()
         value = {"MaxConcurrentTransforms": int(concurrent), "MaxPayloadInMB": int(payload), "BatchStrategy": strategy}
-        return Answer(200, {}, json.dumps(value).encode(), 0.0)
+        return Answer(status=200, headers={}, body=json.dumps(value).encode(), seconds=0.0)
 
     def _run(self, body: bytes, content_type: str, **wanted: Any) -> tuple[str, str]:
         """Run a job and return its name and its last status."""

@@ -114,12 +114,12 @@ class EmulatedJob:
     def _ended(self, job: Job, status: int | None) -> Ended:
         log = self._log(f"{job.host}-")
         return Ended(
-            job,
-            status,
-            log,
-            last(log.splitlines()),
-            lambda: cannot_be_asked("what a container changed outside its mounts"),
-            lambda: job.failure if status else cannot_be_asked("a failure text of a job that is Completed"),
+            job=job,
+            status=status,
+            log=log,
+            last_line=last(log.splitlines()),
+            changes=lambda: cannot_be_asked("what a container changed outside its mounts"),
+            failure=lambda: job.failure if status else cannot_be_asked("a failure text of a job that is Completed"),
         )
 
     def _wait(self, seconds: float) -> dict[str, Any]:

@@ -23,7 +23,12 @@ def hosts(
 ) -> list[Ended]:
     """A job of two hosts, with folders of their own."""
     folder = tmp_path_factory.mktemp("hosts")
-    return platform.run_hosts([Job(folder / host, channels, hyperparameters, HOSTS, host) for host in HOSTS])
+    return platform.run_hosts(
+        [
+            Job(folder=folder / host, channels=channels, hyperparameters=hyperparameters, hosts=HOSTS, host=host)
+            for host in HOSTS
+        ]
+    )
 
 
 @clause("two hosts train together and both end with exit status 0, though one starts late", CONFIGURATION)

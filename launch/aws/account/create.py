@@ -51,7 +51,11 @@ def needed(session: Session) -> Needed:
             "sagemaker.amazonaws.com"
         )
     return Needed(
-        bucket, name, role.arn if role else "", of_bucket, [] if role else made.role_requests(session, bucket)
+        bucket=bucket,
+        role=name,
+        arn=role.arn if role else "",
+        of_bucket=of_bucket,
+        of_role=[] if role else made.role_requests(session, bucket),
     )
 
 
@@ -64,7 +68,7 @@ def create(session: Session, wanted: Needed) -> Created:
         answers = [made.send(session.client("iam"), operation, request) for operation, request in wanted.of_role]
     arn = wanted.arn or str(answers[0]["Role"]["Arn"])
     done = (*(["bucket"] if wanted.of_bucket else []), *(["role"] if wanted.of_role else []))
-    return Created(wanted.bucket, arn, done, str(write(session, arn, wanted.bucket)))
+    return Created(bucket=wanted.bucket, role=arn, made=done, file=str(write(session, arn, wanted.bucket)))
 
 
 def write(session: Session, role: str, bucket: str) -> Path:

@@ -37,7 +37,13 @@ def place(settings: Settings) -> Place:
     """Return the names that the settings know. The account comes from the role's ARN."""
     account = settings.role.split(":")[4] if settings.role.startswith("arn:") else ANY
     role = settings.role.partition(":role/")[2] or (f"*{settings.role}" if settings.role else "*byoc-sagemaker")
-    return Place(account, settings.region or ANY, settings.bucket or "byoc-*", settings.prefix, role)
+    return Place(
+        account=account,
+        region=settings.region or ANY,
+        bucket=settings.bucket or "byoc-*",
+        prefix=settings.prefix,
+        role=role,
+    )
 
 
 def document(verbs: Collection[str], where: Place, key: str = "") -> dict[str, Any]:

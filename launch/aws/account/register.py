@@ -45,7 +45,7 @@ def command(options: Namespace) -> int:
     if unverified:
         print(f"byoc: {unverified}", file=sys.stderr)
     file = "" if options.dry_run else str(write(session, arn, session.settings.bucket))
-    done = Created(session.settings.bucket, arn, (), file)
+    done = Created(bucket=session.settings.bucket, role=arn, made=(), file=file)
     if options.json:
         print(json.dumps(asdict(done), indent=2))
     else:

@@ -105,7 +105,13 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
         raise
     size = sum(file.size for file in missing)
     return Uploaded(
-        uri, len(difference.files), len(missing), size, difference.extra, deleted, time.monotonic() - started
+        uri=uri,
+        files=len(difference.files),
+        sent=len(missing),
+        bytes=size,
+        extra=difference.extra,
+        deleted=deleted,
+        seconds=time.monotonic() - started,
     )
 
 

@@ -134,6 +134,7 @@ def _hosting(
     tags: Mapping[str, str],
     now: datetime,
 ) -> Hosting:
+    """Put the parts of an endpoint together. Each argument was found out by another step of `design`, hence their number."""
     settings = session.settings
     package = "" if isinstance(source, Artifact) else source
     image = "" if package else images.image(settings, "serve")

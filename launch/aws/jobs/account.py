@@ -59,11 +59,11 @@ def account(options: Namespace) -> Account:
         security=dataclasses.replace(security(settings), isolation=settings.isolation or options.isolation),
     )
     found = Account(
-        session,
-        who,
-        or_missing(lambda: image(settings, "train"), IMAGE),
-        or_missing(lambda: buckets.named(settings), BUCKET),
-        tuple(missing),
+        session=session,
+        identity=who,
+        image=or_missing(lambda: image(settings, "train"), IMAGE),
+        bucket=or_missing(lambda: buckets.named(settings), BUCKET),
+        missing=tuple(missing),
     )
     if missing and not options.dry_run:
         raise ConfigError("\n".join(missing))

@@ -55,7 +55,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
         photos = 0
         if option == "data":
             photos = _checked(given, config.validation_share, config.seed, config.max_unreadable)
-        found.append(Input(channel, f"{root}/{place}/{name}/", given, photos))
+        found.append(Input(name=channel, uri=f"{root}/{place}/{name}/", folder=given, photos=photos))
     return found
 
 

@@ -78,7 +78,13 @@ def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: 
     """Return the reader of the log of a job or an endpoint. For a tuning job it reads the logs of all its training jobs."""
     if kind.name == "endpoint":
         return LogReader(session, f"{kind.group}/{name}", since=since, search=search)
-    return LogReader(session, kind.group, f"{name}-" if kind.name == "tuning" else f"{name}/", since, search)
+    return LogReader(
+        session=session,
+        group=kind.group,
+        prefix=f"{name}-" if kind.name == "tuning" else f"{name}/",
+        since=since,
+        search=search,
+    )
 
 
 def shown(line: Line, hosts: int = 1) -> str:

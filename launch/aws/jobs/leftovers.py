@@ -33,13 +33,18 @@ def find(session: Session) -> list[Leftover]:
     price = prices.load(session.settings, session.region)
     found = [_of_endpoint(session, one, price) for one in endpoint.in_service(session)]
     found += [
-        Leftover("warm pool", job["TrainingJobName"], "is kept for the next job that matches", "ends by itself")
+        Leftover(
+            kind="warm pool",
+            name=job["TrainingJobName"],
+            what="is kept for the next job that matches",
+            end_it="ends by itself",
+        )
         for job in listed(session, "training", WarmPoolStatusEquals="Available")
     ]
     for kind in JOBS:
         for job in listed(session, kind, StatusEquals="InProgress"):
             name = job[KINDS[kind].parameter]
-            found.append(Leftover(KINDS[kind].title, name, "runs", f"byoc stop {name}"))
+            found.append(Leftover(kind=KINDS[kind].title, name=name, what="runs", end_it=f"byoc stop {name}"))
     return found
 
 
@@ -72,7 +77,7 @@ def _of_endpoint(session: Session, found: Endpoint, price: Prices) -> Leftover:
     if found.until and found.until <= datetime.now(UTC):
         what += f"; its life ended at {found.until:%Y-%m-%d %H:%M} UTC"
     cost_of_it = hour(config, found.counts, price) if config else None
-    return Leftover("endpoint", found.name, what, f"byoc delete {found.name}", cost_of_it)
+    return Leftover(kind="endpoint", name=found.name, what=what, end_it=f"byoc delete {found.name}", hour=cost_of_it)
 
 
 def text(found: Sequence[Leftover], currency: str) -> str:

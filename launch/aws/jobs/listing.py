@@ -134,7 +134,7 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
         counters = summary.get("TrainingJobStatusCounters") or {}
         note = f"{counters.get('Completed', 0)} of {sum(counters.values())} training jobs completed"
     state = str(summary.get(kind.status, "Unknown"))
-    return Row(kind.name, summary[kind.parameter], state, summary["CreationTime"], note=note)
+    return Row(kind=kind.name, name=summary[kind.parameter], state=state, created=summary["CreationTime"], note=note)
 
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:

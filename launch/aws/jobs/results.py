@@ -72,7 +72,7 @@ class Results:
 def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> Results:
     """Return the results of a completed job, from its records where they are here, else from its log."""
     judged = _from_records(folder) if folder else ()
-    return Results(ended, judged or _from_log(session, ended), folder, currency)
+    return Results(ended=ended, judged=judged or _from_log(session, ended), folder=folder, currency=currency)
 
 
 def download(session: Session, ended: Ended, folder: Path) -> Path:
@@ -125,7 +125,7 @@ def _from_records(folder: Path) -> tuple[Judged, ...]:
         with contextlib.suppress(StopIteration):
             record = result(records, split)
             low, high = record["accuracy_interval"]
-            found.append(Judged(split, record["accuracy"], low, high, record["count"]))
+            found.append(Judged(split=split, accuracy=record["accuracy"], low=low, high=high, count=record["count"]))
     return tuple(found)
 
 
@@ -136,5 +136,11 @@ def _from_log(session: Session, ended: Ended) -> tuple[Judged, ...]:
     with contextlib.suppress(AwsError):
         for line in events.reader(session, kind, ended.name, began, search=": accuracy ").new():
             if match := RESULT.fullmatch(line.text):
-                found[match[1]] = Judged(match[1], float(match[2]), float(match[3]), float(match[4]), int(match[5]))
+                found[match[1]] = Judged(
+                    split=match[1],
+                    accuracy=float(match[2]),
+                    low=float(match[3]),
+                    high=float(match[4]),
+                    count=int(match[5]),
+                )
     return tuple(found.values())

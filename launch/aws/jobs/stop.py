@@ -30,7 +30,7 @@ def stop(session: Session, name: str) -> Stopping:
     if kind.name == "endpoint":
         raise ConfigError(f"{name} is an endpoint, which is not stopped but deleted: byoc delete {name}")
     if state in kind.ends:
-        return Stopping(kind, name, state, False)
+        return Stopping(kind=kind, name=name, state=state, requested=False)
     if state != "Stopping":
         try:
             with explained(f"{kind.title} {name}"):
@@ -39,8 +39,8 @@ def stop(session: Session, name: str) -> Stopping:
             state = kinds.state(kind, kinds.describe(session, kind.name, name))
             if state not in kind.ends:
                 raise
-            return Stopping(kind, name, state, False)  # it ended between the two requests
-    return Stopping(kind, name, "Stopping", True)
+            return Stopping(kind=kind, name=name, state=state, requested=False)  # it ended between the two requests
+    return Stopping(kind=kind, name=name, state="Stopping", requested=True)
 
 
 def command(options: Namespace) -> int:

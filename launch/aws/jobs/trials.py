@@ -30,13 +30,13 @@ def trial(summary: Mapping[str, Any]) -> Trial:
     metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
     started, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
     return Trial(
-        summary["TrainingJobName"],
-        summary.get("TrainingJobStatus", "Unknown"),
+        name=summary["TrainingJobName"],
+        status=summary.get("TrainingJobStatus", "Unknown"),
         # Texts come with the quotes of JSON where the SDK made the ranges of a categorical hyperparameter.
-        {name: value.strip('"') for name, value in (summary.get("TunedHyperParameters") or {}).items()},
-        metric.get("Value"),
-        round((ended - started).total_seconds()) if started and ended else None,
-        summary.get("FailureReason", ""),
+        hyperparameters={name: value.strip('"') for name, value in (summary.get("TunedHyperParameters") or {}).items()},
+        value=metric.get("Value"),
+        seconds=round((ended - started).total_seconds()) if started and ended else None,
+        reason=summary.get("FailureReason", ""),
     )
 
 
