@@ -1,0 +1,72 @@
+"""Jobs that name a script of the user's: laid out, started with the command `train`, and looked at afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from launch.opt_ml import write_configuration
+
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
+TRAIN = str(Path(sys.executable).parent / "train")
+
+
+def lay_out(base: Path, program: str, text: str, **hyperparameters: Any) -> Path:
+    """Write what a job with a script finds under /opt/ml, the values as the SDK sends them, and return the code's folder."""
+    config, code = base / "input" / "config", base.parent / "code"
+    for folder in (base / "input" / "data" / "training", code):
+        folder.mkdir(parents=True)
+    (code / program).write_text(text)
+    values = {"sagemaker_program": program, "sagemaker_submit_directory": str(code)} | hyperparameters
+    write_configuration(
+        config,
+        ["training"],
+        {name: json.dumps(value) for name, value in values.items()},
+        channel={},
+        resources={"current_host": "localhost", "hosts": ["localhost"]},
+    )
+    return code
+
+
+def start(base: Path, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [TRAIN],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(base: Path, **environment: str) -> tuple[int, str, str]:
+    process = start(base, **environment)
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+def failure(base: Path) -> str:
+    return (base / "output" / "failure").read_text()
+
+
+def alive(pid: str) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def sent(base: Path, **hyperparameters: Any) -> None:
+    """Set hyperparameters of a job that was laid out, as the SDK sends them; None takes one out."""
+    path = base / "input" / "config" / "hyperparameters.json"
+    values = json.loads(path.read_text()) | {name: json.dumps(value) for name, value in hyperparameters.items()}
+    path.write_text(json.dumps({name: value for name, value in values.items() if value != "null"}))
+
+
+def archived(archive: Path, *files: Path) -> Path:
+    with tarfile.open(archive, "w:gz") as packed:
+        for file in files:
+            packed.add(file, file.name)
+    return archive
