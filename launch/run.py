@@ -16,6 +16,7 @@ from launch.predict import predict, table
 from launch.server import check_port, serving
 from launch.training import Recipe, new_folder, recipe, result, train
 from launch.tune import check_tuning, tune
+from reports.report import write
 from train.config import parse
 
 SENT = 4  # how many test photos are sent to the server
@@ -63,7 +64,8 @@ def command(options: Namespace) -> int:
         seconds["total"] = time.monotonic() - started
         summary = _summary(chosen, trials, result(records, "test"), sent, folder, seconds)
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        _print_results(summary, folder, url, kept=options.keep_serving)
+        page = write(folder).page
+        _print_results(summary, folder, url, page, kept=options.keep_serving)
         if options.keep_serving:
             print("serving until Ctrl-C", flush=True)
             while True:
@@ -106,14 +108,16 @@ def _summary(
     }
 
 
-def _print_results(summary: dict[str, Any], folder: Path, url: str, *, kept: bool) -> None:
+def _print_results(summary: dict[str, Any], folder: Path, url: str, page: Path, *, kept: bool) -> None:
     print(f"\n{table(summary['predictions'])}")
     low, high = summary["test_accuracy_interval"]
     print(
         f"\ntest accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}) on {summary['test_count']} photos"
     )
     print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items()))
-    print(f"artifact: {summary['artifact']}\nrecords: {summary['records']}\nsummary: {folder / 'summary.json'}")
+    print(
+        f"artifact: {summary['artifact']}\nrecords: {summary['records']}\nsummary: {folder / 'summary.json'}\nreport: {page}"
+    )
     if not kept:
         print(
             f"serve it again: {shlex.quote(sys.argv[0])} serve {shlex.quote(summary['artifact'])} --port {url.rpartition(':')[2]}"

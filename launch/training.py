@@ -15,6 +15,7 @@ from classifier.errors import ConfigError, UserError
 from launch import container, gpus
 from launch.child import ends_with_us
 from launch.opt_ml import lay_out
+from reports.report import write
 from train.config import parse
 
 _running: set["subprocess.Popen[bytes]"] = set()
@@ -130,9 +131,8 @@ def command(options: Namespace) -> int:
     chosen = recipe(options)
     folder = new_folder(options.out)
     train(folder, chosen, {})
-    print(
-        f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nserve it: {sys.argv[0]} serve {folder / 'model'}"
-    )
+    print(f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nreport: {write(folder).page}")
+    print(f"serve it: {sys.argv[0]} serve {folder / 'model'}")
     return 0
 
 

@@ -30,6 +30,7 @@ seconds: check 0.2, total 12.0
 artifact: runs/one/job/model
 records: runs/one/job/output/data
 summary: runs/one/summary.json
+report: runs/one/report.html
 """
 
 
@@ -38,7 +39,7 @@ def test_the_results_are_a_table_and_what_to_do_next(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept: bool
 ) -> None:
     monkeypatch.setattr("sys.argv", ["my byoc"])
-    _print_results(SUMMARY, Path("runs/one"), "http://127.0.0.1:8123", kept=kept)
+    _print_results(SUMMARY, Path("runs/one"), "http://127.0.0.1:8123", Path("runs/one/report.html"), kept=kept)
     again = "serve it again: 'my byoc' serve runs/one/job/model --port 8123\n"
     query = "query it: curl -H 'Content-Type: image/png' --data-binary @'photos/my cat.PNG' http://127.0.0.1:8123/invocations\n"
     assert capsys.readouterr().out == TABLE + ("" if kept else again) + query
@@ -46,7 +47,7 @@ def test_the_results_are_a_table_and_what_to_do_next(
 
 def test_short_names_take_the_width_of_the_heading(capsys: pytest.CaptureFixture[str]) -> None:
     prediction = {"file": "a.jpg", "truth": "a", "label": "b", "probability": 1}
-    _print_results(SUMMARY | {"predictions": [prediction]}, Path(), "http://127.0.0.1:1", kept=True)
+    _print_results(SUMMARY | {"predictions": [prediction]}, Path(), "http://127.0.0.1:1", Path("page"), kept=True)
     text = capsys.readouterr().out
     assert text.startswith("\ntruth      predicted  probability  photo\na          b          1.0000       a.jpg\n")
     assert text.endswith("image/jpeg' --data-binary @a.jpg http://127.0.0.1:1/invocations\n")
