@@ -36,6 +36,7 @@ def test_a_job_on_sagemaker_computes_what_one_on_this_machine_does(tiny: Path, t
     assert mine == theirs and {"result", "epoch"} == {record["kind"] for record in mine}
     weights = "model/model.safetensors"
     assert (tmp_path / "here" / weights).read_bytes() == (tmp_path / "there" / weights).read_bytes()
+    assert (tmp_path / "here" / "report.html").is_file() and (tmp_path / "there" / "report.html").is_file()
     [test] = [record for record in theirs if record["kind"] == "result" and record["split"] == "test"]
     assert found["results"]["test"] == {"accuracy": test["accuracy"], "count": test["count"]}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier import archives
-from classifier.errors import ConfigError
+from classifier.errors import ConfigError, DataError
 from classifier.progress import Progress
 from launch.aws import cost
 from launch.aws.errors import AwsError, explained
@@ -17,6 +17,7 @@ from launch.aws.jobs.ended import Ended
 from launch.aws.jobs.kinds import KINDS
 from launch.aws.session import Session
 from launch.training import read_records, result
+from reports.report import write
 
 CHUNK = 1 << 20
 # The line that the training program ends a split with: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
@@ -65,6 +66,8 @@ class Results:
         lines.append(f"artifact: {self.ended.artifact}")
         if self.folder:
             lines += [f"model: {self.folder / 'model'}", f"records: {self.folder / 'output' / 'data'}"]
+            if (page := self.folder / "report.html").is_file():
+                lines.append(f"report: {page}")
         lines.append(f"deploy it: byoc deploy {self.ended.name}")
         return "\n".join(lines)
 
@@ -76,8 +79,9 @@ def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> 
 
 
 def download(session: Session, ended: Ended, folder: Path) -> Path:
-    """Bring a job's model and records into a folder that is new or empty, as `byoc train` lays them out here.
+    """Bring a job's model and records into a folder that is new or empty, and write the report, as `byoc train` does here.
 
+    A job of another program may have left no records; then there is no report.
     Raises ConfigError for a folder with something in it, AwsError where S3 refuses, ArchiveError for a damaged archive.
     """
     check_empty(folder)
@@ -87,6 +91,8 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
             file = Path(scratch) / archive
             if _fetch(session, f"{root}/{archive}", file):
                 archives.unpack(file, place)
+    with contextlib.suppress(DataError):
+        write(folder)
     return folder
 
 
