@@ -45,6 +45,8 @@ def test_the_main_job_writes_its_summary(finished: tuple[Path, str], samples: Pa
     for item in summary["predictions"]:
         assert item["probability"] > 0.3 and Path(item["file"]).parent.name == item["truth"]
     assert (Path(summary["artifact"]) / "model.json").exists() and (Path(summary["records"]) / "records.jsonl").exists()
+    report = json.loads((finished[0] / "report.json").read_text())
+    assert f"{100 * summary['test_accuracy']:.1f} %" in report["headline"] and (finished[0] / "report.html").is_file()
 
 
 @pytest.mark.slow
