@@ -116,3 +116,12 @@ def get(url: str) -> str:
 def metric(url: str, name: str) -> float:
     """Return the sum of the metrics whose names begin with `name`."""
     return sum(float(line.split()[-1]) for line in get(f"{url}/metrics").splitlines() if line.startswith(name))
+
+
+def artifact_with(folder: Path, **files: str) -> Path:
+    """Lay out an artifact of code; `_` in a name stands for `/`."""
+    for name, text in files.items():
+        path = folder / (name.replace("_", "/", 1) + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder

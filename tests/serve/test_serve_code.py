@@ -1,4 +1,4 @@
-"""Code as users bring it, run by the server: the original functions without output_fn, its context, its faults, its place."""
+"""Code as users bring it, run by the server: the original functions without output_fn, its context, its faults."""
 
 import functools
 import http.server
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,27 +17,17 @@ import torch
 
 from classifier.errors import ArtifactError
 from serve.model_code import ModelCode
-from serve.program import find_program, ignored_requirements
-from serve.settings import read_settings
+from serve.program import ignored_requirements
 from serve.worker_api import Answer
 from tests import wire
 from tests.conftest import ROOT
 from tests.ports import free_port
-from tests.server import ask, instances, serve, started, wait_for, workers
+from tests.server import artifact_with, ask, instances, serve, started, wait_for, workers
 from tests.standin import worker_settings
 
 ORIGINAL = ROOT / "tests" / "code" / "original.py"
 NET = "import torch\n\n\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(48, 3)\n"
 LARGE = "x" * 300_000
-
-
-def artifact_with(folder: Path, **files: str) -> Path:
-    """Lay out an artifact of code; `_` in a name stands for `/`."""
-    for name, text in files.items():
-        path = folder / (name.replace("_", "/", 1) + ".py")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -238,98 +227,6 @@ def test_the_server_ends_with_that_sentence(tmp_path: Path) -> None:
     done = serve(model, "--port", str(free_port()), ALLOW_MODEL_CODE="true")
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and last.endswith("inference.py failed (RuntimeError: the weights are absent)")
-
-
-CODE = "def model_fn(model_dir): return 0"
-
-
-@pytest.mark.parametrize(
-    ("files", "told", "message"),
-    [
-        ({"inference": CODE}, {}, "inference.py is not run, since code belongs into the folder code of the archive; move it to code/inf"),
-        ({"mine": CODE}, {"SAGEMAKER_PROGRAM": "mine.py"}, "mine.py is not run, since code belongs into the folder code"),
-        (
-            {"code_code/inference": CODE},
-            {},
-            "code/inference.py is missing; it lies in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
-        ),
-        ({"code_mine": CODE}, {}, "inference.py is missing; code holds mine.py; name the program in SAGEMAKER_PROGRAM"),
-        ({"code_inference": CODE}, {"SAGEMAKER_PROGRAM": "serve.py"}, "serve.py is missing; code holds inference.py"),
-        ({"model_code/inference": CODE}, {}, "holds the artifact one folder too deep, in model/; pack what is in that folder"),
-        ({"artifact_inference": CODE}, {}, "one folder too deep, in artifact/"),
-        ({}, {"SAGEMAKER_PROGRAM": "x.py"}, "SAGEMAKER_PROGRAM names 'x.py', but"),
-        (
-            {},
-            {"SAGEMAKER_PROGRAM": "x.py", "SAGEMAKER_SUBMIT_DIRECTORY": "s3://b/sourcedir.tar.gz"},
-            "(SAGEMAKER_SUBMIT_DIRECTORY s3://b/sourcedir.tar.gz is not fetched)",
-        ),
-        ({"code_inference": CODE}, {"ALLOW_MODEL_CODE": "false"}, "set the model's environment variable ALLOW_MODEL_CODE=true"),
-    ],
-)  # fmt: skip
-def test_code_in_another_place_is_named_with_where_it_belongs(
-    tmp_path: Path, files: dict[str, str], told: dict[str, str], message: str
-) -> None:
-    (tmp_path / "model").mkdir()
-    artifact_with(tmp_path / "model", **files)
-    with pytest.raises(ArtifactError) as caught:
-        find_program(tmp_path / "model", read_settings([], {"ALLOW_MODEL_CODE": "true"} | told))
-    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
-
-
-def torchscript(path: Path) -> None:
-    class Half(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x / 2
-
-    torch.jit.save(torch.jit.script(Half()), str(path))
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
-@pytest.mark.parametrize("code", [True, False], ids=["code without model_fn", "no code"])
-def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    torchscript(model / "model.pth")
-    torch.save({"weight": torch.ones(2)}, model / "another.pt")
-
-    def refusal() -> str:
-        with pytest.raises(ArtifactError) as caught:
-            if code:
-                artifact_with(model, code_inference="def predict_fn(x, m): return m(x)")
-                ModelCode(model / "code" / "inference.py", worker_settings(model))
-            else:
-                find_program(model, read_settings([], {}))
-        return str(caught.value)
-
-    told = refusal()
-    assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
-    assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
-    # The line that is told does it.
-    line = told.partition("loads: ")[2].partition(";")[0]
-    names: dict[str, Any] = {"torch": torch}
-    exec(line, names)
-    assert names["model_fn"](str(model))(torch.ones(1)) == 0.5
-    (model / "model.pth").unlink()
-    assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
-
-
-def test_code_is_found_where_the_platform_says_that_it_is(tmp_path: Path) -> None:
-    model = artifact_with(tmp_path / "model", code_inference=CODE, code_src="", other=CODE)
-    artifact_with(tmp_path / "code", inference=CODE, **{"src/deep": CODE})
-    told = {"ALLOW_MODEL_CODE": "true"}
-    for more, found in (
-        ({}, model / "code" / "inference.py"),
-        ({"SAGEMAKER_PROGRAM": "inference"}, model / "code" / "inference.py"),
-        ({"SAGEMAKER_SUBMIT_DIRECTORY": "s3://bucket/sourcedir.tar.gz"}, model / "code" / "inference.py"),
-        ({"SAGEMAKER_SUBMIT_DIRECTORY": str(tmp_path / "code")}, tmp_path / "code" / "inference.py"),
-        ({"SAGEMAKER_SUBMIT_DIRECTORY": f"file://{tmp_path}/code", "SAGEMAKER_PROGRAM": "src/deep.py"}, tmp_path / "code/src/deep.py"),
-    ):  # fmt: skip
-        assert find_program(model, read_settings([], told | more)) == found
-
-
-def test_an_artifact_without_code_has_no_program(tmp_path: Path) -> None:
-    (tmp_path / "model.json").touch()
-    assert find_program(tmp_path, read_settings([], {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_PROGRAM": ""})) is None
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The feature pass and its cache."""
 
 import hashlib
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from classifier.images import Decoded, load_pixels
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from launch.check import survey
-from tests.conftest import LITE, ROOT, run_training
+from tests.conftest import LITE, run_training
 from train import stop
 from train.config import Config
 from train.evaluation import wilson_interval
@@ -276,49 +275,6 @@ def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
     in_file = features()
     assert in_memory.shape == (14, 1280) and torch.get_num_threads() == before
     torch.testing.assert_close(in_file, in_memory, atol=1e-4, rtol=1e-4)
-
-
-AUDIT = """
-import os, sys
-log = os.open(os.environ["OPEN_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-def hook(event, arguments, below=os.environ["OPEN_BELOW"]):
-    if event == "open" and str(arguments[0]).startswith(below) and str(arguments[0]).endswith(".jpg"):
-        os.write(log, (str(arguments[0]) + "\\n").encode())
-sys.addaudithook(hook)
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one lane
-"""
-
-
-FINETUNE = {"finetune-epochs": "2", "backbone": "timm/test_efficientnet", "weights": "random"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("options", "mode"),
-    [({}, "File"), ({"views": "2"}, "File"), (FINETUNE, "FastFile")],
-    ids=["plain", "views", "tuned"],
-)
-def test_the_program_opens_each_photo_once_in_the_listed_order(
-    tiny: Path, tmp_path: Path, options: dict[str, str], mode: str
-) -> None:
-    (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / "sitecustomize.py").write_text(AUDIT)
-    base, log = tmp_path / "opt-ml", tmp_path / "log.txt"
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path / "audit"), str(ROOT)]),
-        "OPEN_LOG": str(log),
-        "OPEN_BELOW": str(base / "input" / "data"),
-    }
-    done = run_training(base, {"training": tiny}, {"precision": "fp32"} | options, environment=environment, mode=mode)
-    assert done.status == 0, done.errors
-    folder = base / "input" / "data" / "training"
-    listed = [
-        str(path)
-        for split in ("train", "validation", "test")
-        for label in ("brick", "coffee")
-        for path in sorted((folder / split / label).iterdir())
-    ]
-    assert log.read_text().splitlines() == listed
 
 
 @pytest.mark.parametrize(
