@@ -100,7 +100,6 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
 def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_keep_the_probe_waiting(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     parts.mark(f"{os.getpid()}.ready")
     assert parts.probe()
     (parts.status / f"{os.getpid()}.ready").unlink()
@@ -111,6 +110,7 @@ def test_a_model_that_has_answered_before_is_ready_also_when_requests_that_wait_
         return answer()
 
     parts.stand_in.worker = busy
+    monkeypatch.setattr(model_workers, "PROBE_SECONDS", 0.05)
     parts.mark(f"{os.getpid()}.ready")
     assert parts.probe()
 
