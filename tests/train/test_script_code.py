@@ -19,6 +19,12 @@ from train.script import staging
 trainenv = pytest.mark.trainenv
 
 
+def emptied(folder: Path) -> None:
+    """Empty a folder, of the bytecode too that Python may have kept in it."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 @trainenv
 @pytest.mark.parametrize("name", ["sourcedir.tar.gz", "sourcedir"])
 def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path: Path, name: str) -> None:
@@ -30,8 +36,7 @@ def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path:
     sent(base, sagemaker_submit_directory=str(archive))
     status, output, errors = run(base)
     assert status == 0 and "from the archive" in output, errors
-    for path in (base / "code").iterdir():
-        path.unlink()
+    emptied(base / "code")
     with tarfile.open(archive, "w:gz") as packed:
         packed.add(code / "train.py", "../outside.py")
     status, _, _ = run(base)
@@ -122,8 +127,8 @@ def test_code_that_is_not_there_and_a_script_that_is_not_in_it_are_named(base: P
     sent(base, sagemaker_program="train", sagemaker_submit_directory=None)
     assert run(base)[0] == 1
     assert failure(base).endswith("which holds train.py; name train.py")
-    for path in (*code.iterdir(), *(base / "code").iterdir()):
-        path.unlink()
+    emptied(code)
+    emptied(base / "code")
     code.rmdir()
     sent(base, sagemaker_submit_directory=str(code))
     assert run(base)[0] == 1
