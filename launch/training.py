@@ -131,7 +131,8 @@ def command(options: Namespace) -> int:
     chosen = recipe(options)
     folder = new_folder(options.out)
     train(folder, chosen, {})
-    print(f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}\nreport: {write(folder).page}")
+    print(f"artifact: {folder / 'model'}\nrecords: {folder / 'output' / 'data'}", flush=True)
+    print(f"report: {write(folder).page}")
     print(f"serve it: {sys.argv[0]} serve {folder / 'model'}")
     return 0
 

@@ -6,19 +6,14 @@ from itertools import pairwise
 
 from reports.facts import Epoch, Run
 from reports.rules import settings, thresholds
-from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
+from reports.rules.stages import worst_stage
 from reports.rules.thresholds import Thresholds
-from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered, worst
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 
 
 def overfit(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether the model learns the training photos by heart, while it gets worse on those of validation."""
-    if evidence.run is None:
-        return not_judged(NO_RUN)
-    held = stages(evidence.run)
-    if not held:
-        return not_judged(NO_EPOCHS)
-    return worst(_overfit(stage, epochs, limits.overfit) for stage, epochs in held.items())
+    return worst_stage(evidence, lambda _, stage, epochs: _overfit(stage, epochs, limits.overfit))
 
 
 def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) -> Verdict:
@@ -73,12 +68,7 @@ def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, lim
 
 def overtraining(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether training went on after it had stopped to be of use."""
-    if evidence.run is None:
-        return not_judged(NO_RUN)
-    held = stages(evidence.run)
-    if not held:
-        return not_judged(NO_EPOCHS)
-    return worst(_overtraining(evidence.run, stage, epochs, limits.overtraining) for stage, epochs in held.items())
+    return worst_stage(evidence, lambda run, stage, epochs: _overtraining(run, stage, epochs, limits.overtraining))
 
 
 def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Overtraining) -> Verdict:

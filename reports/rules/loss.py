@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from reports.facts import Epoch, Run
 from reports.rules import settings, thresholds
-from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
+from reports.rules.stages import worst_stage
 from reports.rules.thresholds import Thresholds
-from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered, worst
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 
 LEARNT = 0.99  # training accuracy at which a loss that falls no more is no news
 SMOOTH = 20  # the smoothing window is one part in so many of the steps
@@ -15,12 +15,7 @@ SMOOTH = 20  # the smoothing window is one part in so many of the steps
 
 def loss_not_decreasing(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether the training loss falls."""
-    if evidence.run is None:
-        return not_judged(NO_RUN)
-    held = stages(evidence.run)
-    if not held:
-        return not_judged(NO_EPOCHS)
-    return worst(_loss(evidence.run, stage, epochs, limits.loss) for stage, epochs in held.items())
+    return worst_stage(evidence, lambda run, stage, epochs: _loss(run, stage, epochs, limits.loss))
 
 
 def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss) -> Verdict:

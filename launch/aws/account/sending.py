@@ -35,9 +35,8 @@ class Sender:
         self._bucket, self._prefix = bucket, prefix
         self._encrypted = buckets.encryption(session.settings)
         address = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": KEY})
-        self._base = str(address).split(f"/{KEY}?")[
-            0
-        ]  # by the client's own rules: host, port, and where the bucket stands
+        # By the client's own rules: host, port, and where the bucket stands.
+        self._base = str(address).split(f"/{KEY}?")[0]
         self._region = self._client.meta.region_name
         self._credentials = session.boto.get_credentials()
         bundle = session.boto._session.get_config_variable("ca_bundle")

@@ -8,9 +8,8 @@ from typing import TypeVar
 from classifier.progress import Progress
 from launch.aws.account.files import File
 
-THREADS = (
-    16  # enough for 800 requests/s at 20 ms each, more than Python signs; with more, threads are in each other's way
-)
+# Enough for 800 requests/s at 20 ms each, more than Python signs; with more, threads are in each other's way.
+THREADS = 16
 Result = TypeVar("Result")
 
 

@@ -10,10 +10,8 @@ from launch.aws.jobs.data import Input
 from launch.aws.jobs.ended import goes_on
 from launch.aws.session import Session
 
-LOOKS, PAUSE = (
-    3,
-    0.5,
-)  # how often AWS is asked for a job whose request may still be on its way, and the seconds in between
+# How often AWS is asked for a job whose request may still be on its way, and the seconds in between.
+LOOKS, PAUSE = 3, 0.5
 
 
 def upload(session: Session, inputs: Iterable[Input]) -> None:
