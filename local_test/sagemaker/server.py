@@ -6,17 +6,15 @@ import sys
 import threading
 from dataclasses import dataclass
 
-from werkzeug.serving import BaseWSGIServer, make_server
-
 from local_test.sagemaker.background import Background
 from local_test.sagemaker.cloud import Clouds
 from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.machine import Machine
 from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.storage import Storage
+from local_test.sagemaker.web import WebServer
 
 PATIENCE = 10  # seconds for a job to end when the emulator ends
-LOOK = 0.1  # seconds between looks of the server whether it is to end
 
 
 @dataclass
@@ -24,20 +22,19 @@ class Server:
     """A running emulator."""
 
     clouds: Clouds
-    _http: BaseWSGIServer
+    _http: WebServer
 
     def end(self) -> None:
         """Stop answering, and end everything that was started."""
-        self._http.shutdown()
+        self._http.stop()
         self.clouds.background.end(PATIENCE)
-        self._http.server_close()
         self.clouds.storage.index.close()
 
 
 def start(settings: Settings, listener: socket.socket, machine: Machine, places: int) -> Server:
     """Start answering on a socket that listens."""
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read where moto is imported: no page in a browser is let in
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from local_test.sagemaker import subjects
     from local_test.sagemaker.front import Front
@@ -49,15 +46,9 @@ def start(settings: Settings, listener: socket.socket, machine: Machine, places:
         for line in [line for end in subjects.END_LEFT for line in end(clouds.region(region))]:
             print(line, file=sys.stderr, flush=True)
     front = Front(clouds, DomainDispatcherApplication(create_backend_app))
-    http = make_server(
-        "127.0.0.1",
-        settings.port,
-        front,
-        threaded=True,
-        request_handler=_quiet(MotoRequestHandler),
-        fd=listener.fileno(),
-    )
-    threading.Thread(target=http.serve_forever, args=(LOOK,), name="http", daemon=True).start()
+    http = WebServer(listener, front)
+    http.prepare()
+    threading.Thread(target=http.serve, name="http", daemon=True).start()
     return Server(clouds, http)
 
 
@@ -71,13 +62,3 @@ def listen(port: int) -> socket.socket:
         raise StartError(f"port {port} cannot be used: {error.strerror}; name another with --port") from None
     listener.listen(128)
     return listener
-
-
-def _quiet(handler: type) -> type:
-    """Return a request handler that writes no line for each request."""
-
-    class Quiet(handler):  # type: ignore[misc]
-        def log(self, *arguments: object) -> None:
-            pass
-
-    return Quiet

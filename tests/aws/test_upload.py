@@ -1,13 +1,16 @@
 """byoc data upload: what goes to S3, what does not go twice, and what is refused."""
 
 import dataclasses
+import gc
 import hashlib
 import importlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +229,33 @@ def test_a_file_is_signed_as_botocore_signs_it(
     auth = S3SigV4Auth(Credentials("local", "local"), "s3", "us-east-1")
     signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
     assert ours["Authorization"].endswith(f"Signature={signature}")
+
+
+def test_all_files_go_through_connections_that_send_at_once(
+    session: Session, s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    lay_out(tmp_path, [f"{number}.jpg" for number in range(5)])
+    sender = Sender(session, bucket, "data/")
+    server = urllib.parse.urlsplit(s3.meta.endpoint_url).port
+    before = {id(one) for one in open_sockets(server)}
+    for file in files.files_in(tmp_path):
+        sender.send(file)
+    (kept,) = [one for one in open_sockets(server) if id(one) not in before]
+    assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def open_sockets(port: int | None) -> list[socket.socket]:
+    """Return this process's connections to a port."""
+    found = [one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() != -1]
+    return [one for one in found if peer(one) == port]
+
+
+def peer(one: socket.socket) -> int | None:
+    """Return the port at the other end of a socket; None where there is none."""
+    try:
+        return int(one.getpeername()[1])
+    except (OSError, IndexError):
+        return None
 
 
 def test_a_file_that_is_refused_goes_through_the_client(

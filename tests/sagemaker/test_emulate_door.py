@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ def ask(
     emulator: Emulator, method: str = "POST", path: str = "/", body: bytes = b"{}", **headers: str
 ) -> tuple[int, Any]:
     """Return the status and body of one request with these headers and no others."""
-    connection = http.client.HTTPConnection(emulator.url.removeprefix("http://"))
-    connection.putrequest(method, path, skip_host="Host" in headers)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    for name, value in (LIST | named | {"Content-Length": str(len(body))}).items():
-        connection.putheader(name, value)
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    with closing(http.client.HTTPConnection(emulator.url.removeprefix("http://"))) as connection:
+        connection.putrequest(method, path, skip_host="Host" in headers)
+        for name, value in (LIST | named | {"Content-Length": str(len(body))}).items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[E
 
 
 def send(odd: Emulator, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(odd.url.removeprefix("http://"))
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    response = connection.getresponse()
-    return response.status, response.read().decode()
+    with closing(http.client.HTTPConnection(odd.url.removeprefix("http://"))) as connection:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 @pytest.mark.parametrize(

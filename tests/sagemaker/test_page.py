@@ -4,6 +4,7 @@ import http.client
 import json
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -119,11 +120,11 @@ def page(shown: Emulator, path: str = "/_local/") -> Page:
 
 def post(shown: Emulator, path: str, fields: dict[str, str], **headers: str) -> tuple[int, str, str | None]:
     """Send a form and return the status, the text and where it leads."""
-    connection = http.client.HTTPConnection(shown.url.removeprefix("http://"))
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", path, urlencode(fields), {**kind, **headers})
-    response = connection.getresponse()
-    return response.status, response.read().decode(), response.headers["Location"]
+    with closing(http.client.HTTPConnection(shown.url.removeprefix("http://"))) as connection:
+        connection.request("POST", path, urlencode(fields), {**kind, **headers})
+        response = connection.getresponse()
+        return response.status, response.read().decode(), response.headers["Location"]
 
 
 def overview(shown: Emulator) -> Any:
@@ -336,10 +337,10 @@ def test_a_page_of_another_site_cannot_send_its_forms(shown: Emulator, path: str
     ],
 )
 def test_what_is_not_there_is_refused_as_text(shown: Emulator, path: str, status: int) -> None:
-    connection = http.client.HTTPConnection(shown.url.removeprefix("http://"))
-    connection.request("GET", path.replace("²", "%C2%B2"))
-    response = connection.getresponse()
-    assert (response.status, response.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
+    with closing(http.client.HTTPConnection(shown.url.removeprefix("http://"))) as connection:
+        connection.request("GET", path.replace("²", "%C2%B2"))
+        response = connection.getresponse()
+        assert (response.status, response.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
 
 
 def test_another_region_is_a_page_of_its_own(shown: Emulator) -> None:

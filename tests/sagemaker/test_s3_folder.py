@@ -255,3 +255,17 @@ def test_a_bucket_is_made_in_the_region_that_the_request_names(emulator: Emulato
     s3.create_bucket(Bucket="there-from-here", CreateBucketConfiguration=place)
     for bucket in ("there", "there-from-here"):
         assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "eu-west-1"
+
+
+def test_what_describes_an_object_is_kept_and_a_new_object_has_nothing_of_the_one_before(s3: Any) -> None:
+    where = {"Bucket": "odd", "Key": "described"}
+    s3.put_object(**where, Body=b"one", Tagging="color=red", Metadata={"made": "here"})
+    described = {"CacheControl": "no-store", "ContentDisposition": "inline", "ContentType": "image/jpeg"}
+    s3.put_object(**where, Body=b"two", **described)
+    head = s3.head_object(**where)
+    assert {name: head[name] for name in described} == described
+    assert head["Metadata"] == {} and s3.get_object_tagging(**where)["TagSet"] == []
+    s3.put_object(**where, Body=b"three")
+    assert s3.head_object(**where)["ContentType"] == "binary/octet-stream"
+    assert read(s3, **where) == b"three"
+    s3.delete_object(**where)

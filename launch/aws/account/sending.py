@@ -6,6 +6,7 @@ A client's put_object takes 1.7 ms of CPU a request, most of it to find its endp
 
 import base64
 import hashlib
+import socket
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,9 @@ ENCRYPTED = {
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
 }
+# As a client of botocore's sets it. Trap: without it the kernel keeps a body back until the headers are acknowledged, which takes
+# 40 ms on a connection that was used before.
+NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 KEY = "KEY"  # stands for an object's key in the address that a client makes
 
 
@@ -41,7 +45,10 @@ class Sender:
         self._credentials = session.boto.get_credentials()
         bundle = session.boto._session.get_config_variable("ca_bundle")
         self._http = URLLib3Session(
-            verify=bundle or True, proxies=get_environ_proxies(self._base), max_pool_connections=CONNECTIONS
+            verify=bundle or True,
+            proxies=get_environ_proxies(self._base),
+            max_pool_connections=CONNECTIONS,
+            socket_options=NO_DELAY,
         )
 
     def send(self, file: File) -> None:

@@ -41,6 +41,7 @@ class S3Front:
         self._moto = moto
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        keys.forget()  # what an earlier request of this thread may have left
         try:
             return self._answer(environ, start_response)
         except ApiError as error:
@@ -75,10 +76,9 @@ class S3Front:
         if uploads.brings_bytes(environ, key, set(request.args)):
             path = uploads.take(environ)
             try:
-                if answer := plain.put(request, bucket, key):
-                    keys.flush_objects(self._storage.index)
-                    done: Iterable[bytes] = answer(environ, start_response)
-                    return done
+                if headers := plain.put(request, bucket, key):
+                    start_response("200 OK", list(headers.items()))
+                    return []
                 return self._changing(environ, start_response)
             finally:
                 uploads.drop(path)

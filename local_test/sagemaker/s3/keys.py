@@ -2,6 +2,7 @@
 them."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 from moto.s3.models import FakeBucket, s3_backends
 
 from local_test.sagemaker.s3.index import Bucket, Index, Row
-from local_test.sagemaker.s3.objects import FileKey, marker_row, natural_path, other, remove_file, restored
+from local_test.sagemaker.s3.objects import (
+    UNVERSIONED,
+    FileKey,
+    Upload,
+    marker_row,
+    moved,
+    natural_path,
+    other,
+    remove_file,
+    restored,
+)
 from local_test.sagemaker.settings import ACCOUNT
 
 
@@ -79,6 +90,28 @@ class Keys:
             if isinstance(value, FileKey):
                 TOUCHED.add(self._bucket, value)
 
+    def put(self, name: str, upload: Upload, more: dict[str, Any]) -> Row:
+        """Make a body the only version of an object, and return its row, as moto's put_object does in a bucket without versions."""
+        path, natural = upload.path, natural_path(FileKey.folder, self._bucket, name)
+        with LOCK:
+            before = self._index.versions(self._bucket, name)
+            if natural is not None:
+                path = moved(path, natural)
+            row = Row(
+                key=name,
+                version=UNVERSIONED,
+                size=upload.size,
+                etag=upload.md5,
+                modified=time.time(),
+                file=str(path)[len(str(FileKey.folder)) + 1 :],  # a third of the time of relative_to
+                more=more,
+            )
+            self._index.set_versions(self._bucket, name, [row])
+            for older in before:
+                if older.file != row.file:
+                    remove_file(FileKey.folder, older)
+        return row
+
     def pop(self, name: str) -> None:
         with LOCK:
             rows = self._index.versions(self._bucket, name)
@@ -140,7 +173,9 @@ class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
 
 def flush(index: Index) -> None:
     """Write the objects and buckets that this thread's request has changed to the index."""
-    flush_objects(index)
+    touched, TOUCHED.keys = TOUCHED.keys, {}
+    for (bucket, _, _), key in touched.items():
+        index.update(bucket, key.row())
     buckets = list(s3_backends[ACCOUNT]["aws"].buckets.values())
     index.set_buckets(
         [
@@ -153,13 +188,6 @@ def flush(index: Index) -> None:
             for entry in buckets
         ]
     )
-
-
-def flush_objects(index: Index) -> None:
-    """Write the objects that this thread's request has changed to the index."""
-    touched, TOUCHED.keys = TOUCHED.keys, {}
-    for (bucket, _, _), key in touched.items():
-        index.update(bucket, key.row())
 
 
 def forget() -> None:

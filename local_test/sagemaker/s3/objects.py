@@ -6,7 +6,6 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +37,8 @@ KEPT = (
     "lock_until",
 )
 DEFAULTS = {"_storage_class": "STANDARD", "_is_versioned": False}
-PLAIN = {"Content-Type": "binary/octet-stream"}
+UNVERSIONED = "null"  # the version of an object in a bucket without versions
+PLAIN = {"content-type": "binary/octet-stream"}
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,7 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
 
     def move(self, path: Path) -> None:
         """Move the file, unless a folder is in the way; a file that lies there is replaced."""
-        with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.replace(path)
-            self.path = path
+        self.path = moved(self.path, path)
 
     def row(self) -> Row:
         more = {name: getattr(self, name) for name in KEPT if getattr(self, name) not in (None, DEFAULTS.get(name))}
@@ -220,6 +217,20 @@ def natural_path(folder: Path, bucket: str, key: str) -> Path | None:
 def other(folder: Path) -> Path:
     """Return a new path for the bytes of an object that does not lie at its key."""
     return folder / ".other" / uuid.uuid4().hex
+
+
+def moved(path: Path, target: Path) -> Path:
+    """Move a file to `target`, whose file is replaced, and return its new path; unless a folder is in the way, or a file of a key
+    that is a folder of this one."""
+    try:
+        try:
+            path.replace(target)
+        except FileNotFoundError:  # the first object of its folder
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        return path
+    return target
 
 
 def remove_file(folder: Path, row: Row) -> None:

@@ -132,7 +132,7 @@ class Sums:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._crc32 = 0
         self._with_crc32 = with_crc32
-        self._blocks: queue.Queue[bytes] = queue.Queue(4)
+        self._blocks: queue.Queue[bytes] | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,23 +146,24 @@ class Sums:
 
     def add(self, block: bytes) -> None:
         self.size += len(block)
-        if self._thread is None and len(block) < BLOCK:
+        if self._blocks is None and len(block) < BLOCK:
             self._count(block)  # a small body is not worth a thread
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True)
+        if self._blocks is None:
+            self._blocks = queue.Queue(4)
+            self._thread = threading.Thread(target=self._work, args=(self._blocks,), daemon=True)
             self._thread.start()
         self._blocks.put(block)
 
     def end(self) -> None:
         """Wait until all blocks are counted."""
-        if self._thread:
+        if self._blocks and self._thread:
             self._blocks.put(b"")
             self._thread.join()
-            self._thread = None
+            self._blocks = self._thread = None
 
-    def _work(self) -> None:
-        while block := self._blocks.get():
+    def _work(self, blocks: "queue.Queue[bytes]") -> None:
+        while block := blocks.get():
             self._count(block)
 
     def _count(self, block: bytes) -> None:

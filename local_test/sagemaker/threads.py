@@ -1,0 +1,40 @@
+"""Threads for requests. A thread that has answered one request waits for the next: to start one costs as much as to put a photo."""
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+IDLE = 10.0  # seconds that a thread waits for the next request before it ends
+Work = Callable[[], None]
+
+
+class Threads:
+    """Runs each request at once, in a thread that waits, or in a new one where none does."""
+
+    def __init__(self) -> None:
+        self._next: SimpleQueue[Work] = SimpleQueue()
+        self._waiting = 0  # threads that nobody has handed a request yet
+        self._lock = threading.Lock()
+
+    def run(self, work: Work) -> None:
+        with self._lock:
+            waits = self._waiting > 0
+            self._waiting -= waits
+        if waits:
+            self._next.put(work)
+        else:
+            threading.Thread(target=self._serve, args=(work,), name="request", daemon=True).start()
+
+    def _serve(self, work: Work) -> None:
+        while True:
+            work()
+            with self._lock:
+                self._waiting += 1
+            try:
+                work = self._next.get(timeout=IDLE)
+            except Empty:
+                with self._lock:
+                    if self._waiting:  # so that all requests that are on their way find a thread
+                        self._waiting -= 1
+                        return
+                work = self._next.get()
