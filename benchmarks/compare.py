@@ -43,8 +43,8 @@ def compare(options: Options, artifact: Path, part: str) -> Iterator[Figure]:
             _until_quiet(running)
             _measure(running[0], photos, 1, options.seconds, rows, {})
     for name, own in rows.items():
-        yield Figure.of(f"{name}: requests/s", [row["requests/s"] for row in own])
-        yield Figure.of(f"{name}: p99, ms", [row["p99"] for row in own])
+        for key in ("requests/s", "p50", "p95", "p99"):  # in ms
+            yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
         answered = sum(row["requests"] + row["warm_requests"] for row in own)
         for role in ROLES:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.machine import sample_photos
 from benchmarks.parts import Figure, Options
 from benchmarks.runs import LITE
 from classifier.backbones import build_backbone
@@ -43,10 +42,9 @@ OURS, LANES = "ours, with decoding", "bare, in lanes"
 Way = Callable[[list[Path]], int]
 
 
-def measure(options: Options, photos: int) -> Iterator[Figure]:
-    """Measure with `photos` photos of the folder."""
+def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
+    """Time every way over the photos, and compare ours with the others."""
     torch.set_num_threads(options.threads)
-    paths = sample_photos(options.folder, photos)
     backbone, _, preprocessing = build_backbone(LITE)
     load_pretrained(backbone, LITE, None)
     model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()

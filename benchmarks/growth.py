@@ -26,7 +26,7 @@ def measure(options: Options) -> Iterator[Figure]:
         # Small sizes before and after the large one: the machine's speed drifts, and a short pass says little alone.
         for size in [*sizes, *sizes[-2::-1], *sizes[:-1]]:
             with selected(Path(name), photos=size) as split:
-                runs[size].append(ours(split.folder, options.growth_backbone, {"epochs": 1}, threads=options.threads))
+                runs[size].append(ours(split.folder, options.growth_backbone, {"epochs": 1}, options.threads))
     medians, beyond = [], []
     for size, ran in runs.items():
         rate = Figure.of(f"{size:,} photos: photos/s", [size / run.done["seconds"]["features"] for run in ran])

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from benchmarks.parts import Figure
 from classifier.photos import load_photo_set
 
 MEGAPIXELS_12 = 12_000_000
@@ -22,6 +23,12 @@ class Split:
     folder: Path
     counts: dict[str, int]
     classes: int
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield how many classes and photos there are."""
+        yield Figure("classes", self.classes)
+        for split, count in self.counts.items():
+            yield Figure(f"photos, {split}", count)
 
 
 @contextmanager

@@ -60,8 +60,8 @@ def ours(
     folder: Path,
     backbone: str,
     hyperparameters: Mapping[str, object],
-    *,
     threads: int,
+    *,
     cache: Path | None = None,
     keep: Path | None = None,
 ) -> Run:

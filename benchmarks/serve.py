@@ -63,7 +63,7 @@ def _artifact(options: Options, model: str) -> Path:
         elif model == "lite0-1000":
             artifacts.imagenet_lite(folder, photos)
         else:
-            ours(options.train, LITE, {}, threads=len(os.sched_getaffinity(0)), keep=folder)
+            ours(options.train, LITE, {}, len(os.sched_getaffinity(0)), keep=folder)
     return folder
 
 

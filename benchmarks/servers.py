@@ -164,7 +164,14 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
             time.sleep(0.05)
         yield found
     finally:
-        _stop(found, process)
+        # The workers end with their server, or are killed.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            members = found.processes()
+            for member in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.send_signal(number)
+            psutil.wait_procs(members, timeout=10)
+        process.wait()
 
 
 def _answers(server: Server, photo: bytes) -> bool:
@@ -184,16 +191,3 @@ def _session(pid: int) -> int:
         return os.getsid(pid)
     except OSError:
         return 0
-
-
-def _stop(server: Running, process: "subprocess.Popen[bytes]") -> None:
-    """End every process of the server's session."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        members = server.processes()
-        for member in members:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        if not psutil.wait_procs(members, timeout=10)[1]:
-            return

@@ -9,11 +9,17 @@ long measurement can be made in pieces.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks import epochs, growth, parts
+from benchmarks.machine import sample_photos
 from benchmarks.parts import Figure, Options
+from benchmarks.photos import Split, selected
+from benchmarks.runs import LITE
+
+SEEN = ("train", "validation")  # the copied loop has no test photos
 
 OPTIONS = {
     "small": (Path("../shared/data/dogs"), "the smaller set of photos"),
@@ -33,24 +39,36 @@ OPTIONS = {
 }
 
 
+def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **limits: str) -> parts.Part:
+    """Return the part that measures on photos of the folder that an option names, of which other options limit the number."""
+
+    def part(options: Options) -> Iterator[Figure]:
+        numbers = {name: getattr(options, option) for name, option in limits.items()}
+        with selected(getattr(options, folder), splits=SEEN, **numbers) as split:
+            yield from measure(split, options)
+
+    return part
+
+
 def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
+    paths = sample_photos(options.folder, min(most, options.features_photos))
     # It loads torch into this process, which would spoil the memory that growth measures.
     from benchmarks.features import measure
 
-    return measure(options, min(most, options.features_photos))
+    yield from measure(options, paths)
 
 
-# In the order in which they run.
+# In the order in which they run. epochs-accuracy has real weights, whose accuracy says something.
 PARTS: dict[str, parts.Part] = {
-    "epochs-dogs": epochs.dogs,
-    "epochs-accuracy": epochs.accuracy,
-    "trials-dogs": lambda options: epochs.trials(options.small, options.small_photos, options),
-    "trials-breeds": lambda options: epochs.trials(options.folder, options.trials_photos, options),
+    "epochs-dogs": _on(epochs.epochs, "small", photos="small_photos"),
+    "epochs-accuracy": _on(partial(epochs.epochs, backbone=LITE), "folder", classes="classes"),
+    "trials-dogs": _on(epochs.trials, "small", photos="small_photos"),
+    "trials-breeds": _on(epochs.trials, "folder", photos="trials_photos"),
     "finetune": epochs.finetune,
     "growth": growth.measure,
     "features": _features,
     # Below 1,000 photos batch normalisation is not folded.
-    "unfolded": lambda options: _features(options, most=800),
+    "unfolded": partial(_features, most=800),
 }
 
 if __name__ == "__main__":
