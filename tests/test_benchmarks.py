@@ -11,7 +11,6 @@ import pytest
 
 from tests.conftest import LITE, ROOT
 
-
 Parts = dict[str, dict[str, Any]]
 
 
