@@ -95,43 +95,37 @@ def steps(setting: Setting) -> Iterator[Line]:
     """Training steps from ready tensors at each precision, with memory: the limit of fine-tuning."""
     compute_exactly()
     for precision in ("fp32", "bf16") if setting.device == "cpu" else ("fp32", "bf16", "fp16"):
-        torch.manual_seed(0)
-        model, crop = ready_model(setting.backbone, 10)
-        model = model.to(setting.device)
-        if setting.device == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        step = _step(model, crop, setting, precision)
-        _repeat(step, min(WARM, setting.repeats), setting.device)
-        taken = seconds(_repeat, step, setting.repeats, setting.device)
-        fine = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
-        figure = f"{setting.batch * setting.repeats / taken:.0f} photos/s, {memory(setting.device):.2f} GiB"
-        yield f"training step, {precision}, batch {setting.batch}", figure, MEASURED if fine else WRONG
+        yield _steps(setting, precision)
 
 
-def _repeat(step: Callable[[], None], times: int, device: str) -> None:
-    for _ in range(times):
-        step()
-    synchronise(device)
-
-
-def _step(model: Classifier, crop: int, setting: Setting, precision: str) -> Callable[[], None]:
-    """Return a training step on pixels that stay on the device."""
+def _steps(setting: Setting, precision: str) -> Line:
+    torch.manual_seed(0)
     device, batch = setting.device, setting.batch
+    model, crop = ready_model(setting.backbone, 10)
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
     pixels = torch.randint(256, (batch, crop, crop, 3), dtype=torch.uint8, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
 
-    def step() -> None:
-        with autocast(device, precision):
-            loss = functional.cross_entropy(model(pixels), labels)
-        optimizer.zero_grad()
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        scaler.step(optimizer)
-        scaler.update()
+    def run(count: int) -> None:
+        for _ in range(count):
+            with autocast(device, precision):
+                loss = functional.cross_entropy(model(pixels), labels)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+        synchronise(device)
 
-    return step
+    run(min(WARM, setting.repeats))
+    rate = batch * setting.repeats / seconds(run, setting.repeats)
+    fine = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+    figure = f"{rate:.0f} photos/s, {memory(device):.2f} GiB"
+    return f"training step, {precision}, batch {batch}", figure, MEASURED if fine else WRONG
 
 
 def ranks(setting: Setting) -> Iterator[Line]:
