@@ -86,6 +86,7 @@ def _model(name: str, classes: int) -> nn.Module:
 
 def _run_phase(model: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, limit: int | None) -> dict[str, Any]:
     """Run one phase of an epoch, or `limit` steps of it."""
+    criterion = nn.CrossEntropyLoss()
     photos: list[int] = []
     seconds: list[float] = []
     running_loss, running_corrects = 0.0, 0
@@ -96,7 +97,7 @@ def _run_phase(model: nn.Module, loader: Any, optimizer: torch.optim.Optimizer, 
             outputs = model(inputs)
             if isinstance(outputs, tuple):  # inception_v3 in train mode adds its auxiliary logits
                 outputs = outputs[0]
-            loss = nn.functional.cross_entropy(outputs, labels)
+            loss = criterion(outputs, labels)
             if model.training:
                 loss.backward()
                 optimizer.step()

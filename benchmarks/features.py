@@ -91,7 +91,7 @@ def _ways(model: Classifier, paths: list[Path]) -> dict[str, Way]:
             index += 1
         return index * size
 
-    one_thread = {f"bare, one thread, batch {size}": partial(alone, size) for size in BATCHES}
+    one_thread: dict[str, Way] = {f"bare, one thread, batch {size}": partial(alone, size) for size in BATCHES}
     return {OURS: ours, LANES: in_lanes} | one_thread
 
 
