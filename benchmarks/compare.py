@@ -42,28 +42,31 @@ def compare(options: Options, artifact: Path, part: str) -> Iterator[Figure]:
                 _measure(server, photos, 4, options.seconds, rows, limits)
             _until_quiet(running)
             _measure(running[0], photos, 1, options.seconds, rows, {})
+    yield from _figures(rows, backend)
+
+
+def _figures(rows: Rows, backend: str) -> Iterator[Figure]:
     for name, own in rows.items():
-        for key in ("requests/s", "p50", "p95", "p99"):  # in ms
+        for key in ("requests/s", "p50", "p95", "p99"):  # the percentiles in ms
             yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
-        answered = sum(row["requests"] + row["warm_requests"] for row in own)
         for role in ROLES:
-            yield Figure(
-                f"{name}: processor time of {role}, ms a request", 1000 * sum(row[role] for row in own) / answered
-            )
-        if "limit" in own[0]:
-            yield Figure.of(
-                f"{name}: share of the limit with {backend}", [row["requests/s"] / row["limit"] for row in own]
-            )
-    ours = rows[f"{OURS}, 4 clients"]
-    for name, own in rows.items():
-        for measure in ("requests/s", "p99") if not name.startswith(OURS) else ():
-            ratio = median(row[measure] for row in ours) / median(row[measure] for row in own)
-            yield Figure(f"{measure}, ours / {name}", ratio)
+            yield Figure(f"{name}: processor time of {role}, ms a request", _milliseconds(own, role))
+    ours, alone = rows[f"{OURS}, 4 clients"], rows[f"{OURS}, 1 clients"]
+    yield Figure.of(f"limit with {backend}, requests/s", [row["limit"] for row in ours])
+    yield Figure.of("share of the limit", [row["requests/s"] / row["limit"] for row in ours])
     # One client waits for every step, so its seconds a request are all the steps' seconds.
-    alone = rows[f"{OURS}, 1 clients"]
-    share = sum(row["front"] for row in alone) / sum(row["seconds"] for row in alone)
+    share = _milliseconds(alone, "front") * median(row["requests/s"] for row in alone) / 1000
     yield Figure("front's share of a lone request's time", share)
+    for name, own in rows.items():
+        for key in ("requests/s", "p99") if not name.startswith(OURS) else ():
+            ratio = median(row[key] for row in ours) / median(row[key] for row in own)
+            yield Figure(f"{key}, ours / {name.removesuffix(', 4 clients')}", ratio)
+
+
+def _milliseconds(own: list[dict[str, float]], role: str) -> float:
+    """Return the processor time of a request, those of the warm-up included."""
+    return 1000 * sum(row[role] for row in own) / sum(row["requests"] + row["warm_requests"] for row in own)
 
 
 @contextlib.contextmanager
