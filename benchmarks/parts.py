@@ -84,20 +84,20 @@ def run(results: str, parts: Mapping[str, Part], options: Options) -> int:
     """Run the chosen parts, keep each in results/NAME.json, and print all that is known; a part not run keeps its former entry."""
     path = RESULTS / f"{results}.json"
     known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
-    for name in options.part:
+    for part in options.part:
         described, started = machine.describe(), time.perf_counter()
         try:
-            figures = [figure.to_json() for figure in parts[name](options)]
+            figures = [figure.to_json() for figure in parts[part](options)]
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
-            print(f"{name}: not run, since {error}\n")
+            print(f"{part}: not run, since {error}\n")
             continue
-        known[name] = {
+        known[part] = {
             "machine": described,
             "seconds": time.perf_counter() - started,
-            "settings": {option: str(value) for option, value in vars(options).items() if option != "part"},
+            "settings": {name: value for name, value in vars(options).items() if isinstance(value, int | float | str)},
             "figures": figures,
         }
-        write_results(results, {"parts": {part: known[part] for part in parts if part in known}})
+        write_results(results, {"parts": {each: known[each] for each in parts if each in known}})
     for part, entry in known.items():
         print(f"\n{part}, {entry['machine']['date']}")
         for figure in entry["figures"]:

@@ -51,7 +51,7 @@ def test_the_emulators_benchmark_writes_each_figure_with_its_target(tmp_path: Pa
     own, added = parts["invocation"]["figures"]
     assert own["value"] > 0 and own["low"] <= own["value"] <= own["high"]
     assert added["at_most"] == 5 and added["name"].endswith(", ms") and "at most 5" in text
-    assert parts["invocation"]["machine"]["date"] and parts["invocation"]["settings"]["invocations"] == "5"
+    assert parts["invocation"]["machine"]["date"] and parts["invocation"]["settings"]["invocations"] == 5
 
 
 @pytest.mark.parametrize("name", ["decode", "train"])
