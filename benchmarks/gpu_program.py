@@ -17,10 +17,11 @@ from PIL import Image
 from benchmarks.gpu import WRONG
 from benchmarks.gpu_checks import MEASURED, RIGHT, Line, Setting, memory, ready_model
 from benchmarks.machine import seconds
+from benchmarks.runs import ours
 from classifier.errors import UserError
 from classifier.photos import Photo, PhotoSet
 from launch.server import serving as server
-from launch.training import Recipe, terminate_running, train
+from launch.training import terminate_running
 from train.features import FeaturePass
 from train.features.collector import BATCH
 from train.precision import resolve_precision
@@ -117,28 +118,19 @@ def _photos(folder: Path, each: int) -> Path:
     return folder
 
 
-def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, str]) -> tuple[str, str]:
+def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, object]) -> tuple[str, str]:
     """Run a job, or go on with it; return how fast its last epoch of fine-tuning was and how much of it was waiting, and a verdict.
 
     Where the job fails, the figure says why.
     """
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
-    fixed = {
-        "backbone": setting.backbone,
-        "weights": "random",
-        "epochs": "2",
-        "finetune-epochs": "2",
-        "finetune-batch-size": str(setting.batch),
-        "checkpoint-seconds": "0",
-    }
-    recipe = Recipe(data=photos, hyperparameters=fixed, channels={}, feature_cache=base / "features")
-    started = time.perf_counter()
+    fixed = {"epochs": 2, "finetune-epochs": 2, "finetune-batch-size": setting.batch, "checkpoint-seconds": 0}
     try:
-        records = train(base, recipe, hyperparameters, quiet=True)
+        run = ours(photos, setting.backbone, fixed | dict(hyperparameters), base=base)
     except UserError as error:
         return str(error)[:150], WRONG
-    tuned = [record for record in records if record["kind"] == "epoch" and record["stage"] == "finetune"]
-    figure = f"{time.perf_counter() - started:.0f} s in all; {len(tuned)} epochs of fine-tuning"
+    tuned = run.epochs("finetune")
+    figure = f"{run.seconds:.0f} s in all; {len(tuned)} epochs of fine-tuning"
     if tuned:
         rate, share = tuned[-1]["images_per_second"], tuned[-1]["data_wait_share"]
         figure += f", the last at {rate:.0f} photos/s, {share:.0%} of it waiting for data"

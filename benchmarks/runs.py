@@ -6,7 +6,6 @@ it is exceeded, so a heavy benchmark would spoil the peak memory of every run th
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -60,22 +59,23 @@ def ours(
     folder: Path,
     backbone: str,
     hyperparameters: Mapping[str, object],
-    threads: int,
+    threads: int | None = None,
     *,
     cache: Path | None = None,
-    keep: Path | None = None,
+    base: Path | None = None,
 ) -> Run:
-    """Run the training program, with no features kept from before unless `cache` holds some; `keep` gets the artifact."""
+    """Run the training program, with no features kept from before unless `cache` holds some.
+
+    The job's folder is `base`, which stays and may hold the same job's checkpoints. Raises UserError when the job fails.
+    """
     with TemporaryDirectory(prefix="bench-ours-") as name:
-        base = Path(name) / "job"
-        base.mkdir()
+        base, cache = base or Path(name) / "job", cache or Path(name) / "cache"
+        base.mkdir(parents=True, exist_ok=True)
         # Both sides start from the weights that a package brings, or from random ones.
         fixed = {"backbone": backbone, "weights": "pretrained" if backbone == LITE else "random"}
         fixed |= {option: str(value) for option, value in hyperparameters.items()}
-        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
+        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache)
         taken = seconds(lambda: train(base, recipe, {}, threads=threads, quiet=True))
-        if keep:
-            shutil.copytree(base / "model", keep)
         features = json.loads((base / "model" / "model.json").read_text())["model"]["features"]
         return Run(taken, read_records(base), features)
 

@@ -7,7 +7,6 @@ FOLDER (../shared/data/photos) holds photos of natural size; without it the samp
 results/serve.json with its own machine and date.
 """
 
-import os
 import sys
 import tempfile
 import time
@@ -53,7 +52,8 @@ def main() -> int:
 
 def _artifact(options: Options, model: str) -> Path:
     """Return the model's artifact, made where there is none yet."""
-    folder: Path = options.artifacts / model
+    job: Path = options.artifacts / model
+    folder = job / "model"
     if not (folder / "model.json").exists():
         from benchmarks import artifacts
 
@@ -63,7 +63,7 @@ def _artifact(options: Options, model: str) -> Path:
         elif model == "lite0-1000":
             artifacts.imagenet_lite(folder, photos)
         else:
-            ours(options.train, LITE, {}, len(os.sched_getaffinity(0)), keep=folder)
+            ours(options.train, LITE, {}, base=job)
     return folder
 
 

@@ -88,7 +88,7 @@ def test_the_comparison_with_the_copied_loop_keeps_parts_that_were_not_run(sampl
 
 @pytest.fixture
 def artifacts(model: Path, tmp_path: Path) -> Path:
-    shutil.copytree(model, tmp_path / "artifacts" / "lite0")
+    shutil.copytree(model, tmp_path / "artifacts" / "lite0" / "model")
     return tmp_path / "artifacts"
 
 
