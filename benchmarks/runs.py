@@ -69,15 +69,15 @@ def ours(
     The job's folder is `base`, which stays and may hold the same job's checkpoints. Raises UserError when the job fails.
     """
     with TemporaryDirectory(prefix="bench-ours-") as name:
-        base, cache = base or Path(name) / "job", cache or Path(name) / "cache"
-        base.mkdir(parents=True, exist_ok=True)
+        job = base or Path(name) / "job"
+        job.mkdir(parents=True, exist_ok=True)
         # Both sides start from the weights that a package brings, or from random ones.
         fixed = {"backbone": backbone, "weights": "pretrained" if backbone == LITE else "random"}
         fixed |= {option: str(value) for option, value in hyperparameters.items()}
-        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache)
-        taken = seconds(lambda: train(base, recipe, {}, threads=threads, quiet=True))
-        features = json.loads((base / "model" / "model.json").read_text())["model"]["features"]
-        return Run(taken, read_records(base), features)
+        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
+        taken = seconds(lambda: train(job, recipe, {}, threads=threads, quiet=True))
+        features = json.loads((job / "model" / "model.json").read_text())["model"]["features"]
+        return Run(taken, read_records(job), features)
 
 
 def copied(folder: Path, backbone: str, threads: int, **options: float) -> Copied:
