@@ -144,22 +144,22 @@ bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
-	$(BIN)/python -m benchmarks.features $(if $(PHOTOS),"$(PHOTOS)")
+	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") --part features,unfolded
 
 bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
 	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")
 
-bench-decode: .venv/.ready-dev ## what draft decoding saves and changes (PHOTOS=folder)
+bench-decode: .venv/.ready-dev ## what draft decoding saves (PHOTOS=folder)
 	$(BIN)/python -m benchmarks.decode $(if $(PHOTOS),"$(PHOTOS)")
 
 bench-emulator: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## what the local SageMaker costs (S3_MB=megabytes in S3, 10000 for the figure of 10 GB; TMPDIR says where)
-	$(BIN)/python -m benchmarks.emulator $(if $(S3_MB),--s3-mb "$(S3_MB)")
+	$(BIN)/python -m benchmarks.emulator --part start,s3,invocation,job,tuning $(if $(S3_MB),--s3-mb "$(S3_MB)")
 
 bench-driver: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## how long byoc takes before it does what it was asked for
-	$(BIN)/python -m benchmarks.driver
+	$(BIN)/python -m benchmarks.emulator --part driver --rounds 9
 
 bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc data upload against SDK v2's upload_data, to the local SageMaker (PHOTOS=number)
-	$(BIN)/python -m benchmarks.upload $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(BIN)/python -m benchmarks.emulator --part upload $(if $(PHOTOS),--sent "$(PHOTOS)")
 
 gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
 	$(BIN)/python -m benchmarks.gpu

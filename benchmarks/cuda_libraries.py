@@ -8,10 +8,11 @@ can be seen without a GPU: a library that torch opens on first use on a GPU pass
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.machine import describe, write_results
+from benchmarks.machine import describe
+from benchmarks.parts import write_results
 
 IMAGE = "byoc-classifier-serve:cuda"
 SMALLEST = 20e6  # bytes; smaller libraries are not worth a sentence
@@ -24,31 +25,30 @@ print(build_backbone("resnet18")[0].eval()(torch.zeros(1, 3, 224, 224)).shape)
 """
 
 
-def docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def main() -> None:
+    """Hide one library after another, the largest first, and write results/cuda_libraries.json."""
+    listed = _docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n").stdout
+    sizes = [(int(size), path) for size, path in (line.split(" ", 1) for line in listed.splitlines())]
+    rows = []
+    for size, path in sorted(sizes, reverse=True):
+        if size > SMALLEST:
+            done = _docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
+            rows.append({"library": Path(path).name, "mb": round(size / 1e6), "loads": done.returncode == 0})
+            print(rows[-1], flush=True)
+    left_out = {name: round(_unpacked(name) / 1e6) for name in LEFT_OUT}
+    write_results("cuda_libraries", {"machine": describe(), "left_out_mb": left_out, "hidden": rows})
+
+
+def _docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["docker", "run", "--rm", "--network", "none", *arguments], capture_output=True, text=True)
 
 
-def unpacked(requirement: str) -> int:
+def _unpacked(requirement: str) -> int:
     """Return the bytes that a package left out of the image would take, from its wheel."""
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", folder]
         subprocess.run([*pip, requirement], check=True)
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-
-
-def main() -> None:
-    """Hide one library after another, the largest first, and write results/cuda_libraries.json."""
-    listed = docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n").stdout
-    sizes = {path: int(size) for size, path in (line.split(" ", 1) for line in listed.splitlines())}
-    rows = []
-    for path, size in sorted(sizes.items(), key=lambda pair: -pair[1]):
-        if size > SMALLEST:
-            done = docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
-            rows.append({"library": Path(path).name, "mb": round(size / 1e6), "loads": done.returncode == 0})
-            print(rows[-1], flush=True)
-    left_out = {name: round(unpacked(name) / 1e6) for name in LEFT_OUT}
-    results = {"command": "python -m benchmarks.cuda_libraries", "machine": describe()}
-    write_results("cuda_libraries", results | {"left_out_mb": left_out, "hidden": rows})
 
 
 if __name__ == "__main__":

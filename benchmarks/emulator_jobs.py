@@ -1,39 +1,37 @@
 """What a job costs that the emulator runs: the wait of SDK v2's fit() behind its end, and tuning against `byoc tune`."""
 
-import argparse
 import json
-import shutil
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from tempfile import TemporaryDirectory
 
-from benchmarks.emulator_process import Figure, emulating, small_programs
-from benchmarks.machine import ROOT
+from benchmarks.emulator_process import BYOC, emulating
+from benchmarks.machine import ROOT, NotRun
+from benchmarks.parts import Figure, Options
 from train.config import OBJECTIVE, TUNING_RANGES
 
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 SAMPLES = ROOT / "data" / "samples"
-BIN = Path(sys.executable).parent
 HOLD = ("--hold", "20")
 BACKBONE = "timm/tf_efficientnet_lite0"
 TRIALS, PARALLEL = 8, 2
-# SDK v2's own fit(), unchanged; the job's program prints when it ends.
+# SDK v2's own fit(), unchanged; the job's program prints when it ends. Both programs print seconds last.
 FIT = """
-import sys, time
+import time
 import sagemaker
 from sagemaker.estimator import Estimator
 
 metric = [{"Name": "ended", "Regex": "ended=([0-9.]+)"}]
-estimator = Estimator("byoc-classifier-train", sagemaker.get_execution_role(), 1, "ml.m5.large", metric_definitions=metric)
-estimator.fit(logs=sys.argv[1] == "logs")
+role = sagemaker.get_execution_role()
+estimator = Estimator("byoc-classifier-train", role, 1, "ml.m5.large", metric_definitions=metric)
+estimator.fit()
 end = time.time()
-job = estimator.latest_training_job.describe()
-print("waited", end - job["FinalMetricDataList"][0]["Value"])
+print(end - estimator.latest_training_job.describe()["FinalMetricDataList"][0]["Value"])
 """
-# The ranges of `byoc tune`, by the SDK's tuner; argv: photos, ranges as JSON, objective, expression, backbone, jobs, parallel.
+# The ranges of `byoc tune`, by the SDK's tuner; argv: photos, ranges as JSON, objective, backbone, jobs, parallel.
 TUNE = """
 import json, sys, time
 import sagemaker
@@ -57,58 +55,45 @@ tuner = HyperparameterTuner(
 )
 began = time.time()
 tuner.fit({"training": channel})
-print("tuned", time.time() - began, tuner.describe()["TrainingJobStatusCounters"]["Completed"])
+took = time.time() - began
+counts = tuner.describe()["TrainingJobStatusCounters"]
+assert counts["Completed"] == int(jobs), counts
+print(took)
 """
 
 
-def fit(folder: Path, options: argparse.Namespace) -> list[Figure]:
+def fit(options: Options) -> Iterator[Figure]:
     """From the end of a job's program to the end of the SDK's fit(), archive and upload included."""
-    figures = []
-    for shown, hold, target in (("", (), 12.0), (", with --hold", HOLD, 1.0)):
-        for name, logs in (("fit(logs=False)", "quiet"), ("fit()", "logs")):
-            waits = [_waited(folder, logs, *hold) for _ in range(options.rounds)]
-            figures.append(
-                Figure(
-                    name=f"a 5-s job's end to the end of {name}{shown}", value=median(waits), unit="s", target=target
-                )
-            )
-    return figures
+    for shown, hold, target in (("", (), 12), (", with --hold", HOLD, 1)):
+        waits = [_last_number(FIT, [], *hold) for _ in range(options.rounds)]
+        yield Figure.of(f"a 5-s job's end to the end of fit(){shown}, s", waits, at_most=target)
 
 
-def tuning(folder: Path, options: argparse.Namespace) -> list[Figure]:
+def tuning(options: Options) -> Iterator[Figure]:
     """The same search by `byoc tune`, whose trials share their features, and by the SDK's tuner, whose jobs share nothing."""
-    ranges = json.dumps(TUNING_RANGES)
-    arguments = [str(options.photos), ranges, OBJECTIVE, BACKBONE, str(TRIALS), str(PARALLEL)]
-    ours, theirs = [], []
-    for number in range(options.rounds):
-        place = folder / str(number)
-        tune = [BIN / "byoc", "tune", "--data", options.photos, "--backbone", BACKBONE, "--trials", str(TRIALS)]
-        tune += ["--out", place / "tune", "--feature-cache", place / "features"]
-        start = time.perf_counter()
-        subprocess.run(tune, check=True, stdout=subprocess.DEVNULL)
-        theirs.append(time.perf_counter() - start)
-        words = _last_words(place, TUNE, arguments, BIN, "--jobs", str(PARALLEL), *HOLD)
-        if int(words[2]) != TRIALS:
-            raise RuntimeError(f"{words[2]} of {TRIALS} training jobs of the tuner are Completed")
-        ours.append(float(words[1]))
-    return [
-        Figure(f"byoc tune of {TRIALS} trials, median", median(theirs), "s"),
-        Figure(f"tuning job of {TRIALS}, {PARALLEL} in parallel, median", median(ours), "s"),
-        Figure(name="tuning job: time against byoc tune", value=median(ours) / median(theirs), unit="x", target=1.3),
-    ]
+    arguments = [str(options.photos), json.dumps(TUNING_RANGES), OBJECTIVE, BACKBONE, str(TRIALS), str(PARALLEL)]
+    ours, tuner = [], []
+    for _ in range(options.rounds):
+        with TemporaryDirectory(prefix="bench-tune-") as name:
+            tune = [BYOC, "tune", "--data", options.photos, "--backbone", BACKBONE, "--trials", str(TRIALS)]
+            tune += ["--out", f"{name}/tune", "--feature-cache", f"{name}/features"]
+            start = time.perf_counter()
+            subprocess.run(tune, check=True, stdout=subprocess.DEVNULL)
+            ours.append(time.perf_counter() - start)
+        programs = ("--programs", str(Path(BYOC).parent), "--jobs", str(PARALLEL))
+        tuner.append(_last_number(TUNE, arguments, *programs, *HOLD))
+    yield Figure.of(f"byoc tune of {TRIALS} trials, s", ours)
+    yield Figure.of(f"tuning job of {TRIALS}, {PARALLEL} in parallel, s", tuner)
+    yield Figure("tuning job / byoc tune, s", median(tuner) / median(ours), at_most=1.3)
 
 
-def _waited(folder: Path, logs: str, *options: str) -> float:
-    return float(_last_words(folder, FIT, [logs], small_programs(folder), *options)[1])
-
-
-def _last_words(folder: Path, code: str, arguments: list[str], programs: Path, *options: str) -> list[str]:
-    """Run a program of the SDK beside an emulator of its own and return the words of its last line."""
+def _last_number(code: str, arguments: list[str], *options: str) -> float:
+    """Run a program of the SDK beside an emulator of its own and return the number that it prints last."""
     if not SDK.exists():
-        raise RuntimeError(f"{SDK} is missing; make it: make .venv-sdk/.ready")
-    shutil.rmtree(folder / "data", ignore_errors=True)
-    command: list[Any] = [*emulating(folder, programs, *options), "--", SDK, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        raise NotRun(f"{SDK} is missing; make it: make sdk")
+    with TemporaryDirectory(prefix="bench-emulator-") as name:
+        emulator = emulating(Path(name), *options)
+        done = subprocess.run([*emulator, "--", SDK, "-c", code, *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the SDK's program ended with status {done.returncode}: {done.stderr[-1000:]}")
-    return done.stdout.splitlines()[-1].split()
+    return float(done.stdout.split()[-1])

@@ -1,18 +1,24 @@
-"""An emulator for benchmarks.emulator, the two small programs that it runs, and plain HTTP to it."""
+"""A local SageMaker to measure, the small programs of its images, and plain HTTP to it."""
 
 import contextlib
-import http.client
+import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
+BYOC = str(Path(sys.executable).parent / "byoc")
 START_SECONDS = 60
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 FAKE = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -29,10 +35,11 @@ time.sleep(5)
 (pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model" / "model").write_text("model")
 print(f"ended={time.time()}", flush=True)
 """
-# Answers at once, with its port, so that it can be asked directly too.
+# Answers at once as `serve` does, and adds its port, so that it can be asked directly too.
 SERVE = """
-import http.server, sys
+import http.server, json, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])
+answer = json.dumps({"predictions": [{"label": "beagle", "probability": 0.9}], "port": port}).encode()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -40,9 +47,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.send_response(200)
-        self.send_header("Content-Length", str(len(str(port))))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(str(port).encode())
+        self.wfile.write(answer)
 
     do_POST = do_GET
 
@@ -54,18 +61,82 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured value; `target` is what it should reach."""
+class Emulator:
+    """A running `byoc emulate`: its folder, process and address, and the seconds from its start to its first answer."""
 
-    name: str
-    value: float
-    unit: str
-    target: float | None = None
-    at_most: bool = True
+    folder: Path
+    pid: int
+    url: str
+    seconds: float
 
-    def __str__(self) -> str:
-        aim = "" if self.target is None else f"  ({'at most' if self.at_most else 'at least'} {self.target:g})"
-        return f"{self.name:62} {self.value:10.2f} {self.unit}{aim}"
+    def client(self, service: str) -> Any:
+        """Return boto3's client of a service."""
+        import boto3
+
+        return boto3.client(service, endpoint_url=self.url)
+
+    def memory(self) -> float:
+        """Return the resident memory of the process in MB."""
+        return psutil.Process(self.pid).memory_info().rss / 1e6
+
+    def s3(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Send one request to S3 over plain HTTP and return the answer's body."""
+        return ask(f"{self.url}{path}", body, S3, method)
+
+
+@contextlib.contextmanager
+def emulate() -> Iterator[Emulator]:
+    """Run an emulator in a new folder, with the small programs of this module as its images' programs."""
+    with TemporaryDirectory(prefix="bench-emulator-") as name:
+        folder, start = Path(name), time.perf_counter()
+        log, address = folder / "log", folder / "data" / "address"
+        with log.open("w") as output:
+            process = subprocess.Popen(emulating(folder), stdout=output, stderr=output)
+        try:
+            while not (address.exists() and (url := address.read_text().strip())):
+                if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
+                    raise RuntimeError(f"byoc emulate did not start: {log.read_text()[-1000:]}")
+                time.sleep(0.01)
+            ask(url, b"{}", LIST)
+            yield Emulator(folder, process.pid, url, seconds=time.perf_counter() - start)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+def emulating(folder: Path, *options: str) -> list[str]:
+    """Write the small programs below `folder` and return the command line of an emulator with them, whose data go there too."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name, text in (("train", TRAIN), ("serve", SERVE)):
+        (programs / name).write_text(f"#!{sys.executable}\n{text}")
+        (programs / name).chmod(stat.S_IRWXU)
+    data = ("--data", str(folder / "data"))
+    return [BYOC, "emulate", "--run", "process", *data, "--programs", str(programs), *options]
+
+
+def make_endpoint(emulator: Emulator) -> dict[str, Any]:
+    """Make the endpoint `bench` and return its first answer."""
+    archive = shutil.make_archive(str(emulator.folder / "model"), "gztar", emulator.folder / "programs")
+    emulator.s3("PUT", "/bench")
+    emulator.s3("PUT", "/bench/model.tar.gz", Path(archive).read_bytes())
+    client = emulator.client("sagemaker")
+    container = {"Image": "byoc-classifier-serve", "ModelDataUrl": "s3://bench/model.tar.gz"}
+    client.create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    variant = {"VariantName": "all", "ModelName": "bench", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    client.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
+    client.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
+    client.get_waiter("endpoint_in_service").wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    answer: dict[str, Any] = json.loads(ask(f"{emulator.url}/endpoints/bench/invocations", b"photo", {}))
+    return answer
+
+
+def ask(url: str, body: bytes | None, headers: Mapping[str, str], method: str | None = None) -> bytes:
+    """Send one request on a connection of its own and return the answer's body; raises HTTPError for a refusal."""
+    request = urllib.request.Request(url, body, dict(headers), method=method)
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        found: bytes = answer.read()
+    return found
 
 
 def forget_account() -> None:
@@ -73,84 +144,3 @@ def forget_account() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= FAKE
-
-
-@dataclass(frozen=True)
-class Emulator:
-    """A running `byoc emulate`."""
-
-    pid: int
-    port: int
-    seconds: float  # from its start to its first answer
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def client(self, service: str) -> Any:
-        import boto3
-
-        return boto3.client(service, endpoint_url=self.url)
-
-    def memory(self, member: str = "VmRSS") -> float:
-        """Return the process's memory in MB: VmRSS now, VmHWM the most so far."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(f"{member}:")) / 1000
-
-    def s3(self, method: str, path: str, body: bytes = b"") -> bytes:
-        """Send one request to S3 over plain HTTP and return the answer's body."""
-        return ask(self.port, method, path, body, S3)
-
-
-@contextlib.contextmanager
-def emulate(folder: Path, *options: str) -> Iterator[Emulator]:
-    """Run an emulator on a data folder, with the small programs of this module as its images' programs."""
-    data, start = folder / "data", time.perf_counter()
-    command = emulating(folder, small_programs(folder), *options)
-    with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        port = _port(process, data / "address", folder / "log", start)
-        ask(port, "POST", "/", b"{}", LIST)
-        yield Emulator(process.pid, port, time.perf_counter() - start)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-
-
-def small_programs(folder: Path) -> Path:
-    """Return the folder of the small programs, written below `folder`."""
-    programs = folder / "programs"
-    if not programs.exists():
-        programs.mkdir(parents=True)
-        for name, text in (("train", TRAIN), ("serve", SERVE)):
-            (programs / name).write_text(f"#!{sys.executable}\n{text}")
-            (programs / name).chmod(stat.S_IRWXU)
-    return programs
-
-
-def emulating(folder: Path, programs: Path, *options: str) -> list[str]:
-    """Return the command line of an emulator on the data folder below `folder`."""
-    byoc = str(Path(sys.executable).parent / "byoc")
-    data = str(folder / "data")
-    return [byoc, "emulate", "--run", "process", "--data", data, "--programs", str(programs), *options]
-
-
-def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """Send one request on a connection of its own and return the answer's body; raises RuntimeError for a refusal."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    with contextlib.closing(connection):
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        answer = response.read()
-    if response.status >= 300:
-        raise RuntimeError(f"{method} {path} was answered with {response.status}: {answer[:300]!r}")
-    return answer
-
-
-def _port(process: "subprocess.Popen[bytes]", address: Path, log: Path, start: float) -> int:
-    while not (address.exists() and (text := address.read_text())):
-        if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
-            raise RuntimeError(f"byoc emulate did not start: {log.read_text()[-1000:]}")
-        time.sleep(0.01)
-    return int(text.rpartition(":")[2])

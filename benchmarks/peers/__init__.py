@@ -1,1 +1,1 @@
-"""What the compared servers run: as their documentation shows, and with our decode and model."""
+"""What the compared servers run: as their documentation shows, or with our decode and model."""

@@ -1,7 +1,0 @@
-"""TorchServe takes the first class of a handler's file, so this one holds no other."""
-
-from benchmarks.peers import torchserve_handler
-
-
-class Handler(torchserve_handler.Ours):
-    """The image classifier with our decode and model."""

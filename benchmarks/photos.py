@@ -1,0 +1,72 @@
+"""Photos for the benchmarks: some of a folder's, laid out as links, and some at another size."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from benchmarks.parts import Figure
+from classifier.photos import load_photo_set
+
+MEGAPIXELS_12 = 12_000_000
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A folder with train/ and validation/ (and test/) of some photos of another folder, as links."""
+
+    folder: Path
+    counts: dict[str, int]
+    classes: int
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield how many classes and photos there are."""
+        yield Figure("classes", self.classes)
+        for split, count in self.counts.items():
+            yield Figure(f"photos, {split}", count)
+
+
+@contextmanager
+def selected(
+    folder: Path, *, photos: int | None = None, classes: int | None = None, splits: tuple[str, ...] = SPLITS
+) -> Iterator[Split]:
+    """Lay out some of a folder's photos for the length of a block: all or about `photos`, of all or `classes` classes.
+
+    Each split keeps its share and takes the same number from each class, and from classes all over the list.
+    """
+    found = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
+    kept = classes or len(found.classes)
+    labels = {index * len(found.classes) // kept for index in range(kept)}
+    listed = {
+        split: [photo for photo in found.splits[split] if photo.label in labels]
+        for split in splits
+        if split in found.splits
+    }
+    share = min(1.0, photos / sum(map(len, listed.values()))) if photos else 1.0
+    counts = {split: round(share * len(chosen)) for split, chosen in listed.items()}
+    with TemporaryDirectory(prefix="bench-") as name:
+        for split, chosen in listed.items():
+            by_class = [[photo for photo in chosen if photo.label == label] for label in labels]
+            # The first photo of every class, then every second one.
+            in_turn = sorted((number, photo.label, photo) for each in by_class for number, photo in enumerate(each))
+            for number, (_, label, photo) in enumerate(in_turn[: counts[split]]):
+                target = Path(name) / split / found.classes[label] / f"{number:06d}{photo.path.suffix}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(photo.path.resolve())
+        yield Split(Path(name), counts, len(labels))
+
+
+def resized(path: Path, side: int | None = None) -> bytes:
+    """Return a photo as a JPEG file of 12 megapixels, or of `side` pixels a side."""
+    with Image.open(path) as image:
+        scale = (MEGAPIXELS_12 / (image.width * image.height)) ** 0.5
+        # Rounded up, so that no size falls just short of what drafting needs.
+        size = (side, side) if side else (-int(-image.width * scale // 1), -int(-image.height * scale // 1))
+        stream = io.BytesIO()
+        image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
