@@ -115,6 +115,9 @@ TRACE = "Traceback (most recent call last):\n  File x\n\ty\n"
         (f"{TRACE}\nValueError: odd\nand more\n", "ValueError: odd"),
         (f"{TRACE}KeyError: 1\n{TRACE}ValueError: 2\n", "ValueError: 2"),
         (f"{TRACE}KeyError: 1\n{TRACE}torch.distributed.elastic.ChildFailedError:\n", "KeyError: 1"),
+        (f"{TRACE}KeyError: 1\n{TRACE}subprocess.CalledProcessError: Command 'x' returned 1\n", "KeyError: 1"),
+        (f"{TRACE}subprocess.CalledProcessError: Command 'x' ret\n", "subprocess.CalledProcessError: Command 'x' ret"),
+        (f"ERROR: no x\n{TRACE}subprocess.CalledProcessError: pip\n", "no x (subprocess.CalledProcessError: pip)"),
     ],
 )
 def test_the_reason_is_the_last_exception_or_the_last_line(errors: str, reason: str) -> None:

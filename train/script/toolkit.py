@@ -38,6 +38,8 @@ CALL = (
     "getattr(importlib.import_module(module), function)()"
 )
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
+STARTER = "subprocess.CalledProcessError: "  # of a script that starts another with check_call
+PIPS = "ERROR: "  # what pip's errors begin with; scripts start it with check_call too
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -181,16 +183,21 @@ def _pass_through(stream: Any, tail: bytearray) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line that says what went wrong: that of the last exception, else the last line."""
+    """Return the line that says what went wrong: that of the last exception, else the last line.
+
+    Where the last exception says only that a process ended, it is that of the process.
+    """
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # torchrun ends with a traceback of its own, which does not say what went wrong in the script.
+        # torchrun and a script that starts others end with a traceback of their own, which does not say what went wrong.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
-        found = found if line.startswith("torch.distributed.elastic.") else line
+        found = found if line.startswith("torch.distributed.elastic.") or (found and line.startswith(STARTER)) else line
+    if found.startswith(STARTER) and (said := next((line for line in reversed(lines) if line.startswith(PIPS)), "")):
+        return f"{said.removeprefix(PIPS)} ({found})"
     return found or next((line for line in reversed(lines) if line.strip()), "")
 
 
