@@ -18,6 +18,10 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"8BPS", f"a Photoshop document (PSD) is not read; {_SAVE}"),
     (0, b"gimp xcf", f"a GIMP document (XCF) is not read; {_SAVE}"),
     (0, b"\0\0\1\0", f"an icon (ICO) is not read; {_SAVE}"),
+    # TGA has no magic bytes: these are a header without name or palette, of colours, of greys, and of packed colours.
+    (0, b"\0\0\2\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
+    (0, b"\0\0\3\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
+    (0, b"\0\0\x0a\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
     (0, b"\0\0\2\0", f"a cursor (CUR) is not read; {_SAVE}"),
     (0, b"%PDF", "a PDF document, not an image; save its pages as JPEG or PNG"),
     (0, b"%!PS", "a PostScript document, not an image; save its pages as JPEG or PNG"),

@@ -153,6 +153,15 @@ def test_a_raw_photo_is_refused_though_its_preview_could_be_read(data: bytes) ->
         decode(data)
 
 
+def test_a_tiff_whose_compression_is_not_read_is_not_called_damaged() -> None:
+    # The number of a compression is all that is changed: 8 (Deflate) becomes 50,001 (WebP).
+    data = encoded(PHOTO, "TIFF", compression="tiff_adobe_deflate")
+    entry = struct.pack("<HHIHH", 259, 3, 1, 8, 0)
+    assert data.count(entry) == 1
+    with pytest.raises(PhotoError, match="a TIFF image that is damaged or of a kind that is not read; save it as JPEG"):
+        decode(data.replace(entry, struct.pack("<HHIHH", 259, 3, 1, 50_001, 0)))
+
+
 def test_the_first_picture_of_a_file_of_several_is_read() -> None:
     other = Image.new("RGB", PHOTO.size, "red")
     for kind in ("MPO", "PNG", "WEBP", "AVIF", "GIF", "TIFF"):
@@ -167,6 +176,8 @@ SIGNATURES = [
     (b"gimp xcf file", "a GIMP document (XCF) is not read"),
     (b"\0\0\1\0\1\0", "an icon (ICO) is not read"),
     (b"\0\0\2\0\1\0", "a cursor (CUR) is not read"),
+    (bytes([0, 0, 2]) + bytes(9) + b"\x40\0\x40\0\x18", "a TGA image is not read"),
+    (bytes([0, 0, 10]) + bytes(9) + b"\x40\0\x40\0\x18", "a TGA image is not read"),
     (b"qoif", "a QOI image is not read"),
     (b"\x76\x2f\x31\x01\2\0\0\0", "an OpenEXR image is not read"),
     (b"#?RADIANCE\n", "a Radiance HDR image is not read"),
