@@ -79,6 +79,17 @@ def is_archive(path: Path) -> bool:
     return head[:2] == GZIP or _is_tar(head)
 
 
+def other_kind(path: Path) -> str | None:
+    """Return which kind of compressed file it is that unpack() refuses, as "a zip file"; None for any other file."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return None if head[:2] == GZIP or _is_tar(head) else _kind(head)
+
+
+def _kind(head: bytes) -> str | None:
+    return next((name for magic, name in OTHERS.items() if head.startswith(magic)), None)
+
+
 def _is_tar(head: bytes) -> bool:
     return head[257:262] == b"ustar"
 
@@ -146,7 +157,7 @@ def _check_kind(head: bytes, sentence: str) -> None:
     """Raise _Refused with the sentence, whose {} names what begins with `head`, if it is known not to be a tar archive."""
     if _is_tar(head):  # whose first file may be called BZh
         return
-    if other := next((name for magic, name in OTHERS.items() if head.startswith(magic)), None):
+    if other := _kind(head):
         raise _Refused(sentence.format(other))
     text = head.lstrip().lower()
     for beginning, (name, remedy) in TEXTS.items():

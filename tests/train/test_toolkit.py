@@ -124,6 +124,20 @@ def test_the_reason_is_the_last_exception_or_the_last_line(errors: str, reason: 
     assert toolkit._reason(errors) == reason
 
 
+def test_how_to_bring_a_package_that_the_script_did_not_find_is_told_and_of_other_reasons_nothing() -> None:
+    lacks = "ModuleNotFoundError: No module named 'transformers'"
+    told = (
+        "; name the package of 'transformers' in a requirements.txt beside it, or add it in an image on top of this one"
+    )
+    assert toolkit._lacking("train.py", lacks) == told
+    assert toolkit._lacking("train.sh", lacks) == toolkit._lacking("package.module:function", lacks) == ""
+    for other in (
+        "ImportError: cannot import name 'x' from 'torch'",
+        "ModuleNotFoundError: No module named 'mine.part'",
+    ):
+        assert toolkit._lacking("train.py", other) == ""
+
+
 @pytest.mark.parametrize("module", ["package.module", ":function", "package.module:"])
 def test_a_function_that_is_not_named_whole_is_refused(module: str) -> None:
     with pytest.raises(ConfigError, match=f"TRAINING_MODULE is '{module}'; write it as package.module:function"):

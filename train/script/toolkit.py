@@ -6,6 +6,7 @@ does not begin with the reason.
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -38,6 +39,7 @@ CALL = (
     "getattr(importlib.import_module(module), function)()"
 )
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
+MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 STARTER = "subprocess.CalledProcessError: "  # of a script that starts another with check_call
 PIPS = "ERROR: "  # what pip's errors begin with; scripts start it with check_call too
 _TRACEBACK = "Traceback (most recent call last):"
@@ -60,8 +62,8 @@ def main() -> int:
         status, errors = _execute(command, folder)
     if status and not (status == stop.STATUS and stop.requested.is_set()):
         killed = f" (killed by {name_of(status - 128)})" if status > 128 else ""
-        sentence = f"{name} ended with status {status}{killed}"
         reason = _reason(errors)
+        sentence = f"{name} ended with status {status}{killed}{_lacking(name, reason)}"
         fail(base, f"{reason}\n\n{sentence}\n{errors[-2000:]}" if reason else sentence)
     return status
 
@@ -199,6 +201,16 @@ def _reason(errors: str) -> str:
     if found.startswith(STARTER) and (said := next((line for line in reversed(lines) if line.startswith(PIPS)), "")):
         return f"{said.removeprefix(PIPS)} ({found})"
     return found or next((line for line in reversed(lines) if line.strip()), "")
+
+
+def _lacking(name: str, reason: str) -> str:
+    """Return a clause on how to bring the package whose module a Python script did not find; "" for any other reason."""
+    found = MISSING.fullmatch(reason)
+    if found is None or not name.endswith(".py"):
+        return ""
+    return (
+        f"; name the package of {found[1]!r} in a requirements.txt beside it, or add it in an image on top of this one"
+    )
 
 
 def name_of(number: int) -> str:
