@@ -204,12 +204,13 @@ def _reason(errors: str) -> str:
 
 
 def _lacking(name: str, reason: str) -> str:
-    """Return a clause on how to bring the package whose module a Python script did not find; "" for any other reason."""
+    """Return a clause on how to bring a module that a Python script did not find; "" for any other reason."""
     found = MISSING.fullmatch(reason)
     if found is None or not name.endswith(".py"):
         return ""
     return (
-        f"; name the package of {found[1]!r} in a requirements.txt beside it, or add it in an image on top of this one"
+        f"; send {found[1]!r} beside the script, name its package in a requirements.txt there, or build an image on top of "
+        "this one that has it"
     )
 
 
