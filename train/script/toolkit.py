@@ -41,6 +41,7 @@ CALL = (
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
 MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 STARTER = "subprocess.CalledProcessError: "  # of a script that starts another with check_call
+GONE = ("Connection closed by peer", "Connection reset by peer")  # in the errors of gloo and NCCL
 PIPS = "ERROR: "  # what pip's errors begin with; scripts start it with check_call too
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -194,10 +195,11 @@ def _reason(errors: str) -> str:
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # torchrun and a script that starts others end with a traceback of their own, which does not say what went wrong.
+        # The tracebacks of torchrun, of a script that starts others, and of the processes that one left say only what followed.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
-        found = found if line.startswith("torch.distributed.elastic.") or (found and line.startswith(STARTER)) else line
+        follows = line.startswith(STARTER) or any(words in line for words in GONE)
+        found = found if line.startswith("torch.distributed.elastic.") or (found and follows) else line
     if found.startswith(STARTER) and (said := next((line for line in reversed(lines) if line.startswith(PIPS)), "")):
         return f"{said.removeprefix(PIPS)} ({found})"
     return found or next((line for line in reversed(lines) if line.strip()), "")
