@@ -20,7 +20,29 @@ from classifier.errors import ArchiveError
 
 MEMBERS = 200_000  # more files than any model or source folder holds
 READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
-OTHERS = {b"PK\x03\x04": "a zip file", b"BZh": "a bzip2 file", b"\xfd7zXZ\x00": "an xz file"}
+HEAD = 265  # bytes at the beginning that say what a file is
+GZIP = b"\x1f\x8b"
+# What is sent in place of a tar.gz, by its first bytes.
+OTHERS = {
+    GZIP: "another gzip file",
+    b"PK\x03\x04": "a zip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\x04\x22\x4d\x18": "an lz4 file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z file",
+    b"Rar!\x1a\x07": "a RAR file",
+}
+# The same for text that is sent by mistake, with what to do instead. Spelt in lower case, without leading blanks.
+TEXTS = {
+    b"version https://git-lfs.": ("a Git LFS pointer", "run git lfs pull"),
+    b"<?xml": ("an XML document, such as S3's error messages", "see what it says, and download the archive anew"),
+    b"<error": ("an XML document, such as S3's error messages", "see what it says, and download the archive anew"),
+    b"<!doctype html": ("an HTML page", "download the archive itself"),
+    b"<html": ("an HTML page", "download the archive itself"),
+}
+MAKE = "make another with tar -czf"
+LABEL = b"V"  # the type of GNU tar's member that holds only a name for the archive (tar --label)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -41,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             raise
     except _Refused as error:
-        raise ArchiveError(f"{archive} cannot be unpacked: {error}; make another with tar -czf") from error
+        raise ArchiveError(f"{archive} cannot be unpacked: {error}; {error.remedy}") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, RecursionError, ValueError) as error:
         raise ArchiveError(
             f"{archive} cannot be unpacked: it is damaged or cut off ({error}); copy it again"
@@ -53,12 +75,31 @@ def unpack(archive: Path, folder: Path) -> None:
 def is_archive(path: Path) -> bool:
     """Return whether a file is a tar archive or a gzipped one, by its bytes and not by its name."""
     with path.open("rb") as file:
-        head = file.read(265)
-    return head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar"
+        head = file.read(HEAD)
+    return head[:2] == GZIP or _is_tar(head)
+
+
+def other_kind(path: Path) -> str | None:
+    """Return which kind of compressed file it is that unpack() refuses, as "a zip file"; None for any other file."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return None if head[:2] == GZIP or _is_tar(head) else _kind(head)
+
+
+def _kind(head: bytes) -> str | None:
+    return next((name for magic, name in OTHERS.items() if head.startswith(magic)), None)
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar"
 
 
 class _Refused(Exception):
-    """The archive holds something that may not be unpacked; the text says what."""
+    """The file is no archive, or holds something that may not be unpacked; the text says what, `remedy` what to do."""
+
+    def __init__(self, reason: str, remedy: str = MAKE) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 class _Bounded:
@@ -81,15 +122,20 @@ class _Bounded:
 
 def _unpack(archive: Path, folder: Path) -> None:
     with archive.open("rb") as packed:
-        head = packed.read(6)
+        head = packed.read(HEAD)
         packed.seek(0)
-        other = next((name for magic, name in OTHERS.items() if head.startswith(magic)), None)
-        if other or not head:
-            raise _Refused(f"it is {other or 'empty'}, not a tar.gz")
-        zipped = head[:2] == b"\x1f\x8b"
-        file: Any = gzip.GzipFile(fileobj=packed) if zipped else packed
+        if not head:
+            raise _Refused("it is empty, not a tar.gz")
+        zipped = head[:2] == GZIP
+        file: Any = packed
+        if zipped:
+            file = gzip.GzipFile(fileobj=packed)
+            _check_kind(file.read(HEAD), "it is a gzip file that holds {}, not a tar archive")
+            file.seek(0)
+        else:
+            _check_kind(head, "it is {}, not a tar.gz")
         source = _Bounded(file)
-        with tarfile.open(fileobj=source, mode="r:") as tar:  # type: ignore[call-overload]
+        with _open(source) as tar:
             _write_members(tar, folder)
             # tarfile takes a damaged header for the end of the archive, so look whether the end is really there.
             source.seek(tar.offset)
@@ -98,6 +144,25 @@ def _unpack(archive: Path, folder: Path) -> None:
                 raise tarfile.ReadError(f"neither a file nor the archive's end is at byte {tar.offset:,}")
         if zipped:
             _read_to_the_end(file)
+
+
+def _open(source: _Bounded) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=source, mode="r:")  # type: ignore[call-overload,no-any-return]
+    except tarfile.TarError as error:
+        raise _Refused(f"it is damaged, or not a tar archive at all ({error})", f"copy it again, or {MAKE}") from error
+
+
+def _check_kind(head: bytes, sentence: str) -> None:
+    """Raise _Refused with the sentence, whose {} names what begins with `head`, if it is known not to be a tar archive."""
+    if _is_tar(head):  # whose first file may be called BZh
+        return
+    if other := _kind(head):
+        raise _Refused(sentence.format(other))
+    text = head.lstrip().lower()
+    for beginning, (name, remedy) in TEXTS.items():
+        if text.startswith(beginning):
+            raise _Refused(sentence.format(name), remedy)
 
 
 def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
@@ -114,7 +179,7 @@ def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
         if room < 0:
             raise _Refused(f"it holds more bytes than {folder} has room for ({member.name!r} is {member.size:,} bytes)")
         name = _inside(member)
-        if _of_macos(name) or not name.parts:
+        if _of_macos(name) or not name.parts or member.type == LABEL:
             continue
         target = folder / name
         if member.isdir():
@@ -136,7 +201,7 @@ def _write_members(tar: tarfile.TarFile, folder: Path) -> None:
             _write(tar, member, target)
             files.add(target)
         else:
-            raise _Refused(f"{member.name!r} is a device or a pipe")
+            raise _Refused(f"{member.name!r} is neither a file nor a folder nor a link")
     # Links are made last, so that no file is written through one.
     for target, to in links.items():
         if target.is_dir():

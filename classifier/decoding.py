@@ -121,7 +121,8 @@ def decode_as_stored(data: bytes, short_side: int | None, max_pixels: int) -> St
         raise
     # Pillow's decoders raise many types for damaged files (OSError, SyntaxError, ValueError, struct.error, EOFError ...).
     except Exception as error:
-        reason = kinds.name(data) if isinstance(error, UnidentifiedImageError) else f"damaged image: {error}"
+        unread = isinstance(error, UnidentifiedImageError) or tiff.is_webp(data)
+        reason = kinds.name(data) if unread else f"damaged image: {error}"
     # This is outside of the `except` block because the error keeps the failed photo's memory alive.
     try:
         whole = next(filter(None, (mended(data) for mended in _MENDERS)), None)

@@ -16,7 +16,9 @@ from classifier.names import class_name, is_system, one_line
 NOT_PHOTOS = re.compile(
     r"\.(json|jsonl|manifest|lst|rec|idx|csv|tsv|txt|xml|yaml|yml|toml|ini|cfg|md|rst|html?|css|js|log|pdf|docx?|xlsx?|pptx?"
     r"|zip|tar|gz|tgz|bz2|xz|7z|rar|mp4|mov|avi|mkv|webm|mp3|wav|aae|xmp|thm|py|pyc|ipynb|sh|r|mat|npy|npz|pkl|pickle|pth?"
-    r"|safetensors|onnx|h5|hdf5|parquet|tfrecords?|db|sqlite|lock|tmp|part|bak|md5|sha256)",
+    r"|safetensors|onnx|h5|hdf5|parquet|tfrecords?|db|sqlite|lock|tmp|part|bak|md5|sha256"
+    # Links of desktops, downloads that were broken off, settings of programs for photos, copies before an edit.
+    r"|lnk|url|webloc|desktop|torrent|crdownload|download|partial|swp|pp3|dop|nksc|orig|[a-z]+_original|[a-z]*~)",
     re.IGNORECASE,
 )
 SHOWN = 5  # how many names a note lists

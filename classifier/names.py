@@ -12,6 +12,7 @@ SYSTEM_NAMES = frozenset(
     {
         "thumbs.db",
         "ehthumbs.db",
+        "zbthumbnail.info",
         "desktop.ini",
         "$recycle.bin",
         "system volume information",

@@ -27,7 +27,7 @@ SHORT_SIDE = 299  # photos are decoded as training would decode them with the de
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """What was found of one photo; `problem` says why it cannot be read."""
+    """What was found of one photo; `problem` says why it cannot be read, and then the other values are the defaults."""
 
     path: Path
     split: str
@@ -134,14 +134,10 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
 def _look(path: Path, split: str, label: str) -> _Look:
     try:
         data = read_photo(path)
-    except PhotoError as error:
-        return _Look(path=path, split=split, label=label, problem=str(error))
-    digest = hashlib.sha256(data).hexdigest() if data else None
-    try:
         look = look_at(data, short_side=SHORT_SIDE)
     except PhotoError as error:
-        return _Look(path=path, split=split, label=label, digest=digest, problem=str(error))
-    pixels = look.size[0] * look.size[1]
+        return _Look(path=path, split=split, label=label, problem=str(error))
+    digest, pixels = hashlib.sha256(data).hexdigest(), look.size[0] * look.size[1]
     return _Look(path=path, split=split, label=label, digest=digest, pixels=pixels, notes=look.notes)
 
 

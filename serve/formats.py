@@ -182,14 +182,17 @@ _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|.
 def _from_base64(text: str) -> bytes:
     """Return the bytes that base64 text encodes (RFC 4648); raises ValueError when it is not valid.
 
-    It may have line breaks or the URL-safe alphabet, lack its padding, or be a data URI (RFC 2397).
+    It may have line breaks or the URL-safe alphabet, lack its padding, be percent-encoded, or be a data URI (RFC 2397).
     """
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
         uri = _DATA_URI.match(text)
-        # A data URI may be percent-encoded, since + and / have a meaning in addresses.
-        plain = "".join((unquote(text[uri.end() :]) if uri else text).split()).replace("-", "+").replace("_", "/")
+        # It may be percent-encoded, since + and / have a meaning in addresses.
+        text = unquote(text[uri.end() :] if uri else text)
+        if "+" not in text and len({len(piece) for piece in text.split(" ")[:-1]} - {0}) > 1:
+            raise ValueError("its + have become blanks, as in a form; send the text as it is") from None
+        plain = "".join(text.split()).replace("-", "+").replace("_", "/")
         padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
         return base64.b64decode(plain + padding, validate=True)
 

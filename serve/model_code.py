@@ -35,7 +35,7 @@ from serve.formats import (
 )
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
-from serve.program import how_to_load
+from serve.program import HOW_TO_ADD, how_to_load
 from serve.toolkit import Unsupported
 from serve.worker_api import Answer, WorkerSettings
 
@@ -211,7 +211,8 @@ def _import(path: Path, folder: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         log.exception("%s cannot be imported", path)
-        raise ArtifactError(f"{path} cannot be imported ({long_reason(error)})") from error
+        remedy = f"; {HOW_TO_ADD}" if isinstance(error, ModuleNotFoundError) else ""
+        raise ArtifactError(f"{path} cannot be imported ({long_reason(error)}){remedy}") from error
     return module
 
 

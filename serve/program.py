@@ -19,6 +19,7 @@ _MODELS = (
     ".ts",
     ".torchscript",
     ".bin",
+    ".ckpt",
     ".pkl",
     ".joblib",
     ".h5",
@@ -27,7 +28,15 @@ _MODELS = (
     ".params",
     ".tflite",
     ".pb",
+    ".mar",
+    ".msgpack",
+    ".gguf",
+    ".cbm",
+    ".ubj",
+    "xgboost-model",
 )
+_OURS = "selftest.safetensors"  # an artifact of this program has it beside its weights
+HOW_TO_ADD = "build an image from this one that has it (two lines, docs/serving.md), or put packages of pure Python into code/lib"
 
 
 def code_folder(model_dir: Path, settings: Settings) -> Path | None:
@@ -73,8 +82,9 @@ def ignored_requirements(folder: Path) -> str | None:
 
 def how_to_load(model_dir: Path) -> str:
     """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty where there are none."""
+    ends = _MODELS if (model_dir / _OURS).exists() else (*_MODELS, ".safetensors")
     found = [
-        path for path in sorted(model_dir.glob("*")) if path.suffix.lower() in _MODELS and not is_system(path.name)
+        path for path in sorted(model_dir.glob("*")) if path.name.lower().endswith(ends) and not is_system(path.name)
     ]
     files = [path for path in found if path.is_file() and not path.is_symlink()]
     script = next((one_line(path.name) for path in files if _is_torchscript(path)), None)

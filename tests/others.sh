@@ -4,7 +4,7 @@
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
-tests=(tests/classifier/test_{archives,augmented,avif,avif_headers,depth,folders,format_limits,images,kinds,lists,manifest}.py)
+tests=(tests/classifier/test_{archives,archive_kinds,augmented,avif,avif_headers,depth,folders,format_limits,images,kinds,lists,manifest}.py)
 tests+=(tests/classifier/test_{metadata,missing_end,orientation,paths,photos,progress,recordio,splits,unreadable,validation_split}.py)
 tests+=(tests/{launch/test_check,launch/test_predict,serve/test_worker_api,serve/test_formats,serve/test_settings}.py)
 tests+=(tests/train/test_{config,foreign_names,values}.py)

@@ -22,7 +22,7 @@ from train.pretrained import load_pretrained
 
 MODEL = "model.tar.gz"  # SageMaker's name for a job's artifact
 # Ends of archives' names; unpack() refuses some of these archives with a reason.
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar")
 
 
 @dataclass(frozen=True, kw_only=True)

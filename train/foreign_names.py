@@ -98,13 +98,13 @@ RULES = (
     _same("wd", "weight-decay"),
     _same("dropout-rate drop-rate dropout-prob", "dropout"),
     _same("hidden-units hidden-size hidden-dim dense-units", "hidden"),
-    _same("smoothing", "label-smoothing"),
+    _same("smoothing label-smoothing-factor", "label-smoothing"),
     _same("random-seed manual-seed random-state", "seed"),
     _same("validation-split validation-split-ratio val-split valid-size val-size", "validation-share"),
     _same("random-erase reprob", "erasing"),
     _same("mixup-alpha", "mixup"),
     _same("cutmix-alpha", "cutmix"),
-    _same("max-grad-norm clip-grad-norm clip-grad", "clip-norm"),
+    _same("max-grad-norm clip-grad-norm clip-grad gradient-clip-val", "clip-norm"),
     _same("warmup-ratio", "warmup"),
     _ignored(CLASS_COUNTS, "the photos' classes are counted; another number than theirs is refused"),
     _ignored("num-training-samples num-train-samples num-train-examples num-examples", "the photos are counted"),
@@ -115,14 +115,16 @@ RULES = (
         "the program chooses how it reads photos",
     ),
     _ignored(
-        "log-interval log-freq log-every log-level logging-steps print-freq verbose", "every epoch prints one line"
+        "log-interval log-freq log-every log-every-n-steps log-level logging-steps print-freq verbose disable-tqdm "
+        "enable-progress-bar",
+        "every epoch prints one line",
     ),
     _ignored(
         "test-batch-size eval-batch-size val-batch-size valid-batch-size validation-batch-size per-device-eval-batch-size",
         "how many photos are judged at a time changes no result",
     ),
     _ignored(
-        "gpu gpus num-gpu num-gpus n-gpu n-gpus device cuda use-cuda no-cuda use-gpu no-mps",
+        "gpu gpus num-gpu num-gpus n-gpu n-gpus device devices accelerator cuda use-cuda no-cuda use-gpu no-mps",
         "all GPUs of a host are used, else its processors",
     ),
     _ignored(
@@ -130,7 +132,8 @@ RULES = (
         "hosts and processes are the job's",
     ),
     _ignored(
-        "model-dir sm-model-dir output-dir output-data-dir save-dir log-dir checkpoint-dir checkpoint-path save-model",
+        "model-dir sm-model-dir output-dir output-data-dir save-dir log-dir logging-dir default-root-dir checkpoint-dir "
+        "checkpoint-path save-model overwrite-output-dir",
         "the job's folders get what training writes",
     ),
     _ignored(
@@ -140,7 +143,7 @@ RULES = (
     ),
     _ignored("checkpoint-frequency checkpoint-interval save-freq save-interval", "every epoch ends with a checkpoint"),
     _ignored("kv-store", "hosts always learn in step", only="dist_sync none"),
-    _ignored("multi-label binary-mode", "a photo has one label", only="0 false"),
+    _ignored("multi-label binary-mode use-weighted-loss", "a photo has one label", only="0 false"),
     _ignored("reinitialize-top-layer", "the channel `model` keeps its head for the same classes alone", only="auto"),
     _ignored("nesterov", "`sgd` has plain momentum", only="0 false"),
     _ignored("beta-1 beta1 adam-beta1 adam-beta-1", "adam has torch's own, 0.9", only="0.9"),
@@ -150,7 +153,21 @@ RULES = (
     _ignored("regularizers-l2", "`weight-decay` takes its place", only="0"),
     _ignored("early-stopping-tolerance early-stopping-min-delta", "any better accuracy counts", only="0"),
     _ignored("early-stopping-min-epochs", "epochs count from the first", only="0 1"),
-    _ignored("eval-metric", "the best epoch is that of the best validation accuracy", only="auto accuracy"),
+    _ignored(
+        "eval-metric metric-for-best-model",
+        "the best epoch is that of the best validation accuracy",
+        only="auto accuracy",
+    ),
+    _ignored("load-best-model-at-end", "the best epoch is kept", only="1 true"),
+    _ignored(
+        "eval-strategy evaluation-strategy save-strategy logging-strategy",
+        "every epoch is judged on validation and ends with a checkpoint",
+        only="epoch",
+    ),
+    _ignored("do-train do-eval", "every job trains and judges", only="1 true"),
+    _ignored("shuffle", "each epoch takes the photos in another order", only="1 true"),
+    _ignored("push-to-hub", "the artifact goes where the job says", only="0 false"),
+    _ignored("report-to", "every job writes records and TensorBoard's files, and sends none", only="none tensorboard"),
     _ignored(
         "loss criterion loss-fn loss-function",
         "the loss is cross-entropy",
@@ -176,10 +193,11 @@ RULES = (
         "a job goes on from its own checkpoints; the channel `model` brings an earlier model",
         only="0 false none",
     ),
+    _ignored("amp use-amp mixed-precision fp16 bf16 half", "`precision` is auto, fp32, bf16 or fp16", only="0 false"),
     _ignored("dry-run", "`byoc data check` looks at the photos without training", only="0 false"),
     _refused(
-        "lr-scheduler-step lr-scheduler-factor lr-scheduler lr-schedule scheduler sched step-size lr-step-size gamma lr-gamma "
-        "lr-decay lr-decay-rate decay decay-rate min-lr",
+        "lr-scheduler-step lr-scheduler-factor lr-scheduler lr-scheduler-type lr-schedule scheduler sched step-size "
+        "lr-step-size gamma lr-gamma lr-decay lr-decay-rate decay decay-rate min-lr",
         "the head learns at one rate, and fine-tuning's follows a cosine after `warmup`; leave it out",
     ),
     _refused("warmup-epochs warmup-steps lr-warmup-epochs", "`warmup` is a share of fine-tuning's steps"),
@@ -187,10 +205,9 @@ RULES = (
         "resize crop-size train-crop-size val-crop-size val-resize-size interpolation image-resize-interpolation",
         "photos are resized and cropped as the backbone's weights want it; leave it out",
     ),
-    _refused("amp use-amp mixed-precision fp16 bf16 half", "`precision` is auto, fp32, bf16 or fp16"),
     _refused("per-device-train-batch-size per-gpu-batch-size", "`batch-size` is that of all processes together"),
     _refused("max-steps num-steps max-iter steps-per-epoch", "`epochs` counts passes over all photos"),
-    _refused("model-id", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),
+    _refused("model-id model-name-or-path", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),
 )
 BY_NAME = {name: rule for rule in RULES for name in rule.names}
 

@@ -6,6 +6,9 @@ import re
 _SAVE = "save it as JPEG or PNG"
 _HEIF = "a HEIC photo (HEIF) is not read; save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
 _RAW = "a raw photo is not read; develop it and save it as JPEG or PNG"
+_ARCHIVE = "archive, not an image; unpack it"
+_VIDEO = "a video, not an image; save frames of it as JPEG or PNG"
+_DATA = "file of data, not an image; save its photos as JPEG or PNG"
 # Each row: the position of the magic bytes, the bytes, and the sentence for the owner.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x0a", f"a JPEG XL image is not read; {_SAVE}"),
@@ -15,6 +18,10 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"8BPS", f"a Photoshop document (PSD) is not read; {_SAVE}"),
     (0, b"gimp xcf", f"a GIMP document (XCF) is not read; {_SAVE}"),
     (0, b"\0\0\1\0", f"an icon (ICO) is not read; {_SAVE}"),
+    # TGA has no magic bytes: these are a header without name or palette, of colours, of greys, and of packed colours.
+    (0, b"\0\0\2\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
+    (0, b"\0\0\3\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
+    (0, b"\0\0\x0a\0\0\0\0\0", f"a TGA image is not read; {_SAVE}"),
     (0, b"\0\0\2\0", f"a cursor (CUR) is not read; {_SAVE}"),
     (0, b"%PDF", "a PDF document, not an image; save its pages as JPEG or PNG"),
     (0, b"%!PS", "a PostScript document, not an image; save its pages as JPEG or PNG"),
@@ -25,6 +32,24 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BPG\xfb", f"a BPG image is not read; {_SAVE}"),
     (0, b"\x8aMNG", f"an MNG animation is not read; {_SAVE}"),
     (0, b"SIMPLE  =", f"a FITS image is not read; {_SAVE}"),
+    # Netpbm: P1 to P7 and a blank. Sets of traffic signs and of faces come so.
+    *(
+        (0, b"P%d%c" % (number, blank), f"a Netpbm image (PBM, PGM, PPM) is not read; {_SAVE}")
+        for number in range(1, 8)
+        for blank in b"\n\r\t "
+    ),
+    (0, b"PF\n", f"a PFM image is not read; {_SAVE}"),
+    (0, b"Pf\n", f"a PFM image is not read; {_SAVE}"),
+    (0, b"\x0a\x05\x01\x08", f"a PCX image is not read; {_SAVE}"),
+    (0, b"\x01\xda\0", f"an SGI image is not read; {_SAVE}"),
+    (0, b"\x01\xda\1", f"an SGI image is not read; {_SAVE}"),
+    (0, b"\x59\xa6\x6a\x95", f"a Sun raster image is not read; {_SAVE}"),
+    (0, b"II\xbc\1", f"a JPEG XR image is not read; {_SAVE}"),
+    (0, b"/* XPM */", f"an XPM image is not read; {_SAVE}"),
+    (0, b"icns", f"an icon (ICNS) is not read; {_SAVE}"),
+    (0, b"AT&TFORM", f"a DjVu document is not read; {_SAVE}"),
+    (0, b"\xd7\xcd\xc6\x9a", f"a WMF drawing is not read; {_SAVE}"),
+    (40, b" EMF", f"an EMF drawing is not read; {_SAVE}"),
     (128, b"DICM", f"a DICOM image is not read; {_SAVE}"),
     (0, b"FUJIFILMCCD-RAW", _RAW),
     (0, b"IIRO", _RAW),
@@ -33,13 +58,26 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"IIU\0", _RAW),
     (0, b"FOVb", _RAW),
     (6, b"HEAPCCDR", _RAW),
-    (0, b"PK\3\4", "a ZIP archive, not an image; unpack it"),
-    (0, b"\x1f\x8b", "a gzip archive, not an image; unpack it"),
-    (257, b"ustar", "a TAR archive, not an image; unpack it"),
+    (0, b"PK\3\4", f"a ZIP {_ARCHIVE}"),
+    (0, b"\x1f\x8b", f"a gzip {_ARCHIVE}"),
+    (257, b"ustar", f"a TAR {_ARCHIVE}"),
+    (0, b"Rar!\x1a\x07", f"a RAR {_ARCHIVE}"),
+    (0, b"7z\xbc\xaf\x27\x1c", f"a 7z {_ARCHIVE}"),
+    (0, b"BZh", f"a bzip2 {_ARCHIVE}"),
+    (0, b"\xfd7zXZ\0", f"an xz {_ARCHIVE}"),
+    (0, b"\x28\xb5\x2f\xfd", f"a zstd {_ARCHIVE}"),
+    (0, b"\x89HDF\r\n\x1a\n", f"an HDF5 {_DATA}"),
+    (0, b"PAR1", f"a Parquet {_DATA}"),
+    (0, b"MATLAB 5.0", f"a MATLAB {_DATA}"),
     (0, b"\x0a\x23\xd7\xce", "a RecordIO file of many photos, not an image; training reads it, a request is one photo"),
     (0, b"\x93NUMPY", f"a NumPy array, not an image; {_SAVE}"),
-    (0, b"\x1a\x45\xdf\xa3", "a video, not an image; save frames of it as JPEG or PNG"),
-    (8, b"AVI ", "a video, not an image; save frames of it as JPEG or PNG"),
+    (0, b"\x1a\x45\xdf\xa3", _VIDEO),
+    (8, b"AVI ", _VIDEO),
+    (0, b"FLV\1", _VIDEO),
+    (0, b"OggS", _VIDEO),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _VIDEO),
+    (0, b"\0\0\1\xba", _VIDEO),
+    (0, b"\0\0\1\xb3", _VIDEO),
     (8, b"WEBP", f"a WebP image that is damaged or of a kind that is not read; {_SAVE}"),
     (0, b"\x89PNG\r\n\x1a\n", f"a PNG image that is damaged or of a kind that is not read; {_SAVE}"),
     (0, b"\xff\xd8\xff", f"a JPEG image that is damaged or of a kind that is not read; {_SAVE}"),
@@ -92,7 +130,7 @@ def _media(head: bytes) -> str:
         return _HEIF
     if b"crx " in brands:
         return _RAW
-    return "a video, not an image; save frames of it as JPEG or PNG"
+    return _VIDEO
 
 
 def _text(head: bytes) -> str | None:

@@ -12,6 +12,7 @@ from classifier.errors import PhotoError
 MAX_PIECES = 65_536
 _STRIPS, _TILES = 273, 324  # StripOffsets and TileOffsets, TIFF 6.0
 _BITS, _PLANES, _COLOURS = 258, 284, 320  # BitsPerSample, PlanarConfiguration, ColorMap
+_COMPRESSION, _WEBP = 259, 50_001
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 # Teach Pillow two forms that it does not know. Big-endian samples of 16 bits where 0 is white:
 TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
@@ -114,12 +115,22 @@ def sound(data: bytes) -> bytes:
 
 def orientation(block: bytes) -> int | None:
     """Return the orientation in the first directory of an EXIF block, even when its other tags are damaged."""
-    if block[:4] not in _FORMS:
+    return _number(block, _ORIENTATION)
+
+
+def is_webp(data: bytes) -> bool:
+    """Return whether a TIFF is compressed as WebP, as maps are, which Pillow knows but its libtiff does not read."""
+    return _number(data, _COMPRESSION) == _WEBP
+
+
+def _number(data: bytes, wanted: int) -> int | None:
+    """Return the first value of a tag of whole numbers in the first directory; None where it is not there."""
+    if data[:4] not in _FORMS:
         return None
-    form, _, entries = _directory(block)
+    form, _, entries = _directory(data)
     for entry in entries:
         tag, kind, _, value = entry
-        if tag == _ORIENTATION and kind in _INTEGERS and 0 < _size(entry) <= form.room:
+        if tag == wanted and kind in _INTEGERS and 0 < _size(entry) <= form.room:
             return int(struct.unpack_from(form.order + _INTEGERS[kind], value)[0])
     return None
 

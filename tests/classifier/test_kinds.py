@@ -153,6 +153,15 @@ def test_a_raw_photo_is_refused_though_its_preview_could_be_read(data: bytes) ->
         decode(data)
 
 
+def test_a_tiff_whose_compression_is_not_read_is_not_called_damaged() -> None:
+    # The number of a compression is all that is changed: 8 (Deflate) becomes 50,001 (WebP).
+    data = encoded(PHOTO, "TIFF", compression="tiff_adobe_deflate")
+    entry = struct.pack("<HHIHH", 259, 3, 1, 8, 0)
+    assert data.count(entry) == 1
+    with pytest.raises(PhotoError, match="a TIFF image that is damaged or of a kind that is not read; save it as JPEG"):
+        decode(data.replace(entry, struct.pack("<HHIHH", 259, 3, 1, 50_001, 0)))
+
+
 def test_the_first_picture_of_a_file_of_several_is_read() -> None:
     other = Image.new("RGB", PHOTO.size, "red")
     for kind in ("MPO", "PNG", "WEBP", "AVIF", "GIF", "TIFF"):
@@ -167,6 +176,8 @@ SIGNATURES = [
     (b"gimp xcf file", "a GIMP document (XCF) is not read"),
     (b"\0\0\1\0\1\0", "an icon (ICO) is not read"),
     (b"\0\0\2\0\1\0", "a cursor (CUR) is not read"),
+    (bytes([0, 0, 2]) + bytes(9) + b"\x40\0\x40\0\x18", "a TGA image is not read"),
+    (bytes([0, 0, 10]) + bytes(9) + b"\x40\0\x40\0\x18", "a TGA image is not read"),
     (b"qoif", "a QOI image is not read"),
     (b"\x76\x2f\x31\x01\2\0\0\0", "an OpenEXR image is not read"),
     (b"#?RADIANCE\n", "a Radiance HDR image is not read"),
@@ -181,6 +192,31 @@ SIGNATURES = [
     (b"IIU\0\x08\0", "a raw photo is not read"),
     (b"FOVb\0\1", "a raw photo is not read"),
     (b"II\x1a\0\0\0HEAPCCDR", "a raw photo is not read"),
+    (b"P6\n# made by\n32 32\n255\n", "a Netpbm image (PBM, PGM, PPM) is not read; save it as JPEG or PNG"),
+    (b"P5 92 112 255 ", "a Netpbm image (PBM, PGM, PPM) is not read"),
+    (b"P2\r\n92 112\r\n", "a Netpbm image (PBM, PGM, PPM) is not read"),
+    (b"PF\n32 32\n-1.0\n", "a PFM image is not read"),
+    (b"\x0a\x05\x01\x08\0\0\0\0", "a PCX image is not read"),
+    (b"\x01\xda\x01\x01\0\3", "an SGI image is not read"),
+    (b"\x59\xa6\x6a\x95\0\0", "a Sun raster image is not read"),
+    (b"II\xbc\1\x20\0\0\0", "a JPEG XR image is not read"),
+    (b"/* XPM */\nstatic char", "an XPM image is not read"),
+    (b"icns\0\0\x12\x34", "an icon (ICNS) is not read"),
+    (b"AT&TFORM\0\0", "a DjVu document is not read"),
+    (b"\xd7\xcd\xc6\x9a\0\0", "a WMF drawing is not read"),
+    (b"\1\0\0\0" + bytes(36) + b" EMF", "an EMF drawing is not read"),
+    (b"Rar!\x1a\x07\1\0", "a RAR archive, not an image; unpack it"),
+    (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive, not an image; unpack it"),
+    (b"BZh91AY&SY", "a bzip2 archive, not an image; unpack it"),
+    (b"\xfd7zXZ\0\0\4", "an xz archive, not an image; unpack it"),
+    (b"\x28\xb5\x2f\xfd\x24", "a zstd archive, not an image; unpack it"),
+    (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file of data, not an image; save its photos"),
+    (b"PAR1\x15\4", "a Parquet file of data, not an image"),
+    (b"MATLAB 5.0 MAT-file, Platform", "a MATLAB file of data, not an image"),
+    (b"FLV\1\5\0", "a video, not an image"),
+    (b"OggS\0\2", "a video, not an image"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6", "a video, not an image"),
+    (b"\0\0\1\xba\x44", "a video, not an image"),
     (b"PK\3\4\x14\0", "a ZIP archive, not an image; unpack it"),
     (b"\x1f\x8b\x08\0", "a gzip archive, not an image; unpack it"),
     (b"1.jpg" + bytes(252) + b"ustar", "a TAR archive, not an image; unpack it"),

@@ -10,7 +10,17 @@ from classifier.errors import WeightsError
 from classifier.names import is_system, look_alikes, one_line
 from train.pretrained import load_pretrained
 
-SYSTEM = ("._model.safetensors", ".model.pth", "__MACOSX", "Icon\r", "~$a.bin", "Thumbs.db", "desktop.ini", "@eaDir")
+SYSTEM = (
+    "._model.safetensors",
+    ".model.pth",
+    "__MACOSX",
+    "Icon\r",
+    "~$a.bin",
+    "Thumbs.db",
+    "desktop.ini",
+    "@eaDir",
+    "ZbThumbnail.info",
+)
 STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
 
 

@@ -73,6 +73,17 @@ def test_files_that_are_not_photos_by_their_suffix_are_left_out_and_told(tiny: P
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["000.jpg~", "000.JPG_original", "000.jpg.orig", "000.jpg.crdownload", "000.jpg.pp3", "000.jpg.lnk"]
+)
+def test_copies_before_an_edit_and_what_programs_leave_beside_photos_are_left_out(tiny: Path, name: str) -> None:
+    shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / "train" / "brick" / name)
+    photos = load({"training": tiny})
+    assert len(photos.splits["train"]) == 8
+    (note,) = photos.notes
+    assert note.startswith("files that are not photos: 1 .") and name in note
+
+
 def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folder(tiny: Path) -> None:
 
     train = tiny / "train"

@@ -63,6 +63,14 @@ def test_the_same_photo_in_two_splits_is_a_warning(tiny: Path) -> None:
     assert "1 photos are in two splits" in findings["warnings"][0]
 
 
+def test_files_that_cannot_be_read_are_not_compared_with_each_other(tiny: Path) -> None:
+    for place in ("train/brick", "train/coffee", "test/brick"):
+        (tiny / place / "refused.jpg").write_text("<html>403 Forbidden</html>")
+    _, findings = check(tiny)
+    assert len(findings["unreadable"]) == 3
+    assert findings["in_two_splits"] == [] and findings["in_two_classes"] == []
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_same_photo_in_two_classes_is_a_warning(tiny: Path, split: str) -> None:
     shutil.copy(tiny / "train" / "brick" / "000.jpg", tiny / split / "coffee" / "copy.jpg")

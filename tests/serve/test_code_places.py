@@ -86,6 +86,22 @@ def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_
     assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
 
 
+@pytest.mark.parametrize(
+    "name", ["xgboost-model", "model.safetensors", "last.ckpt", "classifier.mar", "model.cbm", "saved_model.pb"]
+)
+def test_the_models_of_other_programs_are_known_by_their_files_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=f"{name} is another program's model, which only a model_fn of yours can"):
+        find_program(tmp_path, read_settings([], {}))
+
+
+def test_an_artifact_that_lost_its_specification_is_not_taken_for_another_programs_model(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "selftest.safetensors"):
+        (tmp_path / name).touch()
+    assert find_program(tmp_path, read_settings([], {})) is None
+
+
 def test_code_is_found_where_the_platform_says_that_it_is(tmp_path: Path) -> None:
     model = artifact_with(tmp_path / "model", code_inference=CODE, code_src="", other=CODE)
     artifact_with(tmp_path / "code", inference=CODE, **{"src/deep": CODE})

@@ -81,11 +81,23 @@ assert "+" in ENCODED and "/" in ENCODED and ENCODED.endswith("=")
         ENCODED.rstrip("="),
         base64.urlsafe_b64encode(PHOTO).decode().rstrip("="),
         f"data:image/jpeg;base64,{quote(ENCODED, safe='')}",
+        quote(ENCODED, safe=""),
+        " ".join(ENCODED[start : start + 8] for start in range(0, len(ENCODED), 8)),
     ],
-    ids=["lines", "crlf", "data-uri", "spaced-uri", "url-safe", "unpadded", "url-safe-unpadded", "percent-encoded"],
+    ids=[
+        *("lines", "crlf", "data-uri", "spaced-uri", "url-safe", "unpadded", "url-safe-unpadded"),
+        *("percent-encoded-uri", "percent-encoded", "lines-joined-by-blanks"),
+    ],
 )
 def test_base64_is_read_in_every_usual_form(text: str) -> None:
     assert read_instances(json.dumps({"instances": [{"b64": text}]}).encode()) == [PHOTO]
+
+
+def test_base64_whose_plus_signs_a_form_made_blanks_is_told() -> None:
+    text = base64.b64encode(b"\xff\xd8\xff" + b"\xfb\xef\xbe" * 2 + b"x" * 6 + b"\xfb\xef\xbe").decode()
+    assert text.count("+") > 3
+    with pytest.raises(RequestError, match="its \\+ have become blanks, as in a form; send the text as it is"):
+        read_instances(json.dumps({"instances": [{"b64": text.replace("+", " ")}]}).encode())
 
 
 @pytest.mark.skipif(not (SHARED.parent / "cases").is_dir(), reason="the optional folder of cases is absent")

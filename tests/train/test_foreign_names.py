@@ -109,6 +109,41 @@ JUMPSTART = {
     "validation_split_ratio": "0.2",
     "random_seed": "123",
 }
+# What a script around Hugging Face's Trainer takes, and what Lightning's does.
+TRAINER = {
+    "num_train_epochs": "3",
+    "learning_rate": "5e-5",
+    "weight_decay": "0.01",
+    "warmup_ratio": "0.1",
+    "label_smoothing_factor": "0.1",
+    "max_grad_norm": "1.0",
+    "seed": "42",
+    "fp16": "False",
+    "eval_strategy": '"epoch"',
+    "save_strategy": '"epoch"',
+    "load_best_model_at_end": "True",
+    "metric_for_best_model": '"accuracy"',
+    "do_train": "True",
+    "do_eval": "True",
+    "output_dir": '"/opt/ml/model"',
+    "logging_dir": '"/opt/ml/output/tensorboard"',
+    "report_to": '"none"',
+    "push_to_hub": "False",
+    "disable_tqdm": "True",
+    "dataloader_num_workers": "4",
+    "per_device_eval_batch_size": "64",
+    "gradient_accumulation_steps": "1",
+}
+LIGHTNING = {
+    "max_epochs": "3",
+    "accelerator": '"auto"',
+    "devices": "1",
+    "gradient_clip_val": "1.0",
+    "log_every_n_steps": "50",
+    "enable_progress_bar": "False",
+    "default_root_dir": '"/opt/ml/model"',
+    "shuffle": "true",
+}
 SCRIPT = {
     "batch-size": 64,
     "test-batch-size": 1000,
@@ -124,6 +159,12 @@ def test_a_notebook_of_the_built_in_algorithm_is_understood_whole() -> None:
     trained = {"lr": 0.01, "batch_size": 128, "epochs": 10, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4}
     assert parse(BUILT_IN) == fields(backbone="resnet18", precision="fp32", **trained)
     assert parse(SCRIPT | PLATFORM) == fields(batch_size=64, epochs=2, lr=0.01, momentum=0.5, seed=1)
+
+
+def test_the_arguments_of_hugging_faces_trainer_and_of_lightning_are_understood() -> None:
+    learnt = {"lr": 5e-5, "weight_decay": 0.01, "warmup": 0.1, "label_smoothing": 0.1, "clip_norm": 1.0, "seed": 42}
+    assert parse(TRAINER) == fields(epochs=3, **learnt)
+    assert parse(LIGHTNING) == fields(epochs=3, clip_norm=1.0)
 
 
 def test_of_jumpstarts_defaults_all_that_would_change_the_result_is_answered_at_once() -> None:
@@ -142,6 +183,7 @@ def test_of_jumpstarts_defaults_all_that_would_change_the_result_is_answered_at_
         {"num_workers": "4", "log-interval": "10", "test-batch-size": "1000", "backend": '"gloo"'},
         {"num_training_samples": "15420", "top_k": "2", "checkpoint_frequency": "1", "kv_store": "dist_sync"},
         {"beta_1": "0.9", "beta_2": "0.999", "eps": "1e-8", "multi_label": "0", "nesterov": "False"},
+        {"use_weighted_loss": "0", "amp": "False", "bf16": "false", "mixed_precision": '"no"'},
         {"model_dir": "s3://bucket/job/model", "data-dir": "/opt/ml/input/data/training", "num_gpus": "1"},
         {"augmentation": "False", "augmentation_random_zoom": "0.1", "binary_mode": "False", "rho": "0.95"},
         {"reinitialize_top_layer": "Auto", "early_stopping_min_delta": "0.0", "loss": "categorical_crossentropy"},
@@ -171,6 +213,11 @@ def test_what_changes_nothing_is_ignored_and_said(given: dict[str, str]) -> None
         ({"loss": "binary_crossentropy"}, "the loss is cross-entropy"),
         ({"model_id": "pytorch-ic-mobilenet-v2"}, "`backbone` names the network"),
         ({"fp16": "True"}, "`precision` is auto, fp32, bf16 or fp16"),
+        ({"mixed_precision": "fp16"}, "`precision` is auto, fp32, bf16 or fp16"),
+        ({"use_weighted_loss": "1"}, "a photo has one label"),
+        ({"eval_strategy": "steps"}, "every epoch is judged on validation"),
+        ({"model_name_or_path": "google/vit-base-patch16-224"}, "`backbone` names the network"),
+        ({"lr_scheduler_type": "linear"}, "the head learns at one rate"),
     ],
 )
 def test_what_would_change_the_result_is_answered_with_what_takes_its_place(given: dict[str, str], answer: str) -> None:
@@ -276,5 +323,11 @@ def test_what_stands_before_another_hyperparameter_does_not_hide_it() -> None:
     with pytest.raises(ConfigError) as refused:
         parse({"lr": '"0.1', "layers": "9", "epochs": '3"', "amp": "1", "seed": "x"})
     said = str(refused.value)
-    for part in ("hyperparameter lr is", "hyperparameter epochs is", "'layers' is unknown", "amp has no place", "seed"):
+    for part in (
+        "hyperparameter lr is",
+        "hyperparameter epochs is",
+        "'layers' is unknown",
+        "amp=1 has no place",
+        "seed",
+    ):
         assert part in said

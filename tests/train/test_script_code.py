@@ -257,3 +257,23 @@ def test_a_zip_file_as_the_code_is_refused_whatever_it_is_called(tmp_path: Path)
             packed.writestr("train.py", "")
         with pytest.raises(ArchiveError, match=f"{name} cannot be unpacked: it is a zip file, not a tar.gz; make"):
             staging.fetch(str(tmp_path / name), tmp_path / "code")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "kind"),
+    [
+        ("code.tar.zst", b"\x28\xb5\x2f\xfd", "a zstd file"),
+        ("code.7z", b"7z\xbc\xaf\x27\x1c", "a 7z file"),
+        ("code.tar.xz", b"\xfd7zXZ\0", "an xz file"),
+    ],
+)
+def test_an_archive_of_another_kind_is_named_as_the_code_and_inside_its_folder(
+    tmp_path: Path, name: str, begins: bytes, kind: str
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / name).write_bytes(begins + bytes(99))
+    with pytest.raises(ArchiveError, match=f"{name} cannot be unpacked: it is {kind}, not a tar.gz; make"):
+        staging.fetch(str(tmp_path / name), tmp_path / "code")
+    (tmp_path / name).rename(tmp_path / "code" / name)
+    with pytest.raises(ConfigError, match=f"{name} is {kind}; send the folder or a .tar.gz of it"):
+        staging.check("train.py", tmp_path / "code")

@@ -115,10 +115,28 @@ TRACE = "Traceback (most recent call last):\n  File x\n\ty\n"
         (f"{TRACE}\nValueError: odd\nand more\n", "ValueError: odd"),
         (f"{TRACE}KeyError: 1\n{TRACE}ValueError: 2\n", "ValueError: 2"),
         (f"{TRACE}KeyError: 1\n{TRACE}torch.distributed.elastic.ChildFailedError:\n", "KeyError: 1"),
+        (f"{TRACE}KeyError: 1\n{TRACE}subprocess.CalledProcessError: Command 'x' returned 1\n", "KeyError: 1"),
+        (f"{TRACE}KeyError: 1\n{TRACE}RuntimeError: pair.cc Connection closed by peer [::1]\n", "KeyError: 1"),
+        (f"{TRACE}RuntimeError: Connection closed by peer\n{TRACE}KeyError: 1\n", "KeyError: 1"),
+        (f"{TRACE}RuntimeError: Connection reset by peer\n", "RuntimeError: Connection reset by peer"),
+        (f"{TRACE}subprocess.CalledProcessError: Command 'x' ret\n", "subprocess.CalledProcessError: Command 'x' ret"),
+        (f"ERROR: no x\n{TRACE}subprocess.CalledProcessError: pip\n", "no x (subprocess.CalledProcessError: pip)"),
     ],
 )
 def test_the_reason_is_the_last_exception_or_the_last_line(errors: str, reason: str) -> None:
     assert toolkit._reason(errors) == reason
+
+
+def test_how_to_bring_a_package_that_the_script_did_not_find_is_told_and_of_other_reasons_nothing() -> None:
+    lacks = "ModuleNotFoundError: No module named 'transformers'"
+    told = "; send 'transformers' beside the script, name its package in a requirements.txt there, or build an image"
+    assert toolkit._lacking("train.py", lacks).startswith(told)
+    assert toolkit._lacking("train.sh", lacks) == toolkit._lacking("package.module:function", lacks) == ""
+    for other in (
+        "ImportError: cannot import name 'x' from 'torch'",
+        "ModuleNotFoundError: No module named 'mine.part'",
+    ):
+        assert toolkit._lacking("train.py", other) == ""
 
 
 @pytest.mark.parametrize("module", ["package.module", ":function", "package.module:"])

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from classifier.archives import is_archive, unpack
+from classifier.archives import is_archive, other_kind, unpack
 from classifier.errors import ArchiveError, ConfigError
 from train.environment import CODE_ARTIFACT
 
@@ -46,7 +46,7 @@ def fetch(source: str, folder: Path) -> None:
             raise ConfigError(
                 f"sagemaker_submit_directory {source!r} cannot be copied to {folder} ({error})"
             ) from error
-    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path) or _is_zip(path)):
+    elif path.is_file() and (path.name.endswith(ARCHIVES) or is_archive(path) or other_kind(path)):
         unpack(path, folder)
     elif path.is_file():
         shutil.copy2(path, folder)
@@ -56,11 +56,6 @@ def fetch(source: str, folder: Path) -> None:
             ".tar.gz or an S3 address"
         )
     (folder / FETCHED).touch()
-
-
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"  # zipfile.is_zipfile also takes programs that end with a zip file
 
 
 def _empty(folder: Path) -> None:
@@ -116,11 +111,14 @@ def check(name: str, folder: Path) -> None:
 def _remedy(name: str, folder: Path) -> str:
     """Return what to do about a script that is not there: unpack the archive, name its folder, or correct its name."""
     held = [path for path in folder.iterdir() if path.name != FETCHED] if folder.is_dir() else []
-    if len(held) == 1 and held[0].is_file() and (_is_zip(held[0]) or is_archive(held[0])):
-        kind = (
-            "a zip file; send" if _is_zip(held[0]) else "an archive inside the folder; name the archive itself, or send"
-        )
-        return f"{held[0].name} is {kind} the folder or a .tar.gz of it as sagemaker_submit_directory"
+    if len(held) == 1 and held[0].is_file():
+        if kind := other_kind(held[0]):
+            return f"{held[0].name} is {kind}; send the folder or a .tar.gz of it as sagemaker_submit_directory"
+        if is_archive(held[0]):
+            return (
+                f"{held[0].name} is an archive inside the folder; name the archive itself, or send the folder or a .tar.gz of it "
+                "as sagemaker_submit_directory"
+            )
     script = folder / name
     if near := next((path.name for path in script.parent.glob(f"{script.stem}.*") if path.is_file()), None):
         return f"name {near}"

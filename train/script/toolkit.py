@@ -6,6 +6,7 @@ does not begin with the reason.
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -38,6 +39,10 @@ CALL = (
     "getattr(importlib.import_module(module), function)()"
 )
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
+MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
+STARTER = "subprocess.CalledProcessError: "  # of a script that starts another with check_call
+GONE = ("Connection closed by peer", "Connection reset by peer")  # in the errors of gloo and NCCL
+PIPS = "ERROR: "  # what pip's errors begin with; scripts start it with check_call too
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -58,8 +63,8 @@ def main() -> int:
         status, errors = _execute(command, folder)
     if status and not (status == stop.STATUS and stop.requested.is_set()):
         killed = f" (killed by {name_of(status - 128)})" if status > 128 else ""
-        sentence = f"{name} ended with status {status}{killed}"
         reason = _reason(errors)
+        sentence = f"{name} ended with status {status}{killed}{_lacking(name, reason)}"
         fail(base, f"{reason}\n\n{sentence}\n{errors[-2000:]}" if reason else sentence)
     return status
 
@@ -181,17 +186,34 @@ def _pass_through(stream: Any, tail: bytearray) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line that says what went wrong: that of the last exception, else the last line."""
+    """Return the line that says what went wrong: that of the last exception, else the last line.
+
+    Where the last exception says only that a process ended, it is that of the process.
+    """
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # torchrun ends with a traceback of its own, which does not say what went wrong in the script.
+        # The tracebacks of torchrun, of a script that starts others, and of the processes that one left say only what followed.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
-        found = found if line.startswith("torch.distributed.elastic.") else line
+        follows = line.startswith(STARTER) or any(words in line for words in GONE)
+        found = found if line.startswith("torch.distributed.elastic.") or (found and follows) else line
+    if found.startswith(STARTER) and (said := next((line for line in reversed(lines) if line.startswith(PIPS)), "")):
+        return f"{said.removeprefix(PIPS)} ({found})"
     return found or next((line for line in reversed(lines) if line.strip()), "")
+
+
+def _lacking(name: str, reason: str) -> str:
+    """Return a clause on how to bring a module that a Python script did not find; "" for any other reason."""
+    found = MISSING.fullmatch(reason)
+    if found is None or not name.endswith(".py"):
+        return ""
+    return (
+        f"; send {found[1]!r} beside the script, name its package in a requirements.txt there, or build an image on top of "
+        "this one that has it"
+    )
 
 
 def name_of(number: int) -> str:
