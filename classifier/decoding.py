@@ -57,7 +57,7 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
-_TRANSPARENT = "it is wholly transparent, which is read as white"
+_TRANSPARENT = "it is fully transparent, which is read as white"
 _MENDED = "its metadata or its end is damaged; its pixels are read"
 
 

@@ -19,7 +19,9 @@ def check_tuning(recipe: Recipe, trials: int) -> None:
     if trials < 1:
         raise ConfigError(f"--trials is {trials}; it must be at least 1")
     if not searched(recipe.hyperparameters):
-        raise ConfigError(f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, or run byoc train")
+        raise ConfigError(
+            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, or run byoc train"
+        )
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:

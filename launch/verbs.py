@@ -93,7 +93,7 @@ def follow(session: Session, kind: kinds.Name, name: str) -> Ended:
 
 
 def best_of(session: Session, name: str) -> dict[str, str]:
-    """Return all hyperparameters of the best training job of a tuning job, those that were not varied included."""
+    """Return all hyperparameters of the best training job of a tuning job, including those that were not varied."""
     return best.best_of(session, name)
 
 

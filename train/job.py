@@ -103,7 +103,7 @@ def _resumed(checkpoints: Checkpoints | None) -> Saved | None:
         return None
     resumed = checkpoints.load()
     if resumed and resumed.stage != "head" and not checkpoints.load_best("head"):
-        print("the head that fine-tuning began with is lost, so training starts anew", flush=True)
+        print("the head that fine-tuning began with is lost, so training starts from the beginning", flush=True)
         checkpoints.discard()
         return None
     return resumed

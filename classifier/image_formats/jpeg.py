@@ -43,7 +43,7 @@ def limit_segments(data: bytes) -> None:
         found[kind] += 1
         most = _MOST[kind] + (start // _LONG if kind == "segments" else 0)
         if found[kind] > most:
-            raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo anew")
+            raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo again")
         if marker in _FRAMES:
             several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
         # The decoder reads further scans only in a progressive frame, or when the first scan lacks components. Counting
@@ -66,7 +66,7 @@ def _markers(data: bytes) -> Iterator[tuple[int, int]]:
             return
         begun = begun or marker == _START_OF_SCAN
         if match.start() - position > _PADDING and not begun:  # Pillow reads a gap byte by byte
-            raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo anew")
+            raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo again")
         position = match.end()
         yield marker, position
         if marker not in _ALONE:
@@ -111,7 +111,7 @@ def ended(data: bytes) -> bytes:
     # Keep one of the zeros at the end: it may belong to the last pixels.
     whole = data[: len(data.rstrip(b"\0")) + 1].rstrip(b"\xff")
     if not _complete(whole):
-        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it anew")
+        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it again")
     return whole + _END
 
 
@@ -141,7 +141,7 @@ def _complete(data: bytes) -> bool:
         image = Image.open(io.BytesIO(data + more + _END), formats=["JPEG"])
         if image.width * image.height > _MOST_WITHOUT_END:
             raise PhotoError(
-                f"a JPEG of {image.width} x {image.height} pixels without its end is not decoded; save the photo anew"
+                f"a JPEG of {image.width} x {image.height} pixels without its end is not decoded; save the photo again"
             )
         found.add(hashlib.sha256(image.tobytes()).digest())
     return len(found) == 1

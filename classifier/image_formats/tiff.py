@@ -73,7 +73,7 @@ def limit_pieces(data: bytes) -> None:
     tags = {tag: value for tag, _, _, value in entries}
     for tag, _, count, _ in entries:
         if tag in (_STRIPS, _TILES) and count > MAX_PIECES:
-            raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo anew")
+            raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo again")
     # Of a raw photo Pillow would read the small preview that comes first.
     smaller = any(tags.get(_SMALLER, b"")) and _OTHERS in tags
     if _DNG in tags or smaller or data[8:10] == b"CR":
@@ -88,7 +88,7 @@ def prepare(image: Image.Image) -> None:
     # Trap: Pillow takes each two-byte sample of such a file for two pixels.
     if raw and image.tag_v2.get(_PLANES) == 2 and image.tag_v2.get(_BITS, (0,))[0] == 16:
         raise PhotoError(
-            "a TIFF of planes of 16 bits without compression is not read; save it anew with 8 bits a sample"
+            "a TIFF of planes of 16 bits without compression is not read; save it again with 8 bits a sample"
         )
     colours = image.tag_v2.get(_COLOURS, ())
     if image.mode in ("P", "PA") and max(colours) < 256:  # a palette of 8 bits an entry; the standard says 16
@@ -170,7 +170,7 @@ def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:
         (begin,) = struct.unpack_from(form.order + form.offset, data, form.place)
         (length,) = struct.unpack_from(form.order + form.length, data, begin)
         if length > MAX_PIECES:
-            raise PhotoError(f"a TIFF of {length:,} tags is not decoded; save the photo anew")
+            raise PhotoError(f"a TIFF of {length:,} tags is not decoded; save the photo again")
         start = begin + struct.calcsize("=" + form.length)
         for _ in range(length):
             entries.append(struct.unpack_from(form.order + form.entry, data, start))

@@ -1,4 +1,5 @@
-"""The most that a plan can cost, from the price of an instance's hour: the dearest of several types counts.
+"""Calculates the most that a plan can cost, from the hourly price of its instances. If a plan names several types, the most
+expensive one counts.
 
 Instances alone: volumes, S3, logs and traffic come on top, and are small beside them.
 """
@@ -20,7 +21,7 @@ class Bound:
 
     amount: float | None
     currency: str = "USD"
-    why: str = ""  # how the amount was reckoned, or why there is none
+    why: str = ""  # how the amount was calculated, or why there is none
     monthly: bool = False
 
     def __str__(self) -> str:
@@ -39,7 +40,7 @@ def money(amount: float, currency: str) -> str:
 
 
 def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
-    """Return what an hour of `count` instances costs at most: that of the dearest type."""
+    """Return the most that an hour of `count` instances costs, which is the price of the most expensive type."""
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
@@ -53,14 +54,14 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
 
 
 def month(one: Bound) -> Bound:
-    """Return the bound of a month from that of an hour."""
+    """Return the upper bound for a month, from the one for an hour."""
     if one.amount is None:
         return replace(one, monthly=True)
     return replace(one, amount=one.amount * MONTH, why=f"{one.why} x {MONTH} h", monthly=True)
 
 
 def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
-    """Return the bound of `jobs` jobs that all run to their limit, with the warm pool that each may leave."""
+    """Return the upper bound for `jobs` jobs that all run to their time limit, with the warm pool that each job may leave."""
     one = hour(prices, use, machines.types, machines.count)
     if one.amount is None:
         return one
@@ -73,7 +74,8 @@ def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
 
 
 def tuning(prices: Prices, wanted: Tuning) -> Bound:
-    """Return the bound of a tuning job: all its training jobs run to their limit, or the tuning job to its own if that is less."""
+    """Return the upper bound for a tuning job: all its training jobs run to their time limit, or the tuning job runs to its own, whichever
+    costs less."""
     machines = wanted.training.machines
     every = job(prices, "training", machines, wanted.max_jobs)
     if every.amount is None or not wanted.max_run:
@@ -109,7 +111,7 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
-    """Return what the training jobs of a described tuning job have cost, which ran so many seconds together.
+    """Return what the training jobs of a described tuning job have cost, from the seconds that they ran in all.
 
     None where the jobs may use several instance types, or where a price is missing.
     """

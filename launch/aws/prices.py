@@ -122,7 +122,7 @@ def _read(file: Path, region: str) -> Prices:
             region=region, hours=hours, currency=str(content["currency"]), read=str(content["read"]), file=file
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes it anew") from None
+        raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes a new one") from None
 
 
 def _products(session: Session) -> Iterator[dict[str, Any]]:

@@ -27,13 +27,13 @@ class Settings:
     region: str = ""
     role: str = ""  # the whole ARN, or a name that is looked up
     bucket: str = ""
-    prefix: str = "byoc"  # of all keys in the bucket
+    prefix: str = "byoc"  # the beginning of all keys in the bucket
     train_image: str = ""  # empty: images.json's
     serve_image: str = ""
     train_types: tuple[str, ...] = ("ml.g4dn.xlarge",)
     serve_types: tuple[str, ...] = ("ml.m5.large",)
     transform_types: tuple[str, ...] = ("ml.m5.large",)
-    max_run: int = 3600  # seconds of one training job
+    max_run: int = 3600  # the longest time of a training job, in seconds
     ask_above: float = 1.0  # money; the user is asked about a plan whose upper bound is above it
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ class Security:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What every request carries: the role that SageMaker takes on, the tags, and the security."""
+    """What every request carries: the role that SageMaker assumes, the tags, and the security."""
 
     role: str  # the whole ARN
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -34,7 +34,7 @@ class Keys:
 
 def keys() -> Keys:
     """Make the role in moto, and a session of it."""
-    # moto's arguments: name, policy of trust, path, boundary, description, tags, longest session
+    # moto's arguments: name, trust policy, path, boundary, description, tags, longest session
     role = iam_backends[ACCOUNT]["aws"].create_role(ROLE, TRUST, PATH, None, "", [], "43200")
     session = sts_backends[ACCOUNT]["aws"].assume_role(
         region_name=REGION,

@@ -231,7 +231,7 @@ def test_what_exists_is_registered_with_the_roles_whole_arn(account: Path, s3: A
         (
             "of-lambda",
             "registered-2",
-            "is not SageMaker's to take on; its policy of trust must name sagemaker.amazonaws.com",
+            "cannot be assumed by SageMaker; its trust policy must name sagemaker.amazonaws.com",
         ),
         ("nobody", "registered-2", "the account has no role nobody"),
         ("with-trust", "not-there", "bucket not-there: the bucket does not exist"),

@@ -235,9 +235,9 @@ def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anythin
     for more in ((), ("--dry-run",)):
         done = driver.run(*TRAIN, "--resume", halted, "--set", "hidden=64,32", *more, status=1)
         assert done.stderr == (
-            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; a "
-            "checkpoint goes on only with its own hyperparameters: pass --set lr=0.25 --set hidden=none, or leave --resume out "
-            "to begin anew\n"
+            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; "
+            "training continues a checkpoint only with the same hyperparameters: pass --set lr=0.25 --set hidden=none, "
+            "or leave --resume out to begin from the start\n"
         )
     assert names(driver) == before
 

@@ -136,7 +136,7 @@ def test_a_warm_start_learns_from_its_parent(driver: Driver, grid: Any) -> None:
     described = driver.describe("warm", "hyper_parameter_tuning_job", "HyperParameterTuningJobName")
     assert described["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
     refused = driver.run(*TUNE, "--warm-start", "grid", "--choice", "lr=0.25,0.5", status=1)
-    assert "they must be as many" in refused.stderr
+    assert "the numbers must be equal" in refused.stderr
 
 
 def test_a_search_whose_jobs_all_fail_says_why(driver: Driver) -> None:

@@ -115,7 +115,10 @@ def test_each_setting_has_a_variable(folder: Path, monkeypatch: pytest.MonkeyPat
         ('[instances]\nserve = ["m5.large"]', r"instances.serve is \['m5.large'\]"),
         ('[limits]\nmax_run = "60"', r"limits.max_run is '60'; it must be whole seconds"),
         ("[limits]\nmax_run = true", r"limits.max_run is True"),
-        ("[limits]\nmax_run = 0", r"limits.max_run is 0; it must be whole seconds of one training job, 1 to 2419200"),
+        (
+            "[limits]\nmax_run = 0",
+            r"limits.max_run is 0; it must be whole the longest time of a training job, in seconds, 1 to 2419200",
+        ),
         ("[limits]\nask_above = -1", r"limits.ask_above is -1; it must be an amount of money"),
         ("[limits]\nask_above = nan", r"limits.ask_above is nan"),
         ("[network]\nisolation = 1", r"network.isolation is 1; it must be true or false"),

@@ -130,12 +130,12 @@ MORE = {f"n{number}": str(number) for number in range(6)}
     [
         (search(), parent(search(), "InProgress"), "wait for its end, or stop it with byoc stop old"),
         (search(), parent(search(objective="validation:loss", maximize=False)), "its objective is validation:loss"),
-        (search(), parent(search(hyperparameters={})), "they must be as many .epochs."),
+        (search(), parent(search(hyperparameters={})), "the numbers must be equal .epochs."),
         (search((Range(name="lr", values=("1", "2")),)), parent(search()), "was a range of numbers, and is a choice"),
         (
             search(hyperparameters=MORE),
             parent(search(hyperparameters={name: "9" for name in MORE})),
-            "have 12 changes; at most 10",
+            "12 changes to hyperparameters that are not varied; at most 10",
         ),
         (search(strategy="Grid"), parent(search()), "use Bayesian or Random"),
     ],

@@ -168,7 +168,7 @@ def planar(samples: npt.NDArray[Any], colours: int, tile: int = 0) -> bytes:
 def test_planes_of_sixteen_bits_without_compression_are_refused(order: str, tile: int) -> None:
     samples = np.repeat(GREY[:, :64, None], 4, axis=2)
     for colours, count in ((2, 3), (2, 4), (5, 4)):
-        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it anew with 8 bits a sample"):
+        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it again with 8 bits a sample"):
             decode(planar(samples[..., :count].astype(order + "u2") * 257, colours, tile))
     np.testing.assert_array_equal(grey(planar(samples[..., :3].astype("u1"), 2, tile)), GREY[:, :64])
 

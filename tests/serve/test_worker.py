@@ -74,7 +74,7 @@ def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
         assert answer.status == 422 and answer.text.decode().startswith(start)
     # What to do instead is said once.
     [answer] = worker.answers([b"{}"], [PHOTO])
-    assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo anew")
+    assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo again")
 
 
 def test_an_answer_with_too_many_labels_is_refused_before_anything_is_decoded(worker: Worker) -> None:

@@ -74,7 +74,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
     _, records = job(tmp_path / "first", tiny, **settings)
     before = epochs(records)
     assert [stage for stage, _ in before] == ["head", "finetune"]
-    lost_head = "the head that fine-tuning began with is lost, so training starts anew"
+    lost_head = "the head that fine-tuning began with is lost, so training starts from the beginning"
     kept_head = "the head is kept from before, as it was after epoch 1"
     for lost, line, printed in (
         ("best-head-*", lost_head, ["1", "2"]),

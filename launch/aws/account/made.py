@@ -25,7 +25,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class Role:
-    """A role as IAM has it; `trusted` says whether SageMaker may take it on."""
+    """A role as IAM has it; `trusted` says whether SageMaker can assume it."""
 
     arn: str
     trusted: bool
@@ -43,7 +43,7 @@ def role_name(settings: Settings) -> str:
 
 
 def find_role(session: Session) -> Role | None:
-    """Return the role, or None where there is none; raises AwsError where AWS does not allow to read it."""
+    """Return the role, or None where there is none; raises AwsError if AWS does not allow reading it."""
     name = role_name(session.settings)
     try:
         with explained(f"role {name}"):
@@ -90,7 +90,7 @@ def role_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, An
     create = {
         "RoleName": name,
         "AssumeRolePolicyDocument": json.dumps(trust),
-        "Description": "SageMaker takes this role on for the jobs and endpoints of byoc",
+        "Description": "SageMaker assumes this role for the jobs and endpoints of byoc",
         "Tags": _tags(session.settings),
     }
     document = policy.execution(session.settings, policy.Place(session.account, session.region, bucket))

@@ -1,7 +1,7 @@
 """The IAM actions of each verb, with their resources. The policy file is made from this table, and a test runs the verbs with it.
 
-An operation's name is its IAM action, except in S3. A create call with tags also needs sagemaker:AddTags, and one with a role
-iam:PassRole, by AWS's service authorisation reference.
+An operation has the name of its IAM action, except in S3. AWS's service authorisation reference says what else is
+needed: sagemaker:AddTags for a create call with tags, and iam:PassRole for a create call with a role.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ UPDATE = (
     *_sagemaker(CONFIG, "UpdateEndpoint"),
     LOG,
 )
-# A name does not say whether it is that of a training, tuning or transform job or of an endpoint, so all four are asked.
+# A name can belong to a training job, a tuning job, a transform job or an endpoint, so byoc asks for all four.
 DESCRIBE = (
     *_sagemaker(TRAINING, "DescribeTrainingJob"),
     *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),
@@ -92,7 +92,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "setup --check": (
         LIST,
-        Permission("iam:GetRole", ROLE, "it is not known whether SageMaker may take the role on"),
+        Permission("iam:GetRole", ROLE, "it is not known whether SageMaker can assume the role"),
         STORED,
         *QUOTAS,
     ),

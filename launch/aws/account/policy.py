@@ -20,7 +20,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class Place:
-    """The names in the resources of a policy; a * stands for what is not known."""
+    """The names in the resources of a policy; a * replaces a name that is not known."""
 
     account: str = ANY
     region: str = ANY
@@ -114,7 +114,7 @@ def command(options: Namespace) -> int:
         except FileExistsError:
             raise ConfigError(f"--out {options.out} exists; name a new file") from None
         print(
-            # A user's policies inside the user are 2,048 characters at most; a policy of its own is up to 6,144.
+            # Inline policies of a user may have 2,048 characters in all; a managed policy may have 6,144.
             f"wrote {options.out}; make it a policy, and attach that to whoever runs byoc: aws iam create-policy --policy-name byoc "
             f"--policy-document file://{options.out}"
         )

@@ -1,4 +1,7 @@
-"""`byoc setup remove`: removes what `byoc setup create` made, which has its tag; never a bucket that holds objects."""
+"""`byoc setup remove`: removes what `byoc setup create` made, which it knows by the tag.
+
+It never removes a bucket that holds objects.
+"""
 
 import json
 from argparse import Namespace

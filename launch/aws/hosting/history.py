@@ -13,10 +13,8 @@ from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.session import Session
 
 PAGE = 100  # the most that one call of ListEndpoints answers
-KNOWN = (
-    "AWS keeps no record of what served when: this is what was made for the endpoint and still exists, and since when the "
-    "present one serves"
-)
+KNOWN = "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
+    "configuration serves"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +35,13 @@ class Entry:
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # of the one that serves: when the endpoint last changed in any way
+    since: datetime | None = None  # for the configuration that serves: when the endpoint last changed in any way
     served_before: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One endpoint with what stands around it."""
+    """One endpoint with its configuration, models, autoscaling and alarms."""
 
     endpoint: Endpoint
     kind: str
@@ -93,7 +91,7 @@ def show(session: Session, name: str) -> Shown:
 
 
 def history(session: Session, name: str) -> list[Entry]:
-    """Return the configurations that were made for an endpoint, the newest first, and the one that serves whoever made it."""
+    """Return the configurations that were made for an endpoint, the newest first. The one that serves is among them, whoever made it."""
     found = _found(session, name)
     configs = endpoint.made_for(session, name)
     if found.config not in [config.name for config in configs]:

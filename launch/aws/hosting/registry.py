@@ -28,7 +28,7 @@ class Registered:
 
 
 def register(session: Session, version: Version, *, new_group: bool) -> Registered:
-    """Add a version to a group, which is made where it is new; the version waits for approval."""
+    """Add a version to a group; the version waits for approval. A group that does not exist is created."""
     client = session.client("sagemaker")
     with explained(f"model package group {version.group}"):
         if new_group:

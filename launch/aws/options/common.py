@@ -27,8 +27,8 @@ def add_account(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("account", "each takes the place of what byoc.toml says")
     group.add_argument("--profile", metavar="NAME", help="of your AWS configuration")
     group.add_argument("--region", metavar="NAME", help="as in eu-central-1")
-    group.add_argument("--role", metavar="ARN", help="the role that SageMaker takes on: its ARN or its name")
-    group.add_argument("--bucket", metavar="NAME", help="where photos, artifacts and answers lie in S3")
+    group.add_argument("--role", metavar="ARN", help="the role that SageMaker assumes: its ARN or its name")
+    group.add_argument("--bucket", metavar="NAME", help="the bucket for photos, artifacts and answers in S3")
 
 
 def add_plan(verb: argparse.ArgumentParser) -> None:
