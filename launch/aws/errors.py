@@ -33,9 +33,8 @@ class Detached(KeyboardInterrupt):
     """Ctrl-C while something runs in AWS. The text says that it goes on, how to come back to it and how to stop it."""
 
     def __init__(self, text: str, number: int = 0) -> None:
-        super().__init__(
-            *([number] if number else [])
-        )  # the signal's number, from which launch.cli makes the exit status
+        # The signal's number, from which launch.cli makes the exit status.
+        super().__init__(*([number] if number else []))
         self.text = text
 
     def __str__(self) -> str:

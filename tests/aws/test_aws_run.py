@@ -40,7 +40,7 @@ def test_a_run_tunes_trains_with_the_best_deploys_and_predicts(hosted: Hosted, f
 
 def test_delete_after_leaves_no_endpoint(hosted: Hosted) -> None:
     told = hosted.byoc(*RUN, "--name", "short", "--delete-after")
-    assert "cat" in told and "lr 0.25" in told and "nothing of the run bills" in told
+    assert "cat" in told and "lr 0.25" in told and "nothing of the run costs money" in told
     assert left(hosted, "short") == []
 
 

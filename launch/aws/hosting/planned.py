@@ -12,12 +12,8 @@ from launch.aws.requests.hosting import VARIANT
 from launch.aws.session import Session
 from launch.aws.specification import Hosting
 
-OURS = (
-    "CreateModel",
-    "CreateEndpointConfig",
-    "CreateEndpoint",
-    "UpdateEndpoint",
-)  # the operations of SageMaker, whose requests we check
+# The operations of SageMaker, whose requests we check.
+OURS = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")
 
 
 def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[str, dict[str, Any]]]:

@@ -12,10 +12,8 @@ from launch.aws.hosting.endpoint import Endpoint
 from launch.aws.jobs import follow, kinds, start
 from launch.aws.session import Session
 
-START, DOWNLOAD = (
-    480,
-    600,
-)  # seconds: SageMaker's limit for the first /ping (AWS's guide), and a guess for the artifact's download
+# Seconds: SageMaker's limit for the first /ping (AWS's guide), and a guess for the artifact's download.
+START, DOWNLOAD = 480, 600
 INSTANCES = 900  # seconds until instances have started and pulled the image; this never takes less than two minutes
 
 
@@ -25,9 +23,8 @@ class Change:
 
     found: Endpoint
     request: dict[str, Any]
-    unregister: tuple[
-        scaling.Registered, ...
-    ] = ()  # scaling to remove and register again, since the instance type changes
+    # The scaling to remove and register again, since the instance type changes.
+    unregister: tuple[scaling.Registered, ...] = ()
 
 
 def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:

@@ -17,7 +17,8 @@ from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
 
-POLL = 10.0  # seconds between two requests, to which up to 10 more are added at random; ListTrainingJobs allows two calls a second
+# Seconds between two requests, to which up to 10 more are added at random; ListTrainingJobs allows two calls a second.
+POLL = 10.0
 LOOPBACK_POLL = 0.2  # the same for an emulator on this machine
 LAST_LINES = 5.0  # seconds that CloudWatch may take to show what a job wrote before it ended
 RETRIES = 10  # requests in a row that may get no answer

@@ -22,12 +22,8 @@ from launch.aws.jobs.kinds import KINDS, PAGE, Kind, Name, describe, is_missing
 from launch.aws.prices import Prices
 from launch.aws.session import Session
 
-LISTS: tuple[Name, ...] = (
-    "endpoint",
-    "training",
-    "tuning",
-    "transform",
-)  # in this order, because the requests may not suffice for all
+# In this order, because the requests may not suffice for all.
+LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")
 ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
 
 

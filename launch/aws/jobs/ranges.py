@@ -78,7 +78,8 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
     names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
     if not names:
         raise ConfigError(
-            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, name it with --range or --choice, or "
+            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, name it with "
+            "--range or --choice, or "
             "run byoc train"
         )
     return original(names)

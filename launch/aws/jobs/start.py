@@ -70,7 +70,8 @@ def interrupted(
         raise Detached(goes_on(kind_of, name, session.region) + said, *stop.args) from None
     end = "delete" if kind == "endpoint" else "stop"
     raise Detached(
-        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} shows it, byoc {end} {name} ends it{said}",
+        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} shows it, byoc {end} {name} "
+        f"ends it{said}",
         *stop.args,
     ) from None
 
