@@ -1,4 +1,4 @@
-"""Start the local SageMaker (local_test/sagemaker) as a program in its own environment; none of its code is imported here."""
+"""Starts the local SageMaker (local_test/sagemaker) as a program in its own environment, without importing its code."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`byoc run`, the main job in local processes: check -> tune -> train -> test -> serve -> predict."""
+"""`byoc run`: the whole job in local processes: check -> tune -> train -> test -> serve -> predict."""
 
 import json
 import shlex

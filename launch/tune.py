@@ -1,4 +1,4 @@
-"""Tune hyperparameters without SageMaker: Optuna searches the ranges that the training program states."""
+"""Tunes hyperparameters without SageMaker: Optuna searches the ranges that the training program declares."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(trial.done() for trial in rest):
-                terminate_running()  # repeatedly, because a trial may be about to start its program
+                terminate_running()  # again and again, because a trial may be about to start its program
                 time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))

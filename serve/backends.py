@@ -70,7 +70,7 @@ def candidates() -> list[Backend]:
 
 
 def check(backend: Backend) -> None:
-    """Raise Unavailable where the machine lacks what the backend needs."""
+    """Raise Unavailable if the machine lacks what the backend needs."""
     if backend.device == "cuda":
         if not _has_gpu():
             raise Unavailable("there is no GPU")

@@ -32,7 +32,7 @@ class Variable(Generic[T]):
     meaning: str
 
     def text(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the variable's text as it is; empty where the variable is not set."""
+        """Return the variable's text as it is; empty if the variable is not set."""
         return environment.get(self.name, "")
 
     def read(self, environment: Mapping[str, str] = os.environ) -> T:

@@ -44,7 +44,7 @@ class Metrics:
         }
 
     def observe(self, code: int, seconds: float, timing: Timing | None) -> None:
-        """Count a request that took `seconds`; `timing` is its worker's, None where no worker answered it."""
+        """Count a request that took `seconds`; `timing` is its worker's, None if no worker answered it."""
         self._requests.labels(str(code)).inc()
         if timing is None:
             return

@@ -38,7 +38,7 @@ class ModelWorkers:
         self.folder, self._server = server.store / name, server
         self.settings = settings  # without GPUs once the preparation has chosen the processor
         self._status = StatusReader(self.folder)
-        self.code = code_folder(model_dir, settings)  # of the model's own code; None where it has none
+        self.code = code_folder(model_dir, settings)  # of the model's own code; None if it has none
         self._program: Path | None = None
         self._registered = False
         self._ready = False  # a worker would answer a request now

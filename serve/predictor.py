@@ -87,7 +87,7 @@ class Predictor:
         """Give back the GPU memory that torch keeps for later passes."""
         torch = sys.modules.get("torch")
         if torch:
-            torch.cuda.empty_cache()  # does nothing where no GPU is in use
+            torch.cuda.empty_cache()  # does nothing if no GPU is in use
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:

@@ -41,7 +41,7 @@ def code_folder(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def find_program(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the program to run, or None where there is no code; raises ArtifactError when there is code that would not run."""
+    """Return the program to run, or None if there is no code; raises ArtifactError when there is code that would not run."""
     folder = code_folder(model_dir, settings)
     if folder is None:
         _refuse_strays(model_dir, settings)
@@ -72,7 +72,7 @@ def ignored_requirements(folder: Path) -> str | None:
 
 
 def how_to_load(model_dir: Path) -> str:
-    """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty where there are none."""
+    """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty if there are none."""
     found = [
         path for path in sorted(model_dir.glob("*")) if path.suffix.lower() in _MODELS and not is_system(path.name)
     ]

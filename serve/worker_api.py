@@ -33,7 +33,7 @@ class WorkerRequest:
 
     id: str = ""  # names the request in logs and errors
     probe: bool = False  # asks whether the model computes; the worker has a photo for it, and its answer is empty
-    form: Form | None = None  # how to read the body and write the answer; None where the model's own code decides that
+    form: Form | None = None  # how to read the body and write the answer; None if the model's own code decides that
     headers: tuple[tuple[str, str], ...] = ()  # the client's, for the model's own code
     lent: Place | None = None  # where the body is lent; None: the body comes with the request
 
@@ -75,7 +75,7 @@ class Answer:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)  # further ones, which a model's own code sets
     refused: bool = False
-    timing: Timing | None = None  # None where the worker failed before it could measure
+    timing: Timing | None = None  # None if the worker failed before it could measure
     last: bool = False  # the worker ends after this answer; the front is not told
 
     def to_bytes(self, *, lent: bool = False) -> bytes:

@@ -43,7 +43,7 @@ MINUTES = {
 
 
 def images(path: Path) -> set[str]:
-    """Return the programs in whose images a test file runs; none where it runs on the host alone."""
+    """Return the programs in whose images a test file runs; none if it runs on the host alone."""
     if path.stem in BOTH:
         return {"train", "serve"}
     folder = path.parent.name

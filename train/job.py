@@ -85,7 +85,7 @@ def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> 
 
 
 def _open_checkpoints(setup: Setup, photos: PhotoSet, splits: Splits) -> Checkpoints | None:
-    """Return the job's checkpoints, None where the chief keeps none."""
+    """Return the job's checkpoints, None if the chief keeps none."""
     folder = setup.world.broadcast(setup.job.places.checkpoints)
     if not folder:
         return None
@@ -167,7 +167,7 @@ def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]
 def _finetune(
     setup: Setup, splits: Splits, head: Best, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> Outcome | None:
-    """Train the whole model from where the head is, or go on with it; returns None where the head alone is better."""
+    """Train the whole model from where the head is, or go on with it; returns None if the head alone is better."""
     config, report = setup.config, setup.report
     setup.start.model.to(device())
     # Views are for the head alone.

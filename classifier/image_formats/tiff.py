@@ -81,7 +81,7 @@ def limit_pieces(data: bytes) -> None:
 
 
 def prepare(image: Image.Image) -> None:
-    """Correct an opened TIFF where Pillow would decode it wrongly; raises PhotoError where it cannot be corrected."""
+    """Correct an opened TIFF where Pillow would decode it wrongly; raises PhotoError if it cannot be corrected."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     raw = [tile.codec_name for tile in image.tile[:1]] == ["raw"]

@@ -17,7 +17,7 @@ MONTH = 730  # hours, as AWS counts
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """An upper bound in money; None where a price is missing, and then `why` says which."""
+    """An upper bound in money; None if a price is missing, and then `why` says which."""
 
     amount: float | None
     currency: str = "USD"
@@ -99,7 +99,7 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described training job has cost so far on demand; None where a price or a type is missing."""
+    """Return what a described training job has cost so far on demand; None if a price or a type is missing."""
     config = answer.get("ResourceConfig") or {}
     kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
     price = prices.hour("training", kind)
@@ -113,7 +113,7 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
     """Return what the training jobs of a described tuning job have cost, from the seconds that they ran in all.
 
-    None where the jobs may use several instance types, or where a price is missing.
+    None if the jobs may use several instance types, or if a price is missing.
     """
     definition = answer.get("TrainingJobDefinition") or {}
     config = definition.get("HyperParameterTuningResourceConfig") or definition.get("ResourceConfig") or {}
@@ -122,7 +122,7 @@ def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> 
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described transform job has cost so far; None where a price is missing."""
+    """Return what a described transform job has cost so far; None if a price is missing."""
     config = answer.get("TransformResources") or {}
     price = prices.hour("transform", config.get("InstanceType", ""))
     if price is None:

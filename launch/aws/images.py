@@ -32,7 +32,7 @@ class Stored:
 def image(settings: Settings, kind: Kind) -> str:
     """Return the image's address from byoc.toml, or else from the images.json of build_and_push.sh.
 
-    images.json is looked for beside byoc.toml, in the working folder and in the checkout. Raises ConfigError where no image
+    images.json is looked for beside byoc.toml, in the working folder and in the checkout. Raises ConfigError if no image
     is named.
     """
     named = settings.train_image if kind == "train" else settings.serve_image

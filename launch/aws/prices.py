@@ -30,7 +30,7 @@ USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+
 
 @dataclass(frozen=True)
 class Prices:
-    """The hourly prices of one region; empty where no file was read."""
+    """The hourly prices of one region; empty if no file was read."""
 
     region: str
     hours: Mapping[Use, Mapping[str, float]] = field(default_factory=dict)

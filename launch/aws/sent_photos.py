@@ -25,7 +25,7 @@ class Photo:
 
 
 def of_folder(root: Path, config: Config) -> list[Photo]:
-    """Return test photos of a folder that training reads; raises DataError where it has none."""
+    """Return test photos of a folder that training reads; raises DataError if it has none."""
     photos = load_photo_set({"training": root}, validation_share=config.validation_share, seed=config.seed)
     if SPLIT not in photos.splits:
         raise DataError(

@@ -164,7 +164,7 @@ class Endpoint(Container):
         return (address, self.port) if address else self.place
 
     def kill_all_but_the_first_process(self) -> None:
-        """Kill every process inside except the one that the engine started; raises AssertionError where none can be."""
+        """Kill every process inside except the one that the engine started; raises AssertionError if none can be."""
         done = self.execute("/bin/sh", "-c", "kill -9 -1")
         assert done.returncode not in (125, 126, 127), f"no shell kills its processes: {done.stderr.strip()}"
 

@@ -84,7 +84,7 @@ def _say(line: str) -> None:
 
 
 def _empty(work: Path) -> None:
-    """Make the folder of what runs, without what was left there; raises StartError where that belongs to a container's root."""
+    """Make the folder of what runs, without what was left there; raises StartError if that belongs to a container's root."""
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir()

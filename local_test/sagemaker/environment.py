@@ -33,7 +33,7 @@ BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUND
 
 
 def refuse_real_keys(environment: Mapping[str, str]) -> None:
-    """Raise StartError where clients that are started beside the emulator would find real credentials.
+    """Raise StartError if clients that are started beside the emulator would find real credentials.
 
     A client that misses one of the lines to paste would use them, and with them a real account.
     """

@@ -51,7 +51,7 @@ class Logs:
         return Stream(self._region, group, name)
 
     def names(self, group: str, prefix: str) -> list[str] | None:
-        """Return a group's streams whose names begin with `prefix`, sorted; None where there is no such group."""
+        """Return a group's streams whose names begin with `prefix`, sorted; None if there is no such group."""
         found = logs_backends[ACCOUNT][self._region].groups.get(group)
         return None if found is None else sorted(name for name in list(found.streams) if name.startswith(prefix))
 

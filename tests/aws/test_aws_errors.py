@@ -121,7 +121,7 @@ def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreErr
         ),
         (
             problems.EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-central-1.amazonaws.com/"),
-            "api.sagemaker.eu-central-1.amazonaws.com does not answer; look at the network and its proxy, or correct the region",
+            "api.sagemaker.eu-central-1.amazonaws.com does not answer; check the network and its proxy, or correct the region",
         ),
         (
             problems.ReadTimeoutError(endpoint_url="https://x.amazonaws.com/"),

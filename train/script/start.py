@@ -29,7 +29,7 @@ START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolk
 def named(base: Path) -> str:
     """Return the user's script or function that the job or the image names, "" where neither names one.
 
-    Raises ConfigError where two different scripts are named, or code without a script.
+    Raises ConfigError if two different scripts are named, or code without a script.
     """
     given = _read(base, "hyperparameters.json")
     program, source = _text(environment.PROGRAM.read()), _text(environment.SUBMIT_DIRECTORY.read())

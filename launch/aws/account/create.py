@@ -25,8 +25,8 @@ class Needed:
 
     bucket: str
     role: str  # its name
-    arn: str  # empty where the role is to be made
-    of_bucket: list[Request]  # empty where the bucket is there
+    arn: str  # empty if the role is to be made
+    of_bucket: list[Request]  # empty if the bucket is there
     of_role: list[Request]
 
 

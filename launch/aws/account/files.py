@@ -1,7 +1,7 @@
 """The files of a folder as objects in S3: which files are sent, under which keys, and how an object is recognised.
 
 An object's ETag is the MD5 of its bytes. One that came in parts has the MD5 of its parts' MD5s; we always use parts of PART
-bytes, so that both can be computed here. Where a KMS key encrypts a bucket, the ETag is something else (AWS's API of S3,
+bytes, so that both can be computed here. If a KMS key encrypts a bucket, the ETag is something else (AWS's API of S3,
 Object), and the SHA-256 that we send along tells.
 """
 
@@ -104,7 +104,7 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
 
 
 def _problem(key: str) -> str:
-    """Return why S3 cannot hold an object of this key; empty where it can."""
+    """Return why S3 cannot hold an object of this key; empty if it can."""
     try:
         length = len(key.encode())
     except UnicodeEncodeError:

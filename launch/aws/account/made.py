@@ -43,7 +43,7 @@ def role_name(settings: Settings) -> str:
 
 
 def find_role(session: Session) -> Role | None:
-    """Return the role, or None where there is none; raises AwsError if AWS does not allow reading it."""
+    """Return the role, or None if there is none; raises AwsError if AWS does not allow reading it."""
     name = role_name(session.settings)
     try:
         with explained(f"role {name}"):

@@ -94,7 +94,7 @@ def command(options: Namespace) -> int:
 
 
 def _why_kept(session: Session, bucket: str) -> str:
-    """Return why a bucket is not removed; empty where it may be."""
+    """Return why a bucket is not removed; empty if it may be."""
     if marks.SETUP not in made.bucket_tags(session, bucket):
         return "byoc setup create did not make it"
     with explained(f"bucket {bucket}"):

@@ -54,7 +54,7 @@ class Difference:
 
 def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False) -> Uploaded:
     """Send the files below `root` to S3, unless S3 already has them. Each key is `uri` and the file's path; without `uri` the files go
-    where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError where S3
+    where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError if S3
     refuses. Ctrl-C leaves what is done.
     """
     bucket, prefix = _place(uri or default_uri(session.settings, root))

@@ -105,7 +105,7 @@ def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
 
 
 def below(session: Session, *parts: str) -> str:
-    """Return an address below the bucket and prefix of the settings; raises ConfigError where no bucket is named."""
+    """Return an address below the bucket and prefix of the settings; raises ConfigError if no bucket is named."""
     prefix = session.settings.prefix.strip("/")
     return "/".join([f"s3://{named(session.settings)}", *filter(None, [prefix]), *parts])
 

@@ -13,8 +13,10 @@ from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.session import Session
 
 PAGE = 100  # the most that one call of ListEndpoints answers
-KNOWN = "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
+KNOWN = (
+    "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
     "configuration serves"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def listed(session: Session, most: int = PAGE) -> list[Listed]:
 
 
 def show(session: Session, name: str) -> Shown:
-    """Return one endpoint; raises AwsError where there is none."""
+    """Return one endpoint; raises AwsError if there is none."""
     found = _found(session, name)
     config = endpoint.configuration(session, found.config)
     made = endpoint.model(session, config.models[0]) if config and config.models else None

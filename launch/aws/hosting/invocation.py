@@ -113,7 +113,7 @@ def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, A
 
 
 def _read(session: Session, uri: str) -> bytes | None:
-    """Return an object's bytes, or None where it is not there yet."""
+    """Return an object's bytes, or None if it is not there yet."""
     bucket, key = split(uri)
     with explained(uri):
         try:

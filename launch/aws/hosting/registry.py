@@ -56,7 +56,7 @@ def approved(session: Session, arn: str) -> str:
 
 
 def newest(session: Session, group: str) -> str:
-    """Return the ARN of a group's newest approved version; raises AwsError where it has none."""
+    """Return the ARN of a group's newest approved version; raises AwsError if it has none."""
     with explained(f"model package group {group}"):
         answer = session.client("sagemaker").list_model_packages(
             ModelPackageGroupName=group,

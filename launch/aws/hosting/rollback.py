@@ -41,7 +41,7 @@ class RolledBack:
 def choose(session: Session, name: str, to: str = "") -> Return:
     """Return the configuration that an endpoint goes back to: `to`, or the one that served before, or the newest older one.
 
-    Raises AwsError where there is none, or where its model was deleted.
+    Raises AwsError if there is none, or if its model was deleted.
     """
     found = endpoint.find(session, name)
     if found is None:

@@ -38,7 +38,7 @@ class Input:
 def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
     """Return a job's inputs. Folders of photos are checked. `root` is the S3 address below which the driver puts everything.
 
-    Raises DataError where training would refuse the photos, ConfigError for a folder that is not there.
+    Raises DataError if training would refuse the photos, and ConfigError for a folder that does not exist.
     """
     found = []
     for option, channel in (("data", TRAINING), ("pretrained", "pretrained"), ("model", "model")):
@@ -89,7 +89,7 @@ def splits(session: Session, one: Input) -> list[str]:
 
 
 def check_there(session: Session, one: Input) -> None:
-    """Raise AwsError or ConfigError where an S3 prefix cannot be read or holds nothing."""
+    """Raise AwsError or ConfigError if an S3 prefix cannot be read or holds nothing."""
     if one.folder is not None:
         return
     bucket, _, prefix = one.uri.removeprefix("s3://").partition("/")

@@ -44,7 +44,7 @@ class Ended:
 
     @property
     def artifact(self) -> str:
-        """The S3 address of a training job's model; empty where there is none."""
+        """The S3 address of a training job's model; empty if there is none."""
         return str(self.answer.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""))
 
     @property

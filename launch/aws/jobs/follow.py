@@ -48,7 +48,7 @@ def follow(
     """Show what a job does until it ends, or an endpoint until it is in service or has failed, and return its end.
 
     Lines go to `file`, by default standard output. The log is shown from the time `since`, by default from the beginning.
-    Raises AwsError after `seconds`, and where AWS does not answer for long. Raises CredentialsError where credentials expire,
+    Raises AwsError after `seconds`, or if AWS does not answer for long. Raises CredentialsError if credentials expire,
     and Detached after Ctrl-C, SIGTERM or SIGHUP. Each of these errors says that the job goes on.
     """
     found = kinds.KINDS[kind]

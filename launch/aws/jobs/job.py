@@ -65,7 +65,7 @@ def command(
 ) -> int:
     """Show the plan, send the job, and follow it unless --detach is given. At the end `tell` prints the result.
 
-    Returns the exit status; raises AwsError where the job does not complete.
+    Returns the exit status; raises AwsError if the job does not complete.
     """
     session, name = prepared.session, prepared.name
     if not agreed(plan, options, session.settings.ask_above):

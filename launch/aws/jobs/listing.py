@@ -59,7 +59,7 @@ class Calls:
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
     """Return the newest jobs and endpoints: first those that cost money, then the others, each newest first.
 
-    At most `calls` requests are sent. Raises AwsError where AWS refuses a list.
+    At most `calls` requests are sent. Raises AwsError if AWS refuses a list.
     """
     budget = Calls(calls)
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""The hyperparameters that a tuning job varies: those of `--range` and `--choice`, or the space of the original work."""
+"""The hyperparameters that a tuning job varies: those of `--range` and `--choice`, or the default ranges."""
 
 import dataclasses
 import math
@@ -44,7 +44,7 @@ def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Rang
 
 
 def original(names: Iterable[str]) -> tuple[Range, ...]:
-    """Return the space of the original work for some of its hyperparameters."""
+    """Return the default ranges of some hyperparameters."""
     found = []
     for name in names:
         space = TUNING_RANGES[name]

@@ -22,7 +22,7 @@ OF_MODEL = ("backbone", "hidden")
 def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str]) -> str:
     """Return the S3 address of the checkpoints of the earlier job `resume`.
 
-    Raises AwsError where there is no such job. Raises ConfigError if it still runs, if it has kept no checkpoints, or if it
+    Raises AwsError if there is no such job. Raises ConfigError if it still runs, if it has kept no checkpoints, or if it
     trained with other hyperparameters.
     """
     kind = kinds.KINDS["training"]

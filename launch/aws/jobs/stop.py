@@ -24,7 +24,7 @@ class Stopping:
 
 
 def stop(session: Session, name: str) -> Stopping:
-    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError where there is no such job or AWS refuses."""
+    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError if there is no such job or AWS refuses."""
     kind, answer = kinds.find(session, name)
     state = kinds.state(kind, answer)
     if kind.name == "endpoint":

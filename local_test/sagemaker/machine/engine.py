@@ -48,7 +48,7 @@ def bind(source: Path, target: PurePosixPath, read_only: bool) -> tuple[str, str
 
 
 def version() -> str:
-    """Return the version of the engine that runs on this machine; raises EngineError where none answers."""
+    """Return the version of the engine that runs on this machine; raises EngineError if none answers."""
     where = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", timeout=START)
     if not where.startswith("unix://"):
         raise EngineError(f"the engine is at {where}, and one elsewhere does not see the folders of this machine")

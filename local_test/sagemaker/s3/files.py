@@ -81,7 +81,7 @@ def write(content: bytes | FileBytes, path: Path) -> None:
 
 
 def need_room(folder: Path, size: int) -> None:
-    """Raise OSError where so many bytes would fill the disk."""
+    """Raise OSError if so many bytes would fill the disk."""
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < size + ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

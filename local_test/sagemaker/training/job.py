@@ -81,7 +81,7 @@ class TrainingJob:
             self._enter("Starting")  # a job that is tried again, too (API, RetryStrategy)
 
     def _find_capacity(self) -> None:
-        """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
+        """Wait as long as there are no instances; raises Failed if the job does not wait for them."""
         fault = self._struck("no-capacity")
         if fault and not self.spot:
             raise Failed(jobs.NO_CAPACITY)
