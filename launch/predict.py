@@ -141,7 +141,7 @@ def rankings(text: bytes, url: str) -> Rankings:
         if all(_is_prediction(item) for ranking in found for item in ranking) and all(found):
             return found
     begin = one_line(text[:200].decode(errors="replace"))
-    raise UserError(f"{url} does not answer as byoc serve does, it says {begin!r}; ask such a server with curl")
+    raise UserError(f"{url} does not answer as byoc serve does, but with {begin!r}; use curl for such a server")
 
 
 def _is_prediction(item: Any) -> bool:

@@ -1,6 +1,5 @@
-"""FilterLogEvents with logStreamNamePrefix, which moto does not know: a client would read the lines of other jobs.
-
-The streams that the prefix means are named to moto one by one.
+"""FilterLogEvents with logStreamNamePrefix. moto ignores this member, so a client would read the lines of other jobs; therefore
+the request is changed to name each stream with the prefix.
 """
 
 from typing import Any

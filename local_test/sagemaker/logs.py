@@ -1,4 +1,4 @@
-"""CloudWatch Logs: what a container writes, as streams that clients read while it runs. moto holds them."""
+"""CloudWatch Logs: the output of containers, as streams that clients read while the containers run. moto holds them."""
 
 import time
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Logs:
         self._region = region
 
     def stream(self, group: str, name: str) -> Stream:
-        """Return a stream, made when it is not there."""
+        """Return a stream; create it if it does not exist."""
         return Stream(self._region, group, name)
 
     def names(self, group: str, prefix: str) -> list[str] | None:

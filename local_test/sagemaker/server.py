@@ -1,4 +1,4 @@
-"""The HTTP server: the front, and behind it moto's own application, in this process."""
+"""The HTTP server: our front and, behind it, moto's application, in the same process."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.storage import Storage
 
 PATIENCE = 10  # seconds for a job to end when the emulator ends
-LOOK = 0.1  # seconds between looks of the server whether it is to end
+LOOK = 0.1  # seconds between two checks of the server whether it has to end
 
 
 @dataclass
@@ -35,8 +35,9 @@ class Server:
 
 
 def start(settings: Settings, listener: socket.socket, machine: Machine, places: int) -> Server:
-    """Start answering on a socket that listens."""
-    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # read where moto is imported: no page in a browser is let in
+    """Start answering on a listening socket."""
+    # moto reads this variable at its import; then it sends no CORS headers, so no web page can read its answers.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
     from local_test.sagemaker import subjects
@@ -74,7 +75,7 @@ def listen(port: int) -> socket.socket:
 
 
 def _quiet(handler: type) -> type:
-    """Return a request handler that writes no line for each request."""
+    """Return a request handler that does not log each request."""
 
     class Quiet(handler):  # type: ignore[misc]
         def log(self, *arguments: object) -> None:

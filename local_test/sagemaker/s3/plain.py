@@ -1,6 +1,5 @@
-"""Answers PutObject as uploads of many files send it: through moto's web framework it would take twice as long.
-
-moto answers a request with anything more, as tags, conditions or encryption, and every request to a bucket with rules of its own.
+"""Answers simple PutObject requests, which uploads of many files send; moto's web framework would take twice as long. moto
+answers requests with anything more, as tags, conditions or encryption, and every request to a bucket with its own rules.
 """
 
 import uuid
@@ -11,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.settings import ACCOUNT
 
-# What of S3's own headers changes nothing but checksums; the client's name and the like stand beside them.
+# Headers of S3 that change only checksums, and headers that change nothing, as the client's name.
 KNOWN = {
     "x-amz-content-sha256",
     "x-amz-date",
@@ -25,7 +24,7 @@ CONDITIONS = ("If-Match", "If-None-Match", "Content-Encoding")
 
 
 def put(request: Request, bucket: str, key: str) -> Response | None:
-    """Make the object of a request whose body was taken (uploads.take), and return the answer; None for a request of moto's."""
+    """Make the object of a request whose body was written to a file (uploads.take), and return the answer; None if moto must answer."""
     named = {name.lower() for name, _ in request.headers}
     headers = {name for name in named if name.startswith("x-amz-") and not name.startswith(CHECKSUM)}
     if not headers <= KNOWN or any(name in request.headers for name in CONDITIONS):
