@@ -41,7 +41,7 @@ for setting in "${settings[@]}"; do [[ $setting = ?*=* ]] || fail "--set '$setti
 "$here/image.sh" "$image" || exit 1
 
 out=${out:-runs/local-$(date +%Y%m%d-%H%M%S)}
-# What a job that failed left does not stand in the way of the next try.
+# The folder of a failed job may be used again.
 [ ! -s "$out/output/failure" ] || rm -rf "$out/model" "$out/output"
 [ -z "$(ls -A "$out" 2> /dev/null)" ] || fail "$out is not empty; name another folder with --out"
 mkdir -p "$out"

@@ -18,7 +18,7 @@ name=byoc-train-$$-$RANDOM
 work=$(mktemp -d)
 clean() {
   docker rm --force "$name" > /dev/null 2>&1 || true
-  # The container's root wrote there; the files are to be yours.
+  # The container's root wrote there; make this user the owner of the files.
   [ "$(id -u)" = 0 ] || docker run --rm --pull never --user 0 --network none --volume "$out:/out" --entrypoint chown "$IMAGE" -R "$(id -u):$(id -g)" /out
   rm -rf "$work"
 }
@@ -37,7 +37,7 @@ while [ "$1" != -- ]; do
 done
 shift
 if [ -n "${SCRIPT:-}" ]; then
-  # A copy, since script mode makes scripts executable, and pip builds packages where they lie.
+  # A copy, since script mode makes scripts executable, and pip builds packages in their own folder.
   mkdir "$work/code"
   if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$work/code"; else cp "$SCRIPT" "$work/code"; fi
   options+=(--volume "$work/code:/opt/ml/code")

@@ -33,4 +33,4 @@ out=$(realpath "$out")
 make --silent -C "$here/.." .venv-sdk/.ready
 cd "$here/.."
 .venv-sdk/bin/python -m local_test.local_mode transform --image "$image" --model "$model" --photos "$photos" --out "$out" --port "$port"
-echo "transform_local: the answers lie in $out"
+echo "transform_local: the answers are in $out"

@@ -1,4 +1,4 @@
-"""Results as a table: in the terminal after a run, and as Markdown with several images side by side.
+"""Shows results as a table: in the terminal after a run, and as Markdown with several images side by side.
 
 python -m local_test.contract.table --out docs/contract.md ours=runs/a.json plain=runs/b.json
 """
@@ -51,7 +51,7 @@ def read(path: Path) -> list[Row]:
 
 
 def markdown(runs: Mapping[str, Sequence[Row]]) -> str:
-    """Return one table for runs of the same clauses, a column for each, and below it what was seen in the failures."""
+    """Return one table for runs of the same clauses, with a column for each run. Below it are the observations about failures."""
     by_test = {name: {row.test: row for row in rows} for name, rows in runs.items()}
     clauses = {row.test: row for rows in runs.values() for row in rows}
     lines = ["| clause | says | " + " | ".join(runs) + " |", "| --- " * (2 + len(runs)) + "|"]

@@ -1,4 +1,4 @@
-"""The same image in other uses: batch transform and multi-model endpoints."""
+"""Other uses of the serving image: batch transform and multi-model endpoints."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def test_models_come_from_their_folder_alone(multi: MultiModel, seen: Seen) -> N
     found = {place: multi.load(f"stray-{number}", place) for number, place in enumerate(places)}
     seen(", ".join(f"{place} {answer.status}" for place, answer in found.items()))
     assert all(400 <= answer.status < 500 for answer in found.values()), "not refused with a 4xx"
-    # An answer that the server gives only after it looked there names what it found.
+    # If the server looked at the path or address, its answer would name what it found there.
     told = [
         answer for answer in found.values() if "refused" in answer.text.lower() and "connection" in answer.text.lower()
     ]

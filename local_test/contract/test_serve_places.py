@@ -17,7 +17,7 @@ GIVE_UP = 30  # seconds for a model that cannot be served
 
 
 def answers(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
-    """It gets ready and answers a photo."""
+    """Check that it gets ready and answers a photo."""
     ready = endpoint.wait_ready()
     answer = endpoint.invoke(photo, "image/jpeg")
     seen(f"ready after {ready:.1f} s, a photo {answer.brief()}")
@@ -57,7 +57,7 @@ def test_the_port_can_be_moved(platform: Platform, model: Path, photo: bytes, se
 
 
 def refuses_to_serve(endpoint: Endpoint, seen: Seen) -> None:
-    """/ping never gives 200, and the container ends with a status other than 0."""
+    """Check that /ping never gives 200, and that the container ends with a status other than 0."""
     end = endpoint.gives_up(GIVE_UP)
     seen(end.how)
     assert not end.said_ready, "/ping says 200"

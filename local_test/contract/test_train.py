@@ -80,7 +80,7 @@ def test_success_leaves_no_failure_text(trained: Ended, seen: Seen) -> None:
 @clause("what is no result goes to /tmp: the image's other folders stay as they were", CONFIGURATION)
 def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
-    # Folders that hold a changed path count as changed themselves; they are left out.
+    # A folder that contains a changed path also counts as changed; such folders are left out.
     allowed = ("/tmp", "/opt/ml", "/run", "/dev")
     changes = trained.changes()
     paths = [path for path in changes if not path.startswith(allowed)]
@@ -106,7 +106,7 @@ def test_the_objective_is_printed_once_an_epoch(
 def test_hyperparameters_quoted_as_json_are_understood(
     platform: Platform, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
 ) -> None:
-    # As the SDK sends them: text as a JSON string, numbers bare.
+    # As the SDK sends them: a text as a JSON string, a number without quotes.
     quoted = {
         name: value if re.fullmatch(r"[-+0-9.e]+|true|false", value) else f'"{value}"'
         for name, value in hyperparameters.items()
@@ -158,7 +158,7 @@ def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, se
     }
     for name, value in files.items():
         laid_out.write(name, value)
-    # SDK v3 mounts a channel for its drivers; a folder is not yet a channel of photos.
+    # SDK v3 mounts a channel for its drivers, so not every folder is a channel of photos.
     drivers = laid_out.folder / "sm_drivers"
     drivers.mkdir()
     (drivers / "sm_train.sh").write_text("exit 0\n")

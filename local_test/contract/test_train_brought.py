@@ -1,4 +1,4 @@
-"""Training with what users bring: their scripts in all forms, images of their own on top, an earlier job's model."""
+"""Training with users' code and models: their scripts in all forms, derived images, an earlier job's model."""
 
 import json
 import tarfile

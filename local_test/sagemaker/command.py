@@ -141,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="seconds that Describe of a running job waits for the job's end, at most 25, so that clients that sleep between "
-        "two requests learn it at once; 0 never waits (default: until the job is 15 s old, if it is at least 3 s old at the request)",
+        "two requests learn it at once; 0 never waits (default: until the job is 15 s old, if it is at least 3 s old "
+        "at the request)",
     )
     parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
     return parser
