@@ -1,6 +1,6 @@
 """Unpack tar archives that others made, safely: `python3 -m classifier.archives ARCHIVE FOLDER`.
 
-Everything in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
+All code in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
 images' Python is older. The module imports only the standard library and errors.py and runs on Python 3.8 too, so that the
 scripts of local_test can call it with the Python that a machine has.
 """
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from classifier.errors import ArchiveError
 
-MEMBERS = 200_000  # more files than any model or source folder holds
+MEMBERS = 200_000  # a limit above the number of files of any model or source folder
 READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
 OTHERS = {b"PK\x03\x04": "a zip file", b"BZh": "a bzip2 file", b"\xfd7zXZ\x00": "an xz file"}
 
@@ -58,7 +58,7 @@ def is_archive(path: Path) -> bool:
 
 
 class _Refused(Exception):
-    """The archive holds something that may not be unpacked; the text says what."""
+    """The archive holds something that must not be unpacked; the text says what."""
 
 
 class _Bounded:

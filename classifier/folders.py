@@ -1,4 +1,4 @@
-"""What lies in a folder of class folders: the photos of each class, and the files that are left out. Decodes nothing."""
+"""Lists a folder of class folders: the photos of each class, and the files that are left out. Decodes nothing."""
 
 import contextlib
 import functools
@@ -70,7 +70,8 @@ def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
             os.path.split(resolve(parent)),
         }  # a record in a RecordIO file has it as parent
     found = []
-    with contextlib.suppress(DataError):  # training needs nothing from a folder that may not be listed
+    # Ignore a folder that may not be listed, because training needs nothing from it.
+    with contextlib.suppress(DataError):
         for place, files in _walk(folder, Found(), ()):
             found += [path for path in files if (resolve(place), path.name) not in known]
     return sorted(found)
@@ -162,7 +163,7 @@ def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Ite
     """Yield each folder below `folder`, itself last, with its photos; `above` identifies the folders above it."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
-    if here in above:  # a link to a folder above it: to follow it would never end
+    if here in above:  # a link to a folder above it, which would lead in a circle
         found.other.append(folder)
         return
     held = Found(system=found.system, other=found.other)

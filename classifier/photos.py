@@ -37,10 +37,10 @@ class PhotoSet:
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
     """List the photos of every split. Without a validation split, a share of each class of train becomes it.
 
-    `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS; each then
-    holds a folder per class, or a manifest, which may also lie in a channel of its own (`train_lst`, ...). Or there is one
-    channel of any name, whose subfolders have these names or which is train itself.
-    Raises DataError for photos that cannot be trained on.
+    `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS. Each then holds a
+    folder per class or a manifest; the manifest may also be in a separate channel (`train_lst`, ...). Or there is one channel
+    with any name, whose subfolders have these names, or which is train itself. Raises DataError for photos that cannot be
+    trained on.
     """
     place = find_sources(channels)
     sources = place.splits

@@ -24,13 +24,13 @@ GUARD = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What serve.prepare made of an artifact, kept as prepared.json beside the files that a worker opens."""
+    """The result of serve.prepare for an artifact. It is kept as prepared.json beside the files that a worker opens."""
 
     backend: Backend
     spec: ModelSpec
     artifact: Path  # the artifact's folder, from which a backend on torch loads the weights
-    difference: Difference  # of the backend's probabilities from the trained model's, on the self-test
-    refused: dict[str, str]  # why each backend that was tried before is not used
+    difference: Difference  # how far the backend's probabilities are from the trained model's, on the self-test
+    refused: dict[str, str]  # the backends that were tried before, and why each is not used
 
     def write(self, folder: Path) -> None:
         """Write prepared.json into the folder."""

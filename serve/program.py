@@ -1,4 +1,4 @@
-"""The place of an artifact's own code, and what to say when the code lies somewhere else."""
+"""Finds an artifact's own code, and explains what is wrong if the code is in another place."""
 
 import importlib.metadata
 import re
@@ -11,8 +11,8 @@ from serve.settings import Settings
 
 DEFAULT = "inference.py"  # the name of the program
 REQUIREMENTS = "requirements.txt"
-_SHOWN = 5  # names that a sentence lists at most
-# How the file names of other programs' models end.
+_SHOWN = 5  # the most names in a sentence
+# The endings of the names of other programs' model files.
 _MODELS = (
     ".pt",
     ".pth",

@@ -22,7 +22,8 @@ ALLOWED = {
     "local_test/contract": {"local_test.contract"},
 }
 OURS = {"classifier", "train", "serve", "launch", "reports", "local_test"}
-CONFIGURATION = {"train.config", "train.foreign_names", "train.values"}
+FOREIGN_NAMES = {f"train.foreign_names{module}" for module in ("", ".rule", ".rules", ".translate")}
+CONFIGURATION = {"train.config", "train.values", *FOREIGN_NAMES}
 
 
 def imported_modules(package: str) -> set[str]:

@@ -21,7 +21,7 @@ from train.contract import Job
 from train.pretrained import load_pretrained
 
 MODEL = "model.tar.gz"  # SageMaker's name for a job's artifact
-# Ends of archives' names; unpack() refuses some of these archives with a reason.
+# Endings of archives' names; unpack() refuses some of these archives and says why.
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 

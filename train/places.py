@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from classifier.errors import ConfigError
 from train.json_file import read_object
 
-OPT_ML = PurePosixPath("/opt/ml")  # in configuration files; SAGEMAKER_BASE_DIR stands for it
+OPT_ML = PurePosixPath("/opt/ml")  # the base folder in configuration files; SAGEMAKER_BASE_DIR replaces it
 # Errors which mean that this user may not use a file or folder. A full disk is not among them.
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 

@@ -16,18 +16,19 @@ from classifier.image_formats import tiff
 # - Pillow copies all EXIF data for each further EXIF segment: 760 segments of 64 kB took 8 s.
 # - Pillow reads segments one by one: 5,000,000 empty segments (20 MB) took 8 s. Long segments cost 0.04 s a megabyte.
 _MOST = {"scans": 64, "EXIF segments": 500, "segments": 500}
-_LONG = 32_768  # each such number of bytes allows one more segment: a large file fills up to 65,535 bytes in each
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # without \xff\x00 and restarts, which lie within a scan
+# One more segment is allowed for each of these many bytes, since large files fill up to 65,535 bytes in each segment.
+_LONG = 32_768
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # markers except \xff\x00 and restarts, which occur within a scan
 _END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length and content
 _PADDING = 65_536  # bytes allowed between two segments; 8,000,000 took Pillow 2.4 s
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
-# The two metadata segments that decide the colours (APP0 and APP14): how they begin, and their least length in bytes.
+# The two metadata segments that decide the colours (APP0 and APP14), with their beginning and their smallest length in bytes.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
 _ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
-# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive one of so many pixels.
+# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive JPEG with this many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
 

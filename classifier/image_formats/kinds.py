@@ -6,7 +6,7 @@ import re
 _SAVE = "save it as JPEG or PNG"
 _HEIF = "a HEIC photo (HEIF) is not read; save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
 _RAW = "a raw photo is not read; develop it and save it as JPEG or PNG"
-# Each row: the position of the magic bytes, the bytes, and the sentence for the owner.
+# Each row holds the position of the magic bytes, the bytes, and the sentence for the owner.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x0a", f"a JPEG XL image is not read; {_SAVE}"),
     (0, b"\0\0\0\x0cJXL ", f"a JPEG XL image is not read; {_SAVE}"),
@@ -65,7 +65,7 @@ _ANNEX = re.compile(rb"[./]*\.git/annex/objects/")
 _BASE64 = 'the bytes are base64 text; decode them first, or send JSON as {"instances": [{"b64": "..."}]}'
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _FORM = "the bytes are a multipart form; send the photo's bytes alone"
-_LOOKED_AT = 4096  # only so many bytes of the file are examined
+_LOOKED_AT = 4096  # the bytes at the beginning of the file that are examined
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 

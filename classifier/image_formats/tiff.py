@@ -32,17 +32,17 @@ _NEEDED = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """How a TIFF's header and directories are written. All fields but `place` are format strings of struct."""
+    """The layout of a TIFF's header and directories. All fields except `place` are format strings of struct."""
 
     order: str  # byte order
-    place: int  # where the first directory's offset stands
+    place: int  # the position of the first directory's offset
     offset: str
-    length: str  # how many entries a directory has
+    length: str  # the number of entries of a directory
     entry: str
 
     @property
     def room(self) -> int:
-        """How many bytes of a value fit into its entry; longer values lie elsewhere in the file."""
+        """How many bytes of a value fit into its entry; longer values are elsewhere in the file."""
         return struct.calcsize("=" + self.offset)
 
 

@@ -92,7 +92,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--strategy", "Hyperband", "--set", "epochs=4", "--early-stopping"), "arly"),
         (("--trials", "0"), "--trials is 0"),
         (("--range", "lr=1:2:3:4"), "write NAME=LOW:HIGH"),
-        (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "are all given"),
+        (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "all have fixed values"),
         (("--warm-start", "nobody"), "there is no such tuning job"),
         (("--name", "a-name-that-is-longer-than-aws-has-it"), "32"),
         (("--out", "here"), "--out is for train"),

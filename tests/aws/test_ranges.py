@@ -26,7 +26,7 @@ def test_the_space_of_the_original_work_is_the_default() -> None:
 
 def test_what_is_fixed_is_not_varied() -> None:
     assert [one.name for one in asked(lr="0.01", epochs="3")] == ["batch-size"]
-    with pytest.raises(ConfigError, match="are all given"):
+    with pytest.raises(ConfigError, match="all have fixed values"):
         asked(lr="0.01", epochs="3", batch_size="64")
 
 

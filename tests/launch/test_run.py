@@ -259,7 +259,7 @@ def test_tune_with_nothing_left_to_tune_is_refused(tiny: Path, tmp_path: Path) -
     given = [part for pair in ("learning_rate=0.01", "epochs=1", "batch-size=8") for part in ("--set", pair)]
     for verb in ("tune", "run"):
         done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, *given)
-        assert done.returncode == 1 and "lr, batch-size, epochs are all given" in done.stderr
+        assert done.returncode == 1 and "lr, batch-size, epochs all have fixed values" in done.stderr
         done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--trials", "0")
         assert done.returncode == 1 and done.stderr == "byoc: --trials is 0; it must be at least 1\n"
         assert not (tmp_path / "out").exists()

@@ -127,6 +127,6 @@ def test_an_endpoint_of_many_models_has_no_invocations_of_one(started: Callable[
     served = started(SAGEMAKER_MULTI_MODEL="true")
 
     def asks() -> None:
-        assert served.refused(JPEG) == (404, "this is a multi-model endpoint; ask /models/NAME/invoke")
+        assert served.refused(JPEG) == (404, "this is a multi-model endpoint; use /models/NAME/invoke")
 
     served.run(asks)

@@ -120,7 +120,7 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
             assert sent(served, b"cc") == (200, "")  # exactly as many as may be held
             assert served.front.intake._held == 198
             assert sent(served, b"ccc") == (200, "")
-            assert received(oldest) == (503, "the server holds as many bytes of requests as it may; try again")
+            assert received(oldest) == (503, "the server's memory for requests is full; try again")
             until_held(99)
 
     served.run(asks)

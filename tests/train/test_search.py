@@ -136,7 +136,7 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
 
 def test_a_search_with_nothing_left_to_search_is_refused() -> None:
     given = {"lr": "0.01", "batch-size": "64", "epochs": "2", "search-trials": "5"}
-    with pytest.raises(ConfigError, match="search-trials is 5, but lr, batch-size, epochs are all given"):
+    with pytest.raises(ConfigError, match="search-trials is 5, but lr, batch-size, epochs all have values"):
         parse(given)
     assert parse(given | {"search-trials": "0"}).search_trials == 0
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
 from train.gpu_memory import is_full
 
-# Photos and views that go through the backbone together, by device; 0 where each lane computes its own.
+# The number of photos and views that go through the backbone together, by device; 0 means that each lane computes its own.
 BATCH = {"cpu": 0, "cuda": 64}
 
 

@@ -1,4 +1,4 @@
-"""Augmentation for fine-tuning, made of torchvision.transforms.v2."""
+"""Augmentation for fine-tuning, built from torchvision.transforms.v2."""
 
 from collections.abc import Callable
 from typing import Any

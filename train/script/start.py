@@ -1,4 +1,4 @@
-"""The outer process of script mode, in which a script of the user's runs in place of this program.
+"""The outer process of script mode, in which the user's script runs instead of this program.
 
 It is the process of the command `train`: it starts train.script.toolkit, passes SIGTERM on, and waits. The inner process puts the
 code in place as sagemaker-training does, and starts the script.

@@ -1,0 +1,140 @@
+"""The rules for hyperparameters of other programs. docs/hyperparameters.md shows them as a table."""
+
+from train.foreign_names.rule import ignored, read, refused, same
+
+PATIENCE = "5"  # epochs, the default of both built-in algorithms with early_stopping=True
+CLASS_COUNTS = "num-classes n-classes nb-classes num-class num-labels number-of-classes"
+SIZES = "image-shape image-size img-size input-shape input-size image-dim"
+
+RULES = (
+    same("learning-rate adam-learning-rate", "lr", "the rate of fine-tuning is `finetune-lr`"),
+    same("mini-batch-size train-batch-size batch", "batch-size", "over all hosts together"),
+    same("n-epochs num-epochs numepochs nb-epochs nb-epoch max-epochs num-train-epochs", "epochs"),
+    same("model-name arch architecture model model-type model-arch network net base-model backbone-name", "backbone"),
+    read(
+        "num-layers",
+        "backbone",
+        {layers: f"resnet{layers}" for layers in ("18", "34", "50", "101", "152")},
+        "`backbone` names the network, as in `resnet50`",
+    ),
+    read(
+        "use-pretrained-model use-pretrained pretrained",
+        "weights",
+        {"1": "pretrained", "true": "pretrained"},
+        "training from random weights takes `weights=random` and `finetune-epochs`",
+    ),
+    read(
+        "precision-dtype dtype",
+        "precision",
+        {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"},
+        "`precision` is auto, fp32, bf16 or fp16",
+    ),
+    read(
+        "train-only-top-layer train-only-on-top-layer freeze-backbone freeze-layers feature-extract feature-extraction",
+        "finetune-epochs",
+        {"true": "0", "1": "0"},
+        "`finetune-epochs` says for how many epochs the backbone is trained too",
+    ),
+    read("early-stopping", "early-stopping", {"true": PATIENCE, "false": "0"}, "a number is that of epochs"),
+    same(
+        "early-stopping-patience early-stop-patience patience", "early-stopping", "of no effect if early_stopping=False"
+    ),
+    same("opt optim optimizer-name", "optimizer"),
+    same("wd", "weight-decay"),
+    same("dropout-rate drop-rate dropout-prob", "dropout"),
+    same("hidden-units hidden-size hidden-dim dense-units", "hidden"),
+    same("smoothing", "label-smoothing"),
+    same("random-seed manual-seed random-state", "seed"),
+    same("validation-split validation-split-ratio val-split valid-size val-size", "validation-share"),
+    same("random-erase reprob", "erasing"),
+    same("mixup-alpha", "mixup"),
+    same("cutmix-alpha", "cutmix"),
+    same("max-grad-norm clip-grad-norm clip-grad", "clip-norm"),
+    same("warmup-ratio", "warmup"),
+    ignored(CLASS_COUNTS, "the photos' classes are counted; another number than theirs is refused"),
+    ignored("num-training-samples num-train-samples num-train-examples num-examples", "the photos are counted"),
+    ignored(SIZES, "photos get the size that the backbone takes; another one is refused"),
+    ignored("top-k", "records hold top5, and the server answers as many classes as a request asks for"),
+    ignored(
+        "num-workers workers num-threads dataloader-num-workers prefetch-factor pin-memory persistent-workers",
+        "the program chooses how it reads photos",
+    ),
+    ignored(
+        "log-interval log-freq log-every log-level logging-steps print-freq verbose", "every epoch prints one line"
+    ),
+    ignored(
+        "test-batch-size eval-batch-size val-batch-size valid-batch-size validation-batch-size per-device-eval-batch-size",
+        "how many photos are judged at a time changes no result",
+    ),
+    ignored(
+        "gpu gpus num-gpu num-gpus n-gpu n-gpus device cuda use-cuda no-cuda use-gpu no-mps",
+        "all GPUs of a host are used, else its processors",
+    ),
+    ignored(
+        "backend dist-backend dist-url world-size rank local-rank hosts current-host num-nodes master-addr master-port",
+        "hosts and processes are the job's",
+    ),
+    ignored(
+        "model-dir sm-model-dir output-dir output-data-dir save-dir log-dir checkpoint-dir checkpoint-path save-model",
+        "the job's folders get what training writes",
+    ),
+    ignored(
+        "data-dir data-path data train-dir training train valid-dir validation-dir validation test-dir test",
+        "photos come from the job's channels",
+        only="/opt/ml/input/data*",
+    ),
+    ignored("checkpoint-frequency checkpoint-interval save-freq save-interval", "every epoch ends with a checkpoint"),
+    ignored("kv-store", "hosts always learn in step", only="dist_sync none"),
+    ignored("multi-label binary-mode", "a photo has one label", only="0 false"),
+    ignored("reinitialize-top-layer", "the channel `model` keeps its head for the same classes alone", only="auto"),
+    ignored("nesterov", "`sgd` has plain momentum", only="0 false"),
+    ignored("beta-1 beta1 adam-beta1 adam-beta-1", "adam has torch's own, 0.9", only="0.9"),
+    ignored("beta-2 beta2 adam-beta2 adam-beta-2", "adam has torch's own, 0.999", only="0.999"),
+    ignored("eps epsilon adam-eps adam-epsilon opt-eps", "adam has torch's own, 1e-8", only="1e-08"),
+    ignored("rho initial-accumulator-value", "they belong to optimizers that are not offered here"),
+    ignored("regularizers-l2", "`weight-decay` takes its place", only="0"),
+    ignored("early-stopping-tolerance early-stopping-min-delta", "any better accuracy counts", only="0"),
+    ignored("early-stopping-min-epochs", "epochs count from the first", only="0 1"),
+    ignored("eval-metric", "the best epoch is that of the best validation accuracy", only="auto accuracy"),
+    ignored(
+        "loss criterion loss-fn loss-function",
+        "the loss is cross-entropy",
+        only="ce cross_entropy cross-entropy crossentropy crossentropyloss categorical_crossentropy "
+        "sparse_categorical_crossentropy",
+    ),
+    ignored(
+        "augmentation augmentation-type data-augmentation",
+        "`views` augments for the head, `augment` and `crop-scale` for fine-tuning",
+        only="0 false none",
+    ),
+    ignored(
+        "augmentation-random-flip augmentation-random-rotation augmentation-random-zoom",
+        "they belong to augmentation=True, which is refused",
+    ),
+    ignored(
+        "gradient-accumulation-steps accumulate-grad-batches",
+        "`finetune-batch-size` is the whole step, `accumulate` the parts it is split into",
+        only="1",
+    ),
+    ignored(
+        "resume resume-from start-epoch",
+        "a job goes on from its own checkpoints; the channel `model` brings an earlier model",
+        only="0 false none",
+    ),
+    ignored("dry-run", "`byoc data check` looks at the photos without training", only="0 false"),
+    refused(
+        "lr-scheduler-step lr-scheduler-factor lr-scheduler lr-schedule scheduler sched step-size lr-step-size gamma lr-gamma "
+        "lr-decay lr-decay-rate decay decay-rate min-lr",
+        "the head learns at one rate, and fine-tuning's follows a cosine after `warmup`; leave it out",
+    ),
+    refused("warmup-epochs warmup-steps lr-warmup-epochs", "`warmup` is a share of fine-tuning's steps"),
+    refused(
+        "resize crop-size train-crop-size val-crop-size val-resize-size interpolation image-resize-interpolation",
+        "photos are resized and cropped as the backbone's weights want it; leave it out",
+    ),
+    refused("amp use-amp mixed-precision fp16 bf16 half", "`precision` is auto, fp32, bf16 or fp16"),
+    refused("per-device-train-batch-size per-gpu-batch-size", "`batch-size` is that of all processes together"),
+    refused("max-steps num-steps max-iter steps-per-epoch", "`epochs` counts passes over all photos"),
+    refused("model-id", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),
+)
+BY_NAME = {name: rule for rule in RULES for name in rule.names}
