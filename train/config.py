@@ -67,7 +67,9 @@ class Config:
     finetune_epochs: int = _knob(
         0, "Passes over the photos that train the backbone too, after the head.", low=0, high=10000
     )
-    finetune_lr: float = _knob(0.0001, "Highest learning rate of fine-tuning, which is the head's.", low=1e-8, high=10)
+    finetune_lr: float = _knob(
+        0.0001, "Learning rate of the head in fine-tuning; the other layers have lower ones.", low=1e-8, high=10
+    )
     finetune_batch_size: int = _knob(32, "Photos in one step of fine-tuning, over all processes.", low=1, high=65536)
     layer_decay: float = _knob(
         0.7,

@@ -35,9 +35,11 @@ RULES = (
         {"true": "0", "1": "0"},
         "`finetune-epochs` says for how many epochs the backbone is trained too",
     ),
-    read("early-stopping", "early-stopping", {"true": PATIENCE, "false": "0"}, "a number is that of epochs"),
+    read("early-stopping", "early-stopping", {"true": PATIENCE, "false": "0"}, "a number means that many epochs"),
     same(
-        "early-stopping-patience early-stop-patience patience", "early-stopping", "of no effect if early_stopping=False"
+        "early-stopping-patience early-stop-patience patience",
+        "early-stopping",
+        "it has no effect if early_stopping=False",
     ),
     same("opt optim optimizer-name", "optimizer"),
     same("wd", "weight-decay"),
@@ -51,10 +53,10 @@ RULES = (
     same("cutmix-alpha", "cutmix"),
     same("max-grad-norm clip-grad-norm clip-grad", "clip-norm"),
     same("warmup-ratio", "warmup"),
-    ignored(CLASS_COUNTS, "the photos' classes are counted; another number than theirs is refused"),
-    ignored("num-training-samples num-train-samples num-train-examples num-examples", "the photos are counted"),
-    ignored(SIZES, "photos get the size that the backbone takes; another one is refused"),
-    ignored("top-k", "records hold top5, and the server answers as many classes as a request asks for"),
+    ignored(CLASS_COUNTS, "the program counts the photos' classes; another number is refused"),
+    ignored("num-training-samples num-train-samples num-train-examples num-examples", "the program counts the photos"),
+    ignored(SIZES, "photos get the size that the backbone needs; another size is refused"),
+    ignored("top-k", "records hold top5, and each request says how many classes the server answers"),
     ignored(
         "num-workers workers num-threads dataloader-num-workers prefetch-factor pin-memory persistent-workers",
         "the program chooses how it reads photos",
@@ -64,7 +66,7 @@ RULES = (
     ),
     ignored(
         "test-batch-size eval-batch-size val-batch-size valid-batch-size validation-batch-size per-device-eval-batch-size",
-        "how many photos are judged at a time changes no result",
+        "the number of photos that are judged at a time changes no result",
     ),
     ignored(
         "gpu gpus num-gpu num-gpus n-gpu n-gpus device cuda use-cuda no-cuda use-gpu no-mps",
@@ -72,11 +74,11 @@ RULES = (
     ),
     ignored(
         "backend dist-backend dist-url world-size rank local-rank hosts current-host num-nodes master-addr master-port",
-        "hosts and processes are the job's",
+        "the job decides hosts and processes",
     ),
     ignored(
         "model-dir sm-model-dir output-dir output-data-dir save-dir log-dir checkpoint-dir checkpoint-path save-model",
-        "the job's folders get what training writes",
+        "training writes into the job's folders",
     ),
     ignored(
         "data-dir data-path data train-dir training train valid-dir validation-dir validation test-dir test",
@@ -84,18 +86,22 @@ RULES = (
         only="/opt/ml/input/data*",
     ),
     ignored("checkpoint-frequency checkpoint-interval save-freq save-interval", "every epoch ends with a checkpoint"),
-    ignored("kv-store", "hosts always learn in step", only="dist_sync none"),
+    ignored("kv-store", "all hosts make every step together", only="dist_sync none"),
     ignored("multi-label binary-mode", "a photo has one label", only="0 false"),
-    ignored("reinitialize-top-layer", "the channel `model` keeps its head for the same classes alone", only="auto"),
-    ignored("nesterov", "`sgd` has plain momentum", only="0 false"),
-    ignored("beta-1 beta1 adam-beta1 adam-beta-1", "adam has torch's own, 0.9", only="0.9"),
-    ignored("beta-2 beta2 adam-beta2 adam-beta-2", "adam has torch's own, 0.999", only="0.999"),
-    ignored("eps epsilon adam-eps adam-epsilon opt-eps", "adam has torch's own, 1e-8", only="1e-08"),
+    ignored(
+        "reinitialize-top-layer",
+        "the model in the channel `model` keeps its head only for the same classes",
+        only="auto",
+    ),
+    ignored("nesterov", "`sgd` uses plain momentum", only="0 false"),
+    ignored("beta-1 beta1 adam-beta1 adam-beta-1", "adam uses torch's default, 0.9", only="0.9"),
+    ignored("beta-2 beta2 adam-beta2 adam-beta-2", "adam uses torch's default, 0.999", only="0.999"),
+    ignored("eps epsilon adam-eps adam-epsilon opt-eps", "adam uses torch's default, 1e-8", only="1e-08"),
     ignored("rho initial-accumulator-value", "they belong to optimizers that are not offered here"),
-    ignored("regularizers-l2", "`weight-decay` takes its place", only="0"),
+    ignored("regularizers-l2", "use `weight-decay`", only="0"),
     ignored("early-stopping-tolerance early-stopping-min-delta", "any better accuracy counts", only="0"),
-    ignored("early-stopping-min-epochs", "epochs count from the first", only="0 1"),
-    ignored("eval-metric", "the best epoch is that of the best validation accuracy", only="auto accuracy"),
+    ignored("early-stopping-min-epochs", "counting begins with the first epoch", only="0 1"),
+    ignored("eval-metric", "the best epoch is the one with the best validation accuracy", only="auto accuracy"),
     ignored(
         "loss criterion loss-fn loss-function",
         "the loss is cross-entropy",
@@ -113,27 +119,29 @@ RULES = (
     ),
     ignored(
         "gradient-accumulation-steps accumulate-grad-batches",
-        "`finetune-batch-size` is the whole step, `accumulate` the parts it is split into",
+        "`finetune-batch-size` is the size of a whole step, and `accumulate` splits it into parts",
         only="1",
     ),
     ignored(
         "resume resume-from start-epoch",
-        "a job goes on from its own checkpoints; the channel `model` brings an earlier model",
+        "a job continues from its own checkpoints; the channel `model` brings an earlier model",
         only="0 false none",
     ),
     ignored("dry-run", "`byoc data check` looks at the photos without training", only="0 false"),
     refused(
         "lr-scheduler-step lr-scheduler-factor lr-scheduler lr-schedule scheduler sched step-size lr-step-size gamma lr-gamma "
         "lr-decay lr-decay-rate decay decay-rate min-lr",
-        "the head learns at one rate, and fine-tuning's follows a cosine after `warmup`; leave it out",
+        "the head learns at a constant rate, and fine-tuning's rate follows a cosine after `warmup`; leave it out",
     ),
     refused("warmup-epochs warmup-steps lr-warmup-epochs", "`warmup` is a share of fine-tuning's steps"),
     refused(
         "resize crop-size train-crop-size val-crop-size val-resize-size interpolation image-resize-interpolation",
-        "photos are resized and cropped as the backbone's weights want it; leave it out",
+        "photos are resized and cropped as the backbone's weights need it; leave it out",
     ),
     refused("amp use-amp mixed-precision fp16 bf16 half", "`precision` is auto, fp32, bf16 or fp16"),
-    refused("per-device-train-batch-size per-gpu-batch-size", "`batch-size` is that of all processes together"),
+    refused(
+        "per-device-train-batch-size per-gpu-batch-size", "`batch-size` counts the photos of all processes together"
+    ),
     refused("max-steps num-steps max-iter steps-per-epoch", "`epochs` counts passes over all photos"),
     refused("model-id", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),
 )
