@@ -1,4 +1,4 @@
-"""Where the test files run: on the host, or inside an image, as the folder says that a file is in."""
+"""Decides where test files run: on the host or inside an image, by the file's folder."""
 
 import os
 from pathlib import Path
@@ -51,7 +51,9 @@ def images(path: Path) -> set[str]:
 
 
 def left_out(folder: Path) -> list[str]:
-    """Return what below `folder` does not run here, relative to it: test files, and folders of nothing else; none on the host."""
+    """Return the test files below `folder` that do not run here, and the folders that hold only such files, relative to it;
+    none on the host.
+    """
     if not INSIDE:
         return []
     skipped = MINUTES if QUICK else set()

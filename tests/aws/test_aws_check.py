@@ -1,4 +1,4 @@
-"""What AWS would refuse is refused before it is sent: everything at once, in words, with the option it comes from."""
+"""A request that AWS would refuse is refused before it is sent: all problems at once, in words, each with the option it comes from."""
 
 import re
 from typing import Any
@@ -33,7 +33,7 @@ from tests.aws.specifications import (
 
 
 def problems(wanted: Any) -> list[str]:
-    """Return the lines with which a specification is refused."""
+    """Return the lines of the refusal of a specification."""
     with pytest.raises(ConfigError) as caught:
         check.check_all(list(requests(wanted).items()))
     return str(caught.value).split("\n")

@@ -1,4 +1,4 @@
-"""What AWS refuses becomes one sentence with a remedy, and an exit status of its own where it is the credentials."""
+"""A refusal by AWS becomes one sentence with a remedy. Refused credentials have their own exit status."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 from tests.aws.wire import answering, json_error
 
-# The texts are AWS's own, of public reports.
+# The texts are AWS's own, from public reports.
 REFUSALS = [
     (
         "AccessDeniedException",

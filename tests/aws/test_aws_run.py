@@ -13,7 +13,7 @@ RUN = ["run", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", *SEARCH, 
 
 @pytest.fixture(autouse=True)
 def photos(hosted: Hosted) -> None:
-    """Photos in S3, which the small programs take for some."""
+    """Files in S3 that the small programs accept as photos."""
     s3 = hosted.session.client("s3")
     for split in ("train", "validation", "test"):
         for name in ("cat/1.jpg", "dog/1.jpg"):

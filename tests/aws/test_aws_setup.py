@@ -1,4 +1,4 @@
-"""byoc init and byoc setup: what they make, look at and remove; and what they say where there is no account at all."""
+"""byoc init and byoc setup: what they make, check and remove, and what they say without an account."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`byoc train --on sagemaker` from options to results, beside a local SageMaker whose training program computes nothing."""
+"""`byoc train --on sagemaker` from options to results, with a local SageMaker whose training program computes nothing."""
 
 import json
 import os
@@ -222,7 +222,8 @@ def halted(driver: Driver) -> str:
 
 
 def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
-    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")  # another spelling, and what may change
+    # Another spelling, and a hyperparameter that may change.
+    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")
     output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output
     assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/{halted}"
@@ -293,7 +294,7 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
 
 @pytest.mark.long
 def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -> None:
-    """botocore's ten attempts take a minute."""
+    """Shorten botocore's ten attempts, which take a minute."""
     with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 1_000_000

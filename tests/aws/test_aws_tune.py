@@ -1,4 +1,4 @@
-"""`byoc tune --on sagemaker` and `--best-of`, beside a local SageMaker whose training program computes nothing."""
+"""`byoc tune --on sagemaker` and `--best-of`, with a local SageMaker whose training program computes nothing."""
 
 import re
 import signal
@@ -18,7 +18,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 @pytest.fixture(scope="module")
 def grid(driver: Driver) -> Any:
-    """A search over two values, and what it has printed for a program."""
+    """A search over two values, and its JSON output."""
     search = (
         "--strategy",
         "Grid",

@@ -1,4 +1,4 @@
-"""Settings: byoc.toml, the environment and the options; and what is refused, by its place."""
+"""Settings from byoc.toml, the environment and the options; refusals name the place of the wrong value."""
 
 from argparse import Namespace
 from pathlib import Path

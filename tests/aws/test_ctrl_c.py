@@ -1,4 +1,4 @@
-"""Ctrl-C while something is made on SageMaker: what is there is told, with the lines that come back to it and end it."""
+"""Ctrl-C while something is made on SageMaker: byoc says what exists, and how to follow it and end it."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 
 def there(driver: Driver, name: str) -> set[str]:
-    """Return the kinds of what exists whose names hold `name`."""
+    """Return the kinds of all things whose names contain `name`."""
     client, found = driver.emulator.client("sagemaker"), set()
     for kind, members in {
         "training_jobs": "TrainingJobSummaries",
@@ -47,14 +47,13 @@ def there(driver: Driver, name: str) -> set[str]:
 def stopped(driver: Driver, operation: str, *arguments: str, freed: bool = True, times: int = 1) -> str:
     """Return what byoc says after Ctrl-C while the answer to a request is on its way.
 
-    The answer comes after Ctrl-C, or not at all where it is not `freed`. As at a terminal, every process of byoc's group gets
-    the signal.
+    The answer comes after Ctrl-C, or never if it is not `freed`. As at a terminal, every process of byoc's group gets the signal.
     """
     with driver.through(holds=operation) as way, driver.running(*arguments) as process:
         wait_for(lambda: operation in way.seen)
         for _ in range(times):
             os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.5)  # else two signals may be one
+            time.sleep(0.5)  # otherwise two signals may become one
         if freed:
             way.free.set()
         assert process.stdout is not None
@@ -63,7 +62,7 @@ def stopped(driver: Driver, operation: str, *arguments: str, freed: bool = True,
     return said
 
 
-# How far a run has come when Ctrl-C reaches it: what it has printed, and how long ago.
+# The moment at which Ctrl-C reaches a run: the text that it has printed, and the seconds since then.
 MOMENTS = [
     ("a training job on SageMaker", 0.0),
     ("a training job on SageMaker", 0.05),
@@ -192,7 +191,7 @@ def test_ctrl_c_while_the_sdk_sends_a_transform_job_tells_of_it_and_of_its_model
 
 
 def told(driver: Driver, operation: str, name: str, said: str) -> None:
-    """Fail unless an endpoint that was made is told, and nothing is left where it was not made."""
+    """Fail unless byoc reports an endpoint that was made, and leaves nothing behind if it was not made."""
     if operation == "CreateEndpoint":
         assert f"come back to it: byoc logs {name} --follow\ndelete it: byoc delete {name}\n" in said
         driver.run("delete", name, "--yes")
@@ -202,7 +201,7 @@ def told(driver: Driver, operation: str, name: str, said: str) -> None:
 
 
 def told_of_transform(driver: Driver, operation: str, said: str) -> None:
-    """Fail unless a transform job that was made is told with its model, and nothing is left where it was not made."""
+    """Fail unless byoc reports a transform job that was made, with its model, and leaves nothing behind if it was not made."""
     if operation == "CreateTransformJob":
         name = said.partition("stop it: byoc stop ")[2].partition("\n")[0]
         assert name.startswith("transform-") and f"byoc delete {name}" in said

@@ -1,4 +1,4 @@
-"""`byoc deploy` against the local SageMaker: endpoints of each kind, updates, and what stands around them."""
+"""`byoc deploy` with the local SageMaker: endpoints of each kind, updates, autoscaling and alarms."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What docs/aws.md says of byoc.toml and of functions for notebooks is what the code has."""
+"""docs/aws.md agrees with the code about byoc.toml and about the functions for notebooks."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Following a job: what is shown, what becomes of failures, and what a user who stops looking is told."""
+"""Following a job: what byoc shows, how it handles failures, and what it says to a user who stops following."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What goes wrong with endpoints: each ends in one sentence with what helps, and nothing is left that nobody knows of."""
+"""Failures of endpoints: each ends in one sentence with a remedy, and nothing is left behind unnoticed."""
 
 import os
 import signal

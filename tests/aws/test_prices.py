@@ -1,4 +1,4 @@
-"""Prices out of AWS's list, quotas, and what plans make of them. The lists have AWS's form; the server is a stand-in."""
+"""Prices from AWS's list, quotas, and how plans use them. The lists have AWS's form; the server is a stand-in."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ IDENTITY = Identity(role="arn:aws:iam::123456789012:role/r")
 
 
 def product(usage: str, amount: str, currency: str = "USD", unit: str = "Hrs") -> str:
-    """Return an entry of the price list, as GetProducts hands it out: JSON in a text."""
+    """Return an entry of the price list in the form of GetProducts: JSON in a string."""
     dimension = {"unit": unit, "pricePerUnit": {currency: amount}, "description": f"for {usage}"}
     return json.dumps(
         {
@@ -66,7 +66,7 @@ def pages(request: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder, whose files are not this machine's."""
+    """A user's folder, apart from the files of this machine's user."""
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))

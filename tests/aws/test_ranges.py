@@ -1,4 +1,4 @@
-"""What a search may try: options to ranges, and a warm start against its parents."""
+"""The values that a search may try: ranges from options, and a warm start compared with its parents."""
 
 from argparse import Namespace
 from typing import Any
@@ -108,7 +108,7 @@ def search(ranges: tuple[Range, ...] = (Range(name="lr", low="0.1", high="0.2"),
 
 
 def parent(tuning: Tuning, status: str = "Completed") -> dict[str, Any]:
-    """Return what Describe answers of a search that was: its request, its status, and what AWS adds."""
+    """Return Describe's answer about an earlier search: its request, its status, and the members that AWS adds."""
     answer = {**tuning_job(tuning), "HyperParameterTuningJobStatus": status}
     answer["TrainingJobDefinition"]["StaticHyperParameters"]["_tuning_objective_metric"] = tuning.objective
     return answer

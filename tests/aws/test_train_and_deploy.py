@@ -1,4 +1,4 @@
-"""The notebook: its outputs are of its code, and it runs from start to end beside the local SageMaker, with real training."""
+"""The notebook: its outputs belong to its code, and it runs from start to end with the local SageMaker and real training."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def code_cells(path: Path) -> list[dict[str, Any]]:
 
 
 def text_of(cells: list[dict[str, Any]]) -> str:
-    """Return what cells have printed and shown, without images."""
+    """Return the outputs of cells, without images."""
     found = []
     for output in (output for cell in cells for output in cell["outputs"]):
         data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}

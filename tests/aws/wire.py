@@ -1,4 +1,4 @@
-"""A server that answers every request as AWS does in one case, byte for byte; for answers that the emulator never gives."""
+"""A server that answers every request with the bytes of one of AWS's answers, for answers that the emulator never gives."""
 
 import contextlib
 import json

@@ -223,7 +223,7 @@ def test_a_damaged_archive_costs_one_sentence_and_leaves_nothing(
 
 def test_a_file_with_holes_of_which_less_is_stored_than_it_says_is_damage(tmp_path: Path) -> None:
     member = tarfile.TarInfo("holes")
-    member.size = 512  # what is stored; the rest of 10,240 bytes is the end
+    member.size = 512  # the stored bytes; the rest of the 10,240 bytes is the end mark
     member.pax_headers = {"GNU.sparse.size": "9000", "GNU.sparse.map": "0,9000", "GNU.sparse.name": "holes"}
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(member, io.BytesIO(bytes(512)))

@@ -1,4 +1,4 @@
-"""Folders that may not be listed, or that hold what is neither a photo nor a folder."""
+"""Folders that may not be listed, or that hold things which are neither photos nor folders."""
 
 import os
 import subprocess

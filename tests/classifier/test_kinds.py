@@ -1,4 +1,4 @@
-"""A format that is not read is named with what to do; every other format of long standing is read."""
+"""The refusal of an unknown format names it and a remedy; all other old formats are read."""
 
 import base64
 import io

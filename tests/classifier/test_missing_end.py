@@ -48,7 +48,7 @@ def test_a_progressive_jpeg_that_is_cut_between_its_scans_is_not_read() -> None:
 
 
 def zero_tailed(whole: bytes, share: float) -> bytes:
-    """Return what an interrupted download leaves: the first bytes, then zeros up to the full size."""
+    """Return the file that an interrupted download leaves: the first bytes, then zeros up to the full size."""
     kept = int(len(whole) * share)
     return whole[:kept] + bytes(len(whole) - kept)
 

@@ -1,4 +1,4 @@
-"""A folder of photos: its classes, what is left out with a note, and what is refused."""
+"""A folder of photos: its classes, files that are left out with a note, and refusals."""
 
 import os
 import shutil
@@ -80,7 +80,7 @@ def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folde
         shutil.copytree(tiny / "test" / "brick", train / place)
     (train / "coffee" / "link").symlink_to(tiny / "validation" / "coffee")
     photos = load({"train": train, "validation": tiny / "validation"})
-    shutil.rmtree(train / "brick" / ".hidden")  # which ImageFolder would read
+    shutil.rmtree(train / "brick" / ".hidden")  # files that ImageFolder would read
     assert photos.classes == ("brick", "coffee")
     expected = [  # in the order of torchvision.datasets.folder.make_dataset
         (f"{root}/{name}", label)

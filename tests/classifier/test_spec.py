@@ -1,4 +1,4 @@
-"""A model's specification: what model.json may hold, and the sentence for what is refused."""
+"""A model's specification: the values that model.json may hold, and the sentences for other values."""
 
 import json
 from typing import Any

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.docker
 
-# A machine where no engine runs, in namespaces of its own: without the running engine's network, sockets and images.
+# A machine without a running engine, made of separate namespaces: it sees neither network, sockets nor images of the real engine.
 BARE = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/docker && ip link set lo up && "
 
 

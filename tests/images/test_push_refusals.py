@@ -1,4 +1,4 @@
-"""What build_and_push.sh refuses, each in one sentence with the remedy."""
+"""Refusals of build_and_push.sh, each in one sentence with the remedy."""
 
 import contextlib
 import os
@@ -115,12 +115,12 @@ def test_a_user_who_may_not_talk_to_docker_is_told_how(tmp_path: Path) -> None:
 
 @pytest.fixture
 def full_engine(tmp_path: Path) -> Iterator[str]:
-    """A second engine whose disk holds the base image and not one byte more; its address."""
+    """The address of a second engine whose disk has room for the base image and nothing more."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
     address = f"unix://{tmp_path}/engine.sock"
-    # In a network of its own: without a bridge it would take the running engine's bridge away.
+    # In its own network, because without a bridge it would remove the running engine's bridge.
     command = [
         "unshare",
         "--net",

@@ -13,7 +13,7 @@ from tests.ports import free_port
 
 IMAGE = os.environ.get("SERVE_IMAGE", "byoc-classifier-serve:cpu")
 SCRIPT = ROOT / "local_test" / "transform_local.sh"
-# What a user writes who leaves all to the defaults.
+# A user's code that relies on all defaults.
 DEFAULTS = """
 import sys
 from pathlib import Path

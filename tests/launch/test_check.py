@@ -1,4 +1,4 @@
-"""`byoc data check`: it finds what training would stumble over, and says whether it would fail."""
+"""`byoc data check`: it finds all problems for training, and says whether training would fail."""
 
 import io
 import json

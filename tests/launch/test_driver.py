@@ -1,4 +1,4 @@
-"""The driver's own steps around training: folders, results of a run, and what each verb is called with."""
+"""The driver's own steps around training: folders, results of a run, and the arguments of each verb."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The serving program as the driver starts it: what is told when it ends before it is ready."""
+"""The serving program as the driver starts it: what the driver says if it ends before it is ready."""
 
 import http.server
 import itertools
@@ -121,5 +121,5 @@ def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
     with serving(tmp_path, 0, tmp_path / "log.txt"):
         pid = int((tmp_path / "log.txt").read_text().split()[0])
         assert Path(f"/proc/{pid}").exists()
-    # It is waited for, too, so that nothing of it is left.
+    # The driver also waits for its end, so that nothing of it is left.
     assert not Path(f"/proc/{pid}").exists()

@@ -11,8 +11,8 @@ import pytest
 from tests.sagemaker.commands import CLIENTS, PROGRAMS, needs_clients, run
 from tests.sagemaker.hosting import archive
 
-pytestmark = [needs_clients, pytest.mark.long]  # whose environment takes 870 MB
-# Each answer goes to a file of its own. --hold lets the waiters find the end at their first question: they look every 30 and 120 s.
+pytestmark = [needs_clients, pytest.mark.long]  # its environment takes 870 MB
+# Each answer goes to its own file. --hold lets the waiters see the end at their first request, since they ask only every 30 and 120 s.
 SCRIPT = """
 set -eu
 role=arn:aws:iam::123456789012:role/service-role/local
@@ -58,7 +58,7 @@ aws s3 rb --force s3://mine
 
 @dataclass
 class Session:
-    """What the commands of the script left."""
+    """The results of the script's commands."""
 
     folder: Path
     events: str  # what the emulator printed meanwhile

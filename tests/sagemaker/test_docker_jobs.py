@@ -44,7 +44,7 @@ def left(emulator: Emulator) -> list[str]:
 
 
 def scripted(name: str, script: str, **changes: Any) -> dict[str, Any]:
-    """Return a request of a job that runs a script of a shell."""
+    """Return a request for a job that runs a shell script."""
     algorithm = {
         "TrainingImage": TRAIN_IMAGE,
         "TrainingInputMode": "File",
@@ -173,7 +173,7 @@ def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_oth
     first.end(signal.SIGKILL)
     assert len(left(first)) == 3, "two containers and their network"
 
-    second = emulate(tmp_path / "data")  # as processes, and it looks for containers too
+    second = emulate(tmp_path / "data")  # runs jobs as processes, and also looks for containers
     try:
         output = second.output.read_text()
         for name in ("left-algo-1", "left-algo-2"):
@@ -210,7 +210,7 @@ def test_docker_is_chosen_where_it_answers(tmp_path: Path) -> None:
 
 
 def until(true: Any) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + 120
     while not true():
         assert time.monotonic() < deadline, "it has not come about"

@@ -1,4 +1,4 @@
-"""byoc emulate as a person starts it: commands that know nothing of it, signals, ports, folders, keys."""
+"""byoc emulate as a person starts it: commands that know nothing about it, signals, ports, folders, keys."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from tests.sagemaker.commands import BYOC, PROGRAMS, SDK, run, script
 from tests.sagemaker.conftest import Emulator, emulate, ended, put_photos, training_request
 
-# What a user's shell may hold; all of it would lead past the emulator.
+# Variables that a user's shell may hold; each would lead requests around the emulator.
 SHELL = {
     "AWS_ACCESS_KEY_ID": "AKIA0000000000000000",
     "AWS_SECRET_ACCESS_KEY": "a-real-secret",

@@ -1,4 +1,4 @@
-"""Who may use the emulator: clients on this machine, and no page in a browser."""
+"""Only clients on this machine may use the emulator, and no web page."""
 
 import http.client
 import json

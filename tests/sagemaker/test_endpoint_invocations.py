@@ -1,4 +1,4 @@
-"""Invocations of an endpoint whose program shows what it is given: what reaches the container, errors, restarts, metrics."""
+"""Invocations of an endpoint whose program returns its input: what reaches the container, errors, restarts, metrics."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Asynchronous, serverless and multi-model endpoints, and data capture, with a program that shows what it is given."""
+"""Asynchronous, serverless and multi-model endpoints, and data capture, with a program that returns its input."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
 
 
 def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
-    """Return the type and content of an object, once it is there."""
+    """Return the type and content of an object when it exists."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     hosting.s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1})
     found = hosting.s3.get_object(Bucket=bucket, Key=key)

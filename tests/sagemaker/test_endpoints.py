@@ -1,4 +1,4 @@
-"""Endpoints of the real serving program with a real model: what it answers through SageMaker is what it answers by itself."""
+"""Endpoints of the real serving program with a real model: it gives the same answers through SageMaker as directly."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""Odd and hostile requests: each is answered with a reason, leads out of no folder, and leaves the emulator as it was."""
+"""Odd and hostile requests: each gets a reason as its answer, reaches nothing outside its folder, and leaves the emulator unchanged."""
 
 import http.client
 import json
@@ -108,7 +108,7 @@ def test_a_part_of_an_upload_that_ended_with_the_emulator_is_refused_while_it_is
 
 
 def refusal(odd: Emulator, **changes: Any) -> str:
-    """Return the sentence that a training job is refused with, or fails with."""
+    """Return the sentence with which a training job is refused or fails."""
     request = training_request("odd", **({"HyperParameters": {"do": "list"}, "InputDataConfig": None} | changes))
     request["TrainingJobName"] = f"odd-{os.urandom(4).hex()}"
     client = odd.client("sagemaker")

@@ -1,6 +1,6 @@
 """Answers have the members that AWS's had: as Cloud Custodian's tests recorded them, and as ACK's controller expects them.
 
-AWS adds members to what a request says; clients read some of them without a default.
+AWS adds members to those of a request, and clients read some of these without a default.
 """
 
 import json

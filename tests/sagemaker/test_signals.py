@@ -1,4 +1,4 @@
-"""Signals that end the emulator: at whatever moment they come, nobody waits for ever and the command hears of them."""
+"""Signals that end the emulator: at any moment, nothing waits for ever, and the command gets the signal."""
 
 import subprocess
 import sys

@@ -91,7 +91,7 @@ def test_a_fault_fails_a_job(transformed: Emulator, sagemaker: Any, kind: str, r
 
 
 def start_waiting(transformed: Emulator, sagemaker: Any, name: str) -> None:
-    """Start a job whose program waits, and return when it has got its object."""
+    """Start a job whose program waits, and return when the program has received its object."""
     put(transformed, f"{name}/a", b"wait")
     create(sagemaker, name, {})
     while not any(line.startswith("got ") for line in log(transformed, name)):

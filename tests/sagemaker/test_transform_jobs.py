@@ -1,4 +1,4 @@
-"""Transform jobs through boto3: what a serving program is sent, and what becomes of its answers."""
+"""Transform jobs through boto3: the requests to a serving program, and what happens to its answers."""
 
 import gzip
 import json
