@@ -12,7 +12,7 @@ from tests.conftest import LITE, ROOT
 
 
 def bench(name: str, tmp_path: Path, *arguments: str | Path) -> "tuple[str, Path]":
-    # Run from a copy, so that the committed results stay what was measured.
+    # Run from a copy, so that the committed results stay unchanged.
     if not (tmp_path / "benchmarks").exists():
         shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results"))
     command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""Requests and answers of the running server beyond a photo for JSON: instances, Accept, attributes, metrics, its log."""
+"""Requests and answers of the running server, except for a photo with a JSON answer: instances, Accept, attributes, metrics, its log."""
 
 import contextlib
 import csv
@@ -123,7 +123,7 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
     url = f"http://127.0.0.1:{port}"
     with started(model, port, tmp_path, **environment) as process:
         wait_for(process, url)
-        # Larger than an endpoint would take, and the answer is CSV as the environment asks.
+        # The body is larger than an endpoint would accept, and the answer is CSV, as the environment says.
         with Image.open(io.BytesIO(photo)) as image:
             image.resize((2000, 2000)).save(tmp_path / "large.bmp")
         large = instances(*[(tmp_path / "large.bmp").read_bytes()] * 2)

@@ -19,7 +19,7 @@ from serve.prepare import _compare, _Comparison, _Unlike
 from tests.standin import prepared_for
 
 PIXELS = np.zeros((4, 2, 2, 3), np.uint8)
-# Of four photos the probabilities of two classes.
+# The probabilities of two classes for four photos.
 TRAINED = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], np.float32)
 
 
@@ -160,7 +160,7 @@ def test_the_device_that_serves_is_named_as_torch_finds_it(monkeypatch: pytest.M
     monkeypatch.setattr(device, "driver_version", lambda: "535.1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert prepare._device(on_gpu) == "what torch finds"
-    # It could serve; what kept it from that is said before.
+    # It could serve; the reason why it does not was given before.
     assert prepare._device(on_cpu) == device.line(cuda=None, gpus=(), driver=None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert prepare._device(on_cpu) == "what torch finds"

@@ -1,4 +1,4 @@
-"""An artifact's functions called in this process: what they are given, and what stands in for those that it does not define."""
+"""An artifact's functions, called in this process: their arguments, and the defaults for functions that it does not define."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return a function that loads code; what loading changes in this process is undone."""
+    """Return a function that loads code; the changes of loading to this process are undone."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
     for headers in (JPEG, [], [("Content-Type", "application/octet-stream")]):
         found = json.loads(code.answer(photo, "7", headers).text)["predictions"]
-        assert [item["label"] for item in found] == best[:2]  # as many as the server is set to
+        assert [item["label"] for item in found] == best[:2]  # the number of labels in the server's settings
         assert found[0]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
     kind = [("Content-Type", "application/json"), ("Accept", "text/csv")]
     answer = code.answer(instances(photo, photo), "7", kind)

@@ -1,4 +1,4 @@
-"""Where code in an archive is found, and what is said where it lies elsewhere."""
+"""The places in an archive where code is found, and the messages if code is elsewhere."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_
     told = refusal()
     assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
     assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
-    # The line that is told does it.
+    # The line in the message works.
     line = told.partition("loads: ")[2].partition(";")[0]
     names: dict[str, Any] = {"torch": torch}
     exec(line, names)

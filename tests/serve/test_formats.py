@@ -1,4 +1,4 @@
-"""What Accept and Custom-Attributes ask for, JSON instances, and the forms of an answer."""
+"""Accept and Custom-Attributes, JSON instances, and the forms of an answer."""
 
 import base64
 import csv
@@ -111,7 +111,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
         (b"This text is long enough, and is not base64 of anything.", ""),
-        (b"x" * 400, ""),  # base64 as well, but of no photo
+        (b"x" * 400, ""),  # also base64, but not of a photo
         (b"", ""),
     ],
 )
@@ -242,7 +242,7 @@ def test_500_instances_are_read_and_no_more() -> None:
     with pytest.raises(RequestError, match="at most 500 instances; send the others in further requests"):
         read_instances(b'{"instances": [' + b",".join([one] * 501) + b"]}")
     commas = b'{"instances": [{"b64": "aaaa", "x": [%s]}]}'
-    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas with the one before
+    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas, including the one before
     with pytest.raises(RequestError, match="at most 500 instances"):
         read_instances(commas % b",".join([b"1"] * 10_001))
 

@@ -1,4 +1,4 @@
-"""What the public port says of requests that no worker answers, and of its own state; see test_front_answers.py."""
+"""The public port's answers to requests that no worker answers, and about its own state; see test_front_answers.py."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What torch says of a GPU that fails: which line is short_reason, and what counts as too little memory."""
+"""torch's messages about a GPU that fails: the line that is short_reason, and errors that mean too little memory."""
 
 import pytest
 

@@ -133,7 +133,7 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
     decode, together = predictor.decode, threading.Barrier(DECODERS, timeout=20)
 
     def slow(body: bytes) -> Any:
-        together.wait()  # until as many others are being decoded
+        together.wait()  # until all other photos are being decoded too
         return decode(body)
 
     expected = Worker(predictor, top_k=5, seconds=60).answers([photo], [PHOTO])[0]

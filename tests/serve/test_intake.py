@@ -1,4 +1,4 @@
-"""How many requests a server takes at a time, and which of their bodies."""
+"""The number of requests that a server accepts at a time, and the bodies that it accepts."""
 
 import asyncio
 import contextlib
@@ -117,7 +117,7 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
             until_held(99)
             others.enter_context(stalled(served, b"b" * 99))
             until_held(198)
-            assert sent(served, b"cc") == (200, "")  # exactly as many as may be held
+            assert sent(served, b"cc") == (200, "")  # exactly the number of bytes that may be held
             assert served.front.intake._held == 198
             assert sent(served, b"ccc") == (200, "")
             assert received(oldest) == (503, "the server's memory for requests is full; try again")

@@ -1,4 +1,4 @@
-"""What /metrics tells, by the names that dashboards know, and which requests the log tells."""
+"""The content of /metrics, under the names that dashboards know, and the requests that are logged."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def test_every_metric_has_the_name_and_kind_that_dashboards_know() -> None:
     assert {words[2].removesuffix("_total"): words[3] for words in lines if words[:2] == ["#", "TYPE"]} == KINDS
     counters = {name for name, kind in KINDS.items() if kind == "counter"}
     names = {words[0] for words in lines}
-    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names  # of no code there is a request yet
+    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names  # there is no request of any code yet
 
 
 def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:

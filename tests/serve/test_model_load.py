@@ -1,4 +1,4 @@
-"""How a model is prepared, given to the model server, and taken away again."""
+"""A model is prepared, registered with the model server, and unregistered again."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_
     }
     [order] = [query for method, _, query in parts.stand_in.orders if method == "POST"]
     assert order["url"] == "m0" and order["model_name"] == "m0" and order["response_timeout"] == "8"
-    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # functions take one request at a time
+    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # functions answer one request at a time
     assert not (folder / "prepared").exists()
 
 
@@ -114,7 +114,7 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
         others = [asyncio.create_task(parts.model.ask(b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
-        given_up.cancel()  # whose turn is over only once it is computed
+        given_up.cancel()  # its turn is over only when it is computed
         with contextlib.suppress(asyncio.CancelledError):
             await given_up
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""How multi-model-server is started, asked and ended, with a script of the shell in the place of Java."""
+"""multi-model-server is started, gets requests and is ended, with a shell script in place of Java."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ WAIT = "exec sleep 600"
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Return a function that starts the model server, as the script that stands in for Java does it."""
+    """Return a function that starts the model server with the script that replaces Java."""
     begun: list[ModelServer] = []
 
     def begin(script: str, *arguments: str, **variables: str) -> ModelServer:
@@ -323,5 +323,5 @@ def test_without_the_package_of_the_model_server_the_sentence_names_it(
     server = ModelServer(tmp_path, read_settings([], {}))
     with pytest.raises(UserError, match="multi-model-server is not installed; install the package"):
         server.start()
-    server.stop()  # which has nothing to stop
+    server.stop()  # there is nothing to stop
     assert server.failure() is None and not list(tmp_path.glob("*.*"))

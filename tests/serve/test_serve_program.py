@@ -1,4 +1,4 @@
-"""Where an artifact's program lies, and what is said of its requirements; more in test_serve_code.py."""
+"""The place of an artifact's program, and messages about its requirements; more in test_serve_code.py."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_an_artifact_that_lies_too_deep_is_named_with_the_command_that_packs_it(
     assert str(refused.value).endswith(
         "holds the artifact one folder too deep, in first/; pack what is in that folder, as `tar -czf model.tar.gz -C first .` does"
     )
-    (tmp_path / "model.json").touch()  # then what lies below is a user's own
+    (tmp_path / "model.json").touch()  # then the files below are the user's own
     assert find_program(tmp_path, settings()) is None
 
 

@@ -1,4 +1,4 @@
-"""What the serving program makes of its arguments and of the platform's environment variables."""
+"""The settings that the serving program makes from its arguments and from the platform's environment variables."""
 
 import os
 from pathlib import Path

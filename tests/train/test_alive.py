@@ -14,7 +14,7 @@ from train.processes.alive import Watch
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[TCPStore]:
-    """The chief's store, in which process 1 has told once that it is alive."""
+    """The chief's store, in which process 1 has reported once that it is alive."""
     chief = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     PrefixStore("alive", chief).set("1", "0")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -33,7 +33,7 @@ def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_t
     watch.on_silence = said.put
 
     def looked() -> None:
-        """Wait until the watch has looked at what was told by now."""
+        """Wait until the watch has read the reports so far."""
         before = int(beats.get("0"))
         while int(beats.get("0")) < before + 2 and said.empty():
             threading.Event().wait(0.01)
@@ -54,7 +54,7 @@ def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_t
 
 
 class Gone:
-    """A store whose chief has gone, in the place of torch's."""
+    """Replaces torch's store, as if the chief were gone."""
 
     def __init__(self, watch: Watch, *, closing: bool) -> None:
         self._watch, self._closing = watch, closing

@@ -1,4 +1,4 @@
-"""What a job says of an end that its processes could not tell: a signal, or a GPU whose memory is full."""
+"""The message about an end that a job's processes could not report: a signal, or a full GPU memory."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_the_first_process_that_a_signal_ended_is_named_with_what_helps() -> Non
     assert killed({0: 1, 1: 143}) == ""
 
 
-# The program itself, which finds the GPU's memory full where the job would begin.
+# The program itself, with a GPU whose memory is full when the job begins.
 CODE = """
 import sys, torch
 import train.job

@@ -99,7 +99,7 @@ def test_the_next_job_of_a_warm_pool_finds_the_features(
     monkeypatch.setenv("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", str(tmp_path / "pool"))
     written = []
     for name in ("first", "second"):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)  # of which each job has its own
+        (tmp_path / name / "checkpoints").mkdir(parents=True)  # each job has its own
         assert run_training(tmp_path / name, {"training": tiny}, {}).status == 0
         written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "pool").glob("features/*/*")})
         assert not (tmp_path / name / "checkpoints" / "features").exists()
@@ -132,7 +132,7 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
     assert len(keys) == 4
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4, the photo that stops the pass is the first to be done
+@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4 lanes, the photo that stops the pass is done first
 def test_a_pass_that_is_stopped_keeps_what_was_done(
     lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
@@ -169,7 +169,7 @@ def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
 def features_of(
     feature_pass: FeaturePass, photos: "dict[str, tuple[Photo, ...]]", **options: Any
 ) -> tuple[dict[str, Features], list[Unreadable]]:
-    """Pass photos whose classes have no names, so that none is looked at for unreadable photos."""
+    """Pass photos whose classes have no names, so that no class is checked for unreadable photos."""
     return feature_pass.extract(PhotoSet((), photos), **options)
 
 

@@ -1,4 +1,4 @@
-"""The stage that fine-tunes: each of its settings reaches it, and its worker processes bring the photos that it asks for."""
+"""The stage that fine-tunes: each of its settings has an effect, and its worker processes deliver the requested photos."""
 
 import contextlib
 from pathlib import Path

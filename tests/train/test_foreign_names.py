@@ -1,4 +1,4 @@
-"""Hyperparameters that notebooks bring from other programs: read as ours, ignored, or refused with what takes their place."""
+"""Hyperparameters that notebooks bring from other programs: read as ours, ignored, or refused with a remedy."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from train.foreign_names.checks import check_class_count, check_size
 from train.foreign_names.markdown import table
 from train.foreign_names.rules import BY_NAME, RULES
 
-# What the SDK adds to a job, and a tuner to its trials.
+# Hyperparameters that the SDK adds to a job, and a tuner to its trials.
 PLATFORM = {
     "sagemaker_program": '"train.py"',
     "sagemaker_estimator_class_name": '"PyTorch"',
@@ -65,7 +65,8 @@ def test_a_name_with_the_same_meaning_is_read_as_ours(given: dict[str, str], mea
     assert parse(given) == meant
 
 
-# What whole notebooks give: built-in image classification, JumpStart's TensorFlow models with all defaults, and a torch script.
+# The hyperparameters of whole notebooks: built-in image classification, JumpStart's TensorFlow models with all defaults, and a
+# torch script.
 BUILT_IN = {
     "num_layers": "18",
     "use_pretrained_model": "1",
@@ -234,7 +235,7 @@ def test_the_size_must_be_the_backbones_own() -> None:
 def test_no_name_has_two_rules_and_no_rule_takes_a_name_of_ours() -> None:
     ours = set(Config().to_json())
     assert len(BY_NAME) == sum(len(rule.names) for rule in RULES)
-    assert BY_NAME.keys() & ours == {"early-stopping"}  # whose yes and no are another program's
+    assert BY_NAME.keys() & ours == {"early-stopping"}  # its values true and false come from another program
     assert {rule.ours for rule in RULES if rule.ours} <= ours
     assert all(name == hyphenated(name).lower() for name in BY_NAME)
 

@@ -7,7 +7,7 @@ import sys
 from tests.conftest import ROOT
 from tests.ports import free_port
 
-# As NCCL does, "cuda:gloo" takes no tensor that lies in main memory.
+# Like NCCL, "cuda:gloo" accepts no tensor in main memory.
 CODE = """
 import sys
 import torch

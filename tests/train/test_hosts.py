@@ -1,4 +1,4 @@
-"""Waiting for host names, in a process that has no network but its own, so that no resolver is asked."""
+"""Waiting for host names, in a process with its own network, so that no real resolver is asked."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(
     subprocess.run([*ISOLATED, "true"], capture_output=True).returncode != 0, reason="unshare is not allowed here"
 )
 
-# A name server on the loopback device that takes questions and never answers.
+# A name server on the loopback device that receives questions and never answers.
 SILENT = """
 import fcntl, socket, struct
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""The job in this process: what its two stages train on, and what its seed decides."""
+"""The job in this process: the photos that its two stages train on, and the effects of its seed."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def test_the_head_learns_from_the_views_too_and_fine_tuning_from_each_photo_once
 def test_the_seed_decides_the_first_weights(tiny: Path, tmp_path: Path) -> None:
     runs = []
     for number, seed in enumerate("001"):
-        torch.rand(number)  # what was drawn before does not count
+        torch.rand(number)  # earlier random numbers have no influence
         runs.append(job(tmp_path / str(number), tiny, seed=seed)[0])
     first, again, other = runs
     for name in ("backbone.conv_stem.weight", "head.0.weight"):
@@ -86,7 +86,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
         if line == lost_head:
-            # A later one of the same job, which would be taken for the newest when the job is interrupted again.
+            # A later checkpoint of the same job, which would count as the newest if the job were interrupted again.
             (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
             stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
@@ -106,7 +106,7 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Late(threading.Event):
-        """Is set from the second look on."""
+        """A flag that is set from the second check on."""
 
         def is_set(self) -> bool:
             before = super().is_set()

@@ -1,4 +1,4 @@
-"""The folders that the platform names for what training writes: they are used, and what is wrong with them is one sentence."""
+"""The folders that the platform names for training's results: they are used, and a problem with one gives one sentence."""
 
 import contextlib
 import errno
@@ -125,7 +125,7 @@ def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: 
             assert process.poll() is None, process.communicate()[0]
         process.send_signal(signal.SIGKILL)
         process.wait()
-    # What the machine held is lost with it; the platform brings the checkpoints back.
+    # The machine's files are lost with it; the platform restores the checkpoints.
     shutil.rmtree(base)
     with job(base, tiny, places) as process:
         output, _ = process.communicate(timeout=200)

@@ -1,4 +1,4 @@
-"""Several hosts: the real program once a host, on loopback and in network namespaces of their own."""
+"""Several hosts: the real program once for each host, on loopback and in separate network namespaces."""
 
 import contextlib
 import json
@@ -85,7 +85,7 @@ def job(
 
 
 def kill_host(process: "subprocess.Popen[str]") -> None:
-    """End all processes of a host at once, as a machine that goes does."""
+    """End all processes of a host at once, like a machine that is lost."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # a process that has just ended
@@ -109,7 +109,7 @@ def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
     weights = [load_file(base / "model" / "model.safetensors") for base in (chief, alone)]
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
-    # The chief alone writes.
+    # Only the chief writes.
     written = {path.relative_to(other).parts[0] for path in other.rglob("*") if path.is_file()}
     assert written <= {"input", "checkpoints"} and not list((other / "checkpoints").glob("*.pt"))
 
@@ -196,7 +196,7 @@ def test_one_host_alone_holds_every_part_and_trains(tiny: Path, tmp_path: Path, 
 
 
 def without(photos: Path, folder: Path, *left_out: str) -> Path:
-    """Copy a folder of photos but for some files."""
+    """Copy a folder of photos without some files."""
     shutil.copytree(photos, folder)
     for name in left_out:
         for path in list(folder.glob(name)):
@@ -208,7 +208,7 @@ def without(photos: Path, folder: Path, *left_out: str) -> Path:
 @pytest.mark.parametrize(
     ("left_out", "message"),
     [
-        # The platform's shards in the order of keys: one host has nothing of a class, or nothing but a class.
+        # The platform's shards in the order of keys: one host has no photo of a class, or only photos of one class.
         (("test/coffee/*", "train/coffee/*", "validation/coffee/*"), "127.0.0.2 cannot use its photos (.* only the class 'brick'"),
         (("validation/*/001.jpg",), "127.0.0.2 lacks 2 of the 16 photos of 127.0.0.1, first input/data/training/validation/brick"),
     ],
@@ -233,7 +233,7 @@ def test_the_same_fault_on_all_hosts_is_told_as_on_one(tiny: Path, tmp_path: Pat
 
 @contextlib.contextmanager
 def namespaces(names: Sequence[str]) -> Iterator[None]:
-    """Two hosts that reach each other and nothing else, and know each other by name."""
+    """Two hosts that reach only each other, and know each other by name."""
     addresses = {name: f"192.0.2.{number}" for number, name in enumerate(names, 1)}
 
     def ip(*arguments: str) -> None:

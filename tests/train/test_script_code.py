@@ -1,4 +1,4 @@
-"""Script mode: where a user's code comes from, and what is installed for it."""
+"""Script mode: the sources of a user's code, and the packages that are installed for it."""
 
 import http.server
 import os
@@ -20,7 +20,7 @@ trainenv = pytest.mark.trainenv
 
 
 def emptied(folder: Path) -> None:
-    """Empty a folder, of the bytecode too that Python may have kept in it."""
+    """Empty a folder, including bytecode that Python may have kept in it."""
     shutil.rmtree(folder)
     folder.mkdir()
 
@@ -45,7 +45,7 @@ def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path:
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    """Amazon S3 as far as a download of one object needs it, on the loopback interface."""
+    """As much of Amazon S3 as the download of one object needs, on the loopback interface."""
 
     content = b""
 
@@ -66,7 +66,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def s3() -> Iterator[dict[str, str]]:
-    """Return the variables that lead the AWS SDK to a bucket of ours."""
+    """Return the variables that lead the AWS SDK to our bucket."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"

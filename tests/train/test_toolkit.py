@@ -1,4 +1,4 @@
-"""Script mode's inner process: how it runs a command, whom it passes SIGTERM on to, and what it says of a failure."""
+"""Script mode's inner process: how it runs a command, passes SIGTERM on, and reports a failure."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def execute(folder: Path, *command: str) -> "subprocess.Popen[str]":
 
 
 def running(process: int) -> bool:
-    """Return whether a process is there and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -151,7 +151,7 @@ def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package in the toolkit's place, whose parts a test writes; and a job that has nothing."""
+    """A package that replaces the toolkit, with parts that a test writes; and an empty job."""
     package = tmp_path / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     for name in ("__init__.py", "environment.py", "logging_config.py"):

@@ -1,4 +1,4 @@
-"""The training program, run as a user runs it: what it writes, and one sentence for everything that is wrong."""
+"""The training program, run as a user runs it: its results, and one sentence for each problem."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def test_named_channels_train_too_and_a_repeat_gives_the_same_model(tiny: Path, 
     first = run_training(tmp_path / "a", channels, {})
     second = run_training(tmp_path / "b", channels, {})
     assert first.status == second.status == 0, first.errors
-    # Not to the bit: threads add up sums in another order.
+    # Not exactly equal, since threads add up sums in another order.
     weights = [load_file(run.base / "model" / "model.safetensors") for run in (first, second)]
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=1e-3)
 

@@ -117,7 +117,7 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
             torch.testing.assert_close(
                 one[name]["features"], expected["features"][one[name]["rows"]], atol=1e-4, rtol=1e-4
             )
-            # Each knows what a head answers for all of them.
+            # Each process knows a head's answers for all photos.
             torch.testing.assert_close(one[name]["logits"], expected["logits"], atol=1e-4, rtol=1e-4)
     assert all(one["unreadable"] == [str(tiny / "train" / "brick" / "001.jpg")] for one in (alone, *together))
 
