@@ -173,7 +173,7 @@ def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    target.unlink(missing_ok=True)  # of several members with one name, the last counts
+    target.unlink(missing_ok=True)  # if several members have one name, the last one counts
     content = tar.extractfile(member)
     assert content is not None
     with content, target.open("xb") as file:

@@ -1,6 +1,6 @@
 """Lays out a folder as SageMaker lays out /opt/ml for a training job.
 
-python3 -m launch.opt_ml FOLDER CHANNEL... -- [NAME=VALUE]...   writes the files of /opt/ml/input/config alone into FOLDER
+python3 -m launch.opt_ml FOLDER CHANNEL... -- [NAME=VALUE]...   writes only the files of /opt/ml/input/config into FOLDER
 """
 
 import json

@@ -61,7 +61,7 @@ def check(session: Session) -> list[account_check.Row]:
 
 def check_photos(folder: Path | str) -> str:
     """Decode every photo and return the findings as text; raises DataError with every problem that would make training fail."""
-    from launch import check  # which needs Pillow
+    from launch import check  # imported here, because it needs Pillow
 
     findings = check.survey(Path(folder), Config())
     if findings["fatal"]:

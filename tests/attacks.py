@@ -63,7 +63,7 @@ def attacked(base: Path, artifact: Path) -> Iterator[Endpoint]:
     environment = os.environ | {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": str(base)}
     command = [*SERVE, "--port", str(port)]
 
-    def few_files() -> None:  # as some systems start their services
+    def few_files() -> None:  # a low limit, as in some systems' services
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     with (base / "log.txt").open("wb") as log:

@@ -35,7 +35,7 @@ IMAGES = (
     tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].split(",")[0].removeprefix(">=")
 )
 TORCH = importlib.util.find_spec("torch")
-WITHOUT_TORCH = "needs torch, which tests/others.sh does without"
+WITHOUT_TORCH = "needs torch, which is not in the environments of tests/others.sh"
 needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
 needs_openvino = pytest.mark.skipif(
     not importlib.util.find_spec("openvino"), reason="needs openvino, which the CUDA image does not hold"

@@ -29,7 +29,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_bash_block_runs(checkout: Path) -> None:
     # Otherwise the blocks would make a new .venv for the checkout, which is removed afterwards.
     made = subprocess.run(["make", "--question", ".venv/.ready"], cwd=ROOT, capture_output=True, check=False)
-    assert made.returncode == 0, "what .venv is made of has changed; run make dev, then the tests"
+    assert made.returncode == 0, "the packages of .venv have changed; run make dev, then the tests"
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     output = ""

@@ -35,7 +35,7 @@ class Bound:
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount as text; small ones keep two digits that count."""
+    """Return an amount as text; small amounts keep two significant digits."""
     return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
 
 

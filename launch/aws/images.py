@@ -13,7 +13,7 @@ from launch.aws.settings import Settings
 
 Kind = Literal["train", "serve"]
 FILE = "images.json"
-ROOT = Path(__file__).parents[2]  # where build_and_push.sh writes it
+ROOT = Path(__file__).parents[2]  # the folder in which build_and_push.sh writes it
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/"
     r"(?P<repository>[a-z0-9._/-]+)(@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w.-]+))?"

@@ -14,7 +14,7 @@ from local_test.sagemaker.proxy import Proxy
 from local_test.sagemaker.settings import REGION, Settings
 from local_test.sagemaker.signals import Signals
 
-NOT_FOUND = 127  # as a shell answers
+NOT_FOUND = 127  # the exit status of a shell for a missing command
 
 
 def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:

@@ -59,7 +59,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         try:
             (data / ADDRESS).write_text(settings.url)
             server = start(settings, listener, chosen.machine, options.jobs)
-        except (OSError, sqlite3.Error) as error:  # as with a full disk
+        except (OSError, sqlite3.Error) as error:  # for instance because the disk is full
             raise StartError(
                 f"{data} cannot be used: {error}; free some room, or name another folder with --data"
             ) from None

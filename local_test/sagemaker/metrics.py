@@ -62,7 +62,8 @@ class Metrics:
             {
                 "MetricName": point.name,
                 "Value": point.value,
-                "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),  # as moto has times
+                # Without a time zone, like moto's own times.
+                "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),
                 "Dimensions": named,
             }
             for point in points

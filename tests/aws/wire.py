@@ -14,7 +14,7 @@ class Wire:
 
     url: str
     requests: list[dict[str, str]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)  # as they were sent
+    paths: list[str] = field(default_factory=list)  # the paths in the form in which they were sent
 
 
 def json_error(code: str, message: str) -> bytes:

@@ -11,7 +11,7 @@ from classifier.names import is_system, look_alikes, one_line
 from train.pretrained import load_pretrained
 
 SYSTEM = ("._model.safetensors", ".model.pth", "__MACOSX", "Icon\r", "~$a.bin", "Thumbs.db", "desktop.ini", "@eaDir")
-STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
+STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # names from storage servers
 
 
 @pytest.mark.parametrize("name", (*SYSTEM, *STORAGE))

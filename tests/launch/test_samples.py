@@ -10,7 +10,7 @@ from PIL import Image
 
 from launch.samples import CROPS, GRID, PHOTOGRAPHS, TILES, write_samples
 
-WIDE, HIGH = 40, 30  # of a tile, in pixels
+WIDE, HIGH = 40, 30  # the size of a tile, in pixels
 
 
 @pytest.fixture

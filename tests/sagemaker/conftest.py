@@ -38,7 +38,7 @@ class Emulator:
     process: "subprocess.Popen[str]"
     url: str
     data: Path
-    output: Path  # what it has printed
+    output: Path  # the file with its output
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of a service, which asks the emulator and nobody else."""

@@ -61,7 +61,7 @@ class Session:
     """The results of the script's commands."""
 
     folder: Path
-    events: str  # what the emulator printed meanwhile
+    events: str  # the emulator's output meanwhile
 
     def text(self, name: str) -> str:
         return (self.folder / name).read_text()

@@ -213,5 +213,5 @@ def until(true: Any) -> None:
     """Wait until a condition is true."""
     deadline = time.monotonic() + 120
     while not true():
-        assert time.monotonic() < deadline, "it has not come about"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.1)

@@ -110,7 +110,7 @@ def test_a_hundred_jobs_at_once_are_queued_and_all_end(queue: Queue) -> None:
     until(lambda: queue.phases() == {"Completed": COUNT - len(stopped), "Stopped": len(stopped)})
     assert max(queue.running()) == PLACES and queue.running()[-1] == 0
     assert len(queue.running()) == 2 * (COUNT - len(stopped))
-    until(lambda: queue.process("Threads") < threads + 20)  # of connections that the client keeps
+    until(lambda: queue.process("Threads") < threads + 20)  # the threads of connections that the client keeps open
     assert queue.process("VmRSS") < memory + 50_000
 
 

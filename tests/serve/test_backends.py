@@ -38,7 +38,7 @@ def usable(name: str) -> bool:
     return True
 
 
-OPEN_TORCH = backends.open_torch  # which tests replace
+OPEN_TORCH = backends.open_torch  # kept, because tests replace it
 BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
 
 

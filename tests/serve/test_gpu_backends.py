@@ -19,7 +19,7 @@ from serve.gpu import SIZES, open_gpu, padded, warm
 from tests.conftest import LITE
 
 CROP = 64
-OPEN_TORCH = backends.open_torch  # which tests replace
+OPEN_TORCH = backends.open_torch  # kept, because tests replace it
 STAND_IN = {
     precision: Backend(name="a stand-in", library="torch", device="cpu", precision=precision)
     for precision in ("bf16", "fp32")

@@ -35,7 +35,7 @@ def model_fn(folder):
 def transform_fn(model, data, content_type, accept):
     global broken
     broken = broken or data == b"break"
-    if broken:  # as torch does once a kernel has failed
+    if broken:  # like torch after a kernel has failed
         raise RuntimeError({ILLEGAL!r})
     return str(os.getpid()), "text/plain"
 """

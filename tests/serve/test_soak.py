@@ -172,7 +172,7 @@ class Load:
         self.lost: list[tuple[float, str, str]] = []
         self.kills = 0
         self.totals: list[float] = []  # memory of all processes, from /metrics
-        self._each: list[dict[int, int]] = []  # of each process
+        self._each: list[dict[int, int]] = []  # the memory of each process
 
     async def run(self, seconds: float, warm_up: float) -> None:
         """Load the server; raises the first wrong answer."""

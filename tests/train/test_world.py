@@ -45,7 +45,7 @@ try:
     splits, unreadable = feature_pass.extract(photos, cache=cache and Path(cache), **options)
 except (DataError, stop.Stopped) as error:
     print(f"{type(error).__name__}: {error}", flush=True)
-    os._exit(3)  # as train.__main__ ends one of several processes
+    os._exit(3)  # the same end as in train.__main__ for one of several processes
 head = torch.nn.Linear(features, 3)
 torch.save(
     {

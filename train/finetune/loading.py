@@ -25,7 +25,7 @@ from train.processes.world import local_threads
 from train.spool.pack import Pack
 
 Sample = tuple[Pixels, int] | str
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG = 1  # an option of prctl(2)
 
 
 @dataclass(kw_only=True)

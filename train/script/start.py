@@ -21,13 +21,13 @@ from train.script.toolkit import fail, name_of
 
 # These hyperparameters name the code; in capital letters they are variables, which an image on top of this one may set.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
-PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+PR_SET_CHILD_SUBREAPER = 36  # an option of prctl(2)
 # The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py; then it restores the path.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
 def named(base: Path) -> str:
-    """Return the user's script or function that the job or the image names, "" where neither names one.
+    """Return the user's script or function that the job or the image names, or "" if neither names one.
 
     Raises ConfigError if two different scripts are named, or code without a script.
     """

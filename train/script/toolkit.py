@@ -118,6 +118,7 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         ) from error
     # Without this, torchrun waits five minutes for the container's host name if that does not resolve.
     alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
+    # Also works if torchrun is not on the PATH.
     return [
         sys.executable,
         "-P",
@@ -125,7 +126,7 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         "torch.distributed.run",
         *alone,
         *command[1:],
-    ]  # also where torchrun is not on the PATH
+    ]
 
 
 def _call(module: str, folder: Path) -> list[str]:

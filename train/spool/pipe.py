@@ -30,7 +30,7 @@ from train.spool.pack import write_at
 _LINE_SECONDS = 5.0
 _CHUNK = 1 << 20
 _MAX_TEXT = 65_536  # bytes of an attribute
-_MAX_ATTRIBUTES = 16  # of one photo, the API's limit
+_MAX_ATTRIBUTES = 16  # the most attributes of one photo (the API's limit)
 _GZIP = b"\x1f\x8b"
 
 Record = tuple[str, bytes]  # its name for messages, and its bytes

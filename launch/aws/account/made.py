@@ -14,7 +14,7 @@ from launch.aws.settings import Settings
 
 ROLE = "byoc-sagemaker"
 POLICY = "byoc-sagemaker"  # inline, of the role
-HOME = "us-east-1"  # where S3 takes no LocationConstraint
+HOME = "us-east-1"  # the region in which S3 accepts no LocationConstraint
 CLOSED = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,

@@ -14,7 +14,7 @@ from launch.aws.identity import SERVICE
 from launch.aws.settings import Settings
 from launch.aws.words import meant
 
-VERSION = "2012-10-17"  # of IAM's language
+VERSION = "2012-10-17"  # the version of IAM's policy language
 ANY = "*"
 
 
@@ -115,7 +115,8 @@ def command(options: Namespace) -> int:
             raise ConfigError(f"--out {options.out} exists; name a new file") from None
         print(
             # Inline policies of a user may have 2,048 characters in all; a managed policy may have 6,144.
-            f"wrote {options.out}; make it a policy, and attach that to whoever runs byoc: aws iam create-policy --policy-name byoc "
+            f"wrote {options.out}; create a policy from it, and attach that to the user who runs byoc: aws iam "
+            "create-policy --policy-name byoc "
             f"--policy-document file://{options.out}"
         )
     if where.bucket == Place.bucket:

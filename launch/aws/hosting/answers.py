@@ -18,7 +18,7 @@ from launch.aws.specification import Transform
 from launch.predict import Rankings, line, rankings, sentence
 
 FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
-OUT = ".out"  # what SageMaker adds to a file's name
+OUT = ".out"  # the ending that SageMaker adds to a file's name
 AT_A_TIME = 16  # downloads
 
 

@@ -45,7 +45,7 @@ def before(session: Session, found: Endpoint) -> Before:
     names = [variant["VariantName"] for variant in config.variants]
     if names != [VARIANT]:
         raise AwsError(
-            f"the endpoint {found.name} has the variants {', '.join(names)}, and byoc deploy makes one, {VARIANT}; deploy "
+            f"the endpoint {found.name} has the variants {', '.join(names)}, and byoc deploy makes only one, {VARIANT}; deploy "
             "under another name"
         )
     made = endpoint.model(session, config.models[0]) if config.models else None

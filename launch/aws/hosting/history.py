@@ -1,4 +1,4 @@
-"""`byoc endpoints`: lists the endpoints, or shows one of them, or what was made for it."""
+"""`byoc endpoints`: lists the endpoints, or shows one endpoint, or shows everything that was made for one."""
 
 import json
 from argparse import Namespace

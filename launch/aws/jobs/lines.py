@@ -1,4 +1,4 @@
-"""Lines of a plan that a training job and a tuning job have in common."""
+"""Lines for the plans of training jobs and tuning jobs."""
 
 from collections.abc import Mapping
 

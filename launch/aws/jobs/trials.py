@@ -20,7 +20,7 @@ class Trial:
     name: str
     status: str
     hyperparameters: Mapping[str, str]
-    value: float | None  # of the objective
+    value: float | None  # the value of the objective
     seconds: int | None
     reason: str = ""
 

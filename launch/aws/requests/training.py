@@ -25,7 +25,7 @@ def training_job(training: Training) -> dict[str, Any]:
 
 
 def definition(training: Training) -> dict[str, Any]:
-    """Return the members that a training job and the training jobs of a tuning job have in common."""
+    """Return the members that a training job shares with the training jobs of a tuning job."""
     machines, security = training.machines, training.identity.security
     wait = {"MaxWaitTimeInSeconds": machines.max_wait or 2 * machines.max_run} if machines.spot else {}
     members = {

@@ -70,7 +70,7 @@ def weights(given: list[float], variants: int) -> None:
 
 
 def serverless(request: Request) -> None:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints (what it excludes)."""
+    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that serverless excludes."""
     found = [variant for variant in request["ProductionVariants"] if variant.get("ServerlessConfig")]
     if not found:
         return

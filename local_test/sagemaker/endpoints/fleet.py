@@ -38,7 +38,7 @@ class Variant:
         self.name: str = config["VariantName"]
         self.weight = float(config["InitialVariantWeight"])
         self.instances: list[Instance] = []
-        self.models: dict[Instance, Models] = {}  # of a multi-model endpoint: the models that each instance has loaded
+        self.models: dict[Instance, Models] = {}  # the models that each instance of a multi-model endpoint has loaded
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
         self.in_flight = 0  # the invocations that a serverless variant answers at the moment
         self.lock = threading.Lock()

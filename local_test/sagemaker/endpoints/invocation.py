@@ -59,7 +59,7 @@ class Invocation:
     headers: dict[str, str]  # for the container
     body: Body
     variant: str | None = None
-    model: str | None = None  # of a multi-model endpoint
+    model: str | None = None  # the model of a multi-model endpoint
 
 
 def check(request: Request, operation: OperationModel) -> None:

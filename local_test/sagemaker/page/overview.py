@@ -37,7 +37,7 @@ class Entry:
     tags: dict[str, str]
     stoppable: bool
     faults: tuple[str, ...]  # the faults that can strike it now
-    training_jobs: tuple[str, ...]  # of a tuning job
+    training_jobs: tuple[str, ...]  # the training jobs of a tuning job
 
 
 @dataclass(frozen=True)

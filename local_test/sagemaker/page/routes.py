@@ -19,7 +19,7 @@ from local_test.sagemaker.s3 import listing
 from local_test.sagemaker.settings import REGION
 
 REFRESH = 5  # seconds; ?refresh=0 switches it off
-LINES = 200  # of a log
+LINES = 200  # the lines of a log that are shown
 PAGE = 200  # objects
 # The parameters that links keep if they differ from these defaults.
 PARAMETERS = {"region": REGION, "refresh": str(REFRESH)}

@@ -67,7 +67,7 @@ INCOMING = Incoming()
 class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
     """One of moto's objects, or a part of an upload, with its bytes in a file."""
 
-    folder: ClassVar[Path]  # of all objects
+    folder: ClassVar[Path]  # the folder of all objects
     path: Path
     crc32 = ""
     disposed: bool
@@ -161,7 +161,7 @@ def marker_row(marker: Any) -> Row:
 
 
 def _naive(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # as moto has times
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # without a time zone, like moto's own times
 
 
 class FileMultipart(FakeMultipart):  # type: ignore[misc]

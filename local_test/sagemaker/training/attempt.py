@@ -24,7 +24,7 @@ class Attempt:
     cloud: Cloud
     resource: Resource
     work: Path
-    extra: tuple[Mount, ...] = ()  # of a warm pool
+    extra: tuple[Mount, ...] = ()  # the mounts of a warm pool
     hosts: list[HostFolder] = field(default_factory=list)
     _containers: list[Container] = field(default_factory=list)
     _running: list[Running] = field(default_factory=list)
