@@ -157,7 +157,7 @@ KEYS = {
             table="limits",
             name="max_run",
             kind="seconds",
-            form=f"whole the longest time of a training job, in seconds, 1 to {LONGEST_RUN}",
+            form=f"a time in whole seconds, 1 to {LONGEST_RUN}",
         ),
         Key(
             field="ask_above",

@@ -43,7 +43,7 @@ REFUSALS = [
         "Amazon SageMaker, 'ml.p3.2xlarge for training job usage', or use another instance type",
     ),
     ("ValidationException", "Invalid\n  value.", "AWS refuses it, ValidationException: Invalid value"),
-    ("ThrottlingException", "Rate exceeded", "AWS answers too many requests of this account (Throttling)"),
+    ("ThrottlingException", "Rate exceeded", "this account sends more requests than AWS answers (Throttling)"),
     ("ResourceNotFound", "Requested resource not found.", "it does not exist (Requested resource not found)"),
     (
         "ResourceInUse",
@@ -133,7 +133,7 @@ def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreErr
         ),
         (
             problems.SSLError(endpoint_url="https://x/", error="e"),
-            "the certificate of x is not trusted; where a proxy signs",
+            "the certificate of x is not trusted; if a proxy intercepts HTTPS",
         ),
         (problems.NoRegionError(), "no region is named; write region in byoc.toml, or pass --region"),
         (problems.ParamValidationError(report="Missing: 'A'\nMissing: 'B'"), "not valid, Missing: 'A' Missing: 'B'"),
