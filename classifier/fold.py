@@ -40,7 +40,7 @@ def folded(backbone: nn.Module, crop: int) -> nn.Module:
 
 
 def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
-    """Return the names of each Conv2d and the BatchNorm2d that reads its output, where both run exactly once."""
+    """Return the names of each Conv2d and the BatchNorm2d that reads its output, if both run exactly once."""
     outputs: dict[int, tuple[str, Tensor]] = {}
     runs: dict[str, int] = {}
     found: list[tuple[str, str]] = []

@@ -44,7 +44,7 @@ class Line:
 
 
 def record(command: Sequence[str], folder: Path) -> list[Line]:
-    """Run a command in a terminal of its own and return the lines that it shows; raises CalledProcessError when it fails."""
+    """Run a command in a new terminal and return the lines that it shows; raises CalledProcessError when it fails."""
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     started = time.monotonic()

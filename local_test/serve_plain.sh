@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An endpoint with docker run alone, as the platform mounts and stops it; serve_local.sh --plain calls it.
+# Runs an endpoint with plain docker run, mounted and stopped as on the platform; serve_local.sh --plain calls it.
 #   IMAGE=... [CODE=FILE [SOURCE=DIR]] local_test/serve_plain.sh MODEL PORT
 # The model can be read only; the port is open on the loopback interface alone; SIGTERM, then 30 s, then SIGKILL.
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# One training job with docker run alone, its mounts as the platform's; train_local.sh --plain calls it.
+# Runs one training job with plain docker run, with the platform's mounts; train_local.sh --plain calls it.
 #   IMAGE=... [SCRIPT=FILE [SOURCE=DIR]] local_test/train_plain.sh OUT CHANNEL=DIR... -- [NAME=VALUE]...
 # What docker run is given, and why:
 #   --network none    EnableNetworkIsolation: nothing in or out, but for a script with requirements.txt, which pip fetches
 #   --pull never      no registry is asked for an image that is not there
-#   --shm-size 64m    the shared memory that a container gets when nobody asks for more; 1g beside --gpus, for NCCL
+#   --shm-size 64m    the shared memory that a container gets by default; 1g beside --gpus, for NCCL
 #   --gpus all        for a CUDA image where a GPU is; GPUS=all or GPUS=none decides instead
 #   --hostname, --add-host
 #                     the host's name leads to itself, as on the platform

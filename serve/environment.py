@@ -68,7 +68,7 @@ def _number(name: str, default: T, meaning: str, *, most: int = 1_000_000, shown
 
 
 def _flag(name: str, meaning: str) -> Variable[bool]:
-    """A flag that is false where it is not set or empty."""
+    """A flag that is false if it is not set or empty."""
 
     def cast(text: str) -> bool:
         text = text.strip().lower()

@@ -28,7 +28,7 @@ JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
 # Types of photos that are accepted too, since S3, curl and old programs send them. So is any other image/..., such as image/jpg.
 _OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
-# The forms of an answer; where Accept leaves a choice, the first one that it allows is taken.
+# The forms of an answer, in order of preference: if Accept allows several, the first of these is used.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
 # Photos in one request. All of them occupy one worker, and each decoded photo takes 150 to 270 kB until all are computed.

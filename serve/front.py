@@ -52,7 +52,7 @@ class Endpoint(Protocol):
         """Return the models whose workers are watched and counted."""
 
     def add_routes(self, app: web.Application) -> None:
-        """Add the routes that this kind of endpoint alone has."""
+        """Add the routes that only this kind of endpoint has."""
 
     async def start(self) -> str:
         """Wait until requests can be answered and return a clause for the log; raises UserError if none ever can."""

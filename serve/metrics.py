@@ -60,7 +60,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """The values that are measured when /metrics is asked."""
+    """The values that are measured at each request for /metrics."""
 
     def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
         self._workers = workers

@@ -197,7 +197,7 @@ def _are_probabilities(value: Any, classes: tuple[str, ...]) -> bool:
 
 
 def _import(path: Path, folder: Path) -> ModuleType:
-    # The program may import its neighbours, and the modules in lib, where the SDK puts dependencies.
+    # The program may import the modules beside it, and those in lib, where the SDK puts dependencies.
     for place in dict.fromkeys((folder / "lib", folder, path.parent)):
         if place.is_dir():
             sys.path.insert(0, str(place))

@@ -1,7 +1,7 @@
 """multi-model-server as a child process: its settings, its start and end, its models, and the requests to them.
 
 It listens on Unix sockets in a private folder, so that only the front reaches it: its management interface would download and
-run code for anybody. Models are registered under names of our own.
+run any client's code. We choose the names under which models are registered.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 STOP_SECONDS = 4
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 60.0
-# A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a pipe
-# that the front alone holds open, and then kills the group.
-# Trap: the pipe comes as standard input, because some shells (dash) cannot redirect a file descriptor above 9.
+# A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
+# pipe that only the front holds open, and then kills the group. Trap: the pipe comes as standard input, because some shells
+# (dash) cannot redirect a file descriptor above 9.
 _LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) & exec "$@" 3<&-'
 _HOST = "http://model-server"  # any host name works, because the connection is a Unix socket
 # The beginnings of the lines that the model server adds to its workers' own lines.

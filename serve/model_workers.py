@@ -149,7 +149,7 @@ class ModelWorkers:
     def _done(self, sent: "asyncio.Task[Answer]") -> None:
         self._turn.release()
         if not sent.cancelled():
-            sent.exception()  # mark it as seen, else asyncio logs it where the caller was cancelled
+            sent.exception()  # mark the exception as seen, because asyncio would log it if the caller was cancelled
 
     async def _send(self, body: bytes, request: WorkerRequest) -> Answer:
         answer = await self._server.predict(self.name, request, body)
@@ -158,7 +158,7 @@ class ModelWorkers:
         return answer
 
     def without_paths(self, text: str, name: str) -> str:
-        """Return a sentence with the model's name in the place of its folders, which clients must not learn."""
+        """Return a sentence with the model's name instead of its folders, which clients must not see."""
         for path in (self.model_dir, self.folder):
             text = text.replace(str(path), name)
         return text

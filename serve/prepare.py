@@ -1,7 +1,7 @@
 """`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write what every worker opens.
 
-The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model in its own format (IR). This is a process of
-its own because it may import torch, which would cost each worker 200 MB and seconds.
+The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model in its own format (IR). It runs in a
+separate process because it may import torch, which would cost each worker 200 MB and seconds.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def _device(backend: Backend) -> str:
     torch = sys.modules.get("torch")
     if torch and (backend.device == "cuda" or not torch.cuda.is_available()):
         return device.found()
-    # Where torch was not imported, OpenVINO serves on the processor.
+    # If torch was not imported, OpenVINO serves on the processor.
     return device.line(cuda=None, gpus=(), driver=None if torch else device.driver_version())
 
 

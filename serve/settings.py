@@ -100,7 +100,7 @@ class Settings:
     def batch_strategy(self) -> str:
         """How batch transform should split its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, which it alone sets to "True".
+        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, since only local mode sets it to "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 

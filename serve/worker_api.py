@@ -82,7 +82,7 @@ class Answer:
     def to_bytes(self, *, lent: bool = False) -> bytes:
         """Return MARK, the length of the facts in 4 bytes, the facts as JSON, and the text unless it is in the lent file.
 
-        Trap: facts in headers would end workers. The model server reads a batch of answers piece by piece, and fails where a piece
+        Trap: facts in headers would end workers. The model server reads a batch of answers piece by piece, and fails if a piece
         ends within a header ("Message size exceed limit"); within a body it waits for the next piece.
         """
         facts = {
@@ -117,7 +117,7 @@ class WorkerSettings:
     prepared: Path  # the folder that serve.prepare wrote
     code: Path | None  # the folder of the model's own code, if it has any
     program: Path | None  # the file of that code to run
-    accept: str  # the form of an answer where the client asks for none
+    accept: str  # the form of an answer if the client names none
     threads: int
     decoders: int  # the number of photos decoded at a time
     top_k: int

@@ -19,7 +19,7 @@ TIMING = Timing(decode=0.25, model=0.5, photos=3, batch=2)
 
 
 def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in the place of the Java program."""
+    """Replace the Java program with a shell script."""
     program = folder / "jdk" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.unlink(missing_ok=True)  # it may be running

@@ -112,7 +112,7 @@ WARM_POOL = Variable(
 SMDEBUG_CONFIG = _presence(
     "SMDEBUG_CONFIG_FILE_PATH",
     PLATFORM,
-    "The file that configures smdebug in a script; without it, training names the job's configuration or one of its own.",
+    "The file that configures smdebug in a script; without it, training sets the job's configuration, or makes one.",
 )
 TORCHRUN_ID = _presence("TORCHELASTIC_RUN_ID", TORCHRUN, "Whether this process is one of several of the job.")
 RANK = _number("RANK", 0, TORCHRUN, "This process's number in the job.")
@@ -120,7 +120,9 @@ WORLD_SIZE = _number("WORLD_SIZE", 1, TORCHRUN, "How many processes the job has.
 LOCAL_RANK = _number("LOCAL_RANK", 0, TORCHRUN, "This process's number on its host; it uses the GPU with this number.")
 LOCAL_WORLD_SIZE = _number("LOCAL_WORLD_SIZE", 1, TORCHRUN, "How many processes share the cores of this host.")
 MASTER_ADDR = _text("MASTER_ADDR", TORCHRUN, "The address of the first host, where the processes meet.")
-SCRIPT = _text("BYOC_SCRIPT", TRAINING, "The script that this process runs below; such a process may not call `train`.")
+SCRIPT = _text(
+    "BYOC_SCRIPT", TRAINING, "The script below which this process runs; such a process may not call `train`."
+)
 PIPE_SPOOL = Variable(
     name="BYOC_PIPE_SPOOL",
     type=PATH,

@@ -17,7 +17,7 @@ from train.setup import Setup, versions
 class Outcome:
     """The model that a job ends with: the stage and epoch of its weights, and its outputs.
 
-    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test where there is one.
+    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test if there is one.
     """
 
     stage: str
@@ -26,7 +26,7 @@ class Outcome:
 
 
 def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> None:
-    """Judge a trained model and write its artifact; the chief alone does it.
+    """Judge a trained model and write its artifact; only the chief does this.
 
     `config` holds the hyperparameters with those that a search has chosen, `selftest` pixels uint8 [S, crop, crop, 3].
     """

@@ -61,7 +61,7 @@ class _Laps:
         self._mark = time.perf_counter()
 
     def end(self, name: str) -> None:
-        """End the part that is under way, and give it its name."""
+        """End the current part, and give it its name."""
         self.seconds[name], self._mark = time.perf_counter() - self._mark, time.perf_counter()
 
 
@@ -170,7 +170,7 @@ def _finetune(
     """Train the whole model, starting with the trained head, or continue this; returns None if the head alone is better."""
     config, report = setup.config, setup.report
     setup.start.model.to(device())
-    # Views are for the head alone.
+    # Views are only for the head.
     photos = splits["train"].photos[: len(splits["train"].photos) // (1 + config.views)]
     stage = finetune_stage(setup.feature_pass, photos, splits["validation"].photos, config, setup.start.auxiliary)
     best = Best(epoch=0, score=head.score, model=copied(stage.model), logits=head.logits)

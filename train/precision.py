@@ -32,7 +32,7 @@ def compute_exactly() -> None:
     """Make a GPU compute fp32 as exactly as a processor does.
 
     By default cuDNN rounds the numbers that it convolves to TF32, which has 10 bits. Features in fp32 are kept under the same
-    key whatever computed them, and they are compared with those of a processor. For speed there are bf16 and fp16.
+    key for every device, and they are compared with those of a processor. bf16 and fp16 are for speed.
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

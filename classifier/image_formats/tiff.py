@@ -21,7 +21,7 @@ for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
 _ORIENTATION, _XMP = 0x0112, 700
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # struct's character for each integer type
-# Bytes of one value of each type.
+# The number of bytes of a value of each type.
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Every tag that the pixels, their meaning or their orientation depend on.
 _NEEDED = frozenset(

@@ -1,7 +1,7 @@
 """Calculates the most that a plan can cost, from the hourly price of its instances. If a plan names several types, the most
 expensive one counts.
 
-Instances alone: volumes, S3, logs and traffic come on top, and are small beside them.
+Only instances count; volumes, S3, logs and traffic are extra, and cost little in comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -131,7 +131,7 @@ def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -
 
 
 def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:
-    """Return the billed seconds of a described job on each instance; where AWS does not say yet, how long it has run."""
+    """Return the billed seconds of a described job on each instance; if AWS does not say them yet, the seconds since its start."""
     billed = answer.get("BillableTimeInSeconds")
     if billed is not None:
         return float(billed)

@@ -9,7 +9,7 @@ from classifier.errors import ConfigError
 
 Kind = Literal["text", "list", "seconds", "money", "switch", "pairs"]
 
-# From the models of SageMaker's and S3's API, where they have a pattern.
+# Patterns from the models of SageMaker's and S3's API, if they have one.
 ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"

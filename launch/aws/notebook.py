@@ -38,7 +38,7 @@ def session(**values: Any) -> Session:
 
     `values` are named as the fields of Settings.
 
-    Raises ConfigError for a name or a value that cannot be used, and where no region is known.
+    Raises ConfigError for a name or a value that cannot be used, and if no region is known.
     """
     for name, value in values.items():
         if name not in KEYS:

@@ -1,6 +1,6 @@
 """`byoc prices`: reads the hourly price of each instance type from AWS's price list, and writes it into a file that plans use.
 
-The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc where there is no byoc.toml. No price is guessed for a
+The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc if there is no byoc.toml. No price is guessed for a
 type that is not in the file.
 """
 
@@ -41,7 +41,7 @@ class Prices:
     def hour(self, use: Use, kind: str) -> float | None:
         """Return the hourly price of an instance type; None if the file does not have it."""
         found = self.hours.get(use, {}).get(kind)
-        if found is None and use == "async":  # some types have no line of their own
+        if found is None and use == "async":  # some types have no separate line
             return self.hours.get("hosting", {}).get(kind)
         return found
 

@@ -140,7 +140,7 @@ class Serverless:
 
 @dataclass(frozen=True, kw_only=True)
 class Asynchronous:
-    """Where an asynchronous endpoint writes its answers, and how many one instance computes at a time."""
+    """The S3 prefix of an asynchronous endpoint's answers, and how many answers an instance computes at a time."""
 
     output: str
     failures: str = ""
@@ -149,7 +149,7 @@ class Asynchronous:
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """The share of requests and answers that an endpoint keeps, and where in S3."""
+    """The share of requests and answers that an endpoint keeps, and their S3 prefix."""
 
     uri: str
     percent: int = 100

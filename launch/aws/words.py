@@ -74,7 +74,7 @@ def named(path: tuple[str | int, ...]) -> str:
 
 
 def source(path: tuple[str | int, ...]) -> str:
-    """Return where a member comes from, in brackets, or nothing."""
+    """Return the option or setting of a member, in brackets; empty if there is none."""
     words = [step for step in path if isinstance(step, str)]
     for length in range(len(words), 0, -1):  # for a member inside a list or a map, the list or map is looked up
         held = words[:length]
@@ -86,7 +86,7 @@ def source(path: tuple[str | int, ...]) -> str:
 
 
 def wanted(pattern: str) -> str:
-    """Return what a pattern allows, in words where we have them."""
+    """Return in words what a pattern allows, or the pattern itself."""
     return WANTED.get(pattern) or f"it must match the pattern {pattern}"
 
 

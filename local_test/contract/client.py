@@ -169,7 +169,7 @@ class Endpoint(Container):
         assert done.returncode not in (125, 126, 127), f"no shell kills its processes: {done.stderr.strip()}"
 
     def listening(self) -> set[int]:
-        """Return the ports that others can reach: listening, and not on the loopback interface alone."""
+        """Return the ports that others can reach: listening, and not only on the loopback interface."""
         ports = set()
         table = self.execute("/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
         for line in table.splitlines():

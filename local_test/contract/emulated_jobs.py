@@ -89,7 +89,7 @@ class EmulatedJob:
         return last(self.logs().splitlines())
 
     def stop(self, seconds: int) -> Stop:
-        """Stop the job: the platform sends SIGTERM, and SIGKILL 120 s later, whatever `seconds` says."""
+        """Stop the job: the platform sends SIGTERM, and SIGKILL 120 s later, regardless of `seconds`."""
         begun = time.monotonic()
         try:
             self._api.sagemaker.stop_training_job(TrainingJobName=self._name)

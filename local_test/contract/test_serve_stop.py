@@ -47,7 +47,7 @@ def test_sigterm_drains_the_server(platform: Platform, model: Path, photo: bytes
 
 
 @clause(
-    "when its processes die the server recovers or the container ends, not 0: a dead server is not kept",
+    "when its processes die, the server recovers or the container ends with another status than 0",
     GUIDE.format("build-multi-model-build-container"),
 )
 def test_a_dead_server_is_not_kept(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:

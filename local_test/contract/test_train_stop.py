@@ -66,7 +66,7 @@ def test_a_stopped_job_leaves_a_model(stopped: Stopped, seen: Seen) -> None:
     assert files, "/opt/ml/model is empty"
 
 
-@clause("checkpoints are written to /opt/ml/checkpoints where the platform made it", API.format("CheckpointConfig"))
+@clause("checkpoints are written to /opt/ml/checkpoints if the platform made it", API.format("CheckpointConfig"))
 def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
     files = model_files(stopped.job.checkpoint_folder)
     seen(f"{len(files)} files")

@@ -100,7 +100,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
 
 @pytest.fixture
 def hosted(account: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Hosted:
-    """A user in a working folder of its own."""
+    """A user with a separate working folder."""
     (account / "byoc.toml").write_text(TOML)
     return Hosted(emulator, capsys, Session(Settings(region="us-east-1", bucket=BUCKET)))
 

@@ -1,4 +1,4 @@
-"""A photo whose pixels are sound is read in spite of damaged or large metadata, whatever its format."""
+"""A photo whose pixels are sound is read in spite of damaged or large metadata, in every format."""
 
 import contextlib
 import os

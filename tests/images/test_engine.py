@@ -1,4 +1,4 @@
-"""docker/engine.sh: starts an engine where none runs, leaves one that runs, stops only its own."""
+"""docker/engine.sh: starts an engine if none runs, keeps a running one, and stops only its own."""
 
 import os
 import subprocess

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--module", type=Path, help="only in this file, as in train/loop/engine.py")
     arguments = parser.parse_args()
     if not (ROOT / "runs" / "coverage" / ".venv.json").exists():
-        parser.error("runs/coverage is absent, which says which tests run a line; make coverage writes it")
+        parser.error("runs/coverage is missing, and with it the tests of each line; run make coverage")
     modules = (
         [arguments.module] if arguments.module else [p for name in PACKAGES for p in sorted(Path(name).rglob("*.py"))]
     )

@@ -41,7 +41,7 @@ class Emulator:
     output: Path  # the file with its output
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service, which asks the emulator and nobody else."""
+        """Return a boto3 client of a service, which sends requests only to the emulator."""
         return boto3.client(
             service,
             endpoint_url=self.url,

@@ -231,7 +231,7 @@ def test_the_server_ends_with_that_sentence(tmp_path: Path) -> None:
 
 @pytest.fixture
 def echo(tmp_path: Path) -> ModelCode:
-    """Code that answers what it is asked."""
+    """Code that answers with its input."""
     model = artifact_with(
         tmp_path / "model", code_inference="def model_fn(d): return 0\ndef predict_fn(x, m): return x"
     )

@@ -222,7 +222,7 @@ def improved(case: dict[str, Any], theirs: dict[str, Any], found: Answer) -> boo
     # The toolkit supports no type with parameters; ours is supported as it is without them.
     if ";" in (case["content_type"] or "") and b"is not supported" in base64.b64decode(theirs["body"]):
         return theirs["status"] == 500 and found.status == 200
-    # JSON is text to the code also where its type has parameters.
+    # The code gets JSON as text even if its type has parameters.
     if case["program"] in ("kinds", "transform") and case["content_type"] == "application/json; charset=utf-8":
         return theirs["status"] == found.status == 200
     return _pickled_answer(theirs, found)

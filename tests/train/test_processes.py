@@ -56,7 +56,7 @@ def job(
     prefixes: Sequence[tuple[str, ...]] = ((), ()),
     interface: str = "lo",
 ) -> "Iterator[list[subprocess.Popen[str]]]":
-    """Start `train` once for each host, each with its own /opt/ml, and photos of its own where there are several."""
+    """Start `train` once for each host, each with its own /opt/ml, and with its own photos if several folders are given."""
     processes = []
     each = [photos] * len(hosts) if isinstance(photos, Path) else photos
     try:
@@ -304,7 +304,7 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
     (base / "input" / "config").mkdir(parents=True)
     resources = {"current_host": "localhost", "hosts": ["localhost", "missing.invalid"], "network_interface_name": "lo"}
     (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
-    # A network of its own, so that no name server is asked.
+    # A separate network, so that no name server is asked.
     alone = ("unshare", "--map-root-user", "--net")
     started = time.monotonic()
     run = run_training(base, {"training": tiny}, JOB, prefix=alone, environment={"BYOC_HOSTS_DEADLINE": "3"})

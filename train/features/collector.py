@@ -58,7 +58,7 @@ class _Batches:
             except RuntimeError as error:
                 if self._size == 1 or not is_full(error):
                     raise
-            # Outside of the except block, where the error still holds on to the memory of the batch.
+            # Outside of the except block, because in it the error would still keep the memory of the batch.
             self._size //= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -142,7 +142,7 @@ class FeaturePass:
         finally:
             if store is not None:
                 store.flush()
-            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
+            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, where it applies to all threads.
             torch.set_num_threads(threads)
 
 
@@ -197,7 +197,7 @@ def _assemble(photos: Sequence[Photo], share: Share, contributions: Sequence[Con
 
 
 def _with_sample(split: Features, preprocessing: Preprocessing) -> Features:
-    """Return a split whose sample is not empty: its first photo, where none of the chosen photos can be read."""
+    """Return a split whose sample is not empty: if none of the chosen photos can be read, the sample is the first photo."""
     if len(split.sample):
         return split
     pixels = load_pixels(read_photo(split.photos[0].path), preprocessing)

@@ -148,7 +148,7 @@ def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
 
 
 def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
-    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 a lane are under way."""
+    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 for each lane are in progress."""
     with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting: set[Future[Chunk]] = set()
         try:

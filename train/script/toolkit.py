@@ -140,8 +140,7 @@ def _call(module: str, folder: Path) -> list[str]:
 def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
     """Return the environment variables by which smdebug in a script finds its configuration.
 
-    Without a configuration its hook cannot be made. So where the platform wrote none, there is one for the time of the job,
-    which keeps losses.
+    Without a configuration its hook cannot be made. So if the platform wrote none, one that keeps losses is made for the time of the job.
     """
     if SMDEBUG_CONFIG.read():
         return {}
@@ -188,7 +187,7 @@ def _reason(errors: str) -> str:
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # torchrun ends with a traceback of its own, which does not say what went wrong in the script.
+        # torchrun ends with its own traceback, which does not say what went wrong in the script.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         found = found if line.startswith("torch.distributed.elastic.") else line

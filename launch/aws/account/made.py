@@ -81,7 +81,7 @@ def bucket_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, 
 
 
 def role_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of IAM that make a role for SageMaker alone, and their requests."""
+    """Return the operations of IAM that make a role only for SageMaker, and their requests."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}],

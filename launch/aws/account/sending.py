@@ -36,7 +36,7 @@ class Sender:
         self._bucket, self._prefix = bucket, prefix
         self._encrypted = buckets.encryption(session.settings)
         address = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": KEY})
-        # By the client's own rules: host, port, and where the bucket stands.
+        # The address by the client's own rules: host, port, and the bucket in the host or in the path.
         self._base = str(address).split(f"/{KEY}?")[0]
         self._region = self._client.meta.region_name
         self._credentials = session.boto.get_credentials()

@@ -1,4 +1,4 @@
-"""`byoc setup`: its parts, each in a module of its own."""
+"""`byoc setup`: its parts, each in its own module."""
 
 import importlib
 from argparse import Namespace

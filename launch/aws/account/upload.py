@@ -65,7 +65,7 @@ def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False)
 def compare(session: Session, root: Path, bucket: str, prefix: str) -> Difference:
     """Compare a folder with S3.
 
-    S3 is listed once, and asked about a single object only where its ETag does not decide.
+    S3 is listed once, and asked about a single object only if its ETag is not enough.
     """
     files = files_in(root)
     with explained(f"s3://{bucket}/{prefix}"):
@@ -137,7 +137,7 @@ def command(options: Namespace) -> int:
 
 
 def default_uri(settings: account_settings.Settings, folder: Path) -> str:
-    """Return where a folder goes by default, which is where `byoc train --data DIR` looks for it."""
+    """Return the default address of a folder in S3, where `byoc train --data DIR` looks for it."""
     if not settings.bucket:
         raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or name s3://BUCKET/PREFIX/")
     name = ILLEGAL.sub("-", folder.resolve().name).strip("-") or "photos"

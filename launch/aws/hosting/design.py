@@ -25,7 +25,7 @@ from launch.aws.specification import (
     Serverless,
 )
 
-# docs/gpu.md: the images hold CUDA 13, whose driver this AMI alone has.
+# The images hold CUDA 13, and only this AMI has a driver for it (docs/gpu.md).
 AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 GPU = re.compile(r"ml\.[gp]\d")
 LARGEST_SERVERLESS = 10 * 10**9  # bytes of an image (AWS's guide, serverless-endpoints)
@@ -123,7 +123,7 @@ def _source(session: Session, wanted: Wanted, kind: EndpointKind) -> Artifact | 
 
 
 def _prefix(session: Session, prefix: str) -> Artifact:
-    """Return where a multi-model endpoint's archives lie; raises AwsError if there are none."""
+    """Return the prefix of a multi-model endpoint's archives; raises AwsError if there are none."""
     uri = f"{prefix.rstrip('/')}/"
     if not artifact.archives(session, uri, most=1):
         raise AwsError(f"there is no archive below {uri}; put models there, as {uri}dogs.tar.gz")
@@ -212,7 +212,7 @@ def _capture(session: Session, wanted: Wanted, was: Before | None) -> Capture | 
 
 
 def ami(settings: Settings, said: str, types: tuple[str, ...], image: str) -> str:
-    """Return the AMI with the driver that a CUDA image needs, where all types have a GPU; empty leaves it to SageMaker."""
+    """Return the AMI with the driver that a CUDA image needs, if all types have a GPU; an empty text leaves the choice to SageMaker."""
     if said:
         return "" if said == "none" else said
     gpu = bool(types) and all(GPU.match(name) for name in types)

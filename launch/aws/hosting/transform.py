@@ -194,7 +194,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
 
 
 def _send(session: Session, wanted: Batch, choice: Choice) -> None:
-    """Create the model that is made for the job alone, and the job."""
+    """Create the model that is made only for this job, and the job."""
     if wanted.model:
         with explained(f"model {wanted.model.name}"):
             session.client("sagemaker").create_model(**model_requests.model(wanted.model))
@@ -211,7 +211,7 @@ def _runs(session: Session, name: str) -> bool:
 
 
 def _forget(session: Session, wanted: Batch) -> None:
-    """Delete the model that was made for the job alone."""
+    """Delete the model that was made only for this job."""
     if wanted.model:
         name = wanted.model.name
         endpoint.delete(f"model {name}", session.client("sagemaker").delete_model, ModelName=name)

@@ -89,7 +89,7 @@ def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: 
 
 
 def shown(line: Line, hosts: int = 1) -> str:
-    """Return a line as it is shown: with its host where there are several."""
+    """Return a line as it is shown, with its host if there are several."""
     return f"{line.host}: {line.text}" if hosts > 1 else line.text
 
 

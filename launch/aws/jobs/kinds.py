@@ -25,7 +25,7 @@ class Kind:
     status: str
     summaries: str  # the member that holds the list in the List action's answer
     ends: tuple[str, ...]  # statuses in which nothing happens any more
-    group: str  # its log group in CloudWatch; an endpoint has a log group of its own
+    group: str  # its log group in CloudWatch; each endpoint has its own
 
 
 KINDS: dict[Name, Kind] = {

@@ -15,7 +15,7 @@ from train.config import parse
 
 # Hyperparameters that a resumed job may change; train/loop/checkpoint.py does not compare them either.
 FREE = ("checkpoint-seconds", "export-onnx")
-# With a `model` channel the training program takes these from that model, whatever the hyperparameters say.
+# With a `model` channel the training program takes these from that model, and ignores the job's values.
 OF_MODEL = ("backbone", "hidden")
 
 

@@ -1,4 +1,4 @@
-"""Where containers run: one protocol, and a machine for each way (process.py, docker.py)."""
+"""The machines that run containers: their protocol, which process.py and docker.py implement."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Container:
     def __post_init__(self) -> None:
         words = [*self.command, *(self.entrypoint or ()), *self.environment, *self.environment.values()]
         if any("\0" in word for word in words):
-            raise invalid("a NUL character is in a variable or an argument of the container, which no system takes")
+            raise invalid("a NUL character is in a variable or an argument of the container; no system accepts that")
 
 
 class Running(Protocol):

@@ -38,7 +38,7 @@ class ProcessMachine:
         return protect.able()
 
     def hosts(self, count: int) -> tuple[str, ...]:
-        """Return addresses of this machine, since a process has no name of its own: 127.0.0.1, 127.0.0.2 ..."""
+        """Return addresses of this machine, since a process has no host name: 127.0.0.1, 127.0.0.2 ..."""
         return tuple(f"127.0.0.{number}" for number in range(1, count + 1)) if count > 1 else ("algo-1",)
 
     def check(self, image: str) -> None:

@@ -10,7 +10,7 @@ from local_test.sagemaker.training.layout import files
 
 
 def output_folder(request: dict[str, Any]) -> S3Uri:
-    """Return where a job's archives go: <S3OutputPath>/<job>/output (G23 your-algorithms-training-algo-output)."""
+    """Return the address of a job's archives: <S3OutputPath>/<job>/output (G23 your-algorithms-training-algo-output)."""
     return S3Uri.parse(request["OutputDataConfig"]["S3OutputPath"]).below(request["TrainingJobName"]).below("output")
 
 

@@ -1,4 +1,4 @@
-"""The life of a tuning job: it launches training jobs, takes their metrics, and ends by its limits or criteria."""
+"""The life of a tuning job: it launches training jobs, reads their metrics, and ends by its limits or criteria."""
 
 import functools
 import time
