@@ -98,7 +98,7 @@ def best_of(session: Session, name: str) -> dict[str, str]:
 
 
 def epochs(session: Session, name: str) -> list[dict[str, float]]:
-    """Return the metrics of each epoch of a training job, as its log has them; raises AwsError.
+    """Return the metrics of each epoch of a training job, from its log; raises AwsError.
 
     SageMaker's own metrics in CloudWatch hold one average for each minute, and so hide short epochs.
     """

@@ -62,7 +62,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
 
 
 def _script(options: argparse.Namespace, work: Path) -> dict[str, str]:
-    """Return the estimator's arguments for a user's script, as a notebook would have them."""
+    """Return the estimator's arguments for a user's script, as in a notebook."""
     if not options.script:
         return {}
     name, folder = copied(options.script, options.source_dir, work / "code")

@@ -81,5 +81,7 @@ def _local_path(base: Path, file: str, default: Path) -> Path | None:
 
 def _sentence(may: str, places: str, reason: str) -> str:
     mount = os.strerror(errno.EROFS) in reason
-    remedy = "mount it writable" if mount else "give this user the right to, or run as one who has it, such as root"
+    remedy = (
+        "mount it writable" if mount else "give this user the permission, or run as a user who has it, such as root"
+    )
     return f"user {os.getuid()} may not {may} {places} ({reason}); {remedy}"

@@ -65,7 +65,8 @@ def _refused(error: Any, bucket: str) -> AwsError:
     if code_of(error) in ("403", "AccessDenied"):
         return AwsError(
             f"bucket {bucket}{place} exists, and you may not use it: it belongs to another account, or you lack the permission "
-            "s3:ListBucket on it; use another bucket, or have that added (`byoc setup policy` writes all that byoc needs)",
+            "s3:ListBucket on it; use another bucket, or ask for that permission (`byoc setup policy` writes "
+            "everything that byoc needs)",
             "AccessDenied",
         )
     if code_of(error) == "400":

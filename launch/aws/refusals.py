@@ -128,7 +128,7 @@ def _denied(error: ClientError, said: str) -> str:
         return (
             f"a policy of your organisation denies {action}{place}; ask the person who manages your account's policies"
         )
-    remedy = "have it added to your permissions; `byoc setup policy` writes all that byoc needs"
+    remedy = "ask for it to be added to your permissions; `byoc setup policy` writes everything that byoc needs"
     if action == PASS_ROLE:
         return f"you may not give this role to SageMaker, {action}{place} is missing; {remedy}"
     return f"you lack the permission {action}{place}; {remedy}"

@@ -20,8 +20,9 @@ REFUSALS = [
         "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sagemaker:CreateTrainingJob on resource: "
         "arn:aws:sagemaker:us-east-1:123456789012:training-job/x because no identity-based policy allows the "
         "sagemaker:CreateTrainingJob action",
-        "you lack the permission sagemaker:CreateTrainingJob on arn:aws:sagemaker:us-east-1:123456789012:training-job/x; have it "
-        "added to your permissions; `byoc setup policy` writes all that byoc needs",
+        "you lack the permission sagemaker:CreateTrainingJob on "
+        "arn:aws:sagemaker:us-east-1:123456789012:training-job/x; ask for it to be added to your permissions; `byoc "
+        "setup policy` writes everything that byoc needs",
     ),
     (
         "AccessDeniedException",

@@ -84,7 +84,7 @@ def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid:
     leftovers = driver.json("jobs", "--leftovers")
     assert [(item["kind"], item["end_it"]) for item in leftovers] == [("training job", "byoc stop runs")]
     driver.run("stop", "runs")
-    assert driver.run("jobs", "--leftovers").stdout == "nothing bills in this region\n"
+    assert driver.run("jobs", "--leftovers").stdout == "nothing costs money in this region\n"
 
 
 def test_a_warm_pool_is_a_leftover(driver: Driver) -> None:

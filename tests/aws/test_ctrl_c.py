@@ -121,7 +121,7 @@ def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bill
         read_until(process, "InService")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        read_until(process, "endpoint slow goes on in us-east-1 and bills until it is deleted")
+        read_until(process, "endpoint slow goes on in us-east-1 and costs money until it is deleted")
         read_until(process, "delete it: byoc delete slow")
         assert process.wait(60) == 130
     driver.run("delete", "slow", "--yes")

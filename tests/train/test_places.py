@@ -148,7 +148,7 @@ def closed(folder: Path) -> Path:
 
 
 def sentence(*places: Path) -> str:
-    return f"user {os.getuid()} may not write to {', '.join(map(str, places))} (Permission denied); give this user the right"
+    return f"user {os.getuid()} may not write to {', '.join(map(str, places))} (Permission denied); give this user the permission"
 
 
 @pytest.mark.slow

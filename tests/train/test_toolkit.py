@@ -180,7 +180,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "environment.py",
             "class Environment:\n @property\n def log_level(self): raise PermissionError(13, 'no', '/nowhere/log')",
-            r"user \d+ may not use /nowhere/log \(Permission denied\); give this user the right to[^\n]+$",
+            r"user \d+ may not use /nowhere/log \(Permission denied\); give this user the permission[^\n]+$",
         ),
         (
             "environment.py",

@@ -106,7 +106,7 @@ class Shared:
                 chunk.unreadable[index] = str(error)
 
     def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[View]:
-        """Read a photo, decode it if it must be, and return those of its views that have no stored features."""
+        """Read a photo, decode it if necessary, and return its views that have no stored features."""
         data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
         digest = hashlib.sha256(data).digest()
         keys = [digest, *(view_key(digest, number) for number in range(1, chunk.work.views + 1))]

@@ -8,7 +8,7 @@ SIZES = "image-shape image-size img-size input-shape input-size image-dim"
 
 RULES = (
     same("learning-rate adam-learning-rate", "lr", "the rate of fine-tuning is `finetune-lr`"),
-    same("mini-batch-size train-batch-size batch", "batch-size", "over all hosts together"),
+    same("mini-batch-size train-batch-size batch", "batch-size", "it counts the photos of all hosts together"),
     same("n-epochs num-epochs numepochs nb-epochs nb-epoch max-epochs num-train-epochs", "epochs"),
     same("model-name arch architecture model model-type model-arch network net base-model backbone-name", "backbone"),
     read(

@@ -15,7 +15,7 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.session import Session
 
-FREE = Bound(amount=0.0, why="S3 bills what lies in the bucket; IAM costs nothing")
+FREE = Bound(amount=0.0, why="objects in the bucket cost money; IAM costs nothing")
 Request = tuple[str, dict[str, Any]]
 
 

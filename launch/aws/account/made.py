@@ -25,7 +25,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class Role:
-    """A role as IAM has it; `trusted` says whether SageMaker can assume it."""
+    """A role in IAM; `trusted` says whether SageMaker can assume it."""
 
     arn: str
     trusted: bool

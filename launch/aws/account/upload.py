@@ -192,7 +192,7 @@ def _plan(options: Namespace, bucket: str, prefix: str, difference: Difference) 
         warnings.append(f"{len(difference.extra):,} objects are deleted, first {difference.extra[0]}")
     if len(difference.missing) > LISTED:
         lines.append(("requests", f"the first {LISTED} of {len(difference.missing):,} PutObject are shown"))
-    cost = Bound(amount=0.0, why="uploading; S3 bills storage and requests by the month")
+    cost = Bound(amount=0.0, why="uploading; S3's storage and requests cost money each month")
     return Plan(
         title="upload of photos",
         lines=tuple(lines),

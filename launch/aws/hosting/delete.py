@@ -20,7 +20,7 @@ from launch.aws.jobs.follow import pause
 from launch.aws.session import Session
 
 SETTLING = 3600.0  # seconds to wait for an endpoint that is being created or updated
-NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends what the endpoint bills")
+NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends the cost of the endpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,9 @@ def of_run(session: Session, run: str) -> Doomed:
     names = [found.name for found in endpoint.in_service(session) if found.tags.get(marks.RUN) == run]
     doomed = _together(session, names)
     if not doomed:
-        raise AwsError(f"the run {run} hosts nothing in {session.region}; its jobs have ended, and bill nothing")
+        raise AwsError(
+            f"the run {run} hosts nothing in {session.region}; its jobs have ended, and cost nothing any more"
+        )
     return doomed
 
 

@@ -184,7 +184,9 @@ def _stay(session: Session, name: str, until: datetime) -> None:
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             time.sleep(min(left, 60.0))
     except KeyboardInterrupt as stop:
-        text = f"the endpoint {name} goes on in {session.region} and bills until it is deleted: byoc delete {name}"
+        text = (
+            f"the endpoint {name} goes on in {session.region} and costs money until it is deleted: byoc delete {name}"
+        )
         raise Detached(text, *stop.args) from None
     delete.delete(session, delete.of_endpoint(session, name))
     print(f"the endpoint {name} is deleted", file=sys.stderr)

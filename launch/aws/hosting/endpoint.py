@@ -38,7 +38,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """An endpoint's configuration; `variants` are ProductionVariants as the API has them."""
+    """An endpoint's configuration; `variants` are the API's ProductionVariants."""
 
     name: str
     arn: str

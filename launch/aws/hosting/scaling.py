@@ -19,7 +19,7 @@ POLICIES = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguratio
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """The scaling of one variant as AWS has it."""
+    """The scaling of one variant that is registered at AWS."""
 
     resource: str  # endpoint/NAME/variant/VARIANT
     low: int

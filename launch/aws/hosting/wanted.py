@@ -118,7 +118,7 @@ def scale(wanted: Wanted, kind: EndpointKind) -> Autoscale | None:
     """Return the autoscaling that the user wants; raises ConfigError if the endpoint cannot have it."""
     if not (wanted.autoscale or wanted.to_zero):
         if wanted.target is not None:
-            raise ConfigError("--target is of autoscaling; add --autoscale MIN:MAX")
+            raise ConfigError("--target is an option of autoscaling; add --autoscale MIN:MAX")
         return None
     if kind == "serverless":
         raise ConfigError("a serverless endpoint scales by itself; leave --autoscale out, --concurrency bounds it")

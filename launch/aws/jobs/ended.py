@@ -93,12 +93,12 @@ def goes_on(kind: Kind, name: str, region: str) -> str:
     """Return the message for a user who stops following a job or an endpoint."""
     if kind.name == "endpoint":
         return (
-            f"endpoint {name} goes on in {region} and bills until it is deleted\n"
+            f"endpoint {name} goes on in {region} and costs money until it is deleted\n"
             f"come back to it: byoc logs {name} --follow\n"
             f"delete it: byoc delete {name}"
         )
     return (
-        f"{kind.title} {name} goes on in {region} and bills until it ends\n"
+        f"{kind.title} {name} goes on in {region} and costs money until it ends\n"
         f"come back to it: byoc logs {name} --follow\n"
         f"stop it: byoc stop {name}"
     )

@@ -83,7 +83,7 @@ def _of_endpoint(session: Session, found: Endpoint, price: Prices) -> Leftover:
 def text(found: Sequence[Leftover], currency: str) -> str:
     """Return the findings as lines, with their total cost a month."""
     if not found:
-        return "nothing bills in this region"
+        return "nothing costs money in this region"
     lines = []
     for item in found:
         price = "" if item.hour is None else f", {cost.money(item.hour, currency)} an hour"

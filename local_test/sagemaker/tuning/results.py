@@ -19,7 +19,7 @@ Summary = dict[str, Any]
 
 
 def summaries(tuning: Resource, cloud: Cloud) -> list[Summary]:
-    """Return the training jobs of a tuning job, the oldest first, as HyperParameterTrainingJobSummary has them."""
+    """Return the training jobs of a tuning job, the oldest first, in the form of HyperParameterTrainingJobSummary."""
     plan = Plan.of(tuning.request)
     found = []
     for trial in tuning.state[TRIALS]:
