@@ -151,7 +151,7 @@ def test_other_errors_pass_as_they_are() -> None:
         raise ZeroDivisionError
 
 
-def test_a_refusal_over_http_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_over_http_is_reported_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(
         400, json_error("ExpiredTokenException", "The security token included in the request is expired")
     ) as wire:
@@ -175,7 +175,7 @@ def test_a_refusal_over_http_is_told_too(folder: Path, monkeypatch: pytest.Monke
         (301, {"x-amz-bucket-region": "us-east-1"}, "bucket photos: the bucket is in another region, us-east-1"),
     ],
 )
-def test_a_bucket_that_cannot_be_used_is_told_with_its_region(
+def test_a_bucket_that_cannot_be_used_is_reported_with_its_region(
     status: int, headers: dict[str, str], sentence: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(status, headers=headers) as wire:
@@ -206,12 +206,12 @@ def test_keys_of_the_environment_are_not_used_where_a_profile_is_named(
     assert "Credential=AMBIENT/" in ambient["Authorization"] and ambient["X-Amz-Security-Token"] == "ambient-token"
 
 
-def test_a_profile_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_profile_that_is_not_there_is_reported(folder: Path) -> None:
     with pytest.raises(CredentialsError, match=r"work.* could not be found; correct --profile or profile in byoc.toml"):
         Session(Settings(region="us-east-1", profile="work"))
 
 
-def test_a_configuration_that_cannot_be_read_is_told(
+def test_a_configuration_that_cannot_be_read_is_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").write_text("region = eu-central-1\n")

@@ -69,7 +69,7 @@ def test_jobs_asks_at_most_ten_times_in_an_account_of_10_000_jobs(crowded: Drive
     assert len(rows) == 20 and len(asked) == 10
 
 
-def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid: Any) -> None:
+def test_jobs_lists_first_what_still_costs_money_with_what_it_has_cost(driver: Driver, grid: Any) -> None:
     driver.run(*TRAIN, "--name", "runs", "--env", "DO=wait", "--detach")
     rows = driver.json("jobs", "--most", "8")
     assert rows[0]["name"] == "runs" and rows[0]["state"] == "InProgress" and rows[0]["cost"] >= 0
@@ -94,7 +94,7 @@ def test_a_warm_pool_is_a_leftover(driver: Driver) -> None:
     driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # uses the warm pool, and ends it
 
 
-def test_an_endpoint_bills_and_what_it_has_lost_is_told(driver: Driver) -> None:
+def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver) -> None:
     sagemaker, s3 = driver.emulator.client("sagemaker"), driver.emulator.client("s3")
     address = driver.json(*TRAIN, "--name", "hosted")["artifact"]
     assert address == f"s3://{BUCKET}/byoc/output/hosted/output/model.tar.gz" and s3.head_bucket(Bucket=BUCKET)

@@ -48,7 +48,7 @@ def s3(emulator: Emulator) -> Any:
 # The newcomer
 
 
-def test_a_newcomer_without_an_account_is_told_in_sentences_what_is_missing(folder: Path) -> None:
+def test_a_newcomer_without_an_account_reads_in_sentences_what_is_missing(folder: Path) -> None:
     done = bare("init")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (

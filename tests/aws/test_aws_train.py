@@ -106,7 +106,7 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--gpus", "all"), "--gpus is an option of --on process"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(driver: Driver, options: tuple[str, ...], text: str) -> None:
+def test_a_mistake_is_reported_before_anything_is_sent(driver: Driver, options: tuple[str, ...], text: str) -> None:
     before = names(driver)
     assert text in driver.run(*TRAIN, *options, status=1).stderr
     assert names(driver) == before
@@ -122,7 +122,7 @@ def test_photos_in_s3_are_not_trained_on_here(driver: Driver) -> None:
     assert "lies in S3" in driver.run("train", "--data", f"s3://{BUCKET}/photos/", status=1).stderr
 
 
-def test_photos_that_training_would_refuse_are_told_before(driver: Driver) -> None:
+def test_photos_that_training_would_refuse_are_reported_before(driver: Driver) -> None:
     folder = driver.folder / "loose"
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"a photo")
@@ -293,7 +293,7 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
 
 
 @pytest.mark.long
-def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -> None:
+def test_a_network_that_is_cut_for_long_is_reported_and_waited_for(driver: Driver) -> None:
     """Shorten botocore's ten attempts, which take a minute."""
     with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")

@@ -100,7 +100,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--resume", "x"), "unrecognized"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(
+def test_a_mistake_is_reported_before_anything_is_sent(
     driver: Driver, options: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = names(driver)

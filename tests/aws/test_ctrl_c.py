@@ -89,20 +89,20 @@ def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, mo
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
+def test_ctrl_c_while_the_request_waits_for_its_answer_reports_the_job_that_it_started(driver: Driver) -> None:
     arguments = [*TRAIN, "--name", "half-sent", "--env", "DO=wait"]
     assert "stop it: byoc stop half-sent" in stopped(driver, "CreateTrainingJob", *arguments, freed=False)
     driver.run("stop", "half-sent")
 
 
 @pytest.mark.parametrize("operation", HOSTED)
-def test_ctrl_c_while_an_endpoint_is_made_tells_of_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
+def test_ctrl_c_while_an_endpoint_is_made_reports_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
     name = f"made-{operation.removeprefix('Create').lower()}"
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "boto3", freed=False))
 
 
 @pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateEndpointConfig", "UpdateEndpoint"])
-def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as_it_was(
+def test_ctrl_c_while_an_endpoint_is_updated_reports_the_update_or_leaves_it_as_it_was(
     driver: Driver, operation: str
 ) -> None:
     name = f"updated-{operation.lower()}"
@@ -116,7 +116,7 @@ def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as
     assert there(driver, name) == set()
 
 
-def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bills(driver: Driver) -> None:
+def test_after_ctrl_c_during_the_first_prediction_byoc_says_that_the_endpoint_costs_money(driver: Driver) -> None:
     with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=4") as process:
         read_until(process, "InService")
         time.sleep(0.5)
@@ -128,7 +128,7 @@ def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bill
 
 
 @pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateTransformJob"])
-def test_ctrl_c_while_a_transform_job_is_made_tells_of_it_and_of_its_model(
+def test_ctrl_c_while_a_transform_job_is_made_reports_it_and_its_model(
     driver: Driver, operation: str, tmp_path: Path
 ) -> None:
     said = stopped(driver, operation, *TRANSFORM, "--out", str(tmp_path / "answers"), "--sender", "boto3", freed=False)
@@ -153,7 +153,7 @@ def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) 
         pytest.param(TUNE, "CreateHyperParameterTuningJob", marks=pytest.mark.long),
     ],
 )
-def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
+def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_reports_it(
     driver: Driver, verb: list[str], operation: str
 ) -> None:
     name = f"sdk-{verb[0]}"
@@ -163,7 +163,7 @@ def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
 
 
 @pytest.mark.long
-def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_tells_of_the_job(driver: Driver) -> None:
+def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_reports_the_job(driver: Driver) -> None:
     arguments = [*TRAIN, "--sender", "sdk", "--name", "twice", "--env", "DO=wait"]
     assert "byoc stop twice" in stopped(driver, "CreateTrainingJob", *arguments, freed=False, times=2)
     driver.run("stop", "twice")
@@ -177,15 +177,13 @@ def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_tells_of_the_job(driver: 
         pytest.param("CreateEndpoint", marks=pytest.mark.long),
     ],
 )
-def test_ctrl_c_while_the_sdk_makes_an_endpoint_tells_of_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
+def test_ctrl_c_while_the_sdk_makes_an_endpoint_reports_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
     name = f"sdk-{operation.removeprefix('Create').lower()}"
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "sdk"))
 
 
 @pytest.mark.long
-def test_ctrl_c_while_the_sdk_sends_a_transform_job_tells_of_it_and_of_its_model(
-    driver: Driver, tmp_path: Path
-) -> None:
+def test_ctrl_c_while_the_sdk_sends_a_transform_job_reports_it_and_its_model(driver: Driver, tmp_path: Path) -> None:
     arguments = [*TRANSFORM, "--out", str(tmp_path / "answers"), "--sender", "sdk"]
     told_of_transform(driver, "CreateTransformJob", stopped(driver, "CreateTransformJob", *arguments))
 

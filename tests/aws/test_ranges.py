@@ -71,7 +71,7 @@ def test_names_of_other_programs_and_underscores_become_ours() -> None:
         (("lr=0.1:0.2",), (), {"lr": "0.1"}, "--set gives it a value"),
     ],
 )
-def test_a_range_that_cannot_be_used_is_told(
+def test_a_range_that_cannot_be_used_is_reported(
     wanted: tuple[str, ...], choices: tuple[str, ...], fixed: dict[str, str], text: str
 ) -> None:
     with pytest.raises(ConfigError, match=text):
@@ -140,6 +140,8 @@ MORE = {f"n{number}": str(number) for number in range(6)}
         (search(strategy="Grid"), parent(search()), "use Bayesian or Random"),
     ],
 )
-def test_a_warm_start_that_aws_would_refuse_is_told_before(wanted: Tuning, earlier: dict[str, Any], text: str) -> None:
+def test_a_warm_start_that_aws_would_refuse_is_reported_before(
+    wanted: Tuning, earlier: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ConfigError, match=text):
         warm_start.check(wanted, {"old": earlier})

@@ -116,7 +116,7 @@ def test_a_version_is_registered_approved_and_deployed(hosted: Hosted) -> None:
     )
 
 
-def test_what_is_no_version_cannot_be_approved(hosted: Hosted) -> None:
+def test_only_a_version_can_be_approved(hosted: Hosted) -> None:
     hosted.byoc("approve", "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1", status=1)
     assert "nobody/1" in hosted.errors
     hosted.byoc("approve", "dogs", status=1)

@@ -101,7 +101,7 @@ def test_a_file_in_parts_is_recognised_too(
     assert upload(session, tmp_path, f"s3://{bucket}/data").sent == 0
 
 
-def test_where_the_etag_does_not_tell_the_sha256_does(session: Session, s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_if_the_etag_does_not_decide_the_sha256_does(session: Session, s3: Any, bucket: str, tmp_path: Path) -> None:
     # A bucket with a KMS key answers an ETag that is not the bytes' MD5.
     lay_out(tmp_path, ["train/a/1.jpg"])
     data = (tmp_path / "train/a/1.jpg").read_bytes()
@@ -145,7 +145,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
         files.files_in(tmp_path)
 
 
-def test_the_command_checks_uploads_and_tells_what_is_there_besides(
+def test_the_command_checks_uploads_and_names_other_objects_in_s3(
     account: Path, s3: Any, bucket: str, tiny: Path
 ) -> None:
     where = ["--region", "us-east-1", "--bucket", bucket]

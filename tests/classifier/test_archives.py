@@ -49,7 +49,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar", "lies.tar", "lies.tar.gz", "no-ending"])
-def test_tar_and_gzip_are_told_by_their_bytes_in_every_format(tmp_path: Path, name: str, form: int) -> None:
+def test_tar_and_gzip_are_recognised_by_their_bytes_in_every_format(tmp_path: Path, name: str, form: int) -> None:
     mode = "w" if name in ("a.tar", "lies.tar.gz") else "w:gz"
     archive = packed(tmp_path / name, file("./train.py"), file("sub/" + "long" * 20 + ".py"), form=form, mode=mode)
     unpack(archive, tmp_path / "out")

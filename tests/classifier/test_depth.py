@@ -109,7 +109,7 @@ def test_bits_that_cannot_be_are_passed_over() -> None:
         np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
-def test_dark_samples_of_sixteen_bits_are_read_as_dark_and_told() -> None:
+def test_dark_samples_of_sixteen_bits_are_read_as_dark_and_reported() -> None:
     for data in (png16(RAMP * 4095), tiff(np.rint(RAMP * 4095).astype(np.uint16))):
         assert grey(data).max() == 16 and "nearly all are below 4,096" in look_at(data).notes[0]
     assert not look_at(png16(RAMP * 4095, 12)).notes and not look_at(png16(RAMP * 65_535)).notes

@@ -60,7 +60,7 @@ def test_transparent_parts_become_white() -> None:
     assert np.asarray(decode(encoded(image))).min() == 255
 
 
-def test_a_photo_of_which_nothing_can_be_seen_is_told() -> None:
+def test_a_photo_of_which_nothing_can_be_seen_is_reported() -> None:
     photo = Image.fromarray(UPRIGHT)
     hidden, half = photo.copy(), photo.copy()
     hidden.putalpha(0)

@@ -226,7 +226,7 @@ def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:
 # --- what is refused, and what is noted
 
 
-def test_what_was_mended_is_told_and_what_is_sound_is_not() -> None:
+def test_what_was_mended_is_reported_and_what_is_sound_is_not() -> None:
     jpeg = encoded(PHOTO, "JPEG")
     assert look_at(jpeg).notes == () and look_at(encoded(PHOTO)).notes == ()
     assert any("its end is damaged" in note for note in look_at(jpeg[:-2]).notes)

@@ -103,7 +103,7 @@ def test_a_missing_permission_is_named(place: Place, tmp_path: Path) -> None:
         strict.wait()
 
 
-def test_a_user_who_may_not_talk_to_docker_is_told_how(tmp_path: Path) -> None:
+def test_a_user_who_may_not_use_docker_learns_the_remedy(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     done = subprocess.run(

@@ -244,7 +244,7 @@ def test_a_folder_that_is_not_there_is_named_as_given_and_nothing_is_written(
         assert done.stderr == f"byoc: {option} {wrong} {sentence}; name a folder\n"
 
 
-def test_a_port_that_is_taken_is_told_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)

@@ -111,7 +111,7 @@ def test_an_endpoint_answers_and_goes(session: Session) -> None:
     assert session.answer("models") == {"Models": []}
 
 
-def test_refusals_are_told_as_the_command_tells_them(session: Session) -> None:
+def test_refusals_are_reported_in_the_words_of_the_command(session: Session) -> None:
     assert "(ValidationException) when calling the DescribeTrainingJob operation: Requested resource not found." in (
         session.text("missing")
     )

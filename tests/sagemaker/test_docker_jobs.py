@@ -159,7 +159,7 @@ def test_an_image_that_is_not_on_this_machine_is_refused_by_name(emulator: Emula
         hosting.sagemaker.create_model(ModelName="missing", ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
 
-def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_other_ones(
+def test_a_killed_emulators_containers_are_ended_and_reported_by_the_next_and_no_other_ones(
     emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.client("sagemaker").create_training_job(**scripted("goes-on", "echo ready; sleep 300"))

@@ -153,7 +153,7 @@ def test_a_signal_ends_the_jobs_too(tmp_path: Path, samples: Path, number: signa
     assert not list((running.data / "work").iterdir())
 
 
-def test_what_a_killed_emulator_left_is_ended_and_told(tmp_path: Path, samples: Path) -> None:
+def test_what_a_killed_emulator_left_is_ended_and_reported(tmp_path: Path, samples: Path) -> None:
     first = emulate(tmp_path / "data")
     name = f"left-{os.getpid()}"
     start_long_job(first, samples, name)

@@ -128,7 +128,7 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
 
 
-def test_a_container_that_closes_the_connection_and_goes_on_is_not_told_to_have_exited(
+def test_a_container_that_closes_the_connection_and_goes_on_is_not_reported_as_exited(
     hosting: Hosting, served: dict[str, Any]
 ) -> None:
     before = hosting.ask("served")["pid"]

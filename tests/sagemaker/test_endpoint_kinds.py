@@ -57,7 +57,7 @@ def queue(hosting: Hosting) -> str:
     return url
 
 
-def test_an_asynchronous_answer_is_put_into_s3_and_told_to_a_topic(hosting: Hosting, queue: str) -> None:
+def test_an_asynchronous_answer_is_put_into_s3_and_reported_to_a_topic(hosting: Hosting, queue: str) -> None:
     hosting.s3.put_object(Bucket="answers", Key="in/1.json", Body=b'{"do": "show"}')
     answer = hosting.runtime.invoke_endpoint_async(
         EndpointName="queued",

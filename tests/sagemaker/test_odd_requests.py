@@ -46,7 +46,7 @@ def send(odd: Emulator, method: str, path: str, body: bytes = b"", **headers: st
         (b'{"NextToken": "ZnJvbSAtNQ=="}', "ValidationException"),  # "from -5"
     ],
 )
-def test_a_body_that_is_no_request_is_refused_with_a_code(odd: Emulator, body: bytes, code: str) -> None:
+def test_a_body_that_is_not_a_request_is_refused_with_a_code(odd: Emulator, body: bytes, code: str) -> None:
     status, text = send(odd, "POST", "/", body, X_Amz_Target="SageMaker.ListTrainingJobs")
     assert status == 400 and json.loads(text)["__type"] == code
 
@@ -123,7 +123,7 @@ def refusal(odd: Emulator, **changes: Any) -> str:
     "path",
     ["/opt/ml/checkpoints/../../../outside", "/opt/ml/model", "/opt/ml", "/", "relative", "/opt/ml/input/data/x"],
 )
-def test_checkpoints_lie_in_no_folder_of_the_platform_or_of_this_machine(odd: Emulator, path: str) -> None:
+def test_checkpoints_are_in_no_folder_of_the_platform_or_of_this_machine(odd: Emulator, path: str) -> None:
     config = {"S3Uri": "s3://photos/checkpoints", "LocalPath": path}
     assert "is not emulated" in refusal(odd, CheckpointConfig=config)
 

@@ -183,7 +183,7 @@ def test_what_aws_adds_has_the_recorded_values(hosting: Hosting, recorded: dict[
     assert kept({"Mode": "SingleModel", "Environment": {}}, model["PrimaryContainer"])
 
 
-def test_a_missing_model_is_told_as_aws_told_it(hosting: Hosting) -> None:
+def test_a_missing_model_is_reported_in_the_words_of_aws(hosting: Hosting) -> None:
     code, text = refusal(hosting.sagemaker.describe_model, ModelName="none")
     assert code == "ValidationException"
     assert text == 'Could not find model "arn:aws:sagemaker:us-east-1:123456789012:model/none".'

@@ -48,7 +48,7 @@ def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, mess
     assert got == status and message in answer["message"]
 
 
-def test_the_instance_that_is_no_photo_is_named(url: str, photo: bytes) -> None:
+def test_the_instance_that_is_not_a_photo_is_named(url: str, photo: bytes) -> None:
     status, answer = post(url, instances(photo, photo[:100]), "application/json")
     assert status == 422 and answer["message"].startswith("instances[1] is no usable photo")
 

@@ -269,7 +269,7 @@ def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) ->
 # --- what errors tell
 
 
-def test_no_error_tells_of_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
+def test_no_error_reports_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
     for body in (photo[:200], b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0\xff\xff\xff\xff", b"BM"):
         check_refusal(post(url, body, "application/octet-stream"), 422)
     check_refusal(post(url, photo, Accept="text/html"), 406)

@@ -98,7 +98,7 @@ def output_fn(prediction, accept, context): return " ".join([*log, *prediction, 
     assert answer == Answer(200, b"pre load warm model in 1 text/csv model a/b", "text/own")
 
 
-def test_what_lies_beside_the_program_and_in_lib_can_be_imported(make: Make, tmp_path: Path) -> None:
+def test_what_is_beside_the_program_and_in_lib_can_be_imported(make: Make, tmp_path: Path) -> None:
     for place in ("", "lib"):
         folder = tmp_path / "model" / "code" / place
         folder.mkdir(exist_ok=True)
@@ -127,7 +127,7 @@ def test_a_transform_function_stands_alone(make: Make) -> None:
         make(ASKED + "def predict_fn(x, m): pass\ndef output_fn(p, a): pass")
 
 
-def test_too_little_memory_to_load_is_told_as_that(make: Make) -> None:
+def test_too_little_memory_to_load_is_reported_as_that(make: Make) -> None:
     with pytest.raises(MemoryError):
         make("def model_fn(d): raise MemoryError")
 
@@ -145,7 +145,7 @@ def test_what_a_function_cannot_be_called_with_is_logged_with_a_traceback(
     assert caplog.messages[0] == "model_fn failed" and caplog.messages[1].endswith("own_code.py cannot be imported")
 
 
-def test_a_model_that_is_no_torch_module_takes_a_predict_function(make: Make) -> None:
+def test_a_model_that_is_not_a_torch_module_takes_a_predict_function(make: Make) -> None:
     code = make("def model_fn(d): return 0")
     with pytest.raises(NotImplementedError, match=r"own_code\.py defines no predict_fn, and its model is not a torch"):
         code.answer(b"[1]", "7", [("Content-Type", "application/json")])

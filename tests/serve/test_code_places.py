@@ -59,7 +59,7 @@ def torchscript(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("code", [True, False], ids=["code without model_fn", "no code"])
-def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
+def test_torchscript_without_a_model_fn_is_reported_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
     model = tmp_path / "model"
     model.mkdir()
     torchscript(model / "model.pth")

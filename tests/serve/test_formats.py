@@ -55,7 +55,7 @@ def test_top_k_is_found_among_other_attributes() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1e3", "", "99999", "1.5"])
-def test_a_top_k_that_is_no_count_is_refused(value: str) -> None:
+def test_a_top_k_that_is_not_a_count_is_refused(value: str) -> None:
     with pytest.raises(RequestError, match="whole number from 1 to 10,000"):
         requested_top_k(f"top_k={value}")
 
@@ -115,7 +115,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"", ""),
     ],
 )
-def test_what_is_no_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
+def test_what_is_not_a_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
     assert what_it_is(body).startswith(f"; {clause}") if clause else what_it_is(body) == ""
 
 
@@ -193,7 +193,7 @@ def answer(accept: str, *, many: bool, top_k: int | None = None) -> str:
     return text
 
 
-def test_of_what_is_wrong_with_base64_80_signs_are_told() -> None:
+def test_of_what_is_wrong_with_base64_80_signs_are_reported() -> None:
     with pytest.raises(ValueError) as reason:
         base64.b64decode("aaaaa")
     assert len(str(reason.value)) > 81

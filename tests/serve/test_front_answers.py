@@ -97,7 +97,7 @@ def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest
     assert (line["code"], line["bytes"], line["target_model"]) == (415, 0, None) and "photos" not in line
 
 
-def test_the_worker_is_told_how_to_read_the_body_and_to_write_the_answer(started: Callable[..., Served]) -> None:
+def test_the_worker_learns_how_to_read_the_body_and_to_write_the_answer(started: Callable[..., Served]) -> None:
     served = started(SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="text/csv")
 
     def asks() -> None:

@@ -87,7 +87,7 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
     served.run(asks)
 
 
-def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Served) -> None:
+def test_batch_transform_gets_the_limits_of_the_device_that_serves(served: Served) -> None:
     served.model.settings = replace(served.model.settings, given_workers=3, max_body_given=True, max_body=7 * 2**20)
 
     def asks() -> None:

@@ -144,7 +144,7 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
     assert answers[0].text == expected.text and answers[8].timing.photos == 8
 
 
-def test_side_by_side_the_first_instance_that_is_no_photo_is_named(predictor: Predictor, photo: bytes) -> None:
+def test_side_by_side_the_first_instance_that_is_not_a_photo_is_named(predictor: Predictor, photo: bytes) -> None:
     worker = Worker(predictor, top_k=5, seconds=60, decoders=DECODERS)
     answers = worker.answers([photo, instances(photo, b"x", photo, b"y")], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 422]

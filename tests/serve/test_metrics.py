@@ -75,7 +75,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_log_tells_ten_requests_a_second_and_how_many_it_left_out(
+def test_the_log_shows_ten_requests_a_second_and_how_many_it_left_out(
     second: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = RequestLog("auto")
@@ -97,7 +97,7 @@ def test_the_log_tells_ten_requests_a_second_and_how_many_it_left_out(
     assert [line["requests_left_out"] for line in written(capsys)] == [3]
 
 
-def test_the_log_tells_every_request_when_it_is_on_and_none_when_it_is_off(
+def test_the_log_shows_every_request_when_it_is_on_and_none_when_it_is_off(
     second: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for mode, count in (("on", 25), ("off", 0)):

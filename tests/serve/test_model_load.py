@@ -24,7 +24,7 @@ from tests.model_parts import ABSENT, PHOTO, Parts
 from tests.standin import Said, answer, java, prepared_for
 
 
-def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_with_code: Parts) -> None:
+def test_code_is_loaded_unchanged_and_its_workers_learn_how_to_answer(parts_with_code: Parts) -> None:
     parts, artifact = parts_with_code, parts_with_code.folder / "artifact"
     parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", given_batch_size=4)
 
@@ -174,7 +174,7 @@ def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
         ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely for want of memory; give it more"),
     ],
 )
-def test_what_prevents_the_preparation_is_told(
+def test_what_prevents_the_preparation_is_reported(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, script: str, kind: type[Exception], reason: str
 ) -> None:
     java(parts.folder / "python", script, monkeypatch)

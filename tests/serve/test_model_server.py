@@ -148,7 +148,7 @@ def test_of_what_it_writes_only_the_workers_words_after_the_start_are_passed_on(
         (f"echo {'x' * 301}; exit 1", f"the model server ended with status 1: {'x' * 300}"),
     ],
 )
-def test_its_end_is_told_with_its_last_words(start: Start, script: str, reason: str) -> None:
+def test_its_end_is_reported_with_its_last_words(start: Start, script: str, reason: str) -> None:
     server = start(script)
     until(lambda: server.failure() == reason)
 
@@ -205,7 +205,7 @@ def test_a_model_is_given_to_it_and_taken_away_by_our_own_name(start: Start, tmp
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_order_that_it_refuses_is_told_with_its_reason(start: Start, tmp_path: Path, status: int) -> None:
+def test_an_order_that_it_refuses_is_reported_with_its_reason(start: Start, tmp_path: Path, status: int) -> None:
     stand_in, server = StandIn(tmp_path), start(WAIT)
 
     def manager(method: str) -> Said:

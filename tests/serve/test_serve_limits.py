@@ -121,7 +121,7 @@ def test_what_the_libraries_say_of_too_little_memory_is_understood(ask_for_too_m
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 8, 64, 200])
 @pytest.mark.parametrize("payload", ["", "0", "1", "6", "50", "100", "2000"])
-def test_batch_transform_is_never_told_of_more_than_it_may_send(workers: int, payload: str) -> None:
+def test_batch_transform_never_gets_more_than_it_may_send(workers: int, payload: str) -> None:
     variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), "SAGEMAKER_MAX_PAYLOAD_IN_MB": payload}
     settings = read_settings([], variables)
     assert settings.payload_mb * settings.transforms <= 100 and 1 <= settings.transforms <= workers

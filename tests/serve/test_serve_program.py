@@ -42,7 +42,7 @@ def test_on_a_multi_model_endpoint_the_named_program_is_that_of_the_models_which
 
 
 @pytest.mark.parametrize("marker", ["model.json", "code", "inference.py"])
-def test_an_artifact_that_lies_too_deep_is_named_with_the_command_that_packs_it(tmp_path: Path, marker: str) -> None:
+def test_an_artifact_that_is_too_deep_is_named_with_the_command_that_packs_it(tmp_path: Path, marker: str) -> None:
     for name in ("second", "first"):
         (tmp_path / name).mkdir()
         (tmp_path / name / marker).touch()
@@ -55,7 +55,7 @@ def test_an_artifact_that_lies_too_deep_is_named_with_the_command_that_packs_it(
     assert find_program(tmp_path, settings()) is None
 
 
-def test_a_missing_program_names_what_lies_beside_or_below_it(tmp_path: Path) -> None:
+def test_a_missing_program_names_what_is_beside_or_below_it(tmp_path: Path) -> None:
     code = tmp_path / "code"
     code.mkdir()
 

@@ -169,7 +169,7 @@ def test_a_quarter_of_the_memory_holds_requests_but_at_least_two_and_at_most_512
         ({WORKERS: "4", PAYLOAD: "0"}, 100, 1),
     ],
 )
-def test_batch_transform_is_told_what_every_worker_can_have(
+def test_batch_transform_gets_the_size_that_every_worker_can_have(
     variables: dict[str, str], payload: int, transforms: int
 ) -> None:
     assert (settings(**variables).payload_mb, settings(**variables).transforms) == (payload, transforms)

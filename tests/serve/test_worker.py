@@ -65,7 +65,7 @@ def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, pr
     assert answers[4].text == b""
 
 
-def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
+def test_what_is_not_a_photo_is_named_by_its_place(worker: Worker) -> None:
     for body, request, start in (
         (b"xyz", PHOTO, "the body is no usable photo: not an image"),
         (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is no usable photo: not an image"),

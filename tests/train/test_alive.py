@@ -23,7 +23,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[TCPStore]:
     yield chief
 
 
-def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_thirty_seconds(
+def test_a_process_counts_as_silent_when_it_has_reported_nothing_for_more_than_thirty_seconds(
     store: TCPStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, said = [1000.0], queue.Queue[str]()
@@ -65,7 +65,7 @@ class Gone:
         raise RuntimeError(f"{'x' * 121}\nC++ frames")
 
 
-def test_a_chief_that_does_not_answer_is_told_in_a_short_line_unless_the_watch_has_ended(store: TCPStore) -> None:
+def test_a_chief_that_does_not_answer_is_reported_in_a_short_line_unless_the_watch_has_ended(store: TCPStore) -> None:
     for closing in (True, False):
         watch, said = Watch(0, 2), list[str]()
         watch.close()

@@ -174,7 +174,7 @@ def test_of_the_two_archives_that_a_job_leaves_the_model_is_taken(archive: Path,
         ),
     ],
 )
-def test_a_channel_without_a_model_is_told_what_it_holds(tmp_path: Path, name: str, message: str) -> None:
+def test_the_refusal_of_a_channel_without_a_model_says_what_it_holds(tmp_path: Path, name: str, message: str) -> None:
     channel = tmp_path / "channel"
     channel.mkdir()
     packers = {".bz2": "w:bz2", ".xz": "w:xz"}

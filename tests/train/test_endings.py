@@ -26,7 +26,7 @@ OTHERS = ["CUDA error: an illegal memory access was encountered", "DefaultCPUAll
 
 
 @pytest.mark.parametrize("text", FULL)
-def test_a_full_gpu_is_told_with_what_to_set(text: str) -> None:
+def test_a_full_gpu_is_reported_with_what_to_set(text: str) -> None:
     assert remedy(RuntimeError(text)).startswith(
         "the GPU's memory is full: raise accumulate, lower finetune-batch-size, "
     )
@@ -54,7 +54,7 @@ def test_an_error_of_the_network_between_processes_means_that_another_is_gone(
     assert lost(RuntimeError(text)) is None
 
 
-def test_of_what_a_full_gpu_said_200_signs_of_the_first_line_are_told() -> None:
+def test_of_what_a_full_gpu_said_200_signs_of_the_first_line_are_reported() -> None:
     text = f"CUDA out of memory {'x' * 200}"
     assert remedy(RuntimeError(f"{text}\nframe 1")).endswith(f"({text[:200]})")
 

@@ -56,7 +56,7 @@ def test_lanes_give_what_one_plain_pass_gives(lite: Classifier, tiny: Path) -> N
     torch.testing.assert_close(run(lite, tiny, None)["train"], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_the_cache_finds_a_photo_by_its_content_wherever_it_lies(lite: Classifier, tiny: Path, tmp_path: Path) -> None:
+def test_the_cache_finds_a_photo_by_its_content_wherever_it_is(lite: Classifier, tiny: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = run(lite, tiny, cache)
     shards = {path: path.stat().st_mtime_ns for path in cache.glob("*/*.safetensors")}
@@ -289,7 +289,7 @@ def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
         ("train", "none of the 8 train photos can be read; replace them"),
     ],
 )
-def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_check_foretells(
+def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_check_predicts(
     lite: Classifier, tiny: Path, spoilt: str, sentence: str
 ) -> None:
     for photo in (tiny / spoilt).glob("**/*.jpg"):

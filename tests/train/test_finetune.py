@@ -203,7 +203,7 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
 
 
 @pytest.mark.slow
-def test_the_kept_average_lies_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
+def test_the_kept_average_is_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
     settings = {
         "epochs": "1",
         "lr": "0.0001",

@@ -289,7 +289,7 @@ def test_the_head_stage_has_the_settings_of_the_configuration() -> None:
         (torch.amp.GradScaler("cpu"), "at step 1 of epoch 1; set precision to bf16 or fp32, or lower lr, now 0.1"),
     ],
 )
-def test_an_overflow_is_told_with_the_precision_where_that_is_fp16(scaler: Any, remedy: str) -> None:
+def test_an_overflow_is_reported_with_the_precision_where_that_is_fp16(scaler: Any, remedy: str) -> None:
     def mix(features: Tensor, labels: Tensor) -> Batch:
         return features * torch.inf, labels
 

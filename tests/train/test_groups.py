@@ -27,7 +27,7 @@ leave(world, watch)
 """
 
 
-def test_processes_with_gpus_add_up_what_lies_in_main_memory() -> None:
+def test_processes_with_gpus_add_up_what_is_in_main_memory() -> None:
     port = free_port()
     shared = os.environ | {"PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     shared |= {"WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test", "GLOO_SOCKET_IFNAME": "lo"}

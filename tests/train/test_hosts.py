@@ -77,7 +77,7 @@ def test_the_environment_sets_the_deadline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
-def test_a_deadline_that_is_no_number_above_0_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_deadline_that_is_not_a_number_above_0_is_refused(tmp_path: Path, text: str) -> None:
     lines, _ = wait(tmp_path, "localhost", environment=(f"BYOC_HOSTS_DEADLINE={text}",))
     assert lines == [
         f"ConfigError: the environment variable BYOC_HOSTS_DEADLINE is '{text}'; it must be a number of seconds above 0"

@@ -67,7 +67,7 @@ def epochs(records: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
     return [(record["stage"], record["step_losses"]) for record in records if record["kind"] == "epoch"]
 
 
-def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
+def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_again(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"finetune-epochs": "1", "checkpoint-seconds": "0", "seed": "5"}

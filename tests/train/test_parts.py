@@ -66,7 +66,7 @@ def test_a_hook_whose_files_cannot_be_closed_costs_one_line(capsys: pytest.Captu
     assert capsys.readouterr().err == "debugger hook off: OSError: the disk is full\n"
 
 
-def test_a_pipe_that_is_waited_for_is_told_once(
+def test_a_pipe_that_is_waited_for_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", "0.5")
@@ -88,7 +88,9 @@ def test_a_pipe_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf"])
-def test_a_deadline_of_a_pipe_that_is_no_number_above_0_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_deadline_of_a_pipe_that_is_not_a_number_above_0_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", text)
     with pytest.raises(ConfigError, match=f"BYOC_PIPE_DEADLINE is '{text}'; it must be a number of seconds above 0"):
         Fifo(Path("any"), "train")
@@ -183,7 +185,7 @@ def test_code_is_a_folder_or_a_single_file_and_what_cannot_be_copied_is_named(tm
         staging.fetch(str(code), folder)
 
 
-def test_a_program_that_is_not_python_is_told_that_its_requirements_are_its_own(
+def test_a_program_that_is_not_python_must_install_its_requirements_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.sh").write_text("true\n")

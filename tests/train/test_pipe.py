@@ -79,7 +79,7 @@ def test_packed_records_are_kept_with_numeric_classes(tmp_path: Path) -> None:
     assert list(found) == ["2", "9", "10"] and found["10"] == [photos[0][0], photos[2][0]]
 
 
-def test_every_five_seconds_a_line_tells_how_much_was_read(
+def test_every_five_seconds_a_line_says_how_much_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # At the beginning, after each photo, and with each line.

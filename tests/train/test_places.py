@@ -57,13 +57,13 @@ def test_a_path_below_opt_ml_is_one_below_the_base_folder_and_others_are_as_they
     "named", ["checkpoints", "./c", "s3://bucket/checkpoints", 7, ["/opt/ml/checkpoints"], "/a\0b"]
 )
 @pytest.mark.parametrize("file", ["checkpointconfig", "tensorboardoutputconfig"])
-def test_a_path_that_is_no_absolute_one_is_refused(tmp_path: Path, file: str, named: object) -> None:
+def test_a_path_that_is_not_absolute_is_refused(tmp_path: Path, file: str, named: object) -> None:
     write_config(tmp_path, **{file: {"LocalPath": named}})
     with pytest.raises(ConfigError, match=f"LocalPath is .* in .*{file}.json; it must be an absolute path"):
         read_places(tmp_path)
 
 
-def test_of_a_configuration_that_is_not_an_object_60_signs_are_told(tmp_path: Path) -> None:
+def test_of_a_configuration_that_is_not_an_object_60_signs_are_reported(tmp_path: Path) -> None:
     write_config(tmp_path, checkpointconfig="x" * 61)
     with pytest.raises(ConfigError, match=rf"checkpointconfig\.json must hold a JSON object, it holds '{'x' * 60}'$"):
         read_places(tmp_path)

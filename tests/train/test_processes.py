@@ -224,7 +224,7 @@ def test_hosts_that_hold_different_photos_all_name_the_difference(
     assert failure.endswith("give all hosts the same photos, with S3DistributionType FullyReplicated in each channel")
 
 
-def test_the_same_fault_on_all_hosts_is_told_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
+def test_the_same_fault_on_all_hosts_is_reported_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
     shutil.rmtree(tiny / "train" / "coffee")
     hosts = ("127.0.0.1", "127.0.0.2")
     with job(tmp_path, tiny, JOB, hosts, port) as processes:
@@ -313,7 +313,7 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
 
 
 @pytest.mark.parametrize("interface", ["eth7", ""])
-def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
+def test_torchrun_learns_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: str
 ) -> None:
     given: list[Any] = []

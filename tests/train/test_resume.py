@@ -254,7 +254,7 @@ def test_input_may_be_read_only_and_shared_memory_nearly_absent(few: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_names_the_step_and_the_remedy(few: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_names_the_step_and_the_remedy(few: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with start(
         base, few, **{"finetune-lr": "10", "clip-norm": "0", "optimizer": "sgd", "finetune-epochs": "40"}

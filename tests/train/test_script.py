@@ -221,7 +221,7 @@ def test_what_this_image_has_not_is_refused_by_name(base: Path) -> None:
 
 
 @trainenv
-def test_a_shell_script_written_on_windows_is_told(base: Path) -> None:
+def test_a_shell_script_written_on_windows_is_reported(base: Path) -> None:
     lay_out(base, "train.sh", "#!/bin/sh\r\necho never\r\n")
     status, _, _ = run(base)
     assert status == 1 and failure(base).startswith("train.sh has the line ends of Windows")

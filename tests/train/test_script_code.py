@@ -83,7 +83,7 @@ def s3() -> Iterator[dict[str, str]]:
 
 @pytest.mark.slow
 @trainenv
-def test_a_container_that_starts_again_fetches_the_code_anew(base: Path) -> None:
+def test_a_container_that_starts_again_fetches_the_code_again(base: Path) -> None:
     code = lay_out(base, "train.py", "print('first')")
     (code / "gone.py").write_text("")
     assert "first" in run(base)[1]
@@ -237,7 +237,7 @@ def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> 
         ("notes.txt", "correct sagemaker_program or the folder that was sent"),
     ],
 )
-def test_a_folder_that_hides_the_script_is_told_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+def test_a_folder_that_hides_the_script_is_reported_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
     code, file = tmp_path / "code", tmp_path / "code" / name
     file.parent.mkdir(parents=True)
     file.write_text("")

@@ -128,7 +128,7 @@ def test_of_several_hosts_each_must_be_found_and_a_single_one_need_not(base: Pat
     assert printed == "7\n" if alone else printed.startswith(f"no address was found within 0.1 s for {nowhere}; check")
 
 
-def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
+def test_a_failure_text_that_cannot_be_written_is_reported_without_a_traceback(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base.mkdir()

@@ -87,7 +87,7 @@ def test_each_end_has_its_status_and_its_sentence(
     )
 
 
-def test_a_failure_text_that_cannot_be_written_is_told(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_text_that_cannot_be_written_is_reported(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (base / "output").write_text("a file")
     assert _failed(base, "the reason") == 1
     sentence, lost = capsys.readouterr().err.splitlines()

@@ -52,7 +52,7 @@ def test_a_step_is_split_into_lanes_of_so_many_photos_or_into_so_many_parts(
     torch.testing.assert_close(weights(head), weights(plain))
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_stage_with_the_last_step_and_the_remedy() -> None:
+def test_a_validation_loss_that_is_not_a_number_ends_the_stage_with_the_last_step_and_the_remedy() -> None:
     def predict(model: nn.Module) -> tuple[Tensor, Tensor]:
         return torch.full((3, 3), float("nan")), torch.arange(3)
 

@@ -92,7 +92,7 @@ def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: P
 @pytest.mark.parametrize(
     ("number", "name"), [(15, "SIGTERM"), (9, "SIGKILL, as when memory runs out"), (99, "signal 99"), (0, "signal 0")]
 )
-def test_a_signal_is_named_and_what_kills_is_told_with_its_usual_reason(number: int, name: str) -> None:
+def test_a_signal_is_named_and_what_kills_is_reported_with_its_usual_reason(number: int, name: str) -> None:
     assert toolkit.name_of(number) == name
 
 

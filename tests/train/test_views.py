@@ -67,7 +67,7 @@ def test_a_strip_too_thin_for_any_shape_gives_the_middle_that_torchvision_gives(
 
 
 @pytest.mark.parametrize(("width", "height"), [(2000, 100), (100, 2000), (1, 1)])
-def test_the_view_of_a_strip_or_of_one_pixel_lies_inside_and_keeps_to_the_shapes(width: int, height: int) -> None:
+def test_the_view_of_a_strip_or_of_one_pixel_is_inside_and_keeps_to_the_shapes(width: int, height: int) -> None:
     for key in keys(20):
         left, top, right, bottom = draw(key, width, height).box
         assert 0 <= left < right <= 1 + 1e-9 and 0 <= top < bottom <= 1 + 1e-9
