@@ -40,7 +40,7 @@ class Found:
 
 
 def look(folder: Path) -> Found:
-    """Return what lies in a folder of class folders. Subfolders of these are read too, as by torchvision's ImageFolder.
+    """Return the content of a folder of class folders. Subfolders of these are read too, as by torchvision's ImageFolder.
 
     Raises DataError for a folder that cannot be listed, and for a class name that no answer could hold.
     """

@@ -59,7 +59,7 @@ def list_records(files: Sequence[Path], splits: Mapping[str, Sequence[str]]) -> 
 
 
 def refuse_below(folder: Path, files: Sequence[Path]) -> None:
-    """Raise DataError for a RecordIO file among `files`, which lie in subfolders of `folder`: it is not read there."""
+    """Raise DataError for a RecordIO file among `files`, which are in subfolders of `folder`, where it would not be read."""
     for path in files:
         if path.suffix.lower() == SUFFIX:
             raise DataError(f"{path} is not read, because RecordIO files are read in {folder} itself; move it there")

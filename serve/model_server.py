@@ -193,7 +193,7 @@ class ModelServer:
         raise UserError(self.failure() or f"the model server did not start within {START_SECONDS:g} s")
 
     async def register(self, name: str, folder: Path, *, workers: int, batch_size: int, timeout: int) -> None:
-        """Start workers for the model whose manifest lies in `folder`, which is in the store.
+        """Start workers for the model whose manifest is in `folder`, which is in the store.
 
         Each answer may take `timeout` seconds. Raises UserError when the model server refuses.
         """

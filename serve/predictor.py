@@ -76,7 +76,7 @@ class Predictor:
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
-        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
+        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is not a usable photo."""
         return load_pixels(body, self._preprocessing, max_pixels=self._max_pixels)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -131,7 +131,7 @@ def _refuse_strays(model_dir: Path, settings: Settings) -> None:
 def _elsewhere(folder: Path, name: str) -> str:
     deeper = sorted(path.relative_to(folder) for path in folder.glob(f"*/{name}"))
     if deeper:
-        return f"it lies in {deeper[0].parent}; move it up, or set SAGEMAKER_PROGRAM={deeper[0]}"
+        return f"it is in {deeper[0].parent}; move it up, or set SAGEMAKER_PROGRAM={deeper[0]}"
     others = sorted(path.name for path in folder.glob("*.py"))
     if others:
         return f"{folder.name} holds {_some(others)}; name the program in SAGEMAKER_PROGRAM or call it {DEFAULT}"

@@ -111,7 +111,7 @@ class Worker:
             number = len(pixels)
             where = f"instances[{number}]" if request.form and request.form.json else "the body"
             hint = what_it_is(decoding.photos[number], str(error))
-            return refused(422, f"{where} is no usable photo: {error}{hint}")
+            return refused(422, f"{where} is not a usable photo: {error}{hint}")
         except Exception as error:
             return failed(error, "decoding", request)
 
@@ -167,7 +167,7 @@ class CodeWorker:
         try:
             answer = self._code.answer(body, request.id, request.headers)
         except PhotoError as error:
-            answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body, str(error))}")
+            answer = refused(422, f"the body is not a usable photo: {error}{what_it_is(body, str(error))}")
         except UserError as error:
             answer = refused(error.status if isinstance(error, Unsupported) else 400, str(error))
         except (Exception, SystemExit) as error:

@@ -154,7 +154,7 @@ def _gif(data: bytes) -> list[bytes]:
 
 
 def _tiff(data: bytes) -> list[bytes]:
-    """Header, every directory's count and entries, and what lies between."""
+    """Header, every directory's count and entries, and the bytes between them."""
     big = data[2] == 43
     count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
     places, directory = {0, 2, 4}, int.from_bytes(data[8:16] if big else data[4:8], "little")

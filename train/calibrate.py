@@ -23,7 +23,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
     if bool((logits.argmax(1) == labels).all()):
         return 1.0, f"temperature 1: all {count} validation photos are predicted rightly, which leaves nothing to fit"
     logits = logits.double()
-    # Cross entropy is convex in 1/T, so the sign of its slope says on which side its only minimum lies.
+    # Cross entropy is convex in 1/T, so the sign of its slope shows on which side its only minimum is.
     low, high = math.log(LOWEST), math.log(HIGHEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

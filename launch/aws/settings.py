@@ -1,6 +1,6 @@
 """The settings for SageMaker. They are read from byoc.toml; environment variables replace its values, and options replace both.
 
-byoc.toml lies in the working folder or in a folder above it; `byoc init` writes it. The name of an environment variable is made
+byoc.toml is in the working folder or in a folder above it; `byoc init` writes it. The name of an environment variable is made
 from the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]. In a variable, the items of a list
 are separated by commas.
 """

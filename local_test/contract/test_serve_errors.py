@@ -74,7 +74,7 @@ def test_a_pickled_body_runs_nothing(endpoint: Endpoint, seen: Seen) -> None:
         seen(f"{name} {answer.status}")
         assert answer.status, f"{name} gets {answer.brief()}"
     listing = endpoint.execute("ls", "/tmp")
-    assert listing.returncode == 0, f"what lies in /tmp cannot be listed: {listing.stderr.strip()}"
+    assert listing.returncode == 0, f"the files in /tmp cannot be listed: {listing.stderr.strip()}"
     assert "contract-ran" not in listing.stdout.split(), "its command ran inside the container"
 
 

@@ -174,7 +174,7 @@ def test_the_least_configuration_is_enough(
     seen(platform.run(least).succeeded())
 
 
-@clause("nothing that the image needs lies below /opt/ml, which the platform may hide", DOCKERFILE)
+@clause("nothing that the image needs is below /opt/ml, which the platform may hide", DOCKERFILE)
 def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: MakeJob, seen: Seen) -> None:
     laid_out = job()
     empty = laid_out.folder / "empty"

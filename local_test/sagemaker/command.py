@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the emulator and return the exit status: the command's, or 128 and the signal that ended it, or 1."""
+    """Run the emulator and return the exit status: that of the command, or 128 plus the number of the signal that ended it, or 1."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if "fault" in arguments[:3]:  # after --programs, which the driver passes
         return fault.main(arguments[arguments.index("fault") + 1 :])

@@ -35,7 +35,7 @@ class S3Uri:
 
     @classmethod
     def parse(cls, text: str) -> "S3Uri":
-        """Return the parts of s3://BUCKET/KEY or of an https address in S3; raises ApiError for another text."""
+        """Return the parts of s3://BUCKET/KEY or of an https address in S3; raises ApiError for any other text."""
         if match := HTTPS.fullmatch(text):
             text = "s3://" + "/".join(filter(None, (match["bucket"], match["rest"])))
         scheme, _, rest = text.partition("://")

@@ -146,7 +146,7 @@ def test_predict_says_what_is_wrong(hosted: Hosted, photo: Path) -> None:
     no_photo = photo.with_name("no.jpg")
     no_photo.write_bytes(b"text")
     assert hosted.byoc("predict", no_photo, photo, "--endpoint", "asked", status=1) == f"{photo}: first 0.7500\n"
-    assert hosted.errors == f"{no_photo}: 422 the body is no usable photo: not an image\n"
+    assert hosted.errors == f"{no_photo}: 422 the body is not a usable photo: not an image\n"
     hosted.byoc("predict", photo, photo, "--endpoint", "absent", status=1)
     assert hosted.errors.count("there is no endpoint absent in us-east-1") == 1
     hosted.byoc("predict", photo, "--endpoint", "asked", "--target-model", "a.tar.gz", status=1)

@@ -46,7 +46,7 @@ PNG_CHUNKS = {
     "iTXt of 3 MB": chunk(b"iTXt", b"x\0\1\0\0\0" + compressed(3_000_000)),
     "tEXt of 70 MB": chunk(b"tEXt", b"x\0" + bytes(70_000_000)),
     "eXIf of garbage": chunk(b"eXIf", GARBAGE),
-    "a kind that is no text": chunk(b"z\xff\xffz", b"?"),
+    "a kind that is not text": chunk(b"z\xff\xffz", b"?"),
 }
 
 

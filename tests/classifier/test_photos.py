@@ -131,7 +131,7 @@ def test_photos_without_class_folders_are_refused_as_what_they_are(tiny: Path, f
         folder.rmdir()
     count = {"train": 8, "test": 4, ".": 16}[flat]
     with pytest.raises(
-        DataError, match=rf"holds {count} photos that lie in no class folder \(.*000\.jpg, .*; put each into a"
+        DataError, match=rf"holds {count} photos that are in no class folder \(.*000\.jpg, .*; put each into a"
     ):
         load({"training": tiny})
 
@@ -265,6 +265,6 @@ def test_flat_photos_beside_a_list_that_is_not_read_name_the_list(tiny: Path, pl
     named = "/".join((tiny / place).parts[-2:])
     with pytest.raises(
         DataError,
-        match=rf"8 photos that lie in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
+        match=rf"8 photos that are in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
     ):
         load({"training": tiny})

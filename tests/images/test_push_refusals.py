@@ -21,7 +21,7 @@ pytestmark = pytest.mark.docker
     ("arguments", "environment", "words"),
     [
         ((), {}, "no AWS region is set; pass one"),
-        (("--region", "europe"), {}, "'europe' is no AWS region"),
+        (("--region", "europe"), {}, "'europe' is not an AWS region"),
         (
             ("--region", "eu-west-9"),
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.docker
         (("--region", "us-east-1"), {"AWS_PROFILE": "nobody"}, "set AWS_PROFILE to a profile that exists"),
         (("--region", "us-east-1"), {"DOCKER_HOST": "unix:///nowhere.sock"}, "Docker does not answer; start it"),
         (("--device", "tpu"), {}, "--device 'tpu' is unknown; write cuda or cpu"),
-        (("both",), {}, "'both' is no option"),
+        (("both",), {}, "'both' is not an option"),
     ],
 )
 def test_what_is_missing_is_one_sentence_with_the_remedy(

@@ -73,7 +73,7 @@ def test_every_photo_of_a_folder_is_answered_and_a_refusal_is_reported(
         line.rpartition(" ")[0] for line in done.stdout.splitlines() if line.startswith(("brick.jpg", "coffee.jpg"))
     ]
     assert done.returncode == 1 and said == ["brick.jpg: brick", "coffee.jpg: coffee"]
-    assert "notes.txt: the body is no usable photo: not an image" in done.stderr
+    assert "notes.txt: the body is not a usable photo: not an image" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["brick.jpg.out", "coffee.jpg.out", "notes.txt.out"]
 
 

@@ -71,7 +71,7 @@ def test_a_fault_that_is_nested_too_deep_is_refused(odd: Emulator) -> None:
 @pytest.mark.parametrize(
     "path, headers, code",
     [
-        ("/.other", {}, "InvalidBucketName"),  # a folder of the emulator's own lies beside the buckets
+        ("/.other", {}, "InvalidBucketName"),  # one of the emulator's own folders is beside the buckets
         ("/.index", {}, "InvalidBucketName"),
         ("/UPPER", {}, "InvalidBucketName"),
         ("/..", {}, "InvalidBucketName"),

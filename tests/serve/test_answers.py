@@ -40,7 +40,7 @@ def test_a_hundred_photos_in_one_request_are_answered(url: str, photo: bytes) ->
     [
         (b"{", 400, "the body is not valid JSON"),
         (b'{"instances": [{"b64": "!"}]}', 400, "instances[0].b64 is not valid base64"),
-        (instances(b"hello"), 422, "instances[0] is no usable photo: not an image"),
+        (instances(b"hello"), 422, "instances[0] is not a usable photo: not an image"),
     ],
 )
 def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, message: str) -> None:
@@ -50,7 +50,7 @@ def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, mess
 
 def test_the_instance_that_is_not_a_photo_is_named(url: str, photo: bytes) -> None:
     status, answer = post(url, instances(photo, photo[:100]), "application/json")
-    assert status == 422 and answer["message"].startswith("instances[1] is no usable photo")
+    assert status == 422 and answer["message"].startswith("instances[1] is not a usable photo")
 
 
 @pytest.mark.parametrize(

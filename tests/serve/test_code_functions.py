@@ -228,11 +228,11 @@ def transform_fn(m, body, t, a):
     )
     internal = "the prediction failed; the server's log says why under this request id"
     for body, status, text, last in (
-        (b"photo", 422, "the body is no usable photo: not an image", False),
+        (b"photo", 422, "the body is not a usable photo: not an image", False),
         (
             b"{",
             422,
-            "the body is no usable photo: not an image; it is JSON: send it with Content-Type application/json",
+            "the body is not a usable photo: not an image; it is JSON: send it with Content-Type application/json",
             False,
         ),
         (b"user", 400, "no", False),

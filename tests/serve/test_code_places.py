@@ -24,7 +24,7 @@ CODE = "def model_fn(model_dir): return 0"
         (
             {"code_code/inference": CODE},
             {},
-            "code/inference.py is missing; it lies in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
+            "code/inference.py is missing; it is in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
         ),
         ({"code_mine": CODE}, {}, "inference.py is missing; code holds mine.py; name the program in SAGEMAKER_PROGRAM"),
         ({"code_inference": CODE}, {"SAGEMAKER_PROGRAM": "serve.py"}, "serve.py is missing; code holds inference.py"),

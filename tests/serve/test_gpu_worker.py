@@ -148,7 +148,7 @@ def test_side_by_side_the_first_instance_that_is_not_a_photo_is_named(predictor:
     worker = Worker(predictor, top_k=5, seconds=60, decoders=DECODERS)
     answers = worker.answers([photo, instances(photo, b"x", photo, b"y")], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 422]
-    assert answers[1].text.decode().startswith("instances[1] is no usable photo")
+    assert answers[1].text.decode().startswith("instances[1] is not a usable photo")
 
 
 def test_side_by_side_photos_that_are_not_decoded_in_time_are_504(predictor: Predictor, photo: bytes) -> None:

@@ -69,7 +69,7 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: 
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "message"),
     [
-        (b"hello", "image/jpeg", 422, "the body is no usable photo: not an image"),
+        (b"hello", "image/jpeg", 422, "the body is not a usable photo: not an image"),
         (b"", "image/jpeg", 400, "the body is empty"),
         (
             b"a,b",
@@ -216,7 +216,8 @@ def test_byoc_predict_prints_a_line_a_file_and_fails_when_one_did(url: str, samp
     done = byoc("predict", "--url", url, tmp_path / "text.jpg", tmp_path / "absent.jpg", good)
     assert done.returncode == 1 and "coffee" in done.stdout
     assert (
-        "422 the body is no usable photo: not an image" in done.stderr and "absent.jpg: cannot be read" in done.stderr
+        "422 the body is not a usable photo: not an image" in done.stderr
+        and "absent.jpg: cannot be read" in done.stderr
     )
 
 

@@ -77,7 +77,7 @@ def test_a_missing_program_names_what_is_beside_or_below_it(tmp_path: Path) -> N
     for name in ("src", "old"):
         (code / name).mkdir()
         (code / name / "inference.py").touch()
-    assert said() == "it lies in old; move it up, or set SAGEMAKER_PROGRAM=old/inference.py"
+    assert said() == "it is in old; move it up, or set SAGEMAKER_PROGRAM=old/inference.py"
 
 
 def test_of_the_requirements_only_what_is_not_installed_is_named(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, pr
 
 def test_what_is_not_a_photo_is_named_by_its_place(worker: Worker) -> None:
     for body, request, start in (
-        (b"xyz", PHOTO, "the body is no usable photo: not an image"),
-        (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is no usable photo: not an image"),
+        (b"xyz", PHOTO, "the body is not a usable photo: not an image"),
+        (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is not a usable photo: not an image"),
     ):
         [answer] = worker.answers([body], [request])
         assert answer.status == 422 and answer.text.decode().startswith(start)

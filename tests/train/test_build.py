@@ -166,11 +166,11 @@ def test_of_the_two_archives_that_a_job_leaves_the_model_is_taken(archive: Path,
         ("model.safetensors", "holds model.safetensors, but neither model.json nor model.tar.gz; give"),
         (
             "job-1/output/model.tar.gz",
-            "job-1/output/model.tar.gz lies further down: name its folder, job-1/output, as the",
+            "job-1/output/model.tar.gz is further down: name its folder, job-1/output, as the",
         ),
         (
             "model/model.json",
-            "holds model, but neither model.json nor model.tar.gz; model/model.json lies further down",
+            "holds model, but neither model.json nor model.tar.gz; model/model.json is further down",
         ),
     ],
 )

@@ -48,7 +48,7 @@ def job(base: Path, photos: Path, **hyperparameters: str) -> tuple[dict[str, Ten
 def test_the_head_learns_from_the_views_too_and_fine_tuning_from_each_photo_once(tiny: Path, tmp_path: Path) -> None:
     _, records = job(tmp_path, tiny, views="2", **{"finetune-epochs": "2"})
     epochs = [(record["stage"], len(record["step_losses"])) for record in records if record["kind"] == "epoch"]
-    # 4 of 8 photos in each step, and of their 16 views.
+    # each step has 4 of the 8 photos, or of their 16 views
     assert epochs == [("head", 6), ("finetune", 2), ("finetune", 2)]
 
 

@@ -188,7 +188,7 @@ def test_the_network_is_named_only_where_pip_had_no_connection(base: Path) -> No
         shutil.rmtree(base / "output", ignore_errors=True)
         status, output, _ = run(base, PIP_EXTRA_INDEX_URL="", PIP_CONFIG_FILE=os.devnull, **environment)
         assert status == 1 and "absent-package-of-a-test" in failure(base), output
-        assert ("where the job has no network, put the packages into the image" in failure(base)) is expected
+        assert ("if the job has no network, put the packages into the image" in failure(base)) is expected
 
 
 @trainenv

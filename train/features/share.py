@@ -31,7 +31,7 @@ class Share:
     """This process's features of one split, filled chunk by chunk.
 
     `works` is all work on the split in this process. `rows` counts the features of all splits in this process: together they
-    decide whether features lie in memory or in a file.
+    decide whether features are kept in memory or in a file.
     """
 
     def __init__(self, works: Sequence[Work], rows: int) -> None:

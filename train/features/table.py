@@ -1,4 +1,4 @@
-"""A table whose rows arrive one after another. It lies in memory, or in a file if it is large; there is no copy."""
+"""A table whose rows arrive one after another. It is in memory, or in a file if it is large, but never in both."""
 
 import os
 import tempfile

@@ -34,7 +34,7 @@ def finetune_stage(
 ) -> Stage:
     """Return the stage that trains the whole classifier of `feature_pass` on photos; the pass also judges it on validation.
 
-    Batches come from worker processes as plain arrays through pipes. Nothing lies in /dev/shm, which has only 64 MB in
+    Batches come from worker processes as plain arrays through pipes. Nothing is kept in /dev/shm, which has only 64 MB in
     some containers.
     """
     model, world = feature_pass.model, feature_pass.world

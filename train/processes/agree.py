@@ -100,7 +100,7 @@ def _held(job: Job, found: PhotoSet | UserError) -> Held:
 
 
 def _below(job: Job, text: str) -> str:
-    """Return a path or sentence without the folder in which the channels lie, which may differ between hosts."""
+    """Return a path or sentence without the folder of the channels, which may differ between hosts."""
     for folder in {job.base, *(job.channels[name].parent for name in job.pipes)}:
         text = text.replace(f"{folder}/", "")
     return text

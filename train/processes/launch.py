@@ -111,7 +111,7 @@ def join() -> "tuple[World, Watch | None]":
     rank, size = environment.RANK.read(), environment.WORLD_SIZE.read()
     if torch.cuda.is_available():
         torch.cuda.set_device(environment.LOCAL_RANK.read())
-    # The head's tensors lie in main memory even on a machine with GPUs.
+    # The head's tensors are in main memory even on a machine with GPUs.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)

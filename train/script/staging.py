@@ -223,5 +223,7 @@ def _reason(lines: Sequence[str]) -> str:
             "take a version of what needs it that fits"
         )
     if broken := [line.split(BROKEN)[1] for line in lines if BROKEN in line]:
-        return f"{text[:REASON]} (no connection: {broken[-1]}); where the job has no network, put the packages into the image"
+        return (
+            f"{text[:REASON]} (no connection: {broken[-1]}); if the job has no network, put the packages into the image"
+        )
     return text[:REASON]

@@ -130,7 +130,7 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
 
 
 def _call(module: str, folder: Path) -> list[str]:
-    """Return the command that calls a function, written as package.module:function; its module may lie in `folder`."""
+    """Return the command that calls a function, written as package.module:function; its module may be in `folder`."""
     name, _, function = module.partition(":")
     if not name or not function:
         raise ConfigError(f"SAGEMAKER_TRAINING_MODULE is {module!r}; write it as package.module:function")

@@ -11,7 +11,7 @@ from classifier.images import read_photo
 
 
 class Pack:
-    """Photos' bytes, found by the photo's path. They lie in the temporary folder, in a file without a name.
+    """Photos' bytes, found by the photo's path. They are in the temporary folder, in a file without a name.
 
     The file is gone when the last process that holds it ends. Several threads may add at once. A forked process can read what
     was added before the fork.

@@ -16,7 +16,7 @@ from pathlib import Path
 from classifier.errors import DataError
 from classifier.names import is_system, one_line
 
-PART = 64 * 1024**2  # bytes of a part; a file that has no more is one object in one request
+PART = 64 * 1024**2  # bytes of a part; a file of at most this size is sent in one request
 LONGEST_KEY = 1024  # bytes
 SHOWN = 5
 # Neither S3's listings in XML nor a path on SageMaker's side can carry these.

@@ -118,10 +118,10 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "jobs": (
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
-        Permission("sagemaker:DescribeTrainingJob", TRAINING, "what a training job has cost is not shown"),
-        Permission("sagemaker:DescribeTransformJob", TRANSFORM, "what a transform job has cost is not shown"),
+        Permission("sagemaker:DescribeTrainingJob", TRAINING, "the cost of a training job is not shown"),
+        Permission("sagemaker:DescribeTransformJob", TRANSFORM, "the cost of a transform job is not shown"),
         *(
-            Permission(f"sagemaker:{action}", TUNING, "what a tuning job has cost is not shown")
+            Permission(f"sagemaker:{action}", TUNING, "the cost of a tuning job is not shown")
             for action in ("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob")
         ),
         *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),

@@ -126,7 +126,7 @@ def users(session: Session, without: Iterable[str]) -> Users:
 
 
 def delete(session: Session, doomed: Doomed) -> Doomed:
-    """Delete all of it, and return it when it is gone. A part that somebody else has already deleted is no error."""
+    """Delete all of it, and return it when it is gone. It is not an error if somebody else has already deleted a part."""
     client = session.client("sagemaker")
     for found in doomed.scaled:
         scaling.unregister(session, found)

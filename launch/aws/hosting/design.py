@@ -70,7 +70,7 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
     hosting = _hosting(session, wanted, was, chosen, source, tags, now)
     scaled = scale(wanted, chosen)
     if scaled and not scaled.low <= hosting.count <= scaled.high and not scaled.to_zero:
-        raise ConfigError(f"--count {hosting.count} lies outside of --autoscale {wanted.autoscale}")
+        raise ConfigError(f"--count {hosting.count} is outside of --autoscale {wanted.autoscale}")
     return Deployment(
         endpoint=name,
         before=was,

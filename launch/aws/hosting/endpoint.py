@@ -178,7 +178,7 @@ def models_made_for(session: Session, name: str) -> list[str]:
 
 
 def delete(what: str, call: Any, **request: str) -> None:
-    """Delete one thing with a Delete action. A thing that is already gone is no error. Raises AwsError."""
+    """Delete one thing with a Delete action. It is not an error if the thing is already gone. Raises AwsError."""
     try:
         with explained(what):
             call(**request)

@@ -183,7 +183,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
     known = prices.load(session.settings, session.region)
     one = cost.hour(known, "transform", job.machines.types, job.machines.count)
     # A transform job has no time limit, so its cost has no upper bound.
-    hour = one.why if one.amount is None else f"{one.money} an hour ({one.why}); AWS has no limit of its time"
+    hour = one.why if one.amount is None else f"{one.money} an hour ({one.why}); AWS does not limit its time"
     return plan.Plan(
         title=f"transform job {job.name} in {session.region}",
         lines=tuple(lines),

@@ -91,7 +91,10 @@ def command(options: Namespace) -> int:
         return 0
     print(table(rows, currency, datetime.now(UTC)))
     if any(row.cost is None for row in rows):
-        print("a cost is not shown where there is no price (byoc prices), or beyond --calls", file=sys.stderr)
+        print(
+            "a cost is missing if there is no price (byoc prices), or if it needs more requests than --calls allows",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -54,7 +54,7 @@ def _view(channel: Channel, cloud: Cloud) -> Any:
         why = (
             "this machine cannot protect a view of S3"
             if not cloud.machine.protects
-            else "its objects do not lie in one folder"
+            else "its objects are not in one folder"
         )
         cloud.say(f"the FastFile channel {channel['ChannelName']} is copied, since {why}")
     return view
