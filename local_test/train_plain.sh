@@ -3,7 +3,7 @@
 #   IMAGE=... [SCRIPT=FILE [SOURCE=DIR]] local_test/train_plain.sh OUT CHANNEL=DIR... -- [NAME=VALUE]...
 # What docker run is given, and why:
 #   --network none    EnableNetworkIsolation: nothing in or out, but for a script with requirements.txt, which pip fetches
-#   --pull never      no registry is asked for an image that is not there
+#   --pull never      an image that does not exist here is never pulled
 #   --shm-size 64m    the shared memory that a container gets by default; 1g beside --gpus, for NCCL
 #   --gpus all        for a CUDA image where a GPU is; GPUS=all or GPUS=none decides instead
 #   --hostname, --add-host

@@ -32,7 +32,7 @@ class Stored:
 def image(settings: Settings, kind: Kind) -> str:
     """Return the image's address from byoc.toml, or else from the images.json of build_and_push.sh.
 
-    images.json is looked for beside byoc.toml, in the working folder and in the checkout. Raises ConfigError if no image
+    byoc looks for images.json beside byoc.toml, in the working folder and in the checkout. Raises ConfigError if no image
     is named.
     """
     named = settings.train_image if kind == "train" else settings.serve_image
@@ -90,7 +90,7 @@ def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
 
 
 def _places(settings: Settings) -> list[Path]:
-    """Return the folders in which images.json is looked for."""
+    """Return the folders that may hold images.json."""
     return [*([settings.file.parent] if settings.file else []), Path.cwd(), ROOT]
 
 

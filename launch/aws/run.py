@@ -54,7 +54,7 @@ class Run:
 
 
 def prepare(options: Namespace) -> Run:
-    """Return the run that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    """Return the run that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
     if options.detach:
         raise ConfigError(
             "byoc run waits for each of its jobs, since the next job needs its result; leave --detach out"

@@ -34,7 +34,7 @@ class Settings:
     serve_types: tuple[str, ...] = ("ml.m5.large",)
     transform_types: tuple[str, ...] = ("ml.m5.large",)
     max_run: int = 3600  # the longest time of a training job, in seconds
-    ask_above: float = 1.0  # an amount of money; the user is asked about a plan that may cost more
+    ask_above: float = 1.0  # an amount of money; byoc asks before it sends a plan that may cost more
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     isolation: bool = False

@@ -105,7 +105,7 @@ def image(pytestconfig: pytest.Config) -> str:
     try:
         image_config(name)
     except EngineError as error:
-        pytest.exit(f"image {name} cannot be looked at: {error}", returncode=2)
+        pytest.exit(f"image {name} cannot be inspected: {error}", returncode=2)
     return str(name)
 
 

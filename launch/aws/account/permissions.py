@@ -49,7 +49,9 @@ LOG = Permission("logs:FilterLogEvents", LOGS, "the log is not shown")
 LIST, PUT = Permission("s3:ListBucket", BUCKET), Permission("s3:PutObject", OBJECTS)
 GET, DELETE = Permission("s3:GetObject", OBJECTS), Permission("s3:DeleteObject", OBJECTS)
 FORGET = Permission("s3:DeleteObject", OBJECTS, "a photo that was sent to an asynchronous endpoint stays in S3")
-STORED = Permission("ecr:DescribeImages", REPOSITORY, "it is not known whether ECR holds the image, and its size")
+STORED = Permission(
+    "ecr:DescribeImages", REPOSITORY, "the plan does not say whether ECR holds the image, nor the image's size"
+)
 AROUND = (
     Permission("application-autoscaling:DescribeScalableTargets", ANY),
     Permission("application-autoscaling:DescribeScalingPolicies", ANY),

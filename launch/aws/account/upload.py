@@ -98,7 +98,7 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
             for _ in each("upload", Sender(session, bucket, prefix).send, small):
                 sent += 1
             for file in missing:
-                if file.size > PART:  # in this thread, so that an interrupt lets boto3 delete the parts
+                if file.size > PART:  # sent in this thread, so that an interrupt lets boto3 delete the parts
                     _put_in_parts(client, bucket, prefix + file.key, file, encrypted)
                     sent += 1
             deleted = _delete(client, bucket, difference.extra) if delete else 0

@@ -21,7 +21,7 @@ OPERATIONS = ("CreateTrainingJob",)
 
 
 def prepare(options: Namespace) -> Prepared[Training]:
-    """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    """Return the job that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
     specify.hyperparameters(options)  # first, because this check is quick
     chosen = overrides.parse(options.override, OPERATIONS)
     results.check_empty(options.out)

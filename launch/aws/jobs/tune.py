@@ -20,7 +20,7 @@ OPERATIONS = ("CreateHyperParameterTuningJob",)
 
 
 def prepare(options: Namespace) -> Prepared[Tuning]:
-    """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    """Return the job that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
     fixed = specify.hyperparameters(options)
     chosen = overrides.parse(options.override, OPERATIONS)
     wanted = ranges.ranges(options, fixed)
