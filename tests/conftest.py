@@ -61,7 +61,7 @@ def pytest_report_header() -> str | None:
     return (
         None
         if here == IMAGES
-        else f"Python {here}: what came after {IMAGES} is missing in the images; make test-inside runs there"
+        else f"Python {here}: the images lack features newer than {IMAGES}; make test-inside runs there"
     )
 
 

@@ -65,7 +65,7 @@ def markdown(runs: Mapping[str, Sequence[Row]]) -> str:
 
 def _what_was_seen(rows: Sequence[Row]) -> str:
     failures = [f"- *{_cell(row.clause)}*: {_cell(row.seen)}" for row in rows if row.result == "FAIL"]
-    return "\n".join(["; what was seen in the failures:", "", *failures]) if failures else "."
+    return "\n".join(["; the failures show:", "", *failures]) if failures else "."
 
 
 def _cell(text: str) -> str:

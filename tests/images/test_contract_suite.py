@@ -74,7 +74,7 @@ def test_the_page_shows_the_runs_side_by_side_and_what_was_seen_in_failures() ->
     page = markdown({"ours": [good, alone], "stock": [bad]})
     assert "| a \\| b | own rule | pass | FAIL |" in page
     assert "| c | API | not claimed | not run |" in page
-    assert "**stock**, 1 clauses: 0 pass, 1 fail, 0 not claimed; what was seen in the failures:" in page
+    assert "**stock**, 1 clauses: 0 pass, 1 fail, 0 not claimed; the failures show:" in page
     assert "- *a \\| b*: exit &lt;status> 1" in page
     assert "seen: exit <status> 1" in text_table([bad])
     assert Row(**json.loads(json.dumps(bad.to_json()))) == bad

@@ -33,7 +33,7 @@ class Before:
 def before(session: Session, found: Endpoint) -> Before:
     """Return an endpoint as it is.
 
-    Raises AwsError if it cannot be updated, or if its variants are not just our single one.
+    Raises AwsError if it cannot be updated, or if it has any variant other than ours.
     """
     updatable(found)
     config = endpoint.configuration(session, found.config)
