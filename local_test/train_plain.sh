@@ -5,7 +5,7 @@
 #   --network none    EnableNetworkIsolation: nothing in or out, but for a script with requirements.txt, which pip fetches
 #   --pull never      an image that does not exist here is never pulled
 #   --shm-size 64m    the shared memory that a container gets by default; 1g beside --gpus, for NCCL
-#   --gpus all        for a CUDA image where a GPU is; GPUS=all or GPUS=none decides instead
+#   --gpus all        for a CUDA image on a machine with a GPU; GPUS=all or GPUS=none decides instead
 #   --hostname, --add-host
 #                     the host's name leads to itself, as on the platform
 #   :ro               input can be read only, as a FastFile channel

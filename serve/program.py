@@ -82,7 +82,7 @@ def how_to_load(model_dir: Path) -> str:
         line = f"def model_fn(model_dir): return torch.jit.load(model_dir + '/{script}', map_location='cpu')"
         return f"{script} is TorchScript, which a model_fn loads: {line}"
     names = _some([one_line(path.name) for path in files])
-    return f"{names} is another program's model, which only a model_fn of yours can load" if names else ""
+    return f"{names} is another program's model, which only your own model_fn can load" if names else ""
 
 
 def _is_torchscript(path: Path) -> bool:

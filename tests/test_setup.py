@@ -102,7 +102,7 @@ def test_an_environment_of_another_python_is_not_changed_in_silence(tmp_path: Pa
     assert done.returncode == 1
     assert (
         done.stderr
-        == f"setup: .venv is of Python 3.11.9; remove it (rm -r .venv) to make it with {tmp_path / 'named'}\n"
+        == f"setup: .venv has Python 3.11.9; remove it (rm -r .venv) to make it with {tmp_path / 'named'}\n"
     )
 
 

@@ -83,7 +83,7 @@ def test_torchscript_without_a_model_fn_is_reported_with_the_line_that_loads_it(
     exec(line, names)
     assert names["model_fn"](str(model))(torch.ones(1)) == 0.5
     (model / "model.pth").unlink()
-    assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
+    assert "another.pt is another program's model, which only your own model_fn can load" in refusal()
 
 
 def test_code_is_found_where_the_platform_says_that_it_is(tmp_path: Path) -> None:

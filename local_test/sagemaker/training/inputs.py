@@ -32,7 +32,7 @@ def inputs(channel: Channel, storage: Storage) -> list[Input]:
     except NoBucket as error:
         raise _nothing(where, f"the bucket {error} does not exist") from None
     if not found:
-        raise _nothing(where, "no object's key begins so")
+        raise _nothing(where, "no object has a key with this prefix")
     return found
 
 
