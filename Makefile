@@ -14,10 +14,10 @@ KIND ?= train
 EMULATOR ?=
 IMAGE ?= byoc-classifier-$(KIND):cpu
 HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
-# The photos of local-test: the optional folder beside the project, where it is there.
+# The photos of local-test: the optional folder beside the project, if it exists.
 DOGS := $(wildcard ../shared/data/dogs)
 
-# The tests start hundreds of Pythons; each would compile the project anew.
+# The tests start hundreds of Pythons; each would compile the project again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long docs picture samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
@@ -194,7 +194,7 @@ sbom: .venv-images/.ready ## what the images of DEVICE hold, as CycloneDX, with 
 	bash requirements/setup_inside.sh
 	@touch $@
 
-lock: ## make the lock files anew from pyproject.toml and requirements/*.in
+lock: ## make the lock files again from pyproject.toml and requirements/*.in
 	bash requirements/lock.sh
 
 clean: ## remove the environments .venv*, results, samples and caches (the feature cache under ~/.cache stays)

@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
       declare "${1#--}=$2"
       shift ;;
     --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) fail "'$1' is no option; write [train|serve|all] [--device cuda|cpu] [--tag T] [--region R] [--dry-run]" ;;
+    *) fail "'$1' is not an option; write [train|serve|all] [--device cuda|cpu] [--tag T] [--region R] [--dry-run]" ;;
   esac
   shift
 done
@@ -30,10 +30,10 @@ done
 case "$device" in cuda | cpu) ;; *) fail "--device '$device' is unknown; write cuda or cpu" ;; esac
 suffix=""
 [ "$device" = cuda ] || suffix=-cpu
-[[ -z $tag || $tag =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || fail "--tag '$tag' is no tag; use letters, digits, '.', '_' and '-'"
+[[ -z $tag || $tag =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || fail "--tag '$tag' is not a tag; use letters, digits, '.', '_' and '-'"
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
-revision=$(git rev-parse --short=12 HEAD 2> /dev/null) || fail "this folder is no git repository, so nobody could tell what an image was built from; clone the project"
+revision=$(git rev-parse --short=12 HEAD 2> /dev/null) || fail "this folder is not a git repository, so the images could not name their source; clone the project"
 tags="${tag:-$version$suffix} $revision$suffix latest$suffix"
 if [ -n "$(git status --porcelain)" ]; then
   [[ -n $tag && ! $tag =~ ^v?[0-9]+\.[0-9] ]] ||

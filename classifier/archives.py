@@ -1,6 +1,6 @@
 """Unpack tar archives that others made, safely: `python3 -m classifier.archives ARCHIVE FOLDER`.
 
-Everything in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
+All code in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
 images' Python is older. The module imports only the standard library and errors.py and runs on Python 3.8 too, so that the
 scripts of local_test can call it with the Python that a machine has.
 """
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from classifier.errors import ArchiveError
 
-MEMBERS = 200_000  # more files than any model or source folder holds
+MEMBERS = 200_000  # a limit above the number of files of any model or source folder
 READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
 HEAD = 265  # bytes at the beginning that say what a file is
 GZIP = b"\x1f\x8b"
@@ -238,7 +238,7 @@ def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    target.unlink(missing_ok=True)  # of several members with one name, the last counts
+    target.unlink(missing_ok=True)  # if several members have one name, the last one counts
     content = tar.extractfile(member)
     assert content is not None
     with content, target.open("xb") as file:

@@ -73,7 +73,7 @@ def save(
 
 
 def check(folder: Path) -> Contents:
-    """Return what model.json says after checking every file's checksum; imports no torch.
+    """Check every file's checksum and return the content of model.json; imports no torch.
 
     Raises ArtifactError for a missing or damaged file, a link, an unknown format version and a missing or unknown key.
     """
@@ -102,7 +102,7 @@ def load(folder: Path) -> tuple["Classifier", ModelSpec]:
 
     Raises ArtifactError as `check` does, and when the weights do not fit the spec.
     """
-    spec = check(folder).spec  # before torch is imported, so that a bad artifact is refused at once
+    spec = check(folder).spec  # checked before torch is imported, so that a bad artifact is refused at once
     from classifier.models import build
 
     model, weights = build(spec), _tensors(folder / WEIGHTS)
@@ -170,7 +170,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
-        temporary.chmod(0o644)  # only the owner may read what safetensors writes, and another user may serve it
+        temporary.chmod(0o644)  # safetensors lets only the owner read its file, but another user may serve it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

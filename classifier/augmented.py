@@ -19,7 +19,7 @@ _WRITTEN_NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
 class Classes:
-    """Turns the labels of all photos into classes. If the first photo's metadata has a `class-name`, all must have one."""
+    """Turns the labels of all photos into classes. If the first photo's metadata has a `class-name`, all photos must have one."""
 
     def __init__(self) -> None:
         self._named: bool | None = None
@@ -51,7 +51,7 @@ class Lines:
 
     @property
     def found(self) -> bool:
-        """Whether `row` was given any line."""
+        """Whether `row` has been called with any line."""
         return bool(self._label)
 
     def row(self, line: Mapping[str, Any], where: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from classifier.errors import ConfigError
 from classifier.spec import Preprocessing
 
-AUXILIARY = "AuxLogits."  # how the names of the auxiliary classifier's tensors begin in pretrained weights
+AUXILIARY = "AuxLogits."  # the beginning of the names of the auxiliary classifier's tensors in pretrained weights
 
 
 def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
@@ -23,7 +23,7 @@ def build_backbone(name: str) -> tuple[nn.Module, int, Preprocessing]:
 
 
 def download(name: str) -> dict[str, Tensor]:
-    """Return the pretrained state dict that torchvision or timm downloads for a backbone; raises what the library raises."""
+    """Return the pretrained state dict that torchvision or timm downloads for a backbone; raises the library's errors."""
     if name.startswith("timm/"):
         import timm
 

@@ -1,4 +1,4 @@
-"""Bytes to one RGB image as it lies in its file, with its orientation. Imports no torch.
+"""Decodes bytes to one RGB image as it is stored in the file, together with its orientation. Imports no torch.
 
 `classifier.images` turns that upright and cuts the model's input out of it.
 """
@@ -39,9 +39,9 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = (5, 6, 7, 8)  # width and height change places
-# Orientations where the upright photo shows the stored one from right to left, or from bottom to top, after width and
-# height changed places.
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+# Orientations in which the upright photo shows the stored one from right to left, or from bottom to top, after width and height
+# were exchanged.
 _MIRRORED, _UPSIDE_DOWN = (2, 3, 7, 8), (3, 4, 6, 7)
 
 
@@ -57,13 +57,13 @@ def _silence_libtiff() -> None:
 
 
 _silence_libtiff()
-_TRANSPARENT = "it is wholly transparent, which is read as white"
+_TRANSPARENT = "it is fully transparent, which is read as white"
 _MENDED = "its metadata or its end is damaged; its pixels are read"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """An RGB image the way it lies in its file.
+    """An RGB image as it is stored in its file.
 
     `size` is the part of the image that the photo fills, in pixels; drafting may leave it fractional. `full` is the size
     before drafting. `notes` are sentences about what was odd although the photo was read.
@@ -93,7 +93,7 @@ class Stored:
         return image if turn is None else image.transpose(turn)
 
     def box(self, upright: Box) -> Box:
-        """Return the pixel coordinates in the stored image of a box of the upright photo."""
+        """Return the pixel coordinates of a box of the upright photo in the stored image."""
         left, top, right, bottom = upright
         if self.orientation in _SIDEWAYS:
             left, top, right, bottom = top, left, bottom, right
@@ -110,7 +110,7 @@ class Stored:
 def decode_as_stored(data: bytes, short_side: int | None, max_pixels: int) -> Stored:
     """Decode a photo, after repair if its metadata or its end is damaged.
 
-    A JPEG may come smaller, its short side still at least `short_side` pixels. Raises PhotoError when the data is empty,
+    A JPEG may be decoded smaller, but with a short side of at least `short_side` pixels. Raises PhotoError when the data is empty,
     not an image, damaged, costly to decode, or has more than `max_pixels`.
     """
     if not data:
@@ -131,12 +131,12 @@ def decode_as_stored(data: bytes, short_side: int | None, max_pixels: int) -> St
             return replace(stored, notes=(_MENDED, *stored.notes))
     except (PhotoError, MemoryError):
         raise
-    except Exception:  # the first error says more
+    except Exception:  # raise the first error, which says more
         pass
     raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200])
 
 
-# Each returns a file of its format without what the pixels do not need, or None when it would change nothing.
+# Each returns a file of its format without the parts that the pixels do not need, or None if nothing would change.
 _MENDERS = (jpeg.mended, png.mended, tiff.mended, webp.mended, avif.mended)
 
 
@@ -164,7 +164,7 @@ def _decode(data: bytes, short_side: int | None, max_pixels: int) -> Stored:
     png.scale_key(image, data)
     scaled, notes = depth.scaled(image, data)
     if image.format == "BMP" and _transparent(image):
-        scaled = scaled.convert("RGB")  # programs leave the alpha of a BMP at 0, and viewers ignore it
+        scaled = scaled.convert("RGB")  # programs leave the alpha channel of a BMP at 0, and viewers ignore it
     elif _transparent(scaled):
         notes += (_TRANSPARENT,)
     return Stored(
@@ -194,7 +194,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _transparent(image: Image.Image) -> bool:
-    """Return whether every pixel is wholly transparent."""
+    """Return whether every pixel is fully transparent."""
     if not image.has_transparency_data or image.crop((0, 0, 1, 1)).convert("RGBA").getpixel((0, 0))[3]:  # type: ignore[index]
         return False  # for most photos the first pixel decides, at no cost
     return image.convert("RGBA").getchannel("A").getextrema() == (0, 0)

@@ -19,7 +19,7 @@ _DARK = (
     "it has samples of 16 bits, and nearly all are below 4,096: it is dark, or it uses only 12 bits and its file does not "
     "say so (PNG: sBIT, TIFF: MaxSampleValue)"
 )
-_ROWS = 256  # rows scaled at a time; a whole photo in float32 would take four times its memory
+_ROWS = 256  # the number of rows scaled at a time; a whole photo in float32 would take four times its memory
 
 
 def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:

@@ -4,16 +4,16 @@ UserError
 ├── ConfigError     a hyperparameter or option that cannot be used
 ├── DataError       photos, or a list of them, that cannot be trained on
 ├── PhotoError      bytes that are not a usable photo
-├── WeightsError    pretrained weights that cannot be had or do not fit
+├── WeightsError    pretrained weights that cannot be loaded or do not fit
 ├── ArtifactError   a model artifact that is missing, damaged or of another version
-└── ArchiveError    a tar archive that is damaged or holds what may not be unpacked
+└── ArchiveError    a tar archive that is damaged or holds files that must not be unpacked
 """
 
 
 class UserError(Exception):
     """Base class of these errors."""
 
-    exit_status = 1  # of the command that ends with this error
+    exit_status = 1  # the exit status of the command that ends with this error
 
 
 class ConfigError(UserError):
@@ -29,7 +29,7 @@ class PhotoError(UserError):
 
 
 class WeightsError(UserError):
-    """Pretrained weights that cannot be had or do not fit."""
+    """Pretrained weights that cannot be loaded or do not fit."""
 
 
 class ArtifactError(UserError):
@@ -37,4 +37,4 @@ class ArtifactError(UserError):
 
 
 class ArchiveError(UserError):
-    """A tar archive that is damaged, or holds what may not be unpacked."""
+    """A tar archive that is damaged, or holds files that must not be unpacked."""

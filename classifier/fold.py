@@ -20,9 +20,9 @@ def folded(backbone: nn.Module, crop: int) -> nn.Module:
     if not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
         return backbone
     device, threads = next(backbone.parameters()).device, torch.get_num_threads()
-    # The probe has a generator of its own, so that it does not change the random numbers that initialise the head.
+    # The probe has its own generator, so that it does not change the random numbers that initialise the head.
     probe = torch.randn(1, 3, crop, crop, generator=torch.Generator().manual_seed(0)).to(device)
-    torch.set_num_threads(1)  # on a busy machine torch's many threads took 13 s, one thread takes 0.2 s
+    torch.set_num_threads(1)  # one thread, which takes 0.2 s; on a busy machine torch's many threads took 13 s
     try:
         copied = copy.deepcopy(backbone).eval()
         # Convolutions on a GPU compute in TF32 by default. Its rounding alone would exceed TOLERANCE.
@@ -40,7 +40,7 @@ def folded(backbone: nn.Module, crop: int) -> nn.Module:
 
 
 def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
-    """Return the names of each Conv2d and the BatchNorm2d that reads its output, where both run exactly once."""
+    """Return the names of each Conv2d and the BatchNorm2d that reads its output, if both run exactly once."""
     outputs: dict[int, tuple[str, Tensor]] = {}
     runs: dict[str, int] = {}
     found: list[tuple[str, str]] = []
@@ -49,7 +49,7 @@ def _pairs(backbone: nn.Module, pixels: Tensor) -> list[tuple[str, str]]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             runs[name] = runs.get(name, 0) + 1
             if isinstance(module, nn.Conv2d):
-                outputs[id(output)] = name, output  # keeping the tensor prevents that another one gets its id
+                outputs[id(output)] = name, output  # keep the tensor, so that no other tensor gets its id
             elif id(inputs[0]) in outputs:
                 found.append((outputs[id(inputs[0])][0], name))
 

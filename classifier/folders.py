@@ -1,4 +1,4 @@
-"""What lies in a folder of class folders: the photos of each class, and the files that are left out. Decodes nothing."""
+"""Lists a folder of class folders: the photos of each class, and the files that are left out. Decodes nothing."""
 
 import contextlib
 import functools
@@ -37,12 +37,12 @@ class Found:
     unlisted: list[Path] = field(default_factory=list)  # photos that the manifest does not list
     merged: list[str] = field(default_factory=list)  # classes that several folders spell differently
     system: list[Path] = field(default_factory=list)  # hidden and system files
-    # Files whose suffixes say that they are not photos, pipes and the like, and folders that link to one above them.
+    # Files whose suffixes show that they are not photos, pipes and other special files, and links to folders above them.
     other: list[Path] = field(default_factory=list)
 
 
 def look(folder: Path) -> Found:
-    """Return what lies in a folder of class folders. Subfolders of these are read too, as by torchvision's ImageFolder.
+    """Return the content of a folder of class folders. Subfolders of these are read too, as by torchvision's ImageFolder.
 
     Raises DataError for a folder that cannot be listed, and for a class name that no answer could hold.
     """
@@ -72,7 +72,8 @@ def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
             os.path.split(resolve(parent)),
         }  # a record in a RecordIO file has it as parent
     found = []
-    with contextlib.suppress(DataError):  # training needs nothing from a folder that may not be listed
+    # Ignore a folder that may not be listed, because training needs nothing from it.
+    with contextlib.suppress(DataError):
         for place, files in _walk(folder, Found(), ()):
             found += [path for path in files if (resolve(place), path.name) not in known]
     return sorted(found)
@@ -164,7 +165,7 @@ def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Ite
     """Yield each folder below `folder`, itself last, with its photos; `above` identifies the folders above it."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
-    if here in above:  # a link to a folder above it: to follow it would never end
+    if here in above:  # a link to a folder above it, which would lead in a circle
         found.other.append(folder)
         return
     held = Found(system=found.system, other=found.other)

@@ -1,4 +1,4 @@
-"""Bytes to pixels in exactly one way, for training, checking and serving alike. Imports no torch."""
+"""Turns bytes into pixels in exactly one way, for training, checking and serving. Imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class Decoded:
 
 
 def decode(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a photo to an upright RGB image; a JPEG may come smaller, its short side still at least `short_side` pixels.
+    """Decode a photo to an upright RGB image; a JPEG may be decoded smaller, but with a short side of at least `short_side` pixels.
 
     Raises what load_pixels raises.
     """
@@ -91,13 +91,13 @@ class Look:
 
 
 def look_at(data: bytes, *, short_side: int | None = None) -> Look:
-    """Decode a photo as training would and describe it; raises what load_pixels raises."""
+    """Decode a photo as training would and describe it; raises the errors of load_pixels."""
     stored = decode_as_stored(data, short_side, MAX_PIXELS)
     return Look(stored.upright_full, stored.notes)
 
 
 def read_photo(path: Path) -> bytes:
-    """Return a photo's bytes, from a file of its own or a RecordIO file.
+    """Return a photo's bytes, from its own file or from a RecordIO file.
 
     Raises PhotoError when the file cannot be read or is longer than MAX_RECORD bytes.
     """

@@ -19,7 +19,7 @@ def refuse_costly_file(data: bytes, max_pixels: int) -> None:
     jpeg.limit_segments(data)
     png.limit_chunks(data)
     tiff.limit_pieces(data)
-    # An AVIF's transparency is a frame of its own, so the frames may have twice the pixels of the photo.
+    # An AVIF's transparency is a separate frame, so the frames may have twice the pixels of the photo.
     avif.limit_frames(data, 2 * _most(data, max_pixels))
 
 

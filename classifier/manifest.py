@@ -17,9 +17,9 @@ from classifier.repeats import unrepeated
 # .lst is the format of SageMaker's built-in image classification; .manifest is another name for JSON Lines.
 SUFFIXES = (".csv", ".jsonl", ".manifest", ".lst")
 
-_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # a first line that tells Excel the separator
+_SEPARATOR = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)  # a first line with the separator, for Excel
 _QUOTED = re.compile(r'\s*"(.+)"\s*')
-_CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # im2rec writes 3 as 3.000000
+_CLASS_NUMBER = re.compile(r"([0-9]+)(\.0*)?")  # a class number; im2rec writes 3 as 3.000000
 
 Row = tuple[int, str, str]  # line number, path, label
 
@@ -37,7 +37,7 @@ def manifests_in(folder: Path) -> list[Path]:
 
 
 def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
-    """Return the photos of each class; classes and photos are sorted. Below.find says how the paths are read.
+    """Return the photos of each class; classes and photos are sorted. Below.find describes how the paths are read.
 
     A class number becomes text. Numbers are sorted as numbers in a .lst, and in an augmented manifest that has only numbers.
     A photo that is listed twice with the same label counts once. Whether the files exist is not checked here.

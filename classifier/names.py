@@ -1,4 +1,4 @@
-"""Names of files and classes: which ones a system left behind, which no answer can hold, which look the same."""
+"""Checks names of files and classes: names that a system left behind, names that no answer can hold, and names that look the same."""
 
 import re
 import unicodedata

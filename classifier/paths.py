@@ -10,9 +10,7 @@ from pathlib import Path
 from classifier.errors import DataError
 
 SHOWN = 60  # how many characters of a wrong value a message shows
-DATA = (
-    "/opt/ml/input/data/"  # SageMaker's folder of channels; a manifest may have been made there and be read elsewhere
-)
+DATA = "/opt/ml/input/data/"  # SageMaker's folder of channels; a manifest that was made there may be read elsewhere
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -26,7 +24,7 @@ class Below:
         self._written = written
         # Real paths by parent. Resolving each parent once instead of each photo lists 100,000 photos in 2 s, not 7 s.
         self._parents: dict[str, str] = {}
-        self._prefix: str | None = None  # the part of the paths in S3 or below DATA that stands for the folder
+        self._prefix: str | None = None  # the part of the paths in S3 or below DATA that corresponds to the folder
 
     def find(self, written: str, where: str) -> tuple[Path, str]:
         """Return a photo's path below the folder, and its real path, which is equal for two paths of one photo.

@@ -37,10 +37,10 @@ class PhotoSet:
 def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, seed: int) -> PhotoSet:
     """List the photos of every split. Without a validation split, a share of each class of train becomes it.
 
-    `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS; each then
-    holds a folder per class, or a manifest, which may also lie in a channel of its own (`train_lst`, ...). Or there is one
-    channel of any name, whose subfolders have these names or which is train itself.
-    Raises DataError for photos that cannot be trained on.
+    `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS. Each then holds a
+    folder per class or a manifest; the manifest may also be in a separate channel (`train_lst`, ...). Or there is one channel
+    with any name, whose subfolders have these names, or which is train itself. Raises DataError for photos that cannot be
+    trained on.
     """
     place = find_sources(channels)
     sources = place.splits
@@ -76,7 +76,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
     """Return the classes whose names resemble train and another split, as training_set beside test_set; else none.
 
-    Raises DataError when all photos of these classes lie in subfolders: then the subfolders are the classes.
+    Raises DataError when all photos of these classes are in subfolders: then the subfolders are the classes.
     """
     nested = set(found.nested)
     like = {name: split for name, files in found.classes.items() if files and (split := resembles(name))}
@@ -84,8 +84,8 @@ def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
         return []
     if all(path in nested for name in like for path in found.classes[name]):
         raise DataError(
-            f"{source.folder} holds the folders {', '.join(like)}, whose names are like those of splits and whose photos lie in "
-            "subfolders; if they are splits, name them train, validation and test"
+            f"{source.folder} holds the folders {', '.join(like)}, whose names are like those of splits and whose "
+            "photos are in subfolders; if they are splits, name them train, validation and test"
         )
     return list(like)
 
@@ -100,7 +100,8 @@ def _check(sources: Mapping[str, Source], found: Mapping[str, Found], unread: Se
     for split, held in found.items():
         if held.loose and not any(held.classes.values()):
             raise DataError(
-                f"{sources[split]} holds {len(held.loose):,} photos that lie in no class folder ({named(held.loose)}); put each "
+                f"{sources[split]} holds {len(held.loose):,} photos that are in no class folder "
+                f"({named(held.loose)}); put each "
                 "into a folder named for its class, or add a manifest that names its class"
                 + _lists([*held.other, *unread], sources[split])
             )

@@ -16,7 +16,7 @@ class Progress:
     def __init__(self, label: str, total: int, unit: str, *, shown: bool = True) -> None:
         self._label, self._total, self._unit, self._done = label, total, unit, 0
         self._start = time.monotonic()
-        shown = shown and sys.stderr is not None  # it is None when the user closed it
+        shown = shown and sys.stderr is not None  # sys.stderr is None if the user closed it
         self._next_line = self._start + 2.0 if shown else float("inf")
         self._bar = None
         if shown and sys.stderr.isatty():

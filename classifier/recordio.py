@@ -17,11 +17,12 @@ from classifier.names import is_system
 SUFFIX = ".rec"
 MARK = bytes.fromhex("0a23d7ce")  # 0xced7230a
 PART = struct.Struct("<4sI")
-# What im2rec writes before a photo: how many labels follow (0: the next number is the label), the label, two unused numbers.
+# The header that im2rec writes before a photo: the number of further labels (0 means that the next number is the label), the
+# label, and two unused numbers.
 HEADER = struct.Struct("<IfQQ")
 MAX_RECORD = 400_000_000  # bytes; 120 megapixels, the most that are decoded, take 360 million without compression
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
-_HEAD = HEADER.size + 4  # the first bytes of a record, which include its label
+_HEAD = HEADER.size + 4  # the number of first bytes of a record that include its label
 _MAX_LABELS = 1000
 
 
@@ -58,7 +59,7 @@ def list_records(files: Sequence[Path], splits: Mapping[str, Sequence[str]]) -> 
 
 
 def refuse_below(folder: Path, files: Sequence[Path]) -> None:
-    """Raise DataError for a RecordIO file among `files`, which lie in subfolders of `folder`: it is not read there."""
+    """Raise DataError for a RecordIO file among `files`, which are in subfolders of `folder`, where it would not be read."""
     for path in files:
         if path.suffix.lower() == SUFFIX:
             raise DataError(f"{path} is not read, because RecordIO files are read in {folder} itself; move it there")

@@ -1,4 +1,4 @@
-"""Where each split's photos come from: class folders, a manifest or RecordIO files; and what lies there. Imports no torch."""
+"""Finds the source of each split's photos: class folders, a manifest or RecordIO files. Lists what a source holds. Imports no torch."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from classifier.splits import LIST_CHANNEL, SPLITS, hold_splits, refuse_splits, 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a split comes from: a folder of class folders, a manifest of the photos in the folder, or RecordIO files."""
+    """The source of a split: a folder of class folders, a manifest of the photos in the folder, or RecordIO files."""
 
     folder: Path
     manifest: Path | None
@@ -25,7 +25,7 @@ class Source:
         return " and ".join(map(str, self.records)) or str(self.manifest or self.folder)
 
     def unread(self) -> list[Path]:
-        """Return what lies beside RecordIO files: im2rec leaves its list there, and the photos may still be there."""
+        """Return the other files beside RecordIO files, such as the list that im2rec leaves, and the photos if they are still there."""
         return manifests_in(self.folder) + sort_files(self.folder, Found()) if self.records else []
 
 
@@ -75,7 +75,7 @@ def find_sources(channels: Mapping[str, Path]) -> Sources:
 
 
 def list_source(source: Source) -> Found:
-    """Return what a split holds; raises DataError when its class folders are splits themselves."""
+    """Return the content of a split; raises DataError if its class folders are splits themselves."""
     if source.records:
         return Found(list_records(source.records, SPLITS))
     if source.manifest:

@@ -1,4 +1,4 @@
-"""The names of splits: which folders and channels stand for train, validation and test. Imports no torch."""
+"""The names of splits: recognises the folders and channels that mean train, validation and test. Imports no torch."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ SPLITS = {
 # A channel whose name has this ending holds only the list of another channel's photos, as for the built-in algorithm.
 LIST_CHANNEL = "_lst"
 
-# A longer name that contains such a spelling: training_set, seg_train, TrainData, val2017.
+# Matches a longer name that contains such a spelling: training_set, seg_train, TrainData, val2017.
 _CONTAINS = {
     split: re.compile(rf"(?<![^\W_])({'|'.join(names)})(set|data|images)?(?![^\W\d_])", re.IGNORECASE)
     for split, names in SPLITS.items()
@@ -23,7 +23,7 @@ _CONTAINS = {
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that the name of a folder or channel stands for, or None."""
+    """Return the split that the name of a folder or channel means, or None."""
     plain = name.removesuffix(LIST_CHANNEL).casefold()
     return next((split for split, spellings in SPLITS.items() if plain in spellings), None)
 
@@ -34,7 +34,7 @@ def resembles(name: str) -> str | None:
 
 
 def spelling(split: str, names: Iterable[str]) -> str | None:
-    """Return the name among `names` that stands for a split, without LIST_CHANNEL; of several, the most usual spelling."""
+    """Return the name among `names` that means a split, without LIST_CHANNEL; if there are several, the most usual spelling."""
     there = sorted({name.removesuffix(LIST_CHANNEL) for name in names if split_of(name) == split})
     return min(there, key=lambda name: (SPLITS[split].index(name.casefold()), name.casefold() != name), default=None)
 

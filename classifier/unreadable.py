@@ -1,4 +1,4 @@
-"""Decide when too many photos cannot be read. Training then refuses to go on, and `byoc data check` says the same."""
+"""Decides whether too many photos cannot be read. If so, training refuses them, and `byoc data check` says the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -27,7 +27,7 @@ find_account() {
   command -v aws > /dev/null || fail "the AWS command line is not installed; install it (pip install awscli), or name another registry with REGISTRY"
   region=${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}
   [ -n "$region" ] || fail "no AWS region is set; pass one, for example --region eu-west-1, or set AWS_REGION"
-  [[ $region =~ ^[a-z]{2}(-[a-z]+)+-[0-9]+$ ]] || fail "'$region' is no AWS region; pass one like --region eu-west-1"
+  [[ $region =~ ^[a-z]{2}(-[a-z]+)+-[0-9]+$ ]] || fail "'$region' is not an AWS region; pass one like --region eu-west-1"
   ask sts get-caller-identity --query Account
   account=$reply
 }

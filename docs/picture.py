@@ -21,7 +21,8 @@ PICTURE = Path(__file__).with_name("demo.svg")
 COMMAND = ("make", "demo")
 COLUMNS, ROWS = 112, 60
 LONGEST_PAUSE = 0.8  # seconds in the picture, however long the terminal stood still
-WIDTH, HEIGHT, MARGIN = 7.8, 18, 16  # of a character, of a line, around all; in pixels, for a font of 13 pixels
+# The width of a character, the height of a line, and the margin, in pixels, for a font of 13 pixels.
+WIDTH, HEIGHT, MARGIN = 7.8, 18, 16
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _STYLE = """
 svg { background: #10151c; }
@@ -43,7 +44,7 @@ class Line:
 
 
 def record(command: Sequence[str], folder: Path) -> list[Line]:
-    """Run a command in a terminal of its own and return the lines that it shows; raises CalledProcessError when it fails."""
+    """Run a command in a new terminal and return the lines that it shows; raises CalledProcessError when it fails."""
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     started = time.monotonic()

@@ -1,7 +1,8 @@
 """The driver, command `byoc`: check data, tune, train, serve and predict. Imports neither torch nor the serving program.
 
-A notebook gets the account's session from `launch.session`, and SageMaker's SDK objects filled in from `launch.estimator`,
-`launch.tuner`, `launch.model` and `launch.channels` (launch/aws/notebook.py). `launch.verbs` has a function for each verb.
+A notebook gets the account's session from `launch.session`. It gets ready-made objects of SageMaker's SDK from
+`launch.estimator`, `launch.tuner`, `launch.model` and `launch.channels` (launch/aws/notebook.py). `launch.verbs` has a
+function for each verb.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""`byoc data check`: report what a folder of photos holds, and what would make training fail."""
+"""`byoc data check`: reports what a folder of photos holds, and every problem that would make training fail."""
 
 import hashlib
 import json
@@ -41,9 +41,9 @@ class _Look:
 def survey(root: Path, config: Config) -> dict[str, Any]:
     """Read and decode every photo below `root` and return the findings as JSON values.
 
-    `fatal` holds the sentences with which training under `config` would refuse, `warnings` the problems that it would accept,
-    and `notes` what it would log about the photos. The splits are the same as training's, also a validation split that is
-    drawn from train.
+    `fatal` holds the sentences with which training under `config` would refuse the photos, `warnings` the problems that it would accept,
+    and `notes` the sentences about the photos that it would log. The splits are the same as in training, even if validation is drawn
+    from train.
     """
     findings: dict[str, Any] = {
         "data": one_line(root),
@@ -120,7 +120,8 @@ def _look_at(photos: PhotoSet) -> list[_Look]:
         (photo.path, split, photos.classes[photo.label]) for split, held in photos.splits.items() for photo in held
     ]
     # Pillow releases the interpreter's lock while it decodes, so threads use all cores. Trap: Ctrl-C inside the pool's own code
-    # may leave one of its locks taken, and then shutdown() never returns (seen once). So an interrupt does not shut it down.
+    # may leave one of its locks taken, and then shutdown() never returns (seen once). So an interrupt does not shut down the
+    # pool.
     pool = ThreadPoolExecutor(os.cpu_count())
     with Progress("check", len(files), "photos") as progress:
         looks = []
@@ -175,7 +176,7 @@ def _missing(photos: PhotoSet, looks: list[_Look]) -> dict[str, dict[int, str]]:
 def _warn(findings: dict[str, Any]) -> None:
     if findings["in_two_splits"]:
         findings["warnings"].append(
-            f"{len(findings['in_two_splits'])} photos are in two splits; the accuracy measured on them means little"
+            f"{len(findings['in_two_splits'])} photos are in two splits; do not trust an accuracy that is measured on them"
         )
     if findings["in_two_classes"]:
         findings["warnings"].append(

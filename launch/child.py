@@ -8,7 +8,7 @@ _PYTHON = sys.executable
 # This runs in a small interpreter that then becomes the program. subprocess's preexec_fn could do the same, but it may hang in
 # a process with threads, as tuning has. In order of the lines: let Ctrl-C end the interpreter without a traceback; ask Linux
 # for SIGTERM when the parent ends (PR_SET_PDEATHSIG is 1), on which training saves its state; become the program, unless the
-# parent has ended already.
+# parent has already ended.
 _BECOME = (
     "import ctypes, os, signal as s, sys\n"
     "if s.getsignal(s.SIGINT) is s.default_int_handler: s.signal(s.SIGINT, s.SIG_DFL)\n"

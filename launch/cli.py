@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv)
         finally:
             if sys.stdout:
-                sys.stdout.flush()  # here, where an error can be caught, and not when the interpreter ends
+                sys.stdout.flush()  # flushed here, where an error can be caught, and not when the interpreter ends
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
@@ -62,7 +62,7 @@ def _end(stop: KeyboardInterrupt) -> NoReturn:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["emulate"]:  # its options belong to a program in another environment
+    if arguments[:1] == ["emulate"]:  # the options of this verb belong to a program in another environment
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
     jobs.check_place(options)
@@ -85,7 +85,7 @@ def _drop_output() -> None:
 
 
 def _say(text: str, status: int = 1) -> int:
-    with contextlib.suppress(OSError):  # a terminal that was closed
+    with contextlib.suppress(OSError):  # the terminal was closed
         print(f"byoc: {text}", file=sys.stderr)
     return status
 
@@ -104,14 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     jobs.running(verb)
     verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
-    data = verbs.add_parser("data", help="look at photos before anything is paid for").add_subparsers(
-        required=True, metavar="VERB"
-    )
-    verb = data.add_parser("check", help="count, and find what would make training fail")
+    data = verbs.add_parser("data", help="check, sample or upload photos").add_subparsers(required=True, metavar="VERB")
+    verb = data.add_parser("check", help="count photos, and find what would make training fail")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
     verb.set_defaults(call="launch.check")
-    verb = data.add_parser("sample", help="write the small labelled set of the demo")
+    verb = data.add_parser("sample", help="write the demo's small set of labelled photos")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.set_defaults(call="launch.samples")
     account.add_upload(data)
@@ -142,15 +140,24 @@ def _parser() -> argparse.ArgumentParser:
     hosting.on_endpoint(verb)
     verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
-    verb = verbs.add_parser("report", help="one page, and a JSON file, on a run or on SageMaker's profiler output")
-    verb.add_argument("folder", type=Path, metavar="RUN|FOLDER", help="of byoc run or byoc train, or profiler-output")
+    verb = verbs.add_parser(
+        "report", help="write a page and a JSON file about a run, or about the output of SageMaker's profiler"
+    )
+    verb.add_argument(
+        "folder",
+        type=Path,
+        metavar="RUN|FOLDER",
+        help="the results of byoc run or byoc train, or a folder profiler-output",
+    )
     verb.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the folder)")
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.set_defaults(call="launch.report")
 
     for group in (account, jobs, hosting):
         group.add(verbs)
-    verbs.add_parser("emulate", help="a SageMaker on this machine, whose jobs really run; byoc emulate --help")
+    verbs.add_parser(
+        "emulate", help="run a local SageMaker on this machine, whose jobs really run; byoc emulate --help explains it"
+    )
     return parser
 
 
@@ -164,7 +171,7 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
         "--gpus",
         choices=CHOICES,
         default="auto",
-        help="of this machine that the image sees; auto: all when it is built for CUDA and a GPU is here",
+        help="this machine's GPUs for the image; auto: all, if the image is built for CUDA and there is a GPU",
     )
 
 
@@ -187,7 +194,10 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
         help="folder with the backbone's weights, the `pretrained` channel",
     )
     verb.add_argument(
-        "--model", type=jobs.place, metavar="DIR", help="an earlier artifact to train on, the `model` channel"
+        "--model",
+        type=jobs.place,
+        metavar="DIR",
+        help="an earlier artifact from which training continues, the `model` channel",
     )
     verb.add_argument("--feature-cache", type=Path, default=cache, metavar="DIR", help="default: %(default)s")
     verb.add_argument(
@@ -196,5 +206,5 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="hyperparameters",
-        help="a hyperparameter, any number of times; `python -m train --help` lists them",
+        help="a hyperparameter; may be given several times; `python -m train --help` lists them",
     )

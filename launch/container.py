@@ -51,7 +51,9 @@ def command(
     *,
     gpus: bool = False,
 ) -> list[str]:
-    """Return the command for one job in the folder `base`, which is laid out as /opt/ml; its files will belong to this user."""
+    """Return the command for one job in the folder `base`, which is laid out as /opt/ml; the files that the job writes will
+    belong to this user.
+    """
     base, feature_cache = base.resolve(), feature_cache.resolve()
     for folder in (base / "model", base / "output" / "data", feature_cache):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Start the local SageMaker (local_test/sagemaker) as a program in its own environment; none of its code is imported here."""
+"""Starts the local SageMaker (local_test/sagemaker) as a program in its own environment, without importing its code."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError("byoc emulate runs in a checkout of the project, and this byoc was installed without one")
     if not python.exists():
         raise ConfigError(f"{python} is missing; make it: make -C {ROOT} emulator")
-    # Trap: do not resolve links. A virtual environment's interpreter is one, and its programs lie beside the link.
+    # Trap: do not resolve links. A virtual environment's interpreter is a link, and the environment's programs are beside the link.
     programs = Path(sys.executable).parent
     # The path is set by -c, not by PYTHONPATH: users' programs inherit the environment and would import our packages.
     start = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('local_test.sagemaker', run_name='__main__')"

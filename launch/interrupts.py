@@ -1,4 +1,4 @@
-"""The signals that end `byoc`: each is a KeyboardInterrupt, so that the programs that it started are stopped too."""
+"""Turns the signals that end `byoc` into KeyboardInterrupt, so that the programs that it started are stopped too."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ AGAIN = 0.05  # seconds
 
 
 def catch() -> None:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt with their number, and let no interrupt get lost."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt with their number, and make sure that no interrupt is lost."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
@@ -18,9 +18,9 @@ def catch() -> None:
 
 
 def cause(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt during whose handling an error was raised, None where there was none.
+    """Return the interrupt that was being handled when an error was raised; None if there was none.
 
-    Trap: an interrupt inside `with condition:` of threading leaves a lock released, and the block's end raises RuntimeError.
+    Trap: an interrupt inside threading's `with condition:` may leave the lock released; then the end of the block raises RuntimeError.
     """
     before = error.__context__
     while before:
@@ -35,9 +35,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _not_raised(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Send a signal once more whose interrupt came while a destructor or a weak reference's callback ran.
+    """Send a signal again if its interrupt came while a destructor or the callback of a weak reference ran.
 
-    Trap: Python prints such an exception and goes on. Imports run such callbacks by the hundred.
+    Trap: Python prints an exception in such code and continues. Imports run hundreds of such callbacks.
     """
     if not isinstance(unraisable.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)

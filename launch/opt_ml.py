@@ -1,6 +1,6 @@
 """Lays out a folder as SageMaker lays out /opt/ml for a training job.
 
-python3 -m launch.opt_ml FOLDER CHANNEL... -- [NAME=VALUE]...   writes the files of /opt/ml/input/config alone into FOLDER
+python3 -m launch.opt_ml FOLDER CHANNEL... -- [NAME=VALUE]...   writes only the files of /opt/ml/input/config into FOLDER
 """
 
 import json
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-FILES = {"TrainingInputMode": "File"}  # what inputdataconfig.json says of a channel whose files are downloaded
-# What resourceconfig.json says to a job of one host.
+FILES = {"TrainingInputMode": "File"}  # the entry in inputdataconfig.json for a channel whose files are downloaded
+# The content of resourceconfig.json for a job of one host.
 ONE_HOST = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
 
 
@@ -22,9 +22,9 @@ def lay_out(
     channel: Mapping[str, str] = FILES,
     resources: Mapping[str, Any] | None = ONE_HOST,
 ) -> None:
-    """Write the configuration below `base`, and link the channels' folders; a folder that was laid out before is changed.
+    """Write the configuration below `base`, and link the channels' folders; a folder that is already laid out is changed.
 
-    `channel` is what inputdataconfig.json says of each channel.
+    `channel` is the entry of each channel in inputdataconfig.json.
     """
     data = base / "input" / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def write_configuration(
 
 
 def main(arguments: list[str]) -> None:
-    """Write the configuration of a container, whose network interface is eth0."""
+    """Write the configuration for a container, whose network interface is eth0."""
     folder, *rest = arguments
     end = rest.index("--")
     hyperparameters = dict(pair.split("=", 1) for pair in rest[end + 1 :])

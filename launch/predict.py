@@ -1,4 +1,4 @@
-"""Send photos to a running server."""
+"""Sends photos to a running server."""
 
 import contextlib
 import http.client
@@ -18,8 +18,8 @@ from classifier.names import one_line
 from launch.aws.errors import AwsError
 
 Rankings = list[list[dict[str, Any]]]  # for each photo, its labels and probabilities, best first
-USUAL = 100_000_000  # bytes; only a longer file may exceed the limit for a photo
-TIMEOUT = 70  # seconds; SageMaker allows a model 60
+USUAL = 100_000_000  # bytes; a file up to this length cannot exceed the limit for a photo
+TIMEOUT = 70  # seconds; SageMaker gives a model 60
 
 
 def predict(url: str, path: Path) -> Rankings:
@@ -53,7 +53,7 @@ def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: boo
         name = one_line(path)
         try:
             found = ask(path)
-        except AwsError:  # every other file would fail in the same way
+        except AwsError:  # all other files would fail in the same way
             raise
         except UserError as error:
             entries.append({"file": name, "error": str(error)})
@@ -97,7 +97,7 @@ def read(path: Path) -> bytes:
 
 
 def content_type(path: Path) -> str:
-    """Return a file's content type by its name; for an unknown name a neutral one, since the server looks at the bytes."""
+    """Return the content type for a file's name; for an unknown name a neutral type, since the server looks at the bytes."""
     guessed = mimetypes.guess_type(path.name)[0] or ""
     known = guessed.startswith("image/") or guessed == "application/json"
     return guessed if known else "application/octet-stream"
@@ -115,7 +115,8 @@ def _address(url: str) -> str:
     with contextlib.suppress(ValueError):
         whole = url if "://" in url else f"http://{url}"
         parts = urlsplit(whole)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # raises for a wrong port
+        # Raises ValueError for a wrong port.
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         if usable and whole.isascii() and whole.isprintable() and " " not in whole:
             return f"{whole.rstrip('/').removesuffix('/invocations').rstrip('/')}/invocations"
     raise ConfigError(f"--url is {url!r}; write the server's address, as in http://127.0.0.1:8080")
@@ -132,7 +133,7 @@ def _message(error: urllib.error.HTTPError) -> str:
 def rankings(text: bytes, url: str) -> Rankings:
     """Return each photo's labels and probabilities from an answer; `url` names the server in errors.
 
-    Raises UserError when the answer has another form.
+    Raises UserError if the answer has another form.
     """
     with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
         answer = json.loads(text)["predictions"]
@@ -140,7 +141,7 @@ def rankings(text: bytes, url: str) -> Rankings:
         if all(_is_prediction(item) for ranking in found for item in ranking) and all(found):
             return found
     begin = one_line(text[:200].decode(errors="replace"))
-    raise UserError(f"{url} does not answer as byoc serve does, it says {begin!r}; ask such a server with curl")
+    raise UserError(f"{url} does not answer as byoc serve does, but with {begin!r}; use curl for such a server")
 
 
 def _is_prediction(item: Any) -> bool:

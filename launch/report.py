@@ -1,4 +1,4 @@
-"""`byoc report`: one page, and a JSON file, on a run of ours or on the profiler output of any SageMaker job."""
+"""`byoc report`: writes a page and a JSON file about a run, or about the profiler output of any SageMaker job."""
 
 import webbrowser
 from argparse import Namespace
@@ -8,7 +8,7 @@ from reports.report import write
 
 
 def command(options: Namespace) -> int:
-    """Write the report, print its findings and name its files; raises DataError where the folder holds nothing known."""
+    """Write the report, print its findings and name its files; raises DataError if the folder holds nothing known."""
     written = write(options.folder, options.out)
     print(written.report.headline)
     for judged in written.report.judged:

@@ -1,4 +1,4 @@
-"""`byoc run`, the main job in local processes: check -> tune -> train -> test -> serve -> predict."""
+"""`byoc run`: the whole job in local processes: check -> tune -> train -> test -> serve -> predict."""
 
 import json
 import shlex
@@ -38,7 +38,9 @@ def command(options: Namespace) -> int:
         raise DataError(findings["fatal"][0])
     photos = load_photo_set({"training": options.data}, validation_share=config.validation_share, seed=config.seed)
     if "test" not in photos.splits:
-        raise DataError(f"{options.data} holds no test photos; byoc run tests what it trained, add a folder named test")
+        raise DataError(
+            f"{options.data} holds no test photos; byoc run needs them to test the trained model; add a folder named test"
+        )
     folder = new_folder(options.out)
     seconds["check"] = time.monotonic() - started
 

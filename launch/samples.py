@@ -1,7 +1,6 @@
-"""The demo's photos: crops of the free photographs in the scikit-image wheel.
-
-Each photograph is a class. Train, validation and test have different tiles of it, so no pixel is in two splits. All crops
-of a class show the same photograph, so a model that tells the classes apart has not learnt to recognise kinds of things.
+"""The demo's photos: crops of the free photographs in the scikit-image wheel. Each photograph is a class. Train, validation and test have
+different tiles of it, so no pixel is in two splits. All crops
+of a class show the same photograph, so a model that distinguishes the classes has not learnt to recognise kinds of things.
 """
 
 import importlib.util
@@ -30,7 +29,7 @@ PHOTOGRAPHS = {
     "rocket": "rocket.jpg",
     "tissue": "ihc.png",
 }
-# Each photograph is a grid of tiles; a split owns some of them, and each crop lies inside one.
+# Each photograph is a grid of tiles; each split owns some tiles, and each crop is inside one tile.
 GRID = 4
 TILES = {"train": 10, "validation": 3, "test": 3}
 CROPS = 3  # crops of each tile
@@ -63,7 +62,7 @@ def write_samples(folder: Path) -> int:
 
 
 def command(options: Namespace) -> int:
-    """`byoc data sample`: write the samples to a new or empty folder; raises ConfigError for one that holds anything else."""
+    """`byoc data sample`: write the samples to a new or empty folder; raises ConfigError if the folder holds anything else."""
     if not all((options.data / split / label).is_dir() for split in TILES for label in PHOTOGRAPHS):
         if options.data.exists() and any(options.data.iterdir()):
             raise ConfigError(f"{options.data} is not empty and does not hold the samples; name a new folder")

@@ -1,4 +1,4 @@
-"""Run the serving program in a process of its own: start it, wait for /ping, stop it."""
+"""Runs the serving program in its own process: starts it, waits for /ping, and stops it."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from launch.child import ends_with_us
 
 START_SECONDS = 120
 STOP_SECONDS = 30
-LINE_SECONDS = 2  # a line says this often that the server is still starting
+LINE_SECONDS = 2  # seconds between two lines which say that the server is still starting
 
 
 @contextlib.contextmanager

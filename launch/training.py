@@ -1,4 +1,4 @@
-"""Run the training program in a process or container of its own, in a folder that is laid out as SageMaker's /opt/ml."""
+"""Runs the training program in its own process or container, in a folder that is laid out as SageMaker's /opt/ml."""
 
 import json
 import os
@@ -23,14 +23,14 @@ _running: set["subprocess.Popen[bytes]"] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What all runs of a job have in common: photos, fixed hyperparameters, further channels, feature cache and image."""
+    """The inputs that all runs of a job share: photos, fixed hyperparameters, further channels, feature cache and image."""
 
     data: Path
     hyperparameters: Mapping[str, str]
     channels: Mapping[str, Path]  # further channels by name: pretrained, model
     feature_cache: Path
-    image: str | None = None  # the image to run the program in; None: in this environment
-    gpus: bool = False  # whether the image gets this machine's GPUs
+    image: str | None = None  # the image to run the program in; None means this environment
+    gpus: bool = False  # whether the container gets this machine's GPUs
 
     @property
     def all_channels(self) -> dict[str, Path]:
@@ -53,7 +53,7 @@ def recipe(options: Namespace) -> Recipe:
         if not equals:
             raise ConfigError(f"--set {pair!r} must read NAME=VALUE, as in --set lr=0.01")
         if fixed.setdefault(name, value) != value:
-            raise ConfigError(f"{name} is given as {fixed[name]} and as {value}; leave one of them out")
+            raise ConfigError(f"{name} is given as {fixed[name]} and as {value}; keep only one of them")
     parse(fixed)
     named: str | None = getattr(options, "image", None)
     image = container.training_image(named) if named else None
@@ -71,7 +71,7 @@ def recipe(options: Namespace) -> Recipe:
 
 
 def new_folder(out: Path | None) -> Path:
-    """Create and return the folder for results: `out`, or one under runs/ that is named by the time."""
+    """Create and return the folder for results: `out`, or a new folder under runs/ with the time as its name."""
     folder = out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty; name another folder with --out, results are never overwritten")
@@ -84,8 +84,8 @@ def train(
 ) -> list[dict[str, Any]]:
     """Run the training program once in the folder `base` and return its records.
 
-    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. Raises UserError with the text of its
-    file output/failure when it fails.
+    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. If it fails, raises UserError with the
+    text of output/failure.
     """
     lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
     environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
@@ -138,7 +138,7 @@ def command(options: Namespace) -> int:
 
 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
-    # The program writes progress to standard error, which it inherits, and metric lines to standard output, which `log` takes.
+    # The program writes progress to standard error, which it inherits, and metric lines to standard output, which goes to `log`.
     with subprocess.Popen(ends_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
         _running.add(process)
         try:

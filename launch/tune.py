@@ -1,4 +1,4 @@
-"""Tune hyperparameters without SageMaker: Optuna searches the ranges that the training program states."""
+"""Tunes hyperparameters without SageMaker: Optuna searches the ranges that the training program declares."""
 
 import json
 import os
@@ -19,7 +19,9 @@ def check_tuning(recipe: Recipe, trials: int) -> None:
     if trials < 1:
         raise ConfigError(f"--trials is {trials}; it must be at least 1")
     if not searched(recipe.hyperparameters):
-        raise ConfigError(f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, or run byoc train")
+        raise ConfigError(
+            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, or run byoc train"
+        )
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
@@ -68,7 +70,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(trial.done() for trial in rest):
-                terminate_running()  # repeatedly, because a trial may be about to start its program
+                terminate_running()  # again and again, because a trial may be about to start its program
                 time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))

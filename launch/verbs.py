@@ -1,4 +1,4 @@
-"""The driver's verbs on SageMaker as functions, for notebooks and scripts: each does what its command does and returns values.
+"""The driver's verbs on SageMaker as functions, for notebooks and scripts: each does the same as its command, but returns values.
 
     import launch
     from launch import verbs
@@ -9,8 +9,8 @@
     best = verbs.predict(session, "dogs", "photo.jpg")[0][0]
     verbs.delete(session, "dogs")
 
-They show no plan and ask nothing. What takes long shows its progress on standard output. Each takes the account's session first,
-and raises UserError with one sentence for what goes wrong. Specifications are those of launch/aws/specification.py;
+They show no plan and ask nothing. Long ones show their progress on standard output. The first argument of each is the account's session.
+If something fails, each raises UserError with one sentence. Specifications are those of launch/aws/specification.py;
 launch.estimator, launch.tuner and launch.model give the SDK's objects instead.
 """
 
@@ -55,13 +55,13 @@ PHOTO = "application/x-image"
 
 
 def check(session: Session) -> list[account_check.Row]:
-    """Return what the account has and lacks: `byoc setup --check`."""
+    """Check what the account has and what it lacks, as `byoc setup --check` does."""
     return account_check.check(session.settings)
 
 
 def check_photos(folder: Path | str) -> str:
-    """Decode every photo and return what was found as text; raises DataError with what would make training fail."""
-    from launch import check  # which needs Pillow
+    """Decode every photo and return the findings as text; raises DataError with every problem that would make training fail."""
+    from launch import check  # imported here, because it needs Pillow
 
     findings = check.survey(Path(folder), Config())
     if findings["fatal"]:
@@ -70,37 +70,37 @@ def check_photos(folder: Path | str) -> str:
 
 
 def upload(session: Session, folder: Path | str, uri: str = "") -> uploading.Uploaded:
-    """Bring a folder of photos to S3, by default to where `byoc train --data FOLDER` looks for it."""
+    """Upload a folder of photos to S3, by default to the place where `byoc train --data FOLDER` looks for it."""
     return uploading.upload(session, Path(folder), uri)
 
 
 def train(session: Session, training: Training) -> Ended:
-    """Run a training job to its end; raises AwsError where it does not complete."""
+    """Run a training job to its end; raises AwsError if it does not complete."""
     return _run(session, training)
 
 
 def tune(session: Session, tuning: Tuning) -> Ended:
-    """Run a tuning job to its end; raises AwsError where it does not complete."""
+    """Run a tuning job to its end; raises AwsError if it does not complete."""
     return _run(session, tuning)
 
 
 def follow(session: Session, kind: kinds.Name, name: str) -> Ended:
     """Show what a job does until it ends, or an endpoint until it is in service, and return its end.
 
-    `kind` is training, tuning, transform or endpoint. `.check()` of what is returned raises AwsError where it did not end well.
+    `kind` is training, tuning, transform or endpoint. Call `.check()` on the returned end to raise AwsError if it did not end well.
     """
     return following.follow(session, kind, name)
 
 
 def best_of(session: Session, name: str) -> dict[str, str]:
-    """Return all hyperparameters of the best training job of a tuning job, those that were not varied included."""
+    """Return all hyperparameters of the best training job of a tuning job, including those that were not varied."""
     return best.best_of(session, name)
 
 
 def epochs(session: Session, name: str) -> list[dict[str, float]]:
-    """Return the metrics of each epoch of a training job, as its log has them; raises AwsError.
+    """Return the metrics of each epoch of a training job, from its log; raises AwsError.
 
-    SageMaker's own metrics in CloudWatch hold one value a minute, the average of it, and so hide short epochs.
+    SageMaker's own metrics in CloudWatch hold one average for each minute, and so hide short epochs.
     """
     answer = kinds.describe(session, "training", name)
     lines = reader(session, kinds.KINDS["training"], name, answer["CreationTime"].timestamp(), search="epoch=").new()
@@ -108,7 +108,7 @@ def epochs(session: Session, name: str) -> list[dict[str, float]]:
 
 
 def deploy(session: Session, wanted: Wanted, photo: Path | str | None = None) -> Deployed:
-    """Make an endpoint, or update the one of that name; it ends with a real prediction."""
+    """Make an endpoint, or update the existing one, and end with a real prediction."""
     deployment = design(session, wanted)
     change = planned.changed(session, deployment)
     planned.planned(session, deployment, change)  # checks the requests
@@ -121,13 +121,13 @@ def predict(session: Session, endpoint: str, photo: Path | str, target_model: st
 
 
 def transform(session: Session, source: str, model: str, out: str, machines: Machines | None = None) -> Transformed:
-    """Answer every photo of a folder, or of an S3 prefix; `out` is s3://... or empty, for a place of ours."""
+    """Answer every photo of a folder, or of an S3 prefix; `out` is an address s3://..., or empty for the default place."""
     where = machines or Machines(types=session.settings.transform_types[:1])
     return transforming.transform(session, transforming.batch(session, source, model, out, where, PHOTO))
 
 
 def rollback(session: Session, endpoint: str, to: str = "") -> RolledBack:
-    """Give an endpoint its earlier configuration back, or the one that `to` names."""
+    """Let an endpoint go back to its earlier configuration, or to the one that `to` names."""
     return returning.rollback(session, returning.choose(session, endpoint, to))
 
 
@@ -137,9 +137,9 @@ def history(session: Session, endpoint: str) -> list[endpoints.Entry]:
 
 
 def delete(session: Session, name: str) -> Doomed:
-    """Delete an endpoint with everything that was made for it, or one configuration or model, and return what that was.
+    """Delete an endpoint with everything that was made for it, or delete one configuration or model. Return what was deleted.
 
-    Raises AwsError where nothing has the name, and for what a live endpoint uses.
+    Raises AwsError if nothing has the name, or if a live endpoint uses the thing.
     """
     return deleting.delete(session, deleting.of_name(session, name))
 
@@ -158,17 +158,17 @@ def approve(session: Session, arn: str) -> Registered:
 
 
 def jobs(session: Session, most: int = 20) -> list[Row]:
-    """Return the newest jobs and endpoints, what bills first."""
+    """Return the newest jobs and endpoints; those that cost money come first."""
     return listing.jobs(session, most)
 
 
 def leftovers(session: Session) -> list[Leftover]:
-    """Return what still bills in the region, and the endpoints that have lost what they need: `byoc jobs --leftovers`."""
+    """Return what still costs money in the region, and the endpoints that have lost their configuration or model."""
     return billing.find(session)
 
 
 def stop(session: Session, name: str) -> Stopping:
-    """Tell a job to stop, and do not wait for it."""
+    """Ask a job to stop, and do not wait for its end."""
     return stopping.stop(session, name)
 
 

@@ -1,1 +1,3 @@
-"""How a person tries the images without AWS: local mode, plain `docker run`, and the container contract from outside."""
+"""Ways to try the images without AWS: local mode, plain `docker run`, the local SageMaker, and a suite that checks the
+container contract from outside.
+"""

@@ -1,4 +1,4 @@
-"""What the SDK calls this machine: local_gpu gives the containers its GPUs."""
+"""Chooses the SDK's name for this machine: local_gpu gives the containers its GPUs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What SageMaker local mode leaves on a machine: exited containers, a network, files of root's; found and removed."""
+"""Finds and removes what SageMaker local mode leaves on a machine: exited containers, a network, files that belong to root."""
 
 import os
 import subprocess
@@ -16,15 +16,15 @@ def docker(*arguments: str) -> str:
 
 
 class Leftovers:
-    """Finds and removes what local mode left behind of the runs whose compose files lie below one folder of ours."""
+    """Finds and removes what local mode left behind, for runs whose compose files are below `folder`."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self.folder, self.image = folder, image
         self._projects: set[str] = set()
 
     def containers(self, *filters: str) -> list[str]:
-        """Return the ids of the containers: compose names its projects by the folder of their file."""
-        # Kept, since the SDK removes such a folder itself, and leaves the container.
+        """Return the ids of the containers, which compose labels with the name of the compose file's folder."""
+        # Kept in a list, since the SDK removes such a folder itself but leaves the container.
         self._projects |= {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
         options = [part for text in filters for part in ("--filter", text)]
         listed = [
@@ -41,7 +41,7 @@ class Leftovers:
     def remove(self) -> None:
         """Remove containers, network and the files that only root may remove."""
         self.remove_containers()
-        docker("network", "rm", NETWORK)  # fails, as it should, while another run uses it
+        docker("network", "rm", NETWORK)  # fails while another run uses the network, which is intended
         if os.geteuid() and self.folder.exists():
             options = ("--rm", "--user", "0", "--network", "none", "--volume", f"{self.folder}:/left")
             docker("run", *options, "--entrypoint", "find", self.image, "/left", "-mindepth", "1", "-delete")

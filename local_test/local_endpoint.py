@@ -16,7 +16,7 @@ from local_test.gpus import instance_type
 from local_test.leftovers import Leftovers, docker
 from local_test.stop import LocalModeError, Stop
 
-ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed name will do
+ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed ARN works
 
 
 def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
@@ -26,7 +26,7 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
     threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
     name = "local"
     try:
-        # With wait=True the SDK polls for 30 s more; it has waited for /ping anyway.
+        # With wait=True the SDK would poll for 30 s more, although it has already waited for /ping.
         model.deploy(1, instance_type(options.image), endpoint_name=name, wait=False)
         url = f"http://127.0.0.1:{options.port}/invocations"
         print(f"ready: curl -H 'Content-Type: image/jpeg' --data-binary @PHOTO.jpg {url}\nCtrl-C stops it", flush=True)
@@ -57,7 +57,7 @@ def local_model(options: argparse.Namespace, session: Any, work: Path) -> Any:
 
 
 def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, str]]:
-    """Return the artifact as the archive that the SDK wants, with the user's code in it, and the variables for that code."""
+    """Return the artifact as the archive that the SDK needs, with the user's code in it, and the variables for that code."""
     folder, brought = options.model, getattr(options, "code", None)
     if folder.is_file():
         try:
@@ -76,7 +76,7 @@ def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, st
             return archive, {name: os.environ[name] for name in ("ALLOW_MODEL_CODE",) if name in os.environ}
         name, code = copied(brought, options.source_dir, work / "code")
         tar.add(code, "code")
-    # As the SDK sets them for its entry_point; ALLOW_MODEL_CODE is this serving image's.
+    # The same variables as the SDK sets for its entry_point, and ALLOW_MODEL_CODE of our serving image.
     return archive, {
         "ALLOW_MODEL_CODE": "true",
         "SAGEMAKER_PROGRAM": name,
@@ -95,7 +95,7 @@ def check_port(port: int) -> None:
 
 
 def last_words(leftovers: Leftovers) -> str:
-    """Return why the engine could not start the container, or else the last line that it printed."""
+    """Return why Docker could not start the container, or else the container's last line."""
     for container in leftovers.containers():
         reason = docker("inspect", "--format", "{{.State.Error}}", container).strip()
         return reason or (docker("logs", "--tail", "1", container).strip())
@@ -103,11 +103,11 @@ def last_words(leftovers: Leftovers) -> str:
 
 
 def give_up_early(leftovers: Leftovers, stop: Stop) -> None:
-    """End the SDK's wait for /ping, which lasts two minutes, when the container has ended or we are to stop."""
+    """End the SDK's wait for /ping, which lasts two minutes, if the container has ended or a signal came."""
     from sagemaker.local import entities
 
     failed = threading.Event()
-    threading.excepthook = lambda args: failed.set()  # the SDK's thread raises when compose fails
+    threading.excepthook = lambda args: failed.set()  # the SDK's thread raises this when compose fails
     while not (stop.is_set() or failed.is_set() or leftovers.containers("status=exited")):
         time.sleep(0.5)
     entities.HEALTH_CHECK_TIMEOUT_LIMIT = 0

@@ -1,4 +1,4 @@
-"""SageMaker local mode with SDK v2: offline, without credentials, and with nothing left behind.
+"""Runs SageMaker local mode with SDK v2: offline, without credentials, and without leaving anything behind.
 
     .venv-sdk/bin/python -m local_test.local_mode train --image IMAGE --channel NAME=DIR... --out DIR [--script FILE]
     .venv-sdk/bin/python -m local_test.local_mode serve --image IMAGE --model DIR [--port N] [--code FILE]
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _session(work: Path, options: argparse.Namespace) -> Any:
-    """Return the SDK's local session, made so that it makes no call to AWS and keeps to our folder."""
+    """Return the SDK's local session, configured to make no call to AWS and to use only our folder."""
     for command, remedy in (
         (["docker", "info"], "Docker does not answer; install and start it"),
         (
@@ -83,7 +83,7 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
     _compose_on_path(work)
     (work / "containers").mkdir()
     (work / "config.yaml").write_text(CONFIG)
-    # Credentials would be written into the compose file in clear, and into the containers.
+    # The SDK would write credentials in plain text into the compose file, and pass them to the containers.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {
@@ -104,7 +104,10 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
 
 
 def _compose_on_path(work: Path) -> None:
-    """Let the SDK find compose: it takes `docker compose` of version 2, and else the command `docker-compose`, which is made here."""
+    """Help the SDK find compose.
+
+    It accepts `docker compose` only in version 2; otherwise it uses the command `docker-compose`, which is made here.
+    """
     found = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
     if (found.returncode == 0 and "v2" in found.stdout) or shutil.which("docker-compose"):
         return

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole way in SageMaker local mode: train, serve, predict; checks the answers, and that nothing is left behind.
+# Runs all steps in SageMaker local mode: train, serve, predict. Checks the answers, and that nothing is left behind.
 #   local_test/local_test.sh DATA
 #     DATA                      holds train/, validation/ and test/, each with a folder per class
 #   HOSTS                       containers that train together (default 1)

@@ -12,7 +12,7 @@ from local_test.gpus import instance_type
 from local_test.leftovers import Leftovers
 from local_test.stop import LocalModeError, Stop
 
-ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed name will do
+ROLE = "arn:aws:iam::111111111111:role/local"  # any well-formed ARN works
 
 
 def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
@@ -21,7 +21,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
 
     settings, script = dict(_pair("--set", text) for text in options.hyperparameters), _script(options, work)
     if "/" in script.get("entry_point", ""):
-        # The SDK's local mode drops the folder from the script's name, so what it would send is set here.
+        # The SDK's local mode drops the folder from the script's name, so the hyperparameters that it would send are set here.
         program, code = script.pop("entry_point"), script.pop("source_dir")
         settings |= {
             "sagemaker_program": json.dumps(program),
@@ -41,7 +41,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         if not stop.is_set():
             pairs = (_pair("--channel", text) for text in options.channels)
             estimator.fit({name: f"file://{Path(folder).resolve()}" for name, folder in pairs})
-    except Exception as raised:  # the SDK raises RuntimeError, and whatever a missing container makes of it
+    except Exception as raised:  # the SDK raises RuntimeError, or any other error if a container is missing
         error = raised
     if stop.is_set():
         print("stopped; nothing is left", flush=True)
@@ -50,10 +50,10 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
         try:
             unpack(archive, options.out / archive.name.removesuffix(".tar.gz"))
         except ArchiveError as refused:
-            raise LocalModeError(f"what the job left cannot be kept: {refused}") from refused
+            raise LocalModeError(f"the job's results cannot be kept: {refused}") from refused
     failure = options.out / "output" / "failure"
     if error or failure.exists():
-        # The SDK says only which status compose ended with; the job's own words are in its archive.
+        # The SDK says only the exit status of compose; the job's failure text is in its archive.
         text = failure.read_text() if failure.exists() else f"the job failed and left no failure text ({error})"
         raise LocalModeError(text.strip())
     model = options.out / "model"
@@ -62,7 +62,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
 
 
 def _script(options: argparse.Namespace, work: Path) -> dict[str, str]:
-    """Return the estimator's arguments for a script of the user's, as a notebook has them."""
+    """Return the estimator's arguments for a user's script, as in a notebook."""
     if not options.script:
         return {}
     name, folder = copied(options.script, options.source_dir, work / "code")

@@ -1,4 +1,4 @@
-"""Batch transform in local mode: the SDK's own Transformer over a folder of photos, one file of an answer for each."""
+"""Batch transform in local mode: the SDK's own Transformer for a folder of photos, with one answer file for each photo."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from local_test.stop import LocalModeError, Stop
 
 
 def transform(options: argparse.Namespace, session: Any, work: Path, leftovers: Leftovers, stop: Stop) -> int:
-    """Answer every photo of options.photos into options.out; returns 1 when one was refused.
+    """Write an answer to every photo of options.photos into options.out; returns 1 if a photo was refused.
 
     Raises LocalModeError when the transform could not run.
     """
@@ -24,12 +24,12 @@ def transform(options: argparse.Namespace, session: Any, work: Path, leftovers: 
     check_port(options.port)
     model = local_model(options, session, work)
     threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
-    # The strategy is said, since the SDK joins the records of a server that says none, as if they were text.
+    # The strategy is named, because the SDK joins records as if they were text if neither request nor server names one.
     transformer = model.transformer(
         1, instance_type(options.image), strategy="SingleRecord", output_path=f"file://{options.out}"
     )
     try:
-        # It returns when all is done. Trap: to wait, it would ask AWS for the job's log.
+        # This call returns when all is done. Trap: with wait=True the SDK would ask AWS for the job's log.
         transformer.transform(f"file://{options.photos}", content_type="application/x-image", wait=False)
     except Exception as error:
         if not stop.is_set():

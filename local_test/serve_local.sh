@@ -2,13 +2,13 @@
 # Serves an artifact in the serving image on this machine, offline and without AWS, until Ctrl-C.
 #   local_test/serve_local.sh [--plain] [--port N] [--code FILE [--source-dir DIR]] MODEL
 #     MODEL         the artifact: a folder, or model.tar.gz
-#     --plain       docker run alone instead of SageMaker local mode: no SDK, no Compose
+#     --plain       only docker run, instead of SageMaker local mode: no SDK, no Compose
 #     --port        on this machine (default 8080)
-#     --code        inference code of yours, put into the artifact's folder code/, as the SDK's entry_point; it is allowed to run
-#     --source-dir  the folder that holds it, with its neighbours, as the SDK's source_dir
-#   ALLOW_MODEL_CODE=true   runs the code that the artifact itself brings
+#     --code        your inference code, put into the artifact's folder code/, as the SDK's entry_point; it is allowed to run
+#     --source-dir  the folder of that file and of the files it imports, as the SDK's source_dir
+#   ALLOW_MODEL_CODE=true   runs the code in the artifact
 #   IMAGE           the serving image (default byoc-classifier-serve:cpu)
-#   GPUS            all or none (default: all for a CUDA image where a GPU is)
+#   GPUS            all or none (default: all for a CUDA image on a machine with a GPU)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-serve:cpu}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# An endpoint with docker run alone, as the platform mounts and stops it; serve_local.sh --plain calls it.
+# Runs an endpoint with plain docker run, mounted and stopped as on the platform; serve_local.sh --plain calls it.
 #   IMAGE=... [CODE=FILE [SOURCE=DIR]] local_test/serve_plain.sh MODEL PORT
-# The model can be read only; the port is open on the loopback interface alone; SIGTERM, then 30 s, then SIGKILL.
+# The model is mounted read-only and the port is open only on the loopback interface. The end is SIGTERM, then after 30 s SIGKILL.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the name of a script in the folder that holds it, or ends with one sentence where it cannot be brought from there.
+# Prints the name of a script in the folder that holds it, or ends with one sentence if it cannot be used from there.
 #   local_test/source.sh FILE [FOLDER]
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Trains in the training image on this machine, offline and without AWS, and leaves model/ and output/ in a folder of yours.
+# Trains in the training image on this machine, offline and without AWS, and leaves model/ and output/ in your folder.
 #   local_test/train_local.sh [--plain] [--hosts N] [--out DIR] [--set NAME=VALUE]... DATA
 #   local_test/train_local.sh --script FILE [--source-dir DIR] [--channel NAME=DIR]... [the options above] [DATA]
 #     DATA          holds train/, validation/ and test/, each with a folder per class, or the class folders themselves
-#     --plain       docker run alone instead of SageMaker local mode: no SDK, no Compose, one host
+#     --plain       only docker run, instead of SageMaker local mode: no SDK, no Compose, one host
 #     --hosts       containers that train together, in local mode
 #     --out         a new or empty folder, or that of a job that failed (default runs/local-TIME)
 #     --set         a hyperparameter, any number of times
-#     --script      runs a script of yours, as the SDK's entry_point does; DATA is then its channel training (SM_CHANNEL_TRAINING)
-#     --source-dir  the folder that holds the script, its neighbours and requirements.txt, as the SDK's source_dir
+#     --script      runs your script, as the SDK's entry_point does; DATA is then its channel training (SM_CHANNEL_TRAINING)
+#     --source-dir  the folder of the script, the files it imports and requirements.txt, as the SDK's source_dir
 #     --channel     a folder as a channel of this name, any number of times
 #   IMAGE           the training image (default byoc-classifier-train:cpu)
-#   GPUS            all or none (default: all for a CUDA image where a GPU is)
+#   GPUS            all or none (default: all for a CUDA image on a machine with a GPU)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-train:cpu}
@@ -41,7 +41,7 @@ for setting in "${settings[@]}"; do [[ $setting = ?*=* ]] || fail "--set '$setti
 "$here/image.sh" "$image" || exit 1
 
 out=${out:-runs/local-$(date +%Y%m%d-%H%M%S)}
-# What a job that failed left does not stand in the way of the next try.
+# The folder of a failed job may be used again.
 [ ! -s "$out/output/failure" ] || rm -rf "$out/model" "$out/output"
 [ -z "$(ls -A "$out" 2> /dev/null)" ] || fail "$out is not empty; name another folder with --out"
 mkdir -p "$out"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One training job with docker run alone, its mounts as the platform's; train_local.sh --plain calls it.
+# Runs one training job with plain docker run, with the platform's mounts; train_local.sh --plain calls it.
 #   IMAGE=... [SCRIPT=FILE [SOURCE=DIR]] local_test/train_plain.sh OUT CHANNEL=DIR... -- [NAME=VALUE]...
 # What docker run is given, and why:
 #   --network none    EnableNetworkIsolation: nothing in or out, but for a script with requirements.txt, which pip fetches
-#   --pull never      no registry is asked for an image that is not there
-#   --shm-size 64m    the shared memory that a container gets when nobody asks for more; 1g beside --gpus, for NCCL
-#   --gpus all        for a CUDA image where a GPU is; GPUS=all or GPUS=none decides instead
+#   --pull never      an image that does not exist here is never pulled
+#   --shm-size 64m    the shared memory that a container gets by default; 1g beside --gpus, for NCCL
+#   --gpus all        for a CUDA image on a machine with a GPU; GPUS=all or GPUS=none decides instead
 #   --hostname, --add-host
 #                     the host's name leads to itself, as on the platform
 #   :ro               input can be read only, as a FastFile channel
@@ -18,7 +18,7 @@ name=byoc-train-$$-$RANDOM
 work=$(mktemp -d)
 clean() {
   docker rm --force "$name" > /dev/null 2>&1 || true
-  # The container's root wrote there; the files are to be yours.
+  # The container's root wrote there; make this user the owner of the files.
   [ "$(id -u)" = 0 ] || docker run --rm --pull never --user 0 --network none --volume "$out:/out" --entrypoint chown "$IMAGE" -R "$(id -u):$(id -g)" /out
   rm -rf "$work"
 }
@@ -37,7 +37,7 @@ while [ "$1" != -- ]; do
 done
 shift
 if [ -n "${SCRIPT:-}" ]; then
-  # A copy, since script mode makes scripts executable, and pip builds packages where they lie.
+  # A copy, since script mode makes scripts executable, and pip builds packages in their own folder.
   mkdir "$work/code"
   if [ -n "${SOURCE:-}" ]; then cp -rL "$SOURCE/." "$work/code"; else cp "$SCRIPT" "$work/code"; fi
   options+=(--volume "$work/code:/opt/ml/code")

@@ -6,7 +6,7 @@
 #     --out    a new or empty folder for PHOTO.out (default runs/transform-TIME)
 #     --port   on this machine (default 8080)
 #   IMAGE      the serving image (default byoc-classifier-serve:cpu)
-#   GPUS       all or none (default: all for a CUDA image where a GPU is)
+#   GPUS       all or none (default: all for a CUDA image on a machine with a GPU)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=${IMAGE:-byoc-classifier-serve:cpu}
@@ -33,4 +33,4 @@ out=$(realpath "$out")
 make --silent -C "$here/.." .venv-sdk/.ready
 cd "$here/.."
 .venv-sdk/bin/python -m local_test.local_mode transform --image "$image" --model "$model" --photos "$photos" --out "$out" --port "$port"
-echo "transform_local: the answers lie in $out"
+echo "transform_local: the answers are in $out"

@@ -4,7 +4,7 @@
 #     DATA   holds train/, validation/ and test/, or class folders; the other options are those of `byoc tune`
 #     --out  a new or empty folder (default runs/tune-TIME)
 #   IMAGE    the training image (default byoc-classifier-train:cpu)
-#   GPUS     all or none (default: all for a CUDA image where a GPU is)
+#   GPUS     all or none (default: all for a CUDA image on a machine with a GPU)
 # Tried are the learning rate, batch size and epochs of train/config.py; features are made once, for all trials.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).with_name("train_and_deploy.ipynb")
-SECONDS = 1800  # of one cell
+SECONDS = 1800  # the longest time of one cell
 
 
 def main() -> None:

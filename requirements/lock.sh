@@ -48,7 +48,7 @@ compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/s
 compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,train}.in
 compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in
 
-# The CUDA images have the same versions, and torch with its libraries from PyPI alone. pip-compile would download torch's wheels
+# The CUDA images have the same versions, and torch and its libraries come from PyPI only. pip-compile would download torch's wheels
 # for every platform to hash them, 20 GB. pip's report has the hashes of the files that the images install.
 #   cuda NAME "LEFT OUT ..." INPUT...
 cuda() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv: first torch, whose build and size are printed because builds differ much, then all other packages by hash.
+# Makes .venv: first torch, whose build and size are printed because they differ much between builds, then all other packages by hash.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
-#   PIP_ARGS  passed to pip for torch alone, as in PIP_ARGS="--index-url URL" to choose another build
+#   PIP_ARGS  passed to pip, only for torch, as in PIP_ARGS="--index-url URL" to choose another build
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ if [ ! -x .venv/bin/python ]; then
   python=$(requirements/python.sh)
   "$python" -m venv .venv
 elif [ -n "${PYTHON:-}" ] && [ "$(version "$PYTHON")" != "$(version .venv/bin/python)" ]; then
-  echo "setup: .venv is of Python $(version .venv/bin/python); remove it (rm -r .venv) to make it with $PYTHON" >&2
+  echo "setup: .venv has Python $(version .venv/bin/python); remove it (rm -r .venv) to make it with $PYTHON" >&2
   exit 1
 fi
 echo "setup: .venv with Python $(version .venv/bin/python)"

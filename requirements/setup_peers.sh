@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv-peers: the servers that benchmarks/serve.py compares with, and the same torch, Pillow and model server as in .venv.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
-#   PIP_ARGS  passed to pip for torch alone, as in setup.sh
+#   PIP_ARGS  passed to pip, only for torch, as in setup.sh
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv-train: the packages of the training image, and pytest. numpy and protobuf are older than in .venv, for smdebug.
 #   PYTHON    the interpreter (default python3.11; only that version is accepted, because the image has it)
-#   PIP_ARGS  passed to pip for torch alone, as in setup.sh
+#   PIP_ARGS  passed to pip, only for torch, as in setup.sh
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."

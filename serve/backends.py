@@ -1,4 +1,4 @@
-"""How inference runs: on OpenVINO or torch, at float32 or bfloat16, on a processor or a GPU.
+"""The backends of inference: OpenVINO or torch, at float32 or bfloat16, on a processor or a GPU.
 
 `python -m serve.prepare` writes a model's backend into a folder once, and every worker opens it there. An open backend is a function
 from uint8 pixels [N, H, W, 3] to logits [N, classes]. The backends on OpenVINO need no torch.
@@ -54,11 +54,11 @@ BACKENDS = {
     )
 }
 AUTO = "auto"  # the name that stands for the fastest backend within the guard
-IR = "model.xml"  # the file of the model for OpenVINO
-# How the messages of torch's errors of a GPU begin.
+IR = "model.xml"  # the model's file for OpenVINO
+# The beginnings of torch's messages about errors of a GPU.
 _CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")
-# In messages of errors after which the GPU computes nothing more. Other errors of cuDNN, which refuse a shape or a parameter, are
-# not among them: the next request is computed.
+# Words in the messages of errors after which the GPU computes nothing more. They leave out errors with which cuDNN refuses a
+# shape or a parameter, since the GPU can compute the next request.
 _GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed", "cudnn_status_internal_error")
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # OpenVINO's names
@@ -70,7 +70,7 @@ def candidates() -> list[Backend]:
 
 
 def check(backend: Backend) -> None:
-    """Raise Unavailable where the machine lacks what the backend needs."""
+    """Raise Unavailable if the machine lacks what the backend needs."""
     if backend.device == "cuda":
         if not _has_gpu():
             raise Unavailable("there is no GPU")
@@ -78,7 +78,7 @@ def check(backend: Backend) -> None:
 
         if not torch.cuda.is_available():
             raise Unavailable("torch finds no GPU")
-        # A GPU that is fast in bfloat16 is fast in float16, too.
+        # A GPU that is fast in bfloat16 is also fast in float16.
         if backend.precision != "fp32" and gpu_precision() not in ("bf16", backend.precision):
             raise Unavailable(f"the GPU has no fast {_NAMES[backend.precision]}")
     elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
@@ -165,7 +165,7 @@ def from_torch(model: "Classifier", crop: int) -> Any:
 
 
 def short_reason(error: BaseException) -> str:
-    """Return the line of a library's error that says what happened, with the error's type."""
+    """Return the line of a library's error message that says what happened, with the error's type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
     # OpenVINO and torch begin with the place in their sources and end with what happened. Errors of CUDA begin with what happened and
     # end with advice on debugging.
@@ -186,7 +186,7 @@ def gpu_lost(error: BaseException) -> bool:
 
 
 def _has_gpu() -> bool:
-    return Path("/dev/nvidiactl").exists()  # to ask torch would take the two seconds of its import
+    return Path("/dev/nvidiactl").exists()  # asking torch would take two seconds for its import
 
 
 def _flags() -> set[str]:

@@ -25,14 +25,14 @@ class Variable(Generic[T]):
     """An environment variable; `cast` turns its text into a value, or raises ConfigError with the name and the text."""
 
     name: str
-    default: T  # where the variable is not set
+    default: T  # the value if the variable is not set
     cast: Callable[[str], T]
-    values: str  # what it may hold, for the table
-    shown: str  # the default, for the table
+    values: str  # the values that it may have, as text for the table
+    shown: str  # the default, as text for the table
     meaning: str
 
     def text(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the variable's text as it is; empty where the variable is not set."""
+        """Return the variable's text as it is; empty if the variable is not set."""
         return environment.get(self.name, "")
 
     def read(self, environment: Mapping[str, str] = os.environ) -> T:
@@ -68,7 +68,7 @@ def _number(name: str, default: T, meaning: str, *, most: int = 1_000_000, shown
 
 
 def _flag(name: str, meaning: str) -> Variable[bool]:
-    """A flag that is false where it is not set or empty."""
+    """A flag that is false if it is not set or empty."""
 
     def cast(text: str) -> bool:
         text = text.strip().lower()
@@ -107,7 +107,7 @@ WORKERS = _number(
     None,
     "Processes that answer for each model, at least one; each has cores / workers threads.",
     most=1024,
-    shown="one a GPU, else one a core and fewer where memory is short; in a multi-model endpoint 1",
+    shown="one for each GPU, else one for each core or fewer if memory is short; 1 in a multi-model endpoint",
 )
 BACKEND = _text(
     "BYOC_BACKEND",
@@ -132,7 +132,7 @@ MEMORY_MB = _number(
 )
 REQUEST_LOG = _switch(
     "BYOC_REQUEST_LOG",
-    "Log a JSON line for each request: all, none, or by `auto` ten a second and a count of the others.",
+    "Log a JSON line for each request: all, none, or with `auto` at most ten a second and a count of the others.",
 )
 KEEP_WORKER_FILES = _flag(
     "BYOC_KEEP_WORKER_FILES",
@@ -147,7 +147,7 @@ TIMEOUT_SECONDS = _number(
 TIMEOUT = _number(
     "SAGEMAKER_MODEL_SERVER_TIMEOUT",
     None,
-    "The same, where SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS is not set.",
+    "The same, used if SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS is not set.",
     shown="60, in batch transform 3600",
 )
 MAX_PAYLOAD_IN_MB = _number(
@@ -161,7 +161,7 @@ JOB_QUEUE_SIZE = _number("MMS_JOB_QUEUE_SIZE", 100, "Requests that may wait for 
 DEFAULT_ACCEPT = _text(
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
     ACCEPTS[0],
-    "The form of an answer where a request has no Accept. With ALLOW_MODEL_CODE it may be any type.",
+    "The form of an answer if a request has no Accept. With ALLOW_MODEL_CODE it may be any type.",
     values=", ".join(ACCEPTS),
 )
 BATCH = _flag("SAGEMAKER_BATCH", "The container serves a batch transform job; the platform sets it.")

@@ -28,13 +28,14 @@ JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
 # Types of photos that are accepted too, since S3, curl and old programs send them. So is any other image/..., such as image/jpg.
 _OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
-# The forms of an answer; where Accept leaves a choice, the first one that it allows is taken.
+# The forms of an answer, in order of preference: if Accept allows several, the first of these is used.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
 # Photos in one request. All of them occupy one worker, and each decoded photo takes 150 to 270 kB until all are computed.
 MAX_INSTANCES = 500
-MAX_LABELS = 1000 * MAX_INSTANCES  # in one answer, which then has 21 to 34 MB as JSON
-MAX_COMMAS = 20 * MAX_INSTANCES  # in a JSON body: many small values would take far more memory than the body has bytes
+MAX_LABELS = 1000 * MAX_INSTANCES  # labels in one answer, which then has 21 to 34 MB as JSON
+# Instances in a JSON body: many small values would take far more memory than the bytes of the body.
+MAX_COMMAS = 20 * MAX_INSTANCES
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -49,7 +50,7 @@ class Form:
 
     json: bool  # the body is JSON with instances, not a photo
     accept: str  # one of ACCEPTS
-    top_k: int | None  # labels in the answer; None: all classes in the verbose form, else the server's setting
+    top_k: int | None  # labels in the answer; None means all classes in the verbose form, else the server's setting
 
 
 def media_type(header: str | None) -> str:
@@ -131,9 +132,9 @@ def read_instances(body: bytes) -> list[bytes]:
 
 
 def what_it_is(data: bytes, reason: str = "") -> str:
-    """Return a clause that says what bytes are, if not a photo, and what to send instead.
+    """Return a clause that says what the bytes are instead of a photo, and what to send.
 
-    The clause is empty when that is not known, or when `reason` already says what to do, after a semicolon.
+    The clause is empty if the kind of bytes is not known, or if `reason` already says what to do, after a semicolon.
     """
     if ";" in reason:
         return ""
@@ -152,7 +153,7 @@ def what_it_is(data: bytes, reason: str = "") -> str:
 
 
 def check_size(form: Form, photos: int, classes: int, top_k: int) -> None:
-    """Raise RequestError when an answer for so many photos would list more than MAX_LABELS labels."""
+    """Raise RequestError if an answer for `photos` photos would list more than MAX_LABELS labels."""
     all_of_them = form.top_k is None and form.accept == "application/json;verbose"
     labels = photos * (classes if all_of_them else min(classes, form.top_k or top_k))
     if labels > MAX_LABELS:
@@ -175,7 +176,7 @@ def write_answer(form: Form, rows: Probabilities, classes: Sequence[str], top_k:
 
 
 _DATA_URI = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
-_BYTES_AS_TEXT = re.compile(r"\s*b['\"]")  # how str() of bytes begins
+_BYTES_AS_TEXT = re.compile(r"\s*b['\"]")  # the beginning of str() of bytes
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|....ftyp", re.DOTALL)
 
 

@@ -33,8 +33,8 @@ from serve.settings import Settings
 from serve.worker_api import Answer, Timing, WorkerRequest
 
 ATTRIBUTES, INFERENCE_ID = "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id"
-NAME = "byoc-classifier"  # the header Server of all answers; aiohttp's own would tell versions
-CLIENT_GONE = 499  # the status that metrics count when the client went away, as nginx does; nobody gets it
+NAME = "byoc-classifier"  # the header Server of all answers; aiohttp's own would show versions
+CLIENT_GONE = 499  # the status in metrics if the client has disconnected, as in nginx; no client gets it
 # Characters, as JSON, of all headers for a model's own code. The model server takes one header, of 8,192 bytes, for them.
 MAX_HEADERS = 4000
 NOT_LOADED = "no worker has loaded the model yet; try again"
@@ -46,16 +46,16 @@ class Endpoint(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """The settings that serve, which /execution-parameters tells."""
+        """The settings in use, which /execution-parameters returns."""
 
     def all_models(self) -> list[ModelWorkers]:
         """Return the models whose workers are watched and counted."""
 
     def add_routes(self, app: web.Application) -> None:
-        """Add the routes that this kind of endpoint alone has."""
+        """Add the routes that only this kind of endpoint has."""
 
     async def start(self) -> str:
-        """Return when requests can be taken, with a clause for the log; raises UserError when none ever can."""
+        """Wait until requests can be answered and return a clause for the log; raises UserError if none ever can."""
 
     def not_ready(self) -> str | None:
         """Return why /ping must not answer 200 now, or None."""
@@ -66,13 +66,13 @@ class Endpoint(Protocol):
 
 @dataclass(kw_only=True)
 class Front:
-    """What the routes share."""
+    """The values that the routes share."""
 
     settings: Settings
     intake: Intake
     endpoint: Endpoint
     draining: bool = False  # the server is stopping
-    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)  # those of requests to models and of loads
+    in_flight: set["asyncio.Task[object]"] = field(default_factory=set)  # the tasks of requests to models and of loads
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self._workers)
@@ -133,7 +133,7 @@ async def _execution_parameters(request: web.Request) -> web.Response:
 
 @dataclass
 class _Record:
-    """What metrics and the log say of a request."""
+    """The facts about a request for metrics and the log."""
 
     start: float = field(default_factory=time.perf_counter)  # when the whole body had arrived, or else the request
     size: int = 0  # bytes of the body
@@ -185,7 +185,7 @@ async def _answer(request: web.Request, model: ModelWorkers, record: _Record) ->
         return error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
         return error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
-    except NoAnswer as ended:  # what the model server says itself may hold a traceback, so it is not passed on
+    except NoAnswer as ended:  # the model server's own text may hold a traceback, so it is not passed on
         if ended.status == 507:
             return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
         return error(request, 503, "the worker that had this request ended; send the request again")
@@ -256,7 +256,7 @@ def error(request: web.BaseRequest, status: int, message: str) -> web.Response:
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """Return the id that the client gave its request, or else one that is made up and kept."""
+    """Return the id that the client gave its request. If there is none, make one and keep it."""
     if "request_id" not in request:
         given = request.headers.get(INFERENCE_ID, "")
         request["request_id"] = given if re.fullmatch(r"[\x21-\x7e]{1,64}", given) else uuid.uuid4().hex

@@ -19,7 +19,8 @@ from classifier.images import Pixels
 from classifier.models import Classifier
 from serve.backends import Backend, Forward, Logits, short_reason
 
-# Photos in a pass. cuDNN plans and allocates anew for each number that it has not seen, so there are few. The last is serve.worker.CHUNK.
+# Photos in a pass. cuDNN makes a new plan and allocates memory for each number that it has not seen, so there are few numbers.
+# The last is serve.worker.CHUNK.
 SIZES = (1, 2, 4, 8, 16, 32)
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -55,7 +56,7 @@ class _Passes:
         images = torch.from_numpy(pixels).to(self._device)
         mixed: Any = contextlib.nullcontext()
         if self._dtype:
-            # Without its cache: a cached cast would be part of the graph in which it was made, and missing in the others.
+            # Without autocast's cache, since a cached cast would be part of only one graph, and missing in the others.
             mixed = torch.autocast(self._device, self._dtype, cache_enabled=False)
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), mixed, exact:
@@ -67,7 +68,7 @@ class _Passes:
         if self._captures and len(images) not in self._graphs:
             try:
                 self._graphs[len(images)] = _Graph(self._model, images)
-            except RuntimeError as error:  # a model that waits for the GPU within its pass cannot be captured
+            except RuntimeError as error:  # a model that waits for the GPU during its pass cannot be captured
                 self._captures = False
                 print(f"the model is computed without CUDA graphs ({short_reason(error)})", file=sys.stderr, flush=True)
         graph = self._graphs.get(len(images))

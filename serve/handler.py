@@ -1,7 +1,7 @@
-"""What multi-model-server calls in each worker: `handle(None, context)` to load, then `handle(requests, context)`.
+"""The entry point of each worker: multi-model-server calls `handle(None, context)` to load, then `handle(requests, context)`.
 
-A worker reports through status files (serve.status) how the loading goes. Its answers begin with a mark (serve.worker_api), by
-which the front tells them from what the model server says itself.
+A worker reports through status files (serve.status) how the loading goes. Its answers begin with a mark (serve.worker_api), by which
+the front distinguishes them from the model server's own answers.
 """
 
 import logging
@@ -24,9 +24,9 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, WorkerSe
 
 log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
-_seconds = 0  # that the answers to one batch may take
-_ended = False  # this process has given its last answer
-END_SECONDS = 0.1  # from the last answer to the end of the process; the answer is on its way by then
+_seconds = 0  # seconds that the answers to one batch may take
+_ended = False  # whether this process has given its last answer
+END_SECONDS = 0.1  # seconds from the last answer to the end of the process, in which the answer is sent
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
@@ -41,7 +41,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
         _worker = _load(Path(context.system_properties["model_dir"]), context.system_properties.get("gpu_id"))
     if data is None:
         return []
-    context.metrics = None  # else the model server would log a line for every request
+    context.metrics = None  # otherwise the model server would log a line for every request
     requests = [WorkerRequest.from_header(context.get_request_header(index, HEADER)) for index in range(len(data))]
     # Trap: the model server would wait for a stuck worker for ever, and start no other in its place. So the kernel ends this process
     # wherever it is stuck, a second after the front has answered with 504.
@@ -62,7 +62,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
 def _answers(worker: Worker | CodeWorker, data: list[dict[str, Any]], requests: list[WorkerRequest]) -> list[Answer]:
     try:
         return worker.answers([_body(*pair) for pair in zip(data, requests, strict=True)], requests)
-    except Exception as error:  # else the model server would take it for the end of the worker
+    except Exception as error:  # otherwise the model server would think that the worker has ended
         return [failed(error, "the worker", *requests)] * len(requests)
 
 
@@ -71,7 +71,7 @@ def _body(item: dict[str, Any], request: WorkerRequest) -> bytes:
 
 
 def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> bytes:
-    """Return an answer as the model server passes it on; a large one is left in the loan."""
+    """Return an answer in the form that the model server passes on; a large answer is written into the lent file."""
     lent = False
     if request.lent and len(answer.text) > LENT_BYTES:
         try:
@@ -85,7 +85,7 @@ def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> b
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
-    # The model server says which GPU is this worker's. Let the libraries see that one alone, as number 0; where a user names the
+    # The model server says which GPU is this worker's. Let the libraries see only that GPU, as number 0. If the user names the
     # visible GPUs, the number counts among those.
     if gpu is not None:
         visible = visible_gpus(VISIBLE_GPUS.read() or "")

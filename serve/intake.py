@@ -1,4 +1,4 @@
-"""The limits of what is accepted: size, time and memory of bodies, and the number of requests that wait for an answer."""
+"""The limits of requests: size, time and memory of bodies, and the number of requests that wait for an answer."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ class Intake:
 
     @contextlib.asynccontextmanager
     async def body(self, request: web.Request, *, code: bool = False) -> AsyncIterator[bytes]:
-        """Read a request's body and count its bytes as held until the block ends; `code`: it is for a model's own code.
+        """Read a request's body and count its bytes as held until the block ends; `code` says that it is for a model's own code.
 
         Raises Refused: 400 when it is empty, 408 when it is too slow, 413 when it is too large, 503 when too many bytes are held.
         """
@@ -55,7 +55,7 @@ class Intake:
                 ) from error
             except TimeoutError:
                 if self._held > self._settings.held:
-                    raise Refused(503, "the server holds as many bytes of requests as it may; try again") from None
+                    raise Refused(503, "the server's memory for requests is full; try again") from None
                 raise Refused(408, f"the body did not arrive within {self._settings.timeout} seconds") from None
             finally:
                 self._arriving.pop(limited, None)
@@ -63,13 +63,13 @@ class Intake:
                 wanted = "what the model's code reads" if code else "the bytes of one photo, or JSON with instances"
                 raise Refused(400, f"the body is empty; send {wanted}")
             body = b"".join(parts) if len(parts) != 1 else parts[0]
-            parts.clear()  # else the bytes would be in memory twice
+            parts.clear()  # otherwise the bytes would be in memory twice
             yield body
         finally:
             self._held -= taken
 
     def _make_room(self) -> None:
-        """Give up the body that has been arriving longest, so that clients that stall do not keep others out."""
+        """Drop the body that has been arriving for the longest time, so that slow clients do not block others."""
         for oldest in self._arriving:
             del self._arriving[oldest]
             oldest.reschedule(asyncio.get_running_loop().time())
@@ -77,7 +77,7 @@ class Intake:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place in the queue for as long as the block runs; raises Refused when all are taken."""
+        """Hold a place in the queue while the block runs; raises Refused if all places are taken."""
         if self._admitted >= self._settings.queue:
             raise Refused(503, f"the server is busy with {self._admitted} requests; try again")
         self._admitted += 1

@@ -1,4 +1,4 @@
-"""Memory: how much this container may use and how much is left, and the errors that mean that it did not suffice."""
+"""Memory: how much this container may use, how much is left, and which errors say that there was too little."""
 
 import errno
 from pathlib import Path
@@ -7,7 +7,7 @@ import psutil
 
 from classifier.errors import UserError
 
-NO_ROOM_STATUS = 3  # the exit status of serve.prepare when the memory or the disk was too small
+NO_ROOM_STATUS = 3  # the exit status of serve.prepare if the memory or the disk was too small
 # Words in errors of torch and OpenVINO that say that memory was too small. The last two are in the names of errors of cuBLAS and cuDNN.
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "allocation_failed")
 # Files of the kernel's control groups: first of version 2, then of version 1.

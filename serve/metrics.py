@@ -44,7 +44,7 @@ class Metrics:
         }
 
     def observe(self, code: int, seconds: float, timing: Timing | None) -> None:
-        """Count a request that took `seconds`; `timing` is its worker's, None where no worker answered it."""
+        """Count a request that took `seconds`; `timing` is its worker's, None if no worker answered it."""
         self._requests.labels(str(code)).inc()
         if timing is None:
             return
@@ -60,7 +60,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """The values that are measured when /metrics is asked."""
+    """The values that are measured at each request for /metrics."""
 
     def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
         self._workers = workers

@@ -50,8 +50,8 @@ ARGUMENTS = {
     "output_fn": 2,
 }
 MAX_HEADERS = 4000  # characters, as JSON, of all headers that an answer sets
-_OURS = ("content-type", "content-length", "transfer-encoding", "connection")  # headers that the code may not set
-SERVER = "1.1.11"  # the version of multi-model-server, which the context tells the functions
+_OURS = ("content-type", "content-length", "transfer-encoding", "connection")  # headers that the code must not set
+SERVER = "1.1.11"  # the version of multi-model-server, which the functions find in the context
 
 log = logging.getLogger("serve")
 
@@ -59,7 +59,7 @@ log = logging.getLogger("serve")
 class ModelCode:
     """An artifact's functions with their model loaded; raises ArtifactError when the program or the model cannot be loaded.
 
-    `gpu` is the number of the GPU that the functions may use, None for the processor.
+    `gpu` is the number of the GPU that the functions may use; None means the processor.
     """
 
     def __init__(self, program: Path, settings: WorkerSettings, *, gpu: int | None = None) -> None:
@@ -81,7 +81,7 @@ class ModelCode:
         self._start("model_warmup_fn", str(model_dir), self._model)
 
     def answer(self, body: bytes, request_id: str, headers: Sequence[tuple[str, str]]) -> Answer:
-        """Return the functions' answer to a request; raises what they raise."""
+        """Return the functions' answer to a request; raises their errors."""
         sent = CIMultiDict(headers)
         processor = RequestProcessor(sent)
         self._context.request_processor, self._context.request_ids = [processor], {0: request_id}
@@ -197,7 +197,7 @@ def _are_probabilities(value: Any, classes: tuple[str, ...]) -> bool:
 
 
 def _import(path: Path, folder: Path) -> ModuleType:
-    # The program may import its neighbours, and the modules in lib, where the SDK puts dependencies.
+    # The program may import the modules beside it, and those in lib, where the SDK puts dependencies.
     for place in dict.fromkeys((folder / "lib", folder, path.parent)):
         if place.is_dir():
             sys.path.insert(0, str(place))

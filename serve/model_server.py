@@ -1,7 +1,7 @@
 """multi-model-server as a child process: its settings, its start and end, its models, and the requests to them.
 
 It listens on Unix sockets in a private folder, so that only the front reaches it: its management interface would download and
-run code for anybody. Models are registered under names of our own.
+run any client's code. We choose the names under which models are registered.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 STOP_SECONDS = 4
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 60.0
-# A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a pipe
-# that the front alone holds open, and then kills the group.
-# Trap: the pipe comes as standard input, because some shells (dash) cannot redirect a file descriptor above 9.
+# A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
+# pipe that only the front holds open, and then kills the group. Trap: the pipe comes as standard input, because some shells
+# (dash) cannot redirect a file descriptor above 9.
 _LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) & exec "$@" 3<&-'
-_HOST = "http://model-server"  # any name does: the connection is a Unix socket
-# How lines begin that the model server logs about its workers' output, between the workers' own lines.
+_HOST = "http://model-server"  # any host name works, because the connection is a Unix socket
+# The beginnings of the lines that the model server adds to its workers' own lines.
 _TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
 
 
 class NoAnswer(Exception):
-    """No worker answered a request, so the model server answered it by itself, with this status."""
+    """The model server itself answered a request, with this status, because no worker did."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the model server answered {status} by itself")
@@ -52,7 +52,7 @@ class ModelServer:
     `start` starts it; requests and orders can be sent within `connected`.
     """
 
-    _inference: aiohttp.ClientSession  # both within `connected` only
+    _inference: aiohttp.ClientSession  # set only within `connected`
     _management: aiohttp.ClientSession
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -102,7 +102,7 @@ class ModelServer:
             "default_response_timeout": self._settings.timeout + 1,
             "unregister_model_timeout": STOP_SECONDS,
             "max_request_size": LENT_BYTES + 4096,
-            "number_of_gpu": self._settings.gpus,  # else it would also count the GPUs that a user keeps from us
+            "number_of_gpu": self._settings.gpus,  # otherwise it would also count the GPUs that the user hides from us
             "job_queue_size": self._settings.queue + 10,
             "decode_input_request": "false",
             "enable_envvars_config": "false",
@@ -112,12 +112,13 @@ class ModelServer:
         packages = [str(Path(__file__).parent.parent), *filter(None, [PYTHONPATH.read()])]
         return os.environ | {
             "OMP_NUM_THREADS": str(self._settings.threads),
-            "PYTHONPATH": os.pathsep.join(packages),  # the workers import this package, wherever it was started
+            # Lets the workers import this package, whatever the working folder.
+            "PYTHONPATH": os.pathsep.join(packages),
             "TEMP": str(self.folder),
             "TMPDIR": str(self.folder),
             "LOG_LOCATION": str(self.folder / "logs"),
             "METRICS_LOCATION": str(self.folder / "logs"),
-            # glibc would give a decoded photo's memory back and fetch it again: 130 against 82 ms at 12 megapixels.
+            # Otherwise glibc would return a decoded photo's memory and request it again: 130 instead of 82 ms at 12 megapixels.
             "MALLOC_MMAP_THRESHOLD_": "1073741824",
             "MALLOC_TRIM_THRESHOLD_": "1073741824",
         }
@@ -192,7 +193,7 @@ class ModelServer:
         raise UserError(self.failure() or f"the model server did not start within {START_SECONDS:g} s")
 
     async def register(self, name: str, folder: Path, *, workers: int, batch_size: int, timeout: int) -> None:
-        """Start workers for the model whose manifest lies in `folder`, which is in the store.
+        """Start workers for the model whose manifest is in `folder`, which is in the store.
 
         Each answer may take `timeout` seconds. Raises UserError when the model server refuses.
         """

@@ -22,28 +22,29 @@ from serve.settings import Settings
 from serve.status import StatusReader
 from serve.worker_api import Answer, WorkerRequest, WorkerSettings
 
-LOAD_SECONDS = 300.0  # for a model to be loaded, or its workers to end
+LOAD_SECONDS = 300.0  # seconds for a model to be loaded, or for its workers to end
 POLL_SECONDS = 0.05
-PROBE_SECONDS = 2.0  # for the answer to a probe
+PROBE_SECONDS = 2.0  # seconds for the answer to a probe
 
 
 class ModelWorkers:
     """A model's workers, from the check of its artifact to their end.
 
-    `name` is the model's in the model server; we choose it, since the client's is not to be trusted.
+    `name` is the model's name in the model server. We choose it, since a name from a client cannot be trusted.
     """
 
     def __init__(self, name: str, model_dir: Path, server: ModelServer, settings: Settings) -> None:
         self.name, self.model_dir = name, model_dir
         self.folder, self._server = server.store / name, server
-        self.settings = settings  # without GPUs once the preparation has chosen the processor
+        self.settings = settings  # with no GPUs if the preparation has chosen the processor
         self._status = StatusReader(self.folder)
-        self.code = code_folder(model_dir, settings)  # of the model's own code; None where it has none
+        self.code = code_folder(model_dir, settings)  # the folder of the model's own code; None if it has none
         self._program: Path | None = None
         self._registered = False
-        self._ready = False  # a worker would answer a request now
-        self._answered = False  # a worker has answered once
-        self._turn = asyncio.Semaphore(1)  # `start` sets how many requests the model server holds at a time
+        self._ready = False  # whether a worker would answer a request now
+        self._answered = False  # whether a worker has answered once
+        # Limits the requests that the model server holds at a time; `start` sets the number.
+        self._turn = asyncio.Semaphore(1)
 
     async def load(self) -> None:
         """Start the workers and return when one of them has answered; raises UserError when none will."""
@@ -67,7 +68,7 @@ class ModelWorkers:
             if not self.code and Prepared.read(self.folder / "prepared").backend.device == "cpu":
                 self.settings = replace(self.settings, gpus=0)
         # The model server computes every request that it holds, even if the client has gone. So it gets only what keeps its
-        # workers busy: the requests of one pass for each, and those of the next.
+        # workers busy: for each worker the requests of one pass, and those of the next.
         self._turn = asyncio.Semaphore(2 * self.settings.workers * self.settings.batch_size)
         self._write_archive()
         self._registered = True
@@ -86,7 +87,7 @@ class ModelWorkers:
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"TMPDIR": str(self.folder)},  # torch leaves a folder in it
+            env=os.environ | {"TMPDIR": str(self.folder)},  # torch leaves a folder in the temporary folder
             start_new_session=True,
         )
         try:
@@ -120,10 +121,9 @@ class ModelWorkers:
         ).write(self.folder)
 
     async def probe(self) -> bool:
-        """Return whether a request would be answered now; has to be called repeatedly.
-
-        When a worker reports that it is ready, send a probe: only the answer shows that the model server passes requests on to it.
-        If no answer comes in time although the model has answered before, its workers are busy, which counts as ready.
+        """Return whether a request would be answered now; has to be called repeatedly. When a worker reports that it is ready,
+        send a probe, because only an answer shows that the model server passes requests on to the worker. If no answer comes in
+        time although the model has answered before, its workers are busy, which counts as ready.
         """
         if not self.ready_workers():
             self._ready = False
@@ -149,7 +149,7 @@ class ModelWorkers:
     def _done(self, sent: "asyncio.Task[Answer]") -> None:
         self._turn.release()
         if not sent.cancelled():
-            sent.exception()  # mark it as seen, else asyncio logs it where the caller was cancelled
+            sent.exception()  # mark the exception as seen, because asyncio would log it if the caller was cancelled
 
     async def _send(self, body: bytes, request: WorkerRequest) -> Answer:
         answer = await self._server.predict(self.name, request, body)
@@ -158,7 +158,7 @@ class ModelWorkers:
         return answer
 
     def without_paths(self, text: str, name: str) -> str:
-        """Return a sentence with the model's name in the place of its folders, which clients must not learn."""
+        """Return a sentence with the model's name instead of its folders, which clients must not see."""
         for path in (self.model_dir, self.folder):
             text = text.replace(str(path), name)
         return text
@@ -175,7 +175,7 @@ class ModelWorkers:
 
     @property
     def restarts(self) -> int:
-        """How many workers have taken the place of others."""
+        """How many workers have replaced others."""
         return max(0, self._status.seen - self.settings.workers)
 
     def ready_workers(self) -> int:
@@ -183,7 +183,7 @@ class ModelWorkers:
         return self._status.ready()
 
     def failure(self) -> UserError | None:
-        """Return why no worker will ever answer, or None while one may."""
+        """Return why no worker will ever answer; None if a worker may still answer."""
         gone = self._server.failure()
         return UserError(gone) if gone else self._status.failure()
 

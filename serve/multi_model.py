@@ -1,4 +1,4 @@
-"""An endpoint of many models, which the platform loads, lists, shows, unloads and asks by name (its contract: mms-container-apis)."""
+"""An endpoint of many models. The platform loads, lists, shows, unloads and invokes them by name (its contract: mms-container-apis)."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from serve.settings import MB, Settings
 PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer
 # Memory planned for a worker: measured 190 to 260 MB, and three times the bytes of its model's weights (docs/serving.md).
 WORKER_BYTES, TIMES_WEIGHTS = 260 * MB, 3
-DISK_BYTES = 10 * MB  # written for a model beside its weights
+DISK_BYTES = 10 * MB  # the bytes that a model's files need on the disk besides its weights
 
 
 class MultiModel:
@@ -30,7 +30,7 @@ class MultiModel:
     def __init__(self, server: ModelServer, settings: Settings) -> None:
         self.settings = settings
         self.models: dict[str, ModelWorkers] = {}
-        self.started = False  # the model server takes models
+        self.started = False  # whether the model server can load models
         self._server = server
         self._loading: set[str] = set()
         self._numbers = itertools.count()
@@ -41,7 +41,7 @@ class MultiModel:
         return list(self.models.values())
 
     def add_routes(self, app: web.Application) -> None:
-        """Add the routes that load, list, show, unload and ask models."""
+        """Add the routes that load, list, show, unload and invoke models."""
         app.router.add_post("/models", self._load)
         app.router.add_get("/models", self._list)
         app.router.add_get("/models/{name}", self._show)
@@ -60,7 +60,7 @@ class MultiModel:
         return self._server.failure() or (None if self.started else "the model server has not started yet")
 
     def failure(self) -> UserError | None:
-        """Return why no model will ever be loaded, or None while one may be."""
+        """Return why no model will ever be loaded; None if models may still be loaded."""
         gone = self._server.failure()
         return UserError(gone) if gone else None
 
@@ -82,7 +82,7 @@ class MultiModel:
         task = asyncio.current_task()
         assert task is not None
         self._loading.add(name)
-        front.in_flight.add(task)  # so that the front gives it up when the server stops
+        front.in_flight.add(task)  # so that the front cancels it when the server stops
         try:
             return await self._load_from(request, name, folder)
         except asyncio.CancelledError:
@@ -96,7 +96,7 @@ class MultiModel:
 
     async def _load_from(self, request: web.Request, name: str, folder: Path) -> web.Response:
         needed = self.settings.workers * (WORKER_BYTES + TIMES_WEIGHTS * _bytes(folder))
-        # The limit given for all models, or what the machine has left, whichever is tighter.
+        # The limit for all models, or the memory that the machine has left, whichever is smaller.
         left = min(memory_left(), self.settings.memory - sum(self._needs.values()))
         disk = shutil.disk_usage(self._server.folder).free
         for what, takes, has in (("memory", needed, left), ("the disk", _bytes(folder) + DISK_BYTES, disk)):
@@ -140,7 +140,7 @@ class MultiModel:
         model = self.models.pop(name, None)
         if model is None:
             return _not_loaded(request)
-        await asyncio.shield(self._forget(model))  # goes on to its end when the client does not wait for it
+        await asyncio.shield(self._forget(model))  # continues to its end even if the client does not wait for it
         return web.json_response({"status": f"the model {name} is unloaded"})
 
     async def _invoke(self, request: web.Request) -> web.Response:
@@ -148,7 +148,7 @@ class MultiModel:
         return await invoke(request, model) if model else _not_loaded(request)
 
     async def _invocations(self, request: web.Request) -> web.Response:
-        return error(request, 404, "this is a multi-model endpoint; ask /models/NAME/invoke")
+        return error(request, 404, "this is a multi-model endpoint; use /models/NAME/invoke")
 
     async def _forget(self, model: ModelWorkers) -> None:
         """Unload a model; the memory planned for it counts as taken until its workers have ended."""
@@ -160,7 +160,7 @@ class MultiModel:
             del self._needs[model]
 
     def _folder(self, name: Any, url: Any) -> Path:
-        """Return where the platform put a model; raises UserError for anything but MODELS/<name>/model."""
+        """Return the folder in which the platform put a model; raises UserError for anything except MODELS/<name>/model."""
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", name):
             raise UserError(f"model_name {str(name)[:60]!r} must be letters, digits, dots, dashes and underscores")
         expected = self.settings.models_dir / name / "model"

@@ -24,13 +24,13 @@ GUARD = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What serve.prepare made of an artifact, kept as prepared.json beside the files that a worker opens."""
+    """The result of serve.prepare for an artifact. It is kept as prepared.json beside the files that a worker opens."""
 
     backend: Backend
     spec: ModelSpec
     artifact: Path  # the artifact's folder, from which a backend on torch loads the weights
-    difference: Difference  # of the backend's probabilities from the trained model's, on the self-test
-    refused: dict[str, str]  # why each backend that was tried before is not used
+    difference: Difference  # how far the backend's probabilities are from the trained model's, on the self-test
+    refused: dict[str, str]  # the backends that were tried before, and why each is not used
 
     def write(self, folder: Path) -> None:
         """Write prepared.json into the folder."""
@@ -76,7 +76,7 @@ class Predictor:
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
-        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is no usable photo."""
+        """Return a photo's pixels, uint8 [H, W, 3]; raises PhotoError when the body is not a usable photo."""
         return load_pixels(body, self._preprocessing, max_pixels=self._max_pixels)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -87,7 +87,7 @@ class Predictor:
         """Give back the GPU memory that torch keeps for later passes."""
         torch = sys.modules.get("torch")
         if torch:
-            torch.cuda.empty_cache()  # does nothing where no GPU is in use
+            torch.cuda.empty_cache()  # does nothing if no GPU is in use
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write what every worker opens.
 
-The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model in its own format (IR). This is a process of
-its own because it may import torch, which would cost each worker 200 MB and seconds.
+The folder that it writes holds prepared.json, the self-test, and for OpenVINO the model in its own format (IR). It runs in a
+separate process because it may import torch, which would cost each worker 200 MB and seconds.
 """
 
 import argparse
@@ -48,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _device(backend: Backend) -> str:
-    """Return the line of the log about the device that serves."""
+    """Return a line for the log about the device that serves."""
     torch = sys.modules.get("torch")
     if torch and (backend.device == "cuda" or not torch.cuda.is_available()):
         return device.found()
-    # Where torch was not imported, OpenVINO serves on the processor.
+    # If torch was not imported, OpenVINO serves on the processor.
     return device.line(cuda=None, gpus=(), driver=None if torch else device.driver_version())
 
 
@@ -97,11 +97,11 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
 
 
 class _Unlike(Exception):
-    """A backend's answers differ too much from the trained model's; the message is a clause that says how much."""
+    """The answers of a backend differ too much from the trained model's; the message is a clause that says how much."""
 
 
 class _Source:
-    """Opens the artifact's model on a backend; what several backends need is loaded or converted once, when one needs it."""
+    """Opens the artifact's model on a backend. Parts that several backends need are loaded or converted only once."""
 
     def __init__(self, model_dir: Path, out: Path, contents: Contents) -> None:
         self.model_dir, self.out, self.contents = model_dir, out, contents
@@ -144,7 +144,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """What a backend computed for the self-test, compared with the trained model."""
+    """A backend's results for the self-test, compared with the trained model."""
 
     selftest: Selftest  # the self-test's photos with the backend's probabilities
     difference: Difference

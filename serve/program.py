@@ -1,4 +1,4 @@
-"""The place of an artifact's own code, and what to say when the code lies somewhere else."""
+"""Finds an artifact's own code, and explains what is wrong if the code is in another place."""
 
 import importlib.metadata
 import re
@@ -11,8 +11,8 @@ from serve.settings import Settings
 
 DEFAULT = "inference.py"  # the name of the program
 REQUIREMENTS = "requirements.txt"
-_SHOWN = 5  # names that a sentence lists at most
-# How the file names of other programs' models end.
+_SHOWN = 5  # the most names in a sentence
+# The endings of the names of other programs' model files.
 _MODELS = (
     ".pt",
     ".pth",
@@ -50,7 +50,7 @@ def code_folder(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def find_program(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the program to run, or None where there is no code; raises ArtifactError when there is code that would not run."""
+    """Return the program to run, or None if there is no code; raises ArtifactError when there is code that would not run."""
     folder = code_folder(model_dir, settings)
     if folder is None:
         _refuse_strays(model_dir, settings)
@@ -92,7 +92,7 @@ def how_to_load(model_dir: Path) -> str:
         line = f"def model_fn(model_dir): return torch.jit.load(model_dir + '/{script}', map_location='cpu')"
         return f"{script} is TorchScript, which a model_fn loads: {line}"
     names = _some([one_line(path.name) for path in files])
-    return f"{names} is another program's model, which only a model_fn of yours can load" if names else ""
+    return f"{names} is another program's model, which only your own model_fn can load" if names else ""
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -141,7 +141,7 @@ def _refuse_strays(model_dir: Path, settings: Settings) -> None:
 def _elsewhere(folder: Path, name: str) -> str:
     deeper = sorted(path.relative_to(folder) for path in folder.glob(f"*/{name}"))
     if deeper:
-        return f"it lies in {deeper[0].parent}; move it up, or set SAGEMAKER_PROGRAM={deeper[0]}"
+        return f"it is in {deeper[0].parent}; move it up, or set SAGEMAKER_PROGRAM={deeper[0]}"
     others = sorted(path.name for path in folder.glob("*.py"))
     if others:
         return f"{folder.name} holds {_some(others)}; name the program in SAGEMAKER_PROGRAM or call it {DEFAULT}"

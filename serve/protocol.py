@@ -1,4 +1,4 @@
-"""HTTP on one connection of the public port: aiohttp's, with errors in JSON also for bytes that are not HTTP."""
+"""aiohttp's HTTP protocol for connections of the public port, with JSON errors also for bytes that are not HTTP."""
 
 import asyncio
 import logging
@@ -9,12 +9,12 @@ from aiohttp.web_request import BaseRequest
 
 from serve.front import NAME, error
 
-# How long the client may take to read an answer: so many seconds, and more for a large one at so many bytes a second.
+# The time that a client has to read an answer: at least these seconds, and longer for a large answer, by these bytes a second.
 READ_SECONDS, READ_BYTES_A_SECOND = 60.0, 100_000
 
 
 class Protocol(web.RequestHandler):
-    """A connection. aiohttp's own class would answer in plain text, tell its version, and log a traceback for each bad request."""
+    """A connection. aiohttp's own class would answer in plain text, show its version, and log a traceback for each bad request."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class Protocol(web.RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; one that aiohttp made before any handler of ours ran becomes JSON."""
+        """Send an answer. An answer that aiohttp made before our handlers ran is turned into JSON."""
         if isinstance(resp, web.HTTPException):
             resp = error(request, resp.status, resp.reason)
         try:

@@ -24,12 +24,13 @@ from serve.settings import MB, Settings, read_settings
 from serve.single_model import SingleModel
 
 WATCH_SECONDS = 0.1
-DISK = 100 * MB  # that must be free: for the prepared model, sockets and settings
+DISK = 100 * MB  # bytes that must be free, for the prepared model, sockets and settings
 # A connection on which no whole request head arrives is closed after this time. Proxies close idle connections after 60 to 75 s;
-# this is longer, so that no proxy sends a request into a connection that is just being closed.
+# this is longer, so that no proxy sends a request into a connection that we are closing.
 IDLE_SECONDS = 300.0
 CONNECTIONS = 65_536
-DRAIN_SECONDS = 18.0  # for requests in flight at a stop; with the model server's 4 s it is over in 25 s, and the platform kills after 30
+# Seconds for requests in flight at a stop; with the model server's 4 s the stop takes up to 25 s, and the platform kills after 30.
+DRAIN_SECONDS = 18.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _allow_connections() -> None:
-    """Raise the limit of open files to CONNECTIONS, if it may be: some systems start with 1,024, which slow clients can use up."""
+    """Raise the limit of open files to CONNECTIONS, if this is allowed. Some systems start with 1,024, which slow clients can use up."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
     if 0 <= allowed < wanted:
@@ -81,7 +82,7 @@ def make_front(server: ModelServer, settings: Settings) -> Front:
 
 @contextlib.contextmanager
 def _working_folder(*, keep: bool) -> Iterator[Path]:
-    """Make a folder for all that the server writes, and remove it after the block unless it is to be kept.
+    """Make a folder for everything that the server writes, and remove it after the block unless the settings keep it.
 
     Raises ConfigError when the disk is too full.
     """

@@ -1,4 +1,4 @@
-"""How to serve: the settings from the command line and the environment, and what follows from them."""
+"""The settings of serving: from the command line and the environment, and values that follow from them."""
 
 import argparse
 import itertools
@@ -15,37 +15,37 @@ from serve.formats import ACCEPTS, accepted
 from serve.memory import memory_limit
 
 MB = 1024 * 1024
-DEVICES = Path("/dev")  # where the container has a file for each of its GPUs
+DEVICES = Path("/dev")  # the folder in which the container has a file for each of its GPUs
 # The platform limits payload times concurrency of a batch transform job to 100 MB; by default its bodies have up to 6 MB.
 BATCH_MB, DEFAULT_BATCH_MB = 100, 6
 # Bytes of memory that one pixel can take while its photo is decoded: as RGBA, laid over white, and as RGB.
 BYTES_A_PIXEL = 16
-MEMORY_A_WORKER = 350 * MB  # planned for one process and its model; half of the memory is kept free
+MEMORY_A_WORKER = 350 * MB  # memory planned for one process and its model; half of the memory is kept free
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to serve; sizes in bytes, times in seconds."""
+    """The settings of serving; sizes are in bytes, times in seconds."""
 
     host: str
     port: int
     model_dir: Path  # the artifact of an endpoint of one model
     models_dir: Path  # the folder of a multi-model endpoint, with a folder for each model
     multi_model: bool
-    model_code: bool  # an artifact's own code may run
-    program: str  # the file of an artifact's own code; empty: inference.py
-    submit_directory: str  # the folder of an artifact's own code; empty: `code` in the artifact
+    model_code: bool  # whether an artifact's own code may run
+    program: str  # the file of an artifact's own code; empty means inference.py
+    submit_directory: str  # the folder of an artifact's own code; empty means `code` in the artifact
     backend: str
-    gpus: int  # how many GPUs may serve; 0: the processor serves
-    given_workers: int | None  # processes for each model; None: `workers` chooses
-    given_batch_size: int  # 0: `batch_size` chooses
+    gpus: int  # how many GPUs may serve; with 0 the processor serves
+    given_workers: int | None  # processes for each model; None lets `workers` choose
+    given_batch_size: int  # photos in a pass; 0 lets `batch_size` choose
     cores: int
     top_k: int  # labels in an answer
-    accept: str  # the form of an answer where the client asks for none
-    timeout: int  # from a whole request to its answer
+    accept: str  # the form of an answer if the client names none
+    timeout: int  # the longest time from a whole request to its answer
     max_body: int
-    max_body_given: bool  # the platform or the user set it; else it is hosting's limit
-    sdk_transform: bool  # a batch transform job in the SDK's local mode
+    max_body_given: bool  # whether the platform or the user set max_body; otherwise it is hosting's limit
+    sdk_transform: bool  # whether this is a batch transform job in the SDK's local mode
     queue: int  # requests that may wait for an answer
     memory: int  # for everything
     log_requests: str  # auto, on or off
@@ -53,7 +53,10 @@ class Settings:
 
     @property
     def workers(self) -> int:
-        """How many processes answer for each model. By default one for each GPU, or else for each core, as far as the memory goes."""
+        """How many processes answer for each model.
+
+        By default one for each GPU or else for each core, but no more than the memory allows.
+        """
         if self.given_workers is not None:
             return self.given_workers
         if self.multi_model:
@@ -62,12 +65,12 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """How many threads each worker has."""
+        """The number of threads of each worker."""
         return 1 if self.multi_model else max(1, self.cores // self.workers)
 
     @property
     def decoders(self) -> int:
-        """How many photos a worker decodes at a time. With a GPU all its threads decode; else the model needs them."""
+        """How many photos a worker decodes at a time. With a GPU all its threads decode; without one, the model needs the threads."""
         return self.threads if self.gpus else 1
 
     @property
@@ -87,15 +90,17 @@ class Settings:
 
     @property
     def payload_mb(self) -> int:
-        """The largest body, in MB, that batch transform should send: the limit that it set, else so much that each worker has one body."""
+        """The largest body, in MB, that batch transform should send: the limit that the job set, else a size at which each
+        worker has a body.
+        """
         most = max(1, min(self.max_body // MB, BATCH_MB))
         return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 
     @property
     def batch_strategy(self) -> str:
-        """How batch transform should cut its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
+        """How batch transform should split its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
-        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, which it alone sets to "True".
+        Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, since only local mode sets it to "True".
         """
         return "SingleRecord" if self.sdk_transform else "SINGLE_RECORD"
 
@@ -127,7 +132,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         models_dir=base / "models",
         multi_model=env.MULTI_MODEL.read(environment),
         model_code=code,
-        # The SDK's generic Model sets these two to a blank where it has nothing to say.
+        # The SDK's generic Model sets these two to a blank if it has no value for them.
         program=env.PROGRAM.read(environment).strip(),
         submit_directory=env.SUBMIT_DIRECTORY.read(environment).strip(),
         backend=options.backend,
@@ -155,7 +160,7 @@ def _arguments(base: Path, environment: Mapping[str, str]) -> argparse.ArgumentP
         prog="serve",
         description="Serve a model artifact on /ping and /invocations.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Environment variables; an option goes before its variable:\n\n{env.environment_table()}",
+        epilog=f"Environment variables; an option overrides its variable:\n\n{env.environment_table()}",
     )
     parser.add_argument("--model-dir", type=Path, default=base / "model", metavar="DIR", help="default: %(default)s")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")
@@ -164,7 +169,7 @@ def _arguments(base: Path, environment: Mapping[str, str]) -> argparse.ArgumentP
         "--workers",
         type=int,
         default=env.WORKERS.read(environment),
-        help="processes that answer (default: one a GPU that can be used, else one a core where memory suffices)",
+        help="processes that answer (default: one for each usable GPU, else one for each core if memory suffices)",
     )
     parser.add_argument(
         "--batch-size",
@@ -194,7 +199,7 @@ def _gpus(environment: Mapping[str, str]) -> int:
 def visible_gpus(visible: str) -> list[str]:
     """Return the GPUs, numbers or identifiers, that the variable CUDA_VISIBLE_DEVICES names.
 
-    As in CUDA, nothing counts that comes after -1 or an empty name.
+    As in CUDA, everything after -1 or an empty name is ignored.
     """
     names = [name.strip() for name in visible.split(",")]
     return list(itertools.takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))

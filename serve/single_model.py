@@ -17,7 +17,7 @@ class SingleModel:
 
     @property
     def settings(self) -> Settings:
-        """The settings that serve; those for a processor once it is known that no GPU does."""
+        """The settings in use. If the preparation finds that no GPU can serve, these are the settings for a processor."""
         return self.model.settings
 
     def all_models(self) -> list[ModelWorkers]:
@@ -41,7 +41,7 @@ class SingleModel:
         return self.model.without_paths(str(failure), "the model") if failure else NOT_LOADED
 
     def failure(self) -> UserError | None:
-        """Return why no request will ever be answered, or None while one may be."""
+        """Return why no request will ever be answered; None if requests may still be answered."""
         return self.model.failure()
 
     async def _invocations(self, request: web.Request) -> web.Response:

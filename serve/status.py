@@ -1,7 +1,7 @@
 """The status files of a model's workers: each worker writes how the loading goes, and the front reads it.
 
-The model server calls its workers healthy whatever happens, so the front believes these files alone. They lie in the folder
-`status` of the model's folder:
+The model server always calls its workers healthy, so the front trusts only these files. They are in the folder `status` of the
+model's folder:
 
 | file | written when | holds |
 | --- | --- | --- |
@@ -22,7 +22,7 @@ from serve.memory import NoRoom
 
 STATUS = "status"  # the folder's name
 FAILED = "failed"
-DEATHS = 3  # when so many workers ended while they loaded the model, no other is expected to succeed
+DEATHS = 3  # after this many workers have ended while they loaded the model, no other is expected to succeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class Failure:
     """Why a worker cannot load its model."""
 
     reason: str  # one sentence
-    no_room: bool = False  # there is too little memory; else the model or its code is at fault
+    no_room: bool = False  # whether there is too little memory; otherwise the model or its code is at fault
 
     def error(self) -> UserError:
-        """Return the failure as the front raises it."""
+        """Return the failure as the error that the front raises."""
         return (NoRoom if self.no_room else ArtifactError)(self.reason)
 
 
@@ -54,14 +54,14 @@ class StatusWriter:
 
     def failed(self, failure: Failure) -> None:
         """Report why the model cannot be loaded."""
-        temporary = self._folder / f".{FAILED}.{os.getpid()}"  # so that nobody reads half of it
+        temporary = self._folder / f".{FAILED}.{os.getpid()}"  # written in one step, so that nobody reads a part of it
         temporary.write_text(json.dumps(vars(failure)))
         temporary.replace(self._folder / FAILED)
         self._loading.unlink(missing_ok=True)
 
 
 class StatusReader:
-    """What the status files in a model's folder tell of its workers."""
+    """Reads what the status files in a model's folder say about its workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / STATUS
@@ -69,7 +69,7 @@ class StatusReader:
         self.unloading = False  # workers are ended on purpose
 
     def create(self) -> None:
-        """Make the folder, and those above it, for the workers to come."""
+        """Make the folder, and those above it, for workers that will start."""
         self._folder.mkdir(parents=True)
 
     @property
@@ -95,8 +95,8 @@ class StatusReader:
         return [pid for pid in self._marks("loading") if alive(pid)]
 
     def failure(self) -> UserError | None:
-        """Return why no worker will be able to load the model, or None while one may."""
-        # Read these before those that are ready, else a worker that becomes ready in between would be missed.
+        """Return why no worker will be able to load the model; None if a worker may still load it."""
+        # Read these before the ready ones, because otherwise a worker that becomes ready in between would be missed.
         loading = self._marks("loading")
         dead = [mark for pid, mark in loading.items() if not alive(pid)]
         if self.ready():

@@ -38,7 +38,7 @@ def takes_context(function: Callable[..., Any], count: int) -> bool:
 
 
 def read_text(body: bytes, content_type: str | None) -> bytes | str:
-    """Return a body as functions get it: JSON and CSV as text, all other types as bytes.
+    """Return a body in the form that functions get: JSON and CSV as text, all other types as bytes.
 
     Raises RequestError for text that is not UTF-8.
     """
@@ -86,7 +86,7 @@ def default_output(prediction: Any, accept: str) -> tuple[bytes | str, str]:
 
 
 def to_bytes(result: Any) -> bytes:
-    """Return a function's result as the bytes of an answer: bytes and text as they are, all else as JSON."""
+    """Return a function's result as the bytes of an answer: bytes and text unchanged, everything else as JSON."""
     if isinstance(result, bytes | bytearray | memoryview):
         return bytes(result)
     return (result if isinstance(result, str) else _to_json(result)).encode()
@@ -109,7 +109,7 @@ def forbid_pickles() -> None:
     """Make the toolkit's own decoder, which the code may import, read arrays without unpickling."""
     try:
         from sagemaker_inference import decoder
-    except ImportError:  # it is installed in the image, not everywhere
+    except ImportError:  # installed in the image, but not in every environment
         return
     decoder._decoder_map[NPY] = _from_npy
 
@@ -157,7 +157,7 @@ def _to_npy(value: Any) -> bytes:
 
 
 def _array(value: Any) -> Any:
-    return value.detach().cpu() if hasattr(value, "detach") else value  # a tensor may have a gradient or be on a GPU
+    return value.detach().cpu() if hasattr(value, "detach") else value  # a tensor may need a gradient or be on a GPU
 
 
 def _list(table: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from serve.worker_api import Answer, Timing, WorkerRequest
 if TYPE_CHECKING:
     from serve.model_code import ModelCode
 
-CHUNK = 32  # photos in one pass of the model at most; a request with more takes several passes
+CHUNK = 32  # the most photos in one pass of the model; a request with more takes several passes
 _NO_MEMORY = "the model ran out of memory; send fewer or smaller photos"
 
 log = logging.getLogger("serve")
@@ -99,7 +99,7 @@ class Worker:
         return _Decoding(photos, self._map(decoded, range(len(photos)), photos))
 
     def _read(self, decoding: _Decoding, request: WorkerRequest) -> list[Pixels] | Answer:
-        """Return the pixels of a request's photos, or its answer where a photo cannot be used."""
+        """Return the pixels of a request's photos, or an answer with an error if a photo cannot be used."""
         pixels: list[Pixels] = []
         try:
             for photo in decoding.pixels:
@@ -111,12 +111,12 @@ class Worker:
             number = len(pixels)
             where = f"instances[{number}]" if request.form and request.form.json else "the body"
             hint = what_it_is(decoding.photos[number], str(error))
-            return refused(422, f"{where} is no usable photo: {error}{hint}")
+            return refused(422, f"{where} is not a usable photo: {error}{hint}")
         except Exception as error:
             return failed(error, "decoding", request)
 
     def _compute(self, pixels: list[Pixels], end: float) -> list[Any]:
-        """Return each photo's probabilities, or the error where the memory does not even suffice for that photo alone.
+        """Return each photo's probabilities, or an error if the memory does not suffice even for that photo alone.
 
         Raises TimeoutError when a pass but the first would begin after `end`.
         """
@@ -167,7 +167,7 @@ class CodeWorker:
         try:
             answer = self._code.answer(body, request.id, request.headers)
         except PhotoError as error:
-            answer = refused(422, f"the body is no usable photo: {error}{what_it_is(body, str(error))}")
+            answer = refused(422, f"the body is not a usable photo: {error}{what_it_is(body, str(error))}")
         except UserError as error:
             answer = refused(error.status if isinstance(error, Unsupported) else 400, str(error))
         except (Exception, SystemExit) as error:
@@ -183,7 +183,7 @@ def refused(status: int, message: str) -> Answer:
 
 
 def failed(error: BaseException, step: str, *requests: WorkerRequest) -> Answer:
-    """Return the answer to requests for which a step failed by a fault of ours or of the model's code, and log its traceback."""
+    """Return the answer to requests that failed through an error in our code or in the model's code, and log the traceback."""
     if out_of_memory(error):
         return refused(507, _NO_MEMORY)
     log.exception("request %s: %s failed", ", ".join(request.id for request in requests), step, exc_info=error)

@@ -1,4 +1,4 @@
-"""What the front and a worker exchange through the model server: requests, answers, settings, and files in memory.
+"""The messages between the front and a worker, which go through the model server: requests, answers, settings, and files in memory.
 
 A request travels as a header and a body, an answer as one body that begins with its facts. On the way through the model server
 a body is held three times, in a heap that is too small for large ones, and an answer over 6.5 MB ends its worker. So for large
@@ -16,14 +16,14 @@ from typing import Any, BinaryIO, Literal
 
 from serve.formats import Form
 
-SETTINGS = "settings.json"  # in the model's folder, beside the manifest that the model server reads
+SETTINGS = "settings.json"  # the settings' file in the model's folder, beside the manifest that the model server reads
 HEADER = "X-Byoc-Request"  # holds a WorkerRequest
 MARK = b"\x93byoc"  # begins every answer of a worker, and none of the model server's own
-# A body of up to so many bytes goes through the model server, which is 4 % faster at 110 kB; a larger one is lent, which is
+# A body of up to this many bytes goes through the model server, which is 4 % faster at 110 kB. A larger body is lent, which is
 # 7 % faster at 1 MB.
 LENT_BYTES = 256 * 1024
 
-# A lent file's path, device and inode: once the loan has ended, the path may name another request's file.
+# A lent file's path, device and inode: when the loan has ended, the path may name another request's file.
 Place = tuple[str, int, int]
 
 
@@ -32,14 +32,15 @@ class WorkerRequest:
     """One request to a worker, without its body."""
 
     id: str = ""  # names the request in logs and errors
-    probe: bool = False  # asks whether the model computes; the worker has a photo for it, and its answer is empty
-    form: Form | None = None  # how to read the body and write the answer; None where the model's own code decides that
-    headers: tuple[tuple[str, str], ...] = ()  # the client's, for the model's own code
-    lent: Place | None = None  # where the body is lent; None: the body comes with the request
+    # Whether this only asks if the model computes; the worker has a photo for that, and its answer is empty.
+    probe: bool = False
+    form: Form | None = None  # how to read the body and write the answer; None if the model's own code decides that
+    headers: tuple[tuple[str, str], ...] = ()  # the client's headers, for the model's own code
+    lent: Place | None = None  # the lent file that holds the body; None means that the body comes with the request
 
     @property
     def may_have_large_answer(self) -> bool:
-        """Whether the answer may be too large for the model server: for many photos, and of a model's own code."""
+        """Whether the answer may be too large for the model server, as with many photos, or from a model's own code."""
         return self.form.json if self.form else not self.probe
 
     def to_header(self) -> str:
@@ -58,7 +59,7 @@ class WorkerRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What one request cost its worker; times in seconds."""
+    """The times that a worker needed for one request, in seconds."""
 
     decode: float
     model: float  # the model's pass, for all requests that shared it
@@ -71,17 +72,17 @@ class Answer:
     """A worker's answer to one request."""
 
     status: int
-    text: bytes  # of a refused request, the sentence that says why
+    text: bytes  # the answer's body; for a refused request, the sentence that says why
     content_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)  # further ones, which a model's own code sets
+    headers: dict[str, str] = field(default_factory=dict)  # further headers, which a model's own code sets
     refused: bool = False
-    timing: Timing | None = None  # None where the worker failed before it could measure
-    last: bool = False  # the worker ends after this answer; the front is not told
+    timing: Timing | None = None  # None if the worker failed before it could measure
+    last: bool = False  # whether the worker ends after this answer; this is not sent to the front
 
     def to_bytes(self, *, lent: bool = False) -> bytes:
-        """Return MARK, the length of the facts in 4 bytes, the facts as JSON, and the text unless it lies in the loan.
+        """Return MARK, the length of the facts in 4 bytes, the facts as JSON, and the text unless it is in the lent file.
 
-        Trap: facts in headers would end workers. The model server reads a batch of answers piece by piece, and fails where a piece
+        Trap: facts in headers would end workers. The model server reads a batch of answers piece by piece, and fails if a piece
         ends within a header ("Message size exceed limit"); within a body it waits for the next piece.
         """
         facts = {
@@ -97,7 +98,7 @@ class Answer:
 
     @classmethod
     def from_bytes(cls, data: bytes, loan: "Loan | None" = None) -> "Answer | None":
-        """Return the answer that `to_bytes` wrote, or None for what the model server says itself."""
+        """Return the answer that `to_bytes` wrote, or None if the text is the model server's own."""
         if not data.startswith(MARK):
             return None
         begin = len(MARK) + 4
@@ -110,15 +111,15 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """How a worker opens and runs its model."""
+    """The settings with which a worker opens and runs its model."""
 
     model_dir: Path
     prepared: Path  # the folder that serve.prepare wrote
-    code: Path | None  # the folder of the model's own code, if it brings any
+    code: Path | None  # the folder of the model's own code, if it has any
     program: Path | None  # the file of that code to run
-    accept: str  # the form of an answer where the client asks for none
+    accept: str  # the form of an answer if the client names none
     threads: int
-    decoders: int  # photos decoded at a time
+    decoders: int  # the number of photos decoded at a time
     top_k: int
     max_pixels: int
     timeout: int  # seconds
@@ -150,20 +151,20 @@ class Loan:
 
 @contextlib.contextmanager
 def lend(body: bytes) -> Iterator[Loan]:
-    """Lend a body for as long as the block runs."""
+    """Lend a body while the block runs."""
     with os.fdopen(os.memfd_create("body"), "w+b", buffering=0) as file:
         _write(file, body)
         yield Loan(file)
 
 
 def fetch(place: Place) -> bytes:
-    """Return a lent body, in the worker; empty when the loan has ended, since then nobody waits for the answer."""
+    """Return a lent body. The worker calls this. The body is empty if the loan has ended, since then nobody waits for the answer."""
     with _opened(place, "rb") as file:
         return file.read() if file else b""
 
 
 def leave(place: Place, text: bytes) -> None:
-    """Replace a lent body by the answer, in the worker; do nothing when the loan has ended."""
+    """Replace a lent body with the answer. The worker calls this. It does nothing if the loan has ended."""
     with _opened(place, "r+b") as file:
         if file:
             file.truncate(0)

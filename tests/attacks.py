@@ -1,4 +1,4 @@
-"""What the attacks on a running server share: bytes that run code where they are unpickled, and an endpoint of many models."""
+"""Shared parts of the attacks on a running server: bytes that run code when they are unpickled, and an endpoint with many models."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ from tests.wire import Answer, ask
 
 
 class Bomb:
-    """An object that makes a file where it is unpickled."""
+    """An object that makes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class Bomb:
 
 
 def pickled_npy(path: Path) -> bytes:
-    """Return a NumPy file whose array makes the file `path` where it is unpickled."""
+    """Return a NumPy file whose array makes the file `path` when it is unpickled."""
     buffer = io.BytesIO()
     np.save(buffer, np.array([Bomb(path)], dtype=object), allow_pickle=True)
     assert not path.exists()
@@ -38,13 +38,13 @@ def pickled_npy(path: Path) -> bytes:
 
 
 class Endpoint:
-    """A multi-model endpoint whose models' folder a test may fill as the platform, or an attacker, would."""
+    """A multi-model endpoint. A test may fill its folder of models as the platform, or an attacker, would."""
 
     def __init__(self, url: str, models: Path, artifact: Path) -> None:
         self.url, self.models, self.artifact = url, models, artifact
 
     def put(self, name: str) -> Path:
-        """Lay out a good model and return its folder, for the test to spoil."""
+        """Lay out a good model and return its folder, which the test may damage."""
         return Path(shutil.copytree(self.artifact, self.models / name / "model"))
 
     def load(self, name: Any, url: Any = None) -> Answer:
@@ -63,7 +63,7 @@ def attacked(base: Path, artifact: Path) -> Iterator[Endpoint]:
     environment = os.environ | {"SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": str(base)}
     command = [*SERVE, "--port", str(port)]
 
-    def few_files() -> None:  # as some systems start their services
+    def few_files() -> None:  # a low limit, as in some systems' services
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     with (base / "log.txt").open("wb") as log:

@@ -30,17 +30,17 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 LITE = "timm/tf_efficientnet_lite0"
 collect_ignore = left_out(Path(__file__).parent)
-# The oldest Python that is admitted is the images' own.
+# The oldest allowed Python is the version in the images.
 IMAGES = (
     tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].split(",")[0].removeprefix(">=")
 )
 TORCH = importlib.util.find_spec("torch")
-WITHOUT_TORCH = "needs torch, which tests/others.sh does without"
+WITHOUT_TORCH = "needs torch, which is not in the environments of tests/others.sh"
 needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
 needs_openvino = pytest.mark.skipif(
     not importlib.util.find_spec("openvino"), reason="needs openvino, which the CUDA image does not hold"
 )
-# With ONNX a server starts in half of the seconds, since it reads the model without torch; the images hold no exporter.
+# With ONNX a server starts in half of the time, since it reads the model without torch; the images hold no exporter.
 ONNX = {"export-onnx": "1"} if importlib.util.find_spec("onnxscript") else {}
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01"} | ONNX
 # Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
@@ -61,7 +61,7 @@ def pytest_report_header() -> str | None:
     return (
         None
         if here == IMAGES
-        else f"Python {here}: what came after {IMAGES} is missing in the images; make test-inside runs there"
+        else f"Python {here}: the images lack features newer than {IMAGES}; make test-inside runs there"
     )
 
 
@@ -161,10 +161,10 @@ def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextlib.contextmanager
 def contained(model: Path, image: str) -> Iterator[str]:
-    """Serve a model in a container as serverless inference might: an ordinary user, nothing writable but /tmp."""
+    """Serve a model in a container as serverless inference might: as an ordinary user, with only /tmp writable."""
     command = ["docker", "run", "--detach", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "65534:65534"]
     command += ["--publish", "127.0.0.1::8080", "--volume", f"{model}:/opt/ml/model:ro", image, "serve"]
-    # The model lies in a folder that only its owner may enter; the container's user sees the mount alone.
+    # The model is in a folder that only its owner may open; the container's user sees only the mount.
     name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     try:
         port = subprocess.run(["docker", "port", name, "8080"], capture_output=True, text=True, check=True).stdout
@@ -181,7 +181,7 @@ def contained(model: Path, image: str) -> Iterator[str]:
 
 @pytest.fixture
 def tiny(samples: Path, tmp_path: Path) -> Path:
-    """A folder of two classes, four photos each for training and two each for the other splits; a test may spoil it."""
+    """A folder of two classes, with four photos each for training and two each for the other splits. A test may change it."""
     folder = tmp_path / "tiny"
     for split, count in (("train", 4), ("validation", 2), ("test", 2)):
         for label in ("brick", "coffee"):
@@ -223,7 +223,7 @@ def run_training(
 ) -> Run:
     """Run `python -m train` over a folder laid out as SageMaker lays out /opt/ml.
 
-    With a prefix, a program or an environment it is a command; else see run_to_the_end.
+    With a prefix, a program or an environment, run it as a command; else see run_to_the_end.
     """
     if not TORCH:
         pytest.skip(WITHOUT_TORCH)

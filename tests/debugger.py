@@ -1,4 +1,4 @@
-"""Reads what the Debugger's hook has written, with smdebug itself."""
+"""Reads the files of the Debugger's hook with smdebug itself."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What torch says when a GPU fails or lacks memory."""
+"""The messages of torch when a GPU fails or lacks memory."""
 
 # As c10::cuda::c10_cuda_check_implementation of torch 2.13 writes it.
 HINTS = (

@@ -15,14 +15,14 @@ MODES = pytest.mark.parametrize("mode", [[], ["--plain"]], ids=["local-mode", "p
 
 
 class Machine:
-    """Runs a script of local_test with a folder for temporary files of its own, and says what it leaves."""
+    """Runs a script of local_test with its own folder for temporary files, and lists what it leaves."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.temporary = folder, folder / "temporary"
         self.temporary.mkdir()
 
     def start(self, script: str, *arguments: str | Path, image: str, log: Path) -> "subprocess.Popen[str]":
-        # In a session of its own, so that a signal reaches it as Ctrl-C does: with all that it started.
+        # In a new session, so that a signal reaches the script and all processes that it started, as Ctrl-C does.
         with log.open("w") as output:
             return subprocess.Popen(
                 [ROOT / "local_test" / script, *map(str, arguments)],
@@ -37,7 +37,7 @@ class Machine:
         return self.start(script, *arguments, image=image, log=log).wait(timeout=300)
 
     def left(self) -> list[str]:
-        """Containers that mount something of ours, a network that no container uses, and temporary files."""
+        """Containers that mount one of our folders, a network that no container uses, and temporary files."""
         everything = docker("ps", "--all", "--quiet", check=True).split()
         mounts = "{{.Name}} {{.State.Status}}{{range .Mounts}} {{.Source}}{{end}}"
         containers = docker("inspect", "--format", mounts, *everything).splitlines() if everything else []

@@ -19,7 +19,7 @@ CODE = {"ALLOW_MODEL_CODE": "true", "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
 
 
 class Parts:
-    """A model of code without a worker, its status folder, and the model server that stands in."""
+    """A model of code without a worker, its status folder, and the stand-in for the model server."""
 
     def __init__(self, folder: Path, settings: Settings, server: ModelServer) -> None:
         self.folder, self.server, self.stand_in = folder, server, StandIn(folder)

@@ -1,4 +1,4 @@
-"""A multi-model endpoint that runs, asked over HTTP."""
+"""A running multi-model endpoint, and requests to it over HTTP."""
 
 import http.client
 import json

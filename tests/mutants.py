@@ -1,4 +1,4 @@
-"""Photos of every format, and how to spoil them along their own structure: segments, chunks, blocks and directories."""
+"""Photos of every format, and functions that damage them along their structure: segments, chunks, blocks and directories."""
 
 import io
 import re
@@ -99,7 +99,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-# --- taking apart: pieces that joined are the file
+# --- taking a file apart into pieces that can be joined again
 
 
 def pieces(data: bytes) -> list[bytes]:
@@ -154,7 +154,7 @@ def _gif(data: bytes) -> list[bytes]:
 
 
 def _tiff(data: bytes) -> list[bytes]:
-    """Header, every directory's count and entries, and what lies between."""
+    """Header, every directory's count and entries, and the bytes between them."""
     big = data[2] == 43
     count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
     places, directory = {0, 2, 4}, int.from_bytes(data[8:16] if big else data[4:8], "little")
@@ -198,7 +198,7 @@ _SPLITS: dict[bytes, Callable[[bytes], list[bytes]]] = {
 
 @st.composite
 def mutants(draw: Any, seeds: dict[str, bytes]) -> bytes:
-    """Draw a spoiled photo: one to six changes to the pieces of a seed, its sums and sizes put right or left wrong."""
+    """Draw a damaged photo: one to six changes to the pieces of a seed photo. Its checksums and sizes are corrected or left wrong."""
     name = draw(st.sampled_from(sorted(seeds)))
     family = [seed for other, seed in sorted(seeds.items()) if other.split("-")[0] == name.split("-")[0]]
     parts = pieces(seeds[name])
@@ -218,7 +218,7 @@ def mutants(draw: Any, seeds: dict[str, bytes]) -> bytes:
 
 def _flip(draw: Any, parts: list[bytes], index: int, family: list[bytes]) -> None:
     part = bytearray(parts[index])
-    # Most of what decides anything lies at a piece's beginning.
+    # The most important bytes are at the beginning of a piece.
     last = draw(st.sampled_from([min(32, len(part)), len(part)])) - 1
     for _ in range(draw(st.integers(1, 8))):
         if part:

@@ -1,4 +1,4 @@
-"""Where the test files run: on the host, or inside an image, as the folder says that a file is in."""
+"""Decides where test files run: on the host or inside an image, by the file's folder."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ INSIDE = os.environ.get("BYOC_INSIDE", "")
 # Whether the files of MINUTES are left out inside the images, as CI does; make test-inside runs them too.
 QUICK = os.environ.get("BYOC_QUICK", "") == "1"
 
-# The image in which the tests of a folder run. All other test files run on the host alone.
+# The image in which the tests of a folder run. All other test files run only on the host.
 IMAGE = {"classifier": "train", "train": "train", "serve": "serve"}
 BOTH = {"test_cuda_libraries", "test_device", "test_environment", "test_images"}
 # Files of these folders that need more than an image's packages, and why.
@@ -43,7 +43,7 @@ MINUTES = {
 
 
 def images(path: Path) -> set[str]:
-    """Return the programs in whose images a test file runs; none where it runs on the host alone."""
+    """Return the programs in whose images a test file runs; none if it runs only on the host."""
     if path.stem in BOTH:
         return {"train", "serve"}
     folder = path.parent.name
@@ -51,7 +51,9 @@ def images(path: Path) -> set[str]:
 
 
 def left_out(folder: Path) -> list[str]:
-    """Return what below `folder` does not run here, relative to it: test files, and folders of nothing else; none on the host."""
+    """Return the test files below `folder` that do not run here, and the folders that hold only such files, relative to it;
+    none on the host.
+    """
     if not INSIDE:
         return []
     skipped = MINUTES if QUICK else set()

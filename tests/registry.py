@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.ports import free_port
 
 TOOLS = ROOT / ".venv-images" / "bin"
-TOKEN = "123456789012-auth-token"  # what the stand-in's ECR gives out as password
+TOKEN = "123456789012-auth-token"  # the password that the stand-in's ECR returns
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 

@@ -1,4 +1,4 @@
-"""Jobs that name a script of the user's: laid out, started with the command `train`, and looked at afterwards."""
+"""Jobs that name a user's script: lays them out, starts them with the command `train`, and reads their results."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from typing import Any
 
 from launch.opt_ml import write_configuration
 
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second the other way round
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second one with the words exchanged
 TRAIN = str(Path(sys.executable).parent / "train")
 
 
 def lay_out(base: Path, program: str, text: str, **hyperparameters: Any) -> Path:
-    """Write what a job with a script finds under /opt/ml, the values as the SDK sends them, and return the code's folder."""
+    """Write the files that a job with a script finds under /opt/ml, with values as the SDK sends them, and return the code's folder."""
     config, code = base / "input" / "config", base.parent / "code"
     for folder in (base / "input" / "data" / "training", code):
         folder.mkdir(parents=True)

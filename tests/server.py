@@ -1,4 +1,4 @@
-"""The serving program in a process of its own, and requests to a server that runs."""
+"""The serving program in its own process, and requests to a running server."""
 
 import base64
 import contextlib
@@ -95,7 +95,7 @@ def instances(*photos: bytes) -> bytes:
 def ask(url: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], str]:
     """Send a body to /invocations and return the status, the headers and the text of the answer.
 
-    A header's name has underscores in the place of hyphens.
+    A header's name has underscores instead of hyphens.
     """
     request = urllib.request.Request(
         f"{url}/invocations", data=body, headers={name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""A stand-in for multi-model-server: a script in the place of Java, and its two sockets, which this process serves."""
+"""A stand-in for multi-model-server: a script in place of Java, and its two sockets, which this process serves."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ TIMING = Timing(decode=0.25, model=0.5, photos=3, batch=2)
 
 
 def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in the place of the Java program."""
+    """Replace the Java program with a shell script."""
     program = folder / "jdk" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     program.unlink(missing_ok=True)  # it may be running
@@ -38,7 +38,7 @@ async def ok(request: WorkerRequest, body: bytes) -> Said:
 
 
 def worker_settings(model_dir: Path, program: str = "inference.py", **others: Any) -> WorkerSettings:
-    """Return the settings of a worker for code in the folder `code` of a model's folder, where nothing is prepared."""
+    """Return the settings of a worker for code in the folder `code` of a model's folder, without prepared files."""
     code = model_dir / "code"
     usual = {"prepared": model_dir / "absent", "code": code, "program": code / program, "accept": "application/json"}
     usual |= {"threads": 1, "decoders": 1, "top_k": 5, "max_pixels": 1_000_000, "timeout": 40}
@@ -46,7 +46,7 @@ def worker_settings(model_dir: Path, program: str = "inference.py", **others: An
 
 
 def prepared_for(backend: str) -> Prepared:
-    """Return what serve.prepare writes of a model on a backend."""
+    """Return the file that serve.prepare writes about a model on a backend."""
     preprocessing = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
     spec = ModelSpec(
         backbone="any", features=3, head_hidden=(), head_dropout=0.0, classes=("a", "b"), preprocessing=preprocessing
@@ -58,7 +58,7 @@ def prepared_for(backend: str) -> Prepared:
 
 
 class StandIn:
-    """The sockets in `folder`; `worker` answers requests and `manager` orders, and both lists keep what came."""
+    """The sockets in `folder`. `worker` answers requests and `manager` answers management calls; two lists keep what arrived."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -85,7 +85,7 @@ class StandIn:
         sent, body = WorkerRequest.from_header(request.headers[HEADER]), await request.read()
         self.requests.append((request.match_info["name"], sent, body))
         status, data = await self.worker(sent, body)
-        if not status:  # as a server that dies
+        if not status:  # like a server that dies
             assert request.transport
             request.transport.abort()
         return web.Response(status=status or 200, body=data)

@@ -1,4 +1,4 @@
-"""Who may import whom: train -> classifier <- serve; launch takes only train.config and reports; torch stays out of launch."""
+"""The allowed imports: train -> classifier <- serve; launch imports only train.config and reports; launch never imports torch."""
 
 import ast
 import subprocess
@@ -16,13 +16,14 @@ ALLOWED = {
     "launch": {"launch", "classifier", "train.config", "reports"},
     # Reports are made from files, on machines that hold neither torch nor our programs.
     "reports": {"reports", "classifier"},
-    # The local SageMaker knows our programs as images and commands only, so that a mistake of theirs is not one of its own.
+    # The local SageMaker knows our programs only as images and commands, so that it cannot repeat their errors.
     "local_test/sagemaker": {"local_test.sagemaker"},
-    # The contract suite tests any image, ours and those of others.
+    # The contract suite tests any image, also images of others.
     "local_test/contract": {"local_test.contract"},
 }
 OURS = {"classifier", "train", "serve", "launch", "reports", "local_test"}
-CONFIGURATION = {"train.config", "train.foreign_names", "train.values"}
+FOREIGN_NAMES = {f"train.foreign_names{module}" for module in ("", ".rule", ".rules", ".translate")}
+CONFIGURATION = {"train.config", "train.values", *FOREIGN_NAMES}
 
 
 def imported_modules(package: str) -> set[str]:
@@ -30,7 +31,7 @@ def imported_modules(package: str) -> set[str]:
 
 
 def modules_of(text: str) -> set[str]:
-    """Return the modules that a module imports, wherever it does."""
+    """Return the modules that a module imports anywhere in its code."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -58,7 +59,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def driver() -> list[str]:
-    """Return the driver's modules, but for those that run in the SDK's environment."""
+    """Return the driver's modules, except those that run in the SDK's environment."""
     paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "launch").glob("**/*.py")]
     return [".".join(path.parts) for path in sorted(paths) if path.stem not in ("__init__", "sdk_objects")]
 
@@ -107,7 +108,7 @@ def test_verbs_that_do_not_need_the_sdk_do_not_name_its_senders() -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the modules that a module of ours loads, with those that these load, wherever they import them."""
+    """Return the modules that one of our modules loads, directly or through others, anywhere in their code."""
     found: set[str] = set()
     todo = {path}
     while todo:
@@ -157,7 +158,7 @@ def test_the_front_process_imports_no_torch() -> None:
 
 
 def imported_by(text: str) -> set[str]:
-    """Return the packages that a module imports, wherever it does and in every spelling."""
+    """Return the packages that a module imports anywhere in its code, in every spelling."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -193,7 +194,7 @@ def test_only_backbones_imports_torchvision_and_timm() -> None:
 
 
 def test_what_training_prints_reaches_the_log_at_once() -> None:
-    # What goes to standard error does so by itself; a killed job would lose the rest.
+    # Standard error is flushed by itself; other output would be lost if the job is killed.
     calls = [
         (path.name, call)
         for path in sorted((ROOT / "train").glob("**/*.py"))

@@ -1,4 +1,4 @@
-"""The documents: the parts that programs make, what they link to, the index, and the version that the changelog begins with."""
+"""The documents: their generated parts, their links, the index, and the first version in the changelog."""
 
 import itertools
 import re

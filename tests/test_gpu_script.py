@@ -1,4 +1,4 @@
-"""The script that measures on a GPU: its code runs on a processor, and it keeps what it has when it is stopped."""
+"""The script that measures on a GPU: its code runs on a processor, and it keeps its results when it is stopped."""
 
 import json
 import signal

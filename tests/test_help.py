@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-NOT_FOR_PEOPLE = {"entrypoint", "pip", "strip", "ecr", "cli"}  # run by Dockerfiles and other scripts alone
+NOT_FOR_PEOPLE = {"entrypoint", "pip", "strip", "ecr", "cli"}  # run only by Dockerfiles and other scripts
 SCRIPTS = [ROOT / "build_and_push.sh", *sorted((ROOT / "local_test").glob("**/*.sh"))]
 SCRIPTS += [*sorted((ROOT / "tests").glob("*.sh")), *sorted((ROOT / "requirements").glob("*.sh"))]
 SCRIPTS += [path for path in sorted((ROOT / "docker").glob("*.sh")) if path.stem not in NOT_FOR_PEOPLE]

@@ -1,4 +1,4 @@
-"""The README is executed: every bash block runs, what it names exists, its figures are those of docs/benchmarks.md."""
+"""The README is executed: every bash block runs, the files that it names exist, and its figures are those of docs/benchmarks.md."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text()
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with folders for results of its own, so that what a user made is left alone."""
+    """The project with its own folders for results, so that a user's results are left alone."""
     folder = tmp_path_factory.mktemp("checkout")
     for entry in ROOT.iterdir():
         if entry.name not in ("runs", "data"):
@@ -27,9 +27,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_every_bash_block_runs(checkout: Path) -> None:
-    # Else the blocks would make .venv anew, for the checkout, which is gone afterwards.
+    # Otherwise the blocks would make a new .venv for the checkout, which is removed afterwards.
     made = subprocess.run(["make", "--question", ".venv/.ready"], cwd=ROOT, capture_output=True, check=False)
-    assert made.returncode == 0, "what .venv is made of has changed; run make dev, then the tests"
+    assert made.returncode == 0, "the packages of .venv have changed; run make dev, then the tests"
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     output = ""

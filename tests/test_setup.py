@@ -1,4 +1,4 @@
-"""Which Python set-up takes, what it says where none will do, and what a bare pytest runs."""
+"""The Python that set-up chooses, its message if none is suitable, and the tests that plain pytest runs."""
 
 import os
 import re
@@ -16,7 +16,7 @@ HERE = f"python3.{sys.version_info.minor}"
 
 
 def found(folder: Path, *versions: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run requirements/python.sh where `folder` is all of PATH, and no Python is kept anywhere else."""
+    """Run requirements/python.sh with `folder` as the only entry of PATH, and no Python anywhere else."""
     folder.mkdir(exist_ok=True)
     for program in ("bash", "dirname", "env"):
         (folder / program).unlink(missing_ok=True)
@@ -68,7 +68,8 @@ def test_without_a_python_set_up_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_a_python_without_venv_is_passed_over_and_its_package_named(tmp_path: Path) -> None:
     (tmp_path / "without").mkdir()
-    (tmp_path / "without/ensurepip.py").write_text("raise ImportError")  # as Debian splits it off
+    # As in Debian, which has it in a separate package.
+    (tmp_path / "without/ensurepip.py").write_text("raise ImportError")
     python(tmp_path / HERE, prefix=f"export PYTHONPATH={tmp_path}/without")
     done = found(tmp_path)
     assert done.returncode == 1 and f"{HERE} is here without venv: install {HERE}-venv, or " in done.stderr
@@ -100,8 +101,7 @@ def test_an_environment_of_another_python_is_not_changed_in_silence(tmp_path: Pa
     )
     assert done.returncode == 1
     assert (
-        done.stderr
-        == f"setup: .venv is of Python 3.11.9; remove it (rm -r .venv) to make it with {tmp_path / 'named'}\n"
+        done.stderr == f"setup: .venv has Python 3.11.9; remove it (rm -r .venv) to make it with {tmp_path / 'named'}\n"
     )
 
 

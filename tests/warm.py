@@ -2,7 +2,7 @@
 
 Run as a program, it imports them and waits. For each line of JSON on its standard input, it forks: the child becomes
 `python -m train` with the arguments, environment and output files that the line names, and ends as the interpreter ends. The parent
-answers with the child's exit status. So each run is a process of its own, except for its start. Tests of the start, of signals and
+answers with the child's exit status. So each run is a separate process, except for its start. Tests of the start, of signals and
 of several hosts run the command itself, as all tests do inside the images.
 """
 

@@ -1,4 +1,4 @@
-"""HTTP as attackers speak it: requests as raw bytes, and what may never be in an answer."""
+"""HTTP as an attacker would use it: requests as raw bytes, and text that must never be in an answer."""
 
 import contextlib
 import http.client
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# A traceback, a file of ours or of a library, a folder of the server, or the versions of what it is made of.
+# A traceback, one of our files or a library's, a folder of the server, or versions of its libraries.
 LEAK = re.compile(r'Traceback|File "|\.py\b|/tmp/|/opt/|site-packages|[Pp]ython/?\s?3|aiohttp|multi-model|PIL\.')
 
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n"
@@ -51,7 +51,7 @@ def connect(url: str, timeout: float = 20) -> socket.socket:
 
 
 def exchange(url: str, sent: bytes) -> bytes:
-    """Send bytes as they are and return all that comes back until the server closes or is silent for a second."""
+    """Send bytes unchanged and return everything that comes back until the server closes or is silent for a second."""
     with connect(url, timeout=1) as connection:
         connection.sendall(sent)
         received = b""
@@ -62,7 +62,7 @@ def exchange(url: str, sent: bytes) -> bytes:
 
 
 def check_refusal(answer: Answer, *statuses: int) -> str:
-    """Return the sentence of an error that is as it must be: JSON of three keys, one line, no traceback, no path."""
+    """Return the sentence of an error, after checking its form: JSON with three keys, one line, no traceback, no path."""
     assert answer.status in statuses, (answer.status, answer.body[:300])
     document = answer.json
     assert document.keys() == {"code", "message", "request_id"} and document["code"] == answer.status
@@ -73,7 +73,7 @@ def check_refusal(answer: Answer, *statuses: int) -> str:
 
 
 def raw_answers(received: bytes) -> list[tuple[int, bytes]]:
-    """Split what came back on one connection into answers: status and body of each."""
+    """Split the bytes from one connection into answers, and return the status and body of each."""
     answers = []
     while received:
         head, _, rest = received.partition(b"\r\n\r\n")
@@ -90,7 +90,7 @@ def metric(url: str, name: str) -> float:
 
 @contextlib.contextmanager
 def memory_grows_by_at_most(url: str, limit: int) -> Iterator[None]:
-    """Read the server's memory all the time while the block runs, and fail when it ever grew by more than `limit` bytes."""
+    """Read the server's memory continuously while the block runs, and fail if it ever grew by more than `limit` bytes."""
     before = metric(url, "byoc_resident_memory_bytes")
     highest, ended = [before], threading.Event()
 

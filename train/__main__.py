@@ -5,7 +5,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # During the imports, which take seconds, Ctrl-C would print a traceback. A job in the background may ignore it anyway.
+    # During the imports, which take seconds, Ctrl-C would print a traceback. A job in the background may ignore Ctrl-C.
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -145,7 +145,7 @@ def _archive(channel: Path) -> Path:
         if path.is_file() and (path.name.casefold().endswith(ARCHIVES) or is_archive(path))
     ]
     models = [path for path in archives if path.name.casefold() == MODEL]
-    if len(models) == 1 or len(archives) == 1:  # output.tar.gz may lie beside model.tar.gz
+    if len(models) == 1 or len(archives) == 1:  # output.tar.gz may be beside model.tar.gz
         return (models or archives)[0]
     if archives:
         raise ArtifactError(
@@ -155,7 +155,7 @@ def _archive(channel: Path) -> Path:
     raise ArtifactError(
         f"the channel 'model' ({channel}) holds {_names(_visible(channel))}, but neither {artifact.SPEC} nor {MODEL}; "
         + (
-            f"{below[0].relative_to(channel)} lies further down: name its folder, {below[0].parent.relative_to(channel)}, as the "
+            f"{below[0].relative_to(channel)} is further down: name its folder, {below[0].parent.relative_to(channel)}, as the "
             "channel"
             if below
             else "give the artifact of a job of this program"

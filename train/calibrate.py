@@ -7,14 +7,14 @@ from torch.nn import functional
 
 LOWEST, HIGHEST = 0.05, 20.0
 FEWEST = 20  # validation photos; with fewer, the temperature would fit these photos by chance
-HALVINGS = 40  # of the range of log T, from a width of 6 to one of 5e-12
+HALVINGS = 40  # halvings of the range of log T, from a width of 6 to a width of 5e-12
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
     """Return the temperature with the lowest cross entropy of logits / temperature, and a sentence on how it was found.
 
     It lies between LOWEST and HIGHEST, and is 1 if no other one is better. It is also 1 if there are fewer than FEWEST photos,
-    or if all are predicted rightly. In the last case cross entropy falls all the way to temperature 0. That would claim a
+    or if all predictions are right. In the last case cross entropy falls all the way to temperature 0. That would claim a
     certainty that no photo shows, and would multiply the rounding differences that the self-test bounds.
     """
     count = len(labels)
@@ -23,7 +23,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
     if bool((logits.argmax(1) == labels).all()):
         return 1.0, f"temperature 1: all {count} validation photos are predicted rightly, which leaves nothing to fit"
     logits = logits.double()
-    # Cross entropy is convex in 1/T, so the sign of its slope says on which side its only minimum lies.
+    # Cross entropy is convex in 1/T, so the sign of its slope shows on which side its only minimum is.
     low, high = math.log(LOWEST), math.log(HIGHEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

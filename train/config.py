@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.errors import ConfigError
-from train.foreign_names import Given, translate
+from train.foreign_names.translate import Given, translate
 from train.values import cast, short
 
 
@@ -52,14 +52,14 @@ class Config:
     )
     early_stopping: int = _knob(
         0,
-        "A stage ends after so many epochs without a better validation accuracy; 0 never ends it early.",
+        "A stage ends after this many epochs without a better validation accuracy; 0 never ends it early.",
         low=0,
         high=10000,
     )
     views: int = _knob(0, "Augmented copies of each training photo that the feature pass adds.", low=0, high=100)
     search_trials: int = _knob(
         0,
-        "How many configurations of the head to try inside the job; lr, batch-size and epochs vary unless they are given.",
+        "How many configurations of the head to try inside the job; lr, batch-size and epochs vary unless they have values.",
         low=0,
         high=10000,
     )
@@ -67,11 +67,13 @@ class Config:
     finetune_epochs: int = _knob(
         0, "Passes over the photos that train the backbone too, after the head.", low=0, high=10000
     )
-    finetune_lr: float = _knob(0.0001, "Highest learning rate of fine-tuning, that of the head.", low=1e-8, high=10)
+    finetune_lr: float = _knob(
+        0.0001, "Learning rate of the head in fine-tuning; the other layers have lower ones.", low=1e-8, high=10
+    )
     finetune_batch_size: int = _knob(32, "Photos in one step of fine-tuning, over all processes.", low=1, high=65536)
     layer_decay: float = _knob(
         0.7,
-        "Each eighth of the backbone's layers learns at this times the rate of the eighth above it.",
+        "Factor between the learning rates of each eighth of the backbone's layers and the eighth above it.",
         low=0.01,
         high=1,
     )
@@ -84,7 +86,7 @@ class Config:
     )
     ema: float = _knob(
         0.0,
-        "Decay of an average of fine-tuning's weights, which is then the model that is kept; 0 turns it off.",
+        "Decay of a moving average of fine-tuning's weights, which becomes the model; 0 turns it off.",
         low=0,
         high=0.99999,
     )
@@ -110,7 +112,7 @@ class Config:
     )
     validation_share: float = _knob(
         0.1,
-        "Share of each class of train that becomes validation where no validation photos are given.",
+        "Share of each class of train that becomes validation if there are no validation photos.",
         low=0.01,
         high=0.5,
     )
@@ -127,7 +129,7 @@ class Config:
         return {hyphenated(name): value for name, value in dataclasses.asdict(self).items()}
 
 
-# The values that SageMaker's tuner and the search inside a job try by default; those of the original work.
+# The values that SageMaker's tuner and the search inside a job try by default.
 TUNING_RANGES: dict[str, dict[str, Any]] = {
     "lr": {"low": 0.001, "high": 0.1, "log": True},
     "batch-size": {"choices": (64, 128)},
@@ -145,7 +147,7 @@ METRICS = (
     "learning_rate",
     "epoch:seconds",
 )
-# With these SageMaker reads the metric lines: for each metric its name, and a regular expression with one group. `epoch` counts
+# SageMaker reads the metric lines with these: for each metric its name, and a regular expression with one group. `epoch` counts
 # the epochs of both stages together.
 METRIC_DEFINITIONS = [{"Name": name, "Regex": f"\\b{name}=([-+0-9.e]+)"} for name in ("epoch", *METRICS)]
 
@@ -156,12 +158,12 @@ def metric_line(epoch: int, metrics: Mapping[str, float]) -> str:
 
 
 def hyphenated(name: str) -> str:
-    """Return a field's name as a hyperparameter's."""
+    """Return the name of the hyperparameter for a field."""
     return name.replace("_", "-")
 
 
 def translated(hyperparameters: Mapping[str, object]) -> Given:
-    """Return SageMaker's map of strings with our names for all hyperparameters, and what is wrong with it."""
+    """Return SageMaker's map of strings with our names for all hyperparameters, and the problems in it."""
     return translate(hyperparameters, [hyphenated(knob.name) for knob in dataclasses.fields(Config)])
 
 
@@ -186,8 +188,8 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
                 problems.append(_out_of_range(called, value, knob.metadata))
     if values.get("search_trials") and not searched(hyperparameters):
         problems.append(
-            f"search-trials is {values['search_trials']}, but {', '.join(TUNING_RANGES)} are all given; leave out what is to be "
-            "searched, or set search-trials to 0"
+            f"search-trials is {values['search_trials']}, but {', '.join(TUNING_RANGES)} all have values; leave out "
+            "those that are to be searched, or set search-trials to 0"
         )
     if any(problems):
         raise ConfigError("\n".join(filter(None, problems)))
@@ -195,7 +197,7 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
 
 
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:
-    """Return the names in TUNING_RANGES that a search may vary, since the job does not give them by any name."""
+    """Return the names in TUNING_RANGES that a search may vary, because the job does not set them under any name."""
     given = translated(hyperparameters).values
     return [name for name in TUNING_RANGES if name not in given]
 

@@ -1,4 +1,4 @@
-"""The training job as SageMaker describes it in the files below /opt/ml, read once and turned into values."""
+"""The training job that SageMaker describes in the files below /opt/ml, read once and turned into values."""
 
 import contextlib
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from train.places import Places, read_places
 
 # Channels that do not hold photos, but weights, an earlier model, code, or the SDK's own scripts.
 OTHER_CHANNELS = frozenset({"pretrained", "model", "code", "sm_drivers"})
-FAILURE_LIMIT = 1024  # characters of output/failure that SageMaker shows as FailureReason
+FAILURE_LIMIT = 1024  # the characters of output/failure that SageMaker shows as FailureReason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The folders of a training job and what its configuration files say."""
+    """The folders of a training job and the content of its configuration files."""
 
     base: Path
     hyperparameters: Mapping[str, str]
@@ -29,7 +29,7 @@ class Job:
     hosts: tuple[str, ...] = ("localhost",)
     current_host: str = "localhost"
     network_interface: str = ""
-    fast_file: bool = False  # a channel is a mount: reading a file there fetches it from S3
+    fast_file: bool = False  # channels that are mounts, where reading a file fetches it from S3
     sharded: tuple[str, ...] = ()  # channels whose files are divided over the hosts
     pipes: frozenset[str] = frozenset()  # channels that come through a FIFO
 

@@ -28,7 +28,7 @@ class Variable(Generic[T]):
     sentence: str
 
     def read(self) -> T:
-        """Return its value now, or the default where it is not set; raises ConfigError for text of another type."""
+        """Return its present value, or the default if it is not set; raises ConfigError for text of another type."""
         text = os.environ.get(self.name)
         if text is None:
             return self.default
@@ -78,7 +78,7 @@ BASE = Variable(
     cast=Path,
     default=Path("/opt/ml"),
     set_by=YOU,
-    sentence="The folder that stands for `/opt/ml`.",
+    sentence="The folder that replaces `/opt/ml`.",
 )
 HOSTS_DEADLINE = _seconds("BYOC_HOSTS_DEADLINE", 60.0, "How long a job waits for the addresses of all its hosts.")
 PIPE_DEADLINE = _seconds(
@@ -90,18 +90,16 @@ CXX = Variable(
     cast=lambda text: text or "g++",
     default="g++",
     set_by=YOU,
-    sentence="The C++ compiler for the hyperparameter `compile`; `clang++` is taken where this one is not installed.",
+    sentence="The C++ compiler for the hyperparameter `compile`; `clang++` is used if this one is not installed.",
 )
 MASTER_PORT = _number("MASTER_PORT", 29500, YOU, "The port of the first host at which the processes of all hosts meet.")
 CODE_ARTIFACT = _text(
     "CA_REPOSITORY_ARN", YOU, "The CodeArtifact repository from which pip installs what a script needs."
 )
-PROGRAM = _text("SAGEMAKER_PROGRAM", IMAGE, "The script of yours that runs in place of the image's own program.")
-SUBMIT_DIRECTORY = _text(
-    "SAGEMAKER_SUBMIT_DIRECTORY", IMAGE, "Where the code of yours lies: a folder, a `.tar.gz` or an S3 address."
-)
+PROGRAM = _text("SAGEMAKER_PROGRAM", IMAGE, "Your script, which runs instead of the image's own program.")
+SUBMIT_DIRECTORY = _text("SAGEMAKER_SUBMIT_DIRECTORY", IMAGE, "Your code: a folder, a `.tar.gz` or an S3 address.")
 TRAINING_MODULE = _text(
-    "SAGEMAKER_TRAINING_MODULE", IMAGE, "The function of yours that runs, written as `package.module:function`."
+    "SAGEMAKER_TRAINING_MODULE", IMAGE, "Your function that runs, written as `package.module:function`."
 )
 WARM_POOL = Variable(
     name="SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY",  # AWS's guide, train-warm-pools
@@ -114,28 +112,30 @@ WARM_POOL = Variable(
 SMDEBUG_CONFIG = _presence(
     "SMDEBUG_CONFIG_FILE_PATH",
     PLATFORM,
-    "The file that configures smdebug in a script; without it, training names the job's configuration or one of its own.",
+    "The file that configures smdebug in a script; without it, training sets the job's configuration, or makes one.",
 )
 TORCHRUN_ID = _presence("TORCHELASTIC_RUN_ID", TORCHRUN, "Whether this process is one of several of the job.")
 RANK = _number("RANK", 0, TORCHRUN, "This process's number in the job.")
 WORLD_SIZE = _number("WORLD_SIZE", 1, TORCHRUN, "How many processes the job has.")
-LOCAL_RANK = _number(
-    "LOCAL_RANK", 0, TORCHRUN, "This process's number on its host; it computes on the GPU of this number."
-)
+LOCAL_RANK = _number("LOCAL_RANK", 0, TORCHRUN, "This process's number on its host; it uses the GPU with this number.")
 LOCAL_WORLD_SIZE = _number("LOCAL_WORLD_SIZE", 1, TORCHRUN, "How many processes share the cores of this host.")
 MASTER_ADDR = _text("MASTER_ADDR", TORCHRUN, "The address of the first host, where the processes meet.")
-SCRIPT = _text("BYOC_SCRIPT", TRAINING, "The script that this process runs below; such a process may not call `train`.")
+SCRIPT = _text(
+    "BYOC_SCRIPT", TRAINING, "The script below which this process runs; such a process may not call `train`."
+)
 PIPE_SPOOL = Variable(
     name="BYOC_PIPE_SPOOL",
     type=PATH,
     cast=Path,
     default=Path(),
     set_by=TRAINING,
-    sentence="The folder in which the first process of a host has left the photos that came through pipes.",
+    sentence="The folder in which the first process of a host has put the photos that came through pipes.",
 )
 GLOO_INTERFACE = _text("GLOO_SOCKET_IFNAME", TRAINING, "The network interface of resourceconfig.json, for processors.")
 NCCL_INTERFACE = _text("NCCL_SOCKET_IFNAME", TRAINING, "The network interface of resourceconfig.json, for GPUs.")
-PYTHONPATH = _text("PYTHONPATH", TRAINING, "Where a script finds its neighbours and the packages of the image.")
+PYTHONPATH = _text(
+    "PYTHONPATH", TRAINING, "The folders in which a script finds its own modules and the packages of the image."
+)
 SMDEBUG_LOG = _text("SMDEBUG_LOG_LEVEL", TRAINING, "Unless it is set: keeps smdebug's own lines out of the log.")
 SMDEBUG_PROFILER = _text("SMPROFILER_CONFIG_PATH", TRAINING, "Unless it is set: keeps smdebug's profiler off.")
 SMDEBUG_CHECKPOINTS = _text(
@@ -147,7 +147,7 @@ VARIABLES: "list[Variable[Any]]" = [value for value in list(globals().values()) 
 
 
 def for_child(changes: Mapping[str, str], *, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment for a child: with `changes`, and with `defaults` where nothing is set."""
+    """Return this process's environment for a child: with `changes`, and with `defaults` for variables that are not set."""
     return {**defaults, **os.environ, **changes}
 
 

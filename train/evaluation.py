@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, F1, calibration, and the same for each class."""
+"""Judges predictions: accuracy, F1 and calibration, in all and for each class."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a model is on a split.
+    """The metrics of a model on a split.
 
     `confusion` is int64 [classes, classes]: it counts photos by true class (row) and predicted class (column).
     """
@@ -87,7 +87,7 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of the share hits / count (Wilson 1927), which is sound even for 100 % of a few."""
+    """Return the 95 % interval of the share hits / count (Wilson 1927), which is valid even for 100 % of a few photos."""
     z = 1.959964
     centre, spread = hits + z * z / 2, z * math.sqrt(hits * (count - hits) / count + z * z / 4)
     return (centre - spread) / (count + z * z), (centre + spread) / (count + z * z)

@@ -1,4 +1,4 @@
-"""The end of a job: the temperature, how good the model is on each split, and the artifact."""
+"""The end of a job: fits the temperature, judges the model on each split, and writes the artifact."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from train.setup import Setup, versions
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The model that a job ends with: the stage and epoch whose weights it has, and what it answers.
+    """The model that a job ends with: the stage and epoch of its weights, and its outputs.
 
-    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test where there is one.
+    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test if there is one.
     """
 
     stage: str
-    epoch: int  # 0: no epoch of the stage was finished
+    epoch: int  # 0 means that no epoch of the stage was finished
     outputs: Mapping[str, tuple[Tensor, Tensor]]
 
 
 def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> None:
-    """Judge a trained model and write its artifact; the chief alone does it.
+    """Judge a trained model and write its artifact; only the chief does this.
 
     `config` holds the hyperparameters with those that a search has chosen, `selftest` pixels uint8 [S, crop, crop, 3].
     """

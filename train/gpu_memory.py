@@ -1,4 +1,4 @@
-"""How to recognise an error that means that a GPU's memory is full, and what helps."""
+"""Recognises errors which mean that a GPU's memory is full, and says what helps."""
 
 # Words in the errors of torch's allocator, cuBLAS, cuDNN and NCCL.
 _FULL = ("out of memory", "alloc_failed", "allocation_failed")

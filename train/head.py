@@ -16,7 +16,7 @@ from train.processes.world import World
 
 
 def head_stage(head: nn.Module, train: Features, validation: Features, config: Config, world: World) -> Stage:
-    """Return the stage that trains a head on features. Of every step, each process takes the rows that it owns."""
+    """Return the stage that trains a head on features. In every step, each process computes the rows that it owns."""
     own = torch.full((len(train.labels),), -1)
     own[train.rows] = torch.arange(len(train.rows))
 
@@ -43,7 +43,7 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
 
 
 def predict(head: nn.Module, split: Features, world: World) -> Tensor:
-    """Return a head's logits [N, classes] for all photos of a split, those included whose features others own."""
+    """Return a head's logits [N, classes] for all photos of a split, including those whose features other processes own."""
     head.eval()
     with torch.inference_mode():
         logits: Tensor = head(split.features)

@@ -54,21 +54,21 @@ def run(
 
 
 class _Laps:
-    """Takes the time of a job's parts, each from the end of the one before."""
+    """Measures the times of a job's parts, each from the end of the previous part."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._mark = time.perf_counter()
 
     def end(self, name: str) -> None:
-        """End the part that is under way, and give it its name."""
+        """End the current part, and give it its name."""
         self.seconds[name], self._mark = time.perf_counter() - self._mark, time.perf_counter()
 
 
 def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> Splits:
     """Pass all photos through the frozen backbone and return the splits' features; unreadable photos are reported."""
-    # A warm pool's folder is there for the pool's next job. Else the checkpoints' folder is there after a spot interruption,
-    # which a job with a warm pool does not have.
+    # The folder of a warm pool still exists for the pool's next job. Without a warm pool, the checkpoints' folder still exists
+    # after a spot interruption.
     kept = warm_pool() or setup.job.places.checkpoints
     splits, unreadable = setup.feature_pass.extract(
         photos,
@@ -85,7 +85,7 @@ def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> 
 
 
 def _open_checkpoints(setup: Setup, photos: PhotoSet, splits: Splits) -> Checkpoints | None:
-    """Return the job's checkpoints, None where the chief keeps none."""
+    """Return the job's checkpoints, None if the chief keeps none."""
     folder = setup.world.broadcast(setup.job.places.checkpoints)
     if not folder:
         return None
@@ -98,12 +98,12 @@ def _open_checkpoints(setup: Setup, photos: PhotoSet, splits: Splits) -> Checkpo
 
 
 def _resumed(checkpoints: Checkpoints | None) -> Saved | None:
-    """Return the checkpoint to go on from, or None to start anew."""
+    """Return the checkpoint to continue from, or None to start from the beginning."""
     if not checkpoints:
         return None
     resumed = checkpoints.load()
     if resumed and resumed.stage != "head" and not checkpoints.load_best("head"):
-        print("the head that fine-tuning began with is lost, so training starts anew", flush=True)
+        print("the head that fine-tuning began with is lost, so training starts from the beginning", flush=True)
         checkpoints.discard()
         return None
     return resumed
@@ -112,7 +112,7 @@ def _resumed(checkpoints: Checkpoints | None) -> Saved | None:
 def _train_head(
     setup: Setup, splits: Splits, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> tuple[Config, Best]:
-    """Train the head on the features, or go on with it, and leave it as it was after its best epoch.
+    """Train the head on the features, or continue its training, and leave it as it was after its best epoch.
 
     Returns that epoch's model, and the hyperparameters with those that a search has chosen.
     """
@@ -143,7 +143,7 @@ def _train_head(
         )
         best = found or as_it_is(head, splits["validation"], world)
     if checkpoints and not world.stopped():
-        # What a search may have chosen.
+        # The hyperparameters that a search may have chosen.
         names = [name.replace("-", "_") for name in TUNING_RANGES]
         checkpoints.save_best("head", best, {name: getattr(config, name) for name in names})
     return config, best
@@ -158,7 +158,7 @@ def _outputs_of_head(setup: Setup, splits: Splits) -> dict[str, tuple[Tensor, Te
 
 
 def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]) -> None:
-    """Record the epochs from before an interruption again, since outputs are lost with the machine."""
+    """Record again the epochs from before an interruption, since outputs are lost with the machine."""
     checkpoints.epochs = list(epochs)
     for epoch in epochs:
         setup.report.epoch(epoch["stage"], epoch["epoch"], epoch["metrics"], again=True)
@@ -167,10 +167,10 @@ def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]
 def _finetune(
     setup: Setup, splits: Splits, head: Best, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> Outcome | None:
-    """Train the whole model from where the head is, or go on with it; returns None where the head alone is better."""
+    """Train the whole model, starting with the trained head, or continue this; returns None if the head alone is better."""
     config, report = setup.config, setup.report
     setup.start.model.to(device())
-    # Views are for the head alone.
+    # Views are only for the head.
     photos = splits["train"].photos[: len(splits["train"].photos) // (1 + config.views)]
     stage = finetune_stage(setup.feature_pass, photos, splits["validation"].photos, config, setup.start.auxiliary)
     best = Best(epoch=0, score=head.score, model=copied(stage.model), logits=head.logits)
@@ -189,7 +189,7 @@ def _finetune(
         state=state,
         best=best,
     )
-    assert found is not None  # the head's model is what it had to beat
+    assert found is not None  # fine-tuning had to beat the head's model
     if not found.epoch:
         print("no epoch of fine-tuning was better on validation than the head alone, whose model is kept", flush=True)
         return None

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from classifier.errors import ConfigError
 from train.json_file import read_object
 
-OPT_ML = PurePosixPath("/opt/ml")  # in configuration files; SAGEMAKER_BASE_DIR stands for it
+OPT_ML = PurePosixPath("/opt/ml")  # the base folder in configuration files; SAGEMAKER_BASE_DIR replaces it
 # Errors which mean that this user may not use a file or folder. A full disk is not among them.
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -81,5 +81,7 @@ def _local_path(base: Path, file: str, default: Path) -> Path | None:
 
 def _sentence(may: str, places: str, reason: str) -> str:
     mount = os.strerror(errno.EROFS) in reason
-    remedy = "mount it writable" if mount else "give this user the right to, or run as one who has it, such as root"
+    remedy = (
+        "mount it writable" if mount else "give this user the permission, or run as a user who has it, such as root"
+    )
     return f"user {os.getuid()} may not {may} {places} ({reason}); {remedy}"

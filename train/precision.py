@@ -9,7 +9,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(precision: str) -> str:
-    """Return a precision as it is, and `auto` as the fastest that does no harm.
+    """Return a precision unchanged, but for `auto` the fastest one that does no harm.
 
     That is bf16 where the processor or GPU computes it natively, else fp16 on a GPU that is fast in it, else fp32. Raises
     ConfigError for fp16 without a GPU.
@@ -32,7 +32,7 @@ def compute_exactly() -> None:
     """Make a GPU compute fp32 as exactly as a processor does.
 
     By default cuDNN rounds the numbers that it convolves to TF32, which has 10 bits. Features in fp32 are kept under the same
-    key whatever computed them, and they are compared with those of a processor. For speed there are bf16 and fp16.
+    key for every device, and they are compared with those of a processor. bf16 and fp16 are for speed.
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

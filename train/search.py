@@ -32,7 +32,7 @@ class Found:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """A configuration and what became of it: `found`, or the reason why it failed."""
+    """A configuration and its result: `found`, or the reason why it failed."""
 
     config: Config
     found: Found | None
@@ -69,7 +69,7 @@ def search(
             tried = dataclasses.replace(config, **{name.replace("-", "_"): value for name, value in chosen.items()})
             trial = _try(head, splits, tried, world)
             if world.stopped():
-                if won is None:  # what the trial under way has learnt so far is the best there is
+                if won is None:  # keep what the current trial has learnt so far, because there is nothing better
                     won, kept, failure = trial.found, number, trial.failure
                 break
             accuracy = trial.found.best.score[0] if trial.found else None

@@ -1,4 +1,4 @@
-"""The start of a job: its records are opened, its model is built, and it is settled how photos go through the model."""
+"""The start of a job: opens its records, builds its model, and decides how photos go through the model."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from train.build import Start, build_start
 from train.config import Config
 from train.contract import Job
 from train.features import FeaturePass
-from train.foreign_names import check_size
+from train.foreign_names.checks import check_size
 from train.precision import resolve_precision
 from train.processes.world import World, device, local_threads
 from train.report import Board, Records, Report, open_hook
@@ -22,7 +22,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What stays the same from the start of a job to its end."""
+    """The parts of a job that stay the same from its start to its end."""
 
     job: Job
     start: Start

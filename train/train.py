@@ -18,15 +18,14 @@ from classifier.photos import PhotoSet, load_photo_set
 from train import environment, gpu_memory, processes, script, stop
 from train.config import Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
-from train.foreign_names import check_class_count
+from train.foreign_names.checks import check_class_count
 from train.places import check_writable, denied
 from train.spool import pipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status: 0, 143 if SIGTERM stopped it, 130 if Ctrl-C did, or 1 if it failed.
-
-    When the job fails, output/failure says why, the useful sentence first.
+    """Run the job and return the exit status: 0, 143 if SIGTERM stopped it, 130 if Ctrl-C did, or 1 if it failed. When the job
+    fails, output/failure says why, and begins with the most useful sentence.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
@@ -48,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The rest of the output goes nowhere, so that Python does not fail to write it when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _failed(
-            base, "what read the program's output has ended, as head does; let it read to the end, or write to a file"
+            base,
+            "the program that reads this output has ended, as head does; let it read to the end, or write to a file",
         )
     except Exception as error:
         if sentence := denied(error):
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="keep the photos' features in this folder (default: features/ in the folder of a warm pool, else beside the "
-        "checkpoints, where there are such)",
+        "checkpoints, if there are any)",
     )
     return parser
 
@@ -85,7 +85,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
         return script.run(base, name)
     job = read_job(base)
     config = parse(job.hyperparameters)
-    if job.current_host == job.hosts[0]:  # the only host that writes
+    if job.current_host == job.hosts[0]:  # only this host writes
         check_writable(base, job.places)
     for needs, package in ((config.export_onnx, "onnxscript"), (config.search_trials, "optuna")):
         if needs and importlib.util.find_spec(package) is None:
@@ -121,7 +121,7 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
 
 
 def _listed(job: Job, config: Config) -> PhotoSet | UserError:
-    """Return the job's photos. What is wrong with them is raised on a single host, and returned on one of several."""
+    """Return the job's photos. A problem with them is raised on a single host, and returned on one of several hosts."""
     try:
         photos = load_photo_set(job.photo_channels, validation_share=config.validation_share, seed=config.seed)
         check_class_count(job.hyperparameters, len(photos.classes))

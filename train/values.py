@@ -1,4 +1,4 @@
-"""The value of one hyperparameter: from hyperparameters.json to plain text, and from the text to a typed value."""
+"""The name and the value of one hyperparameter: from hyperparameters.json to plain text, and from the text to a typed value."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any
 
 
 def canonical(text: str) -> str:
-    """Return one spelling for all texts of the same value: small letters, 0.1 for 0.10, true for yes."""
+    """Return one spelling for all texts of the same value: lower case, 0.1 for 0.10, true for yes."""
     text = text.lower()
     if text in BOOLEANS and text not in ("0", "1"):
         return str(BOOLEANS[text]).lower()
@@ -60,6 +60,11 @@ def canonical(text: str) -> str:
 def short(text: str) -> str:
     """Return the text, cut if it is too long for a message."""
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def plain_name(name: str) -> str:
+    """Return a hyperparameter's name in our spelling: lower case, with hyphens for underscores."""
+    return name.strip().lower().replace("_", "-")
 
 
 def _whole(text: str) -> int:

@@ -30,10 +30,10 @@ def still(data: bytes) -> bytes:
             place += 1 + data[place]
             count += 1
             if count > _MOST + place // _LONG:
-                raise PhotoError(f"a GIF of more than {count - 1:,} blocks is not decoded; save the photo anew")
+                raise PhotoError(f"a GIF of more than {count - 1:,} blocks is not decoded; save the photo again")
         place += 1
         if data[begin + 1 : begin + 3] == bytes([_CONTROL, _CONTROL_LENGTH]):
             control = data[begin:place]
     if place + _PADDING < len(data):
-        raise PhotoError("a GIF with long gaps between its blocks is not decoded; save the photo anew")
+        raise PhotoError("a GIF with long gaps between its blocks is not decoded; save the photo again")
     return data

@@ -16,18 +16,19 @@ from classifier.image_formats import tiff
 # - Pillow copies all EXIF data for each further EXIF segment: 760 segments of 64 kB took 8 s.
 # - Pillow reads segments one by one: 5,000,000 empty segments (20 MB) took 8 s. Long segments cost 0.04 s a megabyte.
 _MOST = {"scans": 64, "EXIF segments": 500, "segments": 500}
-_LONG = 32_768  # each such number of bytes allows one more segment: a large file fills up to 65,535 bytes in each
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # without \xff\x00 and restarts, which lie within a scan
+# One more segment is allowed for each of these many bytes, since large files fill up to 65,535 bytes in each segment.
+_LONG = 32_768
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # markers except \xff\x00 and restarts, which occur within a scan
 _END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length and content
 _PADDING = 65_536  # bytes allowed between two segments; 8,000,000 took Pillow 2.4 s
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
-# The two metadata segments that decide the colours (APP0 and APP14): how they begin, and their least length in bytes.
+# The two metadata segments that decide the colours (APP0 and APP14), with their beginning and their smallest length in bytes.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
 _ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
-# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive one of so many pixels.
+# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive JPEG with this many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
 
@@ -43,7 +44,7 @@ def limit_segments(data: bytes) -> None:
         found[kind] += 1
         most = _MOST[kind] + (start // _LONG if kind == "segments" else 0)
         if found[kind] > most:
-            raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo anew")
+            raise PhotoError(f"a JPEG of more than {most} {kind} is not decoded; save the photo again")
         if marker in _FRAMES:
             several, components = int(marker not in _SEQUENTIAL), _byte(data, start + 7)
         # The decoder reads further scans only in a progressive frame, or when the first scan lacks components. Counting
@@ -66,7 +67,7 @@ def _markers(data: bytes) -> Iterator[tuple[int, int]]:
             return
         begun = begun or marker == _START_OF_SCAN
         if match.start() - position > _PADDING and not begun:  # Pillow reads a gap byte by byte
-            raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo anew")
+            raise PhotoError("a JPEG with long gaps between its segments is not decoded; save the photo again")
         position = match.end()
         yield marker, position
         if marker not in _ALONE:
@@ -111,7 +112,7 @@ def ended(data: bytes) -> bytes:
     # Keep one of the zeros at the end: it may belong to the last pixels.
     whole = data[: len(data.rstrip(b"\0")) + 1].rstrip(b"\xff")
     if not _complete(whole):
-        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it anew")
+        raise PhotoError("damaged image: its end is missing, and pixels with it; copy or download it again")
     return whole + _END
 
 
@@ -141,7 +142,7 @@ def _complete(data: bytes) -> bool:
         image = Image.open(io.BytesIO(data + more + _END), formats=["JPEG"])
         if image.width * image.height > _MOST_WITHOUT_END:
             raise PhotoError(
-                f"a JPEG of {image.width} x {image.height} pixels without its end is not decoded; save the photo anew"
+                f"a JPEG of {image.width} x {image.height} pixels without its end is not decoded; save the photo again"
             )
         found.add(hashlib.sha256(image.tobytes()).digest())
     return len(found) == 1

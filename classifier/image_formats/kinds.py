@@ -94,7 +94,7 @@ _TEXTS = (
     (b"<svg", f"an SVG drawing, not an image of pixels; {_SAVE}"),
     (b"<!doctype html", "an HTML page, not an image; download the photo itself"),
     (b"<html", "an HTML page, not an image; download the photo itself"),
-    (b"<error", "an error message in XML, as S3 answers, not an image; see what it says and download the photo anew"),
+    (b"<error", "an error message in XML, as S3 answers, not an image; see what it says and download the photo again"),
     (b"<?xml", "an XML document, not an image; download the photo itself"),
 )
 _IN_XML = (b"<svg", b"<error")  # these may follow an XML declaration or a comment
@@ -103,7 +103,7 @@ _ANNEX = re.compile(rb"[./]*\.git/annex/objects/")
 _BASE64 = 'the bytes are base64 text; decode them first, or send JSON as {"instances": [{"b64": "..."}]}'
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _FORM = "the bytes are a multipart form; send the photo's bytes alone"
-_LOOKED_AT = 4096  # only so many bytes of the file are examined
+_LOOKED_AT = 4096  # the bytes at the beginning of the file that are examined
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
@@ -116,7 +116,7 @@ def name(data: bytes) -> str:
         if head.startswith(magic, place):
             return sentence
     if not head.strip(b"\0"):
-        return "not an image: the file begins with nothing but zeros; copy or download it anew"
+        return "not an image: the file begins with nothing but zeros; copy or download it again"
     return _hidden(head) or _text(head) or "not an image"
 
 
@@ -149,7 +149,7 @@ def _text(head: bytes) -> str | None:
     if _JSON.match(text) and b'"source-ref"' in text:
         return "an augmented manifest, not an image; training reads it, a request is one of the photos that it names"
     if _JSON.match(text):
-        return "JSON text, not an image; send it as application/json, or download the photo anew"
+        return "JSON text, not an image; send it as application/json, or download the photo again"
     return None
 
 

@@ -24,7 +24,7 @@ def limit_chunks(data: bytes) -> None:
     most = _MOST + len(data) // _LONG
     for count, _ in enumerate(_chunks(data), 1):
         if count > most:
-            raise PhotoError(f"a PNG of more than {most:,} chunks is not decoded; save the photo anew")
+            raise PhotoError(f"a PNG of more than {most:,} chunks is not decoded; save the photo again")
 
 
 def scale_key(image: Image.Image, data: bytes) -> None:

@@ -22,7 +22,7 @@ for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
 _SMALLER, _OTHERS, _DNG = 254, 330, 50_706  # NewSubfileType, SubIFDs, DNGVersion
 _ORIENTATION, _XMP = 0x0112, 700
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # struct's character for each integer type
-# Bytes of one value of each type.
+# The number of bytes of a value of each type.
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Every tag that the pixels, their meaning or their orientation depend on.
 _NEEDED = frozenset(
@@ -33,17 +33,17 @@ _NEEDED = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """How a TIFF's header and directories are written. All fields but `place` are format strings of struct."""
+    """The layout of a TIFF's header and directories. All fields except `place` are format strings of struct."""
 
     order: str  # byte order
-    place: int  # where the first directory's offset stands
+    place: int  # the position of the first directory's offset
     offset: str
-    length: str  # how many entries a directory has
+    length: str  # the number of entries of a directory
     entry: str
 
     @property
     def room(self) -> int:
-        """How many bytes of a value fit into its entry; longer values lie elsewhere in the file."""
+        """How many bytes of a value fit into its entry; longer values are elsewhere in the file."""
         return struct.calcsize("=" + self.offset)
 
 
@@ -74,7 +74,7 @@ def limit_pieces(data: bytes) -> None:
     tags = {tag: value for tag, _, _, value in entries}
     for tag, _, count, _ in entries:
         if tag in (_STRIPS, _TILES) and count > MAX_PIECES:
-            raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo anew")
+            raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo again")
     # Of a raw photo Pillow would read the small preview that comes first.
     smaller = any(tags.get(_SMALLER, b"")) and _OTHERS in tags
     if _DNG in tags or smaller or data[8:10] == b"CR":
@@ -82,14 +82,14 @@ def limit_pieces(data: bytes) -> None:
 
 
 def prepare(image: Image.Image) -> None:
-    """Correct an opened TIFF where Pillow would decode it wrongly; raises PhotoError where it cannot be corrected."""
+    """Correct an opened TIFF where Pillow would decode it wrongly; raises PhotoError if it cannot be corrected."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     raw = [tile.codec_name for tile in image.tile[:1]] == ["raw"]
     # Trap: Pillow takes each two-byte sample of such a file for two pixels.
     if raw and image.tag_v2.get(_PLANES) == 2 and image.tag_v2.get(_BITS, (0,))[0] == 16:
         raise PhotoError(
-            "a TIFF of planes of 16 bits without compression is not read; save it anew with 8 bits a sample"
+            "a TIFF of planes of 16 bits without compression is not read; save it again with 8 bits a sample"
         )
     colours = image.tag_v2.get(_COLOURS, ())
     if image.mode in ("P", "PA") and max(colours) < 256:  # a palette of 8 bits an entry; the standard says 16
@@ -181,7 +181,7 @@ def _directory(data: bytes) -> tuple[_Form, int, list[_Entry]]:
         (begin,) = struct.unpack_from(form.order + form.offset, data, form.place)
         (length,) = struct.unpack_from(form.order + form.length, data, begin)
         if length > MAX_PIECES:
-            raise PhotoError(f"a TIFF of {length:,} tags is not decoded; save the photo anew")
+            raise PhotoError(f"a TIFF of {length:,} tags is not decoded; save the photo again")
         start = begin + struct.calcsize("=" + form.length)
         for _ in range(length):
             entries.append(struct.unpack_from(form.order + form.entry, data, start))

@@ -1,1 +1,1 @@
-"""What takes the classifier to SageMaker: specifications, requests, senders, and the verbs of `byoc ... --on sagemaker`."""
+"""Runs the classifier on SageMaker: specifications, requests, senders, and the verbs of `byoc ... --on sagemaker`."""

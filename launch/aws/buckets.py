@@ -1,4 +1,4 @@
-"""S3 addresses, and buckets: whether one exists, whose it is and in which region."""
+"""Reads S3 addresses, and checks buckets: whether a bucket exists, who owns it, and in which region it is."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ ADDRESS = re.compile(rf"s3://({BUCKET})(?:/(.*))?", re.DOTALL)
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Return the bucket and the key, or the prefix, of an S3 address; raises ConfigError for another address."""
+    """Return the bucket and the key, or the prefix, of an S3 address; raises ConfigError for anything else."""
     found = ADDRESS.fullmatch(uri)
     if found is None:
         raise ConfigError(f"{uri!r} is not an address in S3; write s3://BUCKET/PREFIX")
@@ -22,7 +22,7 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def named(settings: Settings) -> str:
-    """Return the bucket that the settings name; raises ConfigError where they name none."""
+    """Return the bucket that the settings name; raises ConfigError if they name none."""
     if not settings.bucket:
         raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or let `byoc setup` make one")
     return settings.bucket
@@ -52,7 +52,7 @@ def check(session: Session, bucket: str) -> None:
 
 
 def encryption(settings: Settings) -> dict[str, str]:
-    """Return the members of PutObject, and of an upload in parts, that name the KMS key `output` of byoc.toml."""
+    """Return the members that name the KMS key `output` of byoc.toml, for PutObject and for an upload in parts."""
     if not settings.output_key:
         return {}
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.output_key}
@@ -65,7 +65,8 @@ def _refused(error: Any, bucket: str) -> AwsError:
     if code_of(error) in ("403", "AccessDenied"):
         return AwsError(
             f"bucket {bucket}{place} exists, and you may not use it: it belongs to another account, or you lack the permission "
-            "s3:ListBucket on it; use another bucket, or have that added (`byoc setup policy` writes all that byoc needs)",
+            "s3:ListBucket on it; use another bucket, or ask for that permission (`byoc setup policy` writes "
+            "everything that byoc needs)",
             "AccessDenied",
         )
     if code_of(error) == "400":

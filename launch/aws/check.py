@@ -1,6 +1,7 @@
 """Checks requests before anything is sent, against botocore's model of the API and against rules between members.
 
-All problems are reported at once. Each names the option or the entry of byoc.toml that it comes from, where that is clear.
+All problems are reported at once. A problem names the option or the entry of byoc.toml that it comes from, if that is
+known.
 """
 
 import functools
@@ -39,7 +40,7 @@ def check(operation: str, request: dict[str, Any]) -> None:
 
 
 def check_all(requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Check the requests of one verb, also against each other: a model and the endpoint over it."""
+    """Check the requests of one verb, and whether they fit together, as a model and its endpoint must."""
     problems = []
     for operation, request in requests:
         shape = model.request_shape(operation)

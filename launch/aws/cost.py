@@ -1,6 +1,7 @@
-"""The most that a plan can cost, from the price of an instance's hour: the dearest of several types counts.
+"""Calculates the most that a plan can cost, from the hourly price of its instances. If a plan names several types, the most
+expensive one counts.
 
-Instances alone: volumes, S3, logs and traffic come on top, and are small beside them.
+Only instances count; volumes, S3, logs and traffic are extra, and cost little in comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,11 @@ MONTH = 730  # hours, as AWS counts
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """An upper bound in money; None where a price is missing, and then `why` says which."""
+    """An upper bound in money; None if a price is missing, and then `why` says which."""
 
     amount: float | None
     currency: str = "USD"
-    why: str = ""  # how the amount was reckoned, or why there is none
+    why: str = ""  # how the amount was calculated, or why there is none
     monthly: bool = False
 
     def __str__(self) -> str:
@@ -34,12 +35,12 @@ class Bound:
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount as text; small ones keep two digits that count."""
+    """Return an amount as text; small amounts keep two significant digits."""
     return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
 
 
 def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
-    """Return what an hour of `count` instances costs at most: that of the dearest type."""
+    """Return the most that an hour of `count` instances costs, which is the price of the most expensive type."""
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
@@ -53,14 +54,14 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
 
 
 def month(one: Bound) -> Bound:
-    """Return the bound of a month from that of an hour."""
+    """Return the upper bound for a month, from the one for an hour."""
     if one.amount is None:
         return replace(one, monthly=True)
     return replace(one, amount=one.amount * MONTH, why=f"{one.why} x {MONTH} h", monthly=True)
 
 
 def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
-    """Return the bound of `jobs` jobs that all run to their limit, with the warm pool that each may leave."""
+    """Return the upper bound for `jobs` jobs that all run to their time limit, with the warm pool that each job may leave."""
     one = hour(prices, use, machines.types, machines.count)
     if one.amount is None:
         return one
@@ -73,7 +74,8 @@ def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
 
 
 def tuning(prices: Prices, wanted: Tuning) -> Bound:
-    """Return the bound of a tuning job: all its training jobs run to their limit, or the tuning job to its own if that is less."""
+    """Return the upper bound for a tuning job: all its training jobs run to their time limit, or the tuning job runs to its own, whichever
+    costs less."""
     machines = wanted.training.machines
     every = job(prices, "training", machines, wanted.max_jobs)
     if every.amount is None or not wanted.max_run:
@@ -97,7 +99,7 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described training job has cost so far on demand; None where a price or a type is missing."""
+    """Return what a described training job has cost so far on demand; None if a price or a type is missing."""
     config = answer.get("ResourceConfig") or {}
     kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
     price = prices.hour("training", kind)
@@ -109,9 +111,9 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
-    """Return what the training jobs of a described tuning job have cost, which ran so many seconds together.
+    """Return what the training jobs of a described tuning job have cost, from the seconds that they ran in all.
 
-    None where the jobs may use several instance types, or where a price is missing.
+    None if the jobs may use several instance types, or if a price is missing.
     """
     definition = answer.get("TrainingJobDefinition") or {}
     config = definition.get("HyperParameterTuningResourceConfig") or definition.get("ResourceConfig") or {}
@@ -120,7 +122,7 @@ def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> 
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described transform job has cost so far; None where a price is missing."""
+    """Return what a described transform job has cost so far; None if a price is missing."""
     config = answer.get("TransformResources") or {}
     price = prices.hour("transform", config.get("InstanceType", ""))
     if price is None:
@@ -129,7 +131,7 @@ def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -
 
 
 def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:
-    """Return the billed seconds of a described job on each instance; where AWS does not say yet, how long it has run."""
+    """Return the billed seconds of a described job on each instance; if AWS does not say them yet, the seconds since its start."""
     billed = answer.get("BillableTimeInSeconds")
     if billed is not None:
         return float(billed)

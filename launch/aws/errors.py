@@ -33,7 +33,8 @@ class Detached(KeyboardInterrupt):
     """Ctrl-C while something runs in AWS. The text says that it goes on, how to come back to it and how to stop it."""
 
     def __init__(self, text: str, number: int = 0) -> None:
-        super().__init__(*([number] if number else []))  # of the signal, as the command line hands it on
+        # The signal's number, from which launch.cli makes the exit status.
+        super().__init__(*([number] if number else []))
         self.text = text
 
     def __str__(self) -> str:
@@ -42,7 +43,7 @@ class Detached(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what boto3 raises in the block into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
+    """Turn errors that boto3 raises in the block into AwsError or CredentialsError; `what` names the thing, as in "training job x"."""
     try:
         yield
     except Exception as error:
@@ -53,7 +54,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, what: str) -> AwsError | None:
-    """Return the error that tells a user what boto3 or botocore raised about `what`; None for any other error."""
+    """Return our error for one that boto3 or botocore raised about `what`; None for any other error."""
     from boto3.exceptions import Boto3Error, S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError
 

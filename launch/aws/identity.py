@@ -1,4 +1,4 @@
-"""The identity that requests carry: the role that SageMaker takes on, as a whole ARN, with tags and security settings."""
+"""The identity that requests carry: the role that SageMaker assumes, as a whole ARN, with tags and security settings."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from launch.aws.settings import Settings
 from launch.aws.specification import Identity, Security
 
 SERVICE = "sagemaker.amazonaws.com"
-SHOWN = 5  # roles that an error lists
+SHOWN = 5  # the most roles that an error lists
 
 
 def identity(session: Session) -> Identity:
-    """Return what every request carries. The role's name is looked up, since its ARN may have a path.
+    """Return the identity that every request carries. The role is looked up by its name, since its ARN may have a path.
 
-    Raises ConfigError where no role is named, AwsError for one that does not exist or that may not be looked up.
+    Raises ConfigError if no role is named, and AwsError for a role that does not exist or that may not be looked up.
     """
     settings = session.settings
     return Identity(role=role(session), tags=dict(settings.tags), security=security(settings))
@@ -43,7 +43,7 @@ def role(session: Session) -> str:
 
 
 def security(settings: Settings) -> Security:
-    """Return what keeps jobs and endpoints apart from others."""
+    """Return the network and encryption settings of jobs and endpoints."""
     return Security(
         isolation=settings.isolation,
         subnets=settings.subnets,
@@ -55,14 +55,14 @@ def security(settings: Settings) -> Security:
 
 
 def usable_roles(session: Session) -> list[str]:
-    """Return the ARNs of the account's roles that SageMaker may take on."""
+    """Return the ARNs of the account's roles that SageMaker can assume."""
     with explained("the account's roles"):
         pages = session.client("iam").get_paginator("list_roles").paginate()
         return [entry["Arn"] for page in pages for entry in page["Roles"] if trusts(entry["AssumeRolePolicyDocument"])]
 
 
 def trusts(policy: dict[str, Any]) -> bool:
-    """Return whether a role's trust policy lets SageMaker take the role on."""
+    """Return whether a role's trust policy lets SageMaker assume the role."""
     statements = policy.get("Statement", [])
     for statement in [statements] if isinstance(statements, dict) else statements:
         principal = statement.get("Principal", {})
@@ -79,6 +79,6 @@ def _usable(session: Session) -> str:
     except AwsError:
         return "correct role in byoc.toml"
     if not roles:
-        return "no role of the account is SageMaker's to take on; let `byoc setup` make one"
+        return "SageMaker can assume no role of this account; let `byoc setup` make one"
     more = f" and {len(roles) - SHOWN} more" if len(roles) > SHOWN else ""
-    return f"SageMaker may take on {', '.join(roles[:SHOWN])}{more}; write one in byoc.toml"
+    return f"SageMaker can assume {', '.join(roles[:SHOWN])}{more}; write one in byoc.toml"

@@ -1,4 +1,4 @@
-"""The images that SageMaker runs: where they are named, and whether ECR holds them."""
+"""Finds the images that SageMaker runs, and checks whether ECR holds them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from launch.aws.settings import Settings
 
 Kind = Literal["train", "serve"]
 FILE = "images.json"
-ROOT = Path(__file__).parents[2]  # where build_and_push.sh writes it
+ROOT = Path(__file__).parents[2]  # the folder in which build_and_push.sh writes it
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/"
     r"(?P<repository>[a-z0-9._/-]+)(@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w.-]+))?"
@@ -30,9 +30,9 @@ class Stored:
 
 
 def image(settings: Settings, kind: Kind) -> str:
-    """Return the image's address: byoc.toml's, else that in the images.json of build_and_push.sh.
+    """Return the image's address from byoc.toml, or else from the images.json of build_and_push.sh.
 
-    images.json is looked for beside byoc.toml, in the working folder and in the checkout. Raises ConfigError where no image
+    byoc looks for images.json beside byoc.toml, in the working folder and in the checkout. Raises ConfigError if no image
     is named.
     """
     named = settings.train_image if kind == "train" else settings.serve_image
@@ -47,7 +47,7 @@ def image(settings: Settings, kind: Kind) -> str:
 
 
 def stored(session: Session, uri: str) -> Stored | None:
-    """Return what ECR knows of an image; None for an image outside of ECR, or where this account may not ask ECR.
+    """Return what ECR knows about an image; None for an image outside ECR, or if this account may not ask ECR.
 
     Raises AwsError for an image that ECR does not hold.
     """
@@ -76,7 +76,7 @@ def stored(session: Session, uri: str) -> Stored | None:
 
 
 def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
-    """Return what an image computes on, from images.json or else from the end of its tag; empty where neither says."""
+    """Return the device that an image is built for, from images.json or else from the end of its tag; empty if neither says it."""
     for folder in _places(settings):
         if (folder / FILE).is_file():
             for entry in _entries(folder / FILE).values():
@@ -90,12 +90,12 @@ def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
 
 
 def _places(settings: Settings) -> list[Path]:
-    """Return the folders in which images.json is looked for."""
+    """Return the folders that may hold images.json."""
     return [*([settings.file.parent] if settings.file else []), Path.cwd(), ROOT]
 
 
 def _pushed(file: Path, kind: Kind) -> str:
-    """Return the address in images.json, empty where it holds none of this kind."""
+    """Return the address in images.json, or an empty text if it holds no image of this kind."""
     return str(_entries(file).get(kind, {}).get("uri", ""))
 
 
@@ -104,4 +104,4 @@ def _entries(file: Path) -> dict[str, dict[str, Any]]:
         entries = json.loads(file.read_text())
         return {kind: dict(entry) for kind, entry in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file} cannot be used ({error}); ./build_and_push.sh writes it anew") from None
+        raise ConfigError(f"{file} cannot be used ({error}); ./build_and_push.sh writes a new one") from None

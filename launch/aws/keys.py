@@ -9,7 +9,7 @@ from classifier.errors import ConfigError
 
 Kind = Literal["text", "list", "seconds", "money", "switch", "pairs"]
 
-# From the models of SageMaker's and S3's API, where they have a pattern.
+# Patterns from the models of SageMaker's and S3's API, if they have one.
 ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
@@ -23,12 +23,12 @@ TAGS = 50
 class Key:
     """A key of byoc.toml, and the form of its value."""
 
-    field: str  # of Settings
+    field: str  # the name of the field in Settings
     table: str  # empty for the keys above the first table
     name: str
     kind: Kind
     form: str  # what the value must be, in words
-    pattern: str = ""  # of a text, or of each text of a list
+    pattern: str = ""  # for a text, or for each text of a list
 
     @property
     def path(self) -> str:
@@ -37,11 +37,14 @@ class Key:
 
     @property
     def variable(self) -> str:
-        """The environment's variable."""
+        """The name of the environment variable."""
         return f"BYOC_{self.path.replace('.', '_').upper()}"
 
     def from_text(self, text: str) -> object:
-        """Return a variable's text as byoc.toml would hold it. Text of another form is returned as it is, and refused later."""
+        """Return a variable's text as the value that byoc.toml would hold.
+
+        Text in another form is returned unchanged, and refused later.
+        """
         if self.kind == "list":
             return [item.strip() for item in text.split(",") if item.strip()]
         if self.kind == "pairs":
@@ -57,7 +60,7 @@ class Key:
         return text
 
     def value_of(self, value: object, place: str) -> Any:
-        """Return the setting; raises ConfigError for a wrong value, with the place where it stands."""
+        """Return the setting; raises ConfigError for a wrong value. `place` says where the value comes from."""
         if not self._fits(value):
             raise ConfigError(f"{place} is {value!r}; it must be {self.form}")
         if isinstance(value, list):
@@ -154,7 +157,7 @@ KEYS = {
             table="limits",
             name="max_run",
             kind="seconds",
-            form=f"whole seconds of one training job, 1 to {LONGEST_RUN}",
+            form=f"a time in whole seconds, 1 to {LONGEST_RUN}",
         ),
         Key(
             field="ask_above",
@@ -206,4 +209,4 @@ KEYS = {
         ),
     )
 }
-OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # of launch/aws/options
+OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # the options of launch/aws/options

@@ -1,17 +1,17 @@
-"""The driver's tags. With them it finds what belongs together, and what is over its time."""
+"""The driver's tags. They show what belongs together, and which endpoints have reached the end of their life."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-ENDPOINT = "byoc:endpoint"  # of a model or configuration: the endpoint that it was made for
-RUN = "byoc:run"  # of all that one `byoc run` made
-UNTIL = "byoc:until"  # of an endpoint: when its life ends, ISO 8601 in UTC
-PREVIOUS = "byoc:previous"  # of an endpoint: the configuration that served before its last update
-SETUP = "byoc:setup"  # of a bucket or a role that byoc setup create made
+ENDPOINT = "byoc:endpoint"  # on a model or a configuration: the endpoint that it was made for
+RUN = "byoc:run"  # on everything that one `byoc run` made: its name
+UNTIL = "byoc:until"  # on an endpoint: when its life ends, ISO 8601 in UTC
+PREVIOUS = "byoc:previous"  # on an endpoint: the configuration that served before its last update
+SETUP = "byoc:setup"  # on a bucket or a role that byoc setup create made
 
 
 def until(tags: Mapping[str, str]) -> datetime | None:
-    """Return when an endpoint's life ends; None where it has no such tag, or where the tag is not a time."""
+    """Return when an endpoint's life ends; None if it has no such tag, or if the tag is not a time."""
     try:
         found = datetime.fromisoformat(tags[UNTIL])
     except (KeyError, ValueError):

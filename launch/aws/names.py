@@ -1,6 +1,5 @@
-"""The names of jobs, models, configurations and endpoints: all are ours, and legal by the API's patterns.
-
-The SDK makes names from the image's, which are illegal where the image is named by its digest.
+"""The names of jobs, models, configurations and endpoints: byoc makes all of them, and all match the API's patterns. The SDK
+would make names from the image's name, which do not match if the image is named by its digest.
 """
 
 import re

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError
 
 from launch.aws.errors import AwsError, CredentialsError, one_line
 
-# botocore's newest errors are looked up by name, since an older botocore lacks them.
+# botocore's newest errors are found by name, since an older botocore lacks them.
 EXPIRED = (
     "SSOError",
     "SSOTokenLoadError",
@@ -23,7 +23,7 @@ REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 
 
 def explain(error: BotoCoreError, what: str) -> AwsError:
-    """Return the error that tells a user what botocore raised about `what`."""
+    """Return our error for one that botocore raised about `what`."""
     return _credentials(error, what) or _network(error, what) or AwsError(f"{what}: {one_line(error)}")
 
 
@@ -33,13 +33,15 @@ def _credentials(error: BotoCoreError, what: str) -> CredentialsError | None:
         remedy = "run `aws configure` or `aws sso login`, or name a profile with --profile or in byoc.toml"
         return CredentialsError(f"{what}: no AWS credentials were found; {remedy}", name)
     if isinstance(error, exceptions.PartialCredentialsError):
-        return CredentialsError(f"{what}: the AWS credentials are not complete, {one_line(error)}; add it", name)
+        return CredentialsError(
+            f"{what}: the AWS credentials are not complete, {one_line(error)}; add the missing part", name
+        )
     if isinstance(error, exceptions.ProfileNotFound):
         remedy = "correct --profile or profile in byoc.toml; `aws configure list-profiles` lists them"
         return CredentialsError(f"{what}: {one_line(error)}; {remedy}", name)
     if isinstance(error, exceptions.CredentialRetrievalError | exceptions.MetadataRetrievalError):
         remedy = "correct your AWS configuration, or log in again"
-        return CredentialsError(f"{what}: AWS credentials could not be had, {one_line(error)}; {remedy}", name)
+        return CredentialsError(f"{what}: AWS credentials could not be loaded, {one_line(error)}; {remedy}", name)
     if any(kind.__name__ in EXPIRED for kind in type(error).__mro__):
         return CredentialsError(f"{what}: the AWS credentials have expired ({one_line(error)}); {LOGIN}", name)
     return None
@@ -57,12 +59,12 @@ def _network(error: BotoCoreError, what: str) -> AwsError | None:
         proxy = _details(error).get("proxy_url", "")
         return AwsError(f"{what}: the proxy {proxy} does not answer; correct HTTPS_PROXY, or unset it", name)
     if isinstance(error, exceptions.SSLError):
-        remedy = "where a proxy signs for others, name its certificate with AWS_CA_BUNDLE"
+        remedy = "if a proxy intercepts HTTPS, name its certificate in AWS_CA_BUNDLE"
         return AwsError(f"{what}: the certificate of {host} is not trusted; {remedy}", name)
     if isinstance(error, exceptions.EndpointConnectionError):
         return AwsError(f"{what}: {host} does not answer; {_region_remedy(host)}", name)
     if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
-        remedy = "look at the network and try again; what runs in AWS goes on"
+        remedy = "check the network and try again; jobs and endpoints in AWS keep running"
         return AwsError(f"{what}: the connection to {host} was lost ({name}); {remedy}", name)
     if isinstance(error, exceptions.ParamValidationError):
         report = _details(error).get("report", error)
@@ -75,10 +77,10 @@ def _region_remedy(host: str) -> str:
 
     found = REGION.search(host)
     if found is None:
-        return "look at the network and its proxy"
+        return "check the network and its proxy"
     regions = set(Session().get_available_regions("sagemaker"))
     if found[1] in regions:
-        return f"look at the network and its proxy, or correct the region, {found[1]}"
+        return f"check the network and its proxy, or correct the region, {found[1]}"
     return f"SageMaker has no region {found[1]} that is known here; correct --region, or region in byoc.toml"
 
 

@@ -1,4 +1,4 @@
-"""For notebooks: the account's session, and the SDK's own objects, filled in. Profiler and Debugger are off.
+"""For notebooks: the account's session, and ready-made objects of the SDK. Profiler and Debugger are off.
 
     import launch
 
@@ -7,7 +7,7 @@
     estimator.fit(launch.channels(photos))
     predictor = launch.model(estimator.model_data).deploy(1, "ml.m5.large")
 
-Each takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
+Each also takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
 import dataclasses
@@ -30,15 +30,15 @@ from launch.aws.settings import Settings
 from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
 from train.config import searched
 
-PHOTOS = "training"  # the channel whose folders are the splits
+PHOTOS = "training"  # the channel of the photos; each folder in it is a split
 
 
 def session(**values: Any) -> Session:
-    """Return the account's session. Its settings are byoc.toml's and the BYOC_ variables', and over them `values`.
+    """Return the account's session. Its settings come from byoc.toml and the BYOC_ variables; `values` replace them.
 
     `values` are named as the fields of Settings.
 
-    Raises ConfigError for a name or a value that cannot be used, and where no region is known.
+    Raises ConfigError for a name or a value that cannot be used, and if no region is known.
     """
     for name, value in values.items():
         if name not in KEYS:
@@ -48,7 +48,7 @@ def session(**values: Any) -> Session:
 
 
 def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
-    """Return the inputs that fit() takes: of a specification, or of an S3 prefix that holds train/, validation/ and test/."""
+    """Return the inputs for fit(), from a specification or from an S3 prefix that holds train/, validation/ and test/."""
     objects = _objects()
     if isinstance(data, Tuning):
         data = data.training
@@ -64,9 +64,9 @@ def estimator(
     name: str = "byoc-train",
     settings: Settings | None = None,
 ) -> Any:
-    """Return an Estimator, made from a specification, or from byoc.toml and the arguments. Its job's name begins with `name`.
+    """Return an Estimator, made from a specification, or from byoc.toml and the arguments. The name of its job begins with `name`.
 
-    Raises ConfigError for what AWS or the training program would refuse.
+    Raises ConfigError for values that AWS or the training program would refuse.
     """
     session = _session(settings)
     wanted = training or _training(name, session, hyperparameters or {}, machines)
@@ -90,8 +90,8 @@ def tuner(
     """Return a HyperparameterTuner, made from a specification, or from byoc.toml and the arguments.
 
     `ranges` are the SDK's own parameters by name, as in {"lr": ContinuousParameter(0.001, 0.1)}; without them it searches the
-    space of the original work. The arguments are many because a notebook has them all in one call, as with the SDK's own tuner.
-    Raises ConfigError for what AWS or the training program would refuse.
+    default ranges. The arguments are many because a notebook gives them all in one call, as to the SDK's own tuner. Raises
+    ConfigError for values that AWS or the training program would refuse.
     """
     session = _session(settings)
     objects = _objects()
@@ -156,21 +156,21 @@ def _session(settings: Settings | None) -> Session:
 
 
 def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
-    """Return the SDK's session. Its endpoints do not send the metrics that cost money."""
+    """Return the SDK's session. Its endpoints do not send metrics that cost money."""
     events = session.client("sagemaker").meta.events
     events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
     return _objects().sdk_session(session, tags)
 
 
 def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
-    # New configurations have them on, each GB of them costs, and the SDK does not know the switch.
+    # AWS turns these metrics on in new configurations, each GB costs money, and the SDK does not know the switch.
     if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
         return params
     return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}
 
 
 def _objects() -> Any:
-    """Import the SDK; raises ConfigError where this environment has none."""
+    """Import the SDK; raises ConfigError if this environment does not have it."""
     try:
         from launch.aws.senders import sdk_objects
     except ImportError as error:

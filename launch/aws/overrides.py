@@ -4,8 +4,8 @@
     --override 'CreateEndpointConfig.ProductionVariants.0.RoutingConfig={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}'
     --override CreateTrainingJob.ProfilerConfig=null
 
-A member is a path with dots; a number in it is a place in a list. An object is merged into what the request has there. Any other
-value takes its place, and null removes it. Members that link one request to another have options of their own and are refused.
+A member is a path with dots; a number in the path is a place in a list. A JSON object is merged into the member, null removes the
+member, and any other value replaces it. Members that link one request to another are refused, because they have their own options.
 """
 
 import copy
@@ -18,7 +18,7 @@ from classifier.errors import ConfigError
 from launch.aws import model
 from launch.aws.words import in_toml
 
-# The members by which requests name each other, and the option or verb that decides them. `*` is any place of a list.
+# The members that link requests to each other, and the option or verb that sets each. `*` is any place in a list.
 RESERVED = {
     "CreateTrainingJob": {"TrainingJobName": "--name"},
     "CreateHyperParameterTuningJob": {
@@ -39,7 +39,7 @@ RESERVED = {
         "EndpointName": "--endpoint",
         "EndpointConfigName": "--endpoint, which the configuration's name begins with",
     },
-    "CreateTransformJob": {"TransformJobName": "--name", "ModelName": "the model or endpoint that the verb is given"},
+    "CreateTransformJob": {"TransformJobName": "--name", "ModelName": "the model or endpoint that the verb names"},
 }
 TAGS = f"--tag, or {in_toml('tags')}: the same on every request"
 OPERATIONS = tuple(RESERVED)
@@ -48,7 +48,7 @@ Overrides = Mapping[str, Mapping[str, object]]
 
 
 def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dict[str, dict[str, object]]:
-    """Return what the options ask for: by operation, the value of each path of a member.
+    """Return the values that the options set, by operation and by the member's path.
 
     `operations` are those that the verb may send. Raises ConfigError with all problems, one a line.
     """
@@ -67,12 +67,12 @@ def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dic
 
 
 def of(texts: Sequence[str], operations: Collection[str]) -> list[str]:
-    """Return those options that are about one of these operations."""
+    """Return the options for one of these operations."""
     return [text for text in texts if text.partition(".")[0] in operations]
 
 
 def check_sent(chosen: Overrides, operations: Collection[str]) -> None:
-    """Raise ConfigError where something is overridden in a request that is not among those that are sent."""
+    """Raise ConfigError for an override of a request that is not sent."""
     for operation in chosen:
         if operation not in operations:
             raise ConfigError(
@@ -104,12 +104,12 @@ def _one(text: str, operations: Collection[str]) -> tuple[str, str, object]:
 
 
 def _check_path(operation: str, path: str) -> None:
-    """Raise ConfigError where the API has no such member, or where it is decided elsewhere."""
+    """Raise ConfigError if the API has no such member, or if another option sets it."""
     steps = path.split(".")
     general = ["*" if step.isdigit() else step for step in steps]
     for reserved, option in {**RESERVED[operation], "Tags": TAGS}.items():
         if _begins(general, reserved.split(".")):
-            raise ConfigError(f"{path} links requests to each other and is decided by {option}")
+            raise ConfigError(f"{path} links requests to each other and is set by {option}")
     shape = model.request_shape(operation)
     for number, step in enumerate(steps):
         before = ".".join([operation, *steps[:number]])
@@ -128,7 +128,7 @@ def _check_path(operation: str, path: str) -> None:
 
 
 def _begins(path: list[str], reserved: list[str]) -> bool:
-    """Return whether a path lies in a reserved member, or holds it."""
+    """Return whether a path is inside a reserved member, or contains one."""
     return path[: len(reserved)] == reserved or (reserved[: len(path)] == path and len(path) < len(reserved))
 
 

@@ -13,9 +13,9 @@ from launch.aws.cost import Bound, money
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What, where, how many and how long, in lines; the requests as they are sent; and the upper bound of the cost.
+    """A plan: its description in lines, the requests as they are sent, and the upper bound of the cost.
 
-    Where there are `warnings`, the user is asked whatever the plan costs. `missing` says what the account lacks. A plan with
+    If there are `warnings`, the user is always asked, whatever the plan costs. `missing` says what the account lacks; a plan with
     something missing can only be shown.
     """
 
@@ -53,9 +53,9 @@ class Plan:
 def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
     """Show the plan and return whether to send it.
 
-    With --dry-run it is shown with its requests, and not sent. With --yes it is sent. It is also sent without a question where
-    its cost is known and at most `ask_above`, and there is no warning. Raises ConfigError where something is missing, and
-    where a question is needed and nobody is at a terminal to answer it.
+    With --dry-run it is shown with its requests, and not sent. With --yes it is sent. Without a warning, it is also sent if its cost is
+    known and at most `ask_above`. Otherwise the user is asked. Raises ConfigError if something is missing, or if the user must be asked
+    and there is no terminal.
     """
     if options.dry_run:
         print(json.dumps(plan.to_json(), indent=2, default=str) if options.json else _with_requests(plan))
@@ -69,14 +69,16 @@ def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
 
 
 def outcome(options: Namespace) -> int:
-    """Return the exit status of a verb whose plan is not sent: 0 after a dry run, 1 after no."""
+    """Return the exit status of a verb whose plan is not sent: 0 after a dry run, 1 if the user said no."""
     return 0 if options.dry_run else 1
 
 
 def _answered(plan: Plan, options: Namespace, ask_above: float) -> bool:
     why = _why_asked(plan, ask_above)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError(f"{why}, and nobody is here to ask; pass --yes to send it, or --dry-run to look at it")
+        raise ConfigError(
+            f"{why}, and there is no terminal to ask at; pass --yes to send it, or --dry-run to look at it"
+        )
     print(f"{why}; send it? [y/N] ", end="", file=_aside(options), flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         return True
@@ -97,7 +99,7 @@ def _why_asked(plan: Plan, ask_above: float) -> str:
 
 
 def _aside(options: Namespace) -> TextIO:
-    """Return where a person reads: standard error where a program reads standard output."""
+    """Return the stream that the user reads: standard error if a program reads standard output."""
     return sys.stderr if options.json else sys.stdout
 
 

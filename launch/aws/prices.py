@@ -1,7 +1,7 @@
-"""`byoc prices`: reads the price of an hour of each instance type from AWS's price list into a file, which plans use.
+"""`byoc prices`: reads the hourly price of each instance type from AWS's price list, and writes it into a file that plans use.
 
-The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc where there is no byoc.toml. A type that it does not
-hold has no price here: none is guessed.
+The file is prices-<region>.json beside byoc.toml, or in ~/.config/byoc if there is no byoc.toml. No price is guessed for a
+type that is not in the file.
 """
 
 import json
@@ -21,7 +21,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 
 Use = Literal["training", "hosting", "async", "transform"]
-# AWS's price list is asked there, for all regions; the names of its usage types are USE1-Train:ml.m5.large and the like.
+# The region that answers requests for AWS's price list, for all regions. Its usage types have names like USE1-Train:ml.m5.large.
 LIST_REGION = "us-east-1"
 SERVICE = "AmazonSageMaker"
 USES: dict[str, Use] = {"Train": "training", "Host": "hosting", "AsyncInf": "async", "Tsform": "transform"}
@@ -30,24 +30,24 @@ USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+
 
 @dataclass(frozen=True)
 class Prices:
-    """The hourly prices of one region; empty where no file was read."""
+    """The hourly prices of one region; empty if no file was read."""
 
     region: str
     hours: Mapping[Use, Mapping[str, float]] = field(default_factory=dict)
     currency: str = "USD"
-    read: str = ""  # the day on which AWS's list was read
+    read: str = ""  # the day on which the list was read from AWS
     file: Path | None = None
 
     def hour(self, use: Use, kind: str) -> float | None:
-        """Return what an hour of an instance type costs; None where the file does not say it."""
+        """Return the hourly price of an instance type; None if the file does not have it."""
         found = self.hours.get(use, {}).get(kind)
-        if found is None and use == "async":  # some types have no line of their own
+        if found is None and use == "async":  # some types have no separate line
             return self.hours.get("hosting", {}).get(kind)
         return found
 
 
 def load(settings: Settings, region: str) -> Prices:
-    """Return the prices of a region, without any where there is no file yet; raises ConfigError for a file that is damaged."""
+    """Return the prices of a region, which are empty if there is no file yet; raises ConfigError for a damaged file."""
     for file in _places(settings, region):
         if file.is_file():
             return _read(file, region)
@@ -105,7 +105,7 @@ def command(options: Namespace) -> int:
 
 
 def _places(settings: Settings, region: str) -> list[Path]:
-    """Return the places where the file may be; it is written to the first."""
+    """Return the places where the file may be; byoc writes it to the first."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "byoc"
     folders = [settings.file.parent, home] if settings.file else [home]
     return [folder / f"prices-{region}.json" for folder in folders]
@@ -122,7 +122,7 @@ def _read(file: Path, region: str) -> Prices:
             region=region, hours=hours, currency=str(content["currency"]), read=str(content["read"]), file=file
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes it anew") from None
+        raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes a new one") from None
 
 
 def _products(session: Session) -> Iterator[dict[str, Any]]:
@@ -143,7 +143,7 @@ def _products(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _hourly(product: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the currency and the price of an hour on demand, the dearest of several; None for what is not billed by the hour."""
+    """Return the currency and the on-demand price of an hour, the highest of several; None for a product that is not billed by the hour."""
     found = []
     for offer in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in offer["priceDimensions"].values():

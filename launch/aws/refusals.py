@@ -1,4 +1,4 @@
-"""Requests that AWS has refused: by the code of the refusal, one sentence with a remedy."""
+"""Explains requests that AWS has refused: for each error code, one sentence with a remedy."""
 
 import re
 
@@ -13,7 +13,7 @@ EXPIRED = {
     "ExpiredTokenError",
     "RequestExpired",
     "TokenRefreshRequired",
-    "UnauthorizedException",  # SSO's, for a session that has ended
+    "UnauthorizedException",  # the code of SSO for a session that has ended
 }
 INVALID = {
     "InvalidClientTokenId",
@@ -55,7 +55,7 @@ OTHER_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLoc
 ACTION = re.compile(r"not authorized to perform:? ?([a-z0-9-]+:[A-Za-z0-9*]+)")
 RESOURCE = re.compile(r"on resource:? ?(\S+)")
 LIMIT = re.compile(r"service limit '([^']+)' is ([\d.]+)")
-# S3 may say no more than "Access Denied", and its operations have other names than IAM's actions.
+# S3 may say only "Access Denied", and its operations have other names than IAM's actions.
 ACTIONS = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
@@ -72,7 +72,7 @@ PASS_ROLE = "iam:PassRole"
 
 
 def explain(error: ClientError, what: str) -> AwsError:
-    """Return the error that tells a user what AWS answered about `what`."""
+    """Return our error for AWS's answer about `what`."""
     code, said = code_of(error), one_line(error.response.get("Error", {}).get("Message", ""))
     if code in EXPIRED:
         return CredentialsError(f"{what}: the AWS credentials have expired; {LOGIN}", code)
@@ -85,7 +85,7 @@ def explain(error: ClientError, what: str) -> AwsError:
 
 
 def action_of(error: ClientError) -> str:
-    """Return the IAM action that a refused request needs, as AWS's text names it, or else by the operation's name."""
+    """Return the IAM action that a refused request needs: the one in AWS's text, or else the one for the operation."""
     said = str(error.response.get("Error", {}).get("Message", ""))
     if found := ACTION.search(said):
         return found[1]
@@ -100,7 +100,7 @@ def _sentence(error: ClientError, code: str, said: str) -> str:
     if code in QUOTA:
         return _quota(said)
     if code in THROTTLED:
-        return "AWS answers too many requests of this account (Throttling), also after ten tries; wait a minute, then try again"
+        return "this account sends more requests than AWS answers (Throttling), and ten tries have failed; wait a minute, then try again"
     if code == "NoSuchBucket" or (code == "404" and error.operation_name == "HeadBucket"):
         return "the bucket does not exist; correct --bucket or bucket in byoc.toml, or let `byoc setup` make it"
     if code in OTHER_REGION or code == "301":
@@ -125,8 +125,10 @@ def _denied(error: ClientError, said: str) -> str:
     found = RESOURCE.search(said)
     place = f" on {found[1]}" if found and found[1] != "*" else ""
     if "explicit deny" in said:
-        return f"a policy of your organisation denies {action}{place}; ask who keeps your account's policies"
-    remedy = "have it added to your permissions; `byoc setup policy` writes all that byoc needs"
+        return (
+            f"a policy of your organisation denies {action}{place}; ask the person who manages your account's policies"
+        )
+    remedy = "ask for it to be added to your permissions; `byoc setup policy` writes everything that byoc needs"
     if action == PASS_ROLE:
         return f"you may not give this role to SageMaker, {action}{place} is missing; {remedy}"
     return f"you lack the permission {action}{place}; {remedy}"

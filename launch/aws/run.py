@@ -1,4 +1,7 @@
-"""`byoc run --on sagemaker`: the main job in one command. It uploads, tunes, trains with the best, deploys and predicts."""
+"""`byoc run --on sagemaker`: the whole job in one command.
+
+It uploads, tunes, trains with the best hyperparameters, deploys and predicts.
+"""
 
 import contextlib
 import dataclasses
@@ -32,12 +35,12 @@ from launch.predict import table
 from train.config import parse
 
 HOSTED = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint")
-STEM = 24  # characters of a run's name, so that a tuning job's fits behind it
+STEM = 24  # characters of a run's name, so that the names made from it are not too long
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run will do. The training job will have the hyperparameters of the best trial, which is not known yet."""
+    """The steps of a run. The training job will get the hyperparameters of the best trial, which are not known yet."""
 
     name: str
     tuning: Prepared[Tuning]
@@ -51,14 +54,16 @@ class Run:
 
 
 def prepare(options: Namespace) -> Run:
-    """Return the run that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    """Return the run that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
     if options.detach:
-        raise ConfigError("byoc run waits for each of its jobs, since the next one needs it; leave --detach out")
+        raise ConfigError(
+            "byoc run waits for each of its jobs, since the next job needs its result; leave --detach out"
+        )
     results.check_empty(options.out)
     name = str(options.name) if options.name else names.job("run", datetime.now(UTC), STEM)
     if len(name) > STEM:
         raise ConfigError(
-            f"--name is {name!r}; a run's name has at most {STEM} characters, since its jobs' begin with it"
+            f"--name is {name!r}; a run's name has at most {STEM} characters, since the names of its jobs begin with it"
         )
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
     chosen = overrides.parse(options.override, (*tune.OPERATIONS, *train.OPERATIONS, *HOSTED))
@@ -77,7 +82,7 @@ def prepare(options: Namespace) -> Run:
 
 
 def plan(run: Run, options: Namespace) -> Plan:
-    """Return the plan of all steps with the sum of what they cost; raises ConfigError for a request that AWS would refuse."""
+    """Return the plan of all steps with their total cost; raises ConfigError for a request that AWS would refuse."""
     tuning, training = tune.plan(run.tuning), train.plan(run.training)
     known = prices.load(run.session.settings, run.session.region)
     endpoint = cost.endpoint(known, run.hosting)
@@ -85,7 +90,7 @@ def plan(run: Run, options: Namespace) -> Plan:
     lines = [
         *((f"tune: {label}", text) for label, text in tuning.lines),
         *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
-        ("train: settings", f"those of the best trial of {run.tuning.name}"),
+        ("train: settings", f"the hyperparameters of the best trial of {run.tuning.name}"),
         ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}"),
         ("endpoint: image", run.hosting.model.image),
         (
@@ -109,7 +114,7 @@ def plan(run: Run, options: Namespace) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """`byoc run --on sagemaker`: status 1 where a step fails; the error says what exists by then."""
+    """Run `byoc run --on sagemaker`; the exit status is 1 if a step fails, and the error says what exists by then."""
     run = prepare(options)
     if not agreed(plan(run, options), options, run.session.settings.ask_above):
         return outcome(options)
@@ -135,7 +140,7 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     folder = results.download(session, ended, options.out) if options.out else None
     found = results.read(session, ended, folder, "")
     there = (
-        f"the training job is done: byoc deploy {name}-train; what is hosted goes with byoc delete --all-of-run {name}"
+        f"the training job is done: byoc deploy {name}-train; byoc delete --all-of-run {name} deletes what is hosted"
     )
     with _so_far(there, failed=there):
         _step("deploy, and predict")
@@ -157,9 +162,8 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
 
 
 def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> Namespace:
-    """Return the options of a step, which sends `operations`, with those that run does not have.
-
-    --out is for what the training job leaves.
+    """Return the options of a step that sends `operations`, with defaults for the options that run does not have. --out is only for the
+    results of the training job.
     """
     own = {"image": None, "best_of": None, "resume": None, "out": None}
     step = {"override": overrides.of(options.override, operations)}
@@ -167,7 +171,7 @@ def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> N
 
 
 def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tuple[Hosting, list[str]]:
-    """Return the endpoint over the artifact that the training job will leave, and what is missing for it."""
+    """Return the endpoint for the artifact that the training job will make, and what the account lacks for it."""
     account, missing = training.account, []
     settings = account.session.settings
     try:
@@ -192,7 +196,7 @@ def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tup
 
 
 def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, delete_after: bool) -> cost.Bound:
-    """Return what the run costs at most: its jobs, and the endpoint for a month, or an hour where it is deleted at the end."""
+    """Return the most that the run costs: its jobs, and the endpoint for a month, or for an hour if it is deleted at the end."""
     share = 1 / cost.MONTH if delete_after else 1.0
     why = f"the jobs, and the endpoint for {'an hour' if delete_after else 'a month'}"
     parts = [(tuning, 1.0), (training, 1.0), (endpoint, share)]
@@ -203,7 +207,7 @@ def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, dele
 
 
 def _photos(run: Run, options: Namespace) -> list[Photo]:
-    """Return test photos; those in S3 are downloaded."""
+    """Return test photos; photos in S3 are downloaded first."""
     config = parse(run.training.wanted.hyperparameters)
     if isinstance(options.data, Path):
         return sent_photos.of_folder(options.data, config)
@@ -221,7 +225,7 @@ def _predictions(session: Session, name: str, photos: list[Photo]) -> list[dict[
 
 @contextlib.contextmanager
 def _so_far(detached: str, failed: str = "") -> Iterator[None]:
-    """Add to the error of a step how to go on: `detached` after Ctrl-C, and `failed` where the step fails."""
+    """Add a sentence on how to continue to the error of a step: `detached` after Ctrl-C, and `failed` if the step fails."""
     try:
         yield
     except Detached as stop:
@@ -244,9 +248,9 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
     if options.out:
         lines.append(f"model and records: {one_line(options.out)}")
     if options.delete_after:
-        lines.append("the endpoint is deleted; nothing of the run bills but what lies in S3")
+        lines.append("the endpoint is deleted; nothing of the run costs money any more, except for what is in S3")
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
-    lines.append(f"the endpoint {run.name} bills until it is deleted, {cost.endpoint(known, run.hosting)}")
+    lines.append(f"the endpoint {run.name} costs money until it is deleted, {cost.endpoint(known, run.hosting)}")
     lines.append(f"ask it: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}")
     return "\n".join(lines)

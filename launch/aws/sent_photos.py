@@ -1,4 +1,4 @@
-"""The test photos that `byoc run` sends to the endpoint: a few, from all classes, with the class of each."""
+"""Chooses the test photos that `byoc run` sends to the endpoint: a few, from all classes, with the class of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo on this machine, its name where it comes from, and its class."""
+    """A photo on this machine, its name in the place that it came from, and its class."""
 
     path: Path
     name: str
@@ -25,16 +25,18 @@ class Photo:
 
 
 def of_folder(root: Path, config: Config) -> list[Photo]:
-    """Return test photos of a folder that training reads; raises DataError where it has none."""
+    """Return test photos of a folder that training reads; raises DataError if it has none."""
     photos = load_photo_set({"training": root}, validation_share=config.validation_share, seed=config.seed)
     if SPLIT not in photos.splits:
-        raise DataError(f"{root} holds no test photos; byoc run tests what it trained, add a folder named test")
+        raise DataError(
+            f"{root} holds no test photos; byoc run needs them to test the trained model; add a folder named test"
+        )
     found = [Photo(one.path, one_line(one.path), photos.classes[one.label]) for one in photos.splits[SPLIT]]
     return _spread(found)
 
 
 def of_s3(session: Session, uri: str, folder: Path) -> list[Photo]:
-    """Download test photos of a prefix into a folder and return them; none where it has no folder `test` with classes."""
+    """Download test photos of a prefix into a folder and return them; return none if the prefix has no folder `test` with classes."""
     bucket, prefix = split(f"{uri.rstrip('/')}/{SPLIT}/")
     client = session.client("s3")
     with explained(uri):

@@ -16,18 +16,18 @@ from classifier.errors import ConfigError
 from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
-ATTEMPTS = 10  # botocore's own three gave up where SageMaker throttles, ten got through
+ATTEMPTS = 10  # botocore's three attempts failed when SageMaker throttled; ten succeeded
 CONNECTIONS = 32
 
 
 @functools.cache
 def models() -> Any:
-    """Return botocore's loader of the services' models. There is one for all, since reading SageMaker's takes 0.05 to 0.15 s."""
+    """Return botocore's loader of the services' models. All clients share one, since reading SageMaker's model takes 0.05 to 0.15 s."""
     return botocore.loaders.create_loader()
 
 
 class Session:
-    """The account's clients; each is made once. Where the settings name a profile, keys in the environment are not used."""
+    """The account's clients; each is made once. If the settings name a profile, keys in the environment are not used."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,10 +40,9 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
-            core.get_scoped_config()  # reads the configuration, which otherwise happens later
-            if (
-                not _on_ec2()
-            ):  # elsewhere nobody answers at the address of EC2's keys, and botocore waits there for seconds
+            core.get_scoped_config()  # reads the configuration now and not later, so that its errors appear here
+            # On other machines nothing answers at EC2's address for keys, and botocore would wait for seconds.
+            if not _on_ec2():
                 core.get_component("credential_provider").remove("iam-role")
         if not self.boto.region_name:
             raise ConfigError("no region is named; write region in byoc.toml, pass --region, or set AWS_REGION")

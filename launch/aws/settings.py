@@ -1,8 +1,8 @@
-"""The settings of the account. They are read from byoc.toml; environment variables replace these, and options replace both.
+"""The settings for SageMaker. They are read from byoc.toml; environment variables replace its values, and options replace both.
 
-byoc.toml lies in the working folder or in a folder above it; `byoc init` writes it. The name of an environment variable is
-made from the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]. A list has commas between
-its items.
+byoc.toml is in the working folder or in a folder above it; `byoc init` writes it. The name of an environment variable is made
+from the table and the key: BYOC_REGION for region, BYOC_IMAGES_TRAIN for train in [images]. In a variable, the items of a list
+are separated by commas.
 """
 
 import os
@@ -21,20 +21,20 @@ FILE = toml_file.FILE
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where and with what SageMaker is used. An empty string means that nobody has said it."""
+    """The settings for SageMaker. An empty string means that the setting has no value."""
 
-    profile: str = ""  # of ~/.aws/config; empty: boto3's own search
+    profile: str = ""  # a profile in ~/.aws/config; if empty, boto3 searches for credentials itself
     region: str = ""
-    role: str = ""  # the whole ARN, or a name that is looked up
+    role: str = ""  # the whole ARN, or a name from which byoc finds the ARN
     bucket: str = ""
-    prefix: str = "byoc"  # of all keys in the bucket
-    train_image: str = ""  # empty: images.json's
+    prefix: str = "byoc"  # the beginning of all keys in the bucket
+    train_image: str = ""  # if empty, the image in images.json
     serve_image: str = ""
     train_types: tuple[str, ...] = ("ml.g4dn.xlarge",)
     serve_types: tuple[str, ...] = ("ml.m5.large",)
     transform_types: tuple[str, ...] = ("ml.m5.large",)
-    max_run: int = 3600  # seconds of one training job
-    ask_above: float = 1.0  # money; the user is asked about a plan whose upper bound is above it
+    max_run: int = 3600  # the longest time of a training job, in seconds
+    ask_above: float = 1.0  # an amount of money; byoc asks before it sends a plan that may cost more
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     isolation: bool = False
@@ -48,8 +48,8 @@ class Settings:
 def load(options: Namespace) -> Settings:
     """Return the settings of this run.
 
-    Raises ConfigError for a byoc.toml that cannot be read, a key that is not known, and a value that cannot be used; the
-    error names where it stands.
+    Raises ConfigError for a byoc.toml that cannot be read, a key that is not known, and a value that cannot be used; the error
+    says where it comes from.
     """
     file = toml_file.find(Path.cwd())
     values = toml_file.read(file) if file else {}
@@ -66,7 +66,7 @@ def load(options: Namespace) -> Settings:
 
 
 def _environment() -> dict[str, Any]:
-    """Return what the BYOC_ variables say; an empty one says nothing."""
+    """Return the values of the BYOC_ variables; an empty variable counts as not set."""
     return {
         key.field: key.value_of(key.from_text(text), key.variable)
         for key in KEYS.values()

@@ -14,19 +14,19 @@ EndpointKind = Literal["real-time", "serverless", "async", "multi-model"]
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Network and encryption of a job or an endpoint. Keys are KMS key ids or ARNs; an empty one stands for AWS's own key."""
+    """Network and encryption of a job or an endpoint. Keys are ids or ARNs of KMS keys; an empty one means AWS's own key."""
 
-    isolation: bool = False  # no network in the container
+    isolation: bool = False  # whether containers get no network
     subnets: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()  # security groups
-    encrypt_traffic: bool = False  # between the hosts of one job
+    encrypt_traffic: bool = False  # whether traffic between the hosts of a job is encrypted
     volume_key: str = ""
     output_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What every request carries: the role that SageMaker takes on, the tags, and the security."""
+    """What every request carries: the role that SageMaker assumes, the tags, and the security."""
 
     role: str  # the whole ARN
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -37,19 +37,19 @@ class Identity:
 class Machines:
     """The instances of a training job or of a transform job, and how long they may run. Times are seconds."""
 
-    types: tuple[str, ...]  # in order of preference; one, unless the API takes several
+    types: tuple[str, ...]  # instance types in order of preference; several only where the API allows it
     count: int = 1
     volume_gb: int = 30
     max_run: int = 3600
     spot: bool = False
-    max_wait: int = 0  # of a spot job, waiting included; 0: twice max_run
-    keep_alive: int = 0  # a warm pool for the next job that matches; 0: none
-    retries: int = 0  # after an internal error of SageMaker's
+    max_wait: int = 0  # for a spot job, with the wait for instances; 0 means twice max_run
+    keep_alive: int = 0  # how long a warm pool waits for the next matching job; 0 means no warm pool
+    retries: int = 0  # how many times SageMaker repeats the job after an internal error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """One input of a training job: an S3 prefix that ends with /, and how it comes into the container."""
+    """One input of a training job: an S3 prefix that ends with /, and how it reaches the container."""
 
     name: str
     uri: str
@@ -67,11 +67,11 @@ class Training:
     identity: Identity
     machines: Machines
     channels: tuple[Channel, ...]
-    output: str  # s3://bucket/prefix, below which <name>/output/model.tar.gz comes
+    output: str  # s3://bucket/prefix; the artifact becomes <name>/output/model.tar.gz below it
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
-    checkpoints: str = ""  # s3://bucket/prefix; empty: none are kept
+    checkpoints: str = ""  # s3://bucket/prefix; empty means that no checkpoints are kept
     environment: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # operation, then member: value
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # values by operation, then by member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +82,22 @@ class Range:
     values: tuple[str, ...] = ()
     low: str = ""
     high: str = ""
-    whole: bool = False  # whole numbers alone
+    whole: bool = False  # whether only whole numbers are tried
     scale: Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"] = "Auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What ends a tuning job before all its training jobs have run; by default nothing does."""
+    """Conditions that end a tuning job before all its training jobs have run; by default there are none."""
 
-    target: float | None = None  # value of the objective
-    without_improvement: int = 0  # training jobs
+    target: float | None = None  # the value of the objective that ends it
+    without_improvement: int = 0  # the number of training jobs without a better value that ends it
     convergence: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A tuning job: what it varies, and the training job that it repeats. Its name is that of `training`."""
+    """A tuning job: the training job that it repeats, and the ranges of what it varies. It has the name of `training`."""
 
     training: Training
     ranges: tuple[Range, ...]
@@ -117,7 +117,7 @@ class Tuning:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What an endpoint or a transform job runs: the serving image over an artifact."""
+    """A model for an endpoint or a transform job: the serving image with an artifact."""
 
     name: str
     image: str
@@ -125,7 +125,7 @@ class Model:
     data: str  # s3://.../model.tar.gz, or the prefix of the archives of a multi-model endpoint
     multi: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-    package: str = ""  # ARN of a version in the model registry, which takes the place of image and data
+    package: str = ""  # ARN of a version in the model registry, which replaces image and data
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
@@ -140,16 +140,16 @@ class Serverless:
 
 @dataclass(frozen=True, kw_only=True)
 class Asynchronous:
-    """Where an asynchronous endpoint writes its answers, and how many one instance computes at a time."""
+    """The S3 prefix of an asynchronous endpoint's answers, and how many answers an instance computes at a time."""
 
     output: str
     failures: str = ""
-    concurrency: int = 0  # 0: SageMaker's own choice
+    concurrency: int = 0  # 0 lets SageMaker choose
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """The share of requests and answers that an endpoint keeps, and where in S3."""
+    """The share of requests and answers that an endpoint keeps, and their S3 prefix."""
 
     uri: str
     percent: int = 100
@@ -157,18 +157,18 @@ class Capture:
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """An endpoint over one model. Its name stays; the model and the configuration have new names at each deployment."""
+    """An endpoint for a model. Its name never changes; the model and the configuration get new names at each deployment."""
 
     endpoint: str
     config: str  # the configuration's name
     model: Model
-    types: tuple[str, ...] = ()  # of a serverless endpoint none; several are tried in this order
+    types: tuple[str, ...] = ()  # instance types in order of preference; none for a serverless endpoint
     count: int = 1
     serverless: Serverless | None = None
     asynchronous: Asynchronous | None = None
     capture: Capture | None = None
     inference_ami: str = ""
-    start_seconds: int = 0  # until the first /ping; 0: SageMaker's own limit
+    start_seconds: int = 0  # the longest wait for the first /ping; 0 means SageMaker's own limit
     download_seconds: int = 0
     detailed_metrics: bool = False  # SageMaker reads the container's /metrics and charges for them by the GB
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -197,7 +197,7 @@ class Transform:
     strategy: Literal["", "SingleRecord", "MultiRecord"] = ""
     split: Literal["", "None", "Line", "RecordIO", "TFRecord"] = ""
     assemble: Literal["", "None", "Line"] = ""
-    max_payload_mb: int = 0  # 0: what the container says
+    max_payload_mb: int = 0  # 0 means the container's own value
     concurrency: int = 0
     output_key: str = ""
     volume_key: str = ""
@@ -210,8 +210,8 @@ class Autoscale:
 
     low: int
     high: int
-    target: float  # invocations a minute of one instance; with `queue`, how many wait for one instance
-    queue: bool = False  # of an asynchronous endpoint
+    target: float  # invocations a minute for each instance; with `queue`, waiting requests for each instance
+    queue: bool = False  # whether `target` counts waiting requests, for an asynchronous endpoint
 
     @property
     def to_zero(self) -> bool:
@@ -220,10 +220,10 @@ class Autoscale:
 
 @dataclass(frozen=True, kw_only=True)
 class Alarms:
-    """Alarms of CloudWatch on an endpoint: for errors, and for answers that take more than so many milliseconds."""
+    """CloudWatch alarms for an endpoint: for errors, and for answers that take longer than `milliseconds`."""
 
     milliseconds: int = 2000
-    topic: str = ""  # ARN of SNS; where it is empty, nobody is notified, and an update is still rolled back
+    topic: str = ""  # ARN of an SNS topic; if it is empty, nobody is notified, but an update is still rolled back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,4 +235,5 @@ class Version:
     data: str
     about: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)  # kept with it in the registry, such as metrics
+    # Values that the registry keeps with the version, such as metrics.
+    facts: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from classifier.errors import ConfigError
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Return what NAME=VALUE options say; raises ConfigError for one of another form. `option` is named in the error."""
+    """Parse NAME=VALUE options; raises ConfigError, which names `option`, for a text in another form."""
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -17,5 +17,5 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def items(text: str) -> tuple[str, ...]:
-    """Return what stands between commas, as in --instance a,b; nothing for an empty text."""
+    """Split a text at its commas, as in --instance a,b; an empty text has no parts."""
     return tuple(part.strip() for part in text.split(",")) if text else ()

@@ -1,4 +1,4 @@
-"""Finds byoc.toml and reads its values. An unknown key is refused, with the known one that may have been meant."""
+"""Finds byoc.toml and reads its values. An unknown key is refused, and the error names a similar known key."""
 
 import json
 import re
@@ -45,9 +45,9 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def put(file: Path, values: Mapping[str, str]) -> None:
-    """Set the keys that stand above the first table. A key with an empty value is removed; the rest of the file stays.
+    """Set keys above the first table. A key with an empty value is removed, and the rest of the file stays.
 
-    Raises ConfigError if the new file would not read back as intended.
+    Raises ConfigError if the new file would not have the intended values.
     """
     lines, rest = _head(file.read_text().splitlines())
     before = read(file)
@@ -66,7 +66,7 @@ def put(file: Path, values: Mapping[str, str]) -> None:
     if read(new) != wanted:
         new.unlink()
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
-        raise ConfigError(f"{file} could not be changed; write there {said}")
+        raise ConfigError(f"{file} could not be changed; write into it yourself: {said}")
     new.replace(file)
 
 

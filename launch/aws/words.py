@@ -1,4 +1,4 @@
-"""Texts of check.py about a request: where a member comes from, what a pattern allows, what may have been meant."""
+"""Texts for check.py: where a member of a request comes from, what a pattern allows, and which word the user may have meant."""
 
 import difflib
 import functools
@@ -9,7 +9,7 @@ from launch.aws.keys import KEYS
 
 
 def in_toml(setting: str) -> str:
-    """Return where a setting stands: train in [instances] of byoc.toml."""
+    """Return the place of a setting in words, as in: train in [instances] of byoc.toml."""
     key = KEYS[setting]
     return (
         f"{key.name} in [{key.table}] of byoc.toml" if key.table and key.kind != "pairs" else f"{key.name} in byoc.toml"
@@ -17,7 +17,7 @@ def in_toml(setting: str) -> str:
 
 
 NAME = "write letters, digits and single hyphens, with a letter or digit at both ends"
-# By the pattern's own text, which botocore's model holds.
+# What each pattern of botocore's model allows, in words.
 WANTED = {
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": NAME,
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": NAME,
@@ -34,7 +34,7 @@ WANTED = {
     r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)": "a tag has letters, digits, spaces and _ . : / = + - @",
     r"[\S]+": "an image's name has no spaces",
 }
-# By the end of a member's path without places in lists; the longest that fits is taken.
+# The option for each member, by the end of its path without places in lists; the longest matching end is used.
 SOURCES = {
     "TrainingJobName": "--name",
     "HyperParameterTuningJobName": "--name",
@@ -66,7 +66,7 @@ SOURCES = {
 
 
 def named(path: tuple[str | int, ...]) -> str:
-    """Return a member's path as a person writes it: Tags[0].Value."""
+    """Return a member's path in the usual form: Tags[0].Value."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
@@ -74,9 +74,9 @@ def named(path: tuple[str | int, ...]) -> str:
 
 
 def source(path: tuple[str | int, ...]) -> str:
-    """Return where a member comes from, in brackets, or nothing."""
+    """Return the option or setting of a member, in brackets; empty if there is none."""
     words = [step for step in path if isinstance(step, str)]
-    for length in range(len(words), 0, -1):  # a member inside a list or a map is explained by what holds it
+    for length in range(len(words), 0, -1):  # for a member inside a list or a map, the list or map is looked up
         held = words[:length]
         for start in range(length):
             text = SOURCES.get(".".join(held[start:]))
@@ -86,33 +86,34 @@ def source(path: tuple[str | int, ...]) -> str:
 
 
 def wanted(pattern: str) -> str:
-    """Return what a pattern allows, in words where we have them."""
+    """Return in words what a pattern allows, or the pattern itself."""
     return WANTED.get(pattern) or f"it must match the pattern {pattern}"
 
 
 @functools.cache
 def compiled(pattern: str) -> "re.Pattern[str]":
-    """Compile a pattern of the API, whose classes of Unicode are Java's."""
+    """Compile a pattern of the API, which uses Java's names for classes of Unicode characters."""
     spaces = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
     java = {r"\p{Alnum}": "a-zA-Z0-9", r"\p{L}": r"\w", r"\p{N}": r"\w", r"\p{Z}": spaces}
     for name, python in java.items():
         pattern = pattern.replace(name, python)
-    if r"\p{" in pattern:  # marks, symbols and punctuation: Python has no word for them, and AWS is left to refuse
+    # Python has no class for marks, symbols and punctuation, so we allow any character and let AWS refuse.
+    if r"\p{" in pattern:
         return re.compile(".*", re.DOTALL)
     return re.compile(pattern)
 
 
 def meant(word: object, words: Collection[str]) -> str:
-    """Return "; did you mean ...?" where a known word is close, or all words where they are few, or a remedy."""
+    """Return "; did you mean ...?" if a known word is similar, else all words if they are few, else a remedy."""
     close = difflib.get_close_matches(str(word), words, n=1)
     if close:
         return f"; did you mean {close[0]}?"
     if len(words) <= 12:
         return f"; it is one of {', '.join(words)}"
-    return f"; this version of boto3 knows {len(words)} others, and a newer one may know it"
+    return f"; this version of boto3 knows {len(words)} values, and a newer version may know this one"
 
 
 def many(kind: str, number: int) -> str:
-    """Return a number of characters or entries."""
+    """Return a number of characters or entries in words."""
     noun = "character" if kind == "string" else "entry"
     return f"{number} {noun}" if number == 1 else f"{number} {'characters' if kind == 'string' else 'entries'}"

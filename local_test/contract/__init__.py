@@ -1,1 +1,1 @@
-"""The SageMaker container contract, checked from outside on any image; imports nothing of the project beside it."""
+"""Checks the SageMaker container contract from outside, on any image. Imports nothing from the rest of the project."""

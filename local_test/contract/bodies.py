@@ -1,4 +1,4 @@
-"""Request bodies: a photo in many forms, and what is no photo."""
+"""Request bodies: a photo in many forms, and bodies that are not photos."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ TYPES = {
     "application/x-image": "JPEG",
     "application/octet-stream": "JPEG",
 }
-SEGMENT = 65535  # bytes of a JPEG comment with its length, the most that its two bytes can say
+SEGMENT = 65535  # the most bytes of a JPEG comment, including the two bytes of its length
 
 
 def encoded(jpeg: bytes, kind: str) -> bytes:
@@ -77,7 +77,7 @@ class _Command:
 
 
 def pickled_npy(command: str) -> bytes:
-    """Return a numpy file whose one object runs a shell command in whatever unpickles it."""
+    """Return a numpy file with one object, which runs a shell command when a program unpickles it."""
     header = "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
     header = header.ljust(-(-(len(header) + 11) // 64) * 64 - 11) + "\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + pickle.dumps(_Command(command))

@@ -1,4 +1,4 @@
-"""What users bring to a training image: a script with a neighbour, as a folder, as an archive, or in an image of their own."""
+"""Code that users bring to a training image: a script with a second module, as a folder, as an archive, or in a derived image."""
 
 import contextlib
 import http.server
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local_test.contract.engine import EngineError, docker, unique_name
 
-# It leaves what it was called with, and what its neighbour says, as its model.
+# Its model is a file with the arguments that it got, and a word from its second module.
 SCRIPT = """
 import json, os, sys
 import neighbour
@@ -20,7 +20,7 @@ with open(os.path.join(folder, "brought.json"), "w") as file:
     json.dump({"arguments": sys.argv[1:], "neighbour": neighbour.WORD}, file)
 """
 FILES = {"brought.py": SCRIPT, "neighbour.py": "WORD = 'found'\n"}
-# One operator of each package that users import; none of them needs the network.
+# Uses one operator from each package that users import; none of them needs the network.
 IMPORTS = """
 import io, os
 import numpy as np
@@ -66,7 +66,7 @@ def script(name: str, source: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def derived(image: str, folder: Path, **environment: str) -> Iterator[str]:
-    """Build an image on top with a folder as /opt/ml/code and variables, and remove it in the end."""
+    """Build a derived image with a folder as /opt/ml/code and with variables, and remove it at the end."""
     variables = "".join(f"ENV {name}={value}\n" for name, value in environment.items())
     (folder / "Dockerfile").write_text(f"FROM {image}\nCOPY *.py /opt/ml/code/\n{variables}")
     name = unique_name()
@@ -80,7 +80,7 @@ def derived(image: str, folder: Path, **environment: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def bucket(content: bytes) -> Iterator[dict[str, str]]:
-    """Serve one object of an S3 bucket on the loopback interface; gives the variables for who is to fetch it."""
+    """Serve one object of an S3 bucket on the loopback interface; yields the variables for the program that fetches it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:

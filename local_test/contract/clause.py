@@ -1,11 +1,11 @@
-"""A clause of the contract: what a container must do, and who says so."""
+"""A clause of the contract: a sentence on what a container must do, and the source that demands it."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-# Who says so. "own rule" is wider than the platform's: what users of image classifiers run into.
+# The sources of clauses. "own rule" goes beyond the platform: it covers problems that users of image classifiers meet.
 GUIDE = "AWS guide, {}"
 API = "API, {}"
 TRAINING = GUIDE.format("your-algorithms-training-algo")

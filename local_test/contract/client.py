@@ -14,19 +14,19 @@ from typing import Any
 from local_test.contract.conditions import PORT, GivenUp
 from local_test.contract.engine import Container, EngineError
 
-PATIENCE = 480  # seconds to become ready, as many as the platform gives
-REPLY = 70  # seconds for a reply: the platform's 60 and some for the way
+PATIENCE = 480  # seconds to become ready, the same as on the platform
+REPLY = 70  # seconds for a reply: the platform's 60, and some more for the transfer
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 when the connection broke, with the reason as body."""
+    """The answer to a request. If the connection broke, the status is 0 and the body is the reason."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     seconds: float
-    taken: bool = True  # False: nobody was there to take the request
+    taken: bool = True  # False if no server took the request
 
     @property
     def text(self) -> str:
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON, None when it is none."""
+        """The body as JSON; None if it is not valid JSON."""
         with contextlib.suppress(ValueError):
             return json.loads(self.body)
         return None
@@ -51,7 +51,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     timeout: float = REPLY,
 ) -> Answer:
-    """Send one request on a connection of its own."""
+    """Send one request on a new connection."""
     begun = time.monotonic()
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
@@ -73,7 +73,7 @@ def send(
 class Endpoint(Container):
     """A serving container with its port published on the loopback interface."""
 
-    # Of the one that most clauses share: the seconds until it was ready, and its answer to a photo sent at that moment.
+    # Only for the endpoint that most clauses share: the seconds until it was ready, and its answer to a photo sent at that moment.
     ready: float
     first: Answer
 
@@ -94,7 +94,7 @@ class Endpoint(Container):
         self.port = port
         super().__init__(image, ("serve",), [*named, *mounted, *ways, *options])
         try:
-            # Ends at once when the image cannot even start.
+            # Ends at once if the image cannot start.
             self.place = (self.address(), port) if network else self.published(port)
         except EngineError:
             self.place = ("127.0.0.1", 9)
@@ -103,7 +103,7 @@ class Endpoint(Container):
         return self._kept(send(self.place, "GET", path, timeout=timeout))
 
     def post(self, path: str, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
-        """Send a body; other headers by keyword, `_` for `-`."""
+        """Send a body. Other headers are keyword arguments with `_` for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if content_type:
             named["Content-Type"] = content_type
@@ -138,7 +138,7 @@ class Endpoint(Container):
         return f"/ping {answer.status} with {len(answer.body)} bytes"
 
     def gives_up(self, patience: float) -> GivenUp:
-        """Wait for the end of a server that cannot serve, and ask for /ping meanwhile."""
+        """Wait for the end of a server that cannot serve, and request /ping meanwhile."""
         pings, status = set[int](), None
         while status is None and time.monotonic() - self.started < patience:
             pings.add(self.get("/ping", timeout=2).status)
@@ -164,12 +164,12 @@ class Endpoint(Container):
         return (address, self.port) if address else self.place
 
     def kill_all_but_the_first_process(self) -> None:
-        """Kill every process inside except the one that the engine started; raises AssertionError where none can be."""
+        """Kill every process inside except the one that the engine started; raises AssertionError if none can be."""
         done = self.execute("/bin/sh", "-c", "kill -9 -1")
         assert done.returncode not in (125, 126, 127), f"no shell kills its processes: {done.stderr.strip()}"
 
     def listening(self) -> set[int]:
-        """Return the ports that others can reach: listening, and not on the loopback interface alone."""
+        """Return the ports that others can reach: listening, and not only on the loopback interface."""
         ports = set()
         table = self.execute("/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
         for line in table.splitlines():

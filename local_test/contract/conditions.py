@@ -1,4 +1,4 @@
-"""What a container is started with beyond the usual, and how it ends."""
+"""The unusual conditions with which a container can start, and the ways in which it can end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,15 @@ PORT = 8080
 class Conditions:
     """The conditions under which a clause runs an image. Only `docker run` can set the last four."""
 
-    image: str | None = None  # in place of the image that is checked
-    isolated: bool = False  # without a way to any other machine
+    image: str | None = None  # an image that replaces the one that is checked
+    isolated: bool = False  # whether the container can reach no other machine
     environment: Mapping[str, str] = field(default_factory=dict)
     memory: int | None = None  # MB
-    command: Sequence[str] | None = None  # in place of `train` or `serve`
+    command: Sequence[str] | None = None  # a command that replaces `train` or `serve`
     port: int = PORT
-    hosts_network: bool = False  # this machine's, where the container reaches what listens on the loopback interface
-    options: Sequence[str] = ()  # of `docker run`
+    # Whether it uses this machine's network, where it reaches servers on the loopback interface.
+    hosts_network: bool = False
+    options: Sequence[str] = ()  # further options of `docker run`
 
 
 USUAL = Conditions()
@@ -26,7 +27,7 @@ ISOLATED = Conditions(isolated=True)
 
 @dataclass(frozen=True)
 class Stop:
-    """How something ended that was told to end."""
+    """The end of a container that was asked to stop."""
 
     how: str  # in words
     killed: bool  # SIGKILL ended it
@@ -35,7 +36,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """What became of a server that cannot serve."""
+    """The end of a server that cannot serve."""
 
     how: str  # in words
     said_ready: bool

@@ -1,4 +1,4 @@
-"""The suite's options, what all tests share, and the table at the end."""
+"""The suite's options, the fixtures that all tests share, and the table at the end."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ from local_test.contract.job import Ended, Job
 from local_test.contract.platforms import Endpoint, Platform, choose
 from local_test.contract.table import Row, text_table
 
-CLASSES, PHOTOS = 4, 8  # as many of each split's as a quick job needs
+CLASSES, PHOTOS = 4, 8  # classes, and photos of each class in each split: enough for a quick job
 SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 RESULTS = pytest.StashKey[list[Row]]()
 
@@ -52,7 +52,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
     marker = item.get_closest_marker("clause")
     if marker and (report.when == "call" or not report.passed):
         told = [str(call.excinfo.value).split("\n")[0].removeprefix("Skipped: ")] if call.excinfo else []
-        told = [text for text in told if not text.startswith("assert ")]  # pytest's own words, where a test has none
+        # Drop pytest's own text, which says nothing about the clause.
+        told = [text for text in told if not text.startswith("assert ")]
         result = {"passed": "pass", "failed": "FAIL", "skipped": "not claimed"}[report.outcome]
         noted = [value for name, value in item.user_properties if name == "seen"]
         text, source = marker.args
@@ -92,7 +93,7 @@ def nothing_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def seen(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Return a function that notes what was seen, for the table."""
+    """Return a function that notes an observation for the table."""
     return lambda text: record_property("seen", text)
 
 
@@ -104,13 +105,13 @@ def image(pytestconfig: pytest.Config) -> str:
     try:
         image_config(name)
     except EngineError as error:
-        pytest.exit(f"image {name} cannot be looked at: {error}", returncode=2)
+        pytest.exit(f"image {name} cannot be inspected: {error}", returncode=2)
     return str(name)
 
 
 @pytest.fixture(scope="session")
 def platform(pytestconfig: pytest.Config, image: str) -> Platform:
-    """What runs the image: `docker run`, or the SageMaker at --emulator."""
+    """The platform that runs the image: `docker run`, or the SageMaker at --emulator."""
     try:
         return choose(image, pytestconfig.getoption("--emulator"))
     except NoEmulator as error:
@@ -118,7 +119,7 @@ def platform(pytestconfig: pytest.Config, image: str) -> Platform:
 
 
 def readable(folder: Path) -> None:
-    """Let any user read what lies below a folder of pytest's, which keeps its own closed."""
+    """Let any user read the files below pytest's temporary folder, which only its owner may open by default."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     for parent in itertools.takewhile(lambda path: path.name.startswith("pytest-"), folder.parents):
@@ -154,7 +155,7 @@ def hyperparameters(pytestconfig: pytest.Config) -> dict[str, str]:
 
 @pytest.fixture
 def job(tmp_path: Path, channels: dict[str, Path], hyperparameters: dict[str, str]) -> Callable[..., Job]:
-    """Return a function that lays out a job over the photos; hyperparameters by `more`."""
+    """Return a function that lays out a job with the photos; `more` are hyperparameters."""
 
     def make(name: str = "job", more: dict[str, str] | None = None, **options: Any) -> Job:
         return Job(tmp_path / name, options.pop("channels", channels), hyperparameters | (more or {}), **options)
@@ -170,7 +171,7 @@ def trained(
     hyperparameters: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Ended:
-    """An ordinary job that has ended. Clauses that only look at a job share it."""
+    """An ordinary job that has ended. All clauses that only look at a job share it."""
     ended = platform.run(Job(tmp_path_factory.mktemp("trained"), channels, hyperparameters))
     if (kept := pytestconfig.getoption("--keep-model")) and ended.status == 0:
         shutil.rmtree(kept, ignore_errors=True)
@@ -180,10 +181,12 @@ def trained(
 
 @pytest.fixture(scope="session")
 def model(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact, copied to where any user may read it."""
+    """The artifact, copied to a folder that any user may read."""
     given = pytestconfig.getoption("--model")
     if given is None or not given.is_dir():
-        pytest.exit(f"{given} is no artifact's folder; name one: make contract KIND=serve MODEL=...", returncode=2)
+        pytest.exit(
+            f"{given} is not the folder of an artifact; name one: make contract KIND=serve MODEL=...", returncode=2
+        )
     folder = tmp_path_factory.mktemp("artifact") / "model"
     shutil.copytree(given, folder)
     readable(folder)

@@ -1,4 +1,4 @@
-"""The suite's usual platform: `docker run`, with the mounts, limits and names that SageMaker gives a container."""
+"""The suite's default platform: `docker run`, with the mounts, limits and names that SageMaker gives a container."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from local_test.contract.conditions import USUAL, Conditions
 from local_test.contract.engine import Container, internal_network, open_up
 from local_test.contract.job import PATIENCE, Ended, Job
 
-LATE = 4  # seconds that the second of several hosts starts later
+LATE = 4  # seconds by which the second of several hosts starts later
 ROOT = "/opt/ml/models"
 LOADING = 360  # seconds that the platform gives a model to load
 BATCH = {
@@ -25,7 +25,7 @@ BATCH = {
 
 
 class StartedJob(Container):
-    """The container of a job; at the end its files are the suite's to read."""
+    """The container of a job. At the end the suite may read its files."""
 
     def __init__(self, job: Job, image: str, command: Sequence[str], options: Sequence[str]) -> None:
         self.job = job
@@ -53,7 +53,7 @@ class StartedJob(Container):
 
 
 class Batch(Endpoint):
-    """A container as batch transform starts it."""
+    """A container that is started in the way of batch transform."""
 
     def transform(self, body: bytes, content_type: str) -> Answer:
         return self.invoke(body, content_type)
@@ -63,14 +63,14 @@ class Batch(Endpoint):
 
 
 class MultiModel(Endpoint):
-    """A container that hosts several models, of which none is loaded at the start."""
+    """A container that hosts several models; none is loaded at the start."""
 
     def load(self, name: str, url: str | None = None) -> Answer:
         body = json.dumps({"model_name": name, "url": url or f"{ROOT}/{name}/model"}).encode()
         return send(self.place, "POST", "/models", body, {"Content-Type": "application/json"}, LOADING)
 
     def have(self, *names: str) -> None:
-        """Load those that are not loaded; raises AssertionError."""
+        """Load the models that are not loaded; raises AssertionError."""
         for name in names:
             answer = self.load(name)
             assert answer.status in (200, 409), f"loading a good model gets {answer.brief()}"
@@ -93,7 +93,7 @@ class MultiModel(Endpoint):
         return self.post(f"/models/{name}/invoke", body, content_type)
 
     def load_and_invoke(self, name: str, body: bytes, content_type: str) -> Answer:
-        """Return the answer of the load where it refuses the model, else the model's."""
+        """Return the answer to the load if it refuses the model, else the model's answer."""
         answer = self.load(name)
         return self.invoke_model(name, body, content_type) if answer.status in (200, 409) else answer
 
@@ -112,11 +112,11 @@ class Containers:
             **conditions.environment,
         }
         named = [part for pair in environment.items() for part in ("--env", "=".join(pair))]
-        # A single host's name leads to itself, as on the platform; several find each other on their network.
+        # The name of a single host leads to the host itself, as on the platform; several hosts find each other on their network.
         alone = () if len(job.hosts) > 1 else ("--add-host", f"{job.host}:127.0.0.1")
         network = ("--network", "none") if conditions.isolated else ()
         network = ("--network", "host") if conditions.hosts_network else network
-        # 64 MB is what an engine, and so local mode, gives by default.
+        # 64 MB is the default of Docker, and so of local mode.
         options = ["--shm-size", "64m", *alone, *named, *job.mounts(), *network, *conditions.options]
         command = ("train",) if conditions.command is None else conditions.command
         return StartedJob(job, conditions.image or self.image, command, options)
@@ -127,7 +127,7 @@ class Containers:
             return started.ended()
 
     def run_hosts(self, jobs: Sequence[Job]) -> list[Ended]:
-        """Run the hosts of one job on a network of their own, where all but the first start late."""
+        """Run the hosts of one job on their own network; all hosts except the first start late."""
         with internal_network() as network, contextlib.ExitStack() as stack:
             started = list[StartedJob]()
             for job in jobs:

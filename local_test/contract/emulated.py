@@ -1,4 +1,4 @@
-"""The way to a local SageMaker (`byoc emulate --run docker`): its clients, its S3 and its logs, and what cannot be asked of it."""
+"""Access to a local SageMaker (`byoc emulate --run docker`): its clients, its S3 and its logs. Also refuses what its API cannot do."""
 
 import argparse
 import ipaddress
@@ -22,11 +22,11 @@ from local_test.contract.conditions import PORT, Conditions
 BUCKET = "contract"
 ROLE = "arn:aws:iam::123456789012:role/contract"
 INSTANCE = {"InstanceType": "ml.m5.large"}
-LOOK = 0.2  # seconds between two looks at a job or an endpoint
+LOOK = 0.2  # seconds between two checks of a job or an endpoint
 
 
 class NoEmulator(Exception):
-    """Nothing answers at the address."""
+    """No server answers at the address."""
 
 
 def loopback(text: str) -> str:
@@ -44,12 +44,12 @@ def loopback(text: str) -> str:
 
 
 def cannot_be_asked(what: str) -> NoReturn:
-    """End a clause as not claimed: SageMaker's API says or shows no such thing."""
+    """End a clause as not claimed, because SageMaker's API cannot order or show this."""
     pytest.skip(f"cannot be asked through the API: {what}")
 
 
 def check(conditions: Conditions) -> None:
-    """Go on only with conditions that a request can say."""
+    """Continue only if a request can express the conditions."""
     if conditions.hosts_network:
         cannot_be_asked("a container that reaches a server of the suite's own, here one of S3")
     if conditions.options:
@@ -62,7 +62,7 @@ def check(conditions: Conditions) -> None:
 
 
 class Api:
-    """The clients of one emulator. They get the address and fake keys in their own arguments, so that nothing leads elsewhere."""
+    """The clients of one emulator. They get the address and fake keys as arguments, so that no request goes elsewhere."""
 
     def __init__(self, url: str) -> None:
         self._url = loopback(url)
@@ -76,7 +76,7 @@ class Api:
             raise NoEmulator(f"nothing answers at {url}; start it: byoc emulate --run docker") from None
 
     def _client(self, service: str) -> Any:
-        # An empty mapping of proxies: one that the environment names would be asked for a loopback address too.
+        # An empty mapping of proxies, since a proxy from the environment would also get requests for a loopback address.
         config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=REPLY, max_pool_connections=32)
         return boto3.client(
             service,
@@ -88,14 +88,14 @@ class Api:
         )
 
     def put_folder(self, folder: Path, prefix: str) -> None:
-        """Put the files below a folder into S3."""
+        """Upload the files below a folder to S3."""
         for path in folder.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:
                     self.s3.put_object(Bucket=BUCKET, Key=f"{prefix}{path.relative_to(folder).as_posix()}", Body=file)
 
     def get_folder(self, prefix: str, folder: Path) -> None:
-        """Bring the objects below a prefix into a folder."""
+        """Download the objects below a prefix into a folder."""
         for key in self._keys(prefix):
             path = folder / key.removeprefix(prefix)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,9 +111,8 @@ class Api:
         return address(key)
 
     def get_archive(self, key: str, folders: Sequence[Path]) -> None:
-        """Unpack a .tar.gz of S3, where there is one.
-
-        Several hosts' files are in one archive; of files with one name, the first is taken for the first host's.
+        """Unpack a .tar.gz from S3, if it exists. The files of several hosts are in one archive; if two have the same name, the
+        first belongs to the first host.
         """
         try:
             body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"]
@@ -135,13 +134,13 @@ class Api:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def lines(self, group: str, streams: str = "") -> list[str]:
-        """Return the lines of a group's log streams whose names begin so."""
+        """Return the lines of a group's log streams whose names begin with `prefix`."""
         options = {"logStreamNamePrefix": streams} if streams else {}
         pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, **options)
         try:
             return [event["message"] for page in pages for event in page["events"]]
         except self._logs.exceptions.ResourceNotFoundException:
-            return []  # nothing was written yet
+            return []  # nothing has been written yet
 
 
 def name() -> str:
@@ -154,10 +153,10 @@ def address(key: str) -> str:
 
 
 def last(lines: Iterable[str]) -> str:
-    """Return the last line, for a message."""
+    """Return the last line for a message."""
     return ([line.strip() for line in lines if line.strip()] or ["it printed nothing"])[-1][:200]
 
 
 def gone(error: ClientError) -> bool:
-    """Return whether an error says that something is not there, or has ended already."""
+    """Return whether an error says that something does not exist, or has already ended."""
     return bool(error.response["Error"]["Code"] == "ValidationException")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the contract suite through the SageMaker API of a byoc emulate of its own, on a temporary folder; both end together.
+# Starts a byoc emulate on a temporary folder, and runs the contract suite through its SageMaker API; both end together.
 #   local_test/contract/emulated.sh [arguments of pytest]
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -25,8 +25,8 @@ from local_test.contract.emulated import (
     name,
 )
 
-STARTS = 3  # of a container, before an endpoint has failed
-DRAIN = 60  # seconds that the platform gives to what an endpoint has begun, before SIGTERM
+STARTS = 3  # starts of a container before an endpoint has failed
+DRAIN = 60  # seconds that the platform gives running requests before SIGTERM
 VARIANT = "AllTraffic"
 GROUP = "/aws/sagemaker/TransformJobs"
 WANTED = {"MaxPayloadInMB": 50, "BatchStrategy": "SingleRecord", "MaxConcurrentTransforms": 2}
@@ -43,7 +43,7 @@ HEADERS = {
     "X_Amzn_SageMaker_Target_Container_Hostname": "TargetContainerHostname",
     "X_Amzn_SageMaker_Enable_Explanations": "EnableExplanations",
 }
-# What clauses ask of a container and an endpoint does not offer.
+# Members that clauses need from a container, and that an endpoint does not offer.
 DIRECT = "a request to the container's own routes, of which the platform passes on /invocations alone"
 UNASKED = {
     "get": DIRECT,
@@ -96,7 +96,7 @@ class EmulatedEndpoint:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(ClientError):  # one that has been deleted
+        with contextlib.suppress(ClientError):  # an endpoint that has already been deleted
             self.stop(DRAIN)
         self._api.sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
         self._api.sagemaker.delete_model(ModelName=self._name)
@@ -108,7 +108,7 @@ class EmulatedEndpoint:
         return time.monotonic() - self._started
 
     def gives_up(self, patience: float) -> GivenUp:
-        """Wait until the endpoint has failed: the platform starts its container again first."""
+        """Wait until the endpoint has failed; before that, the platform starts its container again."""
         found = self._settled(STARTS * patience)
         status = found["EndpointStatus"]
         return GivenUp(
@@ -119,7 +119,7 @@ class EmulatedEndpoint:
         )
 
     def _settled(self, patience: float) -> dict[str, Any]:
-        """Return what is said of the endpoint when it is in service or has failed, or after so long."""
+        """Return the endpoint's description when it is in service or has failed, or after `patience` seconds."""
         while (found := self._described())["EndpointStatus"] == "Creating":
             if time.monotonic() - self._started > patience:
                 break
@@ -146,7 +146,7 @@ class EmulatedEndpoint:
         return last(self._api.lines(f"/aws/sagemaker/Endpoints/{self._name}"))
 
     def stop(self, seconds: int) -> Stop:
-        """Delete the endpoint: the platform sends SIGTERM when what was begun is answered, and SIGKILL 30 s later."""
+        """Delete the endpoint. The platform sends SIGTERM when the running requests are answered, and SIGKILL 30 s later."""
         begun = time.monotonic()
         self._api.sagemaker.delete_endpoint(EndpointName=self._name)
         try:
@@ -160,7 +160,7 @@ class EmulatedEndpoint:
         return Stop("the endpoint is deleted", took >= seconds, took)
 
     def invoke(self, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
-        """Invoke the endpoint and return the container's own answer, which ModelError holds when it is no 2xx."""
+        """Invoke the endpoint and return the container's own answer. If the status is not 2xx, ModelError holds the answer."""
         for header in headers.keys() - HEADERS.keys():
             cannot_be_asked(f"the header {header.replace('_', '-')}, which the platform keeps to itself")
         answer = self._invoke(body, content_type, {HEADERS[header]: value for header, value in headers.items()})
@@ -188,7 +188,7 @@ class EmulatedMultiModel(EmulatedEndpoint):
     """A multi-model endpoint: the platform loads a model when it is invoked."""
 
     def have(self, *names: str) -> None:
-        """Leave the loading to the platform."""
+        """Do nothing, because the platform loads the model."""
 
     def invoke_model(self, name: str, body: bytes, content_type: str) -> Answer:
         return self._invoke(body, content_type, {"TargetModel": f"{name}.tar.gz"})
@@ -198,7 +198,7 @@ class EmulatedMultiModel(EmulatedEndpoint):
 
 
 def _refused(error: ClientError, seconds: float) -> Answer:
-    """Return the answer that an error of InvokeEndpoint stands for."""
+    """Return the answer that an error of InvokeEndpoint describes."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code == "ModelError":
         said = error.response["OriginalMessage"] or message
@@ -206,12 +206,12 @@ def _refused(error: ClientError, seconds: float) -> Answer:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if status == 413:
         cannot_be_asked(f"a body over the platform's own limit: {message}")
-    # A client's mistake for the platform, as an endpoint that is not there any more: no container was asked.
+    # An error of the platform itself, for instance for an endpoint that no longer exists; it asked no container.
     return Answer(status=status, headers={}, body=message.encode(), seconds=seconds, taken=code != "ValidationError")
 
 
 class EmulatedBatch:
-    """Batch transform of one object at a time, each a job of its own."""
+    """Batch transform of one object at a time; each object is a separate job."""
 
     def __init__(self, api: Api, container: dict[str, Any]) -> None:
         self._api = api
@@ -230,7 +230,7 @@ class EmulatedBatch:
         return Answer(status=int(found[0][1]), headers={}, body=found[0][2].encode(), seconds=seconds)
 
     def execution_parameters(self) -> Answer:
-        """Return what a job that leaves the parameters to the container has logged of them."""
+        """Run a job that leaves the parameters to the container, and return the parameters in its log."""
         job, _ = self._run(b"the parameters are asked for before any object is", "image/jpeg")
         found = [match for line in self._log(job) if (match := PARAMETERS.search(line))]
         assert found, f"the transform job names no parameters: {last(self._log(job))}"

@@ -1,4 +1,4 @@
-"""A job of the suite as a training job of a local SageMaker; what it leaves comes back into the job's own folders."""
+"""Runs a job of the suite as a training job of a local SageMaker, and downloads its results into the job's own folders."""
 
 import re
 import time
@@ -11,13 +11,13 @@ from local_test.contract.job import PATIENCE, Ended, Job
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 GRACE = 120  # seconds between SIGTERM and SIGKILL
-WAY = 30  # seconds for what the platform does before and after the container runs
+WAY = 30  # seconds for the platform's work before and after the container runs
 ENDS = ("Completed", "Failed", "Stopped")
 REASON = re.compile(r"AlgorithmError: (?P<text>.*?)(?:, exit code: (?P<status>\d+))?", re.DOTALL)
 
 
 class EmulatedJob:
-    """A training job of one host or several; as a context manager it is stopped at the end, and its files are brought back."""
+    """A training job of one host or several. As a context manager it is stopped at the end, and its files are downloaded."""
 
     def __init__(self, api: Api, image: str, jobs: Sequence[Job], conditions: Conditions) -> None:
         if any(job.resources or job.inputs for job in jobs):
@@ -89,12 +89,12 @@ class EmulatedJob:
         return last(self.logs().splitlines())
 
     def stop(self, seconds: int) -> Stop:
-        """Stop the job: the platform sends SIGTERM, and SIGKILL 120 s later, whatever `seconds` says."""
+        """Stop the job: the platform sends SIGTERM, and SIGKILL 120 s later, regardless of `seconds`."""
         begun = time.monotonic()
         try:
             self._api.sagemaker.stop_training_job(TrainingJobName=self._name)
         except self._api.sagemaker.exceptions.ClientError as error:
-            if not gone(error):  # it has ended by itself
+            if not gone(error):  # the job has already ended by itself
                 raise
         ended = self._wait(GRACE + WAY)
         took = time.monotonic() - begun
@@ -123,7 +123,7 @@ class EmulatedJob:
         )
 
     def _wait(self, seconds: float) -> dict[str, Any]:
-        """Return what is said of the job when it has ended, or after so long."""
+        """Return the job's description when it has ended, or after `seconds`."""
         end = time.monotonic() + seconds
         while (found := self._described())["TrainingJobStatus"] not in ENDS and time.monotonic() < end:
             time.sleep(LOOK)

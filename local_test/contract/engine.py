@@ -1,4 +1,4 @@
-"""Containers and networks through the docker command, each with a name of its own and always removed."""
+"""Containers and networks through the docker command. Each has a unique name and is always removed."""
 
 import contextlib
 import itertools
@@ -60,7 +60,7 @@ class Container:
         self.remove()
 
     def remove(self) -> None:
-        """Kill it if need be and remove it."""
+        """Kill it if it still runs, and remove it."""
         with contextlib.suppress(EngineError):
             docker("rm", "--force", "--volumes", self.name)
 
@@ -88,7 +88,7 @@ class Container:
         return int(self._inspect("{{.State.ExitCode}}"))
 
     def published(self, port: int) -> tuple[str, int]:
-        """Return the address on the loopback interface that leads to a port inside."""
+        """Return the address on the loopback interface that leads to a port of the container."""
         host, _, number = docker("port", self.name, f"{port}/tcp").splitlines()[0].rpartition(":")
         return host, int(number)
 
@@ -124,7 +124,7 @@ class Container:
 
 @contextlib.contextmanager
 def internal_network() -> Iterator[str]:
-    """A network whose containers reach each other and nothing else."""
+    """A network whose containers reach each other and no other machine."""
     name = unique_name()
     docker("network", "create", "--internal", "--label", LABEL, name)
     try:

@@ -1,4 +1,4 @@
-"""What an image says of itself before anything runs; training and serving images are held to the same."""
+"""Reads what an image declares before it runs. The same clauses hold for training and serving images."""
 
 from local_test.contract.engine import LABEL, docker, image_config
 
@@ -15,7 +15,7 @@ def shell_form(command: list[str]) -> bool:
 
 
 def drivers(image: str) -> list[str]:
-    """Return the files of an NVIDIA driver in the image; toolkits' stubs are none."""
+    """Return the files of an NVIDIA driver in the image, without the stubs of toolkits."""
     find = ("find", image, "/", "-xdev", "(", "-name", "libcuda.so.*", "-o", "-name", "libnvidia-ml.so.*", ")")
     command = ("--rm", "--network", "none", "--user", "0", "--label", LABEL, "--entrypoint", *find)
     return [path for path in docker("run", *command).splitlines() if "/stubs/" not in path]

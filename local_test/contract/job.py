@@ -1,4 +1,4 @@
-"""A training job as the platform lays it out: configuration files, channels, and the mounts below /opt/ml."""
+"""Lays out a training job as the platform does: configuration files, channels, and the mounts below /opt/ml."""
 
 import json
 import subprocess
@@ -21,14 +21,15 @@ class Job:
     host: str = "algo-1"
     input_mode: str = "File"
     checkpoints: bool = False
-    resources: Mapping[str, Any] = field(default_factory=dict)  # more of resourceconfig.json
-    inputs: Mapping[str, Any] = field(default_factory=dict)  # inputdataconfig.json, in place of the usual
+    resources: Mapping[str, Any] = field(default_factory=dict)  # further members of resourceconfig.json
+    # The content of inputdataconfig.json, which replaces the default.
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         made = [self.model, self.output, self.output / "data", *([self.checkpoint_folder] if self.checkpoints else [])]
         for path in (*made, self.config):
             path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o777)  # whatever user the container runs as
+            path.chmod(0o777)  # for any user that the container runs as
         host = {"current_host": self.host, "hosts": list(self.hosts), "network_interface_name": "eth0"}
         channel = {
             "TrainingInputMode": self.input_mode,
@@ -58,7 +59,7 @@ class Job:
 
     @property
     def failure(self) -> str:
-        """What the job says of its failure, empty when it says nothing."""
+        """The job's text about its failure; empty if it left none."""
         path = self.output / "failure"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -77,18 +78,18 @@ class Job:
 
 @dataclass
 class Ended:
-    """A job that has ended: its exit status (None when it did not end in time), its log, and what else can be seen."""
+    """A job that has ended: its exit status (None if it did not end in time), its log, and further observations."""
 
     job: Job
     status: int | None
     log: str
     last_line: str
-    # Each may be what not every platform shows, and is asked for by the clauses that need it.
+    # Functions, since not every platform can show these; only the clauses that need them call them.
     changes: Callable[[], list[str]]  # paths that were changed outside the mounts
-    failure: Callable[[], str]  # what lies in /opt/ml/output/failure, however the job ended
+    failure: Callable[[], str]  # the text in /opt/ml/output/failure, however the job ended
 
     def succeeded(self) -> str:
-        """Return what was seen; raises AssertionError with one sentence when the job failed or left no model."""
+        """Return an observation for the table; raises AssertionError with one sentence if the job failed or left no model."""
         assert self.status is not None, f"the job still ran after {PATIENCE} s"
         reason = self.job.failure.split("\n")[0][:200] or self.last_line
         assert self.status == 0, f"exit status {self.status}: {reason}"
@@ -103,5 +104,5 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a folder as it is."""
+    """Copy a folder unchanged."""
     subprocess.run(["cp", "-a", f"{source}/.", str(target)], check=True)

@@ -1,4 +1,4 @@
-"""What runs an image for the suite: `docker run`, or a local SageMaker through its API. Both take the same calls."""
+"""The platforms that run an image for the suite: `docker run`, or a local SageMaker through its API. Both have the same methods."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ class Emulated:
 
     @contextlib.contextmanager
     def _prefix(self) -> Iterator[str]:
-        """A folder of S3 that is removed in the end."""
+        """A folder in S3 that is removed at the end."""
         prefix = f"{name()}/"
         try:
             yield prefix
@@ -76,5 +76,5 @@ MultiModel = containers.MultiModel | EmulatedMultiModel
 
 
 def choose(image: str, emulator: str | None) -> Platform:
-    """Return the SageMaker at an address, or without one `docker run`; raises NoEmulator."""
+    """Return the SageMaker at an address, or `docker run` if there is no address; raises NoEmulator."""
     return Emulated(image, Api(emulator)) if emulator else Containers(image)

@@ -1,4 +1,4 @@
-"""Results as a table: in the terminal after a run, and as Markdown with several images side by side.
+"""Shows results as a table: in the terminal after a run, and as Markdown with several images side by side.
 
 python -m local_test.contract.table --out docs/contract.md ours=runs/a.json plain=runs/b.json
 """
@@ -51,7 +51,7 @@ def read(path: Path) -> list[Row]:
 
 
 def markdown(runs: Mapping[str, Sequence[Row]]) -> str:
-    """Return one table for runs of the same clauses, a column for each, and below it what was seen in the failures."""
+    """Return one table for runs of the same clauses, with a column for each run. Below it are the observations about failures."""
     by_test = {name: {row.test: row for row in rows} for name, rows in runs.items()}
     clauses = {row.test: row for rows in runs.values() for row in rows}
     lines = ["| clause | says | " + " | ".join(runs) + " |", "| --- " * (2 + len(runs)) + "|"]
@@ -65,7 +65,7 @@ def markdown(runs: Mapping[str, Sequence[Row]]) -> str:
 
 def _what_was_seen(rows: Sequence[Row]) -> str:
     failures = [f"- *{_cell(row.clause)}*: {_cell(row.seen)}" for row in rows if row.result == "FAIL"]
-    return "\n".join(["; what was seen in the failures:", "", *failures]) if failures else "."
+    return "\n".join(["; the failures show:", "", *failures]) if failures else "."
 
 
 def _cell(text: str) -> str:

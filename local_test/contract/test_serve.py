@@ -91,7 +91,7 @@ def test_the_usual_formats_are_answered(endpoint: Endpoint, photo: bytes, seen: 
     assert all(answer.status == 200 for answer in found.values()), "not all are answered"
 
 
-@clause("a Content-Type counts without its parameters and whatever its case", OWN)
+@clause("a Content-Type is read without its parameters and in any case", OWN)
 def test_parameters_of_a_content_type_do_not_matter(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     types = ("image/jpeg; charset=utf-8", "image/JPEG", "IMAGE/jpeg ; x=y")
     found = {name: endpoint.invoke(photo, name) for name in types}
@@ -99,7 +99,7 @@ def test_parameters_of_a_content_type_do_not_matter(endpoint: Endpoint, photo: b
     assert all(answer.status == 200 for answer in found.values()), "not all are answered"
 
 
-@clause("several photos in one application/json request get as many answers", OWN)
+@clause("each of several photos in one application/json request gets an answer", OWN)
 def test_several_photos_in_one_json_request(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.instances([photo, photo]), "application/json; charset=utf-8")
     value = answer.json
@@ -108,7 +108,9 @@ def test_several_photos_in_one_json_request(endpoint: Endpoint, photo: bytes, se
     assert answer.status == 200 and isinstance(found, list) and len(found) == 2, "not two answers"
 
 
-@clause("Accept chooses the answer's form: */* and none the default, text/csv and application/jsonlines as named", OWN)
+@clause(
+    "Accept chooses the answer's form: the default for */* or no Accept, else text/csv or application/jsonlines", OWN
+)
 def test_accept_chooses_the_form(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     wanted = {"*/*": "", "application/json": "json", "text/csv": "csv", "application/jsonlines": "jsonlines"}
     found = {accept: endpoint.invoke(photo, "image/jpeg", Accept=accept) for accept in wanted}

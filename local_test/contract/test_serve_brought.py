@@ -1,4 +1,4 @@
-"""Serving what users bring: inference code in the artifact, and the packages that it imports."""
+"""Serving with users' code: inference code in the artifact, and the packages that it imports."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 ALLOWED = Conditions(environment={"ALLOW_MODEL_CODE": "true"})
-# As notebooks have it: the toolkit's default_output_fn writes the answer.
+# As in notebooks: without an output_fn, the toolkit's default_output_fn writes the answer.
 FUNCTIONS = """
 import io, json
 from PIL import Image

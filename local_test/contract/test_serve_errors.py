@@ -1,4 +1,4 @@
-"""Serving what cannot be served: status codes, bodies, attacks, and the server afterwards."""
+"""Requests that cannot be answered: status codes, bodies, attacks, and the server afterwards."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ SLOW = 30  # half-sent requests at once
 
 
 def assert_refused(found: dict[str, Answer], status: int, seen: Seen) -> None:
-    """Each answer has this status and a JSON object as body."""
+    """Check that each answer has this status, and a JSON object as body."""
     seen(", ".join(f"{name} {answer.status}" for name, answer in found.items()))
     for name, answer in found.items():
         assert answer.status == status, f"{name} gets {answer.brief()}, not {status}"
@@ -33,7 +33,7 @@ def test_a_broken_request_gets_400(endpoint: Endpoint, seen: Seen) -> None:
     assert_refused(found | {"empty body": endpoint.invoke(b"", "image/jpeg")}, 400, seen)
 
 
-@clause("what is no photo, truncated, or has too many pixels: 422 with one sentence as JSON", OWN)
+@clause("a body that is not a photo, is truncated, or has too many pixels: 422 with one sentence as JSON", OWN)
 def test_what_is_no_photo_gets_422(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {
         "text": endpoint.invoke(b"no photo at all" * 50, "image/jpeg"),
@@ -50,7 +50,7 @@ def test_an_unsupported_content_type_gets_415(endpoint: Endpoint, photo: bytes, 
     assert all("image/jpeg" in answer.text for answer in found.values()), "the supported types are not listed"
 
 
-@clause("an Accept that cannot be satisfied: 406 that lists what can be had", OWN)
+@clause("an Accept that cannot be satisfied: 406 that lists the possible types", OWN)
 def test_an_unsatisfiable_accept_gets_406(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(photo, "image/jpeg", Accept=name) for name in ("audio/mpeg", "image/png")}
     assert_refused(found, 406, seen)
@@ -74,13 +74,13 @@ def test_a_pickled_body_runs_nothing(endpoint: Endpoint, seen: Seen) -> None:
         seen(f"{name} {answer.status}")
         assert answer.status, f"{name} gets {answer.brief()}"
     listing = endpoint.execute("ls", "/tmp")
-    assert listing.returncode == 0, f"what lies in /tmp cannot be listed: {listing.stderr.strip()}"
+    assert listing.returncode == 0, f"the files in /tmp cannot be listed: {listing.stderr.strip()}"
     assert "contract-ran" not in listing.stdout.split(), "its command ran inside the container"
 
 
 @clause("the model server's management interface cannot be reached", OWN)
 def test_the_management_interface_is_closed(endpoint: Endpoint, seen: Seen) -> None:
-    # The address is this machine's closed port: a server that would load from it fails there and then.
+    # The address is a closed port of this machine, so a server that tries to load from it fails at once.
     tried = {
         "list models": endpoint.get("/models"),
         "register from a URL": endpoint.post("/models?url=http://127.0.0.1:9/contract.mar", b""),
@@ -107,11 +107,11 @@ def test_half_sent_requests_hold_no_worker(endpoint: Endpoint, photo: bytes, see
     assert answer.status == 200 and ping.status == 200 and ping.seconds < 2
 
 
-@clause("no error tells of the inside: no traceback, no path of a file", OWN)
+@clause("no error shows internals: no traceback, no path of a file", OWN)
 def test_no_error_tells_of_the_inside(endpoint: Endpoint, seen: Seen) -> None:
     inside = re.compile(r"Traceback|File \"|\.py\b|/opt/|/tmp/|/usr/|site-packages|Exception\b")
     told = [answer for answer in endpoint.refusals if inside.search(answer.text)]
-    seen(f"{len(endpoint.refusals)} refusals, {len(told)} of them tell")
+    seen(f"{len(endpoint.refusals)} refusals, {len(told)} of them show internals")
     assert endpoint.refusals, "there was no refusal to look at"
     assert not told, f"{told[0].status}: {' '.join(told[0].text.split())[:160]}"
 

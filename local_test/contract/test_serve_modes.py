@@ -1,4 +1,4 @@
-"""The same image in other uses: batch transform and multi-model endpoints."""
+"""Other uses of the serving image: batch transform and multi-model endpoints."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def test_batch_takes_the_payload_that_the_platform_names(batch: Batch, photo: by
     assert answer.status == 200
 
 
-@clause("GET /execution-parameters, where it is answered, keeps concurrency times payload within 100 MB", BATCH)
+@clause("GET /execution-parameters, if it is answered, keeps concurrency times payload within 100 MB", BATCH)
 def test_execution_parameters_are_sound(batch: Batch, seen: Seen) -> None:
     answer = batch.execution_parameters()
     seen(answer.brief() if answer.status != 200 else answer.text[:120])
@@ -110,14 +110,14 @@ def test_a_bad_model_is_refused_at_load(multi: MultiModel, photo: bytes, seen: S
     assert all(answer.status >= 400 for answer in again), "it is loaded all the same"
 
 
-@clause("models come from /opt/ml/models alone: no other path, no address", OWN)
+@clause("models come only from /opt/ml/models: no other path, no address", OWN)
 def test_models_come_from_their_folder_alone(multi: MultiModel, seen: Seen) -> None:
     # The address is a closed port inside the container.
     places = ("/etc", f"{ROOT}/../../../etc", "http://127.0.0.1:9/model.mar", f"{ROOT}/{'b' * 40}/model/../../bad")
     found = {place: multi.load(f"stray-{number}", place) for number, place in enumerate(places)}
     seen(", ".join(f"{place} {answer.status}" for place, answer in found.items()))
     assert all(400 <= answer.status < 500 for answer in found.values()), "not refused with a 4xx"
-    # An answer that the server gives only after it looked there names what it found.
+    # If the server looked at the path or address, its answer would name what it found there.
     told = [
         answer for answer in found.values() if "refused" in answer.text.lower() and "connection" in answer.text.lower()
     ]

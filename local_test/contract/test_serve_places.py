@@ -1,4 +1,4 @@
-"""Serving where something is missing: write permission, the root user, memory, network, the model itself."""
+"""Serving while something is missing: write permission, the root user, memory, network, the model itself."""
 
 import shutil
 from collections.abc import Callable
@@ -17,14 +17,14 @@ GIVE_UP = 30  # seconds for a model that cannot be served
 
 
 def answers(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
-    """It gets ready and answers a photo."""
+    """Check that it gets ready and answers a photo."""
     ready = endpoint.wait_ready()
     answer = endpoint.invoke(photo, "image/jpeg")
     seen(f"ready after {ready:.1f} s, a photo {answer.brief()}")
     assert answer.status == 200
 
 
-@clause("serves without permission to write but below /tmp, as an ordinary user: serverless endpoints", SERVERLESS)
+@clause("serves with write permission only below /tmp, as an ordinary user: serverless endpoints", SERVERLESS)
 def test_serves_without_write_permission(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
     options = ("--read-only", "--tmpfs", "/tmp", "--user", "12345:12345")
     with platform.endpoint(model, Conditions(options=options)) as endpoint:
@@ -57,7 +57,7 @@ def test_the_port_can_be_moved(platform: Platform, model: Path, photo: bytes, se
 
 
 def refuses_to_serve(endpoint: Endpoint, seen: Seen) -> None:
-    """/ping never gives 200, and the container ends with a status other than 0."""
+    """Check that /ping never gives 200, and that the container ends with a status other than 0."""
     end = endpoint.gives_up(GIVE_UP)
     seen(end.how)
     assert not end.said_ready, "/ping says 200"
@@ -65,7 +65,7 @@ def refuses_to_serve(endpoint: Endpoint, seen: Seen) -> None:
     assert not end.well, "exit status 0"
 
 
-@clause("without a model /ping never says 200 and the container ends, not 0, within 30 s", HOSTING)
+@clause("without a model /ping never says 200, and the container ends within 30 s with another status than 0", HOSTING)
 def test_an_empty_model_folder_ends_the_container(platform: Platform, tmp_path: Path, seen: Seen) -> None:
     empty = tmp_path / "model"
     empty.mkdir(mode=0o755)
@@ -73,7 +73,9 @@ def test_an_empty_model_folder_ends_the_container(platform: Platform, tmp_path: 
         refuses_to_serve(endpoint, seen)
 
 
-@clause("with a damaged model /ping never says 200 and the container ends, not 0, within 30 s", HOSTING)
+@clause(
+    "with a damaged model /ping never says 200, and the container ends within 30 s with another status than 0", HOSTING
+)
 def test_a_damaged_model_ends_the_container(platform: Platform, model: Path, tmp_path: Path, seen: Seen) -> None:
     damaged = tmp_path / "model"
     shutil.copytree(model, damaged)
@@ -85,7 +87,7 @@ def test_a_damaged_model_ends_the_container(platform: Platform, model: Path, tmp
         refuses_to_serve(endpoint, seen)
 
 
-@clause("a port that cannot be had ends the container with a status other than 0", OWN)
+@clause("a port that cannot be opened ends the container with a status other than 0", OWN)
 def test_an_impossible_port_ends_the_container(platform: Platform, model: Path, seen: Seen) -> None:
     with platform.endpoint(model, Conditions(environment={"SAGEMAKER_BIND_TO_PORT": "99999"})) as endpoint:
         end = endpoint.gives_up(GIVE_UP)

@@ -30,12 +30,12 @@ def test_sigterm_drains_the_server(platform: Platform, model: Path, photo: bytes
         clients = [threading.Thread(target=ask, args=(endpoint,)) for _ in range(FLYING)]
         for client in clients:
             client.start()
-        answered.wait(60)  # the others are in the server by now, or on their way into it
+        answered.wait(60)  # the others have reached the server by now, or are on their way
         asked = time.monotonic()
         end = endpoint.stop(LIMIT)
         for client in clients:
             client.join()
-    # What was refused, since nobody was there any more, was no request in flight.
+    # A request that was refused because the server had already closed its port was not in flight.
     flying = [answer for answer, answered_at in answers if answered_at > asked and answer.taken]
     codes = [answer.status for answer in flying]
     counts = ", ".join(f"{codes.count(code)} of {code or 'no answer'}" for code in sorted(set(codes)))
@@ -47,7 +47,7 @@ def test_sigterm_drains_the_server(platform: Platform, model: Path, photo: bytes
 
 
 @clause(
-    "when its processes die the server recovers or the container ends, not 0: a dead server is not kept",
+    "when its processes die, the server recovers or the container ends with another status than 0",
     GUIDE.format("build-multi-model-build-container"),
 )
 def test_a_dead_server_is_not_kept(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:

@@ -77,10 +77,10 @@ def test_success_leaves_no_failure_text(trained: Ended, seen: Seen) -> None:
     assert not failure, "a failure text beside exit status 0"
 
 
-@clause("what is no result goes to /tmp: the image's other folders stay as they were", CONFIGURATION)
+@clause("files that are not results go to /tmp: the image's other folders stay unchanged", CONFIGURATION)
 def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
-    # Folders that hold a changed path count as changed themselves; they are left out.
+    # A folder that contains a changed path also counts as changed; such folders are left out.
     allowed = ("/tmp", "/opt/ml", "/run", "/dev")
     changes = trained.changes()
     paths = [path for path in changes if not path.startswith(allowed)]
@@ -106,7 +106,7 @@ def test_the_objective_is_printed_once_an_epoch(
 def test_hyperparameters_quoted_as_json_are_understood(
     platform: Platform, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
 ) -> None:
-    # As the SDK sends them: text as a JSON string, numbers bare.
+    # As the SDK sends them: a text as a JSON string, a number without quotes.
     quoted = {
         name: value if re.fullmatch(r"[-+0-9.e]+|true|false", value) else f'"{value}"'
         for name, value in hyperparameters.items()
@@ -115,7 +115,7 @@ def test_hyperparameters_quoted_as_json_are_understood(
 
 
 @clause(
-    "hyperparameters that the platform, its SDK and its tuner add are no obstacle",
+    "a job works with hyperparameters that the platform, its SDK and its tuner add",
     API.format("HyperParameterTuningJob"),
 )
 def test_hyperparameters_of_the_platform_are_ignored(platform: Platform, job: MakeJob, seen: Seen) -> None:
@@ -137,7 +137,7 @@ def test_an_unknown_hyperparameter_is_refused_by_name(platform: Platform, job: M
     assert "epohcs-typed-wrongly" in ended.job.failure.split("\n")[0], "the first line does not name it"
 
 
-@clause("configuration files, keys and folders of newer jobs are no obstacle", CONFIGURATION)
+@clause("a job works with configuration files, keys and folders of newer jobs", CONFIGURATION)
 def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, seen: Seen) -> None:
     group = {"instance_group_name": "homogeneousCluster", "instance_type": "ml.g5.xlarge", "hosts": ["algo-1"]}
     newer = {
@@ -158,7 +158,7 @@ def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, se
     }
     for name, value in files.items():
         laid_out.write(name, value)
-    # SDK v3 mounts a channel for its drivers; a folder is not yet a channel of photos.
+    # SDK v3 mounts a channel for its drivers, so not every folder is a channel of photos.
     drivers = laid_out.folder / "sm_drivers"
     drivers.mkdir()
     (drivers / "sm_train.sh").write_text("exit 0\n")
@@ -174,7 +174,7 @@ def test_the_least_configuration_is_enough(
     seen(platform.run(least).succeeded())
 
 
-@clause("nothing that the image needs lies below /opt/ml, which the platform may hide", DOCKERFILE)
+@clause("nothing that the image needs is below /opt/ml, which the platform may hide", DOCKERFILE)
 def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: MakeJob, seen: Seen) -> None:
     laid_out = job()
     empty = laid_out.folder / "empty"
@@ -182,7 +182,7 @@ def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: Make
     seen(platform.run(laid_out, Conditions(options=("--volume", f"{empty}:/opt/ml"))).succeeded())
 
 
-@clause("100 environment entries of 512 characters are no obstacle", API.format("CreateTrainingJob"))
+@clause("a job works with 100 environment entries of 512 characters", API.format("CreateTrainingJob"))
 def test_a_full_environment_is_no_obstacle(platform: Platform, job: MakeJob, seen: Seen) -> None:
     full = Conditions(environment={f"CONTRACT_{number}": "x" * 512 for number in range(100)})
     seen(platform.run(job(), full).succeeded())

@@ -1,4 +1,4 @@
-"""Training with what users bring: their scripts in all forms, images of their own on top, an earlier job's model."""
+"""Training with users' code and models: their scripts in all forms, derived images, an earlier job's model."""
 
 import json
 import tarfile
@@ -104,9 +104,7 @@ def test_what_scripts_import_is_there(
     assert (ended.job.model / "scores.pth").exists(), "exit status 0, but it was not the script that ran"
 
 
-@clause(
-    "goes on from an earlier job's model.tar.gz, as the platform hands it over in the channel `model`", CONFIGURATION
-)
+@clause("continues from an earlier job's model.tar.gz, which the platform puts into the channel `model`", CONFIGURATION)
 def test_goes_on_from_an_earlier_model(
     platform: Platform, trained: Ended, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:

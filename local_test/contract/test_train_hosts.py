@@ -21,7 +21,7 @@ def hosts(
     hyperparameters: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Ended]:
-    """A job of two hosts, with folders of their own."""
+    """A job of two hosts, each with its own folders."""
     folder = tmp_path_factory.mktemp("hosts")
     return platform.run_hosts(
         [

@@ -1,4 +1,4 @@
-"""Training where something is missing: network, write permission, the root user, shared memory."""
+"""Training while something is missing: network, write permission, the root user, shared memory."""
 
 from collections.abc import Callable
 

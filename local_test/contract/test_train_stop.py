@@ -1,4 +1,4 @@
-"""Training that is stopped, and goes on: SIGTERM within its limit, checkpoints, spot restarts."""
+"""Training that is stopped, and later continued: the time limit after SIGTERM, checkpoints, spot restarts."""
 
 import json
 import re
@@ -29,7 +29,7 @@ class Stopped:
 
 
 def _first_epoch(job: StartedJob) -> int | None:
-    """Wait for the first line that names an epoch and return its number, None when the job ended before."""
+    """Wait for the first line that names an epoch and return its number, or None if the job ended before it."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
         if found := EPOCH.search(job.logs()):
@@ -66,7 +66,7 @@ def test_a_stopped_job_leaves_a_model(stopped: Stopped, seen: Seen) -> None:
     assert files, "/opt/ml/model is empty"
 
 
-@clause("checkpoints are written to /opt/ml/checkpoints where the platform made it", API.format("CheckpointConfig"))
+@clause("checkpoints are written to /opt/ml/checkpoints if the platform made it", API.format("CheckpointConfig"))
 def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
     files = model_files(stopped.job.checkpoint_folder)
     seen(f"{len(files)} files")
@@ -74,11 +74,11 @@ def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
 
 
 @clause(
-    "started anew with the same checkpoints the job goes on where it was: managed spot training",
+    "started again with the same checkpoints the job continues where it was: managed spot training",
     GUIDE.format("model-managed-spot-training"),
 )
 def test_a_restarted_job_goes_on(platform: Platform, stopped: Stopped, tmp_path: Path, seen: Seen) -> None:
-    assert model_files(stopped.job.checkpoint_folder), "there are no checkpoints to go on from"
+    assert model_files(stopped.job.checkpoint_folder), "there are no checkpoints to continue from"
     again = Job(tmp_path, stopped.job.channels, stopped.job.hyperparameters, checkpoints=True)
     copy(stopped.job.checkpoint_folder, again.checkpoint_folder)
     with platform.start(again) as started:

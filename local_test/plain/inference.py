@@ -1,4 +1,4 @@
-"""What a user brings to the stock inference toolkit: its four functions, as in its documentation."""
+"""A user's code for the stock inference toolkit: its four functions, as in its documentation."""
 
 import io
 import json

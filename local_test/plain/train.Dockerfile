@@ -1,4 +1,4 @@
-# The stock stack, to compare with: sagemaker-training's own `train`, which runs a user's script.
+# The stock stack, for comparison: sagemaker-training's own `train`, which runs a user's script.
 ARG BASE_IMAGE=debian:12.12-slim
 FROM ${BASE_IMAGE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]

@@ -1,4 +1,4 @@
-"""What a user brings to the stock toolkit: softmax regression on a colour histogram, a script that knows nothing of containers."""
+"""A user's script for the stock toolkit: softmax regression on a colour histogram. The script knows nothing about containers."""
 
 import argparse
 import json

@@ -1,1 +1,4 @@
-"""A local SageMaker: the API on this machine, and the jobs really run. `byoc emulate` starts it; docs/emulator.md describes it."""
+"""A local SageMaker: it answers SageMaker's API on this machine and really runs the jobs.
+
+`byoc emulate` starts it; docs/emulator.md describes it.
+"""

@@ -1,8 +1,8 @@
-"""What the policies of an IAM user allow, for every service, by moto's evaluation of policies.
+"""Checks which actions the policies of an IAM user allow, for every service. moto evaluates the policies.
 
 Only the keys that CreateAccessKey has made for a user are checked; all other keys may do everything. Signatures are not
-checked. The actions that a user has needed are kept, and GET /_local/permissions lists them: they are the policy that a program
-needs.
+checked. The emulator keeps the actions that a user has needed, and GET /_local/permissions lists them. A program needs a policy
+with these actions.
 """
 
 import json
@@ -21,12 +21,12 @@ from local_test.sagemaker.iam_actions import RequiredAction
 from local_test.sagemaker.settings import ACCOUNT
 
 KEY = re.compile(r"Credential=([^/]+)/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
-FREE = {"sts:GetCallerIdentity"}  # AWS: no permission is needed, and a Deny has no effect
+FREE = {"sts:GetCallerIdentity"}  # on AWS these need no permission, and a Deny has no effect
 
 
 @dataclass
 class Access:
-    """Checks the requests of users. `needed` holds by user, action and resource whether it was allowed."""
+    """Checks the requests of users. `needed` says for each user, action and resource whether it was allowed."""
 
     needed: dict[str, dict[tuple[str, str], bool]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

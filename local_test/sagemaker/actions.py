@@ -1,6 +1,6 @@
 """The actions of SageMaker's API that the emulator answers, by name.
 
-An action is a function of the module of its subject: `@action("DescribeModel") def describe(request, cloud) -> dict`.
+An action is a function in the module of its subject: `@action("DescribeModel") def describe(request, cloud) -> dict`.
 Its request has passed the API model (shapes.py) and the action's own rules. It raises ApiError to refuse.
 """
 
@@ -13,21 +13,21 @@ from local_test.sagemaker.cloud import Cloud
 Request = dict[str, Any]
 Answer = dict[str, Any]
 Function = Callable[[Request, Cloud], Answer]
-# A rule that the API model cannot say, over several members of a request: it raises ApiError. Its source stands beside it.
+# A rule over several members of a request, which the API model cannot express. It raises ApiError. A comment names its source.
 Rule = Callable[[Request], None]
 
 
 @dataclass(frozen=True)
 class Action:
-    """What answers an action, and what its requests must fulfil."""
+    """A function that answers an action, and the rules for its requests."""
 
     function: Function
     rules: tuple[Rule, ...]
 
 
 ACTIONS: dict[str, Action] = {}
-# moto answers these well enough, in the same process. Every other action of SageMaker is refused by name: moto would answer
-# CreateProcessingJob with a job that is Completed at once.
+# moto answers these well enough, in the same process. Every other action of SageMaker is refused by name, because moto's
+# answers may be wrong: it would answer CreateProcessingJob with a job that is Completed at once.
 MOTO = frozenset(
     {
         "CreateModelPackage",
@@ -43,11 +43,11 @@ MOTO = frozenset(
 
 
 class ForMoto(Exception):
-    """Raised by an action whose request is about a resource that moto holds: moto answers it."""
+    """An action raises this if its request is about a resource that moto holds; then moto answers it."""
 
 
 def action(name: str, *rules: Rule) -> Callable[[Function], Function]:
-    """Register a function as what answers an action."""
+    """Register the function that answers an action."""
 
     def register(function: Function) -> Function:
         ACTIONS[name] = Action(function, rules)

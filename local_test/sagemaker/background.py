@@ -1,4 +1,4 @@
-"""Threads beside those of the requests: one for each job or endpoint."""
+"""Threads for jobs and endpoints, beside the threads of the requests."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 
 class Background:
-    """Runs jobs and endpoints in threads, gives jobs their places on this machine, and tells all of them to end."""
+    """Runs jobs and endpoints in threads, gives jobs their places on this machine, and ends all of them."""
 
     def __init__(self, places: int) -> None:
         self.ending = threading.Event()  # set when the emulator ends
@@ -16,10 +16,10 @@ class Background:
         self._lock = threading.Lock()
         self._places = self._free = places
         self._freed = threading.Condition()
-        self._queue: deque[object] = deque()  # what waits for a place, in the order in which it came
+        self._queue: deque[object] = deque()  # the jobs that wait for a place, in the order in which they came
 
     def start(self, name: str, work: Callable[[], None]) -> None:
-        """Run `work` in a thread of its own."""
+        """Run `work` in a new thread."""
         thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
         with self._lock:
             self._threads.add(thread)
@@ -32,11 +32,11 @@ class Background:
 
     @contextlib.contextmanager
     def place(self, hosts: int, given_up: Callable[[], bool], waits: Callable[[], None]) -> Iterator[bool]:
-        """Wait until this machine has room for a job of so many hosts. Yield True then, or False when the job is given up before.
+        """Wait until this machine has room for a job with `hosts` hosts, and yield True. Yield False if the job is given up before.
 
-        `waits` is called when the job has to wait. Jobs get their places in the order in which they came here: otherwise jobs of
-        one host could overtake a job of several for ever. AWS starts all jobs at once, on machines of their own; a hundred at
-        once would bring this machine down.
+        `waits` is called when the job has to wait. Jobs get their places in the order in which they came; otherwise jobs of one
+        host could overtake a job of several hosts for ever. AWS starts all jobs at once, each on its own machines; a hundred
+        jobs at once would be too many for this machine.
         """
         taken, turn = min(hosts, self._places), object()
         with self._freed:
@@ -59,7 +59,7 @@ class Background:
                 self._freed.notify_all()
 
     def end(self, seconds: float) -> None:
-        """Tell all threads to end, and wait at most so many seconds for each."""
+        """Ask all threads to end, and wait at most `seconds` for each."""
         self.ending.set()
         with self._lock:
             threads = list(self._threads)
@@ -67,11 +67,11 @@ class Background:
             thread.join(seconds)
 
     def _has_room(self, turn: object, hosts: int) -> bool:
-        """Return whether so many places are free, and nobody before this one waits for them."""
+        """Return whether enough places are free, and no earlier job waits for them."""
         return self._free >= hosts and self._queue[0] is turn
 
     def _leave(self, turn: object) -> None:
-        """Take a job from the queue, since it has its place or was given up."""
+        """Remove a job from the queue, because it has its place or was given up."""
         with self._freed:
             self._queue.remove(turn)
             self._freed.notify_all()
@@ -80,7 +80,7 @@ class Background:
         try:
             work()
         except Exception:
-            traceback.print_exc()  # a mistake of the emulator; its user must see it
+            traceback.print_exc()  # an error in the emulator itself, which its user must see
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())

@@ -1,4 +1,4 @@
-"""The user of the emulator: a command that it runs, or a person, who pastes the lines that it prints."""
+"""Connects the emulator's user to it: runs a command, or prints lines that a person pastes into a shell."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from local_test.sagemaker.proxy import Proxy
 from local_test.sagemaker.settings import REGION, Settings
 from local_test.sagemaker.signals import Signals
 
-NOT_FOUND = 127  # as a shell answers
+NOT_FOUND = 127  # the exit status of a shell for a missing command
 
 
 def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:
@@ -23,7 +23,8 @@ def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:
         authority = Authority(Path(folder))
         proxy = Proxy(authority, settings.port)
         variables = of_command(os.environ, identity.keys(), proxy.port, Path(folder), authority.certificate)
-        variables["BYOC_EMULATOR"] = settings.url  # so that byoc need not wait as long between two looks as AWS asks
+        # So that byoc need not wait as long between two requests as AWS demands.
+        variables["BYOC_EMULATOR"] = settings.url
         try:
             process = subprocess.Popen(list(command), env=variables)
         except OSError as error:
@@ -36,7 +37,7 @@ def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:
 
 
 def greet(settings: Settings) -> None:
-    """Print what a person pastes to use the emulator."""
+    """Print the lines that a person pastes to use the emulator."""
     lines = {
         "AWS_ENDPOINT_URL": settings.url,
         "AWS_DEFAULT_REGION": REGION,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = datetime.timedelta(days=30)
-LONGEST = 64  # characters of a common name (X.509); the whole name stands among the alternative names
+LONGEST = 64  # characters of a common name (X.509); the whole name is one of the alternative names
 
 
 class Authority:
@@ -35,7 +35,7 @@ class Authority:
         self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Return the TLS context of a server of this name."""
+        """Return the TLS context for a server with this name."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._make(host)
@@ -53,7 +53,7 @@ class Authority:
         key = self._leaf_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        path = self._folder / "host.pem"  # Python reads a chain from a file alone
+        path = self._folder / "host.pem"  # Python reads a certificate chain only from a file
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(key + _pem(builder.sign(self._key, hashes.SHA256())))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""All that an action works with, as one object for each region."""
+"""Everything that an action works with, as one object for each region."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ from local_test.sagemaker.store import Store, arn
 class Cloud:
     """One region of the emulated SageMaker.
 
-    Storage, machine, background and faults are those of all regions; the store, logs and metrics are the region's own.
+    All regions share storage, machine, background and faults; each region has its own store, logs and metrics.
     """
 
     region: str
@@ -37,7 +37,7 @@ class Cloud:
         return arn(self.region, ACCOUNT, kind, name)
 
     def say(self, line: str) -> None:
-        """Print one line of progress, where it does not mix with what a command prints."""
+        """Print one line of progress to a stream that a command's output does not use."""
         print(line, file=sys.stderr, flush=True)
 
 

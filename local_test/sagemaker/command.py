@@ -23,9 +23,9 @@ PROJECT = Path(__file__).parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the emulator and return the exit status: the command's, or 128 and the signal that ended it, or 1."""
+    """Run the emulator and return the exit status: that of the command, or 128 plus the number of the signal that ended it, or 1."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if "fault" in arguments[:3]:  # behind --programs, which the driver gives
+    if "fault" in arguments[:3]:  # after --programs, which the driver passes
         return fault.main(arguments[arguments.index("fault") + 1 :])
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = _parser().parse_args(arguments[:cut]), arguments[cut + 1 :]
@@ -59,7 +59,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         try:
             (data / ADDRESS).write_text(settings.url)
             server = start(settings, listener, chosen.machine, options.jobs)
-        except (OSError, sqlite3.Error) as error:  # as with a full disk
+        except (OSError, sqlite3.Error) as error:  # for instance because the disk is full
             raise StartError(
                 f"{data} cannot be used: {error}; free some room, or name another folder with --data"
             ) from None
@@ -69,7 +69,7 @@ def _emulate(options: argparse.Namespace, command: list[str], signals: Signals) 
         finally:
             (data / ADDRESS).unlink(missing_ok=True)
             server.end()
-            chosen.machine.end_leftovers()  # whose job did not end in time
+            chosen.machine.end_leftovers()  # the processes of a job that did not end in time
 
 
 def _until_the_end(server: Server, settings: Settings, command: list[str], signals: Signals) -> int:
@@ -84,19 +84,19 @@ def _say(line: str) -> None:
 
 
 def _empty(work: Path) -> None:
-    """Make the folder of what runs, without what was left there; raises StartError where that belongs to a container's root."""
+    """Make the folder for running jobs, and empty it first; raises StartError if it holds files that belong to a container's root."""
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir()
     except FileExistsError:
         raise StartError(
-            f"{work} holds files that only root may remove, which a container of an emulator that was killed wrote; start Docker and "
+            f"{work} holds files that only root may remove, from a container of an emulator that was killed; start Docker and "
             f"this emulator again, or remove them: sudo rm -r {work}"
         ) from None
 
 
 def _locked(data: Path) -> IO[str]:
-    """Take the data folder for this emulator; raises StartError when another has it."""
+    """Lock the data folder for this emulator; raises StartError if another emulator uses it."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         lock = (data / "lock").open("w")
@@ -113,31 +113,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="byoc emulate",
         usage="byoc emulate [OPTIONS] [-- COMMAND...]\n       byoc emulate fault KIND [TARGET]",
-        description="A local SageMaker: the API on this machine, and the jobs really run. With a command, it runs for as long as "
-        "the command does, whose code need not know of it: names of AWS lead to it.",
+        description="A local SageMaker: it answers SageMaker's API on this machine and really runs the jobs. With a command, it "
+        "runs as long as the command. The command's code needs no changes: requests to AWS go to the emulator.",
     )
-    parser.add_argument("--port", type=int, default=0, help="on the loopback interface (default: any free one)")
+    parser.add_argument("--port", type=int, default=0, help="a port on the loopback interface (default: any free one)")
     parser.add_argument(
         "--data",
         type=Path,
         default=DATA,
         metavar="DIR",
-        help="keeps S3's objects, as files, and jobs (default: %(default)s)",
+        help="the folder that keeps S3's objects, as files, and the jobs (default: %(default)s)",
     )
-    parser.add_argument("--run", choices=("docker", "process"), help="default: docker where Docker answers")
+    parser.add_argument(
+        "--run",
+        choices=("docker", "process"),
+        help="how containers run (default: docker if Docker answers, else process)",
+    )
     parser.add_argument(
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="hosts that train at a time (default: %(default)s)",
+        help="the most hosts that train at a time (default: %(default)s)",
     )
     parser.add_argument(
         "--hold",
         type=float,
         metavar="SECONDS",
-        help="let Describe of a running job wait so long for its end, at most 25, so that clients that sleep between two looks "
-        "are told at once; 0: never (default: until the job is 15 s old, where it was asked for when that was at least 3 s old)",
+        help="seconds that Describe of a running job waits for the job's end, at most 25, so that clients that sleep between "
+        "two requests learn it at once; 0 never waits (default: until the job is 15 s old, if it is at least 3 s old "
+        "at the request)",
     )
     parser.add_argument("--programs", type=Path, default=PROJECT / ".venv" / "bin", help=argparse.SUPPRESS)
     return parser

@@ -1,4 +1,4 @@
-"""The environment of a command that is to use the emulator and no real account, and the guard of that."""
+"""Makes the environment of a command that uses the emulator, and protects real accounts from it."""
 
 import configparser
 import os
@@ -13,7 +13,7 @@ from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.identity import Keys
 from local_test.sagemaker.settings import REGION
 
-# What a client of AWS takes credentials from, besides its files.
+# The variables from which a client of AWS takes credentials, besides its files.
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -27,15 +27,15 @@ CREDENTIALS = (
 FAKE = re.compile(r"(local|test|testing|fake|dummy|mock|none|minioadmin)\w*", re.IGNORECASE)
 KEPT = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_DEFAULT_OUTPUT", "AWS_PAGER")
 PROXIES = ("HTTPS_PROXY", "https_proxy")
-# Each would lead a request past the proxy, or through another.
+# Each of these would lead a request around the proxy, or through another one.
 PAST = ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 
 def refuse_real_keys(environment: Mapping[str, str]) -> None:
-    """Raise StartError where clients that are started beside the emulator would find real credentials.
+    """Raise StartError if clients that are started beside the emulator would find real credentials.
 
-    A client that misses one of the lines to paste would use them, and with them a real account.
+    If the user forgets to paste a line, a client would use the real credentials, and so a real account.
     """
     found = [name for name in CREDENTIALS if environment.get(name) and not FAKE.fullmatch(environment[name])]
     if found:
@@ -48,7 +48,7 @@ def refuse_real_keys(environment: Mapping[str, str]) -> None:
 def of_command(
     environment: Mapping[str, str], keys: Keys, proxy_port: int, folder: Path, authority: bytes
 ) -> dict[str, str]:
-    """Return a command's environment: the proxy, its certificate, keys worth nothing, and nothing else of AWS."""
+    """Return a command's environment: the proxy, its certificate, keys that are worth nothing, and no other setting for AWS."""
     bundle = folder / "authorities.pem"
     bundle.write_bytes(authority + _authorities(environment))
     config = folder / "aws-config"
@@ -67,7 +67,7 @@ def of_command(
 
 
 def _authorities(environment: Mapping[str, str]) -> bytes:
-    """Return the certificates that the command trusts anyway, for the hosts that are not AWS's."""
+    """Return the certificates that the command already trusts, for hosts that are not AWS's."""
     named = [environment.get(name) for name in BUNDLES]
     for path in [*named, ssl.get_default_verify_paths().cafile, certifi.where()]:
         if path and Path(path).is_file():
@@ -76,7 +76,10 @@ def _authorities(environment: Mapping[str, str]) -> bytes:
 
 
 def _profiles(environment: Mapping[str, str], keys: Keys) -> str:
-    """Return a configuration with the user's profiles by name and region, since code may name one; their keys stay away."""
+    """Return a configuration with the names and regions of the user's profiles, since code may name a profile.
+
+    It holds none of their keys.
+    """
     config = configparser.RawConfigParser()
     config.read(Path(environment.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser())
     secrets = configparser.RawConfigParser()

@@ -1,4 +1,4 @@
-"""The errors that requests are refused with, as SageMaker's clients read them."""
+"""The errors with which requests are refused, in the form that SageMaker's clients read."""
 
 
 class ApiError(Exception):
@@ -16,7 +16,7 @@ class StartError(Exception):
 
 
 def not_emulated(what: str) -> ApiError:
-    """Return the refusal of something that AWS has and this emulator does not have. It never answers with a guess."""
+    """Return the refusal of something that AWS has and this emulator does not have. The emulator never answers with a guess."""
     return ApiError("NotEmulated", f"{what} is not emulated; docs/emulator.md lists what is")
 
 

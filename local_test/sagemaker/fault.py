@@ -11,17 +11,17 @@ from pathlib import Path
 from local_test.sagemaker.faults import ANY, KINDS
 
 DATA = Path(__file__).parents[2] / "runs" / "sagemaker"
-ADDRESS = "address"  # the file of a data folder that names the emulator which runs on it
+ADDRESS = "address"  # the file in a data folder that names the emulator which uses the folder
 
 
 def main(argv: Sequence[str]) -> int:
-    """Order the fault and return the exit status: 0, or 1 with a sentence."""
+    """Order the fault and return the exit status: 0, or 1 after printing an error."""
     options = _parser().parse_args(argv)
     try:
         address = (options.data / ADDRESS).read_text()
         fault = {"kind": options.kind, "target": options.target, "times": options.times, "seconds": options.seconds}
         request = urllib.request.Request(f"{address}/_local/faults", json.dumps(fault).encode(), method="POST")
-        # Not through the proxy of the shell: the emulator is on this machine.
+        # Do not use the shell's proxy, because the emulator is on this machine.
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
     except OSError as error:
         why = (
@@ -37,13 +37,17 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="byoc emulate fault",
-        description="Let something go wrong, once or some times.",
+        description="Cause a fault, once or several times.",
         epilog="\n".join(f"  {kind:15} {text}" for kind, text in KINDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("kind", choices=KINDS, metavar="KIND")
-    parser.add_argument("target", nargs="?", default=ANY, metavar="TARGET", help="default: the first that comes by")
+    parser.add_argument(
+        "target", nargs="?", default=ANY, metavar="TARGET", help="default: the first thing that the fault can strike"
+    )
     parser.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=0, help="of the faults that let something wait")
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="of the emulator (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=0, help="the delay, for faults that let something wait")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="DIR", help="the emulator's data folder (default: %(default)s)"
+    )
     return parser

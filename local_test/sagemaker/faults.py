@@ -1,4 +1,7 @@
-"""Faults on demand: what goes wrong on AWS and never here by itself. POST /_local/faults and `byoc emulate fault` order them."""
+"""Faults on demand: failures that happen on AWS, but never on this machine by themselves.
+
+POST /_local/faults and `byoc emulate fault` order them.
+"""
 
 import threading
 import time
@@ -9,8 +12,8 @@ from typing import Any
 from local_test.sagemaker.errors import ApiError, invalid
 
 ANY = "*"
-LONGEST = 86400  # seconds that a fault lets something wait
-# Name of a fault: what it does, and what its target is.
+LONGEST = 86400  # the default delay of a fault, in seconds
+# The name of each fault, with what it does and what its target is.
 KINDS = {
     "interrupt": "takes the instances from a managed spot training job (target: the job, or its tuning job)",
     "no-capacity": "lets a job or endpoint find no instances: it fails, a spot job waits SECONDS (target: its name)",
@@ -28,7 +31,7 @@ KINDS = {
 
 @dataclass
 class Fault:
-    """One fault that was ordered; it strikes `times` times."""
+    """A fault that was ordered; it strikes `times` times."""
 
     kind: str
     target: str = ANY
@@ -51,7 +54,7 @@ class Faults:
             self._ordered.append(fault)
 
     def take(self, kind: str, *targets: str) -> Fault | None:
-        """Return the fault of this kind that strikes one of these targets now, and count it; None when there is none."""
+        """Return the fault of this kind that strikes one of these targets now, and count it; None if there is none."""
         with self._lock:
             for fault in self._ordered:
                 if fault.kind == kind and fault.target in (ANY, *targets):
@@ -83,7 +86,7 @@ class Faults:
             raise ApiError("InternalFailure", "an internal error (ordered fault)", 500)
 
     def strike_s3(self, bucket: str) -> None:
-        """Wait, or raise an ApiError, where a fault was ordered for this bucket."""
+        """If a fault was ordered for this bucket, wait or raise an ApiError."""
         if slow := self.take("s3-slow", bucket):
             time.sleep(slow.seconds)
         if self.take("s3-error", bucket):
@@ -91,7 +94,7 @@ class Faults:
 
 
 def read(content: Any) -> Fault:
-    """Return the fault that a JSON object orders; raises ApiError for another."""
+    """Return the fault that a JSON object describes; raises ApiError for a wrong object."""
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
         raise invalid('a fault is a JSON object as {"kind": "interrupt", "target": "my-job", "times": 1, "seconds": 0}')
     unknown: Iterable[str] = content.keys() - vars(Fault("")).keys()

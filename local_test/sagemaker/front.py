@@ -1,6 +1,6 @@
-"""The entrance: refuses requests that a page in a browser may have sent, and decides whether the emulator or moto answers.
+"""The first stop of every request: refuses requests that a web page may have sent, and decides whether the emulator or moto answers.
 
-An action of SageMaker that is not emulated is refused by name; moto would answer some of them with a lie.
+An action of SageMaker that is not emulated is refused by name, because moto would answer some of them wrongly.
 """
 
 import io
@@ -21,16 +21,16 @@ from local_test.sagemaker.s3.front import S3Front, is_s3
 from local_test.sagemaker.settings import REGION
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-# A page in a browser that resolves its own name to 127.0.0.1 sends that name (DNS rebinding). Names of AWS come through the
-# proxy, and nobody else can make them lead here.
+# A web page whose own name resolves to 127.0.0.1 sends that name as Host (DNS rebinding), so unknown names are refused. AWS's
+# names only come through the proxy.
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.com)(:\d+)?", re.IGNORECASE)
 SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
-OURS = ("/_local/", "/endpoints/")  # paths that moto knows nothing of
+OURS = ("/_local/", "/endpoints/")  # paths that moto does not know
 QUOTAS = "ServiceQuotas"
-SEARCHED = ("ModelPackage", "ModelPackageGroup")  # the resources that moto's Search answers for
+SEARCHED = ("ModelPackage", "ModelPackageGroup")  # the resources that moto's Search covers
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
-REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # it becomes the name of a folder
+REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # the region becomes the name of a folder
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
 SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
 
@@ -67,14 +67,16 @@ class Front:
     def _answer(self, request: Request) -> Response | None:
         """Return our answer, or None when the request is moto's."""
         if request.path.startswith("/moto-api"):
-            raise ApiError("AccessDenied", "moto's own routes are closed: they would reset it beside our jobs", 403)
+            raise ApiError(
+                "AccessDenied", "moto's own routes are closed: they would reset moto while our jobs run", 403
+            )
         cloud = self._clouds.region(_region(request))
         target = request.headers.get("X-Amz-Target", "")
         if IAM.search(request.headers.get("Authorization", "")) and (text := permissions.answer(_raw(request))):
             return Response(text, 200, content_type="text/xml")
         if target == log_filter.TARGET:
             return _log_events(request, cloud)
-        if target.startswith(QUOTAS):  # moto has none of SageMaker's, and fails
+        if target.startswith(QUOTAS):  # moto has no quotas of SageMaker, and would fail
             raise not_emulated("Service Quotas")
         if not target.startswith(TARGET):
             answer = routes.answer(request, cloud)
@@ -110,7 +112,7 @@ def refused(request: Request) -> Response | None:
 
 
 def _sandboxed(start_response: Any) -> Any:
-    """Let an object of S3 that a browser opens, as by a presigned address, run no script that could use our page."""
+    """Prevent scripts in an S3 object from using our page, if a browser opens the object, for instance by a presigned address."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
         policy = [] if any(name == "Content-Security-Policy" for name, _ in headers) else [SANDBOX]
@@ -128,7 +130,7 @@ def _region(request: Request) -> str:
 
 
 def _log_events(request: Request, cloud: Cloud) -> Response | None:
-    """Answer FilterLogEvents where no stream is meant; let moto answer it otherwise."""
+    """Answer FilterLogEvents if no stream has the prefix; otherwise let moto answer it."""
     wanted = log_filter.translated(_body(request), cloud)
     if wanted is None:
         return _json({"events": [], "searchedLogStreams": []}, 200)
@@ -155,7 +157,7 @@ def _body(request: Request) -> dict[str, Any]:
     raw = _raw(request)
     try:
         body = json.loads(raw or b"{}")
-    except (ValueError, RecursionError) as error:  # the last of JSON that is nested a thousand times
+    except (ValueError, RecursionError) as error:  # RecursionError: JSON that is nested a thousand times
         raise ApiError("SerializationException", f"the body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise ApiError("SerializationException", "the body is not a JSON object")

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request
 
 from local_test.sagemaker.settings import ACCOUNT
 
-PREFIXES = {"monitoring": "cloudwatch"}  # where a service signs with another name than IAM's
+PREFIXES = {"monitoring": "cloudwatch"}  # services whose signatures have another name than their IAM actions
 SMITHY = re.compile(r"/service/[^/]+/operation/([A-Za-z]+)")
 INVOKED = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
 RUNTIME = {
@@ -25,9 +25,9 @@ RUNTIME = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
 }
-WITH_TAGS = {"PutMetricAlarm", "RegisterScalableTarget"}  # which also need TagResource then
+WITH_TAGS = {"PutMetricAlarm", "RegisterScalableTarget"}  # these need TagResource too if they have tags
 OF_RESOURCE = re.compile(r"(Create|Describe|Delete|Stop|Update)([A-Za-z]+)")
-# What an operation names, and the kind of resource in its ARN.
+# The member in which an operation names its resource, and the kind of resource in the ARN.
 KINDS = {
     "TrainingJob": "training-job",
     "HyperParameterTuningJob": "hyper-parameter-tuning-job",
@@ -38,7 +38,7 @@ KINDS = {
     "ModelPackage": "model-package",
     "ModelPackageGroup": "model-package-group",
 }
-# S3: the actions on a bucket and on an object, by method and by the parameter that names a part of it.
+# S3: the actions on a bucket and on an object, by the method and by the parameter that names a subresource.
 BUCKET = {
     ("HEAD", ""): "ListBucket",
     ("GET", ""): "ListBucket",

@@ -1,4 +1,4 @@
-"""Who a client of the emulator is: a session of a role, so that the SDK's get_execution_role() finds that role."""
+"""The identity of the emulator's clients: a session of a role, so that the SDK's get_execution_role() finds that role."""
 
 from dataclasses import dataclass
 
@@ -33,8 +33,8 @@ class Keys:
 
 
 def keys() -> Keys:
-    """Make the role in moto, and a session of it."""
-    # moto's arguments: name, policy of trust, path, boundary, description, tags, longest session
+    """Make the role in moto, and a session of that role."""
+    # moto's arguments: name, trust policy, path, boundary, description, tags, longest session
     role = iam_backends[ACCOUNT]["aws"].create_role(ROLE, TRUST, PATH, None, "", [], "43200")
     session = sts_backends[ACCOUNT]["aws"].assume_role(
         region_name=REGION,

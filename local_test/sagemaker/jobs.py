@@ -1,4 +1,4 @@
-"""What training, tuning and transform jobs have in common: status, Describe that waits for the end, Stop, and how a job ends."""
+"""Shared parts of training, tuning and transform jobs: status, a Describe that waits for the end, Stop, and the end of a job."""
 
 import errno
 import time
@@ -10,8 +10,9 @@ from local_test.sagemaker.errors import ApiError, invalid
 from local_test.sagemaker.store import Resource, State
 
 ENDS = frozenset({"Completed", "Failed", "Stopped"})
-# SDK v2's fit() looks at a job 5 s after it was made and then not for 30 s, so a look at a job of this age waits for its end.
-# A program that looks at once, to print the status, is answered at once; later looks are too, so that logs come in time.
+# SDK v2's fit() describes a job 5 s after its creation and then only after 30 s more. So a Describe of a job of this age waits
+# for the job's end. An earlier Describe, which prints the status, is answered at once, and so is a later one, so that logs come
+# in time.
 YOUNG = (3.0, 15.0)  # seconds
 REASON = 1024  # characters of FailureReason (C 1.1; API)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,7 +27,7 @@ INTERNAL = "InternalServerError: We encountered an internal error. Please try ag
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of job: the words of its ARN, of its actions' and members' names, and of sentences."""
+    """A kind of job, with its words in ARNs, in the names of actions and members, and in sentences."""
 
     word: str
     action: str
@@ -57,7 +58,7 @@ KINDS = {kind.word: kind for kind in (TRAINING, TUNING, TRANSFORM)}
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ends: its status, or the last phase of a training job, and the FailureReason of one that failed."""
+    """The end of a job: its status, or the last phase of a training job, and the FailureReason if it failed."""
 
     status: str
     reason: str = ""
@@ -68,7 +69,7 @@ class Failed(Exception):
 
 
 class Cut(Exception):
-    """The job ends before its work is done; the word is its status, or its last phase."""
+    """The job ends before its work is done; the text is its status, or its last phase."""
 
 
 def image_missing(image: str) -> Failed:
@@ -89,7 +90,7 @@ def stopping(job: Resource) -> bool:
 
 
 def await_change(job: Resource, cloud: Cloud) -> None:
-    """Hold Describe of a running job back until its status changes, at most as long as the settings or the job's age say."""
+    """Delay the answer of Describe for a running job until its status changes, at most as long as the settings or the job's age allow."""
     before, age = status(job), time.time() - float(job.state["CreationTime"])
     hold = cloud.settings.hold
     if hold is None:
@@ -99,7 +100,7 @@ def await_change(job: Resource, cloud: Cloud) -> None:
 
 
 def ask_to_stop(job: Resource) -> None:
-    """Check that a job can be stopped; raises ApiError for one that has ended, whose text clients match."""
+    """Check that a job can be stopped; raises ApiError, whose text clients look for, if it has ended."""
     if ended(job):
         spoken = KINDS[job.kind].spoken.replace("tuning", "hyperparameter tuning")
         raise invalid(f"The request was rejected because the {spoken} is in status {status(job)}.")
@@ -119,7 +120,7 @@ def end(job: Resource, cloud: Cloud, ending: Ending) -> None:
 
 
 def end_left(cloud: Cloud, kind: Kind, fail: Callable[[Resource, State], None]) -> list[str]:
-    """Fail the jobs that ran when an emulator was killed, and return a line for each."""
+    """Mark the jobs that ran when an emulator was killed as failed, and return a line for each."""
     found = [job for job in cloud.store.all(kind.word) if not ended(job)]
     for job in found:
         fail(job, final(kind, Ending("Failed", KILLED)))
@@ -127,7 +128,7 @@ def end_left(cloud: Cloud, kind: Kind, fail: Callable[[Resource, State], None]) 
 
 
 def bring_to_end(work: Callable[[], Ending], end: Callable[[Ending], None]) -> None:
-    """Do a job's work, and end the job by its result: by the Ending that it returns, or by the exception that it raises."""
+    """Do a job's work, and end the job by the Ending that the work returns, or by the exception that it raises."""
     try:
         ending = work()
     except Cut as cut:

@@ -10,11 +10,11 @@ from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.store import Resource
 
 Entry = TypeVar("Entry")
-PAGE = 100  # MaxResults at most, by the API model; taken where a request names none
+PAGE = 100  # the largest MaxResults in the API model, which is also the default
 
 
 def seconds(value: float | str) -> float:
-    """Return a time as seconds since 1970: the wire has a number, and some clients send ISO 8601."""
+    """Return a time as seconds since 1970. Most clients send a number, and some send ISO 8601."""
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -24,10 +24,8 @@ def seconds(value: float | str) -> float:
 def page(
     resources: Iterable[Resource], request: dict[str, Any], status: str, descending: bool = False
 ) -> tuple[list[Resource], dict[str, str]]:
-    """Return the resources of one page, and NextToken where more follow.
-
-    `status` names the member that StatusEquals and SortBy=Status look at; `descending` is the action's default order
-    (API reference, SortOrder of each action).
+    """Return the resources of one page, and NextToken if more follow. `status` names the member for StatusEquals and
+    SortBy=Status; `descending` is the action's default order (API reference, SortOrder of each action).
     """
     found = [resource for resource in resources if _wanted(resource, request, status)]
     order = request.get("SortOrder", "Descending" if descending else "Ascending")
@@ -36,7 +34,7 @@ def page(
 
 
 def pages(found: Sequence[Entry], request: dict[str, Any]) -> tuple[list[Entry], dict[str, str]]:
-    """Return the entries of the page that a request asks for, and NextToken where more follow."""
+    """Return the entries of the page that a request asks for, and NextToken if more follow."""
     start = _start(request.get("NextToken"))
     end = start + request.get("MaxResults", PAGE)
     return list(found[start:end]), ({"NextToken": _token(end)} if end < len(found) else {})

@@ -1,6 +1,5 @@
-"""FilterLogEvents with logStreamNamePrefix, which moto does not know: a client would read the lines of other jobs.
-
-The streams that the prefix means are named to moto one by one.
+"""FilterLogEvents with logStreamNamePrefix. moto ignores this member, so a client would read the lines of other jobs; therefore
+the request is changed to name each stream with the prefix.
 """
 
 from typing import Any
@@ -12,9 +11,9 @@ TARGET = "Logs_20140328.FilterLogEvents"
 
 
 def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
-    """Return a request that moto answers as AWS answers this one; None where no stream has the prefix.
+    """Return a request that moto answers as AWS answers this one; None if no stream has the prefix.
 
-    Events of several streams come in the order of their times, whatever `interleaved` says (API, FilterLogEvents).
+    Events of several streams come in the order of their times, regardless of `interleaved` (API, FilterLogEvents).
     """
     wanted = {**request, "interleaved": True}
     prefix = wanted.pop("logStreamNamePrefix", None)

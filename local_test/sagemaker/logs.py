@@ -1,4 +1,4 @@
-"""CloudWatch Logs: what a container writes, as streams that clients read while it runs. moto holds them."""
+"""CloudWatch Logs: the output of containers, as streams that clients read while the containers run. moto holds them."""
 
 import time
 from collections.abc import Iterable
@@ -47,11 +47,11 @@ class Logs:
         self._region = region
 
     def stream(self, group: str, name: str) -> Stream:
-        """Return a stream, made when it is not there."""
+        """Return a stream; create it if it does not exist."""
         return Stream(self._region, group, name)
 
     def names(self, group: str, prefix: str) -> list[str] | None:
-        """Return a group's streams whose names begin with `prefix`, sorted; None where there is no such group."""
+        """Return a group's streams whose names begin with `prefix`, sorted; None if there is no such group."""
         found = logs_backends[ACCOUNT][self._region].groups.get(group)
         return None if found is None else sorted(name for name in list(found.streams) if name.startswith(prefix))
 

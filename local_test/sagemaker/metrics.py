@@ -1,4 +1,4 @@
-"""A job's metrics: its definitions' regular expressions over each log line, and CloudWatch. moto holds the latter."""
+"""A job's metrics: finds them in each log line by regular expressions, and puts them into moto's CloudWatch."""
 
 import re
 import time
@@ -30,7 +30,7 @@ class MetricReader:
         self._patterns = [(entry["Name"], re.compile(entry["Regex"])) for entry in definitions]
 
     def read(self, line: str) -> list[Point]:
-        """Return what a line says: the first group of a pattern that matches, where it is a number."""
+        """Return the values in a line: for each pattern that matches, its first group, if that is a number."""
         points = []
         for name, pattern in self._patterns:
             match = pattern.search(line)
@@ -43,13 +43,13 @@ class MetricReader:
 
 
 def final(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return the last value of each metric, as FinalMetricDataList has it."""
+    """Return the last value of each metric, in the form of FinalMetricDataList."""
     last = {point.name: point for point in points}
     return [{"MetricName": name, "Value": point.value, "Timestamp": point.time} for name, point in last.items()]
 
 
 class Metrics:
-    """CloudWatch's metrics of one region."""
+    """The metrics of one region in CloudWatch."""
 
     def __init__(self, region: str) -> None:
         self._region = region
@@ -62,7 +62,8 @@ class Metrics:
             {
                 "MetricName": point.name,
                 "Value": point.value,
-                "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),  # as moto has times
+                # Without a time zone, like moto's own times.
+                "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),
                 "Dimensions": named,
             }
             for point in points

@@ -1,6 +1,5 @@
-"""IAM's SimulatePrincipalPolicy, which SDK v3 calls before it trains and moto does not have: every action is allowed.
-
-The emulator checks no permissions (docs/emulator.md says so), and so none is missing here.
+"""Answers IAM's SimulatePrincipalPolicy, which moto does not have and which SDK v3 calls before it trains. The answer is always
+that the action is allowed, because the emulator does not check permissions (docs/emulator.md).
 """
 
 import re

@@ -1,7 +1,7 @@
-"""An HTTPS proxy that leads every name of AWS to the emulator, so that a command's code runs unchanged.
+"""An HTTPS proxy that leads requests for AWS's hosts to the emulator, so that a command's code runs unchanged.
 
-The command's requests to other hosts are passed on as they are. Names of AWS that the emulator does not stand for are refused, so
-that nothing reaches a real account by accident.
+Requests to other hosts are passed on unchanged. Requests to hosts of AWS that the emulator does not replace are refused, so that
+nothing reaches a real account by accident.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ OTHER_AWS = re.compile(
 )
 CONNECT = re.compile(rb"CONNECT ([A-Za-z0-9.\-]+):(\d+) HTTP/1\.[01]\r\n")
 BLOCK = 1 << 16
-HEAD = 1 << 14  # bytes of a CONNECT with its headers
+HEAD = 1 << 14  # the most bytes of a CONNECT with its headers
 PATIENCE = 30  # seconds for a handshake
 
 
@@ -55,12 +55,12 @@ class Proxy:
             if AWS.fullmatch(host):
                 self._emulate(connection, host)
             elif OTHER_AWS.fullmatch(host):
-                _refuse(connection, f"{host} is a host of AWS that this emulator does not stand for")
+                _refuse(connection, f"{host} is a host of AWS that this emulator does not replace")
             else:
                 _pass_on(connection, host, port)
 
     def _emulate(self, connection: socket.socket, host: str) -> None:
-        """Answer as the host itself, with a certificate of this run's authority."""
+        """Answer in place of the host, with a certificate from this run's authority."""
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with (
             self._authority.context(host).wrap_socket(connection, server_side=True) as client,
@@ -95,7 +95,7 @@ def _head(connection: socket.socket) -> bytes:
 
 
 def _relay(one: socket.socket, two: socket.socket) -> None:
-    """Carry bytes both ways until one side ends. One thread does both, since two may not use one TLS connection at a time."""
+    """Copy bytes in both directions until one side ends. One thread does both, since two may not use one TLS connection at a time."""
     for side in (one, two):
         side.settimeout(None)
     while True:

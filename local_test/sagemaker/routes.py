@@ -1,4 +1,4 @@
-"""Paths that the emulator answers itself, beside SageMaker's actions: the runtime's and its own below /_local/."""
+"""Paths that the emulator answers, besides SageMaker's actions: those of the runtime, and its own below /_local/."""
 
 import re
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from werkzeug.wrappers import Request, Response
 
 from local_test.sagemaker.cloud import Cloud
 
-# The groups of the path's expression are arguments by name.
+# The named groups of the path's expression become keyword arguments.
 Function = Callable[..., Response]
 
 
 @dataclass(frozen=True)
 class Route:
-    """Answers a method and the paths that match an expression."""
+    """A route: an HTTP method, an expression for paths, and the function that answers."""
 
     method: str
     path: re.Pattern[str]

@@ -1,4 +1,4 @@
-"""The HTTP server: the front, and behind it moto's own application, in this process."""
+"""The HTTP server: our front and, behind it, moto's application, in the same process."""
 
 import os
 import socket

@@ -1,10 +1,10 @@
-"""How the emulator was started."""
+"""The emulator's options and fixed settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 ACCOUNT = "123456789012"  # moto's own account, so that its ARNs and ours agree
-REGION = "us-east-1"  # of requests that name none
+REGION = "us-east-1"  # the region of requests that name none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,8 @@ class Settings:
     programs: Path  # the folder that holds our two programs, train and serve
     project: Path  # the folder that may hold images.json
     port: int
-    hold: float | None = None  # seconds for which Describe of what is under way waits for a change; None: jobs.py says
+    # Seconds that Describe waits for a change of a running job; None means the rule in jobs.py.
+    hold: float | None = None
 
     @property
     def url(self) -> str:
@@ -23,5 +24,5 @@ class Settings:
 
     @property
     def work(self) -> Path:
-        """Return the folder of what runs now; it is empty when nothing runs."""
+        """Return the folder for running jobs; it is empty when nothing runs."""
         return self.data / "work"

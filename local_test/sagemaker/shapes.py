@@ -1,4 +1,4 @@
-"""Checks requests against AWS's own model of the API, with the constraints that its clients leave to the server.
+"""Checks requests against AWS's own model of the API, including the constraints that clients do not check.
 
 botocore's client checks types, required and unknown members and minima. AWS also enforces maxima, patterns and enumerations;
 the text is AWS's ("1 validation error detected: Value 'x' at 'resourceConfig.instanceType' failed to satisfy constraint: ...").
@@ -48,7 +48,7 @@ def check(operation: str, request: dict[str, Any]) -> None:
 
 
 def without_nulls(value: Any) -> Any:
-    """Return a checked request without the members that are null: to AWS they are absent."""
+    """Return a checked request without the members that are null, because AWS treats them as absent."""
     if isinstance(value, dict):
         return {name: without_nulls(member) for name, member in value.items() if member is not None}
     return [without_nulls(member) for member in value] if isinstance(value, list) else value
@@ -100,7 +100,7 @@ def _structure(shape: StructureShape, value: dict[str, Any], path: str) -> Itera
             yield _sentence(None, _below(path, name), "Member must not be null")
     for name, member in value.items():
         if name not in shape.members:
-            # AWS may know a newer member; to leave it out in silence would be a guess.
+            # AWS may know a newer member. Ignoring it in silence would be a guess.
             yield _sentence(member, _below(path, name), "Member is unknown to the model of this emulator")
         elif member is not None:
             yield from _problems(shape.members[name], member, _below(path, name))
@@ -135,7 +135,7 @@ def _number(shape: Shape, value: float, path: str) -> Iterator[str]:
 
 @functools.cache
 def _compiled(pattern: str) -> Any:
-    """Return a Java pattern as Python's `regex` reads it, or None for the few with ranges of surrogates, which it cannot."""
+    """Return a Java pattern in the form of Python's `regex`; None for the few patterns with ranges of surrogates, which it cannot read."""
     if plain.search(r"\\uD[89A-F]", pattern, plain.IGNORECASE):
         return None
     try:
@@ -145,7 +145,7 @@ def _compiled(pattern: str) -> Any:
 
 
 def _below(path: str, name: str) -> str:
-    """Return a member's path as AWS writes it: each name with a small first letter."""
+    """Return a member's path as AWS writes it: each name begins with a lower-case letter."""
     small = name[:1].lower() + name[1:]
     return f"{path}.{small}" if path else small
 

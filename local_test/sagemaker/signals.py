@@ -10,9 +10,8 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Notes the first signal that is to end the emulator, and passes signals on to the command that it runs.
-
-    `first` is the number of that signal, and 0 as long as none has come.
+    """Notes the first signal that ends the emulator, and passes signals on to the emulator's command. `first` is the number of
+    that signal, or 0 before it.
     """
 
     def __init__(self) -> None:
@@ -43,6 +42,6 @@ class Signals:
         if not self.first:
             self.first = number
             os.write(self._note, b"\0")
-        # A terminal's Ctrl-C reaches the command by itself, and it may go on, as a shell or a notebook does.
+        # Ctrl-C in a terminal reaches the command directly. The command may continue, as a shell or a notebook does.
         if self._command and number != signal.SIGINT:
             self._command.send_signal(number)

@@ -1,4 +1,4 @@
-"""S3 for the emulator's own use: addresses, objects and their files. Clients come through the front."""
+"""S3 for the emulator's own use: addresses, objects and their files. Clients use the front instead."""
 
 import errno
 import re
@@ -35,7 +35,7 @@ class S3Uri:
 
     @classmethod
     def parse(cls, text: str) -> "S3Uri":
-        """Return the parts of s3://BUCKET/KEY or of an https address in S3; raises ApiError for another text."""
+        """Return the parts of s3://BUCKET/KEY or of an https address in S3; raises ApiError for any other text."""
         if match := HTTPS.fullmatch(text):
             text = "s3://" + "/".join(filter(None, (match["bucket"], match["rest"])))
         scheme, _, rest = text.partition("://")
@@ -45,7 +45,7 @@ class S3Uri:
         return cls(bucket, key)
 
     def below(self, name: str) -> "S3Uri":
-        """Return the address of `name` in this folder."""
+        """Return the address of `name` below this one."""
         return S3Uri(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
     def __str__(self) -> str:
@@ -63,13 +63,12 @@ class S3Object:
 
 
 class NoBucket(Exception):
-    """There is no bucket of this name."""
+    """There is no bucket with this name."""
 
 
 class Storage:
-    """The objects of S3, in a folder: an object lies at BUCKET/KEY, so that a person can look at it.
-
-    A key that is no path of a file (as `a//b`, or `a` beside `a/b`) and an old version lie below `.other`.
+    """The objects of S3 in a folder. An object is at BUCKET/KEY, so that a person can look at it. Old versions are below
+    `.other`, and so are objects whose key is not a valid path of a file (as `a//b`, or `a` beside `a/b`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +76,7 @@ class Storage:
         (folder / ".other").mkdir(parents=True, exist_ok=True)
         self.index = Index(folder / ".index")
         FileKey.folder = folder
-        # moto keeps every object that it ever made, 8 kB a request, for a route that is closed here.
+        # For a route that we closed, moto would keep every object that it ever made, 8 kB for each request.
         moto.core.common_models.BaseModel.__new__ = lambda cls, *arguments, **named: object.__new__(cls)
         keys.FileBucket.index = self.index
         moto.s3.models.FakeKey = FileKey
@@ -105,7 +104,7 @@ class Storage:
         return None if row is None or row.marker else self._shown(row)
 
     def put(self, where: S3Uri, source: Path, content_type: str | None = None) -> None:
-        """Make an object of a copy of a file; raises NoBucket."""
+        """Make an object from a copy of a file; raises NoBucket."""
         self._need(where.bucket)
         fresh = self._backend.put_object(where.bucket, where.key, FileBytes(source))
         if content_type:
@@ -119,11 +118,12 @@ class Storage:
         keys.flush(self.index)
 
     def view(self, where: S3Uri) -> Path | None:
-        """Return the folder whose files are exactly the objects below a prefix, or None where they lie otherwise."""
+        """Return the folder whose files are exactly the objects below a prefix, or None if there is no such folder."""
         if not where.key.endswith("/") and where.key:
             return None
         place = self.folder / where.bucket / where.key
-        files = (entry for entry in self.objects(where) if not entry.key.endswith("/"))  # without the console's markers
+        # Without the objects that AWS's console makes to mark folders.
+        files = (entry for entry in self.objects(where) if not entry.key.endswith("/"))
         strays = (entry for entry in files if entry.path != natural_path(self.folder, where.bucket, entry.key))
         return place if place.is_dir() and not any(strays) else None
 
@@ -136,10 +136,10 @@ class Storage:
 
 
 def relative(key: str, prefix: str) -> str:
-    """Return where below a channel's folder an object of its prefix lies.
+    """Return the path of an object below its channel's folder.
 
-    That is the key without the prefix (SDK v2 local mode, download_folder). A prefix that ends inside a file's name keeps the
-    name; one that ends inside a folder's name is refused, since nobody documents what becomes of it.
+    It is the key without the prefix (SDK v2 local mode, download_folder). If the prefix ends inside a file's name, the whole name is
+    kept. If it ends inside a folder's name, it is refused, since AWS does not document this case.
     """
     rest = key[len(prefix) :]
     if not prefix or prefix.endswith("/") or rest.startswith("/"):
@@ -152,7 +152,7 @@ def relative(key: str, prefix: str) -> str:
 
 
 def copy_below(source: Path, folder: Path, name: str) -> Path:
-    """Copy a file to a name below a folder; raises ApiError for a name that leads out of it or that a file cannot have."""
+    """Copy a file to a name below a folder; raises ApiError for a name that leads out of the folder or that a file cannot have."""
     target = folder / name.lstrip("/")
     if ".." in target.parts:
         raise invalid(f"the key '{name}' leads out of its folder")

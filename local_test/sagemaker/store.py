@@ -1,6 +1,6 @@
-"""SageMaker's resources: of each the request that made it, and its state since then.
+"""SageMaker's resources. Each one holds the request that created it, and its state since then.
 
-Describe answers both together, so that a member of a request that a newer SDK sends is echoed without code.
+Describe answers both together, so a new member in the request of a newer SDK is returned without any code for it.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ class Resource:
 
 
 class Store:
-    """The resources of one region, in memory and as a JSON file each, so that a restart finds them.
+    """The resources of one region, in memory and in one JSON file each, so that they survive a restart.
 
-    A resource's members are changed through `update` alone. A thread that waits for a change waits in `wait`.
+    A resource's members are changed only through `update`. A thread waits for a change in `wait`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,13 +52,13 @@ class Store:
             self._resources[resource.kind, resource.name] = resource
 
     def add(self, resource: Resource, in_use: str) -> None:
-        """Keep a new resource; raises ApiError ResourceInUse with the sentence `in_use` when the name is taken.
+        """Keep a new resource; raises ApiError ResourceInUse with the sentence `in_use` if the name is taken.
 
-        One that cannot be written is refused, as where the disk is full.
+        A resource that cannot be written is refused, for instance if the disk is full.
         """
         now = time.time()
         with self._changed:
-            # Names that differ in their case alone have one ARN.
+            # Names that differ only in upper and lower case have the same ARN.
             if any(entry.arn == resource.arn for entry in self._resources.values()):
                 raise ApiError("ResourceInUse", in_use)
             resource.state = {"CreationTime": now, "LastModifiedTime": now, **resource.state}
@@ -70,9 +70,8 @@ class Store:
             self._resources[resource.kind, resource.name] = resource
 
     def get(self, kind: str, name: str, missing: str) -> Resource:
-        """Return a resource; raises ApiError ValidationException with the sentence `missing` when there is none.
-
-        Clients tell a missing resource by this code and the sentence, not by ResourceNotFound.
+        """Return a resource; raises ApiError ValidationException with the sentence `missing` if there is none. Clients
+        recognise a missing resource by this code and the sentence, not by ResourceNotFound.
         """
         if found := self.find(kind, name):
             return found
@@ -102,7 +101,7 @@ class Store:
 
     @contextlib.contextmanager
     def changing(self, resource: Resource) -> Iterator[State]:
-        """Change a resource's state as one step that no other thread sees half done."""
+        """Change a resource's state in one step, so that no other thread sees a part of the change."""
         with self._changed:
             yield resource.state
             resource.state["LastModifiedTime"] = time.time()
@@ -122,13 +121,13 @@ class Store:
             self._changed.notify_all()
 
     def snapshot(self, resource: Resource) -> State:
-        """Return a copy of the members that Describe answers, all of one moment."""
+        """Return a copy of the members that Describe answers, all from the same moment."""
         with self._changed:
             answer: State = json.loads(json.dumps(resource.answer))
             return answer
 
     def wait(self, ready: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until a change makes `ready` true, at most so long; return what it is then."""
+        """Wait until a change makes `ready` true, at most `seconds`; return its last value."""
         with self._changed:
             return self._changed.wait_for(ready, seconds)
 
@@ -136,7 +135,10 @@ class Store:
         return self._folder / resource.kind / f"{resource.name}.json"  # names hold letters, digits and hyphens
 
     def _save(self, resource: Resource) -> None:
-        """Write a resource, and those that could not be written before. On a full disk the resources in memory go on."""
+        """Write a resource, and the resources that could not be written before.
+
+        If the disk is full, the resources in memory stay in use.
+        """
         self._unsaved[resource.kind, resource.name] = resource
         for key, entry in list(self._unsaved.items()):
             try:
@@ -159,7 +161,7 @@ class Store:
 
 
 def arn(region: str, account: str, kind: str, name: str) -> str:
-    """Return a resource's ARN; SageMaker writes names in lower case there."""
+    """Return a resource's ARN; in it SageMaker writes names in lower case."""
     return f"arn:aws:sagemaker:{region}:{account}:{kind}/{name.lower()}"
 
 

@@ -1,4 +1,4 @@
-"""The modules whose actions and routes the emulator answers; importing a module registers its own."""
+"""The modules with the emulator's actions and routes; importing a module registers them."""
 
 from collections.abc import Callable
 

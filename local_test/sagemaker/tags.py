@@ -1,4 +1,4 @@
-"""Tags of our own resources; those of model packages are moto's."""
+"""Tags of the emulator's resources; moto holds the tags of model packages."""
 
 from typing import Any
 

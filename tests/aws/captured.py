@@ -1,6 +1,5 @@
-"""Runs in the SDK's environment: what the SDK would send for each specification on standard input, without a network.
-
-Answers, for each, the SDK's own request and the one that is sent, by operation; or the error.
+"""Runs in the SDK's environment, without a network. For each specification on standard input it answers the requests, by
+operation: the SDK's own request and the one that byoc sends. If the SDK raises an error, it answers the error.
 """
 
 import copy
@@ -28,7 +27,7 @@ PACKAGE = {
 
 SESSION = Session(Settings(region="us-east-1", bucket="photos"))
 EVENTS = SESSION.client("sagemaker").meta.events
-# Its clients take a second to make, so one session serves for all.
+# Making its clients takes a second, so all specifications share one session.
 OBJECTS = sdk_program.sdk_objects()
 OBJECTS.sdk_session = functools.cache(OBJECTS.sdk_session)
 
@@ -68,5 +67,5 @@ def capture(job: dict[str, Any]) -> dict[str, Any]:
     return {"asked": asked, "sent": sent}
 
 
-# The answers have a line of their own: the SDK may write to standard output too.
+# The answers begin on a new line, because the SDK may write to standard output too.
 print("ANSWERS " + json.dumps([capture(job) for job in json.load(sys.stdin)]))

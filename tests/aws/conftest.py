@@ -11,7 +11,7 @@ from launch.aws.settings import Settings
 from tests.aws import loopback
 from tests.sagemaker.conftest import KEYS, NO_FILES, PYTHON, Emulator, emulate
 
-loopback.active = False  # until a test of this folder runs; pytest may run others in this process
+loopback.active = False  # off until a test of this folder runs, since pytest may run other tests in this process
 REGION = KEYS["AWS_DEFAULT_REGION"]
 
 
@@ -46,7 +46,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder of a user who has no AWS configuration and whose every endpoint is a closed port here."""
+    """An empty working folder of a user without an AWS configuration. All endpoints of AWS are a closed port on this machine."""
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)

@@ -1,4 +1,4 @@
-"""`byoc` as a person runs it, beside a local SageMaker with a training program that computes nothing."""
+"""Runs `byoc` as a person would, with a local SageMaker whose training program computes nothing."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from tests.aws.standin import Way, way
 from tests.sagemaker.conftest import KEYS, NO_FILES, ROLE, TRAIN_IMAGE, Emulator, emulate
 
 PROGRAMS = Path(__file__).parent / "programs"
-SERVED = Path(__file__).parent / "served"  # whose serving program answers as ours does
+SERVED = Path(__file__).parent / "served"  # the image whose serving program answers like ours
 BYOC = Path(sys.executable).parent / "byoc"
 BUCKET = "dogs"
 SETTINGS = f"""\
@@ -36,7 +36,7 @@ train = ["ml.m5.large"]
 [limits]
 max_run = 600
 """
-# What a user is likely to have: the prices of the types that these tests use, as AWS had them in 2026.
+# A price file like a user's: the prices of the types in these tests, as they were at AWS in 2026.
 PRICES = {
     "region": "us-east-1",
     "currency": "USD",
@@ -53,7 +53,7 @@ TUNE = ["tune", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", "--send
 
 @dataclass(frozen=True)
 class Done:
-    """What byoc has printed."""
+    """The output of byoc."""
 
     stdout: str
     stderr: str
@@ -61,7 +61,7 @@ class Done:
 
 @dataclass
 class Driver:
-    """A user's working folder beside an emulator; `run` is what the user types."""
+    """A user's working folder, with an emulator; `run` runs a command that the user types."""
 
     emulator: Emulator
     folder: Path
@@ -76,7 +76,7 @@ class Driver:
     def variables(self) -> dict[str, str]:
         here = {
             "AWS_ENDPOINT_URL": self.emulator.url,
-            # Nothing answers there, so that quotas are not known; a test that asks for them names a server.
+            # Nothing answers there, so quotas are not known; a test that needs quotas names a server.
             "AWS_ENDPOINT_URL_SERVICE_QUOTAS": "http://127.0.0.1:9",
             "HOME": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
@@ -84,7 +84,7 @@ class Driver:
         return {**os.environ, **KEYS, **NO_FILES, **here, **self.environment}
 
     def run(self, *arguments: str, status: int = 0) -> "Done":
-        """Run byoc inside this process, which has imported it once; fails the test where its exit status is another."""
+        """Run byoc inside this process, which has imported it once; fails the test if its exit status differs."""
         output, errors = io.StringIO(), io.StringIO()
         with self._here(), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             found = main(list(arguments))
@@ -94,7 +94,7 @@ class Driver:
 
     @contextlib.contextmanager
     def _here(self) -> Iterator[None]:
-        """Be in the user's folder, with the user's variables and nobody at a terminal, while the block lasts."""
+        """Run the block in the user's folder, with the user's variables and without a terminal."""
         before, folder, typed = dict(os.environ), Path.cwd(), sys.stdin
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         os.environ.update(self.variables)
@@ -111,12 +111,12 @@ class Driver:
                 signal.signal(number, handler)
 
     def json(self, *arguments: str, status: int = 0) -> Any:
-        """Run byoc with --json and return what it says to a program."""
+        """Run byoc with --json and return the parsed output."""
         return json.loads(self.run(*arguments, "--json", status=status).stdout)
 
     @contextlib.contextmanager
     def running(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-        """Run byoc while the block lasts; its output comes as one stream."""
+        """Run byoc during the block; both of its outputs are one stream."""
         process = subprocess.Popen(
             [BYOC, *arguments],
             cwd=self.folder,
@@ -138,7 +138,7 @@ class Driver:
 
     @contextlib.contextmanager
     def through(self, holds: str = "") -> Iterator[Way]:
-        """Let the user's SageMaker be reached by a way that holds the answers of an action, or that is cut."""
+        """Let the user reach SageMaker only through a proxy that can delay the answers of an action, or break connections."""
         with way(self.emulator.url, holds) as found:
             self.environment["AWS_ENDPOINT_URL_SAGEMAKER"] = found.url
             try:
@@ -147,7 +147,7 @@ class Driver:
                 del self.environment["AWS_ENDPOINT_URL_SAGEMAKER"]
 
     def fault(self, kind: str, target: str, times: int = 1, seconds: float = 0) -> None:
-        """Let something go wrong, as `byoc emulate fault` does."""
+        """Order a fault, as `byoc emulate fault` does."""
         content = {"kind": kind, "target": target, "times": times, "seconds": seconds}
         self._local("POST", json.dumps(content).encode())
 
@@ -165,7 +165,7 @@ class Driver:
 
 @contextlib.contextmanager
 def beside(folder: Path, *options: str, programs: Path = PROGRAMS) -> Iterator[Driver]:
-    """Run an emulator, with photos that are none in its bucket, while the block lasts."""
+    """Run an emulator during the block; its bucket holds files that only pretend to be photos."""
     emulator = emulate(folder / "data", "--jobs", "8", "--programs", str(programs), *options)
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=BUCKET)
@@ -182,7 +182,7 @@ def beside(folder: Path, *options: str, programs: Path = PROGRAMS) -> Iterator[D
 
 @contextlib.contextmanager
 def with_real_programs(folder: Path, place: str = "process") -> Iterator[Driver]:
-    """Run an emulator whose jobs and endpoints are the real ones, with an empty bucket, while the block lasts."""
+    """Run an emulator with the real training and serving programs and an empty bucket, during the block."""
     emulator = emulate(folder / "data", "--jobs", "2", "--run", place)
     emulator.client("s3").create_bucket(Bucket=BUCKET)
     driver = Driver(emulator, folder / "work")
@@ -196,7 +196,7 @@ def with_real_programs(folder: Path, place: str = "process") -> Iterator[Driver]
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return what a process prints up to the line with a text; fails the test where it ends before."""
+    """Return the output of a process up to the line with a text; fails the test if the process ends before."""
     assert process.stdout is not None
     read = ""
     for line in process.stdout:

@@ -40,7 +40,7 @@ class Hosted:
     session: Session
 
     def byoc(self, *arguments: str | Path, status: int = 0) -> str:
-        """Run a verb and return what it printed; what it said aside is `errors`."""
+        """Run a verb and return its standard output; its standard error is in `errors`."""
         self.capsys.readouterr()
         quick = ["--sender", "boto3"] if arguments[0] in ("deploy", "transform") and "--sender" not in arguments else []
         found = main([*(str(argument) for argument in arguments), *quick])
@@ -50,7 +50,7 @@ class Hosted:
         return printed.out
 
     def json(self, *arguments: str | Path) -> Any:
-        """Run a verb with --json and return what a program reads."""
+        """Run a verb with --json and return the parsed output."""
         return json.loads(self.byoc(*arguments, "--json"))
 
     def model(self, name: str) -> str:
@@ -60,28 +60,28 @@ class Hosted:
         return f"s3://{BUCKET}/made/{name}/model.tar.gz"
 
     def deploy(self, name: str, model: str, *more: str | Path) -> dict[str, Any]:
-        """Deploy a model of that name and return what the verb said."""
+        """Deploy a model with that name and return the verb's output."""
         said: dict[str, Any] = self.json("deploy", self.model(model), "--endpoint", name, "--yes", *more)
         return said
 
     def label(self, name: str, photo: Path, *more: str) -> str:
-        """Return what an endpoint calls a photo."""
+        """Return the label that an endpoint gives a photo."""
         answered = self.json("predict", photo, "--endpoint", name, *more)
         return str(answered[0]["predictions"][0]["label"])
 
     def describe(self, name: str) -> dict[str, Any]:
-        """Return what AWS says of an endpoint."""
+        """Return AWS's description of an endpoint."""
         found: dict[str, Any] = self.session.client("sagemaker").describe_endpoint(EndpointName=name)
         return found
 
     def config(self, name: str) -> dict[str, Any]:
-        """Return the one variant of an endpoint's configuration, and what stands beside it."""
+        """Return the only variant of an endpoint's configuration, and the other members of the configuration."""
         found = endpoint.configuration(self.session, self.describe(name)["EndpointConfigName"])
         assert found
         return {**found.answer, **found.variants[0]}
 
     def order(self, kind: str, target: str, times: int = 1) -> None:
-        """Let something go wrong."""
+        """Order a fault."""
         import urllib.request
 
         body = json.dumps({"kind": kind, "target": target, "times": times}).encode()
@@ -100,21 +100,21 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
 
 @pytest.fixture
 def hosted(account: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Hosted:
-    """A user in a working folder of its own."""
+    """A user with a separate working folder."""
     (account / "byoc.toml").write_text(TOML)
     return Hosted(emulator, capsys, Session(Settings(region="us-east-1", bucket=BUCKET)))
 
 
 @pytest.fixture
 def photo(folder: Path) -> Path:
-    """A file that the small program takes for a photo."""
+    """A file that the small program accepts as a photo."""
     path = folder / "photo.jpg"
     path.write_bytes(b"\xff\xd8 a photo")
     return path
 
 
 def left(hosted: Hosted, name: str) -> list[str]:
-    """Return the names of all that exists of an endpoint."""
+    """Return the names of everything that exists for an endpoint."""
     client = hosted.session.client("sagemaker")
     named = [entry["EndpointName"] for entry in client.list_endpoints(NameContains=name)["Endpoints"]]
     named += [

@@ -1,6 +1,5 @@
-"""Refuses every socket that would leave this machine, in the process that imports it; children/ does so in others.
-
-What was refused is also written to the file that BYOC_TEST_REACHED names, for a program may hide the error.
+"""Refuses every socket that would leave this machine, in the process that imports it; children/ does so in other processes.
+Each refusal is also written to the file that BYOC_TEST_REACHED names, because a program may hide the error.
 """
 
 import ipaddress
@@ -24,9 +23,8 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
         return
     address = arguments[EVENTS[event]]
     host = address[0] if isinstance(address, tuple) else address
-    if (isinstance(address, str) and event == "socket.connect") or _is_here(
-        host
-    ):  # a text is the path of a Unix socket
+    # A string is the path of a Unix socket.
+    if (isinstance(address, str) and event == "socket.connect") or _is_here(host):
         return
     if file := os.environ.get("BYOC_TEST_REACHED"):
         with Path(file).open("a") as reached:
@@ -37,7 +35,8 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 def _is_here(host: object) -> bool:
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
-    if not isinstance(host, str) or host in ("", "localhost"):  # of another family of sockets, or any address of here
+    # Another family of sockets, or an address of this machine.
+    if not isinstance(host, str) or host in ("", "localhost"):
         return True
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -1,4 +1,4 @@
-"""An IAM user of the local SageMaker who types verbs, and an administrator who lays out what they find."""
+"""An IAM user of the local SageMaker who runs verbs, and an administrator who prepares the account for them."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ USER = "engineer"
 
 @dataclass
 class Office:
-    """An engineer whose user has a policy, and an administrator who lays out what the engineer's verbs find."""
+    """An engineer whose IAM user has a policy, and an administrator who prepares the account for the engineer's verbs."""
 
     emulator: Emulator
     engineer: Driver
@@ -32,7 +32,7 @@ class Office:
     counter: int = 0
 
     def lay_out(self, scenario: "Scenario") -> list[str]:
-        """Return what the engineer types, when all that it needs is there."""
+        """Prepare the account for a verb, and return the command that the engineer types."""
         text = SETTINGS.replace("[images]", '[images]\nserve = "byoc-classifier-serve:cpu"') + '[tags]\nteam = "dogs"\n'
         for driver in (self.engineer, self.admin):
             (driver.folder / "byoc.toml").write_text(text)
@@ -56,7 +56,7 @@ class Office:
         return f"{stem}-{self.counter}"
 
     def asked(self) -> dict[str, bool]:
-        """Return the actions that the engineer's requests have asked for since the last call, and whether they were allowed."""
+        """Return the actions that the engineer's requests have needed since the last call, and whether they were allowed."""
         address = f"{self.emulator.url}/_local/permissions"
         told = json.load(urllib.request.urlopen(address))
         urllib.request.urlopen(urllib.request.Request(address, method="DELETE")).close()
@@ -66,7 +66,7 @@ class Office:
         return found
 
     def bucket(self) -> str:
-        """Return a bucket into which nobody has uploaded yet."""
+        """Return a new, empty bucket."""
         name = self.new(f"byoc-{BUCKET}")
         self.emulator.client("s3").create_bucket(Bucket=name)
         return name
@@ -122,7 +122,7 @@ class Office:
         return name
 
 
-# What the administrator lays out for a verb; it returns what the engineer then types.
+# A function that prepares the account for a verb and returns the command that the engineer types.
 Scenario = Callable[[Office], list[str]]
 
 

@@ -1,4 +1,7 @@
-"""What an administrator lays out for each verb, and what an engineer then types. Together they ask for all actions of the policy."""
+"""For each verb, the preparation by an administrator and the command of an engineer.
+
+Together the commands need all actions of the policy.
+"""
 
 from tests.aws.driver import BUCKET, TRAIN, TUNE
 from tests.aws.office import Office, Scenario

@@ -1,4 +1,4 @@
-"""Specifications that several tests use: a plain one of each kind, and what to change of it."""
+"""Specifications that several tests use: a simple one of each kind, and a way to change its fields."""
 
 import dataclasses
 from typing import Any

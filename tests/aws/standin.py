@@ -1,4 +1,4 @@
-"""A stand-in for services of AWS that the local SageMaker lacks, over HTTP; and a way to the local SageMaker that can fail."""
+"""A stand-in for services of AWS that the local SageMaker lacks, over HTTP; and a proxy to the local SageMaker that can fail."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ Answers = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
 
 class Refusal(Exception):
-    """What an answer is when AWS refuses: its code and text."""
+    """A refusal by AWS: its code and text."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ def answering(answers: Answers) -> Iterator[Standin]:
 
 @dataclass
 class Way:
-    """A way to a server: it loses the next `cut` requests, and the answers of the actions in `lost`, each once.
+    """A proxy to a server: it loses the next `cut` requests, and the answers of the actions in `lost`, each once.
 
     It holds the answers of the action `holds` until `free` is set. `seen` are the actions that the server has answered.
     """
@@ -79,7 +79,7 @@ class Way:
 
 @contextlib.contextmanager
 def way(to: str, holds: str = "") -> Iterator[Way]:
-    """Hand requests on to a server while the block lasts."""
+    """Pass requests on to a server during the block."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What AWS would refuse is refused before it is sent: everything at once, in words, with the option it comes from."""
+"""A request that AWS would refuse is refused before it is sent: all problems at once, in words, each with the option it comes from."""
 
 import re
 from typing import Any
@@ -33,7 +33,7 @@ from tests.aws.specifications import (
 
 
 def problems(wanted: Any) -> list[str]:
-    """Return the lines with which a specification is refused."""
+    """Return the lines of the refusal of a specification."""
     with pytest.raises(ConfigError) as caught:
         check.check_all(list(requests(wanted).items()))
     return str(caught.value).split("\n")
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[Any, str]] = {
         r"ResourceConfig.InstanceType is 'ml.g4dn.xlarg', which AWS does not have; did you mean ml.g4dn.xlarge\? "
         r"\(--instance, or train in .instances. of byoc.toml\)",
     ),
-    "unlike any type": (changed(TRAINING, machines__types=("?",)), "a newer one may know it"),
+    "unlike any type": (changed(TRAINING, machines__types=("?",)), "a newer version may know this one"),
     "endpoint type": (changed(HOSTING, types=("ml.m5.huge",)), "--instance, or serve in .instances. of byoc.toml"),
     "transform type": (
         changed(TRANSFORM, machines__types=("x",)),
@@ -100,12 +100,12 @@ CASES: dict[str, tuple[Any, str]] = {
     "spot": (changed(SPOT, machines__max_wait=599), "a spot job may take 599 s .* less than the 600 s"),
     "month": (changed(TRAINING, machines__max_run=2_419_201), "at most 2419200, 28 days, is allowed"),
     "types and spot": (changed(SPOT, machines__types=("ml.m5.large", "ml.c5.xlarge")), "cannot be spot instances"),
-    "type twice": (changed(TRAINING, machines__types=("ml.m5.large",) * 2), "hold one twice"),
+    "type twice": (changed(TRAINING, machines__types=("ml.m5.large",) * 2), "contain a type twice"),
     "no type": (changed(TRAINING, machines__types=()), "no instance type is named; write --instance"),
     "warm spot": (changed(SPOT, machines__keep_alive=60), "a warm pool .* cannot have spot instances"),
     "key of a GPU": (
         changed(TRAINING, machines__types=("ml.g4dn.xlarge",), identity__security__volume_key="alias/a"),
-        "ml.g4dn.xlarge encrypts its own storage and takes no key; leave out volume in .keys. of byoc.toml",
+        "ml.g4dn.xlarge encrypts its local storage itself and accepts no key; leave out volume in .keys. of byoc.toml",
     ),
     "digest": (changed(TRAINING, image="repo@sha256:0a"), "64 hexadecimal digits"),
     "fast file": (
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Any, str]] = {
         changed(TUNING, objective="accuracy"),
         "the objective accuracy is not among the metrics epoch, train:loss",
     ),
-    "nothing": (only(), "nothing is to be tuned; write --range"),
+    "nothing": (only(), "no hyperparameter is to be tuned; write --range"),
     "static": (
         changed(TUNING, training__hyperparameters={"lr": "0.01"}),
         r"lr is to be tuned \(--range or --choice\), and lr is set to 0.01 \(--set\); leave one of them out",
@@ -138,10 +138,10 @@ CASES: dict[str, tuple[Any, str]] = {
         "epochs is .* must be a whole number",
     ),
     "logarithm of 0": (only(Range(name="dropout", low="0", high="0.5", scale="Logarithmic")), "must be above 0"),
-    "reverse": (only(changed(LR, low="0.5", high="1", scale="ReverseLogarithmic")), "must lie in 0 <= x < 1"),
+    "reverse": (only(changed(LR, low="0.5", high="1", scale="ReverseLogarithmic")), "must be in 0 <= x < 1"),
     "end": (only(changed(LR, high="11")), "hyperparameter lr is 11.0; it must lie between"),
     "choice": (only(Range(name="optimizer", values=("adam", "adamm"))), "optimizer is 'adamm'; it must be one of"),
-    "choice twice": (only(changed(BATCH, values=("64", "64"))), "the choices of batch-size hold one twice"),
+    "choice twice": (only(changed(BATCH, values=("64", "64"))), "the choices of batch-size contain a value twice"),
     "31 ranges": (
         only(
             *(changed(LR, name=f"lr{number}") for number in range(31)),
@@ -149,18 +149,24 @@ CASES: dict[str, tuple[Any, str]] = {
         ),
         "has 31 entries; at most 30 are",
     ),
-    "grid of numbers": (changed(GRID, ranges=(LR,)), "a grid takes choices alone; write --choice lr=A,B"),
-    "grid of another size": (changed(GRID, max_jobs=8), "is 4 training jobs, and 8 are asked for"),
-    "no epochs": (changed(HYPERBAND, resource=None), "Hyperband needs the most epochs .* --set epochs=MOST"),
+    "grid of numbers": (changed(GRID, ranges=(LR,)), "a grid search takes only choices; write --choice lr=A,B"),
+    "grid of another size": (changed(GRID, max_jobs=8), "needs 4 training jobs, and --trials is 8"),
+    "no epochs": (
+        changed(HYPERBAND, resource=None),
+        "Hyperband needs the largest number of epochs; write --set epochs=MOST",
+    ),
     "many epochs": (changed(HYPERBAND, resource=(1, 20001)), "at most 20000 epochs"),
-    "few epochs": (changed(HYPERBAND, resource=(9, 3)), "the fewest epochs of Hyperband, 9, are more than the most, 3"),
+    "few epochs": (
+        changed(HYPERBAND, resource=(9, 3)),
+        "Hyperband's smallest number of epochs, 9, is more than the largest, 3",
+    ),
     "early stopping": (changed(HYPERBAND, early_stopping=True), "leave out --early-stopping"),
-    "resource": (changed(TUNING, resource=(1, 9)), "are for Hyperband alone, and the strategy is Bayesian"),
+    "resource": (changed(TUNING, resource=(1, 9)), "are only for Hyperband, and the strategy is Bayesian"),
     # Endpoints and transform jobs.
     "no image": (changed(HOSTING, model__image=""), "the model has no image"),
     "no artifact": (changed(HOSTING, model__data=""), "the model has no artifact"),
     "artifact": (changed(HOSTING, model__data="s3://models/a.zip"), "must be an archive whose name ends with .tar.gz"),
-    "prefix": (changed(MULTI, model__data="s3://models/all"), "s3://models/all does not end with /"),
+    "prefix": (changed(MULTI, model__data="s3://models/all"), "ends with /; s3://models/all does not"),
     "variables": (
         changed(HOSTING, model__environment={f"A{number}": "b" * 1000 for number in range(40)}),
         r"the model's variables \(--env\) are 40\d\d\d bytes in all; at most 32768",
@@ -169,19 +175,19 @@ CASES: dict[str, tuple[Any, str]] = {
         changed(HOSTING, types=()),
         "no instance type is named; write --instance TYPE, or serve in .instances.",
     ),
-    "pool twice": (changed(HOSTING, types=("ml.m5.large",) * 2), "hold one twice"),
+    "pool twice": (changed(HOSTING, types=("ml.m5.large",) * 2), "contain a type twice"),
     "step": (changed(SERVERLESS, serverless__memory_mb=3000), "3000 MB .* in steps of 1024"),
     "provisioned": (changed(SERVERLESS, serverless__provisioned=9), "9 answers at a time are provisioned"),
     "serverless capture": (changed(SERVERLESS, capture=CAPTURED.capture), "cannot have data capture"),
     "serverless async": (changed(SERVERLESS, asynchronous=ASYNC.asynchronous), "cannot have asynchronous answers"),
     "serverless network": (
         changed(SERVERLESS, model__identity__security=changed(APART, isolation=False)),
-        "cannot have a network of yours",
+        "cannot have a VPC",
     ),
     "serverless models": (changed(MULTI, types=(), serverless=SERVERLESS.serverless), "cannot have several models"),
     "payload": (changed(TRANSFORM, max_payload_mb=101), "a payload may have 101 MB"),
     "payloads": (changed(TRANSFORM, max_payload_mb=26, concurrency=4), "are 104 MB; at most 100"),
-    "instances": (changed(TRANSFORM, machines__count=101), "101 instances are asked for"),
+    "instances": (changed(TRANSFORM, machines__count=101), "--count is 101"),
     "records": (changed(TRANSFORM, strategy="MultiRecord"), "Line, RecordIO or TFRecord"),
 }
 

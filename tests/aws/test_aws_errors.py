@@ -1,4 +1,4 @@
-"""What AWS refuses becomes one sentence with a remedy, and an exit status of its own where it is the credentials."""
+"""A refusal by AWS becomes one sentence with a remedy. Refused credentials have their own exit status."""
 
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 from tests.aws.wire import answering, json_error
 
-# The texts are AWS's own, of public reports.
+# The texts are AWS's own, from public reports.
 REFUSALS = [
     (
         "AccessDeniedException",
         "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sagemaker:CreateTrainingJob on resource: "
         "arn:aws:sagemaker:us-east-1:123456789012:training-job/x because no identity-based policy allows the "
         "sagemaker:CreateTrainingJob action",
-        "you lack the permission sagemaker:CreateTrainingJob on arn:aws:sagemaker:us-east-1:123456789012:training-job/x; have it "
-        "added to your permissions; `byoc setup policy` writes all that byoc needs",
+        "you lack the permission sagemaker:CreateTrainingJob on "
+        "arn:aws:sagemaker:us-east-1:123456789012:training-job/x; ask for it to be added to your permissions; `byoc "
+        "setup policy` writes everything that byoc needs",
     ),
     (
         "AccessDeniedException",
@@ -43,7 +44,7 @@ REFUSALS = [
         "Amazon SageMaker, 'ml.p3.2xlarge for training job usage', or use another instance type",
     ),
     ("ValidationException", "Invalid\n  value.", "AWS refuses it, ValidationException: Invalid value"),
-    ("ThrottlingException", "Rate exceeded", "AWS answers too many requests of this account (Throttling)"),
+    ("ThrottlingException", "Rate exceeded", "this account sends more requests than AWS answers (Throttling)"),
     ("ResourceNotFound", "Requested resource not found.", "it does not exist (Requested resource not found)"),
     (
         "ResourceInUse",
@@ -121,7 +122,7 @@ def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreErr
         ),
         (
             problems.EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-central-1.amazonaws.com/"),
-            "api.sagemaker.eu-central-1.amazonaws.com does not answer; look at the network and its proxy, or correct the region",
+            "api.sagemaker.eu-central-1.amazonaws.com does not answer; check the network and its proxy, or correct the region",
         ),
         (
             problems.ReadTimeoutError(endpoint_url="https://x.amazonaws.com/"),
@@ -133,7 +134,7 @@ def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreErr
         ),
         (
             problems.SSLError(endpoint_url="https://x/", error="e"),
-            "the certificate of x is not trusted; where a proxy signs",
+            "the certificate of x is not trusted; if a proxy intercepts HTTPS",
         ),
         (problems.NoRegionError(), "no region is named; write region in byoc.toml, or pass --region"),
         (problems.ParamValidationError(report="Missing: 'A'\nMissing: 'B'"), "not valid, Missing: 'A' Missing: 'B'"),
@@ -150,7 +151,7 @@ def test_other_errors_pass_as_they_are() -> None:
         raise ZeroDivisionError
 
 
-def test_a_refusal_over_http_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_over_http_is_reported_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(
         400, json_error("ExpiredTokenException", "The security token included in the request is expired")
     ) as wire:
@@ -174,7 +175,7 @@ def test_a_refusal_over_http_is_told_too(folder: Path, monkeypatch: pytest.Monke
         (301, {"x-amz-bucket-region": "us-east-1"}, "bucket photos: the bucket is in another region, us-east-1"),
     ],
 )
-def test_a_bucket_that_cannot_be_used_is_told_with_its_region(
+def test_a_bucket_that_cannot_be_used_is_reported_with_its_region(
     status: int, headers: dict[str, str], sentence: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(status, headers=headers) as wire:
@@ -205,12 +206,12 @@ def test_keys_of_the_environment_are_not_used_where_a_profile_is_named(
     assert "Credential=AMBIENT/" in ambient["Authorization"] and ambient["X-Amz-Security-Token"] == "ambient-token"
 
 
-def test_a_profile_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_profile_that_is_not_there_is_reported(folder: Path) -> None:
     with pytest.raises(CredentialsError, match=r"work.* could not be found; correct --profile or profile in byoc.toml"):
         Session(Settings(region="us-east-1", profile="work"))
 
 
-def test_a_configuration_that_cannot_be_read_is_told(
+def test_a_configuration_that_cannot_be_read_is_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").write_text("region = eu-central-1\n")

@@ -1,4 +1,4 @@
-"""`byoc jobs`: what runs or ran, what it has cost and what still bills, beside a local SageMaker."""
+"""`byoc jobs` with a local SageMaker: what runs or ran, what it has cost, and what still costs money."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def grid(driver: Driver) -> None:
 
 @pytest.fixture(scope="module")
 def crowded(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    """An account of 10,000 training jobs: one that ran elsewhere, and copies of what a local SageMaker keeps of it."""
+    """An account with 10,000 training jobs: one that ran before, and copies of the local SageMaker's file about it."""
     driver.run(*TRAIN, "--name", "job-00000")
     [path] = (driver.emulator.data / "resources").glob("*/training-job/job-00000.json")
     kept, folder = json.loads(path.read_text()), tmp_path_factory.mktemp("crowded")
@@ -44,7 +44,7 @@ def crowded(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def jobs(driver: Driver, *arguments: str) -> tuple[Any, list[str]]:
-    """Return what `byoc jobs` lists, and the address of each request that it has sent."""
+    """Return the list of `byoc jobs`, and the address of each request that it has sent."""
     asked: list[str] = []
     client = Session.client
 
@@ -69,7 +69,7 @@ def test_jobs_asks_at_most_ten_times_in_an_account_of_10_000_jobs(crowded: Drive
     assert len(rows) == 20 and len(asked) == 10
 
 
-def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid: Any) -> None:
+def test_jobs_lists_first_what_still_costs_money_with_what_it_has_cost(driver: Driver, grid: Any) -> None:
     driver.run(*TRAIN, "--name", "runs", "--env", "DO=wait", "--detach")
     rows = driver.json("jobs", "--most", "8")
     assert rows[0]["name"] == "runs" and rows[0]["state"] == "InProgress" and rows[0]["cost"] >= 0
@@ -84,17 +84,17 @@ def test_jobs_lists_what_bills_first_with_what_it_has_cost(driver: Driver, grid:
     leftovers = driver.json("jobs", "--leftovers")
     assert [(item["kind"], item["end_it"]) for item in leftovers] == [("training job", "byoc stop runs")]
     driver.run("stop", "runs")
-    assert driver.run("jobs", "--leftovers").stdout == "nothing bills in this region\n"
+    assert driver.run("jobs", "--leftovers").stdout == "nothing costs money in this region\n"
 
 
 def test_a_warm_pool_is_a_leftover(driver: Driver) -> None:
     driver.run(*TRAIN, "--name", "pooled", "--keep-alive", "600")
     found = driver.json("jobs", "--leftovers")
     assert [(item["kind"], item["name"]) for item in found] == [("warm pool", "pooled")]
-    driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # takes the pool, and ends it
+    driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # uses the warm pool, and ends it
 
 
-def test_an_endpoint_bills_and_what_it_has_lost_is_told(driver: Driver) -> None:
+def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver) -> None:
     sagemaker, s3 = driver.emulator.client("sagemaker"), driver.emulator.client("s3")
     address = driver.json(*TRAIN, "--name", "hosted")["artifact"]
     assert address == f"s3://{BUCKET}/byoc/output/hosted/output/model.tar.gz" and s3.head_bucket(Bucket=BUCKET)

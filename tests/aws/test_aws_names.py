@@ -1,4 +1,4 @@
-"""Names of ours are legal by the API's pattern, whatever they are made of."""
+"""Names that byoc makes always match the API's pattern."""
 
 from datetime import datetime, timedelta
 

@@ -13,7 +13,7 @@ RUN = ["run", "--on", "sagemaker", "--data", f"s3://{BUCKET}/photos/", *SEARCH, 
 
 @pytest.fixture(autouse=True)
 def photos(hosted: Hosted) -> None:
-    """Photos in S3, which the small programs take for some."""
+    """Files in S3 that the small programs accept as photos."""
     s3 = hosted.session.client("s3")
     for split in ("train", "validation", "test"):
         for name in ("cat/1.jpg", "dog/1.jpg"):
@@ -40,7 +40,7 @@ def test_a_run_tunes_trains_with_the_best_deploys_and_predicts(hosted: Hosted, f
 
 def test_delete_after_leaves_no_endpoint(hosted: Hosted) -> None:
     told = hosted.byoc(*RUN, "--name", "short", "--delete-after")
-    assert "cat" in told and "lr 0.25" in told and "nothing of the run bills" in told
+    assert "cat" in told and "lr 0.25" in told and "nothing of the run costs money" in told
     assert left(hosted, "short") == []
 
 

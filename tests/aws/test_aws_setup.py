@@ -1,4 +1,4 @@
-"""byoc init and byoc setup: what they make, look at and remove; and what they say where there is no account at all."""
+"""byoc init and byoc setup: what they make, check and remove, and what they say without an account."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def s3(emulator: Emulator) -> Any:
 # The newcomer
 
 
-def test_a_newcomer_without_an_account_is_told_in_sentences_what_is_missing(folder: Path) -> None:
+def test_a_newcomer_without_an_account_reads_in_sentences_what_is_missing(folder: Path) -> None:
     done = bare("init")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
@@ -148,7 +148,7 @@ def test_init_refuses_a_value_that_could_not_be_read_back(folder: Path) -> None:
 
 def test_setup_makes_nothing_unasked(account: Path, s3: Any, iam: Any) -> None:
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "nobody is here to ask; pass --yes" in done.stderr
+    assert done.returncode == 1 and "there is no terminal to ask at; pass --yes" in done.stderr
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert [entry["operation"] for entry in plan["requests"]] == [
@@ -194,7 +194,7 @@ def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_bac
     assert account_settings.load(Namespace()).role == "" and account_settings.load(Namespace()).bucket == bucket
     s3.delete_object(Bucket=bucket, Key="photo.jpg")
     done = byoc("setup", "remove", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "nobody is here to ask" in done.stderr
+    assert done.returncode == 1 and "there is no terminal to ask at" in done.stderr
     done = byoc("setup", "remove", "--yes", "--json")
     assert json.loads(done.stdout)["bucket"] == bucket
     assert bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
@@ -231,7 +231,7 @@ def test_what_exists_is_registered_with_the_roles_whole_arn(account: Path, s3: A
         (
             "of-lambda",
             "registered-2",
-            "is not SageMaker's to take on; its policy of trust must name sagemaker.amazonaws.com",
+            "cannot be assumed by SageMaker; its trust policy must name sagemaker.amazonaws.com",
         ),
         ("nobody", "registered-2", "the account has no role nobody"),
         ("with-trust", "not-there", "bucket not-there: the bucket does not exist"),

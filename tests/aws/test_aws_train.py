@@ -1,4 +1,4 @@
-"""`byoc train --on sagemaker` from options to results, beside a local SageMaker whose training program computes nothing."""
+"""`byoc train --on sagemaker` from options to results, with a local SageMaker whose training program computes nothing."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--gpus", "all"), "--gpus is an option of --on process"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(driver: Driver, options: tuple[str, ...], text: str) -> None:
+def test_a_mistake_is_reported_before_anything_is_sent(driver: Driver, options: tuple[str, ...], text: str) -> None:
     before = names(driver)
     assert text in driver.run(*TRAIN, *options, status=1).stderr
     assert names(driver) == before
@@ -122,7 +122,7 @@ def test_photos_in_s3_are_not_trained_on_here(driver: Driver) -> None:
     assert "lies in S3" in driver.run("train", "--data", f"s3://{BUCKET}/photos/", status=1).stderr
 
 
-def test_photos_that_training_would_refuse_are_told_before(driver: Driver) -> None:
+def test_photos_that_training_would_refuse_are_reported_before(driver: Driver) -> None:
     folder = driver.folder / "loose"
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"a photo")
@@ -222,7 +222,8 @@ def halted(driver: Driver) -> str:
 
 
 def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
-    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")  # another spelling, and what may change
+    # Another spelling, and a hyperparameter that may change.
+    same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")
     output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output
     assert driver.describe("second")["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/byoc/checkpoints/{halted}"
@@ -235,9 +236,9 @@ def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anythin
     for more in ((), ("--dry-run",)):
         done = driver.run(*TRAIN, "--resume", halted, "--set", "hidden=64,32", *more, status=1)
         assert done.stderr == (
-            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; a "
-            "checkpoint goes on only with its own hyperparameters: pass --set lr=0.25 --set hidden=none, or leave --resume out "
-            "to begin anew\n"
+            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; "
+            "training continues a checkpoint only with the same hyperparameters: pass --set lr=0.25 --set hidden=none, "
+            "or leave --resume out to begin from the start\n"
         )
     assert names(driver) == before
 
@@ -292,8 +293,8 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
 
 
 @pytest.mark.long
-def test_a_network_that_is_cut_for_long_is_told_and_waited_for(driver: Driver) -> None:
-    """botocore's ten attempts take a minute."""
+def test_a_network_that_is_cut_for_long_is_reported_and_waited_for(driver: Driver) -> None:
+    """Shorten botocore's ten attempts, which take a minute."""
     with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 1_000_000

@@ -1,4 +1,4 @@
-"""`byoc tune --on sagemaker` and `--best-of`, beside a local SageMaker whose training program computes nothing."""
+"""`byoc tune --on sagemaker` and `--best-of`, with a local SageMaker whose training program computes nothing."""
 
 import re
 import signal
@@ -18,7 +18,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 @pytest.fixture(scope="module")
 def grid(driver: Driver) -> Any:
-    """A search over two values, and what it has printed for a program."""
+    """A search over two values, and its JSON output."""
     search = (
         "--strategy",
         "Grid",
@@ -92,7 +92,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--strategy", "Hyperband", "--set", "epochs=4", "--early-stopping"), "arly"),
         (("--trials", "0"), "--trials is 0"),
         (("--range", "lr=1:2:3:4"), "write NAME=LOW:HIGH"),
-        (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "are all given"),
+        (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "all have fixed values"),
         (("--warm-start", "nobody"), "there is no such tuning job"),
         (("--name", "a-name-that-is-longer-than-aws-has-it"), "32"),
         (("--out", "here"), "--out is for train"),
@@ -100,7 +100,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--resume", "x"), "unrecognized"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(
+def test_a_mistake_is_reported_before_anything_is_sent(
     driver: Driver, options: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = names(driver)
@@ -136,7 +136,7 @@ def test_a_warm_start_learns_from_its_parent(driver: Driver, grid: Any) -> None:
     described = driver.describe("warm", "hyper_parameter_tuning_job", "HyperParameterTuningJobName")
     assert described["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
     refused = driver.run(*TUNE, "--warm-start", "grid", "--choice", "lr=0.25,0.5", status=1)
-    assert "they must be as many" in refused.stderr
+    assert "the numbers must be equal" in refused.stderr
 
 
 def test_a_search_whose_jobs_all_fail_says_why(driver: Driver) -> None:
@@ -150,7 +150,7 @@ def test_ctrl_c_leaves_the_search_running_until_it_is_stopped(driver: Driver) ->
         process.send_signal(signal.SIGINT)
         said = read_until(process, "stop it: byoc stop left")
         assert process.wait(60) == 130
-    assert "tuning job left goes on in us-east-1 and bills until it ends" in said
+    assert "tuning job left goes on in us-east-1 and costs money until it ends" in said
     assert driver.json("stop", "left")[0]["state"] == "Stopped"
 
 

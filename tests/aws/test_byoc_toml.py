@@ -1,4 +1,4 @@
-"""Settings: byoc.toml, the environment and the options; and what is refused, by its place."""
+"""Settings from byoc.toml, the environment and the options; refusals name the place of the wrong value."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -113,9 +113,12 @@ def test_each_setting_has_a_variable(folder: Path, monkeypatch: pytest.MonkeyPat
         ('[instances]\ntrain = "ml.m5.large"', r"instances.train is 'ml.m5.large'; it must be a list"),
         ("[instances]\ntrain = []", r"instances.train is \[\]; it must be a list of instance types"),
         ('[instances]\nserve = ["m5.large"]', r"instances.serve is \['m5.large'\]"),
-        ('[limits]\nmax_run = "60"', r"limits.max_run is '60'; it must be whole seconds"),
+        ('[limits]\nmax_run = "60"', r"limits.max_run is '60'; it must be a time in whole seconds"),
         ("[limits]\nmax_run = true", r"limits.max_run is True"),
-        ("[limits]\nmax_run = 0", r"limits.max_run is 0; it must be whole seconds of one training job, 1 to 2419200"),
+        (
+            "[limits]\nmax_run = 0",
+            r"limits.max_run is 0; it must be a time in whole seconds, 1 to 2419200",
+        ),
         ("[limits]\nask_above = -1", r"limits.ask_above is -1; it must be an amount of money"),
         ("[limits]\nask_above = nan", r"limits.ask_above is nan"),
         ("[network]\nisolation = 1", r"network.isolation is 1; it must be true or false"),
@@ -134,7 +137,7 @@ def test_what_cannot_be_used_is_refused_by_file_key_and_value(text: str, problem
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("BYOC_LIMITS_MAX_RUN", "1h", "BYOC_LIMITS_MAX_RUN is '1h'; it must be whole seconds"),
+        ("BYOC_LIMITS_MAX_RUN", "1h", "BYOC_LIMITS_MAX_RUN is '1h'; it must be a time in whole seconds"),
         ("BYOC_NETWORK_ISOLATION", "maybe", "BYOC_NETWORK_ISOLATION is 'maybe'; it must be true or false"),
         ("BYOC_TAGS", "vision", "BYOC_TAGS is 'vision'; it must be"),
     ],

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is made on SageMaker: what is there is told, with the lines that come back to it and end it."""
+"""Ctrl-C while something is made on SageMaker: byoc says what exists, and how to follow it and end it."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 
 def there(driver: Driver, name: str) -> set[str]:
-    """Return the kinds of what exists whose names hold `name`."""
+    """Return the kinds of all things whose names contain `name`."""
     client, found = driver.emulator.client("sagemaker"), set()
     for kind, members in {
         "training_jobs": "TrainingJobSummaries",
@@ -47,14 +47,13 @@ def there(driver: Driver, name: str) -> set[str]:
 def stopped(driver: Driver, operation: str, *arguments: str, freed: bool = True, times: int = 1) -> str:
     """Return what byoc says after Ctrl-C while the answer to a request is on its way.
 
-    The answer comes after Ctrl-C, or not at all where it is not `freed`. As at a terminal, every process of byoc's group gets
-    the signal.
+    The answer comes after Ctrl-C, or never if it is not `freed`. As at a terminal, every process of byoc's group gets the signal.
     """
     with driver.through(holds=operation) as way, driver.running(*arguments) as process:
         wait_for(lambda: operation in way.seen)
         for _ in range(times):
             os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.5)  # else two signals may be one
+            time.sleep(0.5)  # otherwise two signals may become one
         if freed:
             way.free.set()
         assert process.stdout is not None
@@ -63,7 +62,7 @@ def stopped(driver: Driver, operation: str, *arguments: str, freed: bool = True,
     return said
 
 
-# How far a run has come when Ctrl-C reaches it: what it has printed, and how long ago.
+# The moment at which Ctrl-C reaches a run: the text that it has printed, and the seconds since then.
 MOMENTS = [
     ("a training job on SageMaker", 0.0),
     ("a training job on SageMaker", 0.05),
@@ -90,20 +89,20 @@ def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, mo
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_request_waits_for_its_answer_tells_of_the_job_that_it_started(driver: Driver) -> None:
+def test_ctrl_c_while_the_request_waits_for_its_answer_reports_the_job_that_it_started(driver: Driver) -> None:
     arguments = [*TRAIN, "--name", "half-sent", "--env", "DO=wait"]
     assert "stop it: byoc stop half-sent" in stopped(driver, "CreateTrainingJob", *arguments, freed=False)
     driver.run("stop", "half-sent")
 
 
 @pytest.mark.parametrize("operation", HOSTED)
-def test_ctrl_c_while_an_endpoint_is_made_tells_of_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
+def test_ctrl_c_while_an_endpoint_is_made_reports_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
     name = f"made-{operation.removeprefix('Create').lower()}"
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "boto3", freed=False))
 
 
 @pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateEndpointConfig", "UpdateEndpoint"])
-def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as_it_was(
+def test_ctrl_c_while_an_endpoint_is_updated_reports_the_update_or_leaves_it_as_it_was(
     driver: Driver, operation: str
 ) -> None:
     name = f"updated-{operation.lower()}"
@@ -117,19 +116,19 @@ def test_ctrl_c_while_an_endpoint_is_updated_tells_of_the_update_or_leaves_it_as
     assert there(driver, name) == set()
 
 
-def test_ctrl_c_while_an_endpoint_is_asked_for_the_first_time_tells_that_it_bills(driver: Driver) -> None:
+def test_after_ctrl_c_during_the_first_prediction_byoc_says_that_the_endpoint_costs_money(driver: Driver) -> None:
     with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=4") as process:
         read_until(process, "InService")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        read_until(process, "endpoint slow goes on in us-east-1 and bills until it is deleted")
+        read_until(process, "endpoint slow goes on in us-east-1 and costs money until it is deleted")
         read_until(process, "delete it: byoc delete slow")
         assert process.wait(60) == 130
     driver.run("delete", "slow", "--yes")
 
 
 @pytest.mark.parametrize("operation", [MODEL_IS_MADE, "CreateTransformJob"])
-def test_ctrl_c_while_a_transform_job_is_made_tells_of_it_and_of_its_model(
+def test_ctrl_c_while_a_transform_job_is_made_reports_it_and_its_model(
     driver: Driver, operation: str, tmp_path: Path
 ) -> None:
     said = stopped(driver, operation, *TRANSFORM, "--out", str(tmp_path / "answers"), "--sender", "boto3", freed=False)
@@ -154,7 +153,7 @@ def test_ctrl_c_before_the_sdk_has_sent_anything_starts_nothing(driver: Driver) 
         pytest.param(TUNE, "CreateHyperParameterTuningJob", marks=pytest.mark.long),
     ],
 )
-def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
+def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_reports_it(
     driver: Driver, verb: list[str], operation: str
 ) -> None:
     name = f"sdk-{verb[0]}"
@@ -164,7 +163,7 @@ def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_tells_of_it(
 
 
 @pytest.mark.long
-def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_tells_of_the_job(driver: Driver) -> None:
+def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_reports_the_job(driver: Driver) -> None:
     arguments = [*TRAIN, "--sender", "sdk", "--name", "twice", "--env", "DO=wait"]
     assert "byoc stop twice" in stopped(driver, "CreateTrainingJob", *arguments, freed=False, times=2)
     driver.run("stop", "twice")
@@ -178,21 +177,19 @@ def test_a_second_ctrl_c_does_not_wait_for_the_sdk_and_tells_of_the_job(driver: 
         pytest.param("CreateEndpoint", marks=pytest.mark.long),
     ],
 )
-def test_ctrl_c_while_the_sdk_makes_an_endpoint_tells_of_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
+def test_ctrl_c_while_the_sdk_makes_an_endpoint_reports_it_or_leaves_nothing(driver: Driver, operation: str) -> None:
     name = f"sdk-{operation.removeprefix('Create').lower()}"
     told(driver, operation, name, stopped(driver, operation, *DEPLOY, name, "--sender", "sdk"))
 
 
 @pytest.mark.long
-def test_ctrl_c_while_the_sdk_sends_a_transform_job_tells_of_it_and_of_its_model(
-    driver: Driver, tmp_path: Path
-) -> None:
+def test_ctrl_c_while_the_sdk_sends_a_transform_job_reports_it_and_its_model(driver: Driver, tmp_path: Path) -> None:
     arguments = [*TRANSFORM, "--out", str(tmp_path / "answers"), "--sender", "sdk"]
     told_of_transform(driver, "CreateTransformJob", stopped(driver, "CreateTransformJob", *arguments))
 
 
 def told(driver: Driver, operation: str, name: str, said: str) -> None:
-    """Fail unless an endpoint that was made is told, and nothing is left where it was not made."""
+    """Fail unless byoc reports an endpoint that was made, and leaves nothing behind if it was not made."""
     if operation == "CreateEndpoint":
         assert f"come back to it: byoc logs {name} --follow\ndelete it: byoc delete {name}\n" in said
         driver.run("delete", name, "--yes")
@@ -202,7 +199,7 @@ def told(driver: Driver, operation: str, name: str, said: str) -> None:
 
 
 def told_of_transform(driver: Driver, operation: str, said: str) -> None:
-    """Fail unless a transform job that was made is told with its model, and nothing is left where it was not made."""
+    """Fail unless byoc reports a transform job that was made, with its model, and leaves nothing behind if it was not made."""
     if operation == "CreateTransformJob":
         name = said.partition("stop it: byoc stop ")[2].partition("\n")[0]
         assert name.startswith("transform-") and f"byoc delete {name}" in said

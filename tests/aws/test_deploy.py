@@ -1,4 +1,4 @@
-"""`byoc deploy` against the local SageMaker: endpoints of each kind, updates, and what stands around them."""
+"""`byoc deploy` with the local SageMaker: endpoints of each kind, updates, autoscaling and alarms."""
 
 import json
 from pathlib import Path
@@ -218,7 +218,7 @@ def test_an_asynchronous_endpoint_answers_through_s3_and_scales_to_zero(hosted: 
     no_photo = photo.with_name("no.jpg")
     no_photo.write_bytes(b"text")
     assert hosted.byoc("predict", photo, no_photo, "--endpoint", "queued", status=1) == f"{photo}: first 0.7500\n"
-    assert hosted.errors == f"{no_photo}: the body is no usable photo: not an image\n"
+    assert hosted.errors == f"{no_photo}: the body is not a usable photo: not an image\n"
     keys = [
         e["Key"]
         for e in hosted.session.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="byoc/endpoints/queued/")["Contents"]

@@ -1,4 +1,4 @@
-"""What docs/aws.md says of byoc.toml and of functions for notebooks is what the code has."""
+"""docs/aws.md agrees with the code about byoc.toml and about the functions for notebooks."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ def table() -> str:
             ", ".join(value) if isinstance(value, tuple) else str(value).lower() if key.kind == "switch" else value
         )
         name = f"`[{key.table}]` {key.name}" if key.kind != "pairs" and key.table else key.name
-        about = "`[tags]`: on all that is made" if key.kind == "pairs" else ABOUT[key.field]
+        about = "`[tags]`: the tags of everything that byoc makes" if key.kind == "pairs" else ABOUT[key.field]
         rows.append(f"| {name} | `{key.variable}` | {default or ''} | {about} |")
     return HEAD + "\n".join(rows) + "\n"
 
@@ -37,7 +37,7 @@ def test_the_page_names_every_function_of_launch_verbs_with_its_parameters() -> 
         for name, one in vars(verbs).items()
         if inspect.isfunction(one) and one.__module__ == verbs.__name__ and not name.startswith("_")
     }
-    table = text.partition("| function | what it returns |")[2].partition("\n\n")[0]
+    table = text.partition("| function | result |")[2].partition("\n\n")[0]
     written = dict(re.findall(r"`(\w+)\(([^)]*)\)`", table))
     assert written.keys() == public.keys()
     for name, function in public.items():

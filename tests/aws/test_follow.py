@@ -1,4 +1,4 @@
-"""Following a job: what is shown, what becomes of failures, and what a user who stops looking is told."""
+"""Following a job: what byoc shows, how it handles failures, and what it says to a user who stops following."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def test_a_stopped_job_says_where_its_model_is(driver: Driver) -> None:
         assert process.wait(60) == 1
 
 
-def test_a_job_over_its_time_is_told_with_the_option_that_limits_it(driver: Driver) -> None:
+def test_a_job_over_its_time_is_reported_with_the_option_that_limits_it(driver: Driver) -> None:
     name = create(driver, "slow", "wait", StoppingCondition={"MaxRuntimeInSeconds": 1})
     assert "--max-run" in driver.run("logs", name, "--follow", status=1).stderr
 
@@ -74,14 +74,16 @@ def test_a_job_over_its_time_is_told_with_the_option_that_limits_it(driver: Driv
 @pytest.mark.parametrize(
     "number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["ctrl-c", "term", "hup"]
 )
-def test_who_stops_looking_is_told_that_the_job_goes_on(driver: Driver, number: signal.Signals, status: int) -> None:
+def test_a_user_who_stops_following_learns_that_the_job_goes_on(
+    driver: Driver, number: signal.Signals, status: int
+) -> None:
     name = create(driver, f"left-{status}", "wait")
     with driver.running("logs", name, "--follow") as process:
         read_until(process, "waiting")
         process.send_signal(number)
         said = read_until(process, "stop it")
         assert process.wait(60) == status
-    assert f"training job {name} goes on in us-east-1 and bills until it ends" in said
+    assert f"training job {name} goes on in us-east-1 and costs money until it ends" in said
     assert f"come back to it: byoc logs {name} --follow\nstop it: byoc stop {name}\n" in said
     assert driver.describe(name)["TrainingJobStatus"] == "InProgress"
     driver.run("stop", name)
@@ -105,11 +107,11 @@ def test_expired_credentials_end_it_with_their_own_status_and_the_job_goes_on(dr
         driver.fault("expired-token", "DescribeTrainingJob")
         said = read_until(process, "stop it")
         assert process.wait(60) == 3
-    assert "expired" in said and "goes on in us-east-1 and bills" in said
+    assert "expired" in said and "goes on in us-east-1 and costs money" in said
     driver.run("stop", name)
 
 
-def test_an_interrupted_spot_job_is_told_and_goes_on_from_its_checkpoint(driver: Driver) -> None:
+def test_an_interrupted_spot_job_is_reported_and_goes_on_from_its_checkpoint(driver: Driver) -> None:
     spot: dict[str, Any] = {
         "EnableManagedSpotTraining": True,
         "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 1200},
@@ -131,13 +133,13 @@ def test_an_interrupted_spot_job_is_told_and_goes_on_from_its_checkpoint(driver:
         ("internal-error", ("InternalServerError", "--retries")),
     ],
 )
-def test_what_fails_on_awss_side_is_told_with_a_remedy(driver: Driver, fault: str, texts: tuple[str, str]) -> None:
+def test_what_fails_on_awss_side_is_reported_with_a_remedy(driver: Driver, fault: str, texts: tuple[str, str]) -> None:
     driver.fault(fault, f"bad-{fault}")
     done = driver.run("logs", create(driver, f"bad-{fault}", "wait"), "--follow", status=1)
     assert all(text in done.stderr for text in texts)
 
 
-def test_hosts_are_told_apart(driver: Driver) -> None:
+def test_hosts_are_distinguished(driver: Driver) -> None:
     two = {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5}
     output = driver.run("logs", create(driver, "two", ResourceConfig=two), "--follow").stdout
     assert "algo-1: channels" in output and "algo-2: channels" in output
@@ -154,7 +156,7 @@ def test_the_log_can_be_cut_searched_and_read_by_a_program(driver: Driver) -> No
     assert "--since is 'soon'" in driver.run("logs", name, "--since", "soon", status=1).stderr
 
 
-def test_a_name_that_nothing_has_is_told(driver: Driver) -> None:
+def test_a_name_that_nothing_has_is_reported(driver: Driver) -> None:
     done = driver.run("logs", "nobody", status=1)
     assert "no training job, tuning job, transform job or endpoint is called nobody in us-east-1" in done.stderr
 

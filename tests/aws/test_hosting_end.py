@@ -113,7 +113,7 @@ def test_rollback_goes_back_and_forth_and_history_says_what_is_known(hosted: Hos
     found = {entry["config"]: (entry["serves"], entry["served_before"]) for entry in entries}
     assert found == {second["config"]: (False, True), first["config"]: (True, False)}
     text = hosted.byoc("endpoints", "rolled", "--history")
-    assert "AWS keeps no record" in text and "made/first/model.tar.gz" in text
+    assert "AWS keeps no history" in text and "made/first/model.tar.gz" in text
     assert "serves" in hosted.byoc("rollback", "rolled", "--yes")
     assert hosted.label("rolled", photo) == "second"
     third = hosted.deploy("rolled", "third")

@@ -1,4 +1,4 @@
-"""What goes wrong with endpoints: each ends in one sentence with what helps, and nothing is left that nobody knows of."""
+"""Failures of endpoints: each ends in one sentence with a remedy, and nothing is left behind unnoticed."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
     told = process.stdout.read()
     assert process.wait() == 130, (lines, told)
     process.stdout.close()
-    assert "endpoint detached goes on in us-east-1 and bills" in told
+    assert "endpoint detached goes on in us-east-1 and costs money" in told
     assert "byoc logs detached --follow" in told and "byoc delete detached" in told
     assert "byoc deploy --endpoint detached --autoscale 1:2" in told
     assert hosted.describe("detached")["EndpointStatus"] == "Creating"
@@ -146,7 +146,7 @@ def test_predict_says_what_is_wrong(hosted: Hosted, photo: Path) -> None:
     no_photo = photo.with_name("no.jpg")
     no_photo.write_bytes(b"text")
     assert hosted.byoc("predict", no_photo, photo, "--endpoint", "asked", status=1) == f"{photo}: first 0.7500\n"
-    assert hosted.errors == f"{no_photo}: 422 the body is no usable photo: not an image\n"
+    assert hosted.errors == f"{no_photo}: 422 the body is not a usable photo: not an image\n"
     hosted.byoc("predict", photo, photo, "--endpoint", "absent", status=1)
     assert hosted.errors.count("there is no endpoint absent in us-east-1") == 1
     hosted.byoc("predict", photo, "--endpoint", "asked", "--target-model", "a.tar.gz", status=1)

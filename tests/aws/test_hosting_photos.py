@@ -1,4 +1,4 @@
-"""Hosting end to end with the real serving program, a real model and real photos; requests are sent by the SDK where it is."""
+"""Hosting from start to end with the real serving program, a real model and real photos. The SDK sends the requests if it is installed."""
 
 import json
 from pathlib import Path

@@ -16,7 +16,7 @@ from tests.sagemaker.conftest import ROLE
 
 @pytest.fixture(autouse=True)
 def without_the_sdk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment without the SDK, which takes seconds to import; tests/aws/test_senders.py has what it sends."""
+    """An environment without the SDK, which takes seconds to import; tests/aws/test_senders.py tests the SDK's requests."""
     monkeypatch.setattr(sdk, "PYTHON", tmp_path / "missing")
 
 

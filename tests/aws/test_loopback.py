@@ -1,4 +1,4 @@
-"""No test of the driver leaves this machine: what guards that is itself tested."""
+"""No test of the driver reaches another machine: here the guard itself is tested."""
 
 import socket
 import subprocess

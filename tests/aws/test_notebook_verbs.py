@@ -1,4 +1,4 @@
-"""Verbs as functions, as a notebook calls them; what they do is seen in test_train_and_deploy."""
+"""Verbs as functions, as a notebook calls them; test_train_and_deploy shows what they do."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Our requests beside those that others send to AWS, and before the local SageMaker.
+"""Our requests, compared with those that others send to AWS, and sent to the local SageMaker.
 
 The others' are the shapes that the SageMaker controller of AWS Controllers for Kubernetes runs against AWS, and the developer
 guide's samples (tests/sagemaker/others.py).
@@ -74,7 +74,7 @@ THEIRS: dict[str, tuple[dict[str, Any], Any]] = {
     "guide": (others.tuning("tuning", METRIC_DEFINITIONS, **others.GUIDE), GUIDE),
     "transform": (others.TRANSFORM, TRANSFORM),
 }
-# What they say and we do not, or otherwise, and why it means the same.
+# Members that others' requests have and ours do not have, or have differently; and why they mean the same.
 SAME = {
     # The default (API, Channel): no compression, no records.
     "CompressionType",
@@ -83,7 +83,7 @@ SAME = {
     "MetricDefinitions",
     # False is the default.
     "EnableInterContainerTrafficEncryption",
-    # Our one way to say it: File is each channel's own, and a scale that is not given is Auto.
+    # We always name File in each channel, and a missing scale means Auto.
     "InputMode",
     "ScalingType",
     # Of ours alone.
@@ -140,8 +140,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
     assert running.end() == 130, running.output.read_text()
 
 
-# What the emulator lacks and refuses by name: several instance types, images that are not ours, checkpoints of a tuning
-# job's training jobs; and what is not there.
+# Requests that the emulator refuses by name, since it lacks several instance types, images that are not ours and checkpoints of
+# a tuning job's training jobs; and requests about things that do not exist.
 LACKING = {"several types", "pools", "digest", "spot tuning", "package", "warm start"}
 
 
@@ -150,7 +150,7 @@ def test_the_local_sagemaker_accepts_every_request(emulator: Emulator, name: str
     client = emulator.client("sagemaker")
     unique = name.replace(" ", "-")
     for operation, request in calls(GOOD[name]):
-        if operation == "CreateEndpoint":  # which would start the model
+        if operation == "CreateEndpoint":  # without this, it would start the model
             continue
         renamed = {member: unique for member in others.NAMES.values() if member in request and member != "ModelName"}
         renamed |= {"ModelName": unique} if operation == "CreateModel" else {}
@@ -166,7 +166,7 @@ def test_the_local_sagemaker_accepts_every_request(emulator: Emulator, name: str
 
 
 def stop(client: Any, kind: str, name: dict[str, str]) -> None:
-    """Stop a job, which may have ended."""
+    """Stop a job, which may already have ended."""
     try:
         getattr(client, f"stop_{kind}")(**name)
     except client.exceptions.ClientError as error:

@@ -73,14 +73,14 @@ def test_null_inside_an_object_removes_a_member() -> None:
         ),
         (
             'CreateTrainingJob.TrainingJobName="a"',
-            "TrainingJobName links requests to each other and is decided by --name",
+            "TrainingJobName links requests to each other and is set by --name",
         ),
-        ("CreateTrainingJob.Tags=[]", "is decided by --tag, or tags in byoc.toml: the same on every request"),
-        ('CreateModel.ModelName="a"', "is decided by --endpoint"),
-        ('CreateEndpointConfig.ProductionVariants.0.ModelName="a"', "is decided by --endpoint"),
-        ("CreateEndpointConfig.ProductionVariants=[]", "is decided by --endpoint"),
-        ('CreateEndpoint.EndpointConfigName="a"', "is decided by --endpoint"),
-        ('CreateHyperParameterTuningJob.WarmStartConfig.WarmStartType="a"', "is decided by --warm-start"),
+        ("CreateTrainingJob.Tags=[]", "is set by --tag, or tags in byoc.toml: the same on every request"),
+        ('CreateModel.ModelName="a"', "is set by --endpoint"),
+        ('CreateEndpointConfig.ProductionVariants.0.ModelName="a"', "is set by --endpoint"),
+        ("CreateEndpointConfig.ProductionVariants=[]", "is set by --endpoint"),
+        ('CreateEndpoint.EndpointConfigName="a"', "is set by --endpoint"),
+        ('CreateHyperParameterTuningJob.WarmStartConfig.WarmStartType="a"', "is set by --warm-start"),
     ],
 )
 def test_what_cannot_be_overridden_is_refused_with_a_remedy(text: str, problem: str) -> None:
@@ -105,5 +105,5 @@ def test_an_overridden_value_that_aws_would_refuse_is_refused() -> None:
 def test_every_reserved_member_exists() -> None:
     for operation, members in overrides.RESERVED.items():
         for member in members:
-            with pytest.raises(ConfigError, match="is decided by"):
+            with pytest.raises(ConfigError, match="is set by"):
                 overrides.parse([f"{operation}.{member.replace('*', '0')}=1"], [operation])

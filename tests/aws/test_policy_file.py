@@ -34,7 +34,7 @@ def test_each_action_and_its_resource_are_aws_own(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_actions_that_aws_checks_besides_are_in_the_verbs_policy(verb: str) -> None:
     actions = {permission.action for permission in VERBS[verb]}
-    # Nothing of ours tags a scalable target.
+    # byoc never tags a scalable target.
     wanted = {other for action in actions for other in FACTS[action]["dependent"]} - {
         "application-autoscaling:TagResource"
     }

@@ -12,9 +12,10 @@ from launch.aws.account.permissions import VERBS
 from tests.aws.office import Office, Scenario, office  # noqa: F401
 from tests.aws.scenarios import ACCOUNT, SCENARIOS, deploy_of_ecr
 
-WHERE = policy.Place(ACCOUNT, "us-east-1", "*", "byoc", "*")  # buckets and roles that the scenarios make
+# The beginning of the names of buckets and roles that the scenarios make.
+WHERE = policy.Place(ACCOUNT, "us-east-1", "*", "byoc", "*")
 QUICK = ("data upload", "setup register", "setup remove", "setup create")
-# The emulator has neither a price list nor quotas nor service-linked roles, so that nothing asks for these.
+# The emulator has no price list, no quotas and no service-linked roles, so no request needs these actions.
 NOT_HERE = {"servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota", "iam:CreateServiceLinkedRole"}
 
 

@@ -1,4 +1,4 @@
-"""Prices out of AWS's list, quotas, and what plans make of them. The lists have AWS's form; the server is a stand-in."""
+"""Prices from AWS's list, quotas, and how plans use them. The lists have AWS's form; the server is a stand-in."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ IDENTITY = Identity(role="arn:aws:iam::123456789012:role/r")
 
 
 def product(usage: str, amount: str, currency: str = "USD", unit: str = "Hrs") -> str:
-    """Return an entry of the price list, as GetProducts hands it out: JSON in a text."""
+    """Return an entry of the price list in the form of GetProducts: JSON in a string."""
     dimension = {"unit": unit, "pricePerUnit": {currency: amount}, "description": f"for {usage}"}
     return json.dumps(
         {
@@ -66,7 +66,7 @@ def pages(request: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder, whose files are not this machine's."""
+    """A user's folder, apart from the files of this machine's user."""
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
@@ -94,7 +94,7 @@ def test_the_price_list_becomes_a_file_that_plans_read(
     assert found.hour("hosting", "ml.m5.xlarge") is None
 
 
-def test_the_file_lies_beside_byoc_toml_where_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_beside_byoc_toml_where_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "byoc.toml").write_text('region = "eu-central-1"\n')
     with answering({"GetProducts": pages}) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", server.url)
@@ -102,7 +102,7 @@ def test_the_file_lies_beside_byoc_toml_where_there_is_one(home: Path, monkeypat
     assert (home / "prices-eu-central-1.json").exists()
 
 
-def test_a_region_without_prices_is_told(
+def test_a_region_without_prices_is_reported(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with answering({"GetProducts": lambda request: {"PriceList": []}}) as server:
@@ -111,7 +111,7 @@ def test_a_region_without_prices_is_told(
     assert "no instance of SageMaker in eu-central-1" in capsys.readouterr().err
 
 
-def test_a_damaged_price_file_is_told(home: Path) -> None:
+def test_a_damaged_price_file_is_reported(home: Path) -> None:
     (home / "byoc").mkdir()
     (home / "byoc" / "prices-eu-central-1.json").write_text("{}")
     with pytest.raises(ConfigError, match="run byoc prices"):
@@ -128,7 +128,9 @@ def test_a_damaged_price_file_is_told(home: Path) -> None:
         (Machines(types=("ml.m5.large",), max_run=3600, spot=True, max_wait=7200), 1, 0.1),
     ],
 )
-def test_a_jobs_bound_is_its_limit_on_the_dearest_of_its_types(machines: Machines, jobs: int, amount: float) -> None:
+def test_a_jobs_bound_is_its_limit_on_the_most_expensive_of_its_types(
+    machines: Machines, jobs: int, amount: float
+) -> None:
     assert cost.job(KNOWN, "training", machines, jobs).amount == pytest.approx(amount)
 
 
@@ -217,7 +219,9 @@ def test_a_quota_at_its_default_has_no_value_of_its_own(home: Path, monkeypatch:
     assert found.value == 1
 
 
-def test_who_may_not_read_quotas_is_told_that_they_are_unverified(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_not_read_quotas_learns_that_they_are_unverified(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(request: dict[str, Any]) -> dict[str, Any]:
         raise Refusal("AccessDeniedException", "User: arn:aws:iam::1:user/u is not authorized")
 

@@ -1,4 +1,4 @@
-"""What a search may try: options to ranges, and a warm start against its parents."""
+"""The values that a search may try: ranges from options, and a warm start compared with its parents."""
 
 from argparse import Namespace
 from typing import Any
@@ -26,7 +26,7 @@ def test_the_space_of_the_original_work_is_the_default() -> None:
 
 def test_what_is_fixed_is_not_varied() -> None:
     assert [one.name for one in asked(lr="0.01", epochs="3")] == ["batch-size"]
-    with pytest.raises(ConfigError, match="are all given"):
+    with pytest.raises(ConfigError, match="all have fixed values"):
         asked(lr="0.01", epochs="3", batch_size="64")
 
 
@@ -71,7 +71,7 @@ def test_names_of_other_programs_and_underscores_become_ours() -> None:
         (("lr=0.1:0.2",), (), {"lr": "0.1"}, "--set gives it a value"),
     ],
 )
-def test_a_range_that_cannot_be_used_is_told(
+def test_a_range_that_cannot_be_used_is_reported(
     wanted: tuple[str, ...], choices: tuple[str, ...], fixed: dict[str, str], text: str
 ) -> None:
     with pytest.raises(ConfigError, match=text):
@@ -108,7 +108,7 @@ def search(ranges: tuple[Range, ...] = (Range(name="lr", low="0.1", high="0.2"),
 
 
 def parent(tuning: Tuning, status: str = "Completed") -> dict[str, Any]:
-    """Return what Describe answers of a search that was: its request, its status, and what AWS adds."""
+    """Return Describe's answer about an earlier search: its request, its status, and the members that AWS adds."""
     answer = {**tuning_job(tuning), "HyperParameterTuningJobStatus": status}
     answer["TrainingJobDefinition"]["StaticHyperParameters"]["_tuning_objective_metric"] = tuning.objective
     return answer
@@ -130,16 +130,18 @@ MORE = {f"n{number}": str(number) for number in range(6)}
     [
         (search(), parent(search(), "InProgress"), "wait for its end, or stop it with byoc stop old"),
         (search(), parent(search(objective="validation:loss", maximize=False)), "its objective is validation:loss"),
-        (search(), parent(search(hyperparameters={})), "they must be as many .epochs."),
+        (search(), parent(search(hyperparameters={})), "the numbers must be equal .epochs."),
         (search((Range(name="lr", values=("1", "2")),)), parent(search()), "was a range of numbers, and is a choice"),
         (
             search(hyperparameters=MORE),
             parent(search(hyperparameters={name: "9" for name in MORE})),
-            "have 12 changes; at most 10",
+            "12 changes to hyperparameters that are not varied; at most 10",
         ),
         (search(strategy="Grid"), parent(search()), "use Bayesian or Random"),
     ],
 )
-def test_a_warm_start_that_aws_would_refuse_is_told_before(wanted: Tuning, earlier: dict[str, Any], text: str) -> None:
+def test_a_warm_start_that_aws_would_refuse_is_reported_before(
+    wanted: Tuning, earlier: dict[str, Any], text: str
+) -> None:
     with pytest.raises(ConfigError, match=text):
         warm_start.check(wanted, {"old": earlier})

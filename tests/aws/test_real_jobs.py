@@ -1,4 +1,4 @@
-"""Real photos and the real training program: what SageMaker computes is what this machine computes."""
+"""Real photos and the real training program: SageMaker and this machine compute the same."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ ON = ["--on", "sagemaker", "--yes", "--backbone", LITE]
 
 
 def judged(base: Path) -> list[dict[str, Any]]:
-    """Return a job's results and epochs, without what tells of this machine's speed."""
+    """Return a job's results and epochs, without values that depend on this machine's speed."""
     speed = ("images_per_second", "seconds", "time", "data_wait_share")
     found = [record for record in read_records(base) if record["kind"] in ("result", "epoch")]
     return [
@@ -49,7 +49,7 @@ def test_the_second_job_of_a_warm_pool_skips_the_feature_pass(tiny: Path, tmp_pa
         [cold] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")
         written = cold.stat().st_mtime_ns
         driver.json(*train, "--name", "warm", "--set=epochs=2")
-        [warm] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")  # the pool is the second job's now
+        [warm] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")  # the second job has the pool now
         assert (warm.name, warm.stat().st_mtime_ns) == (cold.name, written), "features were computed again"
         assert driver.describe("cold")["WarmPoolStatus"]["ReusedByJob"] == "warm"
 

@@ -1,4 +1,4 @@
-"""Requests hold all that their specification says, in the API's own members, and nothing that nobody asked for."""
+"""Requests hold everything in their specification, in the API's own members, and nothing else."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -210,7 +210,7 @@ EXCEPTIONS = {
     | {"machines__keep_alive", "machines__retries"},
     # Keys and traffic of a model are the configuration's and the job's.
     "hosting": {"model__identity__security__encrypt_traffic"},
-    # What only an endpoint with instances has.
+    # Fields that only an endpoint with instances has.
     "serverless": {"count", "types", "detailed_metrics", "model__identity__security__encrypt_traffic"}
     | {"model__identity__security__output_key"},
 }

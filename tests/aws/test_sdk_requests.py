@@ -1,4 +1,4 @@
-"""What SageMaker's SDK sends is what we say: its real requests, captured in botocore, equal ours but for a named list."""
+"""SageMaker's SDK sends our requests: its real requests, captured in botocore, equal ours except for a named list."""
 
 import json
 import os
@@ -93,9 +93,8 @@ WAITING = "a version that nobody approved"
 
 
 def captured(wanted: list[tuple[Any, str]]) -> list[dict[str, Any]]:
-    """Return what the SDK would send for specifications, asked of a process in its environment.
-
-    Beside each stands the approval that AWS tells of its model package.
+    """Return the requests that the SDK would send for specifications, from a process in its environment. With each
+    specification goes the approval status of its model package.
     """
     jobs = [{"wanted": type(one).__name__, "specification": plain(one), "approval": said} for one, said in wanted]
     done = subprocess.run(
@@ -114,7 +113,7 @@ def captured(wanted: list[tuple[Any, str]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, dict[str, Any]]:
-    """What the SDK sends for every specification, and for a version in the registry that nobody has approved."""
+    """The SDK's requests for every specification, and for a version in the registry that nobody has approved."""
     waiting = changed(HOSTING, model__package=PACKAGE), "PendingManualApproval"
     found = captured([*((one, "Approved") for one in SPECIFICATIONS.values()), waiting])
     return dict(zip([*SPECIFICATIONS, WAITING], found, strict=True))

@@ -1,4 +1,4 @@
-"""Both senders before a local SageMaker: what is sent is accepted and described as it was, and what is refused is one sentence."""
+"""Both senders with a local SageMaker: requests are accepted and described unchanged, and a refusal is one sentence."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
 
 
 def sent(emulator: Emulator, wanted: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return each request of a specification and what Describe answers of it; what runs is ended."""
+    """Return each request of a specification and Describe's answer about it; running jobs are ended."""
     client, found = emulator.client("sagemaker"), []
     for operation, request in calls(wanted):
         kind = next(kind for kind, member in NAMES.items() if operation == f"Create{member.removesuffix('Name')}")
@@ -95,7 +95,7 @@ def test_what_is_sent_is_accepted_and_described_as_it_was(
         assert kept(request, answer), (request, answer)
 
 
-@pytest.mark.slow  # what the test before creates
+@pytest.mark.slow  # created by the test before
 @BOTH
 def test_every_created_thing_has_the_tags(session: Session, emulator: Emulator, choice: Any) -> None:
     client = emulator.client("sagemaker")

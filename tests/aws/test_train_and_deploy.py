@@ -1,4 +1,4 @@
-"""The notebook: its outputs are of its code, and it runs from start to end beside the local SageMaker, with real training."""
+"""The notebook: its outputs belong to its code, and it runs from start to end with the local SageMaker and real training."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def code_cells(path: Path) -> list[dict[str, Any]]:
 
 
 def text_of(cells: list[dict[str, Any]]) -> str:
-    """Return what cells have printed and shown, without images."""
+    """Return the outputs of cells, without images."""
     found = []
     for output in (output for cell in cells for output in cell["outputs"]):
         data = {kind: value for kind, value in output.get("data", {}).items() if not kind.startswith("image/")}
@@ -41,7 +41,7 @@ def test_the_outputs_that_are_kept_are_of_the_code_that_is_kept() -> None:
     assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
 
 
-def test_the_outputs_that_are_kept_are_small_and_tell_of_no_error_and_no_machine() -> None:
+def test_the_outputs_that_are_kept_are_small_and_report_no_error_and_no_machine() -> None:
     cells = code_cells(NOTEBOOK)
     assert "error" not in {output["output_type"] for cell in cells for output in cell["outputs"]}
     text = text_of(cells)
@@ -51,7 +51,7 @@ def test_the_outputs_that_are_kept_are_small_and_tell_of_no_error_and_no_machine
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_from_start_to_end_and_leaves_nothing_that_bills(tiny: Path, tmp_path: Path) -> None:
+def test_the_notebook_runs_from_start_to_end_and_leaves_nothing_that_costs_money(tiny: Path, tmp_path: Path) -> None:
     assert SDK.exists(), f"{SDK} is missing; make it: make .venv-sdk/.ready-notebook"
     out = tmp_path / "executed.ipynb"
     settings = {"BYOC_NOTEBOOK_PHOTOS": str(tiny), "BYOC_NOTEBOOK_TRIALS": "2", "HOME": str(tmp_path)}

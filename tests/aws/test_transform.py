@@ -35,9 +35,9 @@ def test_a_photo_that_is_refused_is_named_and_the_others_are_answered(
     (photos / "no.jpg").write_bytes(b"text")
     done = hosted.byoc("transform", photos, "--model", hosted.model("first"), "--out", "some", "--yes", status=1)
     assert "2 of 3 files answered" in done
-    assert hosted.errors == "no.jpg: the body is no usable photo: not an image\n"
+    assert hosted.errors == "no.jpg: the body is not a usable photo: not an image\n"
     entries = [json.loads(line) for line in (folder / "some" / "predictions.jsonl").read_text().splitlines()]
-    assert entries[2] == {"file": "no.jpg", "error": "the body is no usable photo: not an image"}
+    assert entries[2] == {"file": "no.jpg", "error": "the body is not a usable photo: not an image"}
 
 
 def test_a_prefix_is_answered_into_a_prefix_by_a_model_that_is_there(hosted: Hosted) -> None:
@@ -116,7 +116,7 @@ def test_a_version_is_registered_approved_and_deployed(hosted: Hosted) -> None:
     )
 
 
-def test_what_is_no_version_cannot_be_approved(hosted: Hosted) -> None:
+def test_only_a_version_can_be_approved(hosted: Hosted) -> None:
     hosted.byoc("approve", "arn:aws:sagemaker:us-east-1:123456789012:model-package/nobody/1", status=1)
     assert "nobody/1" in hosted.errors
     hosted.byoc("approve", "dogs", status=1)

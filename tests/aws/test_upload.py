@@ -1,4 +1,4 @@
-"""byoc data upload: what goes to S3, what does not go twice, and what is refused."""
+"""byoc data upload: which files go to S3, which are not sent twice, and which are refused."""
 
 import dataclasses
 import gc
@@ -95,7 +95,7 @@ def test_a_second_upload_sends_only_what_changed(session: Session, s3: Any, buck
 def test_a_file_in_parts_is_recognised_too(
     session: Session, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = 5 * 1024**2  # the least that S3 takes
+    part = 5 * 1024**2  # the smallest part that S3 accepts
     for module in (files, sys.modules[upload.__module__]):
         monkeypatch.setattr(module, "PART", part)
     (tmp_path / "train.rec").write_bytes(os.urandom(1000) * 12_000)
@@ -104,7 +104,7 @@ def test_a_file_in_parts_is_recognised_too(
     assert upload(session, tmp_path, f"s3://{bucket}/data").sent == 0
 
 
-def test_where_the_etag_does_not_tell_the_sha256_does(session: Session, s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_if_the_etag_does_not_decide_the_sha256_does(session: Session, s3: Any, bucket: str, tmp_path: Path) -> None:
     # A bucket with a KMS key answers an ETag that is not the bytes' MD5.
     lay_out(tmp_path, ["train/a/1.jpg"])
     data = (tmp_path / "train/a/1.jpg").read_bytes()
@@ -148,7 +148,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
         files.files_in(tmp_path)
 
 
-def test_the_command_checks_uploads_and_tells_what_is_there_besides(
+def test_the_command_checks_uploads_and_names_other_objects_in_s3(
     account: Path, s3: Any, bucket: str, tiny: Path
 ) -> None:
     where = ["--region", "us-east-1", "--bucket", bucket]
@@ -162,7 +162,7 @@ def test_the_command_checks_uploads_and_tells_what_is_there_besides(
     s3.put_object(Bucket=bucket, Key=f"byoc/data/{tiny.name}/train/old.jpg", Body=b"old")
     done = byoc("data", "upload", tiny, *where)
     assert "0 sent" in done.stdout and "note: 1 objects are there that the folder does not hold" in done.stdout
-    assert "training can start" not in done.stdout  # what is there was checked before
+    assert "training can start" not in done.stdout  # what is in S3 was checked before
     assert len(keys(s3, bucket)) == told["files"] + 1
 
     done = byoc("data", "upload", tiny, *where, "--delete", stdin=subprocess.DEVNULL)
@@ -221,7 +221,7 @@ def test_a_file_is_signed_as_botocore_signs_it(
         == theirs["X-Amz-Content-SHA256"]
         == hashlib.sha256(file.path.read_bytes()).hexdigest()
     )
-    # What arrived, signed once more by botocore itself.
+    # The request that arrived, signed once more by botocore itself.
     signed = ours["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     headers = {key: value for key, value in ours.items() if key.lower() in signed}
     request = AWSRequest("PUT", wire.url + wire.paths[0], headers, file.path.read_bytes())
@@ -309,5 +309,5 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     there = len(keys(s3, bucket))
     assert 20 <= there < 300
     done = upload(session, folder, f"s3://{bucket}/x")
-    assert 300 - there - THREADS <= done.sent <= 300 - there  # what was on its way has come there since
+    assert 300 - there - THREADS <= done.sent <= 300 - there  # files that were on their way have arrived since
     assert len(keys(s3, bucket)) == 300

@@ -1,4 +1,4 @@
-"""Every verb on the local SageMaker with real photos, from upload to delete: what comes out is what this machine computes alone.
+"""Every verb on the local SageMaker with real photos, from upload to delete: the results equal those of this machine alone.
 
 Once with the jobs and endpoints as processes, and once in Docker with this project's images.
 """
@@ -22,7 +22,7 @@ SEARCH = ["--strategy", "Grid", "--choice", "lr=0.00001,0.01", "--choice", "epoc
 ON = ["--on", "sagemaker", "--yes", "--backbone", LITE]
 # One worker, since this machine may have few cores.
 SMALL = "SAGEMAKER_MODEL_SERVER_WORKERS"
-# What tells of the machine's speed, and not of what was computed.
+# Values that depend on the machine's speed, and not on the computation.
 SPEED = ("images_per_second", "seconds", "time", "data_wait_share")
 # Between two builds of torch and two numbers of threads, sums of fp32 differ in their last digits.
 PLACES = [
@@ -32,13 +32,13 @@ PLACES = [
 
 
 def judged(base: Path) -> list[dict[str, Any]]:
-    """Return a job's epochs and results, without what tells of this machine's speed."""
+    """Return a job's epochs and results, without values that depend on this machine's speed."""
     found = [record for record in read_records(base) if record["kind"] in ("result", "epoch")]
     return [{name: value for name, value in one.items() if not any(word in name for word in SPEED)} for one in found]
 
 
 def same(found: Any, expected: Any, within: float) -> bool:
-    """Return whether two values of JSON are the same, their numbers but for `within`."""
+    """Return whether two JSON values are equal, with numbers that may differ by `within`."""
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[name], expected[name], within) for name in expected)
     if isinstance(expected, list):
@@ -51,7 +51,7 @@ def same(found: Any, expected: Any, within: float) -> bool:
 
 
 def probabilities(ranking: list[dict[str, Any]]) -> dict[str, float]:
-    """Return a photo's labels with their probabilities; their order may differ where two are as likely."""
+    """Return a photo's labels with their probabilities, since two equally likely labels may have any order."""
     return {entry["label"]: entry["probability"] for entry in ranking}
 
 
@@ -88,7 +88,7 @@ def test_the_whole_way_on_sagemaker_comes_to_what_this_machine_computes_alone(
             expected = [probabilities(predict(url, photo)[0]) for photo in photos]
 
         def asked() -> list[dict[str, float]]:
-            """Return what the endpoint answers to each photo."""
+            """Return the endpoint's answer to each photo."""
             entries = driver.json("predict", *map(str, photos), "--endpoint", "dogs")
             return [probabilities(entry["predictions"]) for entry in entries]
 
@@ -96,7 +96,7 @@ def test_the_whole_way_on_sagemaker_comes_to_what_this_machine_computes_alone(
         first = driver.json(*deploy, "best", "--photo", str(photos[0]))
         assert not first["updated"] and first["trial"]["label"] in expected[0]
         answers = asked()
-        assert same(answers, expected, max(within, 1e-4)), (answers, expected)  # what is served is rounded
+        assert same(answers, expected, max(within, 1e-4)), (answers, expected)  # the endpoint's answers are rounded
 
         batch = tmp_path / "batch"
         batch.mkdir()

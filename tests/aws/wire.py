@@ -1,4 +1,4 @@
-"""A server that answers every request as AWS does in one case, byte for byte; for answers that the emulator never gives."""
+"""A server that answers every request with the bytes of one of AWS's answers, for answers that the emulator never gives."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ class Wire:
 
     url: str
     requests: list[dict[str, str]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)  # as they were sent
+    paths: list[str] = field(default_factory=list)  # the paths in the form in which they were sent
 
 
 def json_error(code: str, message: str) -> bytes:

@@ -49,7 +49,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar", "lies.tar", "lies.tar.gz", "no-ending"])
-def test_tar_and_gzip_are_told_by_their_bytes_in_every_format(tmp_path: Path, name: str, form: int) -> None:
+def test_tar_and_gzip_are_recognised_by_their_bytes_in_every_format(tmp_path: Path, name: str, form: int) -> None:
     mode = "w" if name in ("a.tar", "lies.tar.gz") else "w:gz"
     archive = packed(tmp_path / name, file("./train.py"), file("sub/" + "long" * 20 + ".py"), form=form, mode=mode)
     unpack(archive, tmp_path / "out")
@@ -223,7 +223,7 @@ def test_a_damaged_archive_costs_one_sentence_and_leaves_nothing(
 
 def test_a_file_with_holes_of_which_less_is_stored_than_it_says_is_damage(tmp_path: Path) -> None:
     member = tarfile.TarInfo("holes")
-    member.size = 512  # what is stored; the rest of 10,240 bytes is the end
+    member.size = 512  # the stored bytes; the rest of the 10,240 bytes is the end mark
     member.pax_headers = {"GNU.sparse.size": "9000", "GNU.sparse.map": "0,9000", "GNU.sparse.name": "holes"}
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(member, io.BytesIO(bytes(512)))

@@ -1,4 +1,4 @@
-"""The artifact: what it holds, what damage is found, and the self-test that checks what the model computes."""
+"""The artifact: its content, the damage that is found, and the self-test that checks the model's results."""
 
 import json
 import os

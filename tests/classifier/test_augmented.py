@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, lines: list[dict[s
 
 
 def manifest(folder: Path) -> None:
-    """Give each split of a folder of class folders an augmented manifest, with an S3 prefix of its own."""
+    """Give each split of a folder of class folders an augmented manifest with a separate S3 prefix."""
     for split in folder.iterdir():
         lines = []
         for photo in sorted(split.glob("*/*")):

@@ -1,4 +1,4 @@
-"""AVIF has limits of its own: its pixels, the frames that its header does not count, and one thread."""
+"""AVIF's own limits: its pixels, the frames that its header does not count, and one thread."""
 
 import contextlib
 import struct

@@ -99,7 +99,7 @@ def box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", len(content) + 8, kind) + content
 
 
-def test_boxes_are_told_apart_by_their_sizes() -> None:
+def test_boxes_are_distinguished_by_their_sizes() -> None:
     data = box(b"ftyp", b"1234") + box(b"free", b"") + box(b"meta", b"content")
     assert list(_boxes(data, 0, len(data))) == [(b"ftyp", 8, 12), (b"free", 20, 20), (b"meta", 28, 35)]
     assert list(_boxes(data, 12, len(data) - 1)) == [(b"free", 20, 20)]  # the last box reaches past the end
@@ -149,7 +149,7 @@ def test_an_items_parts_are_found_where_its_location_says(version: int, offset_s
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_an_item_may_lie_inside_the_header_itself(version: int) -> None:
+def test_an_item_may_be_inside_the_header_itself(version: int) -> None:
     frame = bytes([1 << 3 | 2, 5]) + packed(STILL, SIZE)
     content = located(version, 4, 0, [(2, len(frame))], method=1) + box(b"idat", b"??" + frame + bytes(9))
     data = box(b"ftyp", b"avif" + bytes(4)) + box(b"meta", bytes(4) + content)
@@ -172,7 +172,7 @@ def test_the_index_of_a_part_is_passed_over_where_the_version_has_one(version: i
         limit_frames(data, 640 * 480 - 1)
 
 
-def test_exif_is_taken_out_of_the_meta_box_alone_wherever_it_lies() -> None:
+def test_exif_is_taken_out_of_the_meta_box_alone_wherever_it_is() -> None:
     head, rest = box(b"ftyp", b"avif" + bytes(4)), box(b"mdat", b"Exif")
     assert mended(head + rest + box(b"meta", b"one Exif two")) == head + rest + box(b"meta", b"one none two")
     assert mended(head + box(b"meta", b"Exif") + rest) == head + box(b"meta", b"none") + rest
@@ -183,7 +183,7 @@ def test_exif_is_taken_out_of_the_meta_box_alone_wherever_it_lies() -> None:
 @pytest.mark.parametrize(
     ("brand", "ours"), [(b"avif", True), (b"avis", True), (b"mif1", True), (b"msf1", True), (b"heic", False)]
 )
-def test_what_pillow_would_read_as_avif_is_told_by_its_brand(brand: bytes, ours: bool) -> None:
+def test_what_pillow_would_read_as_avif_is_recognised_by_its_brand(brand: bytes, ours: bool) -> None:
     data = box(b"ftyp", brand + bytes(4))
     assert is_avif(data) == ours and not is_avif(box(b"free", brand + bytes(4)))
     assert first_frame(data) == box(b"ftyp", b"avif" + bytes(4))

@@ -109,7 +109,7 @@ def test_bits_that_cannot_be_are_passed_over() -> None:
         np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
-def test_dark_samples_of_sixteen_bits_are_read_as_dark_and_told() -> None:
+def test_dark_samples_of_sixteen_bits_are_read_as_dark_and_reported() -> None:
     for data in (png16(RAMP * 4095), tiff(np.rint(RAMP * 4095).astype(np.uint16))):
         assert grey(data).max() == 16 and "nearly all are below 4,096" in look_at(data).notes[0]
     assert not look_at(png16(RAMP * 4095, 12)).notes and not look_at(png16(RAMP * 65_535)).notes
@@ -168,7 +168,7 @@ def planar(samples: npt.NDArray[Any], colours: int, tile: int = 0) -> bytes:
 def test_planes_of_sixteen_bits_without_compression_are_refused(order: str, tile: int) -> None:
     samples = np.repeat(GREY[:, :64, None], 4, axis=2)
     for colours, count in ((2, 3), (2, 4), (5, 4)):
-        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it anew with 8 bits a sample"):
+        with pytest.raises(PhotoError, match=r"planes of 16 bits.*save it again with 8 bits a sample"):
             decode(planar(samples[..., :count].astype(order + "u2") * 257, colours, tile))
     np.testing.assert_array_equal(grey(planar(samples[..., :3].astype("u1"), 2, tile)), GREY[:, :64])
 

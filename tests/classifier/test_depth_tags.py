@@ -22,7 +22,7 @@ def white(**tags: Any) -> float | None:
     [
         (0, 4095),
         (1, 1),
-        (3, 4095),  # white of 2 bits, which no grey samples have
+        (3, 4095),  # the white of samples of 2 bits, which no grey photo has
         (127, 4095),
         (255, 255),
         (511, 511),

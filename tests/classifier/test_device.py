@@ -1,4 +1,4 @@
-"""The line about the device: what was found, and which driver is needed if the one found is too old."""
+"""The line about the device: it names the device, and the needed driver if the present one is too old."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 
 from classifier.device import driver_version, found, gpu_count, lacking, line
 
-# What torch 2.13's wheel for CUDA 13 was built for.
+# The architectures for which torch 2.13's wheel for CUDA 13 was built.
 BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
 
 

@@ -1,4 +1,4 @@
-"""Folders that may not be listed, or that hold what is neither a photo nor a folder."""
+"""Folders that may not be listed, or that hold things which are neither photos nor folders."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def test_a_folder_that_may_not_be_listed_is_named_by_everyone_who_lists_it(tmp_p
     assert done.stdout.splitlines() == [sentence] * 3 + ["[]"]
 
 
-def test_a_pipe_is_no_photo_and_a_link_to_nothing_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_pipe_is_not_a_photo_and_a_link_to_nothing_is_one_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     os.mkfifo(tmp_path / "cat" / "pipe")
     (tmp_path / "cat" / "gone.jpg").symlink_to(tmp_path / "nowhere")

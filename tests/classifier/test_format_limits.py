@@ -81,7 +81,7 @@ def test_a_jpeg_may_hold_so_many_segments(kind: bytes, most: int) -> None:
 
 def test_a_jpeg_may_hold_one_more_segment_for_each_32_kilobytes_and_no_more_exif() -> None:
     def segments(length: int) -> bytes:
-        """Return a comment of so many bytes and 500 segments, of which the last begins 2,002 bytes further."""
+        """Return a comment of `size` bytes and 500 segments; the last one begins 2,002 bytes later."""
         return b"\xff\xd8\xff\xfe" + struct.pack(">H", length) + bytes(length - 2) + b"\xff\xdb\0\2" * 500
 
     limit_segments(segments(32_768 - 2_002))

@@ -60,7 +60,7 @@ def test_transparent_parts_become_white() -> None:
     assert np.asarray(decode(encoded(image))).min() == 255
 
 
-def test_a_photo_of_which_nothing_can_be_seen_is_told() -> None:
+def test_a_photo_of_which_nothing_can_be_seen_is_reported() -> None:
     photo = Image.fromarray(UPRIGHT)
     hidden, half = photo.copy(), photo.copy()
     hidden.putalpha(0)
@@ -75,7 +75,7 @@ def test_a_photo_of_which_nothing_can_be_seen_is_told() -> None:
         encoded(palette, transparency=3),
         encoded(palette, "GIF", transparency=3),
     ):
-        assert look_at(data).notes == ("it is wholly transparent, which is read as white",)
+        assert look_at(data).notes == ("it is fully transparent, which is read as white",)
     for image in (half, photo, Image.new("RGBA", (9, 9), "white")):
         assert look_at(encoded(image)).notes == ()
 

@@ -1,4 +1,4 @@
-"""A format that is not read is named with what to do; every other format of long standing is read."""
+"""The refusal of an unknown format names it and a remedy; all other old formats are read."""
 
 import base64
 import io
@@ -79,7 +79,7 @@ def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
             "an augmented manifest, not an image; training reads it",
         ),
         (b'"source-ref" is an attribute', "^not an image$"),
-        (DENIED, "an error message in XML.*download the photo anew"),
+        (DENIED, "an error message in XML.*download the photo again"),
         (b"\xef\xbb\xbf" + DENIED.partition(b"\n")[2], "an error message in XML"),
         (b"<?xml version='1.0'?>\n<Error xmlns='http://x/'><Code>NoSuchKey</Code></Error>", "an error message in XML"),
         (

@@ -51,7 +51,7 @@ def test_up_to_five_classes_of_a_single_photo_are_named(tmp_path: Path, singles:
     assert note.startswith(f"classes with a single photo: {singles} ({named}{more}); it stays in train")
 
 
-def test_where_each_class_has_more_photos_no_such_note_is_told(tmp_path: Path) -> None:
+def test_where_each_class_has_more_photos_no_such_note_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train" / "pair").mkdir(parents=True)
     for number in range(2):
         (tmp_path / "train" / "pair" / f"{number}.jpg").touch()

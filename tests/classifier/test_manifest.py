@@ -127,7 +127,7 @@ def test_accents_may_be_composed_in_the_manifest_and_not_on_disk(tmp_path: Path)
     assert read(tmp_path, "photos.csv", text) == {"Zoë": [decomposed, "b.jpg"]}
 
 
-def test_system_files_that_a_manifest_lists_are_left_out_and_told(tiny: Path) -> None:
+def test_system_files_that_a_manifest_lists_are_left_out_and_reported(tiny: Path) -> None:
     rows = [(f"{photo.parent.name}/{photo.name}", photo.parent.name) for photo in (tiny / "train").glob("*/*")]
     write_csv(tiny / "train", [*rows, ("brick/._000.jpg", "brick"), ("Thumbs.db", "coffee")])
     (tiny / "train" / "._photos.csv").touch()
@@ -136,7 +136,7 @@ def test_system_files_that_a_manifest_lists_are_left_out_and_told(tiny: Path) ->
     assert photos.notes == ("hidden and system files: 2 (brick/._000.jpg, train/Thumbs.db); they are left out",)
 
 
-def test_photos_that_the_manifest_does_not_list_are_told(tiny: Path) -> None:
+def test_photos_that_the_manifest_does_not_list_are_reported(tiny: Path) -> None:
     train = tiny / "train"
     rows = [(f"{photo.parent.name}/{photo.name}", photo.parent.name) for photo in sorted(train.glob("*/00[01].jpg"))]
     write_csv(train, [*rows, ("again/brick/002.jpg", "brick"), ("./coffee/../coffee/002.jpg", "coffee")])

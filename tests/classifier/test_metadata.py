@@ -1,4 +1,4 @@
-"""A photo whose pixels are sound is read in spite of damaged or large metadata, whatever its format."""
+"""A photo whose pixels are sound is read in spite of damaged or large metadata, in every format."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ PNG_CHUNKS = {
     "iTXt of 3 MB": chunk(b"iTXt", b"x\0\1\0\0\0" + compressed(3_000_000)),
     "tEXt of 70 MB": chunk(b"tEXt", b"x\0" + bytes(70_000_000)),
     "eXIf of garbage": chunk(b"eXIf", GARBAGE),
-    "a kind that is no text": chunk(b"z\xff\xffz", b"?"),
+    "a kind that is not text": chunk(b"z\xff\xffz", b"?"),
 }
 
 
@@ -226,7 +226,7 @@ def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:
 # --- what is refused, and what is noted
 
 
-def test_what_was_mended_is_told_and_what_is_sound_is_not() -> None:
+def test_what_was_mended_is_reported_and_what_is_sound_is_not() -> None:
     jpeg = encoded(PHOTO, "JPEG")
     assert look_at(jpeg).notes == () and look_at(encoded(PHOTO)).notes == ()
     assert any("its end is damaged" in note for note in look_at(jpeg[:-2]).notes)

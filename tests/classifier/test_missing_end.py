@@ -48,7 +48,7 @@ def test_a_progressive_jpeg_that_is_cut_between_its_scans_is_not_read() -> None:
 
 
 def zero_tailed(whole: bytes, share: float) -> bytes:
-    """Return what an interrupted download leaves: the first bytes, then zeros up to the full size."""
+    """Return the file that an interrupted download leaves: the first bytes, then zeros up to the full size."""
     kept = int(len(whole) * share)
     return whole[:kept] + bytes(len(whole) - kept)
 
@@ -69,7 +69,7 @@ def test_a_jpeg_whose_rest_is_zeros_is_refused(share: float) -> None:
         all_zeros_mean_grey(400),
         encoded(PHOTO.resize((1200, 900)), "JPEG", optimize=True),
     ):
-        with pytest.raises(PhotoError, match="its end is missing, and pixels with it; copy or download it anew"):
+        with pytest.raises(PhotoError, match="its end is missing, and pixels with it; copy or download it again"):
             decode(zero_tailed(data, share))
 
 
@@ -125,5 +125,5 @@ def test_a_file_that_is_cut_in_its_pixels_is_refused_whatever_its_metadata(kind:
 def test_a_large_jpeg_without_its_end_is_refused_rather_than_decoded_three_times() -> None:
     whole = encoded(Image.new("L", (7000, 6000)), "JPEG")
     assert decode(whole).size == (7000, 6000)
-    with pytest.raises(PhotoError, match="without its end is not decoded; save the photo anew"):
+    with pytest.raises(PhotoError, match="without its end is not decoded; save the photo again"):
         decode(whole[:-2])

@@ -167,7 +167,7 @@ def test_an_empty_pretrained_channel_is_refused(tmp_path: Path) -> None:
         load_pretrained(backbone, LITE, tmp_path)
 
 
-def test_an_archive_in_the_pretrained_channel_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_an_archive_in_the_pretrained_channel_is_reported_with_the_remedy(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(__file__, "model.safetensors")
     with pytest.raises(WeightsError, match=r"; it holds model\.tar\.gz; unpack it, or give .* as the channel 'model'$"):
@@ -175,7 +175,7 @@ def test_an_archive_in_the_pretrained_channel_is_told_with_the_remedy(tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")
-def test_a_whole_model_in_place_of_its_weights_is_told(tmp_path: Path) -> None:
+def test_a_whole_model_in_place_of_its_weights_is_reported(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
     pickled = r"w\.pth is a whole pickled model \(it needs torch\.nn\.modules\.linear\.Linear\); save its state_dict"
     for save, message in (

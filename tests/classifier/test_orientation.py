@@ -94,7 +94,7 @@ def test_every_format_comes_out_upright_once(name: str, orientation: int) -> Non
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "tiff", "tiff lzw", "tiff tiled big-endian"])
-def test_the_crop_and_the_views_lie_in_the_upright_photo(name: str, orientation: int) -> None:
+def test_the_crop_and_the_views_are_in_the_upright_photo(name: str, orientation: int) -> None:
     large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # a JPEG of this size is drafted
     data = WRITERS[name](lying(orientation, large), orientation)
     crop = load_pixels(data, PREPROCESSING).astype(int)
@@ -112,13 +112,13 @@ def test_the_crop_and_the_views_lie_in_the_upright_photo(name: str, orientation:
 
 @pytest.mark.parametrize("value", [0, 9, 255, 65535])
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "tiff big", "tiff tiled big-endian"])
-def test_a_value_that_means_nothing_leaves_the_photo_as_it_lies(name: str, value: int) -> None:
+def test_a_value_that_means_nothing_leaves_the_photo_as_it_is(name: str, value: int) -> None:
     decoded = np.asarray(decode(WRITERS[name](Image.fromarray(UPRIGHT), value)), dtype=int)
     np.testing.assert_allclose(decoded[8, 8], UPRIGHT[8, 8], atol=6)
     assert decoded.shape == UPRIGHT.shape
 
 
-def test_an_orientation_of_several_or_of_no_numbers_is_no_obstacle() -> None:
+def test_an_orientation_of_several_or_of_no_numbers_does_not_matter() -> None:
     photo = encoded(Image.fromarray(UPRIGHT), "JPEG")
     for kind, count, value in (
         (3, 2, b"\0\6\0\6"), (2, 2, b"6\0\0\0"), (4, 1, b"\0\0\0\6"), (5, 1, b"\xff" * 4), (9, 1, b"\xff" * 4)
@@ -152,7 +152,7 @@ def with_profile(image: Image.Image, block: bytes, zipped: bool) -> bytes:
     return encoded(image, pnginfo=text)
 
 
-def test_mending_keeps_an_orientation_that_is_told_in_another_place() -> None:
+def test_mending_keeps_an_orientation_that_is_reported_in_another_place() -> None:
     lies = lying(6, Image.fromarray(UPRIGHT))
     bad = struct.pack(">I", 1) + b"pHYs\0" + struct.pack(">I", 0)
     jpeg = encoded(lies, "JPEG", xmp=xmp(6))

@@ -37,7 +37,7 @@ def test_the_folder_may_be_the_root_of_all(folder: Path) -> None:
     assert Below(Path("/"), [written]).find(written, "line 2") == (Path("/", written), str(real))
 
 
-def test_a_bucket_is_no_folder_of_its_objects(folder: Path) -> None:
+def test_a_bucket_is_not_a_folder_of_its_objects(folder: Path) -> None:
     (folder / "bucket" / "cat").mkdir(parents=True)
     (folder / "bucket" / "cat" / "1.jpg").touch()
     found, _ = Below(folder, ["s3://bucket/cat/1.jpg"]).find("s3://bucket/cat/1.jpg", "line 2")

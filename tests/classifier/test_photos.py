@@ -1,4 +1,4 @@
-"""A folder of photos: its classes, what is left out with a note, and what is refused."""
+"""A folder of photos: its classes, files that are left out with a note, and refusals."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ def load(channels: Mapping[str, Path]) -> PhotoSet:
     return load_photo_set(channels, validation_share=0.1, seed=0)
 
 
-def test_what_is_not_read_is_told(tiny: Path) -> None:
+def test_what_is_not_read_is_reported(tiny: Path) -> None:
     (tiny / "notes.csv").write_text("day,weather\n")
     (tiny / "vall").mkdir()
     told = load({"training": tiny}).notes
@@ -38,7 +38,7 @@ SYSTEM = (".DS_Store", "._000.jpg", "Thumbs.db", "thumbs.db", "desktop.ini", "Ic
 FOLDERS = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", ".Trashes")
 
 
-def test_hidden_and_system_files_are_told_and_never_counted(tiny: Path) -> None:
+def test_hidden_and_system_files_are_reported_and_never_counted(tiny: Path) -> None:
     before = load({"training": tiny})
     places = (tiny, tiny / "train", tiny / "train" / "brick", tiny / "test" / "coffee")
     for place in places:
@@ -60,7 +60,7 @@ def test_a_name_that_is_like_a_system_files_is_a_photo(tiny: Path) -> None:
     assert len(photos.splits["train"]) == 13 and not photos.notes
 
 
-def test_files_that_are_not_photos_by_their_suffix_are_left_out_and_told(tiny: Path) -> None:
+def test_files_that_are_not_photos_by_their_suffix_are_left_out_and_reported(tiny: Path) -> None:
     for name in ("000.jpg.json", "001.jpg.JSON", "a.txt", "IMG_1.MOV"):
         (tiny / "train" / "brick" / name).write_text("x")
     (tiny / "README.md").write_text("x")
@@ -91,7 +91,7 @@ def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folde
         shutil.copytree(tiny / "test" / "brick", train / place)
     (train / "coffee" / "link").symlink_to(tiny / "validation" / "coffee")
     photos = load({"train": train, "validation": tiny / "validation"})
-    shutil.rmtree(train / "brick" / ".hidden")  # which ImageFolder would read
+    shutil.rmtree(train / "brick" / ".hidden")  # files that ImageFolder would read
     assert photos.classes == ("brick", "coffee")
     expected = [  # in the order of torchvision.datasets.folder.make_dataset
         (f"{root}/{name}", label)
@@ -104,13 +104,13 @@ def test_subfolders_of_a_class_are_read_in_the_order_of_torchvisions_image_folde
     assert any(note.startswith("photos in subfolders of a class's folder: 10 (") for note in photos.notes)
 
 
-def test_a_link_to_a_folder_above_it_is_told_and_not_followed_without_end(tiny: Path) -> None:
+def test_a_link_to_a_folder_above_it_is_reported_and_not_followed_without_end(tiny: Path) -> None:
     (tiny / "train" / "brick" / "again").symlink_to(tiny / "train" / "brick")
     photos = load({"training": tiny})
     assert len(photos.splits["train"]) == 8 and "files that are not photos: 1 without" in photos.notes[0]
 
 
-def test_empty_classes_and_loose_files_are_told(tiny: Path) -> None:
+def test_empty_classes_and_loose_files_are_reported(tiny: Path) -> None:
     (tiny / "train" / "cat").mkdir()
     (tiny / "train" / "dog" / "later").mkdir(parents=True)
     (tiny / "train" / "dog" / "readme.txt").touch()
@@ -142,7 +142,7 @@ def test_photos_without_class_folders_are_refused_as_what_they_are(tiny: Path, f
         folder.rmdir()
     count = {"train": 8, "test": 4, ".": 16}[flat]
     with pytest.raises(
-        DataError, match=rf"holds {count} photos that lie in no class folder \(.*000\.jpg, .*; put each into a"
+        DataError, match=rf"holds {count} photos that are in no class folder \(.*000\.jpg, .*; put each into a"
     ):
         load({"training": tiny})
 
@@ -276,6 +276,6 @@ def test_flat_photos_beside_a_list_that_is_not_read_name_the_list(tiny: Path, pl
     named = "/".join((tiny / place).parts[-2:])
     with pytest.raises(
         DataError,
-        match=rf"8 photos that lie in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
+        match=rf"8 photos that are in no class folder.*; {named} is not read: a manifest is a \.csv, .*\.lst in .*tiny/train$",
     ):
         load({"training": tiny})

@@ -133,7 +133,7 @@ def test_files_of_two_splits_in_one_folder_are_not_mixed(tmp_path: Path) -> None
         load_photo_set({"train": tmp_path}, validation_share=0.5, seed=1)
 
 
-def test_what_lies_beside_the_files_is_told(tmp_path: Path) -> None:
+def test_what_is_beside_the_files_is_reported(tmp_path: Path) -> None:
     write_records(tmp_path / "train.rec", [(b"a", 0), (b"b", 1), (b"c", 0), (b"d", 1)])
     for name in ("train.idx", "train.lst", ".hidden.rec", "._train.rec"):
         (tmp_path / name).write_text("0\t0.0\tcat/1.jpg\n")

@@ -1,4 +1,4 @@
-"""A model's specification: what model.json may hold, and the sentence for what is refused."""
+"""A model's specification: the values that model.json may hold, and the sentences for other values."""
 
 import json
 from typing import Any
@@ -103,7 +103,7 @@ def test_a_document_that_is_not_an_object_is_refused(value: Any, kind: str) -> N
         ModelSpec.from_json(value)
 
 
-def test_a_photo_is_drafted_to_its_size_and_probabilities_stay_as_they_are_unless_told() -> None:
+def test_a_photo_is_drafted_to_its_size_and_probabilities_stay_unchanged_by_default() -> None:
     preprocessing = Preprocessing(resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
     spec = ModelSpec(
         backbone="any", features=1, head_hidden=(), head_dropout=0.0, classes=("a", "b"), preprocessing=preprocessing

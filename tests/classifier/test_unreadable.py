@@ -1,4 +1,4 @@
-"""Training refuses to go on when more photos are unreadable than the limit allows; the limit itself is allowed."""
+"""Training stops if more photos are unreadable than the limit allows; the limit itself is allowed."""
 
 from pathlib import Path
 

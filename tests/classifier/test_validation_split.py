@@ -75,7 +75,7 @@ def test_no_class_with_a_second_photo_is_refused(samples: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_folder_of_class_folders_trains_and_the_check_foretells_its_split(samples: Path, tmp_path: Path) -> None:
+def test_a_folder_of_class_folders_trains_and_the_check_predicts_its_split(samples: Path, tmp_path: Path) -> None:
     folder = folders_of(samples, tmp_path / "photos", {"brick": 20, "cat": 1, "coffee": 10})
     (folder / "coffee" / "more").mkdir()
     (folder / "coffee" / "000.jpg").rename(folder / "coffee" / "more" / "000.jpg")

@@ -1,4 +1,4 @@
-"""What a user of the notebook brings: torchvision's folders and transforms, a pretrained architecture's body, smdebug's hook."""
+"""A training script of the notebook's kind: torchvision's folders and transforms, a pretrained architecture, smdebug's hook."""
 
 import argparse
 import os

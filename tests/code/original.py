@@ -1,4 +1,4 @@
-"""Inference code as the notebooks of image classification projects have it: three functions, no output_fn, a neighbour, lib."""
+"""Inference code as in the notebooks of image classification projects: three functions, no output_fn, a second module, and lib."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import torch
 from dependency import scale  # in lib
 from PIL import Image
 
-from classifier import Net  # a neighbour, not the server's package of that name
+from classifier import Net  # a module beside this file, not the server's package of that name
 
 JPEG, JSON = "image/jpeg", "application/json"
 

@@ -22,13 +22,13 @@ def port() -> str:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """What runs the scripts of local_test, in a folder of the test's own."""
+    """Runs the scripts of local_test in a folder for the test."""
     return Machine(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A clone of the project, beside a stand-in for AWS and a registry that run."""
+    """A clone of the project, with a running stand-in for AWS and a running registry."""
     folder = tmp_path_factory.mktemp("push")
     checkout = folder / "checkout"
     subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)

@@ -1,4 +1,4 @@
-"""The contract suite itself: each test names its clause, its bodies are what they claim to be."""
+"""The contract suite itself: each test names its clause, and the request bodies are correct."""
 
 import argparse
 import ast
@@ -62,7 +62,7 @@ def test_the_pickled_body_runs_its_command_where_it_is_unpickled(tmp_path: Path)
 
 
 def test_the_huge_png_claims_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # which classifier.images takes away
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # a limit that classifier.images removes
     with pytest.raises(Image.DecompressionBombError, match="3600000000 pixels"):
         Image.open(io.BytesIO(bodies.huge_png()))
 
@@ -74,7 +74,7 @@ def test_the_page_shows_the_runs_side_by_side_and_what_was_seen_in_failures() ->
     page = markdown({"ours": [good, alone], "stock": [bad]})
     assert "| a \\| b | own rule | pass | FAIL |" in page
     assert "| c | API | not claimed | not run |" in page
-    assert "**stock**, 1 clauses: 0 pass, 1 fail, 0 not claimed; what was seen in the failures:" in page
+    assert "**stock**, 1 clauses: 0 pass, 1 fail, 0 not claimed; the failures show:" in page
     assert "- *a \\| b*: exit &lt;status> 1" in page
     assert "seen: exit <status> 1" in text_table([bad])
     assert Row(**json.loads(json.dumps(bad.to_json()))) == bad

@@ -1,4 +1,4 @@
-"""What the CUDA images keep of CUDA's libraries, against what torch and cuDNN open; no GPU is needed to look."""
+"""The CUDA libraries that the images keep, compared with those that torch and cuDNN open. This needs no GPU."""
 
 import re
 from collections import defaultdict

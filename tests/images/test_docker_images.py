@@ -1,4 +1,4 @@
-"""The CPU images from outside, in a real Docker: what they hold, what they say of themselves, and that both work as any user."""
+"""The CPU images from outside, in a real Docker: their content, their labels, and that both work as any user."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests.conftest import IMAGES, LITE
 pytestmark = pytest.mark.docker
 
 TRAIN, SERVE = "byoc-classifier-train:cpu", "byoc-classifier-serve:cpu"
-# An ordinary user, nothing writable but /tmp (where nothing may execute) and what is mounted, no network.
+# An ordinary user and no network; only /tmp (where nothing may execute) and the mounts are writable.
 LOCKED = ("--user", "4321:4321", "--read-only", "--tmpfs", "/tmp", "--network", "none")
 BUDGET = {TRAIN: 1.8e9, SERVE: 1.6e9}
 

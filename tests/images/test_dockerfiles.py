@@ -1,4 +1,4 @@
-"""What the Dockerfiles and the images' locks promise that can be seen without Docker."""
+"""Promises of the Dockerfiles and the images' locks that can be checked without Docker."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def test_a_build_labels_its_image_with_what_is_known_and_nothing_else(
         subprocess.run(["git", "init", "--quiet", checkout], check=True)
         subprocess.run(["git", "-C", checkout, "remote", "add", "origin", origin], check=True)
     programs.mkdir()
-    (programs / "docker").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')  # prints what Docker would be asked to do
+    (programs / "docker").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')  # prints the commands for Docker
     (programs / "docker").chmod(0o755)
     environment = {
         **os.environ,
@@ -106,6 +106,6 @@ def test_the_build_context_lets_in_only_what_is_used() -> None:
 
 
 def test_the_build_context_lets_in_the_packages_as_whole_folders() -> None:
-    # Trap: Docker 20.10 lets in nothing of a subfolder where the exception has a wildcard, as in !train/**/*.py.
+    # Trap: Docker 20.10 ignores files in subfolders if the exception has a wildcard, as in !train/**/*.py.
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert {"!classifier", "!serve", "!train"} <= set(lines)

@@ -1,4 +1,4 @@
-"""docker/engine.sh: starts an engine where none runs, leaves one that runs, stops only its own."""
+"""docker/engine.sh: starts an engine if none runs, keeps a running one, and stops only its own."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.docker
 
-# A machine where no engine runs, in namespaces of its own: without the running engine's network, sockets and images.
+# A machine without a running engine, made of separate namespaces: it sees neither network, sockets nor images of the real engine.
 BARE = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/docker && ip link set lo up && "
 
 

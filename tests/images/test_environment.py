@@ -1,4 +1,4 @@
-"""torchvision and timm as anybody's code imports them, beside whatever build of torch the environment has."""
+"""torchvision and timm, imported as any user's code would, beside the environment's build of torch."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 
 def python(code: str, *arguments: str | Path, launcher: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
-    """Run code that knows nothing of this project, in a Python of its own."""
+    """Run code that knows nothing about this project, in a new Python process."""
     command = [
         sys.executable,
         *launcher,

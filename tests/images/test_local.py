@@ -1,4 +1,4 @@
-"""Trying the images on this machine: local mode and docker run, their answers, and that nothing is left behind."""
+"""The images on this machine: local mode and docker run, their answers, and that nothing is left behind."""
 
 import json
 import os

@@ -188,7 +188,7 @@ def test_code_inside_an_archive_runs_where_it_is_allowed(
 
 
 @MODES
-def test_a_damaged_archive_is_told_in_one_sentence(
+def test_a_damaged_archive_is_reported_in_one_sentence(
     machine: Machine, tmp_path: Path, mode: list[str], port: str
 ) -> None:
     archive, log = tmp_path / "model.tar.gz", tmp_path / "log"

@@ -1,4 +1,4 @@
-"""What build_and_push.sh refuses, each in one sentence with the remedy."""
+"""Refusals of build_and_push.sh, each in one sentence with the remedy."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.docker
     ("arguments", "environment", "words"),
     [
         ((), {}, "no AWS region is set; pass one"),
-        (("--region", "europe"), {}, "'europe' is no AWS region"),
+        (("--region", "europe"), {}, "'europe' is not an AWS region"),
         (
             ("--region", "eu-west-9"),
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.docker
         (("--region", "us-east-1"), {"AWS_PROFILE": "nobody"}, "set AWS_PROFILE to a profile that exists"),
         (("--region", "us-east-1"), {"DOCKER_HOST": "unix:///nowhere.sock"}, "Docker does not answer; start it"),
         (("--device", "tpu"), {}, "--device 'tpu' is unknown; write cuda or cpu"),
-        (("both",), {}, "'both' is no option"),
+        (("both",), {}, "'both' is not an option"),
     ],
 )
 def test_what_is_missing_is_one_sentence_with_the_remedy(
@@ -103,7 +103,7 @@ def test_a_missing_permission_is_named(place: Place, tmp_path: Path) -> None:
         strict.wait()
 
 
-def test_a_user_who_may_not_talk_to_docker_is_told_how(tmp_path: Path) -> None:
+def test_a_user_who_may_not_use_docker_learns_the_remedy(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     done = subprocess.run(
@@ -115,12 +115,12 @@ def test_a_user_who_may_not_talk_to_docker_is_told_how(tmp_path: Path) -> None:
 
 @pytest.fixture
 def full_engine(tmp_path: Path) -> Iterator[str]:
-    """A second engine whose disk holds the base image and not one byte more; its address."""
+    """The address of a second engine whose disk has room for the base image and nothing more."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
     address = f"unix://{tmp_path}/engine.sock"
-    # In a network of its own: without a bridge it would take the running engine's bridge away.
+    # In its own network, because without a bridge it would remove the running engine's bridge.
     command = [
         "unshare",
         "--net",

@@ -13,7 +13,7 @@ from tests.ports import free_port
 
 IMAGE = os.environ.get("SERVE_IMAGE", "byoc-classifier-serve:cpu")
 SCRIPT = ROOT / "local_test" / "transform_local.sh"
-# What a user writes who leaves all to the defaults.
+# A user's code that relies on all defaults.
 DEFAULTS = """
 import sys
 from pathlib import Path
@@ -36,7 +36,7 @@ finally:
 @pytest.mark.parametrize(
     ("batch", "strategy"), [("true", "SINGLE_RECORD"), ("", "SINGLE_RECORD"), ("True", "SingleRecord")]
 )
-def test_the_strategy_is_told_in_the_words_of_who_asks(batch: str, strategy: str) -> None:
+def test_the_strategy_is_named_in_the_spelling_of_the_program_that_asks(batch: str, strategy: str) -> None:
     assert read_settings([], {"SAGEMAKER_BATCH": batch}).batch_strategy == strategy
 
 
@@ -63,7 +63,9 @@ def transform(*arguments: str | Path, folder: Path) -> "subprocess.CompletedProc
 
 
 @pytest.mark.docker
-def test_every_photo_of_a_folder_is_answered_and_a_refusal_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
+def test_every_photo_of_a_folder_is_answered_and_a_refusal_is_reported(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
     (photos / "notes.txt").write_text("hello")
     out = tmp_path / "out"
     done = transform(SCRIPT, "--port", str(free_port()), "--out", out, model, photos, folder=tmp_path)
@@ -71,7 +73,7 @@ def test_every_photo_of_a_folder_is_answered_and_a_refusal_is_told(model: Path, 
         line.rpartition(" ")[0] for line in done.stdout.splitlines() if line.startswith(("brick.jpg", "coffee.jpg"))
     ]
     assert done.returncode == 1 and said == ["brick.jpg: brick", "coffee.jpg: coffee"]
-    assert "notes.txt: the body is no usable photo: not an image" in done.stderr
+    assert "notes.txt: the body is not a usable photo: not an image" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["brick.jpg.out", "coffee.jpg.out", "notes.txt.out"]
 
 

@@ -1,4 +1,4 @@
-"""`byoc data check`: it finds what training would stumble over, and says whether it would fail."""
+"""`byoc data check`: it finds all problems for training, and says whether training would fail."""
 
 import io
 import json
@@ -89,7 +89,7 @@ def test_a_class_missing_from_a_split_is_a_warning(tiny: Path) -> None:
     assert status == 0 and findings["warnings"] == ["test lacks 1 of the 2 classes, first 'coffee'"]
 
 
-def test_extreme_imbalance_and_very_large_photos_are_told(tiny: Path) -> None:
+def test_extreme_imbalance_and_very_large_photos_are_reported(tiny: Path) -> None:
     good = (tiny / "train" / "brick" / "000.jpg").read_bytes()
     for number in range(50):
         (tiny / "train" / "coffee" / f"more{number}.jpg").write_bytes(good + bytes([number]))
@@ -145,7 +145,7 @@ def test_a_missing_folder_fails_with_the_sentence_that_training_would_say(tmp_pa
     assert status == 1 and findings["fatal"] == [str(told.value)] and "is not a folder" in str(told.value)
 
 
-def test_photos_that_are_read_though_something_is_odd_are_told(tiny: Path) -> None:
+def test_photos_that_are_read_though_something_is_odd_are_reported(tiny: Path) -> None:
     for number in (0, 1):
         photo = tiny / "train" / "brick" / f"00{number}.jpg"
         photo.write_bytes(photo.read_bytes()[:-2])

@@ -1,4 +1,4 @@
-"""The driver's own steps around training: folders, results of a run, and what each verb is called with."""
+"""The driver's own steps around training: folders, results of a run, and the arguments of each verb."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def test_a_job_is_laid_out_as_the_platform_does_it(tmp_path: Path) -> None:
         ("echo the reason > $SAGEMAKER_BASE_DIR/output/failure; exit 1", "^the reason\n$"),
     ],
 )
-def test_a_program_that_fails_is_told_with_its_text_or_its_status(
+def test_a_program_that_fails_is_reported_with_its_text_or_its_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
 ) -> None:
     (tmp_path / "python").write_text(f"#!/bin/sh\nmkdir $SAGEMAKER_BASE_DIR/output\n{program}\n")

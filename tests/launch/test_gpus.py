@@ -1,4 +1,4 @@
-"""Which containers get the GPUs of this machine. A program called docker stands in for Docker and keeps how it was called."""
+"""Which containers get the GPUs of this machine. A program called docker replaces Docker and notes its arguments."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""A signal ends byoc also where Python would have lost its exception."""
+"""A signal ends byoc even in places where Python would lose its exception."""
 
 import subprocess
 import sys

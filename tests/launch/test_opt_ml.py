@@ -1,4 +1,4 @@
-"""A folder laid out as /opt/ml: by the command that the shell uses, and a second time."""
+"""A folder laid out as /opt/ml, by the command that the shell scripts use, once and twice."""
 
 import json
 import subprocess

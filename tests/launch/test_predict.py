@@ -19,7 +19,7 @@ Server = Callable[[bytes], str]
 
 @pytest.fixture
 def answering() -> Iterator[Server]:
-    """Give a function that starts a server, which sends these bytes whatever it is asked, and returns its address."""
+    """Return a function that starts a server and returns its address; the server always sends these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def start(answer: bytes) -> str:
@@ -77,7 +77,7 @@ def test_an_address_without_a_server_is_one_sentence(photo: Path, url: str) -> N
         predict(url, photo)
 
 
-# What follows the head of an answer with status 200.
+# The rest of an answer after a head with status 200.
 NOT_OURS = b"""
 hello
 <html></html>

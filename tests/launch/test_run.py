@@ -244,7 +244,7 @@ def test_a_folder_that_is_not_there_is_named_as_given_and_nothing_is_written(
         assert done.stderr == f"byoc: {option} {wrong} {sentence}; name a folder\n"
 
 
-def test_a_port_that_is_taken_is_told_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = byoc("run", "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, "--port", port)
@@ -259,7 +259,7 @@ def test_tune_with_nothing_left_to_tune_is_refused(tiny: Path, tmp_path: Path) -
     given = [part for pair in ("learning_rate=0.01", "epochs=1", "batch-size=8") for part in ("--set", pair)]
     for verb in ("tune", "run"):
         done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--backbone", LITE, *given)
-        assert done.returncode == 1 and "lr, batch-size, epochs are all given" in done.stderr
+        assert done.returncode == 1 and "lr, batch-size, epochs all have fixed values" in done.stderr
         done = byoc(verb, "--data", tiny, "--out", tmp_path / "out", "--trials", "0")
         assert done.returncode == 1 and done.stderr == "byoc: --trials is 0; it must be at least 1\n"
         assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""How the driver ends, run as a user runs it: Ctrl-C, signals, a reader that goes away, a disk that is full."""
+"""The end of the driver, run as a user runs it: Ctrl-C, signals, a reader of its output that ends, a full disk."""
 
 import contextlib
 import os
@@ -160,7 +160,7 @@ def test_a_verb_whose_output_nobody_reads_ends_without_a_traceback(
         [Path(sys.executable).parent / "byoc", *command], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120
     )
     os.close(writer)
-    # argparse may take no notice of it, predict has printed nothing, and training says why it failed.
+    # argparse may ignore the error, predict has printed nothing, and training says why it failed.
     expected = {"--help": (0, 141), "predict": (1,), "train": (1,)}.get(arguments[0], (141,))
     assert done.returncode in expected, done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
@@ -230,7 +230,7 @@ def test_ctrl_c_in_a_terminal_leaves_no_traceback(samples: Path, tmp_path: Path,
             end = time.monotonic() + 100
             while not _is_at(moment, verb, process.pid) and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.01)
-            os.killpg(process.pid, signal.SIGINT)  # as the terminal does: to the driver and what it started
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the driver and all processes that it started
             assert process.wait(60) == 130
         finally:
             if process.poll() is None:
@@ -242,7 +242,7 @@ def test_ctrl_c_in_a_terminal_leaves_no_traceback(samples: Path, tmp_path: Path,
 
 
 def _is_at(moment: str, verb: str, pid: int) -> bool:
-    """Return whether the verb imports its heaviest package, or has gone on to its threads."""
+    """Return whether the verb is importing its heaviest package, or has already started its threads."""
     family = psutil.Process(pid).children() if verb == "train" else [psutil.Process(pid)]
     library = "libtorch" if verb == "train" else "_imaging"
     try:

@@ -1,4 +1,4 @@
-"""The demo's photos: cut out of photographs whose colours tell each tile from the others."""
+"""The demo's photos: crops of photographs in which each tile has its own colour."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from PIL import Image
 
 from launch.samples import CROPS, GRID, PHOTOGRAPHS, TILES, write_samples
 
-WIDE, HIGH = 40, 30  # of a tile, in pixels
+WIDE, HIGH = 40, 30  # the size of a tile, in pixels
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_every_split_has_tiles_of_its_own_and_each_photo_shows_one_tile(photogra
             assert [shown[split].count(tile) for tile in set(shown[split])] == [3] * count
         assert sorted(set(shown["train"]) | set(shown["validation"]) | set(shown["test"])) == list(range(16))
         chosen.add(tuple(shown["train"]))
-    assert len(chosen) > 10  # each photograph has an order of its own
+    assert len(chosen) > 10  # each photograph has its own order
 
 
 def test_a_photo_is_a_square_of_seven_tenths_to_all_of_a_tiles_shorter_side(photographs: Path) -> None:

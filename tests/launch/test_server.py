@@ -1,4 +1,4 @@
-"""The serving program as the driver starts it: what is told when it ends before it is ready."""
+"""The serving program as the driver starts it: what the driver says if it ends before it is ready."""
 
 import http.server
 import itertools
@@ -24,20 +24,20 @@ def ended(log: Path, script: str) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_a_model_that_cannot_be_served_is_told_with_the_servers_own_sentence(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_served_is_reported_with_the_servers_own_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.json is missing"), serving(tmp_path, 0, tmp_path / "log.txt"):
         pass
     assert "model.json is missing" in (tmp_path / "log.txt").read_text()
 
 
-def test_of_what_the_server_said_the_last_sentence_is_told(tmp_path: Path) -> None:
+def test_of_what_the_server_said_the_last_sentence_is_reported(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     process = ended(log, "echo first; echo second; echo the last one; echo; exit 1")
     with pytest.raises(UserError, match=r"^the last one$"):
         _wait_until_ready(process, NOWHERE, log)
 
 
-def test_a_server_that_ended_without_a_word_is_told_with_its_status(tmp_path: Path) -> None:
+def test_a_server_that_ended_without_a_word_is_reported_with_its_status(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     process = ended(log, "kill -KILL $$")
     with pytest.raises(UserError, match=re.escape("the server ended with status -9 and said nothing")):
@@ -82,7 +82,7 @@ def test_a_server_is_ready_when_ping_says_200(tmp_path: Path, monkeypatch: pytes
     assert Pings.asked == ["/ping"] * 3
 
 
-def test_a_server_that_is_never_ready_is_told_with_the_log(
+def test_a_server_that_is_never_ready_is_reported_with_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Each look at the clock finds it a second later.
@@ -121,5 +121,5 @@ def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
     with serving(tmp_path, 0, tmp_path / "log.txt"):
         pid = int((tmp_path / "log.txt").read_text().split()[0])
         assert Path(f"/proc/{pid}").exists()
-    # It is waited for, too, so that nothing of it is left.
+    # The driver also waits for its end, so that nothing of it is left.
     assert not Path(f"/proc/{pid}").exists()

@@ -1,4 +1,4 @@
-"""The local tuner: which trial is the best, and what its seed decides. A program in Docker's place trains nothing."""
+"""The local tuner: which trial is the best, and what its seed decides. A program that replaces Docker trains nothing."""
 
 import json
 import os

@@ -24,7 +24,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one error; `tests` counts the tests that were run."""
+    """The result for one error; `tests` counts the tests that were run."""
 
     place: str
     caught: bool
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--module", type=Path, help="only in this file, as in train/loop/engine.py")
     arguments = parser.parse_args()
     if not (ROOT / "runs" / "coverage" / ".venv.json").exists():
-        parser.error("runs/coverage is absent, which says which tests run a line; make coverage writes it")
+        parser.error("runs/coverage is missing, and with it the tests of each line; run make coverage")
     modules = (
         [arguments.module] if arguments.module else [p for name in PACKAGES for p in sorted(Path(name).rglob("*.py"))]
     )
@@ -93,7 +93,7 @@ def tried(mutation: MutationSpec, folder: Path, groups: list[Group], in_image: C
     for group in groups:
         train = [name for name in group.tests if name in in_image]
         plain = [name for name in group.tests if name not in train]
-        # Far more than they took: what hangs is caught, what is only slow is not.
+        # Far longer than the tests took, so that only a hanging test is stopped, and not a slow one.
         done = mutate_and_test([here], command(folder, plain, train), timeout=60 + 4 * group.seconds)
         tests += len(group.tests)
         change = "; ".join(

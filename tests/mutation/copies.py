@@ -1,4 +1,4 @@
-"""A copy of the project in which an error can be made: its files, and environments that find the packages of the project's own."""
+"""A copy of the project in which an error can be made: its files, and environments with the packages of the project's environments."""
 
 import shlex
 import shutil
@@ -12,7 +12,7 @@ COMMANDS = ("byoc", "train", "serve")
 
 
 def copy(root: Path, target: Path) -> None:
-    """Copy what git knows or would know of the project at `root`, and make the environments."""
+    """Copy the files of the project at `root` that git tracks or would track, and make the environments."""
     shutil.rmtree(target, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coverage import CoverageData
 
-# Most errors are caught by the first group, which so stays short; the second holds what else ran the line.
+# The first group catches most errors, so it is short; the second group holds the other tests that ran the line.
 FIRST_SECONDS = 30.0
 SECOND_SECONDS = 200.0
 LOOKS_AT_SOURCE = "tests/test_arrows.py::"
@@ -24,7 +24,7 @@ class Group:
 
 
 class Covered:
-    """What tests/coverage.sh wrote: the tests of each line of the product, and the seconds of each test."""
+    """The results of tests/coverage.sh: the tests of each line of the product, and the seconds of each test."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._root = root

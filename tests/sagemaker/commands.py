@@ -1,4 +1,4 @@
-"""Commands that run beside an emulator of their own, as a person writes them."""
+"""Commands that run with their own emulator, as a person would write them."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def run(folder: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command beside an emulator of its own."""
+    """Run a command with its own emulator."""
     without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
         [BYOC, "emulate", "--data", folder / "data", "--run", "process", *command],

@@ -27,7 +27,7 @@ KEYS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-# What a client library might read instead of the fake keys.
+# Variables that a client library might read instead of the fake keys.
 NO_FILES = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 
 
@@ -38,10 +38,10 @@ class Emulator:
     process: "subprocess.Popen[str]"
     url: str
     data: Path
-    output: Path  # what it has printed
+    output: Path  # the file with its output
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service, which asks the emulator and nobody else."""
+        """Return a boto3 client of a service, which sends requests only to the emulator."""
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -62,7 +62,7 @@ class Emulator:
 
 
 def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
-    """Start `byoc emulate` on any free port, behind the words of `before`, and wait until it answers."""
+    """Start `byoc emulate` on any free port, with the words of `before` in front of the command, and wait until it answers."""
     output = data.parent / f"{data.name}.log"
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -120,7 +120,7 @@ def order(emulator: Emulator, **fault: Any) -> None:
 
 
 def take_back(emulator: Emulator) -> None:
-    """Take all faults back that still wait."""
+    """Cancel all faults that are still waiting."""
     urllib.request.urlopen(urllib.request.Request(f"{emulator.url}/_local/faults", method="DELETE")).close()
 
 
@@ -156,7 +156,7 @@ def training_request(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
-    """Return the code and text that a call is refused with."""
+    """Return the code and text of the refusal of a call."""
     with pytest.raises(ClientError) as caught:
         call(*arguments, **named)
     error = caught.value.response["Error"]
@@ -164,7 +164,7 @@ def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
 
 
 def ended(client: Any, name: str) -> dict[str, Any]:
-    """Return what DescribeTrainingJob answers once the job has ended."""
+    """Return DescribeTrainingJob's answer when the job has ended."""
     while True:
         answer: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
         if answer["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):

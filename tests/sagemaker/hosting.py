@@ -35,7 +35,7 @@ def packed(folder: Path) -> bytes:
 
 @dataclass
 class Hosting:
-    """The clients of one emulator, and short ways to what the tests make again and again."""
+    """The clients of one emulator, and short functions for things that many tests make."""
 
     emulator: Emulator
 
@@ -59,7 +59,7 @@ class Hosting:
         return name
 
     def config(self, name: str, *variants: dict[str, Any], **more: Any) -> str:
-        """Make an endpoint configuration; a variant is a model's name and what it has beside the usual."""
+        """Make an endpoint configuration; a variant is a model's name with members beyond the default ones."""
         usual = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         found = [
             {**({} if "ServerlessConfig" in variant else usual), "VariantName": "AllTraffic", **variant}
@@ -69,20 +69,20 @@ class Hosting:
         return name
 
     def endpoint(self, name: str, *variants: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Make an endpoint with a configuration of its name, and return what it is when it has settled."""
+        """Make an endpoint with a configuration of the same name, and return its description when it has settled."""
         self.config(name, *variants, **more)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
         return self.settled(name)
 
     def settled(self, name: str) -> dict[str, Any]:
-        """Return what DescribeEndpoint answers when nothing changes any more."""
+        """Return DescribeEndpoint's answer when nothing changes any more."""
         while True:
             answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             if answer["EndpointStatus"] in ("InService", "Failed", "OutOfService"):
                 return answer
 
     def ask(self, name: str, what: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        """Invoke an endpoint of the program that shows what it is given, and return what it shows."""
+        """Invoke an endpoint whose program returns its input, and return that."""
         answer = self.runtime.invoke_endpoint(EndpointName=name, Body=json.dumps(what or {"do": "show"}), **more)
         shown: dict[str, Any] = json.loads(answer["Body"].read())
         return shown
@@ -98,7 +98,7 @@ class Hosting:
 
 
 def hosted(folder: Path) -> Iterator[Hosting]:
-    """Run an emulator whose serving program shows what it is given, with the models `first` and `second`."""
+    """Run an emulator whose serving program returns its input, with the models `first` and `second`."""
     running = emulate(folder / "data", "--hold", "20", "--programs", str(PROGRAMS))
     found = Hosting(running)
     found.s3.create_bucket(Bucket="models")
@@ -118,7 +118,7 @@ def alive(pid: int) -> bool:
 
 
 def shown_until(hosting: Hosting, name: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Invoke an endpoint until what it shows is wanted, and return that; failures meanwhile are expected."""
+    """Invoke an endpoint until its answer is as wanted, and return the answer; failures meanwhile are expected."""
     while True:
         try:
             shown = hosting.ask(name)

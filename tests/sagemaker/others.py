@@ -1,4 +1,4 @@
-"""Requests of the shapes that others send to AWS, with values of ours, and what the tests of these have in common.
+"""Requests in the forms that others send to AWS, with our values, and shared parts of their tests.
 
 The shapes are those that the SageMaker controller of AWS Controllers for Kubernetes (ACK) runs against AWS in its end-to-end
 tests, and those of the developer guide's samples.
@@ -37,7 +37,7 @@ NAMES = {
 
 
 def hosted(folder: Path) -> Iterator[Hosting]:
-    """Run an emulator with programs that show what they are given, some data and a model."""
+    """Run an emulator with programs that return their input, some data and a model."""
     running = emulate(folder / "data", "--hold", "20", "--programs", str(PROGRAMS))
     found = Hosting(running)
     for bucket in ("data", "models"):
@@ -106,7 +106,7 @@ def tuning(name: str, metrics: list[dict[str, str]], **config: Any) -> dict[str,
 
 
 def describe(hosting: Hosting, kind: str, name: str) -> dict[str, Any]:
-    """Return what Describe answers when a job has ended."""
+    """Return Describe's answer when a job has ended."""
     while True:
         answer: dict[str, Any] = getattr(hosting.sagemaker, f"describe_{kind}")(**{NAMES[kind]: name})
         if "InProgress" not in (
@@ -116,7 +116,7 @@ def describe(hosting: Hosting, kind: str, name: str) -> dict[str, Any]:
 
 
 def kept(request: Any, answer: Any) -> bool:
-    """Return whether an answer holds all that a request holds; AWS may have added members."""
+    """Return whether an answer holds everything in a request; AWS may have added members."""
     if isinstance(request, dict):
         return all(name in answer and kept(value, answer[name]) for name, value in request.items())
     if isinstance(request, list):
@@ -142,7 +142,7 @@ CAPTURE = {
     "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
     "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
 }
-# As the guide's sample for tuning has it: ranges without a scale, a seed.
+# As in the guide's sample for tuning: ranges without a scale, and a seed.
 GUIDE = {
     "ParameterRanges": {
         "CategoricalParameterRanges": [],

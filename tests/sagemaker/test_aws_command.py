@@ -11,8 +11,8 @@ import pytest
 from tests.sagemaker.commands import CLIENTS, PROGRAMS, needs_clients, run
 from tests.sagemaker.hosting import archive
 
-pytestmark = [needs_clients, pytest.mark.long]  # whose environment takes 870 MB
-# Each answer goes to a file of its own. --hold lets the waiters find the end at their first question: they look every 30 and 120 s.
+pytestmark = [needs_clients, pytest.mark.long]  # its environment takes 870 MB
+# Each answer goes to its own file. --hold lets the waiters see the end at their first request, since they ask only every 30 and 120 s.
 SCRIPT = """
 set -eu
 role=arn:aws:iam::123456789012:role/service-role/local
@@ -58,10 +58,10 @@ aws s3 rb --force s3://mine
 
 @dataclass
 class Session:
-    """What the commands of the script left."""
+    """The results of the script's commands."""
 
     folder: Path
-    events: str  # what the emulator printed meanwhile
+    events: str  # the emulator's output meanwhile
 
     def text(self, name: str) -> str:
         return (self.folder / name).read_text()
@@ -111,7 +111,7 @@ def test_an_endpoint_answers_and_goes(session: Session) -> None:
     assert session.answer("models") == {"Models": []}
 
 
-def test_refusals_are_told_as_the_command_tells_them(session: Session) -> None:
+def test_refusals_are_reported_in_the_words_of_the_command(session: Session) -> None:
     assert "(ValidationException) when calling the DescribeTrainingJob operation: Requested resource not found." in (
         session.text("missing")
     )

@@ -1,4 +1,4 @@
-"""The contract suite through the API of a `byoc emulate` that runs Docker: clauses pass, fail, and are not claimed where they should."""
+"""The contract suite through the API of a `byoc emulate` that runs Docker: clauses pass, fail, or are not claimed, as they should."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ QUICK = '{"backbone": "timm/tf_efficientnet_lite0", "epochs": "1"}'
 
 
 def results(folder: Path, file: str, image: str, clauses: str, *options: str | Path) -> dict[str, dict[str, str]]:
-    """Run clauses of the suite beside an emulator of its own and return their rows, by the names of their tests."""
+    """Run clauses of the suite with their own emulator and return their rows, by the names of their tests."""
     path = folder / "results.json"
     command = [
         ROOT / "local_test" / "contract" / "emulated.sh",

@@ -44,7 +44,7 @@ def left(emulator: Emulator) -> list[str]:
 
 
 def scripted(name: str, script: str, **changes: Any) -> dict[str, Any]:
-    """Return a request of a job that runs a script of a shell."""
+    """Return a request for a job that runs a shell script."""
     algorithm = {
         "TrainingImage": TRAIN_IMAGE,
         "TrainingInputMode": "File",
@@ -159,7 +159,7 @@ def test_an_image_that_is_not_on_this_machine_is_refused_by_name(emulator: Emula
         hosting.sagemaker.create_model(ModelName="missing", ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
 
-def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_other_ones(
+def test_a_killed_emulators_containers_are_ended_and_reported_by_the_next_and_no_other_ones(
     emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.client("sagemaker").create_training_job(**scripted("goes-on", "echo ready; sleep 300"))
@@ -173,7 +173,7 @@ def test_a_killed_emulators_containers_are_ended_and_told_by_the_next_and_no_oth
     first.end(signal.SIGKILL)
     assert len(left(first)) == 3, "two containers and their network"
 
-    second = emulate(tmp_path / "data")  # as processes, and it looks for containers too
+    second = emulate(tmp_path / "data")  # runs jobs as processes, and also looks for containers
     try:
         output = second.output.read_text()
         for name in ("left-algo-1", "left-algo-2"):
@@ -210,8 +210,8 @@ def test_docker_is_chosen_where_it_answers(tmp_path: Path) -> None:
 
 
 def until(true: Any) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + 120
     while not true():
-        assert time.monotonic() < deadline, "it has not come about"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.1)

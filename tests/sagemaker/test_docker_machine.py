@@ -1,4 +1,4 @@
-"""Containers in a real Docker as SageMaker runs them, with programs of the project's own image that show what they are given."""
+"""Containers in a real Docker as SageMaker runs them, with programs of our image that print their inputs."""
 
 import http.client
 import os
@@ -208,7 +208,7 @@ def test_what_a_killed_emulator_left_is_ended_and_named_and_nothing_of_another_f
 
 @contextmanager
 def ordinary_user(folder: Path) -> Iterator[None]:
-    """Be an ordinary user who may use Docker, and who owns a folder; whoever runs the tests as one is one already."""
+    """Become an ordinary user who may use Docker and who owns a folder, unless the tests already run as one."""
     if os.geteuid():
         yield
         return

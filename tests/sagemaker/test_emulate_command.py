@@ -1,4 +1,4 @@
-"""byoc emulate as a person starts it: commands that know nothing of it, signals, ports, folders, keys."""
+"""byoc emulate as a person starts it: commands that know nothing about it, signals, ports, folders, keys."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from tests.sagemaker.commands import BYOC, PROGRAMS, SDK, run, script
 from tests.sagemaker.conftest import Emulator, emulate, ended, put_photos, training_request
 
-# What a user's shell may hold; all of it would lead past the emulator.
+# Variables that a user's shell may hold; each would lead requests around the emulator.
 SHELL = {
     "AWS_ACCESS_KEY_ID": "AKIA0000000000000000",
     "AWS_SECRET_ACCESS_KEY": "a-real-secret",
@@ -153,7 +153,7 @@ def test_a_signal_ends_the_jobs_too(tmp_path: Path, samples: Path, number: signa
     assert not list((running.data / "work").iterdir())
 
 
-def test_what_a_killed_emulator_left_is_ended_and_told(tmp_path: Path, samples: Path) -> None:
+def test_what_a_killed_emulator_left_is_ended_and_reported(tmp_path: Path, samples: Path) -> None:
     first = emulate(tmp_path / "data")
     name = f"left-{os.getpid()}"
     start_long_job(first, samples, name)

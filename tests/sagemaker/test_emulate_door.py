@@ -1,4 +1,4 @@
-"""Who may use the emulator: clients on this machine, and no page in a browser."""
+"""Only clients on this machine may use the emulator, and no web page."""
 
 import http.client
 import json
@@ -41,7 +41,7 @@ def test_a_page_of_another_origin_is_refused(emulator: Emulator, origin: str) ->
     assert ask(emulator, path="/_local/faults", Origin=origin)[0] == 403
 
 
-def test_a_page_that_sends_no_origin_is_told_by_where_it_says_it_comes_from(emulator: Emulator) -> None:
+def test_a_page_that_sends_no_origin_is_recognised_by_its_other_headers(emulator: Emulator) -> None:
     assert ask(emulator, "GET", "/_local/faults", Sec_Fetch_Site="cross-site")[0] == 403
 
 

@@ -1,4 +1,4 @@
-"""docs/emulator.md names what the emulator answers, as its refusals say."""
+"""docs/emulator.md lists what the emulator answers, as its refusals promise."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Endpoints, models and configurations: how they are made, fail, are listed, deleted and come back after a restart."""
+"""Endpoints, models and configurations: they are made, fail, are listed and deleted, and return after a restart."""
 
 from collections.abc import Iterator
 from pathlib import Path

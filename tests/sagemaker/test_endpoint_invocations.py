@@ -1,4 +1,4 @@
-"""Invocations of an endpoint whose program shows what it is given: what reaches the container, errors, restarts, metrics."""
+"""Invocations of an endpoint whose program returns its input: what reaches the container, errors, restarts, metrics."""
 
 import json
 import time
@@ -128,7 +128,7 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
 
 
-def test_a_container_that_closes_the_connection_and_goes_on_is_not_told_to_have_exited(
+def test_a_container_that_closes_the_connection_and_goes_on_is_not_reported_as_exited(
     hosting: Hosting, served: dict[str, Any]
 ) -> None:
     before = hosting.ask("served")["pid"]

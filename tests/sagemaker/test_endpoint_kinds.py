@@ -1,4 +1,4 @@
-"""Asynchronous, serverless and multi-model endpoints, and data capture, with a program that shows what it is given."""
+"""Asynchronous, serverless and multi-model endpoints, and data capture, with a program that returns its input."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
 
 
 def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
-    """Return the type and content of an object, once it is there."""
+    """Return the type and content of an object when it exists."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     hosting.s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1})
     found = hosting.s3.get_object(Bucket=bucket, Key=key)
@@ -57,7 +57,7 @@ def queue(hosting: Hosting) -> str:
     return url
 
 
-def test_an_asynchronous_answer_is_put_into_s3_and_told_to_a_topic(hosting: Hosting, queue: str) -> None:
+def test_an_asynchronous_answer_is_put_into_s3_and_reported_to_a_topic(hosting: Hosting, queue: str) -> None:
     hosting.s3.put_object(Bucket="answers", Key="in/1.json", Body=b'{"do": "show"}')
     answer = hosting.runtime.invoke_endpoint_async(
         EndpointName="queued",

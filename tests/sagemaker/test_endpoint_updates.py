@@ -119,7 +119,7 @@ def test_variants_share_the_traffic_by_their_weights_and_can_be_named(hosting: H
     ]
     hosting.endpoint("shared", *variants)
     seen = Counter(hosting.ask("shared")["name"] for _ in range(100))
-    assert 49 < seen["first"] < 100  # of a binomial distribution around 75, six deviations away
+    assert 49 < seen["first"] < 100  # six standard deviations from 75, the mean of a binomial distribution
     assert hosting.ask("shared", TargetVariant="B")["name"] == "second"
     hosting.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="shared",

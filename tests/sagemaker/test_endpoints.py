@@ -1,4 +1,4 @@
-"""Endpoints of the real serving program with a real model: what it answers through SageMaker is what it answers by itself."""
+"""Endpoints of the real serving program with a real model: it gives the same answers through SageMaker as directly."""
 
 import json
 import urllib.request
@@ -56,7 +56,7 @@ def test_a_refusal_of_the_program_is_a_model_error_with_its_sentence(hosting: Ho
     assert caught.value.response["OriginalStatusCode"] == 422
 
 
-def test_a_folder_that_is_no_model_fails_the_endpoint_and_the_log_says_why(hosting: Hosting) -> None:
+def test_a_folder_that_is_not_a_model_fails_the_endpoint_and_the_log_says_why(hosting: Hosting) -> None:
     hosting.model("empty", Environment=SMALL)
     found = hosting.endpoint("empty", {"ModelName": "empty"})
     assert found["EndpointStatus"] == "Failed" and "ping health check" in found["FailureReason"]

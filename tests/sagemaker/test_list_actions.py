@@ -10,7 +10,7 @@ from botocore.exceptions import WaiterError
 from tests.sagemaker.conftest import ended, refusal, training_request
 from tests.sagemaker.hosting import Hosting, hosted
 
-# By the paginator: the member of the answer that lists the resources, the member that names each, and the default order
+# For each paginator: the member of the answer that lists the resources, the member that names each, and the default order
 # (API reference, SortBy and SortOrder of each action).
 LISTS = {
     "list_training_jobs": ("TrainingJobSummaries", "TrainingJobName", "ascending"),
@@ -25,7 +25,7 @@ NAMES = ["item-0", "item-1", "item-2"]
 
 @pytest.fixture(scope="module")
 def sagemaker(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Any]:
-    """Three resources of each kind, of which the first job has failed."""
+    """Three resources of each kind; the first job has failed."""
     running = hosted(tmp_path_factory.mktemp("lists"))
     hosting: Hosting = next(running)
     for name in ("first", "second"):

@@ -46,14 +46,14 @@ class Queue:
         (self.folder / "gate").touch()
 
     def phases(self) -> Counter[str]:
-        """Return how many jobs there are in each SecondaryStatus, by all pages of the list."""
+        """Return the number of jobs in each SecondaryStatus, over all pages of the list."""
         pages = self.sagemaker.get_paginator("list_training_jobs").paginate(PaginationConfig={"PageSize": 30})
         found = [summary for page in pages for summary in page["TrainingJobSummaries"]]
         assert len(found) == len({summary["TrainingJobName"] for summary in found})
         return Counter(summary["SecondaryStatus"] for summary in found)
 
     def running(self) -> list[int]:
-        """Return how many programs ran at each moment when one began or ended."""
+        """Return how many programs ran each time that one began or ended."""
         return list(itertools.accumulate(int(line) for line in (self.folder / "log").read_text().split()))
 
     def process(self, member: str) -> int:
@@ -110,7 +110,7 @@ def test_a_hundred_jobs_at_once_are_queued_and_all_end(queue: Queue) -> None:
     until(lambda: queue.phases() == {"Completed": COUNT - len(stopped), "Stopped": len(stopped)})
     assert max(queue.running()) == PLACES and queue.running()[-1] == 0
     assert len(queue.running()) == 2 * (COUNT - len(stopped))
-    until(lambda: queue.process("Threads") < threads + 20)  # of connections that the client keeps
+    until(lambda: queue.process("Threads") < threads + 20)  # the threads of connections that the client keeps open
     assert queue.process("VmRSS") < memory + 50_000
 
 

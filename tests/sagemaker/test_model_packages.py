@@ -1,4 +1,4 @@
-"""Model packages and their groups are deleted, and what their numbers are afterwards."""
+"""Model packages and their groups are deleted; and the numbers of later versions."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_a_package_without_a_group_is_deleted_by_its_name(sagemaker: Any) -> Non
 
 
 @pytest.mark.parametrize("what", ["package", "package_group"])
-def test_what_is_not_there_is_told_as_a_client_matches_it(sagemaker: Any, what: str) -> None:
+def test_a_missing_thing_is_reported_in_the_words_that_clients_match(sagemaker: Any, what: str) -> None:
     member = "ModelPackageGroupName" if what == "package_group" else "ModelPackageName"
     code, text = refusal(getattr(sagemaker, f"delete_model_{what}"), **{member: "nobody"})
     assert code == "ValidationException" and "nobody" in text

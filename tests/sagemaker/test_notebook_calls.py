@@ -19,7 +19,7 @@ SOON = {"Delay": 1}
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Emulator]:
-    """An emulator whose images hold the programs that show what they are given."""
+    """An emulator whose images hold programs that return their input."""
     running = emulate(tmp_path_factory.mktemp("notebook") / "data", "--hold", "20", "--programs", str(PROGRAMS))
     running.client("s3").create_bucket(Bucket="photos")
     yield running
@@ -28,7 +28,7 @@ def notebook(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
 
 
 def trained(notebook: Emulator, name: str, value: str) -> str:
-    """Train a job whose model says `value`, wait as boto3 does, make a model of what Describe answers, and return its name."""
+    """Train a job whose model holds `value`, wait with boto3's waiter, make a model from Describe's answer, and return its name."""
     client = notebook.client("sagemaker")
     notebook.client("s3").put_object(Bucket="photos", Key="data/a.csv", Body=b"1,2\n")
     channel = {
@@ -65,7 +65,7 @@ def config(client: Any, model: str, **variant: Any) -> str:
 
 
 def shown(runtime: Any, endpoint: str, **request: Any) -> Any:
-    """Invoke an endpoint and return what its container says of its model."""
+    """Invoke an endpoint and return its container's answer about its model."""
     answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/x-image", Body=b"photo", **request)
     return json.loads(answer["Body"].read())["name"]
 

@@ -1,4 +1,4 @@
-"""Odd and hostile requests: each is answered with a reason, leads out of no folder, and leaves the emulator as it was."""
+"""Odd and hostile requests: each gets a reason as its answer, reaches nothing outside its folder, and leaves the emulator unchanged."""
 
 import http.client
 import json
@@ -47,7 +47,7 @@ def send(odd: Emulator, method: str, path: str, body: bytes = b"", **headers: st
         (b'{"NextToken": "ZnJvbSAtNQ=="}', "ValidationException"),  # "from -5"
     ],
 )
-def test_a_body_that_is_no_request_is_refused_with_a_code(odd: Emulator, body: bytes, code: str) -> None:
+def test_a_body_that_is_not_a_request_is_refused_with_a_code(odd: Emulator, body: bytes, code: str) -> None:
     status, text = send(odd, "POST", "/", body, X_Amz_Target="SageMaker.ListTrainingJobs")
     assert status == 400 and json.loads(text)["__type"] == code
 
@@ -72,7 +72,7 @@ def test_a_fault_that_is_nested_too_deep_is_refused(odd: Emulator) -> None:
 @pytest.mark.parametrize(
     "path, headers, code",
     [
-        ("/.other", {}, "InvalidBucketName"),  # a folder of the emulator's own lies beside the buckets
+        ("/.other", {}, "InvalidBucketName"),  # one of the emulator's own folders is beside the buckets
         ("/.index", {}, "InvalidBucketName"),
         ("/UPPER", {}, "InvalidBucketName"),
         ("/..", {}, "InvalidBucketName"),
@@ -109,7 +109,7 @@ def test_a_part_of_an_upload_that_ended_with_the_emulator_is_refused_while_it_is
 
 
 def refusal(odd: Emulator, **changes: Any) -> str:
-    """Return the sentence that a training job is refused with, or fails with."""
+    """Return the sentence with which a training job is refused or fails."""
     request = training_request("odd", **({"HyperParameters": {"do": "list"}, "InputDataConfig": None} | changes))
     request["TrainingJobName"] = f"odd-{os.urandom(4).hex()}"
     client = odd.client("sagemaker")
@@ -124,7 +124,7 @@ def refusal(odd: Emulator, **changes: Any) -> str:
     "path",
     ["/opt/ml/checkpoints/../../../outside", "/opt/ml/model", "/opt/ml", "/", "relative", "/opt/ml/input/data/x"],
 )
-def test_checkpoints_lie_in_no_folder_of_the_platform_or_of_this_machine(odd: Emulator, path: str) -> None:
+def test_checkpoints_are_in_no_folder_of_the_platform_or_of_this_machine(odd: Emulator, path: str) -> None:
     config = {"S3Uri": "s3://photos/checkpoints", "LocalPath": path}
     assert "is not emulated" in refusal(odd, CheckpointConfig=config)
 

@@ -1,4 +1,4 @@
-"""The page at /_local/, over HTTP as a browser asks for it: what it shows, what its forms do, and hostile names."""
+"""The page at /_local/, over HTTP like a browser: its content, its forms, and hostile names."""
 
 import http.client
 import json
@@ -45,7 +45,7 @@ KEYS = [f"folder/{HOSTILE}", 'quote" onclick="x', "a b/ä+%2F?#.txt", "plain", "
 
 @dataclass
 class Page(HTMLParser):
-    """What a browser finds in a page."""
+    """The parts of a page that a browser would find."""
 
     elements: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Emulator]:
-    """An emulator whose training image holds the program that shows what it sees."""
+    """An emulator whose training image holds a program that prints its inputs."""
     running = emulate(tmp_path_factory.mktemp("page") / "data", "--hold", "20", "--programs", str(PROGRAMS))
     s3 = running.client("s3")
     s3.create_bucket(Bucket="data")

@@ -1,6 +1,6 @@
 """Answers have the members that AWS's had: as Cloud Custodian's tests recorded them, and as ACK's controller expects them.
 
-AWS adds members to what a request says; clients read some of them without a default.
+AWS adds members to those of a request, and clients read some of these without a default.
 """
 
 import json
@@ -183,7 +183,7 @@ def test_what_aws_adds_has_the_recorded_values(hosting: Hosting, recorded: dict[
     assert kept({"Mode": "SingleModel", "Environment": {}}, model["PrimaryContainer"])
 
 
-def test_a_missing_model_is_told_as_aws_told_it(hosting: Hosting) -> None:
+def test_a_missing_model_is_reported_in_the_words_of_aws(hosting: Hosting) -> None:
     code, text = refusal(hosting.sagemaker.describe_model, ModelName="none")
     assert code == "ValidationException"
     assert text == 'Could not find model "arn:aws:sagemaker:us-east-1:123456789012:model/none".'

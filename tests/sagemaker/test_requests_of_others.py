@@ -1,4 +1,4 @@
-"""Requests that others send to AWS are accepted, or refused by name, as they should be (others.py says whose they are)."""
+"""Requests that others send to AWS are accepted, or refused by name, as they should be (others.py names their sources)."""
 
 import json
 from collections.abc import Iterator

@@ -55,7 +55,7 @@ def test_an_object_of_any_key_comes_back_as_it_was_put(s3: Any, key: str) -> Non
     assert s3.get_object_tagging(Bucket="odd", Key=key)["TagSet"] == [{"Key": "color", "Value": "red"}]
 
 
-def test_no_object_lies_outside_the_folder(emulator: Emulator, s3: Any) -> None:
+def test_no_object_is_outside_the_folder(emulator: Emulator, s3: Any) -> None:
     assert not list(emulator.data.glob("out*")) and not list(emulator.data.parent.glob("out*"))
     assert (emulator.data / "s3" / "odd" / "a").read_bytes() == b"at a"
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sagemaker.commands import CLIENTS, PROGRAMS, needs_clients, run, script
 
-pytestmark = [needs_clients, pytest.mark.long]  # whose environment takes 870 MB
+pytestmark = [needs_clients, pytest.mark.long]  # its environment takes 870 MB
 # deploy(wait=False) and the resource's own wait, since deploy looks every 30 s.
 CODE = """
     import json, sys

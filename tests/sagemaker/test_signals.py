@@ -1,4 +1,4 @@
-"""Signals that end the emulator: at whatever moment they come, nobody waits for ever and the command hears of them."""
+"""Signals that end the emulator: at any moment, nothing waits for ever, and the command gets the signal."""
 
 import subprocess
 import sys
@@ -9,8 +9,9 @@ from tests.conftest import ROOT
 
 WAIT = "lambda signals: signals.wait"
 COMMAND = "lambda signals: functools.partial(signals.wait_for, subprocess.Popen(['sleep', '60']))"
-# Makes a process again and again; SIGTERM comes before the 1st, the 2nd ... instruction that Python carries out while the process
-# waits, also in the handler of a signal before, until the wait has no such instruction. A thread sends the signal then.
+# Makes a process again and again. While it waits, SIGTERM comes before the 1st, the 2nd ... instruction that Python executes.
+# This includes instructions in the handler of an earlier signal. When the wait has no more instructions, a thread sends the
+# signal.
 AT_EVERY_INSTRUCTION = """
 import functools, os, signal, subprocess, sys, threading
 from local_test.sagemaker.signals import Signals

@@ -19,7 +19,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator
     yield from showing(tmp_path_factory.mktemp("shown"))
 
 
-def test_files_lie_below_the_channel_as_their_keys_go_on_behind_the_prefix(shown: Emulator) -> None:
+def test_files_are_below_the_channel_as_their_keys_go_on_behind_the_prefix(shown: Emulator) -> None:
     channels = [
         channel("slash", "s3://data/set/"),
         channel("bare", "s3://data/set"),
@@ -61,7 +61,7 @@ def test_a_fast_file_channel_cannot_be_written_to(shown: Emulator) -> None:
     assert host["files"] == {"fast/5": "five"}
 
 
-def test_a_pipe_gives_each_epoch_anew(shown: Emulator) -> None:
+def test_a_pipe_gives_the_data_again_in_each_epoch(shown: Emulator) -> None:
     s3 = shown.client("s3")
     s3.put_object(Bucket="data", Key="packed/1", Body=gzip.compress(b"packed"))
     channels = [
@@ -75,7 +75,7 @@ def test_a_pipe_gives_each_epoch_anew(shown: Emulator) -> None:
     assert host["epoch-0"] == host["epoch-1"] == expected
 
 
-def test_a_shuffled_pipe_orders_each_epoch_anew(shown: Emulator) -> None:
+def test_a_shuffled_pipe_orders_each_epoch_differently(shown: Emulator) -> None:
     s3 = shown.client("s3")
     for number in range(20):
         s3.put_object(Bucket="data", Key=f"many/{number:02}", Body=f"{number:02} ".encode())

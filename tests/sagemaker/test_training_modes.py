@@ -1,4 +1,4 @@
-"""What becomes of a training job beside its channels: archives, variables, logs, spot, faults, retries, warm pools, places."""
+"""Training jobs apart from their channels: archives, variables, logs, spot, faults, retries, warm pools, places."""
 
 import io
 import subprocess

@@ -91,7 +91,7 @@ def test_a_fault_fails_a_job(transformed: Emulator, sagemaker: Any, kind: str, r
 
 
 def start_waiting(transformed: Emulator, sagemaker: Any, name: str) -> None:
-    """Start a job whose program waits, and return when it has got its object."""
+    """Start a job whose program waits, and return when the program has received its object."""
     put(transformed, f"{name}/a", b"wait")
     create(sagemaker, name, {})
     while not any(line.startswith("got ") for line in log(transformed, name)):
@@ -107,7 +107,7 @@ def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> No
 
 
 def test_a_job_that_waits_for_its_place_can_be_stopped(transformed: Emulator, sagemaker: Any) -> None:
-    running = ("running-1", "running-2")  # as many as there are places
+    running = ("running-1", "running-2")  # one for each place
     for name in running:
         start_waiting(transformed, sagemaker, name)
     put(transformed, "queued/a", b"fine")

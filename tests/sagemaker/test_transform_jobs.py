@@ -1,4 +1,4 @@
-"""Transform jobs through boto3: what a serving program is sent, and what becomes of its answers."""
+"""Transform jobs through boto3: the requests to a serving program, and what happens to its answers."""
 
 import gzip
 import json
@@ -38,7 +38,7 @@ def test_every_object_has_an_answer_of_its_own(whole: dict[str, bytes]) -> None:
     assert whole == {"a.out": b"ONE", "b/c.out": b"TWO\nLINES", "b/d.out": b"THREE"}
 
 
-def test_the_program_is_told_of_the_job_and_asked_by_the_content_types(
+def test_the_program_learns_of_the_job_and_gets_requests_with_the_content_types(
     transformed: Emulator, whole: dict[str, bytes]
 ) -> None:
     lines = log(transformed, "whole")

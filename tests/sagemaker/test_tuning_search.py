@@ -1,4 +1,4 @@
-"""What a search chooses within its ranges, learns from others and stops early."""
+"""A search chooses values within its ranges, learns from other searches, and stops jobs early."""
 
 from typing import Any
 

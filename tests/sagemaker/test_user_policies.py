@@ -1,4 +1,4 @@
-"""The policies of an IAM user are checked at the emulator's door, for every service; other keys may do everything."""
+"""The emulator checks the policies of an IAM user in every request, for every service; other keys may do everything."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""Training jobs of the program that shows what it is given, for the tests of what a training container gets."""
+"""Training jobs of a program that prints its inputs, for tests of the inputs of training containers."""
 
 import json
 import time
@@ -15,7 +15,7 @@ MANIFEST = [{"prefix": "s3://data/"}, "set/a/2", "other/5"]
 
 
 def showing(folder: Path) -> Iterator[Emulator]:
-    """Run an emulator whose training image holds the program that shows what it sees, with some objects."""
+    """Run an emulator whose training image holds a program that prints its inputs, with some objects."""
     running = emulate(folder / "data", "--hold", "20", "--jobs", "2", "--programs", str(PROGRAMS))
     s3 = running.client("s3")
     s3.create_bucket(Bucket="data")
@@ -37,8 +37,8 @@ def create(
 ) -> Any:
     """Create a job of that program and return the client.
 
-    `changes` replace members of the request. Two of them are not its own: `settings` are further hyperparameters, and `client`
-    is used in place of a new one.
+    `changes` replace members of the request. Two are not members: `settings` are further hyperparameters, and `client` replaces
+    a new client.
     """
     settings, client = changes.pop("settings", {}), changes.pop("client", None) or shown.client("sagemaker")
     request = {
@@ -56,7 +56,7 @@ def create(
 
 
 def printed(shown: Emulator, name: str) -> list[dict[str, Any]]:
-    """Return what each attempt of each host has printed, by the first word of the line."""
+    """Return the output of each attempt of each host, by the first word of the line."""
     logs = shown.client("logs")
     streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
     found = []
@@ -68,7 +68,7 @@ def printed(shown: Emulator, name: str) -> list[dict[str, Any]]:
 
 
 def run(shown: Emulator, name: str, *channels: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
-    """Run a job to its end and return what its hosts have printed."""
+    """Run a job to its end and return the output of its hosts."""
     job = ended(create(shown, name, *channels, **changes), name)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     return printed(shown, name)

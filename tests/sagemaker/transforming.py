@@ -59,7 +59,7 @@ def ended(sagemaker: Any, name: str) -> dict[str, Any]:
 
 
 def outputs(emulator: Emulator, name: str) -> dict[str, bytes]:
-    """Return what a job has put into S3, by the keys below its output path."""
+    """Return the objects that a job has put into S3, by the keys below its output path."""
     s3 = emulator.client("s3")
     found = s3.list_objects_v2(Bucket="batch", Prefix=f"out/{name}/").get("Contents", [])
     keys = [entry["Key"] for entry in found]
@@ -87,7 +87,7 @@ def transform(
     output: dict[str, Any],
     **more: Any,
 ) -> dict[str, bytes]:
-    """Run one job over these objects and return what it has put into S3."""
+    """Run one job on these objects and return the objects that it has put into S3."""
     for key, content in objects.items():
         put(emulator, f"{name}/{key}", content)
     create(emulator.client("sagemaker"), name, of_input, output, **more)

@@ -27,7 +27,7 @@ def photo(samples: Path) -> bytes:
 
 @pytest.fixture
 def unharmed(url: str, photo: bytes) -> Iterator[None]:
-    """Check after the test that the same workers answer the next photo right."""
+    """Check after the test that the same workers answer the next photo correctly."""
     before = metric(url, "byoc_worker_restarts_total")
     yield
     answer = post(url, photo)
@@ -76,7 +76,7 @@ def served_code(started: Callable[..., Served], tmp_path: Path) -> Served:
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
-    """A model that is ready to be asked."""
+    """A model that is ready for requests."""
     java(tmp_path, "exec sleep 600", monkeypatch)
     (tmp_path / "artifact").mkdir()
     settings = read_settings([], CODE)
@@ -107,7 +107,7 @@ def endpoint(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an artifact of a thousand classes, and what is prepared of it for torch."""
+    """A folder with an artifact of a thousand classes, and the files prepared from it for torch."""
     from benchmarks import artifacts
     from serve.prepare import prepare
 

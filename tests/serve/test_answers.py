@@ -1,4 +1,4 @@
-"""Requests and answers of the running server beyond a photo for JSON: instances, Accept, attributes, metrics, its log."""
+"""Requests and answers of the running server, except for a photo with a JSON answer: instances, Accept, attributes, metrics, its log."""
 
 import contextlib
 import csv
@@ -40,7 +40,7 @@ def test_a_hundred_photos_in_one_request_are_answered(url: str, photo: bytes) ->
     [
         (b"{", 400, "the body is not valid JSON"),
         (b'{"instances": [{"b64": "!"}]}', 400, "instances[0].b64 is not valid base64"),
-        (instances(b"hello"), 422, "instances[0] is no usable photo: not an image"),
+        (instances(b"hello"), 422, "instances[0] is not a usable photo: not an image"),
     ],
 )
 def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, message: str) -> None:
@@ -48,9 +48,9 @@ def test_wrong_instances_get_a_sentence(url: str, body: bytes, status: int, mess
     assert got == status and message in answer["message"]
 
 
-def test_the_instance_that_is_no_photo_is_named(url: str, photo: bytes) -> None:
+def test_the_instance_that_is_not_a_photo_is_named(url: str, photo: bytes) -> None:
     status, answer = post(url, instances(photo, photo[:100]), "application/json")
-    assert status == 422 and answer["message"].startswith("instances[1] is no usable photo")
+    assert status == 422 and answer["message"].startswith("instances[1] is not a usable photo")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
     url = f"http://127.0.0.1:{port}"
     with started(model, port, tmp_path, **environment) as process:
         wait_for(process, url)
-        # Larger than an endpoint would take, and the answer is CSV as the environment asks.
+        # The body is larger than an endpoint would accept, and the answer is CSV, as the environment says.
         with Image.open(io.BytesIO(photo)) as image:
             image.resize((2000, 2000)).save(tmp_path / "large.bmp")
         large = instances(*[(tmp_path / "large.bmp").read_bytes()] * 2)

@@ -1,7 +1,5 @@
-"""Attacks on a running server: on its doors and its parser. Each fails, and the next photo is answered.
-
-Those on bodies, artifacts and multi-model routes are in files of their own; test_attacks_stock.py shows that they work on the
-stock stack.
+"""Attacks on a running server: on its ports and sockets and its parser. Each fails, and the next photo is answered. Attacks on
+bodies, artifacts and multi-model routes are in other files; test_attacks_stock.py shows that they work on the stock stack.
 """
 
 import contextlib
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("unharmed")
 
 
 def family(url: str) -> list[psutil.Process]:
-    """Return the server's processes, found by the port that one of our children listens on."""
+    """Return the server's processes. They are found by the child process that listens on the port."""
     port = int(url.rpartition(":")[2])
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -44,8 +42,8 @@ def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alo
     listening = {c.laddr.port for p in processes for c in p.net_connections("inet") if c.status in ("LISTEN", "NONE")}
     assert listening == {int(url.rpartition(":")[2])}
     sockets = {str(c.laddr) for p in processes for c in p.net_connections("unix") if c.laddr}
-    assert any(path.endswith("manage.sock") for path in sockets)  # so we look at the right ones
-    for path in sockets:  # none of them abstract, which has no permissions
+    assert any(path.endswith("manage.sock") for path in sockets)  # so these are the right processes
+    for path in sockets:  # none of them is abstract, since an abstract socket has no permissions
         assert Path(path).is_absolute() and Path(path).parent.stat().st_mode & 0o077 == 0, path
 
 
@@ -106,7 +104,7 @@ def test_connect_and_upgrade_open_no_tunnel(url: str) -> None:
     assert [status for status, _ in raw_answers(exchange(url, upgrade))] == [200]  # an ordinary answer to GET /ping
 
 
-# --- smuggling and other nonsense for the parser
+# --- request smuggling and other invalid input for the parser
 
 INNER = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -219,9 +217,9 @@ def test_a_query_changes_nothing(url: str, photo: bytes, query: str) -> None:
         ("image/../json", 415),
         ("image/jpg", 200),
         ("multipart/form-data; boundary=x", 415),
-        ("application/json; charset=utf-7", 400),  # read as JSON, which a photo is not
-        ("application/x-www-form-urlencoded", 200),  # curl's own, the bytes decide
-        ("", 200),  # nothing said: the bytes say what they are
+        ("application/json; charset=utf-7", 400),  # read as JSON, but a photo is not JSON
+        ("application/x-www-form-urlencoded", 200),  # curl's default type; the bytes decide
+        ("", 200),  # no type: the bytes show what they are
     ],
 )
 def test_odd_content_types_are_read_or_refused(url: str, photo: bytes, kind: str, status: int) -> None:
@@ -257,21 +255,21 @@ def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) ->
     part = bytes(2**20)
     with contextlib.ExitStack() as stack:
         stalled = [stack.enter_context(connect(url)) for _ in range(30)]
-        for connection in stalled:  # 720 MB, where 512 MB at most are held
+        for connection in stalled:  # 720 MB, of which the server holds at most 512 MB
             with contextlib.suppress(ConnectionError):
                 connection.sendall(HEAD + b"Content-Length: 26214400\r\n\r\n")
                 for _ in range(24):
                     connection.sendall(part)
         answer = post(url, photo)
         assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee"
-        # The oldest had to go for it.
+        # The oldest body was dropped to make room.
         assert b" 503 " in stalled[0].recv(65536).partition(b"\r\n")[0]
 
 
 # --- what errors tell
 
 
-def test_no_error_tells_of_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
+def test_no_error_reports_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:
     for body in (photo[:200], b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0\xff\xff\xff\xff", b"BM"):
         check_refusal(post(url, body, "application/octet-stream"), 422)
     check_refusal(post(url, photo, Accept="text/html"), 406)

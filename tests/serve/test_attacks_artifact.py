@@ -111,7 +111,7 @@ SPOILED: Spoiled = {
 }
 
 
-# Found only once torch is imported, which takes seconds: tried without a server, through what its worker calls.
+# These are found only after torch is imported, which takes seconds, so they are tried without a server, through the worker's function.
 FOUND_LATE: Spoiled = {
     "selftest-pickle": (pickled("selftest.safetensors"), "is not a safetensors file"),
     "selftest-other": (other_selftest, "not pixels and probabilities"),

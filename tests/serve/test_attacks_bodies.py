@@ -70,7 +70,7 @@ def test_a_length_over_the_limit_is_refused_before_anything_is_sent(url: str) ->
 
 def test_chunks_are_counted_and_refused_over_the_limit(url: str) -> None:
     chunk = b"100000\r\n" + bytes(1024**2) + b"\r\n"
-    # A client that reads only when it has sent everything hears why, too.
+    # A client that reads only after sending everything gets the reason too.
     with connect(url) as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(40):
@@ -179,7 +179,7 @@ def test_of_many_frames_only_the_first_is_decoded(url: str, photo: bytes) -> Non
 
 
 def test_a_tiff_whose_tags_all_name_the_same_megabytes_is_not_read_a_thousand_times(url: str) -> None:
-    body = tiff_directory(1000, 4 * 2**20)  # 4 GB if each were read
+    body = tiff_directory(1000, 4 * 2**20)  # 4 GB if each were decoded
     with memory_grows_by_at_most(url, 200 * 2**20):
         assert post(url, body, "image/tiff").status in (200, 422)
 

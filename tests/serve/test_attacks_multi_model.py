@@ -1,4 +1,4 @@
-"""Attacks through the routes of a multi-model endpoint: urls, names, links, orders that are no orders."""
+"""Attacks through the routes of a multi-model endpoint: addresses, names, links, invalid requests."""
 
 import functools
 import http.server
@@ -18,7 +18,7 @@ from tests.wire import Answer, ask, check_refusal, connect
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """A web server on the loopback address that offers an archive, and the requests that it saw."""
+    """A web server on the loopback address that offers an archive, and the requests that it got."""
     seen: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -136,7 +136,7 @@ def test_the_other_methods_of_the_management_interface_are_closed(endpoint: Endp
 
 
 def test_more_slow_clients_than_a_process_is_first_allowed_files_keep_nobody_out(endpoint: Endpoint) -> None:
-    slow = [connect(endpoint.url) for _ in range(400)]  # it was started with 200
+    slow = [connect(endpoint.url) for _ in range(400)]  # the server was started with 200
     try:
         for connection in slow:
             connection.sendall(b"POST /models/good/invoke HTTP/1.1\r\nHost: ")

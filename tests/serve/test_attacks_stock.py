@@ -1,6 +1,6 @@
 """The same attacks on the stock stack, where they work: multi-model-server and sagemaker-inference's default handler, on loopback.
 
-This is what makes a refusal in test_attacks.py worth something. `make test-stock` makes the environment and runs this.
+This shows that the refusals in test_attacks.py mean something. `make test-stock` makes the environment and runs this.
 """
 
 import functools
@@ -32,8 +32,8 @@ from tests.wire import Answer, ask, post
 pytestmark = pytest.mark.stock
 
 STOCK = ROOT / ".venv-stock" / "bin"
-# What sagemaker_inference.model_server.start_model_server does, but for three things: its file in /etc lies in our folder, it
-# listens on the loopback address alone, and other model servers on the machine do not keep it from starting.
+# The same steps as sagemaker_inference.model_server.start_model_server, with three changes: its file in /etc is in our folder,
+# it listens only on the loopback address, and it starts even if other model servers run on the machine.
 START = """
 import os, sys
 from pathlib import Path
@@ -61,7 +61,7 @@ def stock(base: Path, program: str) -> Iterator[str]:
     assert STOCK.exists(), "make test-stock makes .venv-stock"
     (base / "model" / "code").mkdir(parents=True)
     (base / "model" / "code" / "inference.py").write_text(program)
-    port = 20_000 + os.getpid() % 12_000  # multi-model-server takes none from 32,767 on
+    port = 20_000 + os.getpid() % 12_000  # multi-model-server accepts no port from 32,767 on
     while not _free(port):
         port += 1
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}

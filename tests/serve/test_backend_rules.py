@@ -19,7 +19,7 @@ from serve.prepare import _compare, _Comparison, _Unlike
 from tests.standin import prepared_for
 
 PIXELS = np.zeros((4, 2, 2, 3), np.uint8)
-# Of four photos the probabilities of two classes.
+# The probabilities of two classes for four photos.
 TRAINED = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], np.float32)
 
 
@@ -54,7 +54,7 @@ def test_where_the_processor_cannot_be_asked_it_has_nothing(monkeypatch: pytest.
     assert why_not("torch-bf16") == "the processor has no bfloat16"
 
 
-def test_where_openvino_cannot_be_imported_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_openvino_cannot_be_imported_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert why_not("openvino").startswith("openvino cannot be imported (import of openvino halted")
     check(BACKENDS["torch"])
@@ -77,7 +77,7 @@ def test_a_backend_on_a_gpu_takes_one_that_torch_can_use_and_that_is_fast(monkey
     check(BACKENDS["torch-cuda-fp32"])
 
 
-def test_of_an_error_so_much_is_told_as_a_line_holds() -> None:
+def test_of_an_error_so_much_is_reported_as_a_line_holds() -> None:
     assert short_reason(ValueError("a\n\n  " + "x" * 201 + "  \n")) == "ValueError: " + "x" * 200
     assert short_reason(RuntimeError("CUSPARSE_STATUS: failed\nsecond")) == "RuntimeError: CUSPARSE_STATUS: failed"
     assert long_reason(ValueError(" first\n   second ")) == "ValueError: first second"
@@ -160,7 +160,7 @@ def test_the_device_that_serves_is_named_as_torch_finds_it(monkeypatch: pytest.M
     monkeypatch.setattr(device, "driver_version", lambda: "535.1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert prepare._device(on_gpu) == "what torch finds"
-    # It could serve; what kept it from that is said before.
+    # It could serve; the reason why it does not was given before.
     assert prepare._device(on_cpu) == device.line(cuda=None, gpus=(), driver=None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert prepare._device(on_cpu) == "what torch finds"
@@ -190,7 +190,7 @@ def test_a_backend_that_there_is_not_is_refused_before_the_artifact_is_read(tmp_
         (MemoryError("many"), 3, "MemoryError: many"),
     ],
 )
-def test_the_status_of_the_preparation_tells_whether_there_was_no_room(
+def test_the_status_of_the_preparation_says_whether_there_was_no_room(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, status: int, said: str
 ) -> None:
     def fail(model_dir: Path) -> None:

@@ -38,13 +38,13 @@ def usable(name: str) -> bool:
     return True
 
 
-OPEN_TORCH = backends.open_torch  # which tests replace
+OPEN_TORCH = backends.open_torch  # kept, because tests replace it
 BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
 
 
 @pytest.fixture(scope="session")
 def photos(samples: Path) -> list[Path]:
-    """200 natural photos where they lie beside the project, else the samples' test photos."""
+    """200 natural photos if they are beside the project, else the samples' test photos."""
     return sorted((SHARED / "photos").glob("*.[jJ]*")) or sorted(samples.glob("test/*/*.jpg"))
 
 
@@ -96,7 +96,7 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
     pixels = decoded(imagenet, photos)
     difference = compare(Predictor(tmp_path, threads=1).probabilities(pixels), expected(imagenet, pixels))
     assert len(pixels) >= 100 and difference.top1_changes == 0 and difference.largest <= GUARD
-    # Of 1,000 classes and natural photos bfloat16 moves some probability too far, and a line says so.
+    # With 1,000 classes and natural photos, bfloat16 changes some probability too much, and a line says so.
     faster = itertools.takewhile(lambda backend: backend.name != told(tmp_path)["backend"], backends.candidates())
     refused = told(tmp_path)["refused"]
     assert list(refused) == [backend.name for backend in faster]
@@ -126,7 +126,7 @@ def test_bfloat16_that_moves_a_probability_too_far_is_used_when_it_is_named_with
         r"openvino-bf16 is used: warning, .* moves a probability by 0\.0\d+; 'auto' would not take it", said
     )
     assert told(tmp_path)["difference"]["largest"] > GUARD
-    # A worker proves that it computes what was measured, and answers.
+    # A worker shows that it computes the measured values, and answers.
     assert Predictor(tmp_path, threads=1).probabilities(decoded(imagenet, photos[:2])).shape == (2, 1000)
 
 
@@ -135,12 +135,12 @@ def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_ma
 ) -> None:
     selftest = read_selftest(imagenet)
     best = np.sort(np.log(selftest.probabilities.max(axis=1) / selftest.probabilities[:, 0]))
-    monkeypatch.setattr(backends, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them need
+    monkeypatch.setattr(backends, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them would need
     prepare(imagenet, tmp_path, "torch")
     said = capsys.readouterr().out
     assert "torch is used: warning" in said and "changes 2 best classes" in said
     monkeypatch.setattr(backends, "open_torch", moved(0))
-    with pytest.raises(ArtifactError, match="fails its self-test"):  # a worker that computes something else
+    with pytest.raises(ArtifactError, match="fails its self-test"):  # a worker that computes other values
         Predictor(tmp_path, threads=1)
 
 
@@ -212,7 +212,7 @@ def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, tmp_pa
 
 @pytest.mark.slow
 def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_path: Path) -> None:
-    """Its checksum is right, its weights are those of another training: the server answers as the trained model does."""
+    """Its checksum is right, but its weights come from another training; the server still answers like the trained model."""
     broken = Path(shutil.copytree(with_onnx, tmp_path / "model"))
     other, spec = artifact.load(with_onnx)
     with torch.no_grad():

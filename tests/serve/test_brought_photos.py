@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tests.wire import check_refusal, post
 
-TURNED = 6  # a camera's word for "turn it by 90 degrees clockwise"
+TURNED = 6  # EXIF's value for "turn it by 90 degrees clockwise"
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 
 
@@ -81,7 +81,7 @@ def test_an_unusual_file_gets_the_answer_of_the_plain_photo(
 ) -> None:
     photo = Image.open(io.BytesIO(coffee)).convert("RGB")
     expected = probability(url, saved(plain(photo), "PNG"), "image/png")
-    # What JPEG and AVIF lose moves a probability a little; a turned or darkened photo moves it far.
+    # The losses of JPEG and AVIF change a probability a little; a turned or darkened photo changes it much.
     assert probability(url, made(photo), kind) == pytest.approx(expected, abs=0.03)
 
 

@@ -1,4 +1,4 @@
-"""An artifact's functions called in this process: what they are given, and what stands in for those that it does not define."""
+"""An artifact's functions, called in this process: their arguments, and the defaults for functions that it does not define."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return a function that loads code; what loading changes in this process is undone."""
+    """Return a function that loads code; the changes of loading to this process are undone."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
@@ -98,7 +98,7 @@ def output_fn(prediction, accept, context): return " ".join([*log, *prediction, 
     assert answer == Answer(200, b"pre load warm model in 1 text/csv model a/b", "text/own")
 
 
-def test_what_lies_beside_the_program_and_in_lib_can_be_imported(make: Make, tmp_path: Path) -> None:
+def test_what_is_beside_the_program_and_in_lib_can_be_imported(make: Make, tmp_path: Path) -> None:
     for place in ("", "lib"):
         folder = tmp_path / "model" / "code" / place
         folder.mkdir(exist_ok=True)
@@ -127,7 +127,7 @@ def test_a_transform_function_stands_alone(make: Make) -> None:
         make(ASKED + "def predict_fn(x, m): pass\ndef output_fn(p, a): pass")
 
 
-def test_too_little_memory_to_load_is_told_as_that(make: Make) -> None:
+def test_too_little_memory_to_load_is_reported_as_that(make: Make) -> None:
     with pytest.raises(MemoryError):
         make("def model_fn(d): raise MemoryError")
 
@@ -145,7 +145,7 @@ def test_what_a_function_cannot_be_called_with_is_logged_with_a_traceback(
     assert caplog.messages[0] == "model_fn failed" and caplog.messages[1].endswith("own_code.py cannot be imported")
 
 
-def test_a_model_that_is_no_torch_module_takes_a_predict_function(make: Make) -> None:
+def test_a_model_that_is_not_a_torch_module_takes_a_predict_function(make: Make) -> None:
     code = make("def model_fn(d): return 0")
     with pytest.raises(NotImplementedError, match=r"own_code\.py defines no predict_fn, and its model is not a torch"):
         code.answer(b"[1]", "7", [("Content-Type", "application/json")])
@@ -180,7 +180,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
     for headers in (JPEG, [], [("Content-Type", "application/octet-stream")]):
         found = json.loads(code.answer(photo, "7", headers).text)["predictions"]
-        assert [item["label"] for item in found] == best[:2]  # as many as the server is set to
+        assert [item["label"] for item in found] == best[:2]  # the number of labels in the server's settings
         assert found[0]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
     kind = [("Content-Type", "application/json"), ("Accept", "text/csv")]
     answer = code.answer(instances(photo, photo), "7", kind)
@@ -228,11 +228,11 @@ def transform_fn(m, body, t, a):
     )
     internal = "the prediction failed; the server's log says why under this request id"
     for body, status, text, last in (
-        (b"photo", 422, "the body is no usable photo: not an image", False),
+        (b"photo", 422, "the body is not a usable photo: not an image", False),
         (
             b"{",
             422,
-            "the body is no usable photo: not an image; it is JSON: send it with Content-Type application/json",
+            "the body is not a usable photo: not an image; it is JSON: send it with Content-Type application/json",
             False,
         ),
         (b"user", 400, "no", False),

@@ -1,4 +1,4 @@
-"""Where code in an archive is found, and what is said where it lies elsewhere."""
+"""The places in an archive where code is found, and the messages if code is elsewhere."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ CODE = "def model_fn(model_dir): return 0"
         (
             {"code_code/inference": CODE},
             {},
-            "code/inference.py is missing; it lies in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
+            "code/inference.py is missing; it is in code; move it up, or set SAGEMAKER_PROGRAM=code/inference.py",
         ),
         ({"code_mine": CODE}, {}, "inference.py is missing; code holds mine.py; name the program in SAGEMAKER_PROGRAM"),
         ({"code_inference": CODE}, {"SAGEMAKER_PROGRAM": "serve.py"}, "serve.py is missing; code holds inference.py"),
@@ -59,7 +59,7 @@ def torchscript(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 @pytest.mark.parametrize("code", [True, False], ids=["code without model_fn", "no code"])
-def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
+def test_torchscript_without_a_model_fn_is_reported_with_the_line_that_loads_it(tmp_path: Path, code: bool) -> None:
     model = tmp_path / "model"
     model.mkdir()
     torchscript(model / "model.pth")
@@ -77,13 +77,13 @@ def test_torchscript_without_a_model_fn_is_told_with_the_line_that_loads_it(tmp_
     told = refusal()
     assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
     assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
-    # The line that is told does it.
+    # The line in the message works.
     line = told.partition("loads: ")[2].partition(";")[0]
     names: dict[str, Any] = {"torch": torch}
     exec(line, names)
     assert names["model_fn"](str(model))(torch.ones(1)) == 0.5
     (model / "model.pth").unlink()
-    assert "another.pt is another program's model, which only a model_fn of yours can load" in refusal()
+    assert "another.pt is another program's model, which only your own model_fn can load" in refusal()
 
 
 @pytest.mark.parametrize(

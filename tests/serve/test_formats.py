@@ -1,4 +1,4 @@
-"""What Accept and Custom-Attributes ask for, JSON instances, and the forms of an answer."""
+"""Accept and Custom-Attributes, JSON instances, and the forms of an answer."""
 
 import base64
 import csv
@@ -55,7 +55,7 @@ def test_top_k_is_found_among_other_attributes() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1e3", "", "99999", "1.5"])
-def test_a_top_k_that_is_no_count_is_refused(value: str) -> None:
+def test_a_top_k_that_is_not_a_count_is_refused(value: str) -> None:
     with pytest.raises(RequestError, match="whole number from 1 to 10,000"):
         requested_top_k(f"top_k={value}")
 
@@ -123,11 +123,11 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
         (b"This text is long enough, and is not base64 of anything.", ""),
-        (b"x" * 400, ""),  # base64 as well, but of no photo
+        (b"x" * 400, ""),  # also base64, but not of a photo
         (b"", ""),
     ],
 )
-def test_what_is_no_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
+def test_what_is_not_a_photo_is_named_with_what_to_send(body: bytes, clause: str) -> None:
     assert what_it_is(body).startswith(f"; {clause}") if clause else what_it_is(body) == ""
 
 
@@ -205,7 +205,7 @@ def answer(accept: str, *, many: bool, top_k: int | None = None) -> str:
     return text
 
 
-def test_of_what_is_wrong_with_base64_80_signs_are_told() -> None:
+def test_of_what_is_wrong_with_base64_80_signs_are_reported() -> None:
     with pytest.raises(ValueError) as reason:
         base64.b64decode("aaaaa")
     assert len(str(reason.value)) > 81
@@ -254,7 +254,7 @@ def test_500_instances_are_read_and_no_more() -> None:
     with pytest.raises(RequestError, match="at most 500 instances; send the others in further requests"):
         read_instances(b'{"instances": [' + b",".join([one] * 501) + b"]}")
     commas = b'{"instances": [{"b64": "aaaa", "x": [%s]}]}'
-    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas with the one before
+    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas, including the one before
     with pytest.raises(RequestError, match="at most 500 instances"):
         read_instances(commas % b",".join([b"1"] * 10_001))
 

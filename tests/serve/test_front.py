@@ -1,4 +1,4 @@
-"""The public port in this process, asked on one connection that stays open: readiness, and what it says while it stops."""
+"""The public port in this process, with requests on one connection that stays open: readiness, and its answers while it stops."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,13 @@ from serve.multi_model import MultiModel
 from serve.serve import make_front
 from serve.settings import read_settings
 
-# aiohttp says so of the first text that names a value of a request.
+# aiohttp warns about the first string that names a value of a request.
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}
 
 
 class Asker:
-    """One connection; `ask` fails where the server has closed it."""
+    """One connection; `ask` fails if the server has closed it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -48,7 +48,7 @@ class Asker:
 
 
 def with_front(folder: Path, variables: dict[str, str], asks: Callable[[Front, Asker], None]) -> None:
-    """Open the port of a server that has no model yet, and ask it in a thread."""
+    """Open the port of a server that has no model yet, and send requests in a thread."""
     settings = read_settings([], variables | {"SAGEMAKER_BASE_DIR": str(folder)})
     server = ModelServer(folder, settings)
     server.start()
@@ -114,7 +114,7 @@ def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(tmp_path: Path
         asker.send("POST", "/models", order)
         with contextlib.closing(Asker(asker.port)) as other:
             assert other.ask("POST", "/models", order) == (409, "the model first is already loaded")
-        status, message = asker.answer()  # the folder is empty, as only another process finds
+        status, message = asker.answer()  # the folder is empty, which only the other process notices
         assert status == 400 and "model.json is missing" in message
 
     with_front(tmp_path, MULTI, asks)

@@ -1,4 +1,4 @@
-"""What the public port makes of a request and of its answer, with a stand-in for the model server and its worker."""
+"""How the public port passes on a request and its answer, with a stand-in for the model server and its worker."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_a_refusal_is_a_sentence_and_what_the_model_server_says_itself_is_not_pa
         ):
             served.says(said)
             assert served.refused(JPEG) == (status, message)
-        assert served.metric("byoc_photos_total") == 3  # those of which a worker told
+        assert served.metric("byoc_photos_total") == 3  # the photos that a worker counted
 
     served.run(asks)
 
@@ -93,11 +93,11 @@ def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest
         assert message.endswith("application/octet-stream, application/json")
 
     served.run(asks)
-    line = json.loads(capsys.readouterr().out)  # nothing is read of such a body
+    line = json.loads(capsys.readouterr().out)  # such a body is not read at all
     assert (line["code"], line["bytes"], line["target_model"]) == (415, 0, None) and "photos" not in line
 
 
-def test_the_worker_is_told_how_to_read_the_body_and_to_write_the_answer(started: Callable[..., Served]) -> None:
+def test_the_worker_learns_how_to_read_the_body_and_to_write_the_answer(started: Callable[..., Served]) -> None:
     served = started(SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="text/csv")
 
     def asks() -> None:

@@ -1,4 +1,4 @@
-"""What the public port says of requests that no worker answers, and of its own state; see test_front_answers.py."""
+"""The public port's answers to requests that no worker answers, and about its own state; see test_front_answers.py."""
 
 import asyncio
 import logging
@@ -87,7 +87,7 @@ def test_ping_says_why_the_model_cannot_be_served_and_names_no_folder(served: Se
     served.run(asks)
 
 
-def test_batch_transform_is_told_the_limits_of_the_device_that_serves(served: Served) -> None:
+def test_batch_transform_gets_the_limits_of_the_device_that_serves(served: Served) -> None:
     served.model.settings = replace(served.model.settings, given_workers=3, max_body_given=True, max_body=7 * 2**20)
 
     def asks() -> None:
@@ -127,6 +127,6 @@ def test_an_endpoint_of_many_models_has_no_invocations_of_one(started: Callable[
     served = started(SAGEMAKER_MULTI_MODEL="true")
 
     def asks() -> None:
-        assert served.refused(JPEG) == (404, "this is a multi-model endpoint; ask /models/NAME/invoke")
+        assert served.refused(JPEG) == (404, "this is a multi-model endpoint; use /models/NAME/invoke")
 
     served.run(asks)

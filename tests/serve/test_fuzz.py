@@ -1,7 +1,6 @@
-"""What a seeded fuzzer makes of photos and of JSON: every answer is 200 or a 4xx in one sentence, and no worker dies.
-
-BYOC_FUZZ_SECONDS says for how long (20; the long test 600), BYOC_FUZZ_SEED where to begin; a failure tells the seed that
-repeats it, and hypothesis shrinks what it found.
+"""A seeded fuzzer changes photos and JSON: every answer is 200 or a 4xx with one sentence, and no worker dies.
+BYOC_FUZZ_SECONDS sets how long (20; the long test 600), and BYOC_FUZZ_SEED the first seed. A failure names the seed that
+repeats it, and hypothesis finds the smallest such input.
 """
 
 import base64
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from tests.mutants import corpus, mutants, pieces
 from tests.wire import Answer, check_refusal, metric, post
 
-EXAMPLES = 100  # between two looks at the workers
+EXAMPLES = 100  # seconds between two checks of the workers
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def _seed(default: int) -> int:
 
 
 def fuzz(url: str, photo: bytes, seeds: dict[str, bytes], seconds: float, seed: int) -> None:
-    """Send spoiled photos and, of every five, one spoiled JSON body, until the time is up."""
+    """Send damaged photos, and after every four of them a damaged JSON body, until the time is over."""
     counts: dict[int, int] = {}
     restarts = metric(url, "byoc_worker_restarts_total")
     photos = mutants(seeds)
@@ -75,7 +74,7 @@ def fuzz(url: str, photo: bytes, seeds: dict[str, bytes], seconds: float, seed: 
             answer = post(url, photo)
             assert answer.status == 200 and answer.json["predictions"][0]["label"] == "coffee", answer.body
         except BaseException as error:
-            # Begun at a turn of the first kind, so that each seed meets the kind of body that it met here.
+            # Begin with the first kind of body, so that each seed gives the same kind of body again.
             again = turn - turn % len(kinds)
             error.add_note(
                 f"repeat it with BYOC_FUZZ_SEED={seed + again}, turn {turn - again}; answers so far {counts}"
@@ -83,7 +82,7 @@ def fuzz(url: str, photo: bytes, seeds: dict[str, bytes], seconds: float, seed: 
             raise
         turn += 1
     print(f"fuzz: seed {seed}, {turn} turns, answers by status {dict(sorted(counts.items()))}")
-    # A fuzzer whose every body is refused, or none, tests nothing.
+    # A fuzzer tests nothing if all of its bodies are refused, or none.
     assert counts.get(200, 0) > 10 and counts.get(422, 0) > 10 and counts.get(400, 0) > 10, counts
 
 
@@ -115,7 +114,7 @@ class Sender:
             got = self._connection.getresponse()
             answer = Answer(got.status, dict(got.getheaders()), got.read())
         except BaseException:
-            self._connection.close()  # the next request opens it anew
+            self._connection.close()  # the next request opens it again
             raise
         self._counts[answer.status] = self._counts.get(answer.status, 0) + 1
         if answer.status != 200:
@@ -128,7 +127,7 @@ class Sender:
 
 
 def json_bodies(photos: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Bodies for application/json: right in form with spoiled photos, wrong in form, and no JSON at all."""
+    """Bodies for application/json: valid ones with damaged photos, ones with a wrong structure, and ones that are not JSON."""
     encoded = photos.map(lambda data: base64.b64encode(data).decode())
     text = st.one_of(encoded, st.text(max_size=40), encoded.map(lambda value: value[:-3] + "*"))
     instance = st.one_of(

@@ -1,4 +1,4 @@
-"""On each generation of GPU training and serving compute alike."""
+"""Training and serving compute the same on each generation of GPUs."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""The backends for a GPU, which the processor stands in for: their order, what they compute with, and what is said."""
+"""The backends for a GPU, with the processor in its place: their order, their precision, and their messages."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ from serve.gpu import SIZES, open_gpu, padded, warm
 from tests.conftest import LITE
 
 CROP = 64
-OPEN_TORCH = backends.open_torch  # which tests replace
+OPEN_TORCH = backends.open_torch  # kept, because tests replace it
 STAND_IN = {
     precision: Backend(name="a stand-in", library="torch", device="cpu", precision=precision)
     for precision in ("bf16", "fp32")
@@ -99,7 +99,7 @@ def test_a_batch_is_padded_to_the_next_size(photos: int, size: int) -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What torch would say where there is a GPU."""
+    """torch's answers as if there were a GPU."""
     monkeypatch.setattr(backends, "_has_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
@@ -111,7 +111,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def off_in(*precisions: str) -> Any:
-    """Return an open_torch that computes on the processor and on a GPU is wrong in some precisions."""
+    """Return an open_torch that computes on the processor, and whose results "on a GPU" are wrong in some precisions."""
 
     def opened(model: Classifier, backend: Backend, crop: int) -> Any:
         forward = OPEN_TORCH(model, BACKENDS["torch"], crop)

@@ -1,4 +1,4 @@
-"""What torch says of a GPU that fails: which line is short_reason, and what counts as too little memory."""
+"""torch's messages about a GPU that fails: the line that is short_reason, and errors that mean too little memory."""
 
 import pytest
 
@@ -17,12 +17,12 @@ from tests.gpu_errors import ALLOCATOR, CUBLAS, CUDNN, CUDNN_9, FULL, ILLEGAL
         ("", "no reason given"),
     ],
 )
-def test_of_an_error_the_line_with_the_reason_is_told(text: str, line: str) -> None:
+def test_of_an_error_the_line_with_the_reason_is_reported(text: str, line: str) -> None:
     assert short_reason(RuntimeError(text)) == f"RuntimeError: {line}"
 
 
 @pytest.mark.parametrize("text", [FULL, ALLOCATOR, CUBLAS, CUDNN, CUDNN_9])
-def test_each_library_of_a_gpu_that_finds_no_memory_is_understood_also_where_the_error_was_told(text: str) -> None:
+def test_each_library_of_a_gpu_that_finds_no_memory_is_understood_also_where_the_error_was_reported(text: str) -> None:
     assert out_of_memory(RuntimeError(text)) and out_of_memory(
         ValueError(f"it failed ({short_reason(RuntimeError(text))})")
     )

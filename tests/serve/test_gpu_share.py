@@ -1,4 +1,4 @@
-"""How many workers serve on a host with GPUs, which a folder in the place of /dev shows here, and what each of them gets."""
+"""The number of workers on a host with GPUs, and the GPU of each; here a folder replaces /dev."""
 
 import asyncio
 import json
@@ -81,7 +81,7 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
         served = asyncio.run(started(server))
     finally:
         server.stop()
-    # The model server would count by itself what a user may have kept from us.
+    # The model server would otherwise count GPUs that the user hides from us.
     assert "number_of_gpu=1\n" in (tmp_path / "config.properties").read_text()
     assert (given.workers, given.batch_size) == (1, 16)
     assert (served.settings.workers, served.settings.batch_size) == (CORES, 1)

@@ -35,7 +35,7 @@ def model_fn(folder):
 def transform_fn(model, data, content_type, accept):
     global broken
     broken = broken or data == b"break"
-    if broken:  # as torch does once a kernel has failed
+    if broken:  # like torch after a kernel has failed
         raise RuntimeError({ILLEGAL!r})
     return str(os.getpid()), "text/plain"
 """
@@ -133,7 +133,7 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
     decode, together = predictor.decode, threading.Barrier(DECODERS, timeout=20)
 
     def slow(body: bytes) -> Any:
-        together.wait()  # until as many others are being decoded
+        together.wait()  # until all other photos are being decoded too
         return decode(body)
 
     expected = Worker(predictor, top_k=5, seconds=60).answers([photo], [PHOTO])[0]
@@ -144,11 +144,11 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
     assert answers[0].text == expected.text and answers[8].timing.photos == 8
 
 
-def test_side_by_side_the_first_instance_that_is_no_photo_is_named(predictor: Predictor, photo: bytes) -> None:
+def test_side_by_side_the_first_instance_that_is_not_a_photo_is_named(predictor: Predictor, photo: bytes) -> None:
     worker = Worker(predictor, top_k=5, seconds=60, decoders=DECODERS)
     answers = worker.answers([photo, instances(photo, b"x", photo, b"y")], [PHOTO, MANY])
     assert [answer.status for answer in answers] == [200, 422]
-    assert answers[1].text.decode().startswith("instances[1] is no usable photo")
+    assert answers[1].text.decode().startswith("instances[1] is not a usable photo")
 
 
 def test_side_by_side_photos_that_are_not_decoded_in_time_are_504(predictor: Predictor, photo: bytes) -> None:

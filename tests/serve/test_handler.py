@@ -1,4 +1,4 @@
-"""What the model server calls in a worker: it loads the model, answers each request on its own, and says how it went."""
+"""The function that the model server calls in a worker: it loads the model, answers each request on its own, and reports how it went."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ from serve import handler
 from serve.worker_api import HEADER, Answer, Loan, WorkerRequest, lend
 from tests.standin import worker_settings
 
-# Functions of an artifact's own: what a body says is done.
+# An artifact's own functions, which do what a body says.
 CODE = """
 import os, signal
 def model_fn(model_dir, context):
@@ -36,7 +36,7 @@ def transform_fn(model, body, content_type, accept, context):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a model with code as the front lays it out; what loading changes in this process is undone."""
+    """The folder of a model with code, as the front lays it out; the changes of loading to this process are undone."""
     (tmp_path / "code").mkdir()
     (tmp_path / "status").mkdir()
     (tmp_path / "code" / "worker_code.py").write_text(CODE)
@@ -153,7 +153,7 @@ def test_a_worker_whose_gpu_failed_answers_once_more_and_ends(folder: Path, monk
 def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int | None, seen: str
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is undone
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # set here, so that the change is undone
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

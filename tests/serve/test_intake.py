@@ -1,4 +1,4 @@
-"""How many requests a server takes at a time, and which of their bodies."""
+"""The number of requests that a server accepts at a time, and the bodies that it accepts."""
 
 import asyncio
 import contextlib
@@ -72,7 +72,7 @@ def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -
     served.run(asks)
 
 
-def test_an_empty_body_for_a_models_own_code_is_told_without_photos(served_code: Served) -> None:
+def test_an_empty_body_for_a_models_own_code_is_reported_without_photos(served_code: Served) -> None:
     def asks() -> None:
         assert sent(served_code, b"") == (400, "the body is empty; send what the model's code reads")
         assert chunked(served_code)[1] == "the body is empty; send what the model's code reads"
@@ -117,10 +117,10 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
             until_held(99)
             others.enter_context(stalled(served, b"b" * 99))
             until_held(198)
-            assert sent(served, b"cc") == (200, "")  # exactly as many as may be held
+            assert sent(served, b"cc") == (200, "")  # exactly the number of bytes that may be held
             assert served.front.intake._held == 198
             assert sent(served, b"ccc") == (200, "")
-            assert received(oldest) == (503, "the server holds as many bytes of requests as it may; try again")
+            assert received(oldest) == (503, "the server's memory for requests is full; try again")
             until_held(99)
 
     served.run(asks)

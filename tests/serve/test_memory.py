@@ -1,4 +1,4 @@
-"""Memory as the kernel's control groups tell it, of both versions, in folders as the kernel has them."""
+"""The memory limits of the kernel's control groups, of both versions, in folders like the kernel's."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ MB = 1024 * 1024
 
 @pytest.fixture(params=["version 1", "version 2"])
 def group(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Of at most 100 MB, 90 are used, of which 30 are files that the kernel has cached and not looked at for a while."""
+    """Of at most 100 MB, 90 are used; 30 of these are cached files that were not used for a while."""
     if request.param == "version 2":
         (tmp_path / "memory.max").write_text(f"{100 * MB}\n")
         (tmp_path / "memory.current").write_text(f"{90 * MB}\n")
@@ -25,7 +25,7 @@ def group(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         memory.mkdir()
         (memory / "memory.limit_in_bytes").write_text(f"{100 * MB}\n")
         (memory / "memory.usage_in_bytes").write_text(f"{90 * MB}\n")
-        # Its own files alone come first; those of all groups below it, which count, later.
+        # The values of the group alone come first; the values that include all groups below it come later, and these count.
         text = f"cache {40 * MB}\ninactive_file {MB}\ntotal_cache {40 * MB}\ntotal_inactive_file {30 * MB}\n"
         (memory / "memory.stat").write_text(text)
     return tmp_path
@@ -78,10 +78,10 @@ def test_the_memory_of_processes_that_a_process_started_counts_with_its_own() ->
 
 def test_a_process_that_has_just_ended_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(["true"]) as ended, subprocess.Popen(["sleep", "60"]) as living:
-        # The living one so often that it is more than this process itself.
+        # List the living process so often that its memory exceeds that of this process.
         children = [psutil.Process(ended.pid), *[psutil.Process(living.pid)] * 2000]
         ended.wait()
-        # Between the list and the look at each process one may end.
+        # A process may end after it was listed and before its memory is read.
         monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: children)
         assert resident(os.getpid()) > 2000 * children[1].memory_info().rss
         living.kill()

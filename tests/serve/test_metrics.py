@@ -1,4 +1,4 @@
-"""What /metrics tells, by the names that dashboards know, and which requests the log tells."""
+"""The content of /metrics, under the names that dashboards know, and the requests that are logged."""
 
 import json
 import time
@@ -33,14 +33,15 @@ def test_every_metric_has_the_name_and_kind_that_dashboards_know() -> None:
     assert {words[2].removesuffix("_total"): words[3] for words in lines if words[:2] == ["#", "TYPE"]} == KINDS
     counters = {name for name, kind in KINDS.items() if kind == "counter"}
     names = {words[0] for words in lines}
-    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names  # of no code there is a request yet
+    # There is no request with any status code yet.
+    assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names
 
 
 def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     metrics = Metrics(lambda: (3, 2))
     metrics.observe(200, 2.0, Timing(photos=5, batch=4, decode=0.25, model=0.75))
     metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # never below nothing
-    metrics.observe(503, 9.0, None)  # which no worker had
+    metrics.observe(503, 9.0, None)  # no worker had this request
     found = values(metrics)
     assert (found['byoc_requests_total{code="200"}'], found['byoc_requests_total{code="503"}']) == (2, 1)
     assert found["byoc_photos_total"] == 6
@@ -75,7 +76,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_log_tells_ten_requests_a_second_and_how_many_it_left_out(
+def test_the_log_shows_ten_requests_a_second_and_how_many_it_left_out(
     second: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = RequestLog("auto")
@@ -97,7 +98,7 @@ def test_the_log_tells_ten_requests_a_second_and_how_many_it_left_out(
     assert [line["requests_left_out"] for line in written(capsys)] == [3]
 
 
-def test_the_log_tells_every_request_when_it_is_on_and_none_when_it_is_off(
+def test_the_log_shows_every_request_when_it_is_on_and_none_when_it_is_off(
     second: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for mode, count in (("on", 25), ("off", 0)):

@@ -1,4 +1,4 @@
-"""An artifact that brings code: refused unless ALLOW_MODEL_CODE is set, and what its functions do then, faults included."""
+"""An artifact with code: it is refused unless ALLOW_MODEL_CODE is set; and the behaviour of its functions, including errors."""
 
 import json
 import re
@@ -20,7 +20,7 @@ TIMEOUT = 4
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server of one worker and two places whose model does what a request's body says, and the file of its log."""
+    """A server with one worker and two places, whose model does what a request's body says; and its log file."""
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "model" / "code").mkdir(parents=True)
     (folder / "model" / "weights.txt").write_text("0.5")
@@ -140,7 +140,7 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
     with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_PROGRAM="mine.py") as process:
         wait_for(process, url)
         status, _, answer = ask(url, photo, Content_Type="image/jpeg", Accept="application/json;verbose")
-        # Of 14 classes in the order of the alphabet, the fifth from the end is predicted instead of coffee, the fifth.
+        # Of the 14 classes in alphabetical order, the model predicts the fifth from the end instead of coffee, which is the fifth.
         classes = json.loads(answer)["labels"]
         assert status == 200 and json.loads(answer)["predicted_label"] == classes[-1 - classes.index("coffee")]
         assert ask(url, b"x", Content_Type="image/jpeg")[0] == 422

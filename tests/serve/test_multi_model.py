@@ -28,7 +28,7 @@ def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.slow
 def test_models_are_loaded_listed_invoked_and_unloaded(endpoint: Endpoint, photo: bytes) -> None:
-    # It is healthy before it has any model: the platform loads them when they are asked for.
+    # It is healthy before it has any model, because the platform loads a model when it is invoked.
     assert endpoint.ask("GET", "/models") == (200, {"models": []})
     assert endpoint.ask("POST", "/models/first/invoke", photo, "image/jpeg")[0] == 404
     assert endpoint.load("first")[0] == 200

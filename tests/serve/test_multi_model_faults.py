@@ -1,4 +1,4 @@
-"""A multi-model endpoint in trouble, over HTTP: a full disk, a stop while it loads, a model that goes while a body arrives."""
+"""A multi-model endpoint in trouble, over HTTP: a full disk, a stop while it loads, a model that is unloaded while a body arrives."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
         assert endpoint.load("first")[0] == 200
         filler = (disk / "filler").open("wb", buffering=0)
         left = os.statvfs(disk)
-        # Nearly full is known before; that it fills up while the model is prepared is found by whoever writes.
+        # A nearly full disk is noticed before; a disk that fills up while the model is prepared is noticed by the process that writes.
         for room in (5 << 20, 60 << 20):
             filler.truncate(0)
             filler.seek(0)
@@ -96,7 +96,7 @@ def test_a_body_that_arrives_after_its_model_was_unloaded_is_404(models: Path, p
             connection.sendall(photo[100:])
             status, _, rest = connection.recv(65536).partition(b"\r\n")
         assert b"404" in status and "unloaded" in json.loads(rest.partition(b"\r\n\r\n")[2])["message"]
-    # The model server took the order to unload, and its workers ended by it.
+    # The model server got the request to unload, and ended its workers.
     assert (
         "refused" not in (models / "log.txt").read_text() and "did not answer" not in (models / "log.txt").read_text()
     )

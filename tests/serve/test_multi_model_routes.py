@@ -1,4 +1,4 @@
-"""A multi-model endpoint's routes in this process, with a stand-in for the model server: what is loaded, listed and refused."""
+"""A multi-model endpoint's routes in this process, with a stand-in for the model server: loads, lists and refusals."""
 
 import asyncio
 import json
@@ -26,9 +26,9 @@ USAGE = namedtuple("USAGE", "total used free")
 
 
 class Endpoint(Served):
-    """A port to which models of code are given; each has one worker, this process."""
+    """A port for models of code; each has one worker, which is this process."""
 
-    fails: Failure | None = None  # with which each load ends
+    fails: Failure | None = None  # the exception with which each load ends
     hangs = False  # no load ends
 
     def manager(self, method: str) -> Said:
@@ -145,7 +145,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason_and_leaves_not
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = endpoint.add("first")
-    endpoint.set(memory=NEEDED)  # which each failure gives back
+    endpoint.set(memory=NEEDED)  # the planned memory, which each failure gives back
 
     def asks() -> None:
         little = "there is too little memory to load it"
@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason_and_leaves_not
             assert not list((endpoint.folder / "store").iterdir())
         (endpoint.folder / "store").rmdir()
         (endpoint.folder / "store").touch()
-        assert endpoint.load("first")[0] == 500  # of what nobody expected the log tells
+        assert endpoint.load("first")[0] == 500  # the log describes unexpected errors
 
     endpoint.run(asks)
     assert "NotADirectoryError" in caplog.text
@@ -205,7 +205,7 @@ def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint
             time.sleep(0.005)
         assert endpoint.stand_in.orders[-1][:2] == ("DELETE", "/models/m0")
         endpoint.hangs = False
-        assert endpoint.load("first")[0] == 200  # it is not taken for one that is being loaded
+        assert endpoint.load("first")[0] == 200  # it does not count as a model that is being loaded
 
     endpoint.run(asks)
 
@@ -249,7 +249,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
 
 
 def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> None:
-    longest = "a" * 255  # as many as a file system takes
+    longest = "a" * 255  # the most that a file system allows
     folder = endpoint.add(longest)
     (endpoint.folder / "models" / "linked").symlink_to(folder.parent)
     (endpoint.folder / "models" / "inner").mkdir()

@@ -1,4 +1,4 @@
-"""What the preparation does when a backend's library fails: the next one serves, unless memory would fail that too."""
+"""The preparation when a backend's library fails: the next backend serves, unless that one lacks memory too."""
 
 import json
 import warnings
@@ -68,7 +68,7 @@ def test_an_onnx_file_that_cannot_be_read_is_left_out(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of openvino's, when it converts the model
+        warnings.simplefilter("ignore")  # the module of openvino that converts the model
         assert prepare(small, tmp_path / "out", "openvino").name == "openvino"
     assert "model.onnx is not used: RuntimeError: " in capsys.readouterr().out
 
@@ -82,5 +82,5 @@ def test_where_memory_is_short_no_other_backend_is_tried(
     with pytest.raises(RuntimeError, match=r"^std::bad_alloc$"):
         prepare(small, tmp_path / "out", "auto")
     assert not (tmp_path / "out" / "prepared.json").exists()
-    # Nor is the IR made from the torch model instead, which takes more memory.
+    # The IR is not made from the torch model either, since that needs more memory.
     assert ("model.onnx is not used" in capsys.readouterr().out) == (method == "compile_model")

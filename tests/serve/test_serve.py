@@ -1,4 +1,4 @@
-"""The serving program over HTTP: answers, errors, truth about its state, and its end."""
+"""The serving program over HTTP: its answers, its errors, its statements about its state, and its end."""
 
 import contextlib
 import http.client
@@ -55,7 +55,7 @@ def test_a_png_is_answered_too(url: str, samples: Path, tmp_path: Path) -> None:
 )
 def test_every_usual_format_is_answered(url: str, samples: Path, tmp_path: Path, form: str, content_type: str) -> None:
     image = Image.open(samples / "test" / "coffee" / "000.jpg").convert("RGB")
-    # Of an animation the first frame counts.
+    # In an animation the first frame counts.
     frames = {"save_all": True, "append_images": [Image.new("RGB", image.size)]} if form == "gif" else {}
     image.save(tmp_path / f"photo.{form}", **frames)
     status, answer = post(url, (tmp_path / f"photo.{form}").read_bytes(), content_type)
@@ -69,7 +69,7 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(url: str, photo: 
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "message"),
     [
-        (b"hello", "image/jpeg", 422, "the body is no usable photo: not an image"),
+        (b"hello", "image/jpeg", 422, "the body is not a usable photo: not an image"),
         (b"", "image/jpeg", 400, "the body is empty"),
         (
             b"a,b",
@@ -127,7 +127,7 @@ def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> N
     assert statuses == [422, 200, 422, 200]
 
 
-# --- its own server for what ends it
+# --- tests that end the server, each with its own server
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -142,7 +142,7 @@ def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
         assert len(family) >= 3  # Java, the workers' parent, a worker
         process.send_signal(number)
         assert process.wait(25) == 0
-        _, left = psutil.wait_procs(family, timeout=5)  # they were killed; that takes a moment
+        _, left = psutil.wait_procs(family, timeout=5)  # killed processes need a moment to end
         assert not [child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
 
@@ -216,7 +216,8 @@ def test_byoc_predict_prints_a_line_a_file_and_fails_when_one_did(url: str, samp
     done = byoc("predict", "--url", url, tmp_path / "text.jpg", tmp_path / "absent.jpg", good)
     assert done.returncode == 1 and "coffee" in done.stdout
     assert (
-        "422 the body is no usable photo: not an image" in done.stderr and "absent.jpg: cannot be read" in done.stderr
+        "422 the body is not a usable photo: not an image" in done.stderr
+        and "absent.jpg: cannot be read" in done.stderr
     )
 
 

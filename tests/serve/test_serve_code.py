@@ -1,4 +1,4 @@
-"""Code as users bring it, run by the server: the original functions without output_fn, its context, its faults."""
+"""Users' code, run by the server: the notebook's functions without output_fn, their context, their errors."""
 
 import functools
 import http.server
@@ -32,7 +32,7 @@ LARGE = "x" * 300_000
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, list[int]]]:
-    """A server of the original functions as the SDK's generic Model starts it, its log, and its workers."""
+    """A server with the notebook's functions, as the SDK's generic Model starts it; its log and its workers."""
     folder = tmp_path_factory.mktemp("original")
     code = folder / "model" / "code"
     (code / "lib").mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_their_json_form_that_names_an_address_answers_the_same(
         status, _, text = ask(
             original[0], body, Content_Type="application/json; charset=utf-8", Accept="application/json"
         )
-        assert status == 500  # whose type is compared by the code itself
+        assert status == 500  # the code itself checks its type
         status, _, text = ask(original[0], body, Content_Type="application/json", Accept="application/json")
         server.shutdown()
     assert status == 200 and text == ask(original[0], photo, Content_Type="image/jpeg")[2]
@@ -103,7 +103,7 @@ def test_what_their_code_does_wrong_costs_the_request_alone(
         status, _, text = ask(url, json.dumps(body).encode(), Content_Type="application/json", Accept="text/csv")
         answer = json.loads(text)
         assert status == 500 and "under this request id" in answer["message"] and "Traceback" not in text
-    # The model server passes the worker's lines on when it comes to it.
+    # The model server passes on the worker's lines with some delay.
     for _ in range(100):
         if f"request {answer['request_id']}: the model's code failed" in log.read_text():
             break
@@ -231,7 +231,7 @@ def test_the_server_ends_with_that_sentence(tmp_path: Path) -> None:
 
 @pytest.fixture
 def echo(tmp_path: Path) -> ModelCode:
-    """Code that answers what it is asked."""
+    """Code that answers with its input."""
     model = artifact_with(
         tmp_path / "model", code_inference="def model_fn(d): return 0\ndef predict_fn(x, m): return x"
     )

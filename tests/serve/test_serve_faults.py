@@ -1,4 +1,4 @@
-"""What befalls a running server, over HTTP: workers killed under load, a full disk, damaged artifacts."""
+"""Faults of a running server, over HTTP: workers killed under load, a full disk, damaged artifacts."""
 
 import json
 import os
@@ -73,18 +73,18 @@ def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: b
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
         for client in clients:
             client.sendall(head.encode() + b"\r\n\r\n" + body)
-        time.sleep(0.5)  # all of them wait for the one worker, but those that it has been given
+        time.sleep(0.5)  # all of them wait for the only worker, except those that it already has
         for client in clients:
             client.close()
         assert post(url, photo)[0] == 200
-        # Some may have been answered before; then two were with the model server, one with the worker, and the next.
+        # Some may have been answered before. Two were in the model server: the worker's request, and the next one.
         assert metric(url, 'byoc_requests_total{code="499"}') >= 15
         assert spent() - before < 6 * one
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB, as good as full."""
+    """A file system of 64 kB, which is almost full."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
     folder = tmp_path / "disk"

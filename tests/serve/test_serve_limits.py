@@ -1,4 +1,4 @@
-"""Limits of time, memory and size that the serving program keeps by itself, and what is told of them."""
+"""Limits of time, memory and size that the serving program enforces, and its messages about them."""
 
 import asyncio
 import base64
@@ -72,7 +72,7 @@ def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     for _ in range(2):  # the first one warms up
         (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([many], [request])
         assert answer.status == 200
-    # Time enough to decode, and for one of four passes.
+    # Enough time to decode, and for one of four passes.
     (answer,) = Worker(predictor, top_k=5, seconds=answer.timing.model / 4).answers([many], [request])
     assert answer.status == 504 and re.search(r"(32|64|96) of 128 photos were computed in time", str(answer.text))
     (answer,) = Worker(predictor, top_k=5, seconds=3600).answers([buffer.getvalue()], [alone])
@@ -121,11 +121,11 @@ def test_what_the_libraries_say_of_too_little_memory_is_understood(ask_for_too_m
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 8, 64, 200])
 @pytest.mark.parametrize("payload", ["", "0", "1", "6", "50", "100", "2000"])
-def test_batch_transform_is_never_told_of_more_than_it_may_send(workers: int, payload: str) -> None:
+def test_batch_transform_never_gets_more_than_it_may_send(workers: int, payload: str) -> None:
     variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), "SAGEMAKER_MAX_PAYLOAD_IN_MB": payload}
     settings = read_settings([], variables)
     assert settings.payload_mb * settings.transforms <= 100 and 1 <= settings.transforms <= workers
-    if payload:  # what the job said itself holds
+    if payload:  # the job's own value is used
         assert settings.payload_mb == min(int(payload) or 100, 100)
     else:
         assert settings.payload_mb >= 6 and settings.transforms == min(workers, 100 // settings.payload_mb)

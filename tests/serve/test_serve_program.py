@@ -1,4 +1,4 @@
-"""Where an artifact's program lies, and what is said of its requirements; more in test_serve_code.py."""
+"""The place of an artifact's program, and messages about its requirements; more in test_serve_code.py."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_on_a_multi_model_endpoint_the_named_program_is_that_of_the_models_which
 
 
 @pytest.mark.parametrize("marker", ["model.json", "code", "inference.py"])
-def test_an_artifact_that_lies_too_deep_is_named_with_the_command_that_packs_it(tmp_path: Path, marker: str) -> None:
+def test_an_artifact_that_is_too_deep_is_named_with_the_command_that_packs_it(tmp_path: Path, marker: str) -> None:
     for name in ("second", "first"):
         (tmp_path / name).mkdir()
         (tmp_path / name / marker).touch()
@@ -51,11 +51,11 @@ def test_an_artifact_that_lies_too_deep_is_named_with_the_command_that_packs_it(
     assert str(refused.value).endswith(
         "holds the artifact one folder too deep, in first/; pack what is in that folder, as `tar -czf model.tar.gz -C first .` does"
     )
-    (tmp_path / "model.json").touch()  # then what lies below is a user's own
+    (tmp_path / "model.json").touch()  # then the files below are the user's own
     assert find_program(tmp_path, settings()) is None
 
 
-def test_a_missing_program_names_what_lies_beside_or_below_it(tmp_path: Path) -> None:
+def test_a_missing_program_names_what_is_beside_or_below_it(tmp_path: Path) -> None:
     code = tmp_path / "code"
     code.mkdir()
 
@@ -77,7 +77,7 @@ def test_a_missing_program_names_what_lies_beside_or_below_it(tmp_path: Path) ->
     for name in ("src", "old"):
         (code / name).mkdir()
         (code / name / "inference.py").touch()
-    assert said() == "it lies in old; move it up, or set SAGEMAKER_PROGRAM=old/inference.py"
+    assert said() == "it is in old; move it up, or set SAGEMAKER_PROGRAM=old/inference.py"
 
 
 def test_of_the_requirements_only_what_is_not_installed_is_named(tmp_path: Path) -> None:

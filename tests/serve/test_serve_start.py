@@ -1,4 +1,4 @@
-"""The serving program's own steps in this process: its disk, its connections, its port, and what ends it."""
+"""The steps of the serving program, in this process: checks of the disk, connections, the port, and its end."""
 
 import asyncio
 import contextlib
@@ -70,7 +70,7 @@ def test_as_many_connections_are_allowed_as_may_be(
 def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder that holds the temporary files of the server, whose Java ends at once."""
     java(tmp_path, "echo no memory; exit 1", monkeypatch)
-    monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # for this process it would stay
+    monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # in this process it would stay
     with TemporaryDirectory() as folder:  # tmp_path may be too long for a socket's path
         monkeypatch.setattr("tempfile.tempdir", folder)
         yield Path(folder)
@@ -143,7 +143,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
         await asyncio.wait_for(serve._until(stop, *(works(*one) for one in work)), 20)
 
     asyncio.run(run(("first", 0, None), ("second", 600, None), stopped_after=0.1))
-    assert ended == ["first", "second"]  # which is given up
+    assert ended == ["first", "second"]  # the second one is cancelled
     with pytest.raises(UserError, match="no model"):
         asyncio.run(run(("third", 600, None), ("fourth", 0.02, UserError("no model")), stopped_after=600))
     assert sorted(ended[2:]) == ["fourth", "third"]
@@ -194,7 +194,7 @@ def test_the_log_says_when_a_server_is_ready(
 
 
 def test_a_stop_ends_before_the_platform_kills_and_idle_connections_outlast_proxies() -> None:
-    last_chance = serve.DRAIN_SECONDS + 1  # after which the port closes whatever is in flight
+    last_chance = serve.DRAIN_SECONDS + 1  # after this time the port closes even with requests in flight
     assert last_chance + model_server.STOP_SECONDS < 25
     assert serve.DRAIN_SECONDS + 2 * model_server.STOP_SECONDS < 30
     assert serve.IDLE_SECONDS > 75

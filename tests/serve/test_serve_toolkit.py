@@ -1,4 +1,4 @@
-"""The rules for a model's own functions: how they are called, and what is read and written where they define nothing."""
+"""The rules for a model's own functions: how they are called, and the default formats for functions that are not defined."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_a_damaged_body_is_the_clients_mistake() -> None:
     assert str(refused.value).startswith("the body is not valid application/json (JSONDecodeError: Expecting property")
     with pytest.raises(RequestError, match=r"not valid application/x-npy \(ValueError: .*allow_pickle=False"):
         default_input(npy(np.array([{"a": 1}])), "application/x-npy")
-    # In one line, and no more of it than a client reads.
+    # In one line, and not longer than a client would read.
     with pytest.raises(RequestError, match=r"^the body is not valid text/csv \(ValueError: Some errors .{188}\)$"):
         default_input("1,2\n" + "3\n" * 30, "text/csv")
 
@@ -142,7 +142,7 @@ def test_what_a_function_answers_is_bytes_text_or_json() -> None:
 
 
 class Toolkit(Exception):
-    """As sagemaker_inference.errors has it."""
+    """The same class as in sagemaker_inference.errors."""
 
     def __init__(self, status: Any, message: str) -> None:
         super().__init__(message)
@@ -150,7 +150,7 @@ class Toolkit(Exception):
 
 
 class UnsupportedFormat(Exception):
-    """As sagemaker_inference.errors has it."""
+    """The same class as in sagemaker_inference.errors."""
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_error_of_the_toolkits_own_keeps_its_status(
 def test_the_toolkits_own_decoder_reads_no_pickles(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sagemaker_inference", "sagemaker_inference.decoder"):
         monkeypatch.setitem(sys.modules, name, None)
-    forbid_pickles()  # where it is not installed there is nothing to do
+    forbid_pickles()  # if it is not installed, there is nothing to do
     package, decoder = ModuleType("sagemaker_inference"), ModuleType("sagemaker_inference.decoder")
     read = {"application/x-npy": lambda body: np.load(io.BytesIO(body), allow_pickle=True), "text/csv": json.loads}
     package.__dict__["decoder"] = decoder

@@ -1,4 +1,4 @@
-"""Served probabilities are those that training's own code computes for the same file; drafting changes no answer that matters."""
+"""The server's probabilities equal those of training's own code for the same file; drafting changes no important answer."""
 
 import json
 import urllib.request
@@ -14,7 +14,7 @@ from tests.conftest import SHARED, needs_openvino
 
 
 def photos(samples: Path) -> list[Path]:
-    """At least 50 photos: the natural ones where they lie beside the project, else the samples' test photos."""
+    """At least 50 photos: the natural ones if they are beside the project, else the samples' test photos."""
     found = sorted((SHARED / "photos").glob("*.[jJ]*")) or sorted(samples.glob("test/*/*.jpg"))
     return found[:: max(1, len(found) // 60)][:60]
 

@@ -51,13 +51,13 @@ def test_each_variable_is_declared_once_with_a_default_and_a_sentence() -> None:
 
 
 def named(path: Path) -> set[str]:
-    """Return the variables of ours and of the platform that a module names in strings that are nothing else."""
+    """Return our variables and the platform's that a module names as whole strings."""
     texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"(BYOC|SAGEMAKER|MMS)_[A-Z_]+", text)}
 
 
 def reads(path: Path) -> Iterator[str]:
-    """Yield each place where a module reads a variable from the environment, and does not only hand the environment on."""
+    """Yield each place where a module reads a variable from the environment, and does not just pass the environment on."""
     for node in ast.walk(ast.parse(path.read_text())):
         owner: ast.expr | None = None
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):

@@ -1,4 +1,4 @@
-"""What the serving program makes of its arguments and of the platform's environment variables."""
+"""The settings that the serving program makes from its arguments and from the platform's environment variables."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def settings(*arguments: str, **variables: str) -> Settings:
         ({}, 60),
         ({BATCH: "false"}, 60),
         ({BATCH: "true"}, 3600),
-        ({BATCH: "True"}, 3600),  # as the SDK's local mode writes it
+        ({BATCH: "True"}, 3600),  # in the spelling of the SDK's local mode
         ({BATCH: "true", TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90", TIMEOUT_SECONDS: "30"}, 30),
@@ -169,7 +169,7 @@ def test_a_quarter_of_the_memory_holds_requests_but_at_least_two_and_at_most_512
         ({WORKERS: "4", PAYLOAD: "0"}, 100, 1),
     ],
 )
-def test_batch_transform_is_told_what_every_worker_can_have(
+def test_batch_transform_gets_the_size_that_every_worker_can_have(
     variables: dict[str, str], payload: int, transforms: int
 ) -> None:
     assert (settings(**variables).payload_mb, settings(**variables).transforms) == (payload, transforms)

@@ -1,7 +1,7 @@
 """Mixed load for minutes: good, bad, huge, slow and aborted requests while workers are killed.
 
 No answer may be wrong, no request lost but those in a worker that was killed, and memory must stay flat after five minutes.
-BYOC_SOAK_SECONDS says for how long (120; the long test 1,800).
+BYOC_SOAK_SECONDS sets how long (120; the long test 1,800).
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from tests.image_files import encoded, png
 from tests.wire import ask, metric
 
 WORKERS = 2
-KILL_SECONDS = 20.0  # between two workers that are killed, at least
+KILL_SECONDS = 20.0  # the least seconds between the killing of two workers
 SAMPLE_SECONDS = 1.0
-CLOSE = 0.01  # how far a probability may lie from the one that the quiet server gave
+CLOSE = 0.01  # how much a probability may differ from the idle server's
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A request, the status that it must get, and what the quiet server answered."""
+    """A request, the status that it must get, and the idle server's answer."""
 
     name: str
     body: bytes
@@ -65,7 +65,7 @@ def test_half_an_hour_of_mixed_load_loses_and_spoils_nothing(
 
 
 def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: float) -> None:
-    """Load a server for so many seconds; memory counts after the warm-up."""
+    """Load a server for `seconds`; memory counts after the warm-up."""
     with serving(model, 0, log) as url:
         load = Load(url, {kind: [quiet(url, sent) for sent in requests] for kind, requests in mixed(samples).items()})
         asyncio.run(load.run(seconds, warm_up))
@@ -86,10 +86,10 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
         f"soak: resident MB at most, by thirds after the warm-up: {oldest} of what was never killed, {all_of_them} of all"
     )
     assert "Traceback" not in lines, lines[lines.index("Traceback") - 300 :][:1500]
-    # A worker has one request at a time, so no more can have been lost.
+    # A worker has one request at a time, so each killed worker loses at most one.
     assert load.kills > 0 and restarts > 0
     assert len(load.lost) <= load.kills, load.lost
-    # Heaps and the allocator's arenas still grow in the first minutes: of two, the figures are printed and not judged.
+    # Heaps and the allocator's arenas still grow in the first minutes: in a run of two minutes, the figures are printed but not judged.
     if seconds >= 600:
         assert oldest[-1] <= 1.05 * oldest[0], oldest
         assert all_of_them[-1] <= 1.05 * all_of_them[0], all_of_them
@@ -152,7 +152,7 @@ def quiet(url: str, sent: Sent) -> Sent:
 
 
 def check(sent: Sent, status: int, answer: Any) -> None:
-    """Assert that an answer is the one that the quiet server gave."""
+    """Assert that an answer equals the idle server's."""
     assert status == sent.status, (sent.name, status, answer)
     if status != 200:
         assert answer["code"] == status and answer["message"] == sent.answer["message"], (sent.name, answer)
@@ -164,15 +164,15 @@ def check(sent: Sent, status: int, answer: Any) -> None:
 
 
 class Load:
-    """Clients of every kind on one server, and whoever kills its workers."""
+    """Clients of every kind for one server, and a thread that kills its workers."""
 
     def __init__(self, url: str, requests: dict[str, list[Sent]]) -> None:
         self._url, self.requests = url, requests
         self.counts: collections.Counter[str] = collections.Counter()
         self.lost: list[tuple[float, str, str]] = []
         self.kills = 0
-        self.totals: list[float] = []  # of all processes, as /metrics tells
-        self._each: list[dict[int, int]] = []  # of each process
+        self.totals: list[float] = []  # memory of all processes, from /metrics
+        self._each: list[dict[int, int]] = []  # the memory of each process
 
     async def run(self, seconds: float, warm_up: float) -> None:
         """Load the server; raises the first wrong answer."""
@@ -184,7 +184,7 @@ class Load:
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as self._client,
             asyncio.TaskGroup() as group,
         ):
-            for sent in self.requests["huge"]:  # each worker has seen each before memory counts
+            for sent in self.requests["huge"]:  # each worker has answered each of them before memory counts
                 await asyncio.gather(*(self._send("huge", sent) for _ in range(WORKERS)))
             for client in clients:
                 group.create_task(self._until(start + seconds, client))
@@ -204,7 +204,7 @@ class Load:
         data = io.BytesIO(sent.body) if body is None else body
         async with self._client.post(f"{self._url}/invocations", data=data, headers=headers) as got:
             answer = await got.json()
-            if got.status == 503:  # only its own worker's end may do that to a request
+            if got.status == 503:  # only the end of a request's own worker may cause this
                 assert "the worker that had this request ended" in answer["message"], (sent.name, answer)
                 self.lost.append((time.monotonic(), kind, sent.name))
             else:
@@ -234,7 +234,7 @@ class Load:
         await self._send("slow", sent, trickle())
 
     async def _aborted(self) -> None:
-        # One that a worker has got is computed all the same: many huge ones would leave no time for the others.
+        # A request that a worker already has is computed anyway, and many huge ones would leave no time for the others.
         sent = random.choice(self.requests["good"] * 4 + self.requests["huge"])
         host, _, port = self._url.removeprefix("http://").partition(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -247,12 +247,12 @@ class Load:
         await asyncio.sleep(0.5)
 
     async def _kill(self) -> None:
-        """Kill the youngest worker: the others live on, so that what they would leak is seen."""
+        """Kill the youngest worker. The others live on, so that their leaks would be seen."""
         await asyncio.sleep(self._pause)
         workers = await asyncio.to_thread(self._workers)
         if len(workers) >= WORKERS:  # one stays to serve
             workers[-1].kill()
-            # Else the last one, killed as the load ends, might still count as ready when the good photos are asked again.
+            # Otherwise the last one, killed at the end of the load, might still count as ready when the good photos are sent again.
             await asyncio.to_thread(psutil.wait_procs, workers[-1:], 10)
             self.kills += 1
             self.counts["kills"] += 1

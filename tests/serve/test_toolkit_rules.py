@@ -1,7 +1,7 @@
-"""The same code/inference.py, asked the same by sagemaker-inference's own Transformer and by ours: equal answers but for a few.
-
-What differs on purpose: a pickle is not read; a traceback is never sent; a client's mistake is 4xx, where the toolkit says 500;
-media types are compared without parameters and case. The toolkit is in the serving image and in .venv-stock (make test-stock).
+"""The same code/inference.py gets the same requests from sagemaker-inference's own Transformer and from ours: the answers are
+equal, with a few exceptions. These differ on purpose: a pickle is not read; a traceback is never sent; a client's mistake is
+4xx, where the toolkit says 500; media types are compared without parameters and case. The toolkit is in the serving image and
+in .venv-stock (make test-stock).
 """
 
 import base64
@@ -114,7 +114,7 @@ def npy(value: Any) -> bytes:
     return stream.getvalue()
 
 
-# What takes packages that not every interpreter with the toolkit has.
+# Formats that need packages which not every interpreter with the toolkit has.
 PROGRAMS_IN_THE_IMAGE = {
     "tensor": """
 import torch
@@ -174,7 +174,7 @@ def written(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What the toolkit answers to every case."""
+    """The toolkit's answers to all cases."""
     folder = written(tmp_path_factory.mktemp("stock"))
     asked = [
         {
@@ -222,7 +222,7 @@ def improved(case: dict[str, Any], theirs: dict[str, Any], found: Answer) -> boo
     # The toolkit supports no type with parameters; ours is supported as it is without them.
     if ";" in (case["content_type"] or "") and b"is not supported" in base64.b64decode(theirs["body"]):
         return theirs["status"] == 500 and found.status == 200
-    # JSON is text to the code also where its type has parameters.
+    # The code gets JSON as text even if its type has parameters.
     if case["program"] in ("kinds", "transform") and case["content_type"] == "application/json; charset=utf-8":
         return theirs["status"] == found.status == 200
     return _pickled_answer(theirs, found)

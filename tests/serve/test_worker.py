@@ -1,4 +1,4 @@
-"""How a worker answers a batch of requests on a small model whose weights are random: on its own each, in time, in memory."""
+"""A worker answers a batch of requests with a small model of random weights: each on its own, in time, within memory."""
 
 import json
 import logging
@@ -65,16 +65,16 @@ def test_each_request_of_a_batch_has_its_own_answer_and_facts(worker: Worker, pr
     assert answers[4].text == b""
 
 
-def test_what_is_no_photo_is_named_by_its_place(worker: Worker) -> None:
+def test_what_is_not_a_photo_is_named_by_its_place(worker: Worker) -> None:
     for body, request, start in (
-        (b"xyz", PHOTO, "the body is no usable photo: not an image"),
-        (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is no usable photo: not an image"),
+        (b"xyz", PHOTO, "the body is not a usable photo: not an image"),
+        (instances(noise(0), noise(1), b"x", b"y"), MANY, "instances[2] is not a usable photo: not an image"),
     ):
         [answer] = worker.answers([body], [request])
         assert answer.status == 422 and answer.text.decode().startswith(start)
-    # What to do instead is said once.
+    # The remedy is given only once.
     [answer] = worker.answers([b"{}"], [PHOTO])
-    assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo anew")
+    assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo again")
 
 
 def test_an_answer_with_too_many_labels_is_refused_before_anything_is_decoded(worker: Worker) -> None:
@@ -167,7 +167,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
 
     spent, taken = 0.0, [0.0]
     monkeypatch.setattr(predictor, "_forward", slow_pass)
-    for taken[0], status in ((90.0, 200), (91.0, 504)):  # of the time nine tenths may have gone before the last pass
+    for taken[0], status in ((90.0, 200), (91.0, 504)):  # nine tenths of the time may have passed before the last pass
         [answer] = worker.answers([instances(*[noise(0)] * 33)], [MANY])
         assert answer.status == status
     assert answer.text.decode() == "32 of 33 photos were computed in time; send fewer at once"
@@ -193,7 +193,7 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
         return np.zeros((len(pixels), 1000), np.float32)
 
     monkeypatch.setattr("serve.backends.open_torch", lambda model, backend, crop: forward)
-    with pytest.raises(ArtifactError, match="fails its self-test"):  # which a model that says nothing cannot pass
+    with pytest.raises(ArtifactError, match="fails its self-test"):  # a model without answers cannot pass it
         Predictor(prepared, threads=1)
     assert sizes == [*warmed, 3]
 

@@ -1,4 +1,4 @@
-"""What the front and a worker exchange: requests, answers, settings, and files in memory."""
+"""The messages between the front and a worker: requests, answers, settings, and files in memory."""
 
 import json
 from dataclasses import replace

@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """The folder that stands for /opt/ml."""
+    """The folder that replaces /opt/ml."""
     return tmp_path / "opt-ml"

@@ -1,4 +1,4 @@
-"""What differs between the photos of hosts, in one sentence."""
+"""One sentence about the differences between the photos of hosts."""
 
 import pytest
 

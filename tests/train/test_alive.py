@@ -14,7 +14,7 @@ from train.processes.alive import Watch
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[TCPStore]:
-    """The chief's store, in which process 1 has told once that it is alive."""
+    """The chief's store, in which process 1 has reported once that it is alive."""
     chief = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     PrefixStore("alive", chief).set("1", "0")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -23,7 +23,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[TCPStore]:
     yield chief
 
 
-def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_thirty_seconds(
+def test_a_process_counts_as_silent_when_it_has_reported_nothing_for_more_than_thirty_seconds(
     store: TCPStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, said = [1000.0], queue.Queue[str]()
@@ -33,7 +33,7 @@ def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_t
     watch.on_silence = said.put
 
     def looked() -> None:
-        """Wait until the watch has looked at what was told by now."""
+        """Wait until the watch has read the reports so far."""
         before = int(beats.get("0"))
         while int(beats.get("0")) < before + 2 and said.empty():
             threading.Event().wait(0.01)
@@ -54,7 +54,7 @@ def test_a_process_counts_as_silent_when_it_has_told_nothing_new_for_more_than_t
 
 
 class Gone:
-    """A store whose chief has gone, in the place of torch's."""
+    """Replaces torch's store, as if the chief were gone."""
 
     def __init__(self, watch: Watch, *, closing: bool) -> None:
         self._watch, self._closing = watch, closing
@@ -65,7 +65,7 @@ class Gone:
         raise RuntimeError(f"{'x' * 121}\nC++ frames")
 
 
-def test_a_chief_that_does_not_answer_is_told_in_a_short_line_unless_the_watch_has_ended(store: TCPStore) -> None:
+def test_a_chief_that_does_not_answer_is_reported_in_a_short_line_unless_the_watch_has_ended(store: TCPStore) -> None:
     for closing in (True, False):
         watch, said = Watch(0, 2), list[str]()
         watch.close()

@@ -1,4 +1,4 @@
-"""What fine-tuning does to a photo before each epoch: against Pillow's and torchvision's own, and by counting."""
+"""Fine-tuning's changes to a photo before each epoch, compared with Pillow's and torchvision's own, and counted."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_a_crop_covers_no_less_of_the_photo_than_asked_for_and_up_to_all_of_it(s
     shares = []
     for seed in range(200):
         pixels = augmented(image, Config(crop_scale=smallest), seed).astype(float)
-        # The middles of the outermost of 48 pixels lie half a pixel inside.
+        # The centres of the outermost of 48 pixels are half a pixel inside the edge.
         shares.append(np.prod([np.ptp(pixels[:, :, channel]) / 255 * 48 / 47 for channel in (0, 1)]))
     assert smallest - 0.03 < min(shares) < smallest + 0.05
     assert 0.9 < max(shares) < 1.03
@@ -71,7 +71,7 @@ def test_a_policy_is_torchvisions_own_after_crop_and_flip(photo: Image.Image, au
     changed = 0
     for seed in range(10):
         plain = augmented(photo, Config(), seed)
-        expected = np.array(reference(Image.fromarray(plain)))  # draws what comes next
+        expected = np.array(reference(Image.fromarray(plain)))  # draws the next random numbers
         assert np.array_equal(augmented(photo, Config(augment=augment), seed), expected)
         changed += not np.array_equal(plain, expected)
     assert changed >= 7  # a policy may choose to change nothing
@@ -114,7 +114,7 @@ def test_a_photo_differs_between_epochs_and_is_alike_between_runs(samples: Path)
     first, again, other = photos(samples), photos(samples), photos(samples, seed=1)
     pixels = [first[epoch, 0][0] for epoch in (1, 2, 3)]
     for number, one in enumerate(pixels):
-        torch.rand(number)  # what was drawn before does not count
+        torch.rand(number)  # earlier random numbers have no influence
         assert np.array_equal(one, again[number + 1, 0][0])
         assert not np.array_equal(one, other[number + 1, 0][0])
     assert len({one.tobytes() for one in pixels}) == 3

@@ -1,4 +1,4 @@
-"""What training starts from: the `model` channel's artifact, all of it or its backbone alone."""
+"""The start of training: from the whole artifact in the channel `model`, or from its backbone alone."""
 
 import json
 import re
@@ -24,13 +24,13 @@ from train.places import Places
 
 
 def continued(base: Path, photos: Path, channel: Path, **hyperparameters: str) -> Run:
-    """Train a little on from an earlier artifact; the rate is so low that nothing is learnt."""
+    """Continue the training of an earlier artifact for a short time; the rate is so low that nothing is learnt."""
     return run_training(base, {"training": photos, "model": channel}, {"lr": "1e-7", "epochs": "1"} | hyperparameters)
 
 
 @pytest.fixture(scope="module")
 def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact as SageMaker hands it on: model.tar.gz in a folder."""
+    """The artifact in SageMaker's form: model.tar.gz in a folder."""
     folder = tmp_path_factory.mktemp("archive")
     with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
         for path in sorted(model.iterdir()):
@@ -166,15 +166,15 @@ def test_of_the_two_archives_that_a_job_leaves_the_model_is_taken(archive: Path,
         ("model.safetensors", "holds model.safetensors, but neither model.json nor model.tar.gz; give"),
         (
             "job-1/output/model.tar.gz",
-            "job-1/output/model.tar.gz lies further down: name its folder, job-1/output, as the",
+            "job-1/output/model.tar.gz is further down: name its folder, job-1/output, as the",
         ),
         (
             "model/model.json",
-            "holds model, but neither model.json nor model.tar.gz; model/model.json lies further down",
+            "holds model, but neither model.json nor model.tar.gz; model/model.json is further down",
         ),
     ],
 )
-def test_a_channel_without_a_model_is_told_what_it_holds(tmp_path: Path, name: str, message: str) -> None:
+def test_the_refusal_of_a_channel_without_a_model_says_what_it_holds(tmp_path: Path, name: str, message: str) -> None:
     channel = tmp_path / "channel"
     channel.mkdir()
     packers = {".bz2": "w:bz2", ".xz": "w:xz"}
@@ -220,7 +220,7 @@ def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
     start = build_start(job, Config(dropout=0.25, hidden=(7,)), classes)
     assert start.model.temperature == start.spec.temperature == 1
     assert start.spec.head_dropout == 0.25 and start.spec.classes == classes
-    # The width of the head is the artifact's where its head is kept.
+    # If the artifact's head is kept, so is its width.
     kept = classes == ("cat", "dog")
     assert start.spec.head_hidden == start.config.hidden == ((5,) if kept else (7,))
     with torch.inference_mode():

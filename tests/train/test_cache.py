@@ -1,4 +1,4 @@
-"""The files of features: when they are written, how many are open, and what is found again."""
+"""The files of features: when they are written, how many are open, and which features are found again."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checkpoints lie in a folder that others may write: what is in one is data, never code."""
+"""Checkpoints are in a folder that others may write: their content is data, never code."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from train.processes.world import World
 
 
 class Code:
-    """Whoever unpickles it makes a folder."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -165,7 +165,7 @@ def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, mo
         assert kept.due() == due
     kept.save(stage(), State())
     assert not kept.due()
-    # The chief alone writes and looks at the clock.
+    # Only the chief writes and checks the clock.
     other = Checkpoints(tmp_path / "none", JOB, 0.0, World(1, 2))
     other.save(stage(), State())
     other.save_best("head", Best(epoch=1, score=(0.5, -1.0), model={}, logits=None))

@@ -151,7 +151,7 @@ def test_fp32_is_computed_exactly_so_that_a_gpu_may_share_its_key_with_a_process
     made: Classifier, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    torch.backends.cuda.matmul.allow_tf32 = True  # off unless somebody turns it on
+    torch.backends.cuda.matmul.allow_tf32 = True  # off by default
     found: set[tuple[bool, bool]] = set()
     handle = made.backbone.register_forward_pre_hook(
         lambda *_: found.add((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))

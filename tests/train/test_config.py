@@ -1,4 +1,4 @@
-"""Hyperparameters: SageMaker's strings to one typed configuration, and the metric lines."""
+"""Hyperparameters: SageMaker's strings become one typed configuration; and the metric lines."""
 
 import re
 import subprocess
@@ -116,7 +116,7 @@ def test_a_wrong_hyperparameter_is_one_sentence(given: dict[str, str], message: 
         parse(given)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     given = {"lr": "fast", "epochs": "0", "optimizer": '"adam', "epoch": "2", "momentun": "0.9"}
     with pytest.raises(ConfigError) as names:
         parse(given)

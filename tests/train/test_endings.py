@@ -1,4 +1,4 @@
-"""What a job says of an end that its processes could not tell: a signal, or a GPU whose memory is full."""
+"""The message about an end that a job's processes could not report: a signal, or a full GPU memory."""
 
 import json
 import os
@@ -26,7 +26,7 @@ OTHERS = ["CUDA error: an illegal memory access was encountered", "DefaultCPUAll
 
 
 @pytest.mark.parametrize("text", FULL)
-def test_a_full_gpu_is_told_with_what_to_set(text: str) -> None:
+def test_a_full_gpu_is_reported_with_what_to_set(text: str) -> None:
     assert remedy(RuntimeError(text)).startswith(
         "the GPU's memory is full: raise accumulate, lower finetune-batch-size, "
     )
@@ -54,7 +54,7 @@ def test_an_error_of_the_network_between_processes_means_that_another_is_gone(
     assert lost(RuntimeError(text)) is None
 
 
-def test_of_what_a_full_gpu_said_200_signs_of_the_first_line_are_told() -> None:
+def test_of_what_a_full_gpu_said_200_signs_of_the_first_line_are_reported() -> None:
     text = f"CUDA out of memory {'x' * 200}"
     assert remedy(RuntimeError(f"{text}\nframe 1")).endswith(f"({text[:200]})")
 
@@ -66,7 +66,7 @@ def test_the_first_process_that_a_signal_ended_is_named_with_what_helps() -> Non
     assert killed({0: 1, 1: 143}) == ""
 
 
-# The program itself, which finds the GPU's memory full where the job would begin.
+# The program itself, with a GPU whose memory is full when the job begins.
 CODE = """
 import sys, torch
 import train.job

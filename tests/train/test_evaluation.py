@@ -13,7 +13,7 @@ SKLEARN = "needs scikit-learn"
 
 
 def random_case(seed: int) -> tuple[Tensor, Tensor]:
-    """Logits and labels of a classifier that is right now and then; a class may be without photos or predictions."""
+    """Logits and labels of a classifier that is sometimes right; a class may have no photos or no predictions."""
     random = torch.Generator().manual_seed(seed)
     classes = 2 + seed % 9
     count = int(torch.randint(1, 60, (1,), generator=random))
@@ -27,7 +27,7 @@ def random_case(seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.host(SKLEARN)
 @pytest.mark.parametrize("seed", range(20))
 def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
-    from sklearn import metrics  # here, since no image holds it
+    from sklearn import metrics  # imported here, since no image holds it
 
     logits, labels = random_case(seed)
     classes = logits.shape[1]
@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
     expected = metrics.f1_score(truth, predicted, labels=present, average="macro", zero_division=0.0)
     assert values["macro_f1"] == pytest.approx(expected)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of two classes all are among the first five
+        warnings.simplefilter("ignore")  # with two classes, all are among the first five
         top5 = metrics.top_k_accuracy_score(truth, shares if classes > 2 else shares[:, 1], k=5, labels=numbers)
     assert values["top5"] == pytest.approx(top5)
     columns = metrics.precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=np.nan)

@@ -56,7 +56,7 @@ def test_lanes_give_what_one_plain_pass_gives(lite: Classifier, tiny: Path) -> N
     torch.testing.assert_close(run(lite, tiny, None)["train"], expected, atol=1e-4, rtol=1e-4)
 
 
-def test_the_cache_finds_a_photo_by_its_content_wherever_it_lies(lite: Classifier, tiny: Path, tmp_path: Path) -> None:
+def test_the_cache_finds_a_photo_by_its_content_wherever_it_is(lite: Classifier, tiny: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = run(lite, tiny, cache)
     shards = {path: path.stat().st_mtime_ns for path in cache.glob("*/*.safetensors")}
@@ -99,7 +99,7 @@ def test_the_next_job_of_a_warm_pool_finds_the_features(
     monkeypatch.setenv("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", str(tmp_path / "pool"))
     written = []
     for name in ("first", "second"):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)  # of which each job has its own
+        (tmp_path / name / "checkpoints").mkdir(parents=True)  # each job has its own
         assert run_training(tmp_path / name, {"training": tiny}, {}).status == 0
         written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "pool").glob("features/*/*")})
         assert not (tmp_path / name / "checkpoints" / "features").exists()
@@ -132,7 +132,7 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
     assert len(keys) == 4
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4, the photo that stops the pass is the first to be done
+@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4 lanes, the photo that stops the pass is done first
 def test_a_pass_that_is_stopped_keeps_what_was_done(
     lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
@@ -169,7 +169,7 @@ def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
 def features_of(
     feature_pass: FeaturePass, photos: "dict[str, tuple[Photo, ...]]", **options: Any
 ) -> tuple[dict[str, Features], list[Unreadable]]:
-    """Pass photos whose classes have no names, so that none is looked at for unreadable photos."""
+    """Pass photos whose classes have no names, so that no class is checked for unreadable photos."""
     return feature_pass.extract(PhotoSet((), photos), **options)
 
 
@@ -289,7 +289,7 @@ def test_features_in_a_file_are_the_same_and_unreadable_photos_leave_no_gap(
         ("train", "none of the 8 train photos can be read; replace them"),
     ],
 )
-def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_check_foretells(
+def test_a_class_of_train_or_a_split_without_a_readable_photo_is_refused_as_the_check_predicts(
     lite: Classifier, tiny: Path, spoilt: str, sentence: str
 ) -> None:
     for photo in (tiny / spoilt).glob("**/*.jpg"):

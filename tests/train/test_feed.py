@@ -17,7 +17,7 @@ from train.processes.world import World
 
 
 class Clock:
-    """Time that passes only where a test says so."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,7 +46,7 @@ def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch:
 
     def batches(epoch: int, steps: Any) -> Iterator[Batch]:
         for step in steps:
-            clock.now += 5  # the workers are at it
+            clock.now += 5  # the workers are working on it
             yield data.features[step].as_subclass(SlowToCopy), data.labels[step]
 
     stage.batches = batches  # type: ignore[assignment]
@@ -57,7 +57,7 @@ def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch:
 
 
 class Gpu:
-    """Stands in for torch.cuda: it keeps the order of what is asked of it."""
+    """Replaces torch.cuda, and notes the order of the calls."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -83,7 +83,7 @@ class Gpu:
 
 
 class Part:
-    """Stands in for a tensor of one batch."""
+    """Replaces a tensor of one batch."""
 
     def __init__(self, gpu: Gpu, number: int, place: str = "pageable") -> None:
         self.gpu, self.number, self.place = gpu, number, place

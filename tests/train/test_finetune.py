@@ -1,4 +1,4 @@
-"""Fine-tuning: each part of the recipe does what its hyperparameter says, against torch's own where there is one."""
+"""Fine-tuning: each part does what its hyperparameter says, compared with torch's own function if there is one."""
 
 import math
 import os
@@ -102,7 +102,7 @@ def test_tensorboard_reads_the_curves(tiny: Path, train: Callable[..., Run]) -> 
 
 
 def test_early_stopping_ends_a_stage_that_gets_no_better(tiny: Path, train: Callable[..., Run]) -> None:
-    # Of random weights at a tiny rate the accuracy stays what it is.
+    # With random weights and a tiny rate the accuracy does not change.
     run = train(tiny, **SMALL, epochs="50", lr="1e-7", **{"early-stopping": "3", "finetune-epochs": "0"})
     count = sum(record["kind"] == "epoch" for record in run.records)
     assert run.status == 0 and 3 < count < 50, run.errors
@@ -203,7 +203,7 @@ def test_balanced_weights_give_each_class_the_same_say() -> None:
 
 
 @pytest.mark.slow
-def test_the_kept_average_lies_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
+def test_the_kept_average_is_between_the_first_weights_and_the_last(tiny: Path, tmp_path: Path) -> None:
     settings = {
         "epochs": "1",
         "lr": "0.0001",
@@ -252,7 +252,7 @@ def test_mixup_and_cutmix_mix_labels_as_they_mix_photos() -> None:
         torch.manual_seed(3)
         mixed, targets = mix(pixels, torch.tensor([0, 1]))
         assert mixed.shape == pixels.shape and targets.sum(1).tolist() == pytest.approx([1, 1])
-        # The share of the second photo's brightness is the share of its label.
+        # The second photo's share of the brightness equals its share of the label.
         assert (mixed.float().mean((1, 2, 3)) / 100).tolist() == pytest.approx(targets[:, 1].tolist(), abs=1e-5)
     assert batch_augmentation(Config(), 2) is None
 
@@ -282,7 +282,7 @@ def test_inception_fine_tunes_with_its_auxiliary_loss(tiny: Path, tmp_path: Path
     runs = [run_training(tmp_path / w, {"training": tiny}, settings | {"auxiliary": w}) for w in ("0", "1")]
     assert [run.status for run in runs] == [0, 0], [run.errors for run in runs]
     alone, both = [run.record("epoch", stage="finetune")["step_losses"][0] for run in runs]
-    # The first step of both is the same model's; an auxiliary classifier that knows nothing yet guesses between two classes.
+    # Both make their first step with the same model; an untrained auxiliary classifier guesses between two classes.
     assert both - alone == pytest.approx(math.log(2), rel=0.4)
 
 

@@ -1,4 +1,4 @@
-"""The stage that fine-tunes: each of its settings reaches it, and its worker processes bring the photos that it asks for."""
+"""The stage that fine-tunes: each of its settings has an effect, and its worker processes deliver the requested photos."""
 
 import contextlib
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_the_average_of_the_weights_moves_by_one_minus_its_decay(photos: list[Ph
     torch.testing.assert_close(dict(updates.judged.named_parameters())[name].detach(), start + 0.25)
 
 
-def test_its_workers_bring_the_photos_of_each_step_augmented_anew_for_each_epoch(photos: list[Photo]) -> None:
+def test_its_workers_bring_the_photos_of_each_step_augmented_again_for_each_epoch(photos: list[Photo]) -> None:
     made = stage(photos, seed=3)
     _, _, preprocessing = build_backbone("timm/test_efficientnet")
     expected = Photos(photos=photos, config=Config(seed=3), preprocessing=preprocessing, pack=None)

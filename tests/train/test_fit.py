@@ -1,4 +1,4 @@
-"""The training loop: one step against torch's own loss, then what an epoch is, which one is kept, and when it ends."""
+"""The training loop: one step compared with torch's own loss, the steps of an epoch, the epoch that is kept, and the end."""
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -50,7 +50,7 @@ def test_smoothing_by_hand_spreads_its_share_over_all_classes() -> None:
 
 
 class WithSecondAnswer(nn.Module):
-    """A head that answers a second time, as a backbone with an auxiliary classifier does in training."""
+    """A head with a second output, like a backbone with an auxiliary classifier in training."""
 
     def __init__(self, head: nn.Linear) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def after_no_step() -> Tensor:
 
 
 class Twice(nn.Module):
-    """Two answers for the same photos, of which the second is an auxiliary one."""
+    """Two outputs for the same photos; the second one is auxiliary."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ def test_the_rate_that_an_epoch_says_is_the_highest() -> None:
 
 
 def judged(answers: Sequence[tuple[Sequence[int], float]]) -> Callable[[nn.Module], tuple[Tensor, Tensor]]:
-    """Judge the epochs after one another: by what is predicted for photos of the classes 0, 1, 2, and how surely."""
+    """Judge the epochs one after another, by the predictions for photos of the classes 0, 1 and 2 and their certainty."""
     left = iter(answers)
 
     def judge(model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -200,7 +200,7 @@ TWO, THREE = [0, 1, 0], [0, 1, 2]
     ("answers", "kept"),
     [
         ([(TWO, 1.0), (THREE, 1.0), (TWO, 1.0)], 2),  # the highest accuracy
-        ([(THREE, 0.1), (TWO, 1.0)], 1),  # also where another has the lower loss
+        ([(THREE, 0.1), (TWO, 1.0)], 1),  # even if another has the lower loss
         ([(THREE, 1.0), (THREE, 2.0), (THREE, 0.5)], 2),  # then the lowest loss
         ([(THREE, 1.0), (THREE, 1.0)], 1),  # then the first
     ],
@@ -289,7 +289,7 @@ def test_the_head_stage_has_the_settings_of_the_configuration() -> None:
         (torch.amp.GradScaler("cpu"), "at step 1 of epoch 1; set precision to bf16 or fp32, or lower lr, now 0.1"),
     ],
 )
-def test_an_overflow_is_told_with_the_precision_where_that_is_fp16(scaler: Any, remedy: str) -> None:
+def test_an_overflow_is_reported_with_the_precision_where_that_is_fp16(scaler: Any, remedy: str) -> None:
     def mix(features: Tensor, labels: Tensor) -> Batch:
         return features * torch.inf, labels
 

@@ -1,4 +1,4 @@
-"""Hyperparameters that notebooks bring from other programs: read as ours, ignored, or refused with what takes their place."""
+"""Hyperparameters that notebooks bring from other programs: read as ours, ignored, or refused with a remedy."""
 
 import re
 from collections.abc import Callable
@@ -9,9 +9,11 @@ import pytest
 from classifier.errors import ConfigError
 from tests.conftest import LITE, ROOT, Run
 from train.config import Config, hyphenated, parse, searched, translated
-from train.foreign_names import BY_NAME, RULES, check_class_count, check_size, table
+from train.foreign_names.checks import check_class_count, check_size
+from train.foreign_names.markdown import table
+from train.foreign_names.rules import BY_NAME, RULES
 
-# What the SDK adds to a job, and a tuner to its trials.
+# Hyperparameters that the SDK adds to a job, and a tuner to its trials.
 PLATFORM = {
     "sagemaker_program": '"train.py"',
     "sagemaker_estimator_class_name": '"PyTorch"',
@@ -63,7 +65,8 @@ def test_a_name_with_the_same_meaning_is_read_as_ours(given: dict[str, str], mea
     assert parse(given) == meant
 
 
-# What whole notebooks give: built-in image classification, JumpStart's TensorFlow models with all defaults, and a torch script.
+# The hyperparameters of whole notebooks: built-in image classification, JumpStart's TensorFlow models with all defaults, and a
+# torch script.
 BUILT_IN = {
     "num_layers": "18",
     "use_pretrained_model": "1",
@@ -199,16 +202,16 @@ def test_what_changes_nothing_is_ignored_and_said(given: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("given", "answer"),
     [
-        ({"lr_scheduler_step": "10", "lr_scheduler_factor": "0.1"}, "the head learns at one rate"),
-        ({"gamma": "0.7"}, "the head learns at one rate"),
+        ({"lr_scheduler_step": "10", "lr_scheduler_factor": "0.1"}, "the head learns at a constant rate"),
+        ({"gamma": "0.7"}, "the head learns at a constant rate"),
         ({"augmentation_type": "crop_color"}, "`views` augments for the head"),
-        ({"resize": "256"}, "photos are resized and cropped as the backbone's weights want it; leave it out"),
+        ({"resize": "256"}, "photos are resized and cropped as the backbone's weights need it; leave it out"),
         ({"num_layers": "110"}, "num_layers=110 has no place here: `backbone` names the network"),
         ({"use_pretrained_model": "0"}, "takes `weights=random` and `finetune-epochs`"),
         ({"train_only_top_layer": "False"}, "`finetune-epochs` says for how many epochs the backbone is trained too"),
-        ({"kv_store": "dist_async"}, "hosts always learn in step"),
+        ({"kv_store": "dist_async"}, "all hosts make every step together"),
         ({"multi_label": "1"}, "a photo has one label"),
-        ({"beta_1": "0.8"}, "adam has torch's own, 0.9"),
+        ({"beta_1": "0.8"}, "adam uses torch's default, 0.9"),
         ({"data-dir": "/mnt/photos"}, "photos come from the job's channels"),
         ({"loss": "binary_crossentropy"}, "the loss is cross-entropy"),
         ({"model_id": "pytorch-ic-mobilenet-v2"}, "`backbone` names the network"),
@@ -217,7 +220,7 @@ def test_what_changes_nothing_is_ignored_and_said(given: dict[str, str]) -> None
         ({"use_weighted_loss": "1"}, "a photo has one label"),
         ({"eval_strategy": "steps"}, "every epoch is judged on validation"),
         ({"model_name_or_path": "google/vit-base-patch16-224"}, "`backbone` names the network"),
-        ({"lr_scheduler_type": "linear"}, "the head learns at one rate"),
+        ({"lr_scheduler_type": "linear"}, "the head learns at a constant rate"),
     ],
 )
 def test_what_would_change_the_result_is_answered_with_what_takes_its_place(given: dict[str, str], answer: str) -> None:
@@ -255,7 +258,7 @@ def test_a_name_that_is_near_to_none_gets_no_hint(name: str) -> None:
 def test_a_search_and_a_tuner_leave_what_is_given_by_another_name_alone() -> None:
     assert searched({"learning_rate": "0.1"}) == ["batch-size", "epochs"]
     assert searched({"mini_batch_size": "64", "n_epochs": "2", "lr": None}) == ["lr"]
-    with pytest.raises(ConfigError, match="lr, batch-size, epochs are all given"):
+    with pytest.raises(ConfigError, match="lr, batch-size, epochs all have values"):
         parse({"learning_rate": "0.1", "mini_batch_size": "64", "n_epochs": "2", "search-trials": "4"})
 
 
@@ -279,7 +282,7 @@ def test_the_size_must_be_the_backbones_own() -> None:
 def test_no_name_has_two_rules_and_no_rule_takes_a_name_of_ours() -> None:
     ours = set(Config().to_json())
     assert len(BY_NAME) == sum(len(rule.names) for rule in RULES)
-    assert BY_NAME.keys() & ours == {"early-stopping"}  # whose yes and no are another program's
+    assert BY_NAME.keys() & ours == {"early-stopping"}  # its values true and false come from another program
     assert {rule.ours for rule in RULES if rule.ours} <= ours
     assert all(name == hyphenated(name).lower() for name in BY_NAME)
 

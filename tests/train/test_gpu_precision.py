@@ -1,4 +1,4 @@
-"""The precision that `auto` means on a GPU, shown on a processor: torch is told what a GPU would tell it."""
+"""The precision that `auto` means on a GPU, shown on a processor: torch's functions return a GPU's answers."""
 
 from types import SimpleNamespace
 

@@ -7,7 +7,7 @@ import sys
 from tests.conftest import ROOT
 from tests.ports import free_port
 
-# As NCCL does, "cuda:gloo" takes no tensor that lies in main memory.
+# Like NCCL, "cuda:gloo" accepts no tensor in main memory.
 CODE = """
 import sys
 import torch
@@ -27,7 +27,7 @@ leave(world, watch)
 """
 
 
-def test_processes_with_gpus_add_up_what_lies_in_main_memory() -> None:
+def test_processes_with_gpus_add_up_what_is_in_main_memory() -> None:
     port = free_port()
     shared = os.environ | {"PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     shared |= {"WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test", "GLOO_SOCKET_IFNAME": "lo"}

@@ -1,4 +1,4 @@
-"""Waiting for host names, in a process that has no network but its own, so that no resolver is asked."""
+"""Waiting for host names, in a process with its own network, so that no real resolver is asked."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(
     subprocess.run([*ISOLATED, "true"], capture_output=True).returncode != 0, reason="unshare is not allowed here"
 )
 
-# A name server on the loopback device that takes questions and never answers.
+# A name server on the loopback device that receives questions and never answers.
 SILENT = """
 import fcntl, socket, struct
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -77,7 +77,7 @@ def test_the_environment_sets_the_deadline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
-def test_a_deadline_that_is_no_number_above_0_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_deadline_that_is_not_a_number_above_0_is_refused(tmp_path: Path, text: str) -> None:
     lines, _ = wait(tmp_path, "localhost", environment=(f"BYOC_HOSTS_DEADLINE={text}",))
     assert lines == [
         f"ConfigError: the environment variable BYOC_HOSTS_DEADLINE is '{text}'; it must be a number of seconds above 0"

@@ -1,4 +1,4 @@
-"""The job in this process: what its two stages train on, and what its seed decides."""
+"""The job in this process: the photos that its two stages train on, and the effects of its seed."""
 
 import json
 import re
@@ -48,14 +48,14 @@ def job(base: Path, photos: Path, **hyperparameters: str) -> tuple[dict[str, Ten
 def test_the_head_learns_from_the_views_too_and_fine_tuning_from_each_photo_once(tiny: Path, tmp_path: Path) -> None:
     _, records = job(tmp_path, tiny, views="2", **{"finetune-epochs": "2"})
     epochs = [(record["stage"], len(record["step_losses"])) for record in records if record["kind"] == "epoch"]
-    # 4 of 8 photos in each step, and of their 16 views.
+    # each step has 4 of the 8 photos, or of their 16 views
     assert epochs == [("head", 6), ("finetune", 2), ("finetune", 2)]
 
 
 def test_the_seed_decides_the_first_weights(tiny: Path, tmp_path: Path) -> None:
     runs = []
     for number, seed in enumerate("001"):
-        torch.rand(number)  # what was drawn before does not count
+        torch.rand(number)  # earlier random numbers have no influence
         runs.append(job(tmp_path / str(number), tiny, seed=seed)[0])
     first, again, other = runs
     for name in ("backbone.conv_stem.weight", "head.0.weight"):
@@ -67,14 +67,14 @@ def epochs(records: list[dict[str, Any]]) -> list[tuple[str, list[float]]]:
     return [(record["stage"], record["step_losses"]) for record in records if record["kind"] == "epoch"]
 
 
-def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
+def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_again(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"finetune-epochs": "1", "checkpoint-seconds": "0", "seed": "5"}
     _, records = job(tmp_path / "first", tiny, **settings)
     before = epochs(records)
     assert [stage for stage, _ in before] == ["head", "finetune"]
-    lost_head = "the head that fine-tuning began with is lost, so training starts anew"
+    lost_head = "the head that fine-tuning began with is lost, so training starts from the beginning"
     kept_head = "the head is kept from before, as it was after epoch 1"
     for lost, line, printed in (
         ("best-head-*", lost_head, ["1", "2"]),
@@ -86,7 +86,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_anew(
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
         if line == lost_head:
-            # A later one of the same job, which would be taken for the newest when the job is interrupted again.
+            # A later checkpoint of the same job, which would count as the newest if the job were interrupted again.
             (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
             stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
@@ -106,7 +106,7 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Late(threading.Event):
-        """Is set from the second look on."""
+        """A flag that is set from the second check on."""
 
         def is_set(self) -> bool:
             before = super().is_set()

@@ -1,4 +1,4 @@
-"""Small parts of training by themselves: shares, batches of nothing, the hook's end, a FIFO that is waited for."""
+"""Small parts of training: shares, empty batches, the hook's end, waiting for a FIFO."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_dropout_stands_before_the_last_layer_also_without_hidden_ones() -> None
 def test_balanced_classes_weigh_by_the_inverse_of_their_photos_and_one_on_average() -> None:
     labels = torch.tensor([0, 0, 0, 1])
     assert class_weights(labels, 3, Config()) is None
-    # 4 photos by 3 classes: 4/(3*3), 4/(3*1), and for a class without photos as if it had one.
+    # 4 photos by 3 classes: 4/(3*3), 4/(3*1), and a class without photos counts as if it had one.
     weights = class_weights(labels, 3, Config(class_weights="balanced"))
     assert weights is not None and weights.tolist() == pytest.approx([4 / 9, 4 / 3, 4 / 3])
 
@@ -66,7 +66,7 @@ def test_a_hook_whose_files_cannot_be_closed_costs_one_line(capsys: pytest.Captu
     assert capsys.readouterr().err == "debugger hook off: OSError: the disk is full\n"
 
 
-def test_a_pipe_that_is_waited_for_is_told_once(
+def test_a_pipe_that_is_waited_for_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", "0.5")
@@ -88,7 +88,9 @@ def test_a_pipe_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf"])
-def test_a_deadline_of_a_pipe_that_is_no_number_above_0_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_deadline_of_a_pipe_that_is_not_a_number_above_0_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("BYOC_PIPE_DEADLINE", text)
     with pytest.raises(ConfigError, match=f"BYOC_PIPE_DEADLINE is '{text}'; it must be a number of seconds above 0"):
         Fifo(Path("any"), "train")
@@ -183,7 +185,7 @@ def test_code_is_a_folder_or_a_single_file_and_what_cannot_be_copied_is_named(tm
         staging.fetch(str(code), folder)
 
 
-def test_a_program_that_is_not_python_is_told_that_its_requirements_are_its_own(
+def test_a_program_that_is_not_python_must_install_its_requirements_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.sh").write_text("true\n")

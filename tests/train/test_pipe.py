@@ -40,7 +40,7 @@ def fed(fifo: Path, data: bytes, *, late: float = 0.0, step: int = 1 << 20) -> I
             time.sleep(0.05)
         time.sleep(late)
         os.mkfifo(fifo)
-        # Whoever refuses what comes has closed the FIFO before its end.
+        # The program may have closed the FIFO before its end, because it refused the data.
         with contextlib.suppress(BrokenPipeError), fifo.open("wb", buffering=0) as pipe:
             for start in range(0, len(data), step):
                 pipe.write(data[start : start + step])
@@ -50,14 +50,14 @@ def fed(fifo: Path, data: bytes, *, late: float = 0.0, step: int = 1 << 20) -> I
     try:
         yield
     finally:
-        while thread.is_alive():  # in open(), when nobody has read
+        while thread.is_alive():  # in open(), if nobody has read
             thread.join(0.1)
             with contextlib.suppress(FileNotFoundError):
                 os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
 
 
 def kept(folder: Path, data: bytes, **options: Any) -> dict[str, list[bytes]]:
-    """Return the photos of each class that a FIFO with `data` gives, the classes in their order."""
+    """Return the photos of each class from a FIFO with `data`, in the order of the classes."""
     with fed(folder / "train_0", data, **options):
         spool(folder / "train_0", "train", folder / "train")
     channels = dict.fromkeys(("train", "validation", "test"), folder / "train")
@@ -79,7 +79,7 @@ def test_packed_records_are_kept_with_numeric_classes(tmp_path: Path) -> None:
     assert list(found) == ["2", "9", "10"] and found["10"] == [photos[0][0], photos[2][0]]
 
 
-def test_every_five_seconds_a_line_tells_how_much_was_read(
+def test_every_five_seconds_a_line_says_how_much_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # At the beginning, after each photo, and with each line.

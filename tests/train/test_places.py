@@ -1,4 +1,4 @@
-"""The folders that the platform names for what training writes: they are used, and what is wrong with them is one sentence."""
+"""The folders that the platform names for training's results: they are used, and a problem with one gives one sentence."""
 
 import contextlib
 import errno
@@ -57,13 +57,13 @@ def test_a_path_below_opt_ml_is_one_below_the_base_folder_and_others_are_as_they
     "named", ["checkpoints", "./c", "s3://bucket/checkpoints", 7, ["/opt/ml/checkpoints"], "/a\0b"]
 )
 @pytest.mark.parametrize("file", ["checkpointconfig", "tensorboardoutputconfig"])
-def test_a_path_that_is_no_absolute_one_is_refused(tmp_path: Path, file: str, named: object) -> None:
+def test_a_path_that_is_not_absolute_is_refused(tmp_path: Path, file: str, named: object) -> None:
     write_config(tmp_path, **{file: {"LocalPath": named}})
     with pytest.raises(ConfigError, match=f"LocalPath is .* in .*{file}.json; it must be an absolute path"):
         read_places(tmp_path)
 
 
-def test_of_a_configuration_that_is_not_an_object_60_signs_are_told(tmp_path: Path) -> None:
+def test_of_a_configuration_that_is_not_an_object_60_signs_are_reported(tmp_path: Path) -> None:
     write_config(tmp_path, checkpointconfig="x" * 61)
     with pytest.raises(ConfigError, match=rf"checkpointconfig\.json must hold a JSON object, it holds '{'x' * 60}'$"):
         read_places(tmp_path)
@@ -125,7 +125,7 @@ def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: 
             assert process.poll() is None, process.communicate()[0]
         process.send_signal(signal.SIGKILL)
         process.wait()
-    # What the machine held is lost with it; the platform brings the checkpoints back.
+    # The machine's files are lost with it; the platform restores the checkpoints.
     shutil.rmtree(base)
     with job(base, tiny, places) as process:
         output, _ = process.communicate(timeout=200)
@@ -148,7 +148,7 @@ def closed(folder: Path) -> Path:
 
 
 def sentence(*places: Path) -> str:
-    return f"user {os.getuid()} may not write to {', '.join(map(str, places))} (Permission denied); give this user the right"
+    return f"user {os.getuid()} may not write to {', '.join(map(str, places))} (Permission denied); give this user the permission"
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_the_auxiliary_classifier_gets_its_pretrained_weights_but_for_its_last_l
 ) -> None:
     channels = {}
     if source == "the download":
-        # torch looks here for earlier downloads.
+        # The folder in which torch looks for earlier downloads.
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
         torch.save(inception, tmp_path / "hub" / "checkpoints" / "inception_v3_google-0cc3c7bd.pth")

@@ -1,4 +1,4 @@
-"""Several hosts: the real program once a host, on loopback and in network namespaces of their own."""
+"""Several hosts: the real program once for each host, on loopback and in separate network namespaces."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ def job(
     prefixes: Sequence[tuple[str, ...]] = ((), ()),
     interface: str = "lo",
 ) -> "Iterator[list[subprocess.Popen[str]]]":
-    """Start `train` once for each host, each with its own /opt/ml, and photos of its own where there are several."""
+    """Start `train` once for each host, each with its own /opt/ml, and with its own photos if several folders are given."""
     processes = []
     each = [photos] * len(hosts) if isinstance(photos, Path) else photos
     try:
@@ -85,7 +85,7 @@ def job(
 
 
 def kill_host(process: "subprocess.Popen[str]") -> None:
-    """End all processes of a host at once, as a machine that goes does."""
+    """End all processes of a host at once, like a machine that is lost."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # a process that has just ended
@@ -109,7 +109,7 @@ def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
     weights = [load_file(base / "model" / "model.safetensors") for base in (chief, alone)]
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
-    # The chief alone writes.
+    # Only the chief writes.
     written = {path.relative_to(other).parts[0] for path in other.rglob("*") if path.is_file()}
     assert written <= {"input", "checkpoints"} and not list((other / "checkpoints").glob("*.pt"))
 
@@ -196,7 +196,7 @@ def test_one_host_alone_holds_every_part_and_trains(tiny: Path, tmp_path: Path, 
 
 
 def without(photos: Path, folder: Path, *left_out: str) -> Path:
-    """Copy a folder of photos but for some files."""
+    """Copy a folder of photos without some files."""
     shutil.copytree(photos, folder)
     for name in left_out:
         for path in list(folder.glob(name)):
@@ -208,7 +208,7 @@ def without(photos: Path, folder: Path, *left_out: str) -> Path:
 @pytest.mark.parametrize(
     ("left_out", "message"),
     [
-        # The platform's shards in the order of keys: one host has nothing of a class, or nothing but a class.
+        # The platform's shards in the order of keys: one host has no photo of a class, or only photos of one class.
         (("test/coffee/*", "train/coffee/*", "validation/coffee/*"), "127.0.0.2 cannot use its photos (.* only the class 'brick'"),
         (("validation/*/001.jpg",), "127.0.0.2 lacks 2 of the 16 photos of 127.0.0.1, first input/data/training/validation/brick"),
     ],
@@ -224,7 +224,7 @@ def test_hosts_that_hold_different_photos_all_name_the_difference(
     assert failure.endswith("give all hosts the same photos, with S3DistributionType FullyReplicated in each channel")
 
 
-def test_the_same_fault_on_all_hosts_is_told_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
+def test_the_same_fault_on_all_hosts_is_reported_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
     shutil.rmtree(tiny / "train" / "coffee")
     hosts = ("127.0.0.1", "127.0.0.2")
     with job(tmp_path, tiny, JOB, hosts, port) as processes:
@@ -233,7 +233,7 @@ def test_the_same_fault_on_all_hosts_is_told_as_on_one(tiny: Path, tmp_path: Pat
 
 @contextlib.contextmanager
 def namespaces(names: Sequence[str]) -> Iterator[None]:
-    """Two hosts that reach each other and nothing else, and know each other by name."""
+    """Two hosts that reach only each other, and know each other by name."""
     addresses = {name: f"192.0.2.{number}" for number, name in enumerate(names, 1)}
 
     def ip(*arguments: str) -> None:
@@ -304,7 +304,7 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
     (base / "input" / "config").mkdir(parents=True)
     resources = {"current_host": "localhost", "hosts": ["localhost", "missing.invalid"], "network_interface_name": "lo"}
     (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
-    # A network of its own, so that no name server is asked.
+    # A separate network, so that no name server is asked.
     alone = ("unshare", "--map-root-user", "--net")
     started = time.monotonic()
     run = run_training(base, {"training": tiny}, JOB, prefix=alone, environment={"BYOC_HOSTS_DEADLINE": "3"})
@@ -313,7 +313,7 @@ def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tm
 
 
 @pytest.mark.parametrize("interface", ["eth7", ""])
-def test_torchrun_is_told_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
+def test_torchrun_learns_of_hosts_processes_and_network_and_sigterm_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: str
 ) -> None:
     given: list[Any] = []

@@ -48,7 +48,7 @@ def test_numbers_that_json_does_not_have_become_null_however_deep_they_lie(tmp_p
     assert record["loss"] is None and record["deep"] == {"a": [1.5, None, [None, "x"]], "b": None, "c": True}
 
 
-def test_a_second_job_in_the_same_folder_begins_its_records_anew(tmp_path: Path) -> None:
+def test_a_second_job_in_the_same_folder_begins_its_records_again(tmp_path: Path) -> None:
     for kind in ("job", "done"):
         records = Records(tmp_path)
         records.write(kind)

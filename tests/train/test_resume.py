@@ -1,4 +1,4 @@
-"""The real program is interrupted in every way that a platform knows, and goes on where it was."""
+"""The real program is interrupted in every way that a platform has, and continues where it was."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import lay_out, run_to_the_end, terminate, training
 
-# Small enough that a step takes milliseconds; its weights are random, which is as good for going on as others.
+# Small enough that a step takes milliseconds; its weights are random, which is good enough for these tests.
 JOB = {
     "backbone": "timm/test_efficientnet",
     "weights": "random",
@@ -113,7 +113,7 @@ def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_was_not(
             before = checkpoints(base)
             while checkpoints(base) == before and process.poll() is None:
                 time.sleep(0.005)
-            # Spread over what a run takes in all, less as more is done.
+            # Spread over the time of a whole run, and shorter as more of it is done.
             time.sleep(moments.uniform(0, 1.5 / kills))
             process.kill()
             printed += process.communicate()[0]
@@ -218,7 +218,7 @@ def test_a_full_disk_stops_no_training_and_spoils_no_earlier_checkpoint(
     base, saved = tmp_path / "opt-ml", tmp_path / "saved"
     folder = base / "checkpoints"
 
-    # What the head needs fits, fine-tuning's five megabytes do not.
+    # The head's checkpoint fits, but fine-tuning's five megabytes do not.
     script = (
         f'mount -t tmpfs -o size=1500k none {folder} || exit; status=0; "$@" || status=$?; '
         f"cp -r {folder} {saved}; exit $status"
@@ -254,7 +254,7 @@ def test_input_may_be_read_only_and_shared_memory_nearly_absent(few: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_names_the_step_and_the_remedy(few: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_names_the_step_and_the_remedy(few: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     with start(
         base, few, **{"finetune-lr": "10", "clip-norm": "0", "optimizer": "sgd", "finetune-epochs": "40"}

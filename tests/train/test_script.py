@@ -187,7 +187,7 @@ def test_a_script_finds_its_neighbours_whatever_they_are_called(base: Path, dist
     for name in names:
         (code / f"{name}.py").write_text(f"MINE = '{name}'")
     for environment in ({}, {"PYTHONPATH": f"{base}/code:{os.environ.get('PYTHONPATH', '')}"}):
-        # Empty when `train` starts; where it is not, the image's entry point keeps the path from the command.
+        # Empty when `train` starts; otherwise the image's entry point would keep the path from the command.
         shutil.rmtree(base / "code", ignore_errors=True)
         status, output, errors = run(base, **environment)
         assert status == 0 and f"mine: {' '.join(names)}" in output, errors
@@ -199,7 +199,7 @@ def test_a_script_that_calls_train_does_not_start_itself_without_end(base: Path,
     command = start.format(python=sys.executable).split()
     text = f"import pathlib, subprocess, sys\nwith open({str(base / 'starts')!r}, 'a') as f: f.write('x')\n"
     text += "assert (pathlib.Path(sys.argv[0]).parent / 'train.py').exists()\n"
-    # A loop that this test would not end is ended by the script.
+    # The script ends its loop itself if this test does not.
     text += (
         f"if len(open({str(base / 'starts')!r}).read()) < 4: sys.exit(subprocess.run({command!r}, cwd='/').returncode)"
     )
@@ -221,7 +221,7 @@ def test_what_this_image_has_not_is_refused_by_name(base: Path) -> None:
 
 
 @trainenv
-def test_a_shell_script_written_on_windows_is_told(base: Path) -> None:
+def test_a_shell_script_written_on_windows_is_reported(base: Path) -> None:
     lay_out(base, "train.sh", "#!/bin/sh\r\necho never\r\n")
     status, _, _ = run(base)
     assert status == 1 and failure(base).startswith("train.sh has the line ends of Windows")

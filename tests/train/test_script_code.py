@@ -1,4 +1,4 @@
-"""Script mode: where a user's code comes from, and what is installed for it."""
+"""Script mode: the sources of a user's code, and the packages that are installed for it."""
 
 import http.server
 import os
@@ -20,7 +20,7 @@ trainenv = pytest.mark.trainenv
 
 
 def emptied(folder: Path) -> None:
-    """Empty a folder, of the bytecode too that Python may have kept in it."""
+    """Empty a folder, including bytecode that Python may have kept in it."""
     shutil.rmtree(folder)
     folder.mkdir()
 
@@ -45,7 +45,7 @@ def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path:
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    """Amazon S3 as far as a download of one object needs it, on the loopback interface."""
+    """As much of Amazon S3 as the download of one object needs, on the loopback interface."""
 
     content = b""
 
@@ -66,7 +66,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def s3() -> Iterator[dict[str, str]]:
-    """Return the variables that lead the AWS SDK to a bucket of ours."""
+    """Return the variables that lead the AWS SDK to our bucket."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -83,7 +83,7 @@ def s3() -> Iterator[dict[str, str]]:
 
 @pytest.mark.slow
 @trainenv
-def test_a_container_that_starts_again_fetches_the_code_anew(base: Path) -> None:
+def test_a_container_that_starts_again_fetches_the_code_again(base: Path) -> None:
     code = lay_out(base, "train.py", "print('first')")
     (code / "gone.py").write_text("")
     assert "first" in run(base)[1]
@@ -188,7 +188,7 @@ def test_the_network_is_named_only_where_pip_had_no_connection(base: Path) -> No
         shutil.rmtree(base / "output", ignore_errors=True)
         status, output, _ = run(base, PIP_EXTRA_INDEX_URL="", PIP_CONFIG_FILE=os.devnull, **environment)
         assert status == 1 and "absent-package-of-a-test" in failure(base), output
-        assert ("where the job has no network, put the packages into the image" in failure(base)) is expected
+        assert ("if the job has no network, put the packages into the image" in failure(base)) is expected
 
 
 @trainenv
@@ -237,7 +237,7 @@ def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> 
         ("notes.txt", "correct sagemaker_program or the folder that was sent"),
     ],
 )
-def test_a_folder_that_hides_the_script_is_told_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+def test_a_folder_that_hides_the_script_is_reported_with_the_remedy(tmp_path: Path, name: str, remedy: str) -> None:
     code, file = tmp_path / "code", tmp_path / "code" / name
     file.parent.mkdir(parents=True)
     file.write_text("")

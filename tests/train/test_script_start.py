@@ -1,4 +1,4 @@
-"""Script mode before a script runs: how it is named, what is refused, and how its outer process ends."""
+"""Script mode before a script runs: how the script is named, refusals, and the end of the outer process."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_what_is_named_and_would_not_run_is_refused_by_name(
 
 def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
     lay_out(base, "train.py", "print('never')")
-    # A finder that knows no toolkit, so that the test says the same where the toolkit is installed.
+    # An import finder that hides the toolkit, so that the test gives the same result if the toolkit is installed.
     hide = "import sys; sys.modules['sagemaker_training'] = None; from train.train import main; sys.exit(main([]))"
     done = subprocess.run(
         [sys.executable, "-P", "-c", hide],
@@ -88,7 +88,7 @@ except ConfigError as error:
 
 
 def outer(base: Path, toolkit_text: str, *, stopped: bool = False) -> str:
-    """Run the outer process over a package in the toolkit's place, and return what it printed."""
+    """Run the outer process with a package that replaces the toolkit, and return its output."""
     package = base.parent / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(toolkit_text)
@@ -128,11 +128,11 @@ def test_of_several_hosts_each_must_be_found_and_a_single_one_need_not(base: Pat
     assert printed == "7\n" if alone else printed.startswith(f"no address was found within 0.1 s for {nowhere}; check")
 
 
-def test_a_failure_text_that_cannot_be_written_is_told_without_a_traceback(
+def test_a_failure_text_that_cannot_be_written_is_reported_without_a_traceback(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base.mkdir()
-    # A file in the folder's place, and a folder in which nobody makes files, root included.
+    # A file in place of the folder, and a folder in which not even root can make files.
     for place in (lambda path: path.write_text(""), lambda path: path.symlink_to("/proc/self")):
         place(base / "output")
         assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1

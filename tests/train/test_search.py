@@ -29,7 +29,7 @@ TRIALS = 6
 
 
 def clouds(count: int, seed: int) -> Features:
-    """Overlapping clouds of 16 numbers, one cloud a class: nothing gets them all right."""
+    """Overlapping clouds of 16 numbers, one cloud for each class, so that no head classifies all correctly."""
     random = torch.Generator().manual_seed(seed)
     centres = torch.randn(8, 16, generator=torch.Generator().manual_seed(99))
     labels = torch.arange(count) % 8
@@ -43,7 +43,7 @@ LABELS: dict[str, Any] = {"rows": TRAIN.rows, "labels": TRAIN.labels, "photos": 
 
 
 class Study:
-    """One search over the clouds and all that it left behind."""
+    """One search over the clouds, and all its results."""
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, str], train: Features = TRAIN) -> None:
         self.config = parse({"search-trials": str(TRIALS), **hyperparameters})
@@ -136,7 +136,7 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
 
 def test_a_search_with_nothing_left_to_search_is_refused() -> None:
     given = {"lr": "0.01", "batch-size": "64", "epochs": "2", "search-trials": "5"}
-    with pytest.raises(ConfigError, match="search-trials is 5, but lr, batch-size, epochs are all given"):
+    with pytest.raises(ConfigError, match="search-trials is 5, but lr, batch-size, epochs all have values"):
         parse(given)
     assert parse(given | {"search-trials": "0"}).search_trials == 0
 
@@ -144,7 +144,7 @@ def test_a_search_with_nothing_left_to_search_is_refused() -> None:
 @pytest.fixture(scope="module")
 def found(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     base = tmp_path_factory.mktemp("found")
-    # conftest gives epochs 2: fixed. lr and batch-size are searched.
+    # conftest sets epochs to 2, so it is fixed. lr and batch-size are searched.
     hyperparameters = {"precision": "fp32", "search-trials": str(TRIALS)}
     run = run_training(base, {"training": samples}, hyperparameters, feature_cache)
     assert run.status == 0, run.errors
@@ -188,7 +188,7 @@ def test_a_search_that_is_stopped_in_its_first_trial_keeps_what_that_has_learnt(
         study = Study(tmp_path, {})
     finally:
         stop.requested.clear()
-    # After one step of its first epoch the head is not what it was.
+    # After one step of its first epoch the head has changed.
     assert not torch.equal(study.head[0].weight, fresh_head(study.config)[0].weight)
     assert capsys.readouterr().out.splitlines()[-1] == "kept trial 1"
     assert not study.trials and not study.epochs and study.best_epoch == 0

@@ -1,4 +1,4 @@
-"""Seeds for places in a job: worked out with hashlib, and different for places that look alike."""
+"""Seeds for places in a job: computed with hashlib, and different for similar places."""
 
 import hashlib
 

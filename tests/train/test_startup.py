@@ -1,4 +1,4 @@
-"""What is found before a job begins: packages that a setting needs, and how the program ends without having begun."""
+"""Problems that are found before a job begins: missing packages that a setting needs, and the end of the program in this case."""
 
 import importlib.util
 import json
@@ -38,7 +38,7 @@ def test_a_setting_whose_package_is_missing_is_refused(
     message = f"^{setting} needs the package {package}, which is not installed; install it or leave {setting} out$"
     with pytest.raises(ConfigError, match=message):
         _run(base, None, [])
-    # Who does not set it needs no such package: the photos are looked at next.
+    # Without the setting the package is not needed, so the next step is to check the photos.
     hyperparameters.write_text("{}")
     with pytest.raises(DataError, match="no train photos in"):
         _run(base, None, [])
@@ -70,7 +70,7 @@ def test_each_end_has_its_status_and_its_sentence(
     def ends(name: str) -> None:
         raise error
 
-    # The first thing that a job without a script asks for.
+    # The first file that a job without a script needs.
     monkeypatch.setattr(importlib.util, "find_spec", ends)
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
     (base / "input" / "config" / "hyperparameters.json").write_text('{"export-onnx": "true"}')
@@ -87,7 +87,7 @@ def test_each_end_has_its_status_and_its_sentence(
     )
 
 
-def test_a_failure_text_that_cannot_be_written_is_told(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_text_that_cannot_be_written_is_reported(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (base / "output").write_text("a file")
     assert _failed(base, "the reason") == 1
     sentence, lost = capsys.readouterr().err.splitlines()

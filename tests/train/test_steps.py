@@ -1,4 +1,4 @@
-"""A step of the training loop in parts, and what ends a stage before its last epoch."""
+"""A step of the training loop in parts, and reasons to end a stage before its last epoch."""
 
 from collections.abc import Generator, Sequence
 
@@ -48,11 +48,11 @@ def test_a_step_is_split_into_lanes_of_so_many_photos_or_into_so_many_parts(
     watch = head.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     fit(stage, lambda epoch, metrics: None)
     assert sorted(seen) == list(sizes)
-    # What was split gives the same step.
+    # The split step has the same result.
     torch.testing.assert_close(weights(head), weights(plain))
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_stage_with_the_last_step_and_the_remedy() -> None:
+def test_a_validation_loss_that_is_not_a_number_ends_the_stage_with_the_last_step_and_the_remedy() -> None:
     def predict(model: nn.Module) -> tuple[Tensor, Tensor]:
         return torch.full((3, 3), float("nan")), torch.arange(3)
 

@@ -1,4 +1,4 @@
-"""SIGTERM to the real training program: what was done is kept, and it ends soon with status 143."""
+"""SIGTERM to the real training program: it keeps its results, and ends soon with status 143."""
 
 import os
 import signal

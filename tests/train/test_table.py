@@ -29,7 +29,7 @@ def test_a_table_in_a_file_leaves_no_name_behind(tmp_path: Path, monkeypatch: py
     assert f"{tmp_path}/" in Path("/proc/self/maps").read_text()  # the kernel says "(deleted)" behind it
 
 
-def test_without_room_for_the_file_it_lies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_for_the_file_it_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     rows = allocate(10, 10, in_memory=False)
     rows[:] = 1

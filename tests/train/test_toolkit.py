@@ -1,4 +1,4 @@
-"""Script mode's inner process: how it runs a command, whom it passes SIGTERM on to, and what it says of a failure."""
+"""Script mode's inner process: how it runs a command, passes SIGTERM on, and reports a failure."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def execute(folder: Path, *command: str) -> "subprocess.Popen[str]":
 
 
 def running(process: int) -> bool:
-    """Return whether a process is there and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: P
 @pytest.mark.parametrize(
     ("number", "name"), [(15, "SIGTERM"), (9, "SIGKILL, as when memory runs out"), (99, "signal 99"), (0, "signal 0")]
 )
-def test_a_signal_is_named_and_what_kills_is_told_with_its_usual_reason(number: int, name: str) -> None:
+def test_a_signal_is_named_and_what_kills_is_reported_with_its_usual_reason(number: int, name: str) -> None:
     assert toolkit.name_of(number) == name
 
 
@@ -169,7 +169,7 @@ def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package in the toolkit's place, whose parts a test writes; and a job that has nothing."""
+    """A package that replaces the toolkit, with parts that a test writes; and an empty job."""
     package = tmp_path / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     for name in ("__init__.py", "environment.py", "logging_config.py"):
@@ -198,7 +198,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "environment.py",
             "class Environment:\n @property\n def log_level(self): raise PermissionError(13, 'no', '/nowhere/log')",
-            r"user \d+ may not use /nowhere/log \(Permission denied\); give this user the right to[^\n]+$",
+            r"user \d+ may not use /nowhere/log \(Permission denied\); give this user the permission[^\n]+$",
         ),
         (
             "environment.py",

@@ -1,4 +1,4 @@
-"""The training program, run as a user runs it: what it writes, and one sentence for everything that is wrong."""
+"""The training program, run as a user runs it: its results, and one sentence for each problem."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def test_named_channels_train_too_and_a_repeat_gives_the_same_model(tiny: Path, 
     first = run_training(tmp_path / "a", channels, {})
     second = run_training(tmp_path / "b", channels, {})
     assert first.status == second.status == 0, first.errors
-    # Not to the bit: threads add up sums in another order.
+    # Not exactly equal, since threads add up sums in another order.
     weights = [load_file(run.base / "model" / "model.safetensors") for run in (first, second)]
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=1e-3)
 
@@ -177,7 +177,9 @@ def test_a_class_that_training_lacks_fails_with_one_sentence(tiny: Path, train: 
     assert run.status == 1 and "the class 'stone' is in" in run.failure
 
 
-def test_a_loss_that_is_no_number_fails_with_the_step_and_the_remedy(tiny: Path, model: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_fails_with_the_step_and_the_remedy(
+    tiny: Path, model: Path, tmp_path: Path
+) -> None:
     weights = load_file(model / "model.safetensors")
     weights["backbone.conv_stem.weight"][0] = torch.nan
     (tmp_path / "weights").mkdir()
@@ -229,7 +231,7 @@ def test_a_job_that_names_no_hosts_has_one(tmp_path: Path, resources: dict[str, 
 
 @pytest.mark.parametrize("current", ["algo-1", "algo-2", "algo-3"])
 @pytest.mark.parametrize("order", [(3, 1, 2), (2, 3, 1), (1, 2, 3)])
-def test_hosts_that_are_told_in_another_order_agree_on_the_chief(
+def test_hosts_that_are_reported_in_another_order_agree_on_the_chief(
     tmp_path: Path, order: tuple[int, ...], current: str
 ) -> None:
     write_resources(tmp_path, {"hosts": [f"algo-{number}" for number in order], "current_host": current})
@@ -245,7 +247,7 @@ def write_resources(base: Path, resources: dict[str, object]) -> None:
     (config / "resourceconfig.json").write_text(json.dumps(resources))
 
 
-def test_configuration_that_is_no_json_fails_with_one_sentence(tiny: Path, tmp_path: Path) -> None:
+def test_configuration_that_is_not_json_fails_with_one_sentence(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     run_training(base, {"training": tiny}, {"epochs": "none"})
     (base / "input/config/hyperparameters.json").write_text("[")

@@ -1,4 +1,4 @@
-"""A model's updates: what a checkpoint keeps of them, and that they go on from there."""
+"""A model's updates: the state that a checkpoint keeps, and that they continue from it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One hyperparameter's value: what each spelling means, and what is refused."""
+"""One hyperparameter's value: the meaning of each spelling, and refusals."""
 
 from typing import Any
 

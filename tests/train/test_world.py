@@ -45,7 +45,7 @@ try:
     splits, unreadable = feature_pass.extract(photos, cache=cache and Path(cache), **options)
 except (DataError, stop.Stopped) as error:
     print(f"{type(error).__name__}: {error}", flush=True)
-    os._exit(3)  # as train.__main__ ends one of several processes
+    os._exit(3)  # the same end as in train.__main__ for one of several processes
 head = torch.nn.Linear(features, 3)
 torch.save(
     {
@@ -117,7 +117,7 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
             torch.testing.assert_close(
                 one[name]["features"], expected["features"][one[name]["rows"]], atol=1e-4, rtol=1e-4
             )
-            # Each knows what a head answers for all of them.
+            # Each process knows a head's answers for all photos.
             torch.testing.assert_close(one[name]["logits"], expected["logits"], atol=1e-4, rtol=1e-4)
     assert all(one["unreadable"] == [str(tiny / "train" / "brick" / "001.jpg")] for one in (alone, *together))
 

@@ -1,7 +1,6 @@
-"""Features on disk, found again by the photo's content.
-
-They lie in shards of up to 1,024 photos, <folder>/<key>/<hash>.safetensors. A shard is written beside its place and renamed, so
-several processes may share the folder; at worst two of them compute the same photo.
+"""Features on disk, found again by the photo's content. They are in shards of up to 1,024 photos,
+<folder>/<key>/<hash>.safetensors. A shard is written under a temporary name and then renamed, so several processes may share
+the folder; at worst two of them compute the same photo.
 """
 
 import contextlib
@@ -22,8 +21,8 @@ from torch import Tensor, nn
 
 from classifier.spec import Preprocessing
 
-SHARD = 1024  # photos in a shard; a process that is killed loses at most so many features
-OPEN = 32  # shards that are mapped at a time; photos are mostly looked for in the order in which they were kept
+SHARD = 1024  # photos in a shard; a process that is killed loses at most this many features
+OPEN = 32  # the number of shards mapped at a time; photos are mostly read in the order in which they were kept
 # Raise it whenever images.py makes other pixels from the same bytes, or the pass other features from the same pixels. Then
 # no feature that was made the old way is found.
 PIXELS_VERSION = 5
@@ -41,7 +40,7 @@ def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str)
 class FeatureCache:
     """The kept features of one backbone, preprocessing and precision, which together are the `key`.
 
-    In memory it holds only where each feature lies on disk. A damaged shard is named and left out. Threads may share it.
+    In memory it holds only the place of each feature on disk. A damaged shard is named and left out. Threads may share it.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -54,7 +53,7 @@ class FeatureCache:
         for path in sorted(self._folder.glob("*.safetensors")):
             try:
                 digests = _digests(path)
-            except Exception as error:  # safetensors raises a type of its own, and KeyError for another file
+            except Exception as error:  # safetensors raises its own type of error, and KeyError for another file
                 print(f"feature cache: {path} is damaged ({error}) and left out", file=sys.stderr)
                 continue
             start = len(self._shards) * _ROWS

@@ -15,7 +15,7 @@ from torch import Tensor
 from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
 from train.gpu_memory import is_full
 
-# Photos and views that go through the backbone together, by device; 0 where each lane computes its own.
+# The number of photos and views that go through the backbone together, by device; 0 means that each lane computes its own.
 BATCH = {"cpu": 0, "cuda": 64}
 
 
@@ -58,7 +58,7 @@ class _Batches:
             except RuntimeError as error:
                 if self._size == 1 or not is_full(error):
                     raise
-            # Outside of the except block, where the error still holds on to the memory of the batch.
+            # Outside of the except block, because in it the error would still keep the memory of the batch.
             self._size //= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

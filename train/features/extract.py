@@ -27,7 +27,7 @@ from train.precision import compute_exactly
 from train.processes.world import World, local_threads
 from train.spool.pack import Pack
 
-# From so many images on, folding batch normalisation into the convolutions saves more time than it costs (0.1 to 0.8 s).
+# From this number of images on, folding batch normalisation into the convolutions saves more time than it costs (0.1 to 0.8 s).
 # Measured in bf16 on 2 shared cores, medians of ten turns: 1.34 times as fast for efficientnet-lite0, 1.07 times for
 # inception_v3. The features of 120 photos from lite0 were 3.3 % off those in float32 on average, and 3.1 % without folding.
 FOLDED_FROM = 1000
@@ -110,7 +110,7 @@ class FeaturePass:
         try:
             everyone = self.world.gather({name: share.contribution() for name, share in shares.items()})
         except RuntimeError:
-            if stop.requested.is_set():  # another process was stopped before it came here
+            if stop.requested.is_set():  # another process was stopped before it reached this point
                 raise _stopped(done, mine, cache) from None
             raise
         contributions: dict[str, list[Contribution]] = {name: [one[name] for one in everyone] for name in splits}
@@ -142,7 +142,7 @@ class FeaturePass:
         finally:
             if store is not None:
                 store.flush()
-            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
+            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, where it applies to all threads.
             torch.set_num_threads(threads)
 
 
@@ -197,7 +197,7 @@ def _assemble(photos: Sequence[Photo], share: Share, contributions: Sequence[Con
 
 
 def _with_sample(split: Features, preprocessing: Preprocessing) -> Features:
-    """Return a split whose sample is not empty: its first photo, where none of the chosen photos can be read."""
+    """Return a split whose sample is not empty: if none of the chosen photos can be read, the sample is the first photo."""
     if len(split.sample):
         return split
     pixels = load_pixels(read_photo(split.photos[0].path), preprocessing)

@@ -18,7 +18,7 @@ from train.features.views import draw, view_key
 from train.precision import autocast
 from train.spool.pack import Pack
 
-# Photos that a lane takes at a time. On a processor it also sends them through the backbone together: 8 photos fit into a
+# The number of photos that a lane takes at a time. On a processor it also sends them through the backbone together: 8 photos fit into a
 # core's cache. On 2 cores efficientnet-lite0 in bf16 did 154 photos/s by 8 and 102 by 32; benchmarks/features.py measures the
 # whole pass. On a GPU, train.features.collector sends the photos of several lanes together.
 CHUNK = 8
@@ -64,7 +64,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all lanes share: the model, the features on disk, and the photos' bytes on disk."""
+    """The objects that all lanes share: the model, the features on disk, and the photos' bytes on disk."""
 
     model: Classifier
     precision: str
@@ -83,7 +83,7 @@ class Shared:
         return chunk
 
     def decode(self, work: Work) -> Chunk:
-        """Do all work on some photos but for the backbone; views without stored features are left in `waiting`."""
+        """Do all work on some photos except for the backbone; views without stored features are left in `waiting`."""
         chunk = Chunk(work)
         for photo in self._photos(chunk):
             chunk.waiting.extend(photo)
@@ -106,7 +106,7 @@ class Shared:
                 chunk.unreadable[index] = str(error)
 
     def _prepare(self, chunk: Chunk, index: int, photo: Photo) -> list[View]:
-        """Read a photo, decode it if it must be, and return those of its views that have no stored features."""
+        """Read a photo, decode it if necessary, and return its views that have no stored features."""
         data = self.pack.read(photo.path) if self.pack is not None else read_photo(photo.path)
         digest = hashlib.sha256(data).digest()
         keys = [digest, *(view_key(digest, number) for number in range(1, chunk.work.views + 1))]
@@ -148,7 +148,7 @@ def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
 
 
 def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:
-    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 a lane are under way."""
+    """Run the works on `lanes` threads, in order, and yield each chunk when it is done; at most 4 for each lane are in progress."""
     with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting: set[Future[Chunk]] = set()
         try:

@@ -15,7 +15,7 @@ from train.features.table import IN_MEMORY, allocate, compact
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution:
-    """What each process tells the others about its share. A photo is named by its place among all photos of the split.
+    """The facts about a process's share that it sends to the other processes. A photo is named by its place among all photos of the split.
 
     `readable` is int64 [n], `digests` uint8 [n, 32] (SHA-256), and `columns` how many numbers a feature has, 0 without any.
     """
@@ -31,7 +31,7 @@ class Share:
     """This process's features of one split, filled chunk by chunk.
 
     `works` is all work on the split in this process. `rows` counts the features of all splits in this process: together they
-    decide whether features lie in memory or in a file.
+    decide whether features are kept in memory or in a file.
     """
 
     def __init__(self, works: Sequence[Work], rows: int) -> None:
@@ -56,7 +56,7 @@ class Share:
         self._pixels |= {chunk.work.start + index: pixels for index, pixels in chunk.pixels.items()}
 
     def contribution(self) -> Contribution:
-        """Return what the other processes have to know."""
+        """Return the facts for the other processes."""
         mine = self._readable
         columns = 0 if self._table is None else self._table.shape[1]
         return Contribution(

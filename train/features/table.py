@@ -1,4 +1,4 @@
-"""A table whose rows arrive one after another. It lies in memory, or in a file if it is large; there is no copy."""
+"""A table whose rows arrive one after another. It is in memory, or in a file if it is large, but never in both."""
 
 import os
 import tempfile
@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-IN_MEMORY = 2**30  # bytes of features; more than that lies in a file, whose pages the kernel may drop and read again
-MOVED = 1024  # rows that compact() copies at a time
+# Bytes of features in memory; a larger table is in a file, whose pages the kernel may drop and read again.
+IN_MEMORY = 2**30
+MOVED = 1024  # the number of rows that compact() copies at a time
 
 
 def allocate(rows: int, columns: int, *, in_memory: bool) -> Tensor:

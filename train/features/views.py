@@ -28,7 +28,7 @@ def view_key(digest: bytes, number: int) -> bytes:
 
 def draw(key: bytes, width: float, height: float) -> Cut:
     """Return the cut that a key stands for in a photo of this size: a random resized crop, mirrored half of the time."""
-    # This is torchvision's RandomResizedCrop with a generator of its own, which works in many threads at once and draws the
+    # This is torchvision's RandomResizedCrop with a separate generator, which works in many threads at once and draws the
     # same numbers in every version of torch.
     numbers = random.Random(key)
     flip = numbers.random() < 0.5

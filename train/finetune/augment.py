@@ -1,4 +1,4 @@
-"""Augmentation for fine-tuning, made of torchvision.transforms.v2."""
+"""Augmentation for fine-tuning, built from torchvision.transforms.v2."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +36,7 @@ def photo_augmentation(config: Config, preprocessing: Preprocessing) -> Callable
 
 
 def batch_augmentation(config: Config, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Return a function that applies mixup, cutmix or one of the two at random; None where neither is wanted.
+    """Return a function that applies mixup, cutmix or one of the two at random; None if neither is wanted.
 
     It takes pixels [N, H, W, 3] and labels [N], and returns mixed pixels and probabilities [N, classes].
     """

@@ -25,7 +25,7 @@ from train.processes.world import local_threads
 from train.spool.pack import Pack
 
 Sample = tuple[Pixels, int] | str
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG = 1  # an option of prctl(2)
 
 
 @dataclass(kw_only=True)
@@ -79,7 +79,7 @@ def load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch,
 
 
 def die_with_parent(parent: int, number: int) -> None:
-    """Let this worker process be killed when its parent ends."""
+    """Ask the kernel to kill this worker process when its parent ends."""
     # Trap: a worker whose parent was killed would wait for ever to write its batch. If the parent was killed before prctl, no
     # signal comes; then the worker has another parent by now.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -34,7 +34,7 @@ def finetune_stage(
 ) -> Stage:
     """Return the stage that trains the whole classifier of `feature_pass` on photos; the pass also judges it on validation.
 
-    Batches come from worker processes as plain arrays through pipes. Nothing lies in /dev/shm, which has only 64 MB in
+    Batches come from worker processes as plain arrays through pipes. Nothing is kept in /dev/shm, which has only 64 MB in
     some containers.
     """
     model, world = feature_pass.model, feature_pass.world
@@ -88,7 +88,7 @@ def finetune_stage(
 def _updates(
     trained: nn.Module, groups: list[dict[str, object]], config: Config, precision: str, steps: int
 ) -> Updates:
-    """Return the updates of a model over so many steps; `groups` are its parameters with their learning rates."""
+    """Return the updates of a model over `steps` steps; `groups` are its parameters with their learning rates."""
     optimizer = make_optimizer(groups, config, config.finetune_lr)
     average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(trained, multi_avg_fn=average) if config.ema else None

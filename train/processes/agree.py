@@ -27,7 +27,7 @@ class Held:
 
 
 def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
-    """Return the job's photos where all hosts hold the same ones; else raise DataError, in every process, with the difference.
+    """Return the job's photos if all hosts hold the same ones; else raise DataError with the difference, in every process.
 
     `found` holds the photos that this process has listed, or what is wrong with them. Sizes are not compared behind a FastFile
     mount, where each size would be a request to S3.
@@ -39,7 +39,7 @@ def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
         if len(digests) > 1:
             everyone = [one for one in world.gather(held) if one]
             with contextlib.suppress(RuntimeError):
-                world.barrier()  # nobody leaves before all know
+                world.barrier()  # no process leaves before all know the result
             raise DataError(f"the hosts hold different photos: {difference(everyone)}; {REMEDY}")
     if isinstance(found, UserError):
         raise found
@@ -100,7 +100,7 @@ def _held(job: Job, found: PhotoSet | UserError) -> Held:
 
 
 def _below(job: Job, text: str) -> str:
-    """Return a path or sentence without the folder in which the channels lie, which may differ between hosts."""
+    """Return a path or sentence without the folder of the channels, which may differ between hosts."""
     for folder in {job.base, *(job.channels[name].parent for name in job.pipes)}:
         text = text.replace(f"{folder}/", "")
     return text

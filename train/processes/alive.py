@@ -20,7 +20,7 @@ class Watch:
         self._rank, self._size = rank, size
         self._closed = threading.Event()
         self.on_silence: Callable[[str], None] = lambda message: None
-        # A connection of its own, since a store may be used by one thread at a time.
+        # A separate connection, since only one thread at a time may use a store.
         host, port = environment.MASTER_ADDR.read(), environment.MASTER_PORT.read()
         self._store = PrefixStore("alive", TCPStore(host, port, is_master=False))
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -40,7 +40,7 @@ class Watch:
             try:
                 self._store.set(str(self._rank), str(count))
                 beats = {rank: self._store.get(str(rank)).decode() for rank in seen}
-            except Exception as error:  # the store's errors have no type of their own
+            except Exception as error:  # the store's errors have no special type
                 if not self._closed.is_set():
                     self.on_silence(f"the chief host does not answer any more ({str(error).splitlines()[0][:120]})")
                 return

@@ -46,7 +46,7 @@ def _resolve(host: str, resolved: threading.Event, over: threading.Event) -> Non
     while not over.is_set():
         try:
             socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError):  # UnicodeError: a name that is no host name at all
+        except (OSError, UnicodeError):  # UnicodeError: the name is not a valid host name
             over.wait(RETRY_SECONDS)
         else:
             return resolved.set()

@@ -1,4 +1,4 @@
-"""How several processes of one job start and end: torchrun starts one for each GPU, or one on a host without GPUs."""
+"""Starts and ends the processes of one job: torchrun starts one for each GPU, or one on a host without GPUs."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from train.processes.alive import Watch
     from train.processes.world import World
 
-# How long torch lets a process wait for another one. Watch finds processes that are gone, so this only has to be longer than
-# any wait for a slow one.
+# How long torch lets a process wait for another. Watch finds processes that are gone, so this only has to be longer than any
+# wait for a slow process.
 PATIENCE = timedelta(hours=24)
 _LOST = "another process of the job ended"
 _LOG = "a library failed or gave up; its last lines in the log say more"
@@ -111,7 +111,7 @@ def join() -> "tuple[World, Watch | None]":
     rank, size = environment.RANK.read(), environment.WORLD_SIZE.read()
     if torch.cuda.is_available():
         torch.cuda.set_device(environment.LOCAL_RANK.read())
-    # The head's tensors lie in main memory even on a machine with GPUs.
+    # The head's tensors are in main memory even on a machine with GPUs.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Script mode: if a job or its image names code of the user's, that code runs in place of this program."""
+"""Script mode: if a job or its image names a user's code, that code runs instead of this program."""
 
 from train.script.start import named, run
 

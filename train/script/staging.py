@@ -1,4 +1,4 @@
-"""Putting a user's code in place as sagemaker-training does: it is fetched, unpacked, and pip installs what it needs."""
+"""Puts a user's code in place as sagemaker-training does: fetches it, unpacks it, and lets pip install what it needs."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar")
 FETCHED = (
     ".fetched"  # marks a folder that fetch() has filled: a container that starts again empties it and fetches again
 )
-CONSTRAINT = "The user requested (constraint) "  # pip's words, like the next ones
+CONSTRAINT = "The user requested (constraint) "  # a phrase of pip's, like the next ones
 BROKEN = "connection broken by "
 REASON = 600  # characters that are kept of pip's reasons; the whole failure text may have 1,024
 
@@ -175,7 +175,7 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
 
     index = ["-i", modules._get_codeartifact_index()] if CODE_ARTIFACT.read() else []
     process = subprocess.Popen(
-        # -P: a module of the user's must not hide one of pip's.
+        # -P, because a module of the user must not hide one of pip's.
         [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", *what, *index],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -221,5 +221,7 @@ def _reason(lines: Sequence[str]) -> str:
             "take a version of what needs it that fits"
         )
     if broken := [line.split(BROKEN)[1] for line in lines if BROKEN in line]:
-        return f"{text[:REASON]} (no connection: {broken[-1]}); where the job has no network, put the packages into the image"
+        return (
+            f"{text[:REASON]} (no connection: {broken[-1]}); if the job has no network, put the packages into the image"
+        )
     return text[:REASON]

@@ -1,4 +1,4 @@
-"""The outer process of script mode, in which a script of the user's runs in place of this program.
+"""The outer process of script mode, in which the user's script runs instead of this program.
 
 It is the process of the command `train`: it starts train.script.toolkit, passes SIGTERM on, and waits. The inner process puts the
 code in place as sagemaker-training does, and starts the script.
@@ -21,15 +21,15 @@ from train.script.toolkit import fail, name_of
 
 # These hyperparameters name the code; in capital letters they are variables, which an image on top of this one may set.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
-PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+PR_SET_CHILD_SUBREAPER = 36  # an option of prctl(2)
 # The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py; then it restores the path.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
 def named(base: Path) -> str:
-    """Return the user's script or function that the job or the image names, "" where neither names one.
+    """Return the user's script or function that the job or the image names, or "" if neither names one.
 
-    Raises ConfigError where two different scripts are named, or code without a script.
+    Raises ConfigError if two different scripts are named, or code without a script.
     """
     given = _read(base, "hyperparameters.json")
     program, source = _text(environment.PROGRAM.read()), _text(environment.SUBMIT_DIRECTORY.read())

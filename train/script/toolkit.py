@@ -123,6 +123,7 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         ) from error
     # Without this, torchrun waits five minutes for the container's host name if that does not resolve.
     alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
+    # Also works if torchrun is not on the PATH.
     return [
         sys.executable,
         "-P",
@@ -130,11 +131,11 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
         "torch.distributed.run",
         *alone,
         *command[1:],
-    ]  # also where torchrun is not on the PATH
+    ]
 
 
 def _call(module: str, folder: Path) -> list[str]:
-    """Return the command that calls a function, written as package.module:function; its module may lie in `folder`."""
+    """Return the command that calls a function, written as package.module:function; its module may be in `folder`."""
     name, _, function = module.partition(":")
     if not name or not function:
         raise ConfigError(f"SAGEMAKER_TRAINING_MODULE is {module!r}; write it as package.module:function")
@@ -144,8 +145,7 @@ def _call(module: str, folder: Path) -> list[str]:
 def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
     """Return the environment variables by which smdebug in a script finds its configuration.
 
-    Without a configuration its hook cannot be made. So where the platform wrote none, there is one for the time of the job,
-    which keeps losses.
+    Without a configuration its hook cannot be made. So if the platform wrote none, one that keeps losses is made for the time of the job.
     """
     if SMDEBUG_CONFIG.read():
         return {}

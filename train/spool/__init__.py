@@ -1,1 +1,1 @@
-"""Photos that come from afar and are kept in a local file: through a pipe, or from a mount where each file is a request."""
+"""Keeps photos in a local file if they come through a pipe, or from a mount where each file costs a request."""

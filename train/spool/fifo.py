@@ -12,7 +12,7 @@ from train import stop
 from train.environment import PIPE_DEADLINE
 
 _POLL_SECONDS = 0.2
-_QUIET_SECONDS = 5.0  # of waiting before the log says so
+_QUIET_SECONDS = 5.0  # seconds of waiting before the log says so
 _CHUNK = 1 << 20
 
 

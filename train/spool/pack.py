@@ -11,7 +11,7 @@ from classifier.images import read_photo
 
 
 class Pack:
-    """Photos' bytes, found by the photo's path. They lie in the temporary folder, in a file without a name.
+    """Photos' bytes, found by the photo's path. They are in the temporary folder, in a file without a name.
 
     The file is gone when the last process that holds it ends. Several threads may add at once. A forked process can read what
     was added before the fork.
@@ -37,13 +37,14 @@ class Pack:
                 f"the photos' bytes do not fit into {tempfile.gettempdir()} ({error.strerror}); give the job a larger volume "
                 "or the channel the input mode File"
             ) from error
+        # Added only after the bytes were written, since another thread may read them at once.
         self._places[str(path)] = (
             offset,
             len(data),
-        )  # only now that the bytes are there, since another thread may read at once
+        )
 
     def read(self, path: Path) -> bytes:
-        """Return a photo's bytes, from its own file if they were not added; raises PhotoError when that cannot be read."""
+        """Return a photo's bytes, or from its own file if they were not added; raises PhotoError when that cannot be read."""
         place = self._places.get(str(path))
         if place is None:
             return read_photo(path)

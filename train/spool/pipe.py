@@ -30,7 +30,7 @@ from train.spool.pack import write_at
 _LINE_SECONDS = 5.0
 _CHUNK = 1 << 20
 _MAX_TEXT = 65_536  # bytes of an attribute
-_MAX_ATTRIBUTES = 16  # of one photo, the API's limit
+_MAX_ATTRIBUTES = 16  # the most attributes of one photo (the API's limit)
 _GZIP = b"\x1f\x8b"
 
 Record = tuple[str, bytes]  # its name for messages, and its bytes
@@ -39,7 +39,7 @@ Record = tuple[str, bytes]  # its name for messages, and its bytes
 def spooled(job: Job) -> Job:
     """Read each pipe of a job to its end into a local folder, and return the job with these folders as channels.
 
-    The folders are removed when this process ends. Raises a UserError where a pipe does not deliver photos with classes, and
+    The folders are removed when this process ends. Raises a UserError if a pipe does not deliver photos with classes, and
     Stopped on SIGTERM.
     """
     if not job.pipes:
@@ -86,7 +86,7 @@ def spool(fifo: Path, channel: str, folder: Path) -> None:
 
 
 def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
-    """Yield the records of a pipe. Gzip is undone where the platform has not done it."""
+    """Yield the records of a pipe. Gzip data is decompressed if the platform has not done it."""
     first = pipe.begin(4)
     buffered = io.BufferedReader(pipe, _CHUNK)
     source = cast(BinaryIO, buffered)

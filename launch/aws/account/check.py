@@ -1,4 +1,7 @@
-"""`byoc setup --check`: what the account has, what it lacks with a remedy, and what is unknown with the permission to know it."""
+"""`byoc setup --check`: lists what the account has, what it lacks, and what could not be checked.
+
+Each missing thing comes with its remedy, each unchecked one with the permission that the check needs.
+"""
 
 import dataclasses
 import importlib.util
@@ -31,7 +34,7 @@ class Row:
 
 
 def check(settings: Settings) -> list[Row]:
-    """Return a row for each thing. Nothing is made. An error of AWS becomes the row's text, and is not raised."""
+    """Return a row for each thing, and create nothing. An error from AWS becomes the row's text and is not raised."""
     rows = [_file(settings)]
     try:
         session = Session(settings)
@@ -54,7 +57,7 @@ def check(settings: Settings) -> list[Row]:
 
 
 def command(options: Namespace) -> int:
-    """`byoc setup --check`: status 1 where something failed, 3 where it is the credentials."""
+    """`byoc setup --check`: exits with status 1 if something failed, or 3 if the credentials failed."""
     rows = check(account_settings.load(options))
     if options.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
@@ -72,7 +75,7 @@ def _file(settings: Settings) -> Row:
 
 
 def _local(settings: Settings) -> list[Row]:
-    """Return the rows that can be known without asking AWS."""
+    """Return the rows that need no request to AWS."""
     rows = [
         Row("bucket", "unverified", f"{settings.bucket}: {LATER}")
         if settings.bucket
@@ -109,7 +112,7 @@ def _role(session: Session) -> Row:
         role = made.find_role(session)
     except AwsError as error:
         if error.code.startswith("AccessDenied"):
-            text = "the permission iam:GetRole is missing to know whether SageMaker may take it on"
+            text = "the permission iam:GetRole is missing to know whether SageMaker can assume it"
             return Row("role", "unverified", f"{session.settings.role}: {text}")
         return Row("role", "failed", str(error))
     if role is None:
@@ -119,7 +122,7 @@ def _role(session: Session) -> Row:
         return Row(
             "role",
             "failed",
-            f"{role.arn} is not SageMaker's to take on; its policy of trust must name sagemaker.amazonaws.com",
+            f"{role.arn} cannot be assumed by SageMaker; its trust policy must name sagemaker.amazonaws.com",
         )
     return Row("role", "ok", role.arn)
 

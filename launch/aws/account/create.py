@@ -15,18 +15,18 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.plan import Plan, agreed, outcome
 from launch.aws.session import Session
 
-FREE = Bound(amount=0.0, why="S3 bills what lies in the bucket; IAM costs nothing")
+FREE = Bound(amount=0.0, why="objects in the bucket cost money; IAM costs nothing")
 Request = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Needed:
-    """The bucket and the role, and the requests that make what is missing of them."""
+    """The bucket and the role, and the requests that make the missing ones."""
 
     bucket: str
     role: str  # its name
-    arn: str  # empty where the role is to be made
-    of_bucket: list[Request]  # empty where the bucket is there
+    arn: str  # empty if the role is to be made
+    of_bucket: list[Request]  # empty if the bucket is there
     of_role: list[Request]
 
 
@@ -41,13 +41,16 @@ class Created:
 
 
 def needed(session: Session) -> Needed:
-    """Find out what is missing. Raises AwsError for a bucket of others, and for a role that SageMaker may not take on."""
+    """Find out what is missing.
+
+    Raises AwsError for a bucket that belongs to others, and for a role that SageMaker cannot assume.
+    """
     bucket, name = made.bucket_name(session), made.role_name(session.settings)
     of_bucket = [] if made.has_bucket(session, bucket) else made.bucket_requests(session, bucket)
     role = made.find_role(session)
     if role and not role.trusted:
         raise AwsError(
-            f"role {name} is not SageMaker's to take on; name another with --role, or let its policy of trust name "
+            f"role {name} cannot be assumed by SageMaker; name another with --role, or let its trust policy name "
             "sagemaker.amazonaws.com"
         )
     return Needed(
@@ -60,7 +63,10 @@ def needed(session: Session) -> Needed:
 
 
 def create(session: Session, wanted: Needed) -> Created:
-    """Make what is missing. Where a request is refused, what was made before it stays, and the same command goes on from there."""
+    """Make what is missing.
+
+    If a request is refused, everything made before it stays, and the same command continues from there.
+    """
     with explained(f"bucket {wanted.bucket}"):
         for operation, request in wanted.of_bucket:
             made.send(session.client("s3"), operation, request)
@@ -97,7 +103,7 @@ def command(options: Namespace) -> int:
 
 
 def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
-    """Return a plan about which the user is always asked, since what it makes stays."""
+    """Return the plan. The user is always asked to agree, because what the plan makes stays in the account."""
     return Plan(
         title="what SageMaker needs in your account",
         lines=(
@@ -115,5 +121,5 @@ def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
 
 def _text(done: Created) -> str:
     said = f"made {' and '.join(done.made)}" if done.made else "both are there"
-    new = "; a new role takes some seconds until SageMaker can take it on" if "role" in done.made else ""
+    new = "; after some seconds SageMaker can assume the new role" if "role" in done.made else ""
     return f"{said}{new}\nbucket {done.bucket}\nrole {done.role}\nwritten to {done.file}; byoc setup --check looks at the rest"

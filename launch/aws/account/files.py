@@ -1,8 +1,8 @@
 """The files of a folder as objects in S3: which files are sent, under which keys, and how an object is recognised.
 
-An object's ETag is the MD5 of its bytes. One that came in parts has the MD5 of its parts' MD5s; we always use parts of PART
-bytes, so that both can be computed here. Where a KMS key encrypts a bucket, the ETag is something else (AWS's API of S3,
-Object), and the SHA-256 that we send along tells.
+An object's ETag is the MD5 of its bytes, or, for an upload in parts, the MD5 of the parts' MD5s. We always use parts of PART
+bytes, so that both can be computed here. If a KMS key encrypts a bucket, the ETag is different (AWS's API of S3, Object), so we
+compare the SHA-256 that we sent.
 """
 
 import base64
@@ -16,7 +16,7 @@ from pathlib import Path
 from classifier.errors import DataError
 from classifier.names import is_system, one_line
 
-PART = 64 * 1024**2  # bytes of a part; a file that has no more is one object in one request
+PART = 64 * 1024**2  # bytes of a part; a file of at most this size is sent in one request
 LONGEST_KEY = 1024  # bytes
 SHOWN = 5
 # Neither S3's listings in XML nor a path on SageMaker's side can carry these.
@@ -104,7 +104,7 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
 
 
 def _problem(key: str) -> str:
-    """Return why S3 cannot hold an object of this key; empty where it can."""
+    """Return why S3 cannot hold an object of this key; empty if it can."""
     try:
         length = len(key.encode())
     except UnicodeEncodeError:

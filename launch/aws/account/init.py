@@ -14,24 +14,24 @@ from launch.aws.keys import KEYS, OPTIONS, Key
 from launch.aws.settings import Settings
 
 ABOUT = {
-    "profile": "of ~/.aws/config; without it boto3 looks for credentials by itself",
-    "region": "the bucket must be in it",
-    "role": "that SageMaker takes on: its ARN, or its name",
-    "bucket": "where photos, artifacts and answers lie",
-    "prefix": "of all keys in the bucket",
-    "train_image": "without it: the one in images.json, which build_and_push.sh writes",
-    "serve_image": "as train",
-    "train_types": "of training jobs, in order of preference",
-    "serve_types": "of endpoints, in order of preference",
-    "transform_types": "of transform jobs",
-    "max_run": "seconds of one training job",
-    "ask_above": "a plan that may cost more is asked about",
-    "subnets": "of a VPC; together with security_groups",
-    "security_groups": "of the VPC",
-    "isolation": "no network in the container",
-    "encrypt_traffic": "between the hosts of one job",
-    "volume_key": "KMS, of the instances' volumes",
-    "output_key": "KMS, of what is uploaded and of what jobs write to S3",
+    "profile": "a profile in ~/.aws/config; without it boto3 looks for credentials by itself",
+    "region": "the region of all jobs and endpoints; the bucket must be in it",
+    "role": "the role that SageMaker assumes: its ARN, or its name",
+    "bucket": "the bucket for photos, artifacts and answers",
+    "prefix": "the beginning of all keys in the bucket",
+    "train_image": "default: the image in images.json, which build_and_push.sh writes",
+    "serve_image": "the same for the serving image",
+    "train_types": "instance types of training jobs, in order of preference",
+    "serve_types": "instance types of endpoints, in order of preference",
+    "transform_types": "instance types of transform jobs",
+    "max_run": "the longest time of a training job, in seconds",
+    "ask_above": "byoc asks before it sends a plan that may cost more",
+    "subnets": "subnets of a VPC; needs security_groups too",
+    "security_groups": "security groups of the VPC",
+    "isolation": "gives containers no network",
+    "encrypt_traffic": "encrypts the traffic between the hosts of a job",
+    "volume_key": "the KMS key of the instances' volumes",
+    "output_key": "the KMS key of uploads and of what jobs write to S3",
 }
 EXAMPLES = {
     "profile": "default",
@@ -47,7 +47,7 @@ EXAMPLES = {
 
 @dataclass(frozen=True)
 class Written:
-    """The values in the new byoc.toml, and the keys that SageMaker needs and that have none."""
+    """The new byoc.toml: its values, and the keys that SageMaker needs and that have no value yet."""
 
     file: Path
     values: dict[str, str]
@@ -55,7 +55,7 @@ class Written:
 
 
 def init(values: dict[str, str]) -> Written:
-    """Write byoc.toml; raises ConfigError where one exists."""
+    """Write byoc.toml; raises ConfigError if the file exists."""
     file = Path.cwd() / toml_file.FILE
     try:
         with file.open("x") as new:
@@ -66,7 +66,10 @@ def init(values: dict[str, str]) -> Written:
 
 
 def found(options: Namespace) -> dict[str, str]:
-    """Return the values of the options; profile and region come from the user's AWS configuration where no option says them."""
+    """Return the values of the options.
+
+    Without an option, the profile and the region come from the user's AWS configuration.
+    """
     values = {name: str(value) for name in OPTIONS if (value := getattr(options, name, None))}
     for name, value in values.items():
         KEYS[name].value_of(value, f"--{name}")
@@ -124,7 +127,7 @@ def report(written: Written) -> str:
 
 
 def _only(profiles: list[str]) -> str:
-    """Return the profile to use where nobody names one: the only one, unless boto3 finds it by itself."""
+    """Return the profile to use if the user names none: the only one that exists, unless boto3 finds it by itself."""
     return (
         profiles[0] if len(profiles) == 1 and profiles[0] != "default" and "AWS_ACCESS_KEY_ID" not in os.environ else ""
     )

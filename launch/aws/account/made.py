@@ -14,7 +14,7 @@ from launch.aws.settings import Settings
 
 ROLE = "byoc-sagemaker"
 POLICY = "byoc-sagemaker"  # inline, of the role
-HOME = "us-east-1"  # where S3 takes no LocationConstraint
+HOME = "us-east-1"  # the region in which S3 accepts no LocationConstraint
 CLOSED = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
@@ -25,7 +25,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class Role:
-    """A role as IAM has it; `trusted` says whether SageMaker may take it on."""
+    """A role in IAM; `trusted` says whether SageMaker can assume it."""
 
     arn: str
     trusted: bool
@@ -43,7 +43,7 @@ def role_name(settings: Settings) -> str:
 
 
 def find_role(session: Session) -> Role | None:
-    """Return the role, or None where there is none; raises AwsError where AWS does not allow to read it."""
+    """Return the role, or None if there is none; raises AwsError if AWS does not allow reading it."""
     name = role_name(session.settings)
     try:
         with explained(f"role {name}"):
@@ -81,7 +81,7 @@ def bucket_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, 
 
 
 def role_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of IAM that make a role for SageMaker alone, and their requests."""
+    """Return the operations of IAM that make a role only for SageMaker, and their requests."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}],
@@ -90,7 +90,7 @@ def role_requests(session: Session, bucket: str) -> list[tuple[str, dict[str, An
     create = {
         "RoleName": name,
         "AssumeRolePolicyDocument": json.dumps(trust),
-        "Description": "SageMaker takes this role on for the jobs and endpoints of byoc",
+        "Description": "SageMaker assumes this role for the jobs and endpoints of byoc",
         "Tags": _tags(session.settings),
     }
     document = policy.execution(session.settings, policy.Place(session.account, session.region, bucket))

@@ -1,7 +1,7 @@
 """The IAM actions of each verb, with their resources. The policy file is made from this table, and a test runs the verbs with it.
 
-An operation's name is its IAM action, except in S3. A create call with tags also needs sagemaker:AddTags, and one with a role
-iam:PassRole, by AWS's service authorisation reference.
+An operation has the name of its IAM action, except in S3. AWS's service authorisation reference says what else is
+needed: sagemaker:AddTags for a create call with tags, and iam:PassRole for a create call with a role.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,9 @@ LOG = Permission("logs:FilterLogEvents", LOGS, "the log is not shown")
 LIST, PUT = Permission("s3:ListBucket", BUCKET), Permission("s3:PutObject", OBJECTS)
 GET, DELETE = Permission("s3:GetObject", OBJECTS), Permission("s3:DeleteObject", OBJECTS)
 FORGET = Permission("s3:DeleteObject", OBJECTS, "a photo that was sent to an asynchronous endpoint stays in S3")
-STORED = Permission("ecr:DescribeImages", REPOSITORY, "it is not known whether ECR holds the image, and its size")
+STORED = Permission(
+    "ecr:DescribeImages", REPOSITORY, "the plan does not say whether ECR holds the image, nor the image's size"
+)
 AROUND = (
     Permission("application-autoscaling:DescribeScalableTargets", ANY),
     Permission("application-autoscaling:DescribeScalingPolicies", ANY),
@@ -66,7 +68,7 @@ UPDATE = (
     *_sagemaker(CONFIG, "UpdateEndpoint"),
     LOG,
 )
-# A name does not say whether it is that of a training, tuning or transform job or of an endpoint, so all four are asked.
+# A name can belong to a training job, a tuning job, a transform job or an endpoint, so byoc asks for all four.
 DESCRIBE = (
     *_sagemaker(TRAINING, "DescribeTrainingJob"),
     *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),
@@ -92,7 +94,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "setup --check": (
         LIST,
-        Permission("iam:GetRole", ROLE, "it is not known whether SageMaker may take the role on"),
+        Permission("iam:GetRole", ROLE, "it is not known whether SageMaker can assume the role"),
         STORED,
         *QUOTAS,
     ),
@@ -118,10 +120,10 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "jobs": (
         *_sagemaker(ANY, "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs", "ListEndpoints"),
-        Permission("sagemaker:DescribeTrainingJob", TRAINING, "what a training job has cost is not shown"),
-        Permission("sagemaker:DescribeTransformJob", TRANSFORM, "what a transform job has cost is not shown"),
+        Permission("sagemaker:DescribeTrainingJob", TRAINING, "the cost of a training job is not shown"),
+        Permission("sagemaker:DescribeTransformJob", TRANSFORM, "the cost of a transform job is not shown"),
         *(
-            Permission(f"sagemaker:{action}", TUNING, "what a tuning job has cost is not shown")
+            Permission(f"sagemaker:{action}", TUNING, "the cost of a tuning job is not shown")
             for action in ("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob")
         ),
         *_sagemaker(ENDPOINT, "DescribeEndpoint", "ListTags"),

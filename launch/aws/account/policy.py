@@ -14,13 +14,13 @@ from launch.aws.identity import SERVICE
 from launch.aws.settings import Settings
 from launch.aws.words import meant
 
-VERSION = "2012-10-17"  # of IAM's language
+VERSION = "2012-10-17"  # the version of IAM's policy language
 ANY = "*"
 
 
 @dataclass(frozen=True)
 class Place:
-    """The names in the resources of a policy; a * stands for what is not known."""
+    """The names in the resources of a policy; a * replaces a name that is not known."""
 
     account: str = ANY
     region: str = ANY
@@ -114,8 +114,9 @@ def command(options: Namespace) -> int:
         except FileExistsError:
             raise ConfigError(f"--out {options.out} exists; name a new file") from None
         print(
-            # A user's policies inside the user are 2,048 characters at most; a policy of its own is up to 6,144.
-            f"wrote {options.out}; make it a policy, and attach that to whoever runs byoc: aws iam create-policy --policy-name byoc "
+            # Inline policies of a user may have 2,048 characters in all; a managed policy may have 6,144.
+            f"wrote {options.out}; create a policy from it, and attach that to the user who runs byoc: aws iam "
+            "create-policy --policy-name byoc "
             f"--policy-document file://{options.out}"
         )
     if where.bucket == Place.bucket:

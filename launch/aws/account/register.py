@@ -15,9 +15,9 @@ from launch.aws.session import Session
 
 
 def look(session: Session) -> tuple[str, str]:
-    """Return the role's ARN, and why the role could not be checked, or an empty text.
+    """Return the role's ARN, and the reason why the role could not be checked, which is empty if it was checked.
 
-    Raises AwsError for a bucket that cannot be used and for a role that SageMaker may not take on.
+    Raises AwsError for a bucket that cannot be used and for a role that SageMaker cannot assume.
     """
     settings = session.settings
     if not (settings.role and settings.bucket):
@@ -27,13 +27,13 @@ def look(session: Session) -> tuple[str, str]:
         found = made.find_role(session)
     except AwsError as error:
         if settings.role.startswith("arn:") and error.code.startswith("AccessDenied"):
-            return settings.role, "unverified: iam:GetRole is missing to know whether SageMaker may take the role on"
+            return settings.role, "unverified: iam:GetRole is missing to know whether SageMaker can assume the role"
         raise
     if found is None:
         raise AwsError(f"the account has no role {settings.role}; correct --role, or let byoc setup create make one")
     if not found.trusted:
         raise AwsError(
-            f"role {found.arn} is not SageMaker's to take on; its policy of trust must name sagemaker.amazonaws.com"
+            f"role {found.arn} cannot be assumed by SageMaker; its trust policy must name sagemaker.amazonaws.com"
         )
     return found.arn, ""
 

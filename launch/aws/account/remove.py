@@ -1,4 +1,7 @@
-"""`byoc setup remove`: removes what `byoc setup create` made, which has its tag; never a bucket that holds objects."""
+"""`byoc setup remove`: removes what `byoc setup create` made, which it knows by the tag.
+
+It never removes a bucket that holds objects.
+"""
 
 import json
 from argparse import Namespace
@@ -91,7 +94,7 @@ def command(options: Namespace) -> int:
 
 
 def _why_kept(session: Session, bucket: str) -> str:
-    """Return why a bucket is not removed; empty where it may be."""
+    """Return why a bucket is not removed; empty if it may be."""
     if marks.SETUP not in made.bucket_tags(session, bucket):
         return "byoc setup create did not make it"
     with explained(f"bucket {bucket}"):

@@ -1,4 +1,4 @@
-"""`byoc setup`: its parts, each in a module of its own."""
+"""`byoc setup`: its parts, each in its own module."""
 
 import importlib
 from argparse import Namespace
@@ -9,11 +9,11 @@ PARTS = ("create", "register", "remove", "policy")
 
 
 def command(options: Namespace) -> int:
-    """`byoc setup --check`, or one of the parts."""
+    """Run `byoc setup --check`, or one of the parts."""
     if options.check and options.part:
         raise ConfigError(f"byoc setup --check looks and byoc setup {options.part} acts; leave one of them out")
     if not options.check and not options.part:
-        raise ConfigError(f"byoc setup needs --check or one of {', '.join(PARTS)}; byoc setup --help tells")
+        raise ConfigError(f"byoc setup needs --check or one of {', '.join(PARTS)}; byoc setup --help explains them")
     module = importlib.import_module(f"launch.aws.account.{options.part or 'check'}")
     status: int = module.command(options)
     return status

@@ -8,7 +8,7 @@ from typing import TypeVar
 from classifier.progress import Progress
 from launch.aws.account.files import File
 
-# Enough for 800 requests/s at 20 ms each, more than Python signs; with more, threads are in each other's way.
+# Enough for 800 requests/s at 20 ms each, which is more than Python can sign; more threads slow each other down.
 THREADS = 16
 Result = TypeVar("Result")
 

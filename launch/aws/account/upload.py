@@ -1,4 +1,4 @@
-"""`byoc data upload`: sends a folder to S3 with many threads; what S3 holds already is not sent again."""
+"""`byoc data upload`: sends a folder to S3 with many threads; files that S3 already holds are not sent again."""
 
 import dataclasses
 import json
@@ -53,9 +53,8 @@ class Difference:
 
 
 def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False) -> Uploaded:
-    """Send the files below `root` to S3, to `uri` and their paths, without those that S3 has already.
-
-    Without `uri` they go where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError where S3
+    """Send the files below `root` to S3, unless S3 already has them. Each key is `uri` and the file's path; without `uri` the files go
+    where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError if S3
     refuses. Ctrl-C leaves what is done.
     """
     bucket, prefix = _place(uri or default_uri(session.settings, root))
@@ -64,7 +63,10 @@ def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False)
 
 
 def compare(session: Session, root: Path, bucket: str, prefix: str) -> Difference:
-    """Compare a folder with S3. S3 is listed once, and asked about a single object only where its ETag does not decide."""
+    """Compare a folder with S3.
+
+    S3 is listed once, and asked about a single object only if its ETag is not enough.
+    """
     files = files_in(root)
     with explained(f"s3://{bucket}/{prefix}"):
         held = _listed(session, bucket, prefix)
@@ -96,7 +98,7 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
             for _ in each("upload", Sender(session, bucket, prefix).send, small):
                 sent += 1
             for file in missing:
-                if file.size > PART:  # in this thread, whose interrupt lets boto3 take back the parts
+                if file.size > PART:  # sent in this thread, so that an interrupt lets boto3 delete the parts
                     _put_in_parts(client, bucket, prefix + file.key, file, encrypted)
                     sent += 1
             deleted = _delete(client, bucket, difference.extra) if delete else 0
@@ -120,7 +122,7 @@ def command(options: Namespace) -> int:
     settings = account_settings.load(options)
     uri = options.uri or default_uri(settings, options.data)
     bucket, prefix = _place(uri)
-    files_in(options.data)  # its refusals need no account
+    files_in(options.data)  # it can refuse the options without an account
     session = Session(settings)
     buckets.check(session, bucket)
     difference = compare(session, options.data, bucket, prefix)
@@ -135,7 +137,7 @@ def command(options: Namespace) -> int:
 
 
 def default_uri(settings: account_settings.Settings, folder: Path) -> str:
-    """Return where a folder goes by default, which is where `byoc train --data DIR` looks for it."""
+    """Return the default address of a folder in S3, where `byoc train --data DIR` looks for it."""
     if not settings.bucket:
         raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or name s3://BUCKET/PREFIX/")
     name = ILLEGAL.sub("-", folder.resolve().name).strip("-") or "photos"
@@ -158,7 +160,7 @@ def report(done: Uploaded) -> str:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    """Return the bucket and the prefix, which ends with / unless it is empty."""
+    """Return the bucket and the prefix; the prefix ends with / unless it is empty."""
     bucket, prefix = buckets.split(uri)
     return bucket, f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
 
@@ -190,7 +192,7 @@ def _plan(options: Namespace, bucket: str, prefix: str, difference: Difference) 
         warnings.append(f"{len(difference.extra):,} objects are deleted, first {difference.extra[0]}")
     if len(difference.missing) > LISTED:
         lines.append(("requests", f"the first {LISTED} of {len(difference.missing):,} PutObject are shown"))
-    cost = Bound(amount=0.0, why="uploading; S3 bills storage and requests by the month")
+    cost = Bound(amount=0.0, why="uploading; S3's storage and requests cost money each month")
     return Plan(
         title="upload of photos",
         lines=tuple(lines),
@@ -212,7 +214,7 @@ def _same_sha256(session: Session, bucket: str, key: str, own: Sums) -> bool:
     try:
         answer = session.client("s3").head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except ClientError as error:
-        if code_of(error) in ("403", "404"):  # it may not be read, or is gone: it is sent
+        if code_of(error) in ("403", "404"):  # we may not read it, or it is gone: send it
             return False
         raise
     return bool(answer.get("ChecksumSHA256") == own.sha256)

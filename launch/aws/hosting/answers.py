@@ -1,4 +1,4 @@
-"""The answers of a transform job, each with the file that it is about."""
+"""The answers of a transform job, each with the file that it answers."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from launch.aws.specification import Transform
 from launch.predict import Rankings, line, rankings, sentence
 
 FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
-OUT = ".out"  # what SageMaker adds to a file's name
+OUT = ".out"  # the ending that SageMaker adds to a file's name
 AT_A_TIME = 16  # downloads
 
 
@@ -26,7 +26,7 @@ AT_A_TIME = 16  # downloads
 class Answer:
     """The answer to one file: labels and probabilities of its photos, or why the model refused it."""
 
-    file: str  # below the job's input
+    file: str  # path below the job's input prefix
     predictions: Rankings = field(default_factory=list)
     error: str = ""
 
@@ -38,7 +38,7 @@ class Answer:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the files below a folder that a job gets, without the files of operating systems."""
+    """Return the files below a folder that are sent to a job, without the files that operating systems add."""
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
     return [path for path in found if not any(is_system(part) for part in path.relative_to(folder).parts)]
 
@@ -104,6 +104,6 @@ def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """Return our serving program's sentence out of a line of the data log, or the line."""
+    """Return our serving program's sentence from a line of the data log, or the whole line if it has none."""
     brace = text.find("{")
     return sentence(text[brace:]) if brace >= 0 else one_line(text)

@@ -1,4 +1,5 @@
-"""What a user may name as MODEL: an archive in S3, a training job, or a folder or archive here, which is uploaded."""
+"""Finds the artifact that a user names as MODEL. It may be an archive in S3, a training job, or a folder or an archive on this machine,
+which is uploaded."""
 
 import gzip
 import hashlib
@@ -24,15 +25,21 @@ ARCHIVE = ".tar.gz"
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """Where a model's archive lies in S3, or will lie once what is `here` is uploaded."""
+    """The address of a model's archive in S3.
+
+    If the model is on this machine, `here` is its path, and it is uploaded to that address.
+    """
 
     uri: str
-    where: str  # what it is, for people
+    where: str  # a description for the user
     here: Path | None = None  # a folder or an archive on this machine
 
 
 def find(session: Session, source: str) -> Artifact:
-    """Return the artifact that `source` names. Raises ConfigError where it names none, AwsError for a job without a model."""
+    """Return the artifact that `source` names.
+
+    Raises ConfigError if it names none, and AwsError for a job without a model.
+    """
     if source.startswith("s3://"):
         return _in_s3(session, source)
     path = Path(source)
@@ -46,7 +53,10 @@ def find(session: Session, source: str) -> Artifact:
 
 
 def upload(session: Session, artifact: Artifact) -> bool:
-    """Put an artifact of this machine into S3 unless it is there, and return whether it was sent. Its key is its checksum."""
+    """Upload an artifact from this machine to S3 unless it is already there, and return whether it was sent.
+
+    Its key is its checksum.
+    """
     if artifact.here is None or exists(session, artifact.uri):
         return False
     bucket, key = split(artifact.uri)
@@ -79,7 +89,10 @@ def exists(session: Session, uri: str) -> bool:
 
 
 def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
-    """Return the keys of archives below a prefix, without the prefix. A multi-model endpoint names its models so."""
+    """Return the keys of archives below a prefix, without the prefix.
+
+    A multi-model endpoint names its models in this way.
+    """
     bucket, prefix = split(uri)
     found: list[str] = []
     with explained(uri):
@@ -92,7 +105,7 @@ def archives(session: Session, uri: str, most: int = 1000) -> list[str]:
 
 
 def below(session: Session, *parts: str) -> str:
-    """Return an address below the bucket and prefix of the settings; raises ConfigError where no bucket is named."""
+    """Return an address below the bucket and prefix of the settings; raises ConfigError if no bucket is named."""
     prefix = session.settings.prefix.strip("/")
     return "/".join([f"s3://{named(session.settings)}", *filter(None, [prefix]), *parts])
 

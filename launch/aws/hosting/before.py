@@ -1,4 +1,4 @@
-"""An endpoint as it is before an update. What the user does not say anew stays as it is here."""
+"""An endpoint as it is before an update. Everything that the user does not change stays as it is here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,10 @@ class Before:
 
 
 def before(session: Session, found: Endpoint) -> Before:
-    """Return an endpoint as it is. Raises AwsError where it cannot be updated, or has other variants than our one."""
+    """Return an endpoint as it is.
+
+    Raises AwsError if it cannot be updated, or if it has any variant other than ours.
+    """
     updatable(found)
     config = endpoint.configuration(session, found.config)
     if config is None:
@@ -42,7 +45,7 @@ def before(session: Session, found: Endpoint) -> Before:
     names = [variant["VariantName"] for variant in config.variants]
     if names != [VARIANT]:
         raise AwsError(
-            f"the endpoint {found.name} has the variants {', '.join(names)}, and byoc deploy makes one, {VARIANT}; deploy "
+            f"the endpoint {found.name} has the variants {', '.join(names)}, and byoc deploy makes only one, {VARIANT}; deploy "
             "under another name"
         )
     made = endpoint.model(session, config.models[0]) if config.models else None
@@ -50,7 +53,7 @@ def before(session: Session, found: Endpoint) -> Before:
 
 
 def updatable(found: Endpoint) -> None:
-    """Raise AwsError for an endpoint that cannot be updated in its status."""
+    """Raise AwsError if the endpoint's status does not allow an update."""
     if found.status in CHANGING:
         raise AwsError(
             f"the endpoint {found.name} is {found.status}; wait until it is InService: byoc logs {found.name} --follow"

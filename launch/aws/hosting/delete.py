@@ -1,6 +1,6 @@
 """`byoc delete`: deletes an endpoint with all that was made for it, or one configuration or model.
 
-What a live endpoint uses is never deleted.
+It never deletes anything that a live endpoint uses.
 """
 
 import json
@@ -19,8 +19,8 @@ from launch.aws.jobs import kinds
 from launch.aws.jobs.follow import pause
 from launch.aws.session import Session
 
-SETTLING = 3600.0  # seconds that an endpoint which is created or updated is waited for
-NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends what the endpoint bills")
+SETTLING = 3600.0  # seconds to wait for an endpoint that is being created or updated
+NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends the cost of the endpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +44,15 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Users:
-    """The live endpoint that uses a configuration or a model, by the name of that."""
+    """The name of each configuration and model in use, and the live endpoint that uses it."""
 
     configs: dict[str, str]
     models: dict[str, str]
 
 
 def of_name(session: Session, name: str) -> Doomed:
-    """Return what is deleted with the endpoint of this name, or else the configuration or the model of this name.
-
-    Raises AwsError where nothing has the name, and for what a live endpoint uses.
+    """Return the endpoint of this name with everything that is deleted with it. If no endpoint has the name, return the configuration or
+    the model of this name. Raises AwsError if nothing has the name, or if a live endpoint uses the thing.
     """
     if found := of_endpoint(session, name):
         return found
@@ -74,7 +73,10 @@ def of_name(session: Session, name: str) -> Doomed:
 
 
 def of_endpoint(session: Session, name: str) -> Doomed:
-    """Return an endpoint with everything that was made for it. The endpoint itself may be gone; what is empty is all gone."""
+    """Return an endpoint with everything that was made for it. The endpoint itself may already be gone.
+
+    If the result is empty, nothing of it is left.
+    """
     found = endpoint.find(session, name)
     made = endpoint.made_for(session, name)
     if found and found.config not in [config.name for config in made]:
@@ -93,16 +95,18 @@ def of_endpoint(session: Session, name: str) -> Doomed:
 
 
 def of_run(session: Session, run: str) -> Doomed:
-    """Return everything that a `byoc run` hosts; raises AwsError where it hosts nothing."""
+    """Return everything that a `byoc run` hosts; raises AwsError if it hosts nothing."""
     names = [found.name for found in endpoint.in_service(session) if found.tags.get(marks.RUN) == run]
     doomed = _together(session, names)
     if not doomed:
-        raise AwsError(f"the run {run} hosts nothing in {session.region}; its jobs have ended, and bill nothing")
+        raise AwsError(
+            f"the run {run} hosts nothing in {session.region}; its jobs have ended, and cost nothing any more"
+        )
     return doomed
 
 
 def expired(session: Session, now: datetime | None = None) -> Doomed:
-    """Return every endpoint whose life is over, with what was made for it; there may be none."""
+    """Return every endpoint whose life is over, with everything that was made for it."""
     now = now or datetime.now(UTC)
     over = [found.name for found in endpoint.in_service(session) if found.until and found.until <= now]
     return _together(session, over)
@@ -122,7 +126,7 @@ def users(session: Session, without: Iterable[str]) -> Users:
 
 
 def delete(session: Session, doomed: Doomed) -> Doomed:
-    """Delete all of it, and return it once it is gone. It is not an error where somebody else has deleted a part already."""
+    """Delete all of it, and return it when it is gone. It is not an error if somebody else has already deleted a part."""
     client = session.client("sagemaker")
     for found in doomed.scaled:
         scaling.unregister(session, found)
@@ -168,7 +172,7 @@ def _together(session: Session, names: Iterable[str]) -> Doomed:
 
 
 def _spared(doomed: Doomed, used: Users) -> Doomed:
-    """Return what may be deleted; what other endpoints use moves to `kept`."""
+    """Return what may be deleted, and move to `kept` what other endpoints use."""
     kept = [
         f"the {what} {name}: the endpoint {by[name]} uses it"
         for what, names, by in (
@@ -241,7 +245,10 @@ def _lines(doomed: Doomed) -> list[tuple[str, str]]:
 
 
 def _delete_endpoint(session: Session, name: str) -> None:
-    """Ask AWS to delete an endpoint. AWS refuses that while it creates or updates the endpoint, so that is waited for."""
+    """Ask AWS to delete an endpoint.
+
+    AWS refuses this while it creates or updates the endpoint, so wait for that first.
+    """
     given_up, said = time.monotonic() + SETTLING, False
     while True:
         try:
@@ -252,12 +259,14 @@ def _delete_endpoint(session: Session, name: str) -> None:
                 raise
         if not said:
             said = True
-            print(f"the endpoint {name} is just changing, and AWS deletes it after that; waiting", flush=True)
+            print(
+                f"the endpoint {name} is being created or updated, and can be deleted after that; waiting", flush=True
+            )
         pause(session)
 
 
 def _until_gone(session: Session, name: str) -> None:
-    """Wait until an endpoint is gone: what it uses may not be deleted before."""
+    """Wait until an endpoint is gone, because its model and configuration may not be deleted earlier."""
     while found := endpoint.find(session, name):
         if found.status != "Deleting":
             raise AwsError(f"the endpoint {name} is {found.status} and was not deleted; try again: byoc delete {name}")

@@ -1,4 +1,7 @@
-"""`byoc deploy`: makes an endpoint, or gives one another model, and asks it for a real prediction at the end."""
+"""`byoc deploy`: makes an endpoint, or gives an existing one another model.
+
+At the end it asks the endpoint for a real prediction.
+"""
 
 import json
 import sys
@@ -27,7 +30,7 @@ from launch.aws.specification import EndpointKind, Hosting
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """An endpoint after a deployment. Without a `trial`, its start was not waited for."""
+    """An endpoint after a deployment. `trial` is None if nobody waited for the endpoint to start."""
 
     endpoint: str
     kind: EndpointKind
@@ -47,14 +50,14 @@ def deploy(
     photo: Path | None = None,
     wait: bool = True,
 ) -> Deployed:
-    """Carry a deployment out and return what is there then; `change` is what `changed` returned for it.
+    """Carry out a deployment and return its result; `change` is what `changed` returned for it.
 
-    Raises AwsError where AWS refuses it, where the endpoint does not come into service, and where it does not answer a photo.
+    Raises AwsError if AWS refuses it, if the endpoint does not come into service, or if it does not answer a photo.
     """
     if deployment.artifact:
         artifact.upload(session, deployment.artifact)
     name, hosting = deployment.endpoint, deployment.hosting
-    if change and deployment.alarms:  # they guard the update too
+    if change and deployment.alarms:  # the alarms guard the update too
         scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
     if hosting:
         _send(session, hosting, change, choice)
@@ -78,7 +81,7 @@ def deploy(
 
 
 def target(session: Session, hosting: Hosting) -> Target:
-    """Return what the first prediction is sent to."""
+    """Return the target of the first prediction."""
     model = artifact.archives(session, hosting.model.data, most=1)[0] if hosting.model.multi else ""
     output = hosting.asynchronous.output if hosting.asynchronous else ""
     return Target(name=hosting.endpoint, model=model, output=output)
@@ -111,7 +114,7 @@ def command(options: Namespace) -> int:
 
 
 def _send(session: Session, hosting: Hosting, change: update.Change | None, choice: Choice) -> None:
-    """Create the endpoint, or its new model and configuration and let AWS begin the update."""
+    """Create the endpoint. If it exists, create its new model and configuration, and let AWS begin the update."""
 
     def create() -> None:
         if not change:
@@ -181,7 +184,9 @@ def _stay(session: Session, name: str, until: datetime) -> None:
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             time.sleep(min(left, 60.0))
     except KeyboardInterrupt as stop:
-        text = f"the endpoint {name} goes on in {session.region} and bills until it is deleted: byoc delete {name}"
+        text = (
+            f"the endpoint {name} goes on in {session.region} and costs money until it is deleted: byoc delete {name}"
+        )
         raise Detached(text, *stop.args) from None
     delete.delete(session, delete.of_endpoint(session, name))
     print(f"the endpoint {name} is deleted", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Designs a deployment, from what the user asks and from the endpoint as it is."""
+"""Designs a deployment, from the user's options and from the endpoint as it is now."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from launch.aws.specification import (
     Serverless,
 )
 
-# docs/gpu.md: the images hold CUDA 13, whose driver this AMI alone has.
+# The images hold CUDA 13, and only this AMI has a driver for it (docs/gpu.md).
 AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 GPU = re.compile(r"ml\.[gp]\d")
 LARGEST_SERVERLESS = 10 * 10**9  # bytes of an image (AWS's guide, serverless-endpoints)
@@ -43,14 +43,17 @@ class Deployment:
     alarms: Alarms | None = None
     until: datetime | None = None
     bake: int = 0
-    keep_count: bool = True  # of an update: the number of instances that there are now
+    keep_count: bool = True  # whether an update keeps the endpoint's present number of instances
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # for people
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Deployment:
-    """Return the deployment. Raises ConfigError for what does not go together, AwsError for what is not there."""
+    """Return the deployment.
+
+    Raises ConfigError for options that exclude each other, and AwsError for things that do not exist.
+    """
     now = now or datetime.now(UTC)
     name = wanted.endpoint
     if names.endpoint(name) != name:
@@ -67,7 +70,7 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
     hosting = _hosting(session, wanted, was, chosen, source, tags, now)
     scaled = scale(wanted, chosen)
     if scaled and not scaled.low <= hosting.count <= scaled.high and not scaled.to_zero:
-        raise ConfigError(f"--count {hosting.count} lies outside of --autoscale {wanted.autoscale}")
+        raise ConfigError(f"--count {hosting.count} is outside of --autoscale {wanted.autoscale}")
     return Deployment(
         endpoint=name,
         before=was,
@@ -109,7 +112,9 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
 def _source(session: Session, wanted: Wanted, kind: EndpointKind) -> Artifact | str:
     """Return the artifact, or the ARN of a version in the registry."""
     if sum(map(bool, (wanted.model, wanted.package, wanted.group, wanted.prefix))) > 1:
-        raise ConfigError("MODEL, --package, --group and --multi-model each say what is deployed; leave one of them")
+        raise ConfigError(
+            "MODEL, --package, --group and --multi-model each say what is deployed; keep only one of them"
+        )
     if wanted.package or wanted.group:
         return registry.approved(session, wanted.package or registry.newest(session, wanted.group))
     if kind == "multi-model":
@@ -118,7 +123,7 @@ def _source(session: Session, wanted: Wanted, kind: EndpointKind) -> Artifact | 
 
 
 def _prefix(session: Session, prefix: str) -> Artifact:
-    """Return where a multi-model endpoint's archives lie; raises AwsError where there is none."""
+    """Return the prefix of a multi-model endpoint's archives; raises AwsError if there are none."""
     uri = f"{prefix.rstrip('/')}/"
     if not artifact.archives(session, uri, most=1):
         raise AwsError(f"there is no archive below {uri}; put models there, as {uri}dogs.tar.gz")
@@ -134,7 +139,10 @@ def _hosting(
     tags: Mapping[str, str],
     now: datetime,
 ) -> Hosting:
-    """Put the parts of an endpoint together. Each argument was found out by another step of `design`, hence their number."""
+    """Put the parts of an endpoint together.
+
+    The arguments are many because each comes from another step of `design`.
+    """
     settings = session.settings
     package = "" if isinstance(source, Artifact) else source
     image = "" if package else images.image(settings, "serve")
@@ -170,7 +178,7 @@ def _count(wanted: Wanted, was: Before | None) -> int:
     if wanted.count is not None:
         return wanted.count
     if was:
-        # What autoscaling chose; AWS takes it too, since the update retains it.
+        # Keep the number that autoscaling chose, as AWS does in the update.
         return next((count for count in was.endpoint.counts.values() if count), was.count)
     low = wanted.autoscale.partition(":")[0]
     return max(1, int(low)) if low.isdecimal() else 1
@@ -204,7 +212,7 @@ def _capture(session: Session, wanted: Wanted, was: Before | None) -> Capture | 
 
 
 def ami(settings: Settings, said: str, types: tuple[str, ...], image: str) -> str:
-    """Return the AMI with the driver that a CUDA image needs, where all types have a GPU; empty leaves it to SageMaker."""
+    """Return the AMI with the driver that a CUDA image needs, if all types have a GPU; an empty text leaves the choice to SageMaker."""
     if said:
         return "" if said == "none" else said
     gpu = bool(types) and all(GPU.match(name) for name in types)
@@ -221,7 +229,7 @@ def _tags(session: Session, wanted: Wanted, now: datetime) -> dict[str, str]:
 
 
 def _notes(session: Session, hosting: Hosting) -> list[str]:
-    """Return what a user should know before; raises AwsError for an image that a serverless endpoint refuses."""
+    """Return the warnings for the user; raises AwsError for an image that a serverless endpoint refuses."""
     image, notes = hosting.model.image, []
     device = images.device(session.settings, image) if image else ""
     gpu = any(GPU.match(name) for name in hosting.types)

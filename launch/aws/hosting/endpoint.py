@@ -16,7 +16,7 @@ CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An endpoint. `config` is the configuration in service, or the one that it is being created with."""
+    """An endpoint. `config` names its configuration, also while the endpoint is being created."""
 
     name: str
     arn: str
@@ -26,19 +26,19 @@ class Endpoint:
     created: datetime
     changed: datetime
     counts: Mapping[str, int] = field(default_factory=dict)  # instances now, by variant
-    output: str = ""  # of an asynchronous endpoint, where its answers go
+    output: str = ""  # the S3 prefix of an asynchronous endpoint's answers
     serverless: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def until(self) -> datetime | None:
-        """When its life ends; None where nobody said."""
+        """When its life ends; None if it has no end."""
         return marks.until(self.tags)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """An endpoint's configuration; `variants` are ProductionVariants as the API has them."""
+    """An endpoint's configuration; `variants` are the API's ProductionVariants."""
 
     name: str
     arn: str
@@ -178,7 +178,7 @@ def models_made_for(session: Session, name: str) -> list[str]:
 
 
 def delete(what: str, call: Any, **request: str) -> None:
-    """Delete one thing with a Delete action; it is no fault where it is gone already. Raises AwsError."""
+    """Delete one thing with a Delete action. It is not an error if the thing is already gone. Raises AwsError."""
     try:
         with explained(what):
             call(**request)
@@ -188,7 +188,7 @@ def delete(what: str, call: Any, **request: str) -> None:
 
 
 def in_service(session: Session) -> Iterator[Endpoint]:
-    """Yield every endpoint of the region, whoever made it."""
+    """Yield every endpoint of the region, whether byoc made it or not."""
     for entry in _named(session, "list_endpoints", "Endpoints", ""):
         if found := find(session, entry["EndpointName"]):
             yield found
@@ -204,7 +204,7 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
 
 
 def described(what: str, call: Any, **request: str) -> dict[str, Any] | None:
-    """Return what a Describe action answers, or None where AWS knows no such name; raises AwsError for another refusal."""
+    """Return the answer of a Describe action, or None if AWS knows no such name; raises AwsError if AWS refuses for another reason."""
     try:
         with explained(what):
             answer: dict[str, Any] = call(**request)

@@ -1,4 +1,4 @@
-"""`byoc endpoints`: lists the endpoints, or shows one of them, or what was made for it."""
+"""`byoc endpoints`: lists the endpoints, or shows one endpoint, or shows everything that was made for one."""
 
 import json
 from argparse import Namespace
@@ -14,8 +14,8 @@ from launch.aws.session import Session
 
 PAGE = 100  # the most that one call of ListEndpoints answers
 KNOWN = (
-    "AWS keeps no record of what served when: this is what was made for the endpoint and still exists, and since when the "
-    "present one serves"
+    "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
+    "configuration serves"
 )
 
 
@@ -37,13 +37,13 @@ class Entry:
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # of the one that serves: when the endpoint last changed in any way
+    since: datetime | None = None  # for the configuration that serves: when the endpoint last changed in any way
     served_before: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One endpoint with what stands around it."""
+    """One endpoint with its configuration, models, autoscaling and alarms."""
 
     endpoint: Endpoint
     kind: str
@@ -77,7 +77,7 @@ def listed(session: Session, most: int = PAGE) -> list[Listed]:
 
 
 def show(session: Session, name: str) -> Shown:
-    """Return one endpoint; raises AwsError where there is none."""
+    """Return one endpoint; raises AwsError if there is none."""
     found = _found(session, name)
     config = endpoint.configuration(session, found.config)
     made = endpoint.model(session, config.models[0]) if config and config.models else None
@@ -93,7 +93,7 @@ def show(session: Session, name: str) -> Shown:
 
 
 def history(session: Session, name: str) -> list[Entry]:
-    """Return the configurations that were made for an endpoint, the newest first, and the one that serves whoever made it."""
+    """Return the configurations that were made for an endpoint, the newest first. The one that serves is among them, whoever made it."""
     found = _found(session, name)
     configs = endpoint.made_for(session, name)
     if found.config not in [config.name for config in configs]:

@@ -1,4 +1,4 @@
-"""One request to an endpoint, through the runtime: at once, or through S3 where the endpoint is asynchronous."""
+"""Sends one request to an endpoint through the runtime. The answer comes at once, or through S3 if the endpoint is asynchronous."""
 
 import sys
 import time
@@ -23,10 +23,10 @@ DEADLINE = 900.0  # seconds that an asynchronous invocation may take by default 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The endpoint and the model that a request goes to; of an asynchronous endpoint, also where its answers are written."""
+    """The endpoint and the model that a request goes to. For an asynchronous endpoint also the S3 prefix of its answers."""
 
     name: str
-    model: str = ""  # the archive below a multi-model endpoint's prefix
+    model: str = ""  # the archive's key below a multi-model endpoint's prefix
     output: str = ""
     deadline: float = DEADLINE
 
@@ -34,8 +34,8 @@ class Target:
 def invoke(session: Session, target: Target, path: Path) -> Rankings:
     """Return the labels and probabilities of a file's photos.
 
-    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for a problem that every
-    other file would have too.
+    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for a problem that would stop
+    every other file too.
     """
     if target.output:
         return _through_s3(session, target, path)
@@ -55,9 +55,11 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
 
 
 def output_of(session: Session, name: str) -> str:
-    """Return where an asynchronous endpoint's answers go, empty for another; raises AwsError unless it is in service."""
+    """Return the S3 prefix of an asynchronous endpoint's answers; it is empty for other endpoints. Raises AwsError if the
+    endpoint is not in
+    service."""
     from launch.aws.hosting import (
-        endpoint,  # only here, for a photo to an endpoint that answers at once needs none of it
+        endpoint,  # imported here, because an endpoint that answers at once does not need it
     )
 
     found = endpoint.find(session, name)
@@ -87,12 +89,12 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
         try:
             with explained(f"s3://{bucket}/{key}"):
                 s3.delete_object(Bucket=bucket, Key=key)
-        except AwsError as error:  # the answer is worth more than the photo that stays
+        except AwsError as error:  # the answer matters more than a photo that stays in S3
             print(f"byoc: note: the photo that was sent stays in S3: {error}", file=sys.stderr)
 
 
 def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:
-    """Return the answer once it is in S3. A failure is written to another address, which is read as often."""
+    """Return the answer once it is in S3. SageMaker writes a failure to another address, so both are read."""
     given_up, pause = time.monotonic() + target.deadline, PAUSE
     failure = accepted.get("FailureLocation", "")
     while True:
@@ -111,7 +113,7 @@ def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, A
 
 
 def _read(session: Session, uri: str) -> bytes | None:
-    """Return an object's bytes, or None where it is not there yet."""
+    """Return an object's bytes, or None if it is not there yet."""
     bucket, key = split(uri)
     with explained(uri):
         try:
@@ -124,7 +126,7 @@ def _read(session: Session, uri: str) -> bytes | None:
 
 
 def _refusal(target: Target, path: Path, error: Exception) -> Exception:
-    """Return the error that tells a user why an invocation was refused."""
+    """Return our error for a refused invocation; it says why it was refused."""
     name, code = one_line(path), _code(error)
     if isinstance(error, ClientError):
         if code == "ModelError":

@@ -12,7 +12,8 @@ from launch.aws.requests.hosting import VARIANT
 from launch.aws.session import Session
 from launch.aws.specification import Hosting
 
-OURS = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")  # of SageMaker, which we check
+# The operations of SageMaker, whose requests we check.
+OURS = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")
 
 
 def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[str, dict[str, Any]]]:
@@ -32,7 +33,7 @@ def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[st
 
 
 def changed(session: Session, deployment: Deployment) -> update.Change | None:
-    """Return the update of an endpoint that exists; None where it is made, or where its model stays."""
+    """Return the update of an existing endpoint; None if the endpoint is new, or if its model stays."""
     before, hosting = deployment.before, deployment.hosting
     if not (before and hosting):
         return None
@@ -73,7 +74,7 @@ def planned(session: Session, deployment: Deployment, change: update.Change | No
         lines.append(("autoscaling", f"{scale.low} to {scale.high} instances, at {scale.target:g} {what} of each"))
     if change and change.unregister:
         lines.append(
-            ("autoscaling", "is taken away for the update, since the instance type changes, and comes back after it")
+            ("autoscaling", "is removed for the update, since the instance type changes, and comes back after it")
         )
     if deployment.alarms:
         lines.append(("alarms", ", ".join(scaling.alarm_names(deployment.endpoint))))
@@ -116,7 +117,7 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
 
 
 def _quotas(session: Session, deployment: Deployment) -> list[quotas.Quota]:
-    """Return the quotas of the instances that the endpoint needs at a time; an update needs the old and the new ones."""
+    """Return the quotas for all instances that the endpoint needs at one time; an update needs the old and the new ones together."""
     hosting, before = deployment.hosting, deployment.before
     types = hosting.types if hosting else before.types if before else ()
     most = deployment.scale.high if deployment.scale else 0

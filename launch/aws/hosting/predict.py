@@ -1,4 +1,4 @@
-"""`byoc predict --endpoint NAME`: sends photos to an endpoint, and prints what it prints of a server on this machine."""
+"""`byoc predict --endpoint NAME`: sends photos to an endpoint. It prints the same as for a server on this machine."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -13,7 +13,7 @@ from launch.predict import Rankings, tell
 
 
 class Client:
-    """Sends one file after the other to an endpoint. It finds out once whether the endpoint is asynchronous."""
+    """Sends one file after the other to an endpoint. It checks only once whether the endpoint is asynchronous."""
 
     def __init__(self, session: Session, name: str, model: str = "", deadline: float = DEADLINE) -> None:
         self._session = session
@@ -25,7 +25,7 @@ class Client:
         try:
             found = invoke(self._session, self._target, path)
         except AwsError as error:
-            # To look first would cost every call of predict one more request.
+            # Asking AWS first would cost every call of predict one more request.
             if self._known or not error.code.startswith("Validation"):
                 raise
             self._known = True

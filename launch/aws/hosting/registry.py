@@ -28,7 +28,7 @@ class Registered:
 
 
 def register(session: Session, version: Version, *, new_group: bool) -> Registered:
-    """Add a version to a group, which is made where it is new; the version waits for approval."""
+    """Add a version to a group; the version waits for approval. A group that does not exist is created."""
     client = session.client("sagemaker")
     with explained(f"model package group {version.group}"):
         if new_group:
@@ -56,7 +56,7 @@ def approved(session: Session, arn: str) -> str:
 
 
 def newest(session: Session, group: str) -> str:
-    """Return the ARN of a group's newest approved version; raises AwsError where it has none."""
+    """Return the ARN of a group's newest approved version; raises AwsError if it has none."""
     with explained(f"model package group {group}"):
         answer = session.client("sagemaker").list_model_packages(
             ModelPackageGroupName=group,

@@ -1,4 +1,4 @@
-"""`byoc rollback`: gives an endpoint a configuration back that it had before."""
+"""`byoc rollback`: gives an endpoint a configuration that it had before."""
 
 import json
 import sys
@@ -39,9 +39,9 @@ class RolledBack:
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
-    """Return what an endpoint goes back to: the configuration `to`, or the one that served before, or the newest older one.
+    """Return the configuration that an endpoint goes back to: `to`, or the one that served before, or the newest older one.
 
-    Raises AwsError where there is none, or where its model was deleted.
+    Raises AwsError if there is none, or if its model was deleted.
     """
     found = endpoint.find(session, name)
     if found is None:
@@ -50,12 +50,12 @@ def choose(session: Session, name: str, to: str = "") -> Return:
     config = _named(session, found, to) if to else _earlier(session, found)
     models = [endpoint.model(session, model) for model in config.models]
     if not models or None in models:
-        raise AwsError(f"a model of {config.name} was deleted, so it cannot serve again; deploy its artifact anew")
+        raise AwsError(f"a model of {config.name} was deleted, so it cannot serve again; deploy its artifact again")
     now = endpoint.configuration(session, found.config)
     moved = now is None or endpoint.types(now.variants[0]) != endpoint.types(config.variants[0])
     change = update.Change(
         found=found,
-        # No alarm guards it: one that is red now would bring back what is wrong.
+        # No alarm guards a rollback: an alarm that is on now would bring back the faulty configuration.
         request=updating.update(name, config.name),
         unregister=tuple(scaling.registered(session, name)) if moved else (),
     )
@@ -63,7 +63,7 @@ def choose(session: Session, name: str, to: str = "") -> Return:
 
 
 def rollback(session: Session, way: Return, *, photo: Path | None = None, wait: bool = True) -> RolledBack:
-    """Carry a rollback out; raises AwsError as deploy does."""
+    """Carry out a rollback; raises AwsError in the same cases as deploy."""
     name, config = way.change.found.name, way.config
     update.send(session, way.change)
     done = RolledBack(endpoint=name, config=config.name, before=way.change.found.config)

@@ -12,14 +12,14 @@ from launch.aws.requests import scaling as requests
 from launch.aws.session import Session
 from launch.aws.specification import Alarms, Autoscale
 
-INVOCATIONS, WAITING = 60.0, 5.0  # the targets where nobody names one
+INVOCATIONS, WAITING = 60.0, 5.0  # the targets if --target is not given
 AUTOSCALING = "application-autoscaling"
 POLICIES = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """The scaling of one variant as AWS has it."""
+    """The scaling of one variant that is registered at AWS."""
 
     resource: str  # endpoint/NAME/variant/VARIANT
     low: int
@@ -33,7 +33,7 @@ class Registered:
 
 
 def parse(text: str, target: float | None, *, queue: bool, to_zero: bool = False) -> Autoscale:
-    """Return what `--autoscale MIN:MAX` says; raises ConfigError for numbers that AWS would refuse."""
+    """Parse `--autoscale MIN:MAX`; raises ConfigError for numbers that AWS would refuse."""
     low, colon, high = text.partition(":")
     if not (colon and low.isdecimal() and high.isdecimal()):
         raise ConfigError(f"--autoscale is {text!r}; write two numbers, as in --autoscale 1:4")
@@ -70,7 +70,7 @@ def alarm_calls(
 
 
 def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags: Mapping[str, str]) -> None:
-    """Register the autoscaling of a variant, in the place of what was registered before."""
+    """Register the autoscaling of a variant; it replaces the one that was registered before."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of endpoint {endpoint}"):
         client.register_scalable_target(**requests.scalable_target(endpoint, variant, wanted))
@@ -89,7 +89,7 @@ def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: M
 
 
 def registered(session: Session, endpoint: str) -> list[Registered]:
-    """Return the scaling of all variants of an endpoint. An endpoint that was deleted may have left its scaling behind."""
+    """Return the scaling of all variants of an endpoint. A deleted endpoint may have left its scaling behind."""
     client, dimension = session.client(AUTOSCALING), {"ServiceNamespace": requests.SERVICE}
     found = []
     with explained(f"the autoscaling of endpoint {endpoint}"):
@@ -109,7 +109,7 @@ def registered(session: Session, endpoint: str) -> list[Registered]:
 
 
 def unregister(session: Session, found: Registered) -> None:
-    """Take the scaling of a variant away with its policies, whose alarms go with them."""
+    """Remove the scaling of a variant with its policies; AWS removes the policies' alarms with them."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of {found.resource}"):
         for policy in found.policies:
@@ -118,7 +118,7 @@ def unregister(session: Session, found: Registered) -> None:
 
 
 def register_again(session: Session, found: Registered) -> None:
-    """Bring back a scaling that was taken away."""
+    """Bring back a scaling that was removed."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of {found.resource}"):
         client.register_scalable_target(**found.members, MinCapacity=found.low, MaxCapacity=found.high)
@@ -135,12 +135,12 @@ def alarms(session: Session, endpoint: str) -> list[str]:
 
 
 def alarm_names(endpoint: str) -> tuple[str, str]:
-    """Return the names of the alarms for errors and slow answers; they also roll an update back."""
+    """Return the names of the alarms for errors and slow answers, which also roll back an update."""
     return alarm_requests.names(endpoint)[:2]
 
 
 def guards(session: Session, endpoint: str) -> list[str]:
-    """Return the alarms that exist and roll an update back."""
+    """Return the existing alarms that roll back an update."""
     return [name for name in alarms(session, endpoint) if name in alarm_names(endpoint)]
 
 

@@ -26,28 +26,28 @@ from launch.aws.specification import Machines, Model, Transform
 
 STEM = "transform"
 OPERATIONS = ("CreateModel", "CreateTransformJob")
-LINES = 20  # answers on the screen; the file has all
+LINES = 20  # answers that are shown on the screen; the file has all
 KEPT = "the model {0} was made for it and costs nothing; delete it when the job has ended: byoc delete {0}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A transform job, the files that are uploaded for it, and the model that is made for it, if any."""
+    """A transform job, the files that are uploaded for it, and the model that is made for it, if it needs one."""
 
     job: Transform
-    folder: Path | None = None  # of photos on this machine
+    folder: Path | None = None  # the photos on this machine that are uploaded
     model: Model | None = None
     artifact: Artifact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transformed:
-    """A transform job that was sent. `answers` are filled in where its end was waited for."""
+    """A transform job that was sent. `answers` are filled in only if byoc waited for its end."""
 
     job: str
     output: str
     answers: tuple[Answer, ...] = field(default=())
-    model: str = ""  # that was made for the job alone and is still there, since nobody waits for the job
+    model: str = ""  # the model that was made for this job alone, if it is still there because nobody waits for the job
 
     @property
     def refused(self) -> tuple[Answer, ...]:
@@ -55,9 +55,10 @@ class Transformed:
 
 
 def batch(session: Session, source: str, model: str, out: str, machines: Machines, content_type: str) -> Batch:
-    """Return the job that answers all photos of `source`; `model` is one on SageMaker, or an artifact as deploy takes it.
+    """Return the job that answers all photos of `source`; `model` is the name of a model on SageMaker, or an artifact in a form
+    that deploy accepts.
 
-    Raises ConfigError for what cannot be used, DataError for a folder without photos.
+    Raises ConfigError for a source or a model that cannot be used, and DataError for a folder without photos.
     """
     now = datetime.now(UTC)
     name = names.job(STEM, now)
@@ -87,10 +88,10 @@ def batch(session: Session, source: str, model: str, out: str, machines: Machine
 
 
 def transform(session: Session, wanted: Batch, *, choice: Choice = "auto", wait: bool = True) -> Transformed:
-    """Carry a transform job out and return the answers, in the order of the photos' names.
+    """Carry out a transform job and return the answers, in the order of the photos' names.
 
-    A photo that the model refuses is an Answer with its error, and the others have their labels. Raises AwsError where the
-    job fails otherwise.
+    If the model refuses a photo, its Answer holds the error, and the other Answers hold labels. Raises AwsError if the job fails for
+    another reason.
     """
     job = wanted.job
     if wanted.artifact:
@@ -181,8 +182,8 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
     lines += [("quota", str(one)) for one in read]
     known = prices.load(session.settings, session.region)
     one = cost.hour(known, "transform", job.machines.types, job.machines.count)
-    # A transform job has no limit of its run time, so there is no bound of its cost either.
-    hour = one.why if one.amount is None else f"{one.money} an hour ({one.why}); AWS has no limit of its time"
+    # A transform job has no time limit, so its cost has no upper bound.
+    hour = one.why if one.amount is None else f"{one.money} an hour ({one.why}); AWS does not limit its time"
     return plan.Plan(
         title=f"transform job {job.name} in {session.region}",
         lines=tuple(lines),
@@ -193,7 +194,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
 
 
 def _send(session: Session, wanted: Batch, choice: Choice) -> None:
-    """Create the model that is made for the job alone, and the job."""
+    """Create the model that is made only for this job, and the job."""
     if wanted.model:
         with explained(f"model {wanted.model.name}"):
             session.client("sagemaker").create_model(**model_requests.model(wanted.model))
@@ -201,7 +202,7 @@ def _send(session: Session, wanted: Batch, choice: Choice) -> None:
 
 
 def _runs(session: Session, name: str) -> bool:
-    """Whether a job is there and has not ended, or AWS does not say."""
+    """Return whether a job exists and has not ended; also true if AWS does not say."""
     kind = kinds.KINDS["transform"]
     try:
         return kinds.state(kind, kinds.describe(session, "transform", name)) not in kind.ends
@@ -210,14 +211,14 @@ def _runs(session: Session, name: str) -> bool:
 
 
 def _forget(session: Session, wanted: Batch) -> None:
-    """Delete the model that was made for the job alone."""
+    """Delete the model that was made only for this job."""
     if wanted.model:
         name = wanted.model.name
         endpoint.delete(f"model {name}", session.client("sagemaker").delete_model, ModelName=name)
 
 
 def _kept(wanted: Batch) -> str:
-    """Return what to say of the model that was made for a job which nobody waits for any more."""
+    """Return a sentence about the model that was made for a job, if nobody waits for the job any more."""
     return f"\n{KEPT.format(wanted.model.name)}" if wanted.model else ""
 
 

@@ -9,7 +9,7 @@ from launch.aws.errors import AwsError
 from launch.aws.hosting.invocation import Target, invoke
 from launch.aws.session import Session
 
-PHOTO = Path(__file__).with_name("photo.jpg")  # a cat, reduced; scikit-image's own, which is free of rights
+PHOTO = Path(__file__).with_name("photo.jpg")  # a small photo of a cat from scikit-image, which is free of rights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Trial:
 
 
 def ask(session: Session, target: Target, photo: Path | None = None) -> Trial:
-    """Return an endpoint's answer to a photo; raises AwsError where it is in service and does not answer."""
+    """Return an endpoint's answer to a photo; raises AwsError if it is in service but does not answer."""
     path = photo or PHOTO
     started = time.monotonic()
     try:

@@ -12,21 +12,23 @@ from launch.aws.hosting.endpoint import Endpoint
 from launch.aws.jobs import follow, kinds, start
 from launch.aws.session import Session
 
-START, DOWNLOAD = 480, 600  # seconds: SageMaker's limit of the first /ping (AWS's guide), and a guess for the artifact
-INSTANCES = 900  # seconds until instances are there and have pulled the image; none are faster than two minutes
+# Seconds: SageMaker's limit for the first /ping (AWS's guide), and a guess for the artifact's download.
+START, DOWNLOAD = 480, 600
+INSTANCES = 900  # seconds until instances have started and pulled the image; this never takes less than two minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An update of an endpoint: the request of UpdateEndpoint, and the scaling that would make AWS refuse it."""
+    """An update of an endpoint: the request of UpdateEndpoint, and the autoscaling that must be removed for it."""
 
     found: Endpoint
     request: dict[str, Any]
-    unregister: tuple[scaling.Registered, ...] = ()  # and register again, since the instance type changes
+    # The scaling to remove and register again, since the instance type changes.
+    unregister: tuple[scaling.Registered, ...] = ()
 
 
 def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:
-    """Return how many seconds an endpoint may take until it answers."""
+    """Return how many seconds an endpoint may need until it answers."""
     return INSTANCES + (start_seconds or START) + (download_seconds or DOWNLOAD) + bake
 
 
@@ -45,10 +47,7 @@ def send(session: Session, change: Change) -> None:
 
 
 def _scaled_again(session: Session, change: Change, stop: BaseException) -> None:
-    """Register the scaling again that was taken away for an update.
-
-    Where AWS refuses that, it raises Detached after Ctrl-C, and AwsError otherwise.
-    """
+    """Register again the scaling that was removed for an update. If AWS refuses, raise Detached after Ctrl-C, and AwsError otherwise."""
     try:
         for found in change.unregister:
             scaling.register_again(session, found)
@@ -60,18 +59,18 @@ def _scaled_again(session: Session, change: Change, stop: BaseException) -> None
 
 def _unscaled(change: Change) -> str:
     again = f"byoc deploy --endpoint {change.found.name} --autoscale MIN:MAX"
-    return f"its autoscaling was taken away for the update: {again}"
+    return f"its autoscaling was removed for the update: {again}"
 
 
 def until_updated(session: Session, change: Change, seconds: float) -> None:
-    """Follow an update to its end, and register the scaling again that was taken away for it.
+    """Follow an update to its end, and register again the scaling that was removed for it.
 
-    Raises AwsError where the update was rolled back.
+    Raises AwsError if the update was rolled back.
     """
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
         now = endpoint.find(session, name)
-        # The log from the update on; by AWS's clock, which may differ from this machine's.
+        # The log since the update began, by AWS's clock, which may differ from this machine's.
         until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
@@ -88,7 +87,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
 
 
 def until_answering(session: Session, name: str, seconds: float, since: float | None = None) -> None:
-    """Follow an endpoint until it is in service; raises AwsError, with the reason and the last lines of its log, where it fails."""
+    """Follow an endpoint until it is in service. If it fails, raise AwsError with the reason and the last lines of its log."""
     ended = follow.follow(session, "endpoint", name, since=since, seconds=seconds)
     try:
         ended.check()
@@ -105,10 +104,10 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 
 
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
-    """Create an endpoint, or what an update needs; where AWS refuses that, what was made on the way is deleted again.
+    """Create an endpoint, or the model and configuration of an update. If AWS refuses a request, delete what was made before it.
 
-    After Ctrl-C it raises Detached where the endpoint has its new configuration or gets it, and also where something that was
-    made for it could not be deleted. It raises KeyboardInterrupt where nothing is left.
+    After Ctrl-C, raise Detached if the endpoint has or will have its new configuration, or if something that was made for it could not
+    be deleted. Raise KeyboardInterrupt if nothing is left.
     """
     try:
         create()
@@ -137,7 +136,7 @@ def _gets(session: Session, name: str, config: str) -> bool:
 
 
 def _forget(session: Session, config: str, model: str) -> str:
-    """Delete a configuration and a model that no endpoint has got; return what is left of them, and how to delete it."""
+    """Delete a configuration and a model that no endpoint uses. Return a sentence about what is left of them, and how to delete it."""
     client, left = session.client("sagemaker"), []
     for what, called, call, request in (
         ("configuration", config, client.delete_endpoint_config, {"EndpointConfigName": config}),
@@ -145,6 +144,6 @@ def _forget(session: Session, config: str, model: str) -> str:
     ):
         try:
             endpoint.delete(f"{what} {called}", call, **request)
-        except (AwsError, KeyboardInterrupt):  # the first error, or the first Ctrl-C, is what counts
+        except (AwsError, KeyboardInterrupt):  # the first error, or the first Ctrl-C, is the one to report
             left.append(f"the {what} {called} may be left, which costs nothing; byoc delete {called} deletes it")
     return "; ".join(left)

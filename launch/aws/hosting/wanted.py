@@ -1,4 +1,4 @@
-"""What a user asks of an endpoint, and checks of what does not go together."""
+"""The endpoint that a user wants, and checks for options that exclude each other."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -14,24 +14,27 @@ from launch.aws.specification import Alarms, Autoscale, EndpointKind
 from launch.aws.texts import items, pairs
 
 OVERRIDDEN = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")
-BAKE = 300  # seconds for which the alarms watch new instances
+BAKE = 300  # seconds for which the alarms watch new instances before the old ones end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a user asks of an endpoint. What is None or empty was not said: it stays as it is, or gets its default."""
+    """The endpoint that a user wants.
+
+    A value that is None or empty was not set: an update leaves it as it is, a new endpoint gets the default.
+    """
 
     endpoint: str
-    model: str = ""  # as artifact.find takes it
+    model: str = ""  # in a form that artifact.find accepts
     package: str = ""  # ARN of a version in the model registry
-    group: str = ""  # of the registry, whose newest approved version is meant
+    group: str = ""  # a group in the registry; its newest approved version is deployed
     kind: EndpointKind | None = None
-    prefix: str = ""  # of a multi-model endpoint's archives
+    prefix: str = ""  # the S3 prefix of a multi-model endpoint's archives
     memory: int | None = None
     concurrency: int | None = None
     types: tuple[str, ...] = ()
     count: int | None = None
-    inference_ami: str = ""  # "none": SageMaker's own choice
+    inference_ami: str = ""  # "none" leaves the choice to SageMaker
     start_seconds: int | None = None
     download_seconds: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -39,10 +42,10 @@ class Wanted:
     target: float | None = None
     to_zero: bool = False
     alarms: Alarms | None = None
-    capture: int | None = None  # percent; 0 ends it
+    capture: int | None = None  # percent of requests that are kept; 0 ends capturing
     life: float | None = None  # hours
     bake: int | None = None
-    run: str = ""  # the `byoc run` that it belongs to
+    run: str = ""  # the name of the `byoc run` that makes the endpoint
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
@@ -51,7 +54,7 @@ class Wanted:
 
 
 def read(options: Namespace) -> Wanted:
-    """Return what the command line asks for."""
+    """Return the endpoint that the command line describes."""
     chosen: EndpointKind | None = None
     if options.serverless:
         chosen = "serverless"
@@ -87,7 +90,7 @@ def read(options: Namespace) -> Wanted:
 
 
 def kind(wanted: Wanted, was: Before | None) -> EndpointKind:
-    """Return the kind of the endpoint; raises ConfigError where it would be another than it has."""
+    """Return the kind of the endpoint; raises ConfigError if an existing endpoint has another kind."""
     kind = wanted.kind or (was.kind if was else "real-time")
     if was and was.kind != kind:
         raise ConfigError(
@@ -112,10 +115,10 @@ def kind(wanted: Wanted, was: Before | None) -> EndpointKind:
 
 
 def scale(wanted: Wanted, kind: EndpointKind) -> Autoscale | None:
-    """Return the autoscaling that is asked for; raises ConfigError where the endpoint cannot have it."""
+    """Return the autoscaling that the user wants; raises ConfigError if the endpoint cannot have it."""
     if not (wanted.autoscale or wanted.to_zero):
         if wanted.target is not None:
-            raise ConfigError("--target is of autoscaling; add --autoscale MIN:MAX")
+            raise ConfigError("--target is an option of autoscaling; add --autoscale MIN:MAX")
         return None
     if kind == "serverless":
         raise ConfigError("a serverless endpoint scales by itself; leave --autoscale out, --concurrency bounds it")
@@ -125,7 +128,7 @@ def scale(wanted: Wanted, kind: EndpointKind) -> Autoscale | None:
 
 
 def until(wanted: Wanted, now: datetime) -> datetime | None:
-    """Return when the endpoint's life ends; None where nobody said."""
+    """Return when the endpoint's life ends; None if --life is not given."""
     if wanted.life is None:
         return None
     if not 0 < wanted.life <= 24 * 366:

@@ -1,4 +1,4 @@
-"""The session, the role, the image and the bucket that a job uses; in a dry run, also which of them are missing."""
+"""Finds the session, the role, the image and the bucket that a job uses. In a dry run some of them may be missing."""
 
 import dataclasses
 from argparse import Namespace
@@ -16,14 +16,14 @@ from launch.aws.settings import Settings
 from launch.aws.specification import Identity
 from launch.aws.texts import pairs
 
-# Stand-ins for what nobody has named. A plan that holds one of them is never sent.
+# Placeholders for settings that the user has not named. A plan that holds one of them is never sent.
 REGION, BUCKET, IMAGE = "us-east-1", "missing-bucket", "missing-image"
 ROLE = "arn:aws:iam::000000000000:role/missing-role"
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account of one run. Where something is `missing`, a stand-in takes its place, and nothing may be sent."""
+    """The account of one run. A placeholder replaces each setting in `missing`; if there is one, nothing may be sent."""
 
     session: Session
     identity: Identity
@@ -38,7 +38,7 @@ class Account:
 
 
 def account(options: Namespace) -> Account:
-    """Return what the options and byoc.toml name; raises UserError for what is missing, except in a dry run."""
+    """Return the account that the options and byoc.toml describe; raises UserError for a missing setting, except in a dry run."""
     settings = account_settings.load(options)
     if options.image:
         settings = dataclasses.replace(settings, train_image=options.image)

@@ -10,9 +10,9 @@ from launch.aws.session import Session
 
 
 def best_of(session: Session, name: str) -> dict[str, str]:
-    """Return all hyperparameters of the best training job so far, those that were not varied included.
+    """Return all hyperparameters of the best training job so far, including those that were not varied.
 
-    Raises AwsError where there is no such tuning job, ConfigError where none of its jobs has a result.
+    Raises AwsError if there is no such tuning job, and ConfigError if none of its jobs has a result.
     """
     try:
         answer = kinds.describe(session, "tuning", name)
@@ -24,7 +24,7 @@ def best_of(session: Session, name: str) -> dict[str, str]:
 
 
 def hyperparameters(answer: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return the hyperparameters of a described tuning job's best training job; raises ConfigError where there is none."""
+    """Return the hyperparameters of the best training job of a described tuning job; raises ConfigError if there is none."""
     found = trials.best(answer)
     if found is None:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Photos and other inputs of a job: folders, which are checked and uploaded, or S3 prefixes that exist already."""
+"""The photos and other inputs of a job. Folders are checked and uploaded; S3 prefixes must exist already."""
 
 import functools
 from argparse import Namespace
@@ -15,7 +15,7 @@ from launch.aws.session import Session
 from launch.aws.specification import Channel, InputMode
 from train.config import Config
 
-TRAINING = "training"  # the channel of photos, whose folders are the splits
+TRAINING = "training"  # the channel of the photos; each folder in it is a split
 RECORDIO = "application/x-recordio"
 
 
@@ -38,7 +38,7 @@ class Input:
 def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
     """Return a job's inputs. Folders of photos are checked. `root` is the S3 address below which the driver puts everything.
 
-    Raises DataError where training would refuse the photos, ConfigError for a folder that is not there.
+    Raises DataError if training would refuse the photos, and ConfigError for a folder that does not exist.
     """
     found = []
     for option, channel in (("data", TRAINING), ("pretrained", "pretrained"), ("model", "model")):
@@ -60,7 +60,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
 
 
 def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], list[str]]) -> tuple[Channel, ...]:
-    """Return the channels of inputs. A pipe has no folders, so in Pipe mode each split of the photos is a channel of its own."""
+    """Return the channels of the inputs. A pipe has no folders, so in Pipe mode each split of the photos is a separate channel."""
     found = []
     for one in wanted:
         if one.name == TRAINING and mode == "Pipe":
@@ -73,7 +73,7 @@ def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], lis
 
 
 def splits(session: Session, one: Input) -> list[str]:
-    """Return the folders that photos lie in, on this machine or in S3; raises ConfigError where there are none."""
+    """Return the folders of the photos, on this machine or in S3; raises ConfigError if there are none."""
     if one.folder is not None:
         names = sorted(path.name for path in one.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     else:
@@ -89,7 +89,7 @@ def splits(session: Session, one: Input) -> list[str]:
 
 
 def check_there(session: Session, one: Input) -> None:
-    """Raise AwsError or ConfigError where an S3 prefix cannot be read or holds nothing."""
+    """Raise AwsError or ConfigError if an S3 prefix cannot be read or holds nothing."""
     if one.folder is not None:
         return
     bucket, _, prefix = one.uri.removeprefix("s3://").partition("/")
@@ -99,9 +99,9 @@ def check_there(session: Session, one: Input) -> None:
         raise ConfigError(f"{one.uri} holds nothing; upload photos with byoc data upload, or name their folder")
 
 
-@functools.cache  # byoc run looks at the same photos for each of its jobs
+@functools.cache  # cached, because byoc run checks the same photos for each of its jobs
 def _checked(folder: Path, validation_share: float, seed: int, max_unreadable: float) -> int:
-    """Return the number of photos; raises DataError with what would make training fail."""
+    """Return the number of photos; raises DataError with every problem that would make training fail."""
     config = Config(validation_share=validation_share, seed=seed, max_unreadable=max_unreadable)
     findings: dict[str, Any] = check.survey(folder, config)
     if findings["fatal"]:

@@ -1,4 +1,4 @@
-"""How a job or an endpoint ended; and what a user is told who stops following one that has not."""
+"""Describes how a job or an endpoint ended. Also holds the message for a user who stops following one before its end."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ from launch.aws.jobs.kinds import KINDS, Kind, Name, state
 from launch.aws.session import Session
 
 GOOD = ("Completed", "InService")
-# Words of AWS's reasons, what each means for the user, and what helps.
+# Words in the reasons that AWS gives, with what each means for the user and what helps.
 REMEDIES = {
     "CapacityError": "AWS had no such instance free; name several types, --instance a,b,c, or try again later",
     "MaxRuntimeExceeded": "it ran longer than --max-run; raise that, and go on from its checkpoints with --resume",
@@ -39,12 +39,12 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Why it did not end well, in AWS's words."""
+        """AWS's reason why it did not end well."""
         return str(self.answer.get("FailureReason", ""))
 
     @property
     def artifact(self) -> str:
-        """The S3 address of a training job's model; empty where there is none."""
+        """The S3 address of a training job's model; empty if there is none."""
         return str(self.answer.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""))
 
     @property
@@ -55,11 +55,11 @@ class Ended:
 
     @property
     def seconds(self) -> int | None:
-        """The seconds that AWS bills for each instance; None where AWS does not say."""
+        """The seconds that AWS bills for each instance; None if AWS does not say."""
         return self.answer.get("BillableTimeInSeconds")
 
     def check(self) -> None:
-        """Raise AwsError unless it ended well: with AWS's reason, what helps, and the last lines of the log."""
+        """Raise AwsError unless it ended well. The error holds AWS's reason, what helps, and the last lines of the log."""
         if self.good:
             return
         secondary = str(self.answer.get("SecondaryStatus", ""))
@@ -80,7 +80,7 @@ class Ended:
 
 @contextlib.contextmanager
 def left_running(session: Session, kind: Name, name: str) -> Iterator[None]:
-    """Raise Detached where Ctrl-C stops the block: it tells the user that a job or an endpoint goes on."""
+    """Turn Ctrl-C in the block into Detached, whose text says that the job or the endpoint goes on."""
     try:
         yield
     except Detached:
@@ -90,15 +90,15 @@ def left_running(session: Session, kind: Name, name: str) -> Iterator[None]:
 
 
 def goes_on(kind: Kind, name: str, region: str) -> str:
-    """Return what a user must know who stops following a job or an endpoint."""
+    """Return the message for a user who stops following a job or an endpoint."""
     if kind.name == "endpoint":
         return (
-            f"endpoint {name} goes on in {region} and bills until it is deleted\n"
+            f"endpoint {name} goes on in {region} and costs money until it is deleted\n"
             f"come back to it: byoc logs {name} --follow\n"
             f"delete it: byoc delete {name}"
         )
     return (
-        f"{kind.title} {name} goes on in {region} and bills until it ends\n"
+        f"{kind.title} {name} goes on in {region} and costs money until it ends\n"
         f"come back to it: byoc logs {name} --follow\n"
         f"stop it: byoc stop {name}"
     )

@@ -9,7 +9,8 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.jobs.kinds import Kind, is_missing
 from launch.aws.session import Session
 
-# Lines of several hosts reach CloudWatch out of order, so each request begins so much before the last line that was seen.
+# Lines of several hosts reach CloudWatch out of order, so each request begins
+# this long before the last line that was seen.
 OVERLAP_MS = 60_000
 
 
@@ -33,7 +34,7 @@ class LogReader:
 
     session: Session
     group: str
-    prefix: str = ""  # of the streams' names
+    prefix: str = ""  # the beginning of the streams' names
     since: float = 0.0
     search: str = ""  # only lines that hold this text; upper and lower case count
     _from_ms: int = field(init=False)
@@ -43,7 +44,7 @@ class LogReader:
         self._from_ms = int(self.since * 1000)
 
     def new(self) -> Iterator[Line]:
-        """Yield the new lines in the order of their times, and none where the log does not exist yet. Raises AwsError."""
+        """Yield the new lines in the order of their times; yield none if the log does not exist yet. Raises AwsError."""
         newest = self._from_ms + OVERLAP_MS
         for event in self._events():
             if event["eventId"] in self._seen:
@@ -88,7 +89,7 @@ def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: 
 
 
 def shown(line: Line, hosts: int = 1) -> str:
-    """Return a line as it is shown: with its host where there are several."""
+    """Return a line as it is shown, with its host if there are several."""
     return f"{line.host}: {line.text}" if hosts > 1 else line.text
 
 
@@ -98,6 +99,6 @@ def clock(moment: float | None = None) -> str:
 
 
 def _pattern(text: str) -> str:
-    """Return CloudWatch's pattern for a text as it stands."""
+    """Return CloudWatch's pattern that matches a text literally."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

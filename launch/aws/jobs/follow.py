@@ -1,4 +1,4 @@
-"""Follows a job until it ends, or an endpoint until it is in service. A user who stops following it is told that it goes on."""
+"""Follows a job until it ends, or an endpoint until it is in service. If the user stops following it, a message says that it goes on."""
 
 import contextlib
 import math
@@ -17,13 +17,12 @@ from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
 
-POLL = (
-    10.0  # seconds between two requests, and up to as much again at random; ListTrainingJobs allows two calls a second
-)
-LOOPBACK_POLL = 0.2  # an emulator on this machine
+# Seconds between two requests, to which up to 10 more are added at random; ListTrainingJobs allows two calls a second.
+POLL = 10.0
+LOOPBACK_POLL = 0.2  # the same for an emulator on this machine
 LAST_LINES = 5.0  # seconds that CloudWatch may take to show what a job wrote before it ended
 RETRIES = 10  # requests in a row that may get no answer
-# botocore's errors where no answer came. The job itself is not affected.
+# botocore's errors for a request without an answer. The job itself is not affected.
 UNANSWERED = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
@@ -49,7 +48,7 @@ def follow(
     """Show what a job does until it ends, or an endpoint until it is in service or has failed, and return its end.
 
     Lines go to `file`, by default standard output. The log is shown from the time `since`, by default from the beginning.
-    Raises AwsError after `seconds`, and where AWS does not answer for long. Raises CredentialsError where credentials expire,
+    Raises AwsError after `seconds`, or if AWS does not answer for long. Raises CredentialsError if credentials expire,
     and Detached after Ctrl-C, SIGTERM or SIGHUP. Each of these errors says that the job goes on.
     """
     found = kinds.KINDS[kind]
@@ -68,7 +67,7 @@ def pause(session: Session) -> None:
 
 
 def _near(session: Session) -> bool:
-    """Return whether SageMaker is an emulator on this machine, which `byoc emulate -- COMMAND` puts behind AWS's own names."""
+    """Return whether SageMaker is an emulator on this machine. Under `byoc emulate -- COMMAND`, AWS's own names lead to it."""
     address = os.environ.get("BYOC_EMULATOR") or session.client("sagemaker").meta.endpoint_url
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
@@ -86,7 +85,7 @@ class Patience:
         self._failed = 0
 
     def failed(self, error: AwsError) -> None:
-        """Note a request that failed; raises its error where another request would not help."""
+        """Count a request that failed; raises its error if another request would not help."""
         if isinstance(error, CredentialsError) or not _passes(error):
             raise error
         self._failed += 1
@@ -132,13 +131,13 @@ class _Follower:
     def _end(self, answer: dict[str, Any]) -> Ended:
         if self.log is not None and not _near(self.session):
             time.sleep(LAST_LINES)
-            with contextlib.suppress(AwsError):  # what the job came to is known
+            with contextlib.suppress(AwsError):  # the job's end is known
                 self._tell(answer, [], list(self._new_lines(answer)))
         return Ended(kind=self.kind.name, name=self.name, answer=answer, tail=tuple(self.screen.tail))
 
     def _show(self, answer: dict[str, Any]) -> None:
         if self.kind.name == "tuning":
-            self.trials.look(answer)  # the logs of all its jobs together would hide the table
+            self.trials.look(answer)  # the lines of all its jobs would hide the table
             return
         phases: list[tuple[float, str]] = []
         if self.kind.name == "training":
@@ -179,7 +178,7 @@ class _Follower:
 
 
 def _passes(error: AwsError) -> bool:
-    """Return whether an error may be gone at the next request."""
+    """Return whether the next request may succeed."""
     return error.code in refusals.THROTTLED | refusals.UNAVAILABLE | UNANSWERED or (
         error.code.isdigit() and error.code.startswith("5")
     )

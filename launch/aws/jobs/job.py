@@ -1,4 +1,4 @@
-"""A training job or a tuning job from the plan to its end: what `byoc train` and `byoc tune` have in common."""
+"""Runs a training job or a tuning job from the plan to its end, for `byoc train` and `byoc tune`."""
 
 import json
 import sys
@@ -22,12 +22,12 @@ Wanted = TypeVar("Wanted", Training, Tuning)
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared(Generic[Wanted]):
-    """A job that may be sent, and the inputs that are uploaded before."""
+    """A job that is ready to be sent, and the inputs that are uploaded first."""
 
     account: Account
     wanted: Wanted
     inputs: Sequence[data.Input]
-    new_name: bool  # it is not one that the user gave
+    new_name: bool  # whether byoc made the name, and not the user
 
     @property
     def session(self) -> Session:
@@ -43,7 +43,7 @@ class Prepared(Generic[Wanted]):
 
 
 def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
-    """Upload the folders and send the request. Raises Detached after Ctrl-C where the job runs all the same."""
+    """Upload the folders and send the request. Raises Detached after Ctrl-C if the job was started nevertheless."""
     session = prepared.session
     for one in prepared.inputs:
         data.check_there(session, one)
@@ -53,7 +53,7 @@ def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
 
 
 def run(prepared: Prepared[Wanted], sender: Choice = "auto", file: TextIO | None = None) -> Ended:
-    """Send the job, show what it does in `file` and return its end. Raises AwsError where it does not complete."""
+    """Send the job, show in `file` what it does, and return its end. Raises AwsError if it does not complete."""
     send(prepared, sender)
     ended = follow.follow(prepared.session, prepared.kind, prepared.name, file=file)
     ended.check()
@@ -63,9 +63,9 @@ def run(prepared: Prepared[Wanted], sender: Choice = "auto", file: TextIO | None
 def command(
     prepared: Prepared[Wanted], plan: Plan, options: Namespace, tell: Callable[[Session, Ended, Namespace], None]
 ) -> int:
-    """Show the plan, send the job, follow it unless --detach is given, and let `tell` print what it came to.
+    """Show the plan, send the job, and follow it unless --detach is given. At the end `tell` prints the result.
 
-    Returns the exit status; raises AwsError where the job does not complete.
+    Returns the exit status; raises AwsError if the job does not complete.
     """
     session, name = prepared.session, prepared.name
     if not agreed(plan, options, session.settings.ask_above):

@@ -1,4 +1,4 @@
-"""The four kinds of things that run and bill: how AWS lists and describes each, when it has ended, and where its log is."""
+"""The four kinds of things that run and cost money. For each: how AWS lists and describes it, when it has ended, and where its log is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.session import Session
 
 Name = Literal["training", "tuning", "transform", "endpoint"]
-PAGE = 100  # MaxResults of a List action at most
-# AWS's codes for a name that is not there. ValidationException says many things; only these words of it mean that.
+PAGE = 100  # the largest MaxResults of a List action
+# AWS's codes for a name that does not exist. ValidationException has many causes; only these words in it mean a missing name.
 MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 MISSING_WORDS = ("not found", "could not find", "does not exist")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind, in the words of the API and in ours."""
+    """One kind of job or endpoint, with its names in the API and in our texts."""
 
     name: Name
     title: str
-    api: str  # as in describe_<api> and list_<api>s
+    api: str  # its part in the names of boto3's methods: describe_<api>, list_<api>s
     parameter: str
     status: str
-    summaries: str  # the member of the List action's answer
+    summaries: str  # the member that holds the list in the List action's answer
     ends: tuple[str, ...]  # statuses in which nothing happens any more
-    group: str  # of CloudWatch's logs; an endpoint has one of its own
+    group: str  # its log group in CloudWatch; each endpoint has its own
 
 
 KINDS: dict[Name, Kind] = {
@@ -86,7 +86,7 @@ def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
 
 
 def listed(session: Session, kind: Name, **filters: str) -> Iterator[dict[str, Any]]:
-    """Yield the summaries of all that a List action knows, a hundred to a request; raises AwsError."""
+    """Yield all summaries that a List action knows, a hundred in each request; raises AwsError."""
     found = KINDS[kind]
     with explained(f"the list of {found.title}s"):
         pages = session.client("sagemaker").get_paginator(f"list_{found.api}s")
@@ -95,7 +95,7 @@ def listed(session: Session, kind: Name, **filters: str) -> Iterator[dict[str, A
 
 
 def is_missing(error: AwsError) -> bool:
-    """Return whether AWS says that a name is not there."""
+    """Return whether AWS says that a name does not exist."""
     text = str(error).lower()
     return error.code in MISSING_CODES or (
         error.code == "ValidationException" and any(words in text for words in MISSING_WORDS)
@@ -103,7 +103,8 @@ def is_missing(error: AwsError) -> bool:
 
 
 def find(session: Session, name: str) -> tuple[Kind, dict[str, Any]]:
-    """Return the kind of a name and what Describe answers; raises AwsError where nothing has the name. At most four calls."""
+    """Return the kind of the thing with this name, and the answer of Describe. Raises AwsError if nothing has the name. Makes at most four
+    calls."""
     for kind in KINDS.values():
         try:
             return kind, describe(session, kind.name, name)
@@ -118,5 +119,5 @@ def find(session: Session, name: str) -> tuple[Kind, dict[str, Any]]:
 
 
 def state(kind: Kind, answer: Mapping[str, Any]) -> str:
-    """Return the status in an answer of Describe; a word that we do not know is handed on."""
+    """Return the status in an answer of Describe, also if it is a word that we do not know."""
     return str(answer.get(kind.status, "Unknown"))

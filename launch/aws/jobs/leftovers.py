@@ -1,4 +1,4 @@
-"""`byoc jobs --leftovers`: what still bills, and endpoints that have lost their configuration or a model.
+"""`byoc jobs --leftovers`: lists what still costs money, and endpoints that have lost their configuration or a model.
 
 AWS cannot patch or restart an endpoint whose configuration or model was deleted. Models and configurations cost nothing.
 """
@@ -19,7 +19,7 @@ JOBS: tuple[Name, ...] = ("training", "tuning", "transform")
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that bills or is broken; `hour` is what an hour of it costs, None where that is not known."""
+    """Something that costs money or is broken; `hour` is its cost an hour, or None if that is not known."""
 
     kind: str
     name: str
@@ -29,7 +29,7 @@ class Leftover:
 
 
 def find(session: Session) -> list[Leftover]:
-    """Return everything in the region that bills or is broken; raises AwsError where AWS refuses a list."""
+    """Return everything in the region that costs money or is broken; raises AwsError if AWS refuses a list."""
     price = prices.load(session.settings, session.region)
     found = [_of_endpoint(session, one, price) for one in endpoint.in_service(session)]
     found += [
@@ -49,7 +49,7 @@ def find(session: Session) -> list[Leftover]:
 
 
 def hour(config: Configuration, counts: Mapping[str, int], price: Prices) -> float | None:
-    """Return what the instances of an endpoint cost an hour; None where a type or its price is not known.
+    """Return what the instances of an endpoint cost an hour; None if a type or its price is not known.
 
     `counts` says how many instances each variant has now.
     """
@@ -67,13 +67,13 @@ def hour(config: Configuration, counts: Mapping[str, int], price: Prices) -> flo
 
 
 def _of_endpoint(session: Session, found: Endpoint, price: Prices) -> Leftover:
-    """Return an endpoint with what an hour of it costs and what it has lost."""
+    """Return an endpoint with its cost an hour, and with the parts that it has lost."""
     config = endpoint.configuration(session, found.config)
     lost = [] if config else [f"the configuration {found.config}"]
     lost += [f"the model {name}" for name in (config.models if config else ()) if not endpoint.model(session, name)]
     what = found.status
     if lost:
-        what += f"; {' and '.join(lost)} was deleted, and AWS can no longer repair it: deploy it anew, or delete it"
+        what += f"; {' and '.join(lost)} was deleted, and AWS can no longer repair it: deploy it again, or delete it"
     if found.until and found.until <= datetime.now(UTC):
         what += f"; its life ended at {found.until:%Y-%m-%d %H:%M} UTC"
     cost_of_it = hour(config, found.counts, price) if config else None
@@ -81,9 +81,9 @@ def _of_endpoint(session: Session, found: Endpoint, price: Prices) -> Leftover:
 
 
 def text(found: Sequence[Leftover], currency: str) -> str:
-    """Return the findings as lines, with what they cost a month together."""
+    """Return the findings as lines, with their total cost a month."""
     if not found:
-        return "nothing bills in this region"
+        return "nothing costs money in this region"
     lines = []
     for item in found:
         price = "" if item.hour is None else f", {cost.money(item.hour, currency)} an hour"

@@ -1,4 +1,4 @@
-"""Lines of a plan that a training job and a tuning job have in common."""
+"""Lines for the plans of training jobs and tuning jobs."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ def settings(hyperparameters: Mapping[str, str]) -> str:
 
 
 def quota(session: Session, training: Training, jobs: int) -> list[quotas.Quota]:
-    """Return the quotas that as many jobs at a time need."""
+    """Return the quotas that these jobs need when they all run at one time."""
     machines = training.machines
     needed = machines.count * jobs
     found = quotas.read(session, "spot training" if machines.spot else "training", machines.types, needed)

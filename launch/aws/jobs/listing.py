@@ -1,7 +1,7 @@
-"""`byoc jobs`: what runs or ran on SageMaker, with its state, age and cost; and what still bills.
+"""`byoc jobs`: lists what runs or ran on SageMaker, with its state, age and cost.
 
-However many jobs an account has, at most ten requests are sent by default: four lists of the newest, and then requests that
-find out what the first rows have cost. What bills comes first.
+Things that still cost money come first. At most ten requests are sent by default, however many jobs an account has: four for the
+lists of the newest jobs and endpoints, and the others to find out what the first rows have cost.
 """
 
 import json
@@ -22,13 +22,14 @@ from launch.aws.jobs.kinds import KINDS, PAGE, Kind, Name, describe, is_missing
 from launch.aws.prices import Prices
 from launch.aws.session import Session
 
-LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")  # in this order where requests are few
+# In this order, because the requests may not suffice for all.
+LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")
 ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One job or endpoint. `cost` is what it has cost so far, on demand; None where that is not known."""
+    """One job or endpoint. `cost` is what it has cost so far at the on-demand price; None if that is not known."""
 
     kind: Name
     name: str
@@ -43,22 +44,22 @@ class Row:
 
 
 class Calls:
-    """Counts requests, so that a large account does not need many."""
+    """Counts the requests to AWS, and limits them in a large account."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
     def take(self, requests: int = 1) -> bool:
-        """Count requests that are to be sent; False, and nothing is counted, where so many are no longer allowed."""
+        """Count requests that are about to be sent, and return True. If this exceeds the limit, count nothing and return False."""
         allowed = self.left >= requests
         self.left -= requests if allowed else 0
         return allowed
 
 
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
-    """Return the newest jobs and endpoints: first those that bill, then the others, the newest first.
+    """Return the newest jobs and endpoints: first those that cost money, then the others, each newest first.
 
-    At most `calls` requests are sent. Raises AwsError where AWS refuses a list.
+    At most `calls` requests are sent. Raises AwsError if AWS refuses a list.
     """
     budget = Calls(calls)
     rows: list[Row] = []
@@ -90,7 +91,10 @@ def command(options: Namespace) -> int:
         return 0
     print(table(rows, currency, datetime.now(UTC)))
     if any(row.cost is None for row in rows):
-        print("a cost is not shown where there is no price (byoc prices), or beyond --calls", file=sys.stderr)
+        print(
+            "a cost is missing if there is no price (byoc prices), or if it needs more requests than --calls allows",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -138,7 +142,7 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
 
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
-    """Return the row with its cost so far, or as it is where no request is left to find that out."""
+    """Return the row with its cost so far. If no request is left to find that out, return it unchanged."""
     if not price.hours:
         return row
     if row.kind == "endpoint":
@@ -156,7 +160,7 @@ def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
 
 
 def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what the training jobs of a tuning job have cost together. Takes two requests, and one for each further 100 jobs."""
+    """Return the total cost of the training jobs of a tuning job. Takes two requests, and one more for each further 100 jobs."""
     if not budget.take():
         return None
     seconds, more = 0.0, dict[str, str]()
@@ -178,7 +182,7 @@ def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> fl
 
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what an endpoint has cost, as if it had always been as it is now. Takes two requests."""
+    """Return what an endpoint has cost, assuming that it never changed. Takes two requests."""
     if not budget.take(2):
         return None
     try:

@@ -21,11 +21,11 @@ from launch.aws.jobs.screen import Screen
 from launch.aws.session import Session
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-AN_HOUR = 3600.0  # of an endpoint's log, which may be very long
+AN_HOUR = 3600.0  # the part of an endpoint's log that is shown by default, since the whole may be very long
 
 
 def command(options: Namespace) -> int:
-    """`byoc logs`; with --follow the status is 1 where the job did not complete."""
+    """Run `byoc logs`; with --follow the exit status is 1 if the job did not complete."""
     if options.tail is not None and options.tail < 1:
         raise ConfigError(f"--tail is {options.tail}; it must be at least 1")
     since = None if options.since is None else moment(options.since, time.time())
@@ -89,7 +89,7 @@ def _print(lines: Iterable[Line], as_json: bool, hosts: int) -> None:
 
 
 def _hosts(kind: kinds.Kind, answer: dict[str, Any]) -> int:
-    """Return how many streams are to be told apart."""
+    """Return how many streams the lines come from."""
     if kind.name in ("tuning", "endpoint"):
         return 2
     config = answer.get("ResourceConfig") or answer.get("TransformResources") or {}

@@ -1,4 +1,4 @@
-"""The hyperparameters that a tuning job varies: those of `--range` and `--choice`, or the space of the original work."""
+"""The hyperparameters that a tuning job varies: those of `--range` and `--choice`, or the default ranges."""
 
 import dataclasses
 import math
@@ -17,11 +17,11 @@ SCALES: dict[str, Scale] = {
     "log": "Logarithmic",
     "reverse-log": "ReverseLogarithmic",
 }
-EPOCHS = "epochs"  # what Hyperband gives its jobs more of
+EPOCHS = "epochs"  # the resource of which Hyperband gives more to promising jobs
 
 
 def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Range, ...]:
-    """Return what the tuning job varies; raises ConfigError with every problem, one a line."""
+    """Return the ranges that the tuning job varies; raises ConfigError with every problem, one a line."""
     if not (options.ranges or options.choices):
         return _original(hyperparameters, options.strategy)
     found: list[Range] = []
@@ -44,7 +44,7 @@ def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Rang
 
 
 def original(names: Iterable[str]) -> tuple[Range, ...]:
-    """Return the space of the original work for some of its hyperparameters."""
+    """Return the default ranges of some hyperparameters."""
     found = []
     for name in names:
         space = TUNING_RANGES[name]
@@ -57,7 +57,7 @@ def original(names: Iterable[str]) -> tuple[Range, ...]:
 
 
 def combinations(wanted: tuple[Range, ...]) -> int:
-    """Return the number of combinations of values; raises ConfigError for a range, which has no end of them."""
+    """Return the number of combinations of values; raises ConfigError for a range, which has no number of values."""
     endless = [one.name for one in wanted if not one.values]
     if endless:
         raise ConfigError(
@@ -78,7 +78,8 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
     names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
     if not names:
         raise ConfigError(
-            f"{', '.join(TUNING_RANGES)} are all given; leave out what is to be tuned, name it with --range or --choice, or "
+            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, name it with "
+            "--range or --choice, or "
             "run byoc train"
         )
     return original(names)
@@ -127,12 +128,12 @@ def _one_of(text: str) -> Range:
 
 
 def _own(name: str) -> str:
-    """Return a hyperparameter's own name, where another program's was given."""
+    """Return our name of a hyperparameter, if it was given by another program's name."""
     return next(iter(translated({name: "1"}).called), name)
 
 
 def _type(name: str) -> str:
-    """Return the type of a hyperparameter; raises ConfigError for one that training does not know."""
+    """Return the type of a hyperparameter; raises ConfigError for a name that training does not know."""
     own = _own(name)
     for knob in dataclasses.fields(Config):
         if hyphenated(knob.name) == own:

@@ -20,7 +20,7 @@ from launch.training import read_records, result
 from reports.report import write
 
 CHUNK = 1 << 20
-# The line that the training program ends a split with: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
+# The line that the training program prints at the end of a split: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
 RESULT = re.compile(r"(\w+): accuracy ([\d.]+) \(([\d.]+) to ([\d.]+)\) on (\d+) photos")
 
 
@@ -73,16 +73,16 @@ class Results:
 
 
 def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> Results:
-    """Return the results of a completed job, from its records where they are here, else from its log."""
+    """Return the results of a completed job, from its records if they were downloaded, else from its log."""
     judged = _from_records(folder) if folder else ()
     return Results(ended=ended, judged=judged or _from_log(session, ended), folder=folder, currency=currency)
 
 
 def download(session: Session, ended: Ended, folder: Path) -> Path:
-    """Bring a job's model and records into a folder that is new or empty, and write the report, as `byoc train` does here.
+    """Download a job's model and records into a folder that is new or empty, and write the report, as `byoc train` does on this machine.
 
-    A job of another program may have left no records; then there is no report.
-    Raises ConfigError for a folder with something in it, AwsError where S3 refuses, ArchiveError for a damaged archive.
+    A job of another program may have left no records; then there is no report. Raises ConfigError for a folder that is not empty,
+    AwsError if S3 refuses, and ArchiveError for a damaged archive.
     """
     check_empty(folder)
     root = ended.artifact.rpartition("/")[0]
@@ -103,7 +103,7 @@ def check_empty(folder: Path | None) -> None:
 
 
 def _fetch(session: Session, uri: str, file: Path) -> bool:
-    """Download an object; False where there is none, as of a job that left no records."""
+    """Download an object; return False if there is none, for instance because the job left no records."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         with explained(uri):
@@ -136,7 +136,7 @@ def _from_records(folder: Path) -> tuple[Judged, ...]:
 
 
 def _from_log(session: Session, ended: Ended) -> tuple[Judged, ...]:
-    """Return what the log says; nothing where it cannot be read, since the job has completed all the same."""
+    """Return the results that the log holds. If the log cannot be read, return none, because the job has completed nevertheless."""
     kind, began = KINDS["training"], ended.answer["CreationTime"].timestamp()
     found = {}
     with contextlib.suppress(AwsError):

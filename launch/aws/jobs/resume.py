@@ -1,7 +1,7 @@
-"""Where a training job keeps its checkpoints: below its own name, or where an earlier job left them (`--resume`).
+"""Chooses where a training job keeps its checkpoints: below its own name, or in the place of an earlier job (`--resume`).
 
-The training program refuses a checkpoint that was written with other hyperparameters. That refusal would come after the
-instance has started and bills, so the two jobs are compared here, before anything is sent.
+The training program refuses a checkpoint that was written with other hyperparameters. That refusal would come only after the
+instance has started to cost money, so the two jobs are compared here, before anything is sent.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from launch.aws.jobs import kinds
 from launch.aws.session import Session
 from train.config import parse
 
-# Hyperparameters that a resumed job may change: train/checkpoint.py does not compare them either.
+# Hyperparameters that a resumed job may change; train/loop/checkpoint.py does not compare them either.
 FREE = ("checkpoint-seconds", "export-onnx")
-# With a `model` channel the training program takes these from that model, whatever the hyperparameters say.
+# With a `model` channel the training program takes these from that model, and ignores the job's values.
 OF_MODEL = ("backbone", "hidden")
 
 
 def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str]) -> str:
     """Return the S3 address of the checkpoints of the earlier job `resume`.
 
-    Raises AwsError where there is no such job. Raises ConfigError where it still runs, where it has kept no checkpoints, and
-    where it trained with other hyperparameters.
+    Raises AwsError if there is no such job. Raises ConfigError if it still runs, if it has kept no checkpoints, or if it
+    trained with other hyperparameters.
     """
     kind = kinds.KINDS["training"]
     try:
@@ -35,7 +35,7 @@ def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str
         raise
     if kinds.state(kind, answer) not in kind.ends:
         raise ConfigError(
-            f"--resume {resume}: the job still runs, and two jobs would write into one place; stop it first"
+            f"--resume {resume}: the job still runs, and both jobs would write to the same place; stop it first"
         )
     uri = (answer.get("CheckpointConfig") or {}).get("S3Uri")
     if not uri:
@@ -61,8 +61,9 @@ def _check_same(resume: str, answer: Mapping[str, Any], hyperparameters: Mapping
         wanted = ", ".join(f"{name} {_text(now[name])}" for name in differ)
         remedy = " ".join(f"--set {name}={_text(then[name])}" for name in differ)
         raise ConfigError(
-            f"--resume {resume}: the job trained with {trained}, and this one would with {wanted}; a checkpoint goes on only "
-            f"with its own hyperparameters: pass {remedy}, or leave --resume out to begin anew"
+            f"--resume {resume}: the job trained with {trained}, and this one would with {wanted}; "
+            f"training continues a checkpoint only with the same hyperparameters: pass {remedy}, or leave --resume out to "
+            "begin from the start"
         )
 
 

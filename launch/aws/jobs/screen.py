@@ -1,4 +1,4 @@
-"""What a user sees of a running job: a line for each phase, its log, and one line of metrics for each epoch."""
+"""Shows a running job to the user: a line for each phase, its log, and one line of metrics for each epoch."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from classifier.errors import ConfigError
 from launch.aws.jobs.events import Line, clock, shown
 from train.config import METRICS, parse
 
-KEPT = 8  # lines of the log's end, for a job that fails
+KEPT = 8  # how many of the log's last lines are shown if a job fails
 WORTH = ("validation:accuracy", "validation:loss", "train:loss", "images_per_second")
 
 
@@ -18,8 +18,8 @@ class Screen:
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stdout
-        self.tail: list[str] = []  # the last lines of the log that say more than numbers
-        self._answered = self._counted = 0  # requests that went well
+        self.tail: list[str] = []  # the last lines of the log that are not metrics
+        self._answered = self._counted = 0  # requests that succeeded
 
     def say(self, text: str, moment: float | None = None) -> None:
         print(f"{clock(moment)} {text}", file=self._file, flush=True)
@@ -61,7 +61,7 @@ class Phases:
 
 
 class Status:
-    """The status of a thing that has no phases; it is shown when it changes."""
+    """Shows the status of a job or an endpoint without phases, whenever it changes."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -100,14 +100,14 @@ def is_answer(text: str) -> bool:
 
 
 def progress(metrics: Mapping[str, float], epochs: int) -> str:
-    """Return an epoch's metrics as one line; `epochs` is 0 where their number is not known."""
+    """Return an epoch's metrics as one line; `epochs` is 0 if their number is not known."""
     of = f" of {epochs}" if epochs else ""
     values = ", ".join(f"{name} {metrics[name]:.4g}" for name in WORTH if name in metrics)
     return f"epoch {metrics['epoch']:.0f}{of}: {values}"
 
 
 def epochs_of(hyperparameters: Mapping[str, str]) -> int:
-    """Return how many epochs a job is to have; 0 where that is not known beforehand."""
+    """Return how many epochs a job will have; 0 if that is not known beforehand."""
     try:
         config = parse({name: value for name, value in hyperparameters.items() if not name.startswith("_")})
     except ConfigError:

@@ -52,7 +52,7 @@ def machines(options: Namespace, settings: Settings) -> Machines:
 
 
 def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return `base` with the hyperparameters of --set and --backbone; raises ConfigError for one that training refuses."""
+    """Return `base` with the hyperparameters of --set and --backbone; raises ConfigError for a value that training refuses."""
     given = {"backbone": options.backbone} if options.backbone else {}
     for name, value in pairs_of_set(options.hyperparameters):
         if given.setdefault(name, value) != value:
@@ -63,7 +63,7 @@ def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -
 
 
 def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
-    """Return what --set says, pair by pair."""
+    """Return the names and values of --set."""
     found = []
     for text in texts:
         name, equals, value = text.partition("=")
@@ -74,5 +74,5 @@ def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
 
 
 def new_name(options: Namespace, stem: str, longest: int = names.LONGEST) -> str:
-    """Return the name of --name as it is, or a new one."""
+    """Return the name that --name gives, or a new one."""
     return str(options.name) if options.name else names.job(stem, datetime.now(UTC), longest)

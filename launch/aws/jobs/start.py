@@ -1,4 +1,4 @@
-"""Sends the request that starts a job. Whatever interrupts it, the user learns whether the job runs."""
+"""Sends the request that starts a job. If something interrupts it, the user still learns whether the job runs."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from launch.aws.jobs.data import Input
 from launch.aws.jobs.ended import goes_on
 from launch.aws.session import Session
 
-# How often AWS is asked for a job whose request may still be on its way, and the seconds in between.
+# How many times we ask AWS for a job whose request may still be on its way, and the seconds between two times.
 LOOKS, PAUSE = 3, 0.5
 
 
@@ -32,9 +32,9 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
 def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object], *, new: bool) -> None:
     """Send the request that makes a job.
 
-    With `new` the name was made for this request: where AWS says that it is taken, an answer was lost on its way here, and the
-    request was sent again. Raises AwsError where AWS refuses the request. After Ctrl-C it raises Detached where the job was
-    started all the same, and KeyboardInterrupt where it was not.
+    `new` says that the name was made for this request. If AWS then says that the name is taken, an earlier answer was lost on its way,
+    and the request was sent twice. Raises AwsError if AWS refuses the request. After Ctrl-C it raises Detached if the job was
+    started nevertheless, and KeyboardInterrupt if not.
     """
 
     def there() -> bool:
@@ -54,9 +54,9 @@ def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], obje
 def interrupted(
     session: Session, kind: kinds.Name, name: str, stop: KeyboardInterrupt, there: Callable[[], bool]
 ) -> None:
-    """Raise Detached where what Ctrl-C interrupted has begun all the same, or where AWS does not say; return where it has not.
+    """After Ctrl-C, raise Detached if the job or endpoint has begun nevertheless, or if AWS does not say; return if it has not begun.
 
-    `there` asks AWS whether it has begun, and may raise AwsError where AWS knows nothing of the name.
+    `there` asks AWS whether it has begun, and may raise AwsError if AWS does not know the name.
     """
     try:
         found = looked(there)
@@ -70,15 +70,15 @@ def interrupted(
         raise Detached(goes_on(kind_of, name, session.region) + said, *stop.args) from None
     end = "delete" if kind == "endpoint" else "stop"
     raise Detached(
-        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} tells, byoc {end} {name} ends it{said}",
+        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} shows it, byoc {end} {name} "
+        f"ends it{said}",
         *stop.args,
     ) from None
 
 
 def looked(there: Callable[[], bool]) -> bool | None:
-    """Return what `there` answers, and None where AWS does not say.
-
-    Where the answer is False, or AWS does not know the name, it is asked again LOOKS times.
+    """Return the answer of `there`, or None if AWS does not say. If the answer is False, or AWS does not know the name, ask
+    again up to LOOKS times.
     """
     for look in range(LOOKS):
         try:

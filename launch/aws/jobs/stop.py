@@ -15,16 +15,16 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True)
 class Stopping:
-    """A job that is stopping, or that had ended before."""
+    """A job that is stopping, or that has already ended."""
 
     kind: kinds.Kind
     name: str
     state: str
-    requested: bool  # whether AWS was asked to stop it; False: it had ended
+    requested: bool  # whether AWS was asked to stop it; False means that it had already ended
 
 
 def stop(session: Session, name: str) -> Stopping:
-    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError where there is no such job or AWS refuses."""
+    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError if there is no such job or AWS refuses."""
     kind, answer = kinds.find(session, name)
     state = kinds.state(kind, answer)
     if kind.name == "endpoint":
@@ -44,7 +44,7 @@ def stop(session: Session, name: str) -> Stopping:
 
 
 def command(options: Namespace) -> int:
-    """`byoc stop`: waits for the end unless --detach is given. Of several jobs, all are stopped before any is waited for."""
+    """`byoc stop`: stops all jobs first, and then waits for their ends unless --detach is given."""
     session = Session(account_settings.load(options))
     aside = sys.stderr if options.json else sys.stdout
     if options.dry_run:

@@ -20,19 +20,19 @@ class Trial:
     name: str
     status: str
     hyperparameters: Mapping[str, str]
-    value: float | None  # of the objective
+    value: float | None  # the value of the objective
     seconds: int | None
     reason: str = ""
 
 
 def trial(summary: Mapping[str, Any]) -> Trial:
-    """Return a trial as AWS's summary has it."""
+    """Return the trial that one of AWS's summaries describes."""
     metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
     started, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
     return Trial(
         name=summary["TrainingJobName"],
         status=summary.get("TrainingJobStatus", "Unknown"),
-        # Texts come with the quotes of JSON where the SDK made the ranges of a categorical hyperparameter.
+        # If the SDK made the range of a categorical hyperparameter, its values have the quotes of JSON.
         hyperparameters={name: value.strip('"') for name, value in (summary.get("TunedHyperParameters") or {}).items()},
         value=metric.get("Value"),
         seconds=round((ended - started).total_seconds()) if started and ended else None,
@@ -57,7 +57,7 @@ def list_trials(session: Session, name: str) -> list[Trial]:
 
 
 def best(answer: Mapping[str, Any]) -> Trial | None:
-    """Return the best training job in an answer of Describe, its parents' jobs included; None where there is none yet."""
+    """Return the best training job in an answer of Describe, which may be a job of a parent; None if there is none yet."""
     found = answer.get("OverallBestTrainingJob") or answer.get("BestTrainingJob")
     return trial(found) if found else None
 
@@ -84,7 +84,7 @@ class Trials:
                     self._screen.say(header(row.hyperparameters, metric))
                 self._shown.add(row.name)
                 self._screen.say(line(row))
-        self._counters = counters  # last, so that a look that failed is made again
+        self._counters = counters  # last, so that a request that failed is repeated
 
 
 def header(names: Mapping[str, str], metric: str) -> str:

@@ -1,4 +1,4 @@
-"""`byoc tune --on sagemaker`: one tuning job, planned, sent, its trials as a table, and the best of them."""
+"""`byoc tune --on sagemaker`: plans and sends one tuning job, and shows its trials as a table, then the best trial."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ OPERATIONS = ("CreateHyperParameterTuningJob",)
 
 
 def prepare(options: Namespace) -> Prepared[Tuning]:
-    """Return the job that the options ask for; nothing is sent, and photos are only looked at. Raises UserError."""
+    """Return the job that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
     fixed = specify.hyperparameters(options)
     chosen = overrides.parse(options.override, OPERATIONS)
     wanted = ranges.ranges(options, fixed)
@@ -31,7 +31,7 @@ def prepare(options: Namespace) -> Prepared[Tuning]:
     inputs = data.inputs(options, found.root, parse(fixed))
     name = specify.new_name(options, "byoc-tune", names.LONGEST_TUNING)
     tuning = Tuning(
-        # Without checkpoints: what AWS makes of one prefix for many training jobs is not documented.
+        # Without checkpoints: AWS does not document what happens if many training jobs share one prefix.
         training=dataclasses.replace(specify.training(options, found, inputs, fixed, name), overrides=chosen),
         ranges=wanted,
         max_jobs=most,
@@ -49,7 +49,7 @@ def prepare(options: Namespace) -> Prepared[Tuning]:
 
 
 def plan(prepared: Prepared[Tuning]) -> Plan:
-    """Return what is shown of a tuning job before it is sent; raises ConfigError for a request that AWS would refuse."""
+    """Return the plan of a tuning job; raises ConfigError for a request that AWS would refuse."""
     tuning, session = prepared.wanted, prepared.session
     request = tuning_job(tuning)
     check.check("CreateHyperParameterTuningJob", request)
@@ -84,7 +84,7 @@ def plan(prepared: Prepared[Tuning]) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """`byoc tune --on sagemaker`: status 1 where the job does not complete."""
+    """Run `byoc tune --on sagemaker`; the exit status is 1 if the job does not complete."""
     if options.out:
         raise ConfigError("--out is for train: a tuning job's best artifact stays in S3; leave it out")
     prepared = prepare(options)
@@ -92,7 +92,7 @@ def command(options: Namespace) -> int:
 
 
 def tell(session: Session, ended: Ended, options: Namespace) -> None:
-    """Print the best trial, and the command that trains with what it had."""
+    """Print the best trial, and the command that trains with its hyperparameters."""
     found = trials.best(ended.answer)
     if options.json:
         every = trials.list_trials(session, ended.name)
@@ -118,7 +118,7 @@ def tell(session: Session, ended: Ended, options: Namespace) -> None:
 
 
 def _jobs(options: Namespace, wanted: tuple[Range, ...]) -> tuple[int, int]:
-    """Return how many training jobs there are, and how many at a time."""
+    """Return the number of training jobs, and how many of them run at a time."""
     if options.trials < 1 or options.parallel < 1:
         raise ConfigError(f"--trials is {options.trials} and --parallel {options.parallel}; both must be at least 1")
     most = ranges.combinations(wanted) if options.strategy == "Grid" else options.trials
@@ -126,7 +126,7 @@ def _jobs(options: Namespace, wanted: tuple[Range, ...]) -> tuple[int, int]:
 
 
 def _resource(fixed: dict[str, str], strategy: str) -> tuple[int, int] | None:
-    """Return the fewest and the most epochs of Hyperband's jobs; raises ConfigError where their number is not fixed."""
+    """Return the smallest and the largest number of epochs for Hyperband's jobs; raises ConfigError if `epochs` is not fixed."""
     if strategy != "Hyperband":
         return None
     if ranges.EPOCHS not in fixed:

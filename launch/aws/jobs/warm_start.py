@@ -1,6 +1,5 @@
-"""Warm start: a tuning job learns from earlier ones, its parents. AWS's rules for that are checked before anything is sent.
-
-The rules are those of the developer guide's page on warm start.
+"""Warm start: a tuning job learns from earlier ones, its parents. AWS's rules for warm start are checked before anything is
+sent. The rules come from the page on warm start in the developer guide.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from launch.aws.specification import Tuning
 
 Kind = Literal["IdenticalDataAndAlgorithm", "TransferLearning"]
 PARENTS = 5
-CHANGES = 10  # of hyperparameters that are not varied
+CHANGES = 10  # changes that are allowed among the hyperparameters that are not varied
 GROUPS = {
     "IntegerParameterRanges": "a range of whole numbers",
     "ContinuousParameterRanges": "a range of numbers",
@@ -24,7 +23,7 @@ GROUPS = {
 
 
 def parents(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the described parents by name; raises ConfigError for too many, AwsError for one that is not there."""
+    """Return the described parents by name; raises ConfigError for too many, AwsError for a parent that does not exist."""
     if len(set(names)) < len(names) or len(names) > PARENTS:
         raise ConfigError(f"--warm-start names {', '.join(names)}; at most {PARENTS} different tuning jobs are allowed")
     found = {}
@@ -71,7 +70,7 @@ def _problems(request: Mapping[str, Any], name: str, parent: Mapping[str, Any]) 
     if len(mine) != len(others):
         differ = ", ".join(sorted(mine ^ others))
         problems.append(
-            f"{what}: it has {len(others)} hyperparameters, and this one {len(mine)}; they must be as many ({differ})"
+            f"{what}: it has {len(others)} hyperparameters, and this job {len(mine)}; the numbers must be equal ({differ})"
         )
     problems += [
         f"{what}: {hyperparameter} was {GROUPS[earlier[hyperparameter]]}, and is {GROUPS[group]}; the kind must not change"
@@ -83,13 +82,13 @@ def _problems(request: Mapping[str, Any], name: str, parent: Mapping[str, Any]) 
     )
     if changes > CHANGES:
         problems.append(
-            f"{what}: hyperparameters that are not varied have {changes} changes; at most {CHANGES} are allowed"
+            f"{what}: there are {changes} changes to hyperparameters that are not varied; at most {CHANGES} are allowed"
         )
     return problems
 
 
 def _same(request: Mapping[str, Any], parent: Mapping[str, Any]) -> bool:
-    """Return whether image, data and what is varied are a parent's own."""
+    """Return whether image, data and ranges are the same as a parent's."""
     now, then = request["TrainingJobDefinition"], parent["TrainingJobDefinition"]
     return (
         now["AlgorithmSpecification"].get("TrainingImage") == then["AlgorithmSpecification"].get("TrainingImage")
@@ -105,7 +104,7 @@ def _objective(answer: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _kinds(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is varied: its name, and the member of ParameterRanges that it stands in."""
+    """Return the name of each varied hyperparameter, and the member of ParameterRanges that holds it."""
     found = answer["HyperParameterTuningJobConfig"].get("ParameterRanges") or {}
     return {one["Name"]: group for group in GROUPS for one in found.get(group) or []}
 

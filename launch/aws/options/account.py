@@ -13,13 +13,13 @@ def add(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "init",
-        "write byoc.toml, which says where and with what SageMaker is used; needs no account",
+        "write byoc.toml, the settings for SageMaker: region, role, bucket, instances; needs no account",
         """\
   byoc init
   byoc init --profile work --region eu-central-1 --bucket my-photos --role byoc-sagemaker""",
     )
     add_account(verb)
-    verb.add_argument("--dry-run", action="store_true", help="print the file, write nothing")
+    verb.add_argument("--dry-run", action="store_true", help="print the file and write nothing")
     add_json(verb)
     verb.set_defaults(call=f"{ROOM}.init")
     _setup(verbs)
@@ -30,19 +30,21 @@ def add_upload(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "upload",
-        "bring a folder of photos to S3; what is there already is not sent again",
+        "upload a folder of photos to S3; files that are already there are not sent again",
         """\
   byoc data upload photos
   byoc data upload photos s3://my-bucket/byoc/data/photos/ --delete""",
     )
-    verb.add_argument("data", type=Path, metavar="DIR", help="is checked first, as byoc data check does")
+    verb.add_argument(
+        "data", type=Path, metavar="DIR", help="a folder of photos, which is checked first as byoc data check does"
+    )
     verb.add_argument(
         "uri",
         nargs="?",
         metavar="S3",
         help="s3://BUCKET/PREFIX/ (default: data/ and the folder's name, in byoc.toml's bucket)",
     )
-    verb.add_argument("--delete", action="store_true", help="delete what is there and not in DIR; asks")
+    verb.add_argument("--delete", action="store_true", help="after a question, delete objects that DIR does not hold")
     add_account(verb)
     add_plan(verb)
     verb.set_defaults(call=f"{ROOM}.upload")
@@ -59,7 +61,9 @@ def _setup(verbs: Verbs) -> None:
   byoc setup register --role byoc-sagemaker --bucket my-photos
   byoc setup policy --out policy.json""",
     )
-    verb.add_argument("--check", action="store_true", help="say what is there, what is missing and what is not known")
+    verb.add_argument(
+        "--check", action="store_true", help="show what exists, what is missing and what could not be checked"
+    )
     add_json(verb)
     add_account(verb)
     verb.set_defaults(call=f"{ROOM}.setup", part=None)
@@ -67,22 +71,22 @@ def _setup(verbs: Verbs) -> None:
     create = add_verb(
         parts,
         "create",
-        "make the bucket and the role, once you have seen the plan, and write them into byoc.toml",
+        "show a plan; if you agree, make the bucket and the role and write them into byoc.toml",
         "  byoc setup create\n  byoc setup create --bucket my-photos --dry-run",
     )
     add_plan(create)
     register = add_verb(
         parts,
         "register",
-        "write a role and a bucket that exist into byoc.toml, once they are found good",
+        "check an existing role and bucket, and write them into byoc.toml",
         "  byoc setup register --role byoc-sagemaker --bucket my-photos",
     )
-    register.add_argument("--dry-run", action="store_true", help="look, and write nothing")
+    register.add_argument("--dry-run", action="store_true", help="only check, and write nothing")
     add_json(register)
     remove = add_verb(
         parts,
         "remove",
-        "remove what setup create made, found by its tags; asks; never a bucket that holds objects",
+        "remove what setup create made, which it finds by tags; asks first, and never removes a bucket that holds objects",
         "  byoc setup remove --dry-run\n  byoc setup remove",
     )
     add_plan(remove)
@@ -94,12 +98,12 @@ def _setup(verbs: Verbs) -> None:
     )
     policy.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     policy.add_argument(
-        "--verb", action="append", default=[], metavar="VERB", help="for this verb alone, any number of times"
+        "--verb", action="append", default=[], metavar="VERB", help="only for this verb; may be given several times"
     )
     for name, part in {"create": create, "register": register, "remove": remove, "policy": policy}.items():
         add_account(part)
         part.set_defaults(part=name)
-        # Trap: the default of a part's option would replace a value that stands before the part on the command line.
+        # Trap: the default of a part's option would replace a value that the command line gives before the part.
         for action in part._actions:
             if action.dest in ("json", "profile", "region", "role", "bucket"):
                 action.default = argparse.SUPPRESS

@@ -1,4 +1,4 @@
-"""The verbs of hosting: deploy, endpoints, rollback, delete, transform, register, approve; and what predict understands."""
+"""The verbs for hosting: deploy, endpoints, rollback, delete, transform, register and approve. Also predict's options for an endpoint."""
 
 import argparse
 from pathlib import Path
@@ -33,17 +33,19 @@ def add(verbs: Verbs) -> None:
 
 
 def on_endpoint(verb: argparse.ArgumentParser) -> None:
-    """Add what predict understands of an endpoint."""
-    group = verb.add_argument_group("SageMaker", "photos go to an endpoint instead of a server on this machine")
+    """Add predict's options for an endpoint."""
+    group = verb.add_argument_group("SageMaker", "send photos to an endpoint instead of a server on this machine")
     group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=argparse.SUPPRESS)
-    group.add_argument("--endpoint", metavar="NAME", help="as byoc endpoints lists it")
-    group.add_argument("--target-model", metavar="KEY", help="the archive below a multi-model endpoint's prefix")
+    group.add_argument("--endpoint", metavar="NAME", help="the endpoint's name, as byoc endpoints lists it")
+    group.add_argument(
+        "--target-model", metavar="KEY", help="a multi-model endpoint: the archive's key below the prefix"
+    )
     group.add_argument(
         "--timeout",
         type=int,
         default=900,
         metavar="SECONDS",
-        help="how long an answer of an asynchronous endpoint is waited for (default: %(default)s)",
+        help="how long to wait for an asynchronous endpoint's answer (default: %(default)s)",
     )
     add_json(verb)
     add_account(verb)
@@ -53,7 +55,7 @@ def _deploy(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "deploy",
-        "make an endpoint on SageMaker, or give one another model",
+        "make an endpoint on SageMaker, or give an existing one another model",
         "  byoc deploy my-training-job --endpoint dogs --autoscale 1:4 --alarms\n"
         "  byoc deploy runs/20261101-101500/job/model --endpoint dogs --serverless\n"
         "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
@@ -63,11 +65,14 @@ def _deploy(verbs: Verbs) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help=f"{MODEL_HELP}; without it, only what stands around an endpoint changes",
+        help=f"{MODEL_HELP}; without it, only autoscaling, alarms and life of an endpoint change",
     )
     verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
     verb.add_argument(
-        "--endpoint", default=ENDPOINT, metavar="NAME", help="its name, which stays (default: %(default)s)"
+        "--endpoint",
+        default=ENDPOINT,
+        metavar="NAME",
+        help="the endpoint's name, which never changes (default: %(default)s)",
     )
     verb.add_argument("--package", metavar="ARN", help="deploy this approved version of the model registry")
     verb.add_argument("--group", metavar="NAME", help="deploy the newest approved version of this group")
@@ -78,7 +83,7 @@ def _deploy(verbs: Verbs) -> None:
     _kind(verb)
     _machines(verb)
     _around(verb)
-    group = verb.add_argument_group("an update of an endpoint")
+    group = verb.add_argument_group("when an endpoint is updated")
     group.add_argument(
         "--bake",
         type=int,
@@ -87,7 +92,10 @@ def _deploy(verbs: Verbs) -> None:
         "(default: 300 where the endpoint has alarms, else 0)",
     )
     verb.add_argument(
-        "--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end (default: a small photo)"
+        "--photo",
+        type=Path,
+        metavar="FILE",
+        help="the photo of the prediction at the end (default: a small photo of a cat)",
     )
     add_account(verb)
     add_plan(verb)
@@ -96,61 +104,82 @@ def _deploy(verbs: Verbs) -> None:
 
 
 def _kind(verb: argparse.ArgumentParser) -> None:
-    group = verb.add_argument_group("kind", "one of them; real time where none is named, and an update keeps its kind")
-    kind = group.add_mutually_exclusive_group()
-    kind.add_argument("--serverless", action="store_true", help="no instances; billed by the answer")
-    kind.add_argument("--async", action="store_true", dest="asynchronous", help="answers come into S3")
-    kind.add_argument(
-        "--multi-model", metavar="PREFIX", help="s3://.../ below which archives lie; a request names one of them"
+    group = verb.add_argument_group(
+        "kind", "at most one of them; without any, a new endpoint is real-time, and an update keeps the kind"
     )
-    group.add_argument("--memory", type=int, metavar="MB", help="serverless: 1024 to 6144 in steps of 1024 (4096)")
-    group.add_argument("--concurrency", type=int, metavar="N", help="serverless or asynchronous: answers at a time")
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument("--serverless", action="store_true", help="use no instances; each answer is billed")
+    kind.add_argument("--async", action="store_true", dest="asynchronous", help="write answers to S3")
+    kind.add_argument(
+        "--multi-model", metavar="PREFIX", help="s3://.../ that holds several archives; each request names one of them"
+    )
+    group.add_argument(
+        "--memory", type=int, metavar="MB", help="of a serverless endpoint: 1024 to 6144 in steps of 1024 (4096)"
+    )
+    group.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="of a serverless or asynchronous endpoint: how many answers it computes at a time",
+    )
 
 
 def _machines(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("instances")
-    group.add_argument("--instance", metavar="TYPE[,TYPE]", help="several are tried in this order")
-    group.add_argument("--count", type=int, metavar="N", help="default: 1; an update keeps what it is")
+    group.add_argument("--instance", metavar="TYPE[,TYPE]", help="an instance type, or several in order of preference")
+    group.add_argument("--count", type=int, metavar="N", help="instances (default: 1; an update keeps their number)")
     group.add_argument(
         "--inference-ami",
         metavar="NAME",
-        help="decides the GPU's driver; none leaves it to SageMaker (default: the one that can run the CUDA images)",
+        help="the AMI, which decides the GPU's driver; none leaves it to SageMaker (default: one that can run the CUDA images)",
     )
-    group.add_argument("--start-seconds", type=int, metavar="N", help="until the first /ping, 60 to 3600")
-    group.add_argument("--download-seconds", type=int, metavar="N", help="for the artifact, 60 to 3600")
+    group.add_argument(
+        "--start-seconds", type=int, metavar="N", help="the longest wait for the first /ping, 60 to 3600"
+    )
+    group.add_argument(
+        "--download-seconds", type=int, metavar="N", help="the longest wait for the artifact, 60 to 3600"
+    )
 
 
 def _around(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("around it")
-    group.add_argument("--autoscale", metavar="MIN:MAX", help="instances follow the load between these numbers")
+    group.add_argument(
+        "--autoscale", metavar="MIN:MAX", help="let the number of instances follow the load, between these two"
+    )
     group.add_argument(
         "--target",
         type=float,
         metavar="N",
-        help="of autoscaling: invocations a minute of one instance (60), or what waits for one that is asynchronous (5)",
+        help="of autoscaling: invocations a minute for each instance (60); asynchronous: waiting requests for each instance (5)",
     )
     group.add_argument(
         "--scale-to-zero",
         action="store_true",
-        help="asynchronous: no instance where nothing waits, up to the MAX of --autoscale (1)",
+        help="asynchronous: no instance while no request waits, and at most the MAX of --autoscale (1)",
     )
-    group.add_argument("--alarms", action="store_true", help="of CloudWatch, for errors and slow answers")
-    group.add_argument("--alarm-topic", default="", metavar="ARN", help="of SNS, which the alarms tell")
-    group.add_argument("--alarm-ms", type=int, default=2000, metavar="N", help="a slow answer (default: %(default)s)")
+    group.add_argument("--alarms", action="store_true", help="make CloudWatch alarms for errors and slow answers")
+    group.add_argument("--alarm-topic", default="", metavar="ARN", help="an SNS topic that the alarms notify")
     group.add_argument(
-        "--capture", type=int, metavar="PERCENT", help="of requests and answers is kept in S3; 0 ends it"
+        "--alarm-ms",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="an answer that takes longer is slow (default: %(default)s)",
+    )
+    group.add_argument(
+        "--capture", type=int, metavar="PERCENT", help="keep this share of requests and answers in S3; 0 ends it"
     )
     group.add_argument(
         "--life",
         type=float,
         metavar="HOURS",
-        help="writes when the endpoint is to end as a tag. Nothing on AWS enforces it: byoc jobs --leftovers lists what "
+        help="write the end of the endpoint's life as a tag. Nothing on AWS enforces it: byoc jobs --leftovers lists what "
         "is over its time, byoc delete --expired deletes it, and so does --stay",
     )
     group.add_argument(
         "--stay",
         action="store_true",
-        help="with --life: wait here until then, and delete the endpoint; Ctrl-C leaves it running",
+        help="with --life: wait here until that time, and then delete the endpoint; Ctrl-C leaves the endpoint running",
     )
 
 
@@ -158,13 +187,15 @@ def _endpoints(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "endpoints",
-        "list endpoints, or show one with what it had before",
+        "list endpoints, or show one endpoint and its history",
         "  byoc endpoints\n  byoc endpoints dogs --history",
         f"{ROOM}.history",
     )
     verb.add_argument("name", nargs="?", metavar="NAME")
-    verb.add_argument("--history", action="store_true", help="the models and configurations that were made for it")
-    verb.add_argument("--most", type=int, default=100, metavar="N", help="of a list (default: %(default)s)")
+    verb.add_argument("--history", action="store_true", help="show the models and configurations that were made for it")
+    verb.add_argument(
+        "--most", type=int, default=100, metavar="N", help="the most endpoints in a list (default: %(default)s)"
+    )
     add_json(verb)
     add_account(verb)
 
@@ -173,13 +204,15 @@ def _rollback(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "rollback",
-        "give an endpoint its earlier configuration and model back",
+        "give an endpoint its earlier configuration and model",
         "  byoc rollback dogs\n  byoc rollback dogs --to dogs-20261101-101500",
         f"{ROOM}.rollback",
     )
     verb.add_argument("name", metavar="NAME")
-    verb.add_argument("--to", metavar="CONFIGURATION", help="default: the one that served before")
-    verb.add_argument("--photo", type=Path, metavar="FILE", help="what the endpoint is asked at the end")
+    verb.add_argument(
+        "--to", metavar="CONFIGURATION", help="the configuration to go back to (default: the one that served before)"
+    )
+    verb.add_argument("--photo", type=Path, metavar="FILE", help="the photo of the prediction at the end")
     add_account(verb)
     add_plan(verb)
     add_following(verb)
@@ -194,9 +227,9 @@ def _delete(verbs: Verbs) -> None:
         f"{ROOM}.delete",
     )
     what = verb.add_mutually_exclusive_group(required=True)
-    what.add_argument("name", nargs="?", metavar="NAME", help="of an endpoint, a configuration or a model")
-    what.add_argument("--all-of-run", metavar="RUN", help="everything hosted that a byoc run made")
-    what.add_argument("--expired", action="store_true", help="every endpoint whose --life is over")
+    what.add_argument("name", nargs="?", metavar="NAME", help="the name of an endpoint, a configuration or a model")
+    what.add_argument("--all-of-run", metavar="RUN", help="delete everything that this byoc run hosts")
+    what.add_argument("--expired", action="store_true", help="delete every endpoint whose --life is over")
     add_account(verb)
     add_plan(verb)
 
@@ -213,11 +246,14 @@ def _transform(verbs: Verbs) -> None:
     verb.add_argument("source", metavar="DIR|S3", help="a folder, which is uploaded, or s3://bucket/prefix/")
     verb.add_argument("--model", required=True, metavar="MODEL", help=f"the name of a model on SageMaker, {MODEL_HELP}")
     verb.add_argument(
-        "--out", required=True, metavar="DIR|S3", help="a folder gets the answers, one line for each photo"
+        "--out",
+        required=True,
+        metavar="DIR|S3",
+        help="the folder or S3 prefix for the answers; a folder gets one line for each photo",
     )
     verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
     verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
-    verb.add_argument("--count", type=int, default=1, metavar="N", help="of instances (default: %(default)s)")
+    verb.add_argument("--count", type=int, default=1, metavar="N", help="instances (default: %(default)s)")
     verb.add_argument("--content-type", default="application/x-image", metavar="TYPE", help="default: %(default)s")
     add_serve_image(verb)
     add_account(verb)
@@ -235,8 +271,8 @@ def _register(verbs: Verbs) -> None:
         f"{ROOM}.registry",
     )
     verb.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    verb.add_argument("--group", required=True, metavar="NAME", help="made where it is not there")
-    verb.add_argument("--about", default="", metavar="TEXT", help="what the version is")
+    verb.add_argument("--group", required=True, metavar="NAME", help="the group; it is created if it does not exist")
+    verb.add_argument("--about", default="", metavar="TEXT", help="a description of the version")
     add_serve_image(verb)
     add_account(verb)
     add_plan(verb)
@@ -253,7 +289,7 @@ def _approve(verbs: Verbs) -> None:
     )
     verb.add_argument("package", metavar="ARN")
     verb.add_argument("--reject", action="store_true", help="reject it instead")
-    verb.add_argument("--why", default="", metavar="TEXT", help="is kept with it")
+    verb.add_argument("--why", default="", metavar="TEXT", help="the reason, which is stored with the version")
     add_json(verb)
     add_account(verb)
     verb.set_defaults(registry="approve")

@@ -1,4 +1,4 @@
-"""The verbs of jobs, and what train, tune and run understand with --on sagemaker. Importing this loads nothing heavy."""
+"""The verbs for jobs, and the options of train, tune and run with --on sagemaker. Importing this loads nothing heavy."""
 
 import argparse
 from pathlib import Path
@@ -36,38 +36,53 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
         "--on", choices=("process", "sagemaker"), default="process", help="where it runs (default: %(default)s)"
     )
     group = verb.add_argument_group("with --on sagemaker")
-    group.add_argument("--name", help="of the job (default: a new one of the time)")
-    group.add_argument("--instance", metavar="TYPE[,TYPE]", help="in order of preference (default: byoc.toml's)")
+    group.add_argument("--name", help="the job's name (default: a new name with the time)")
     group.add_argument(
-        "--count", type=int, default=1, metavar="N", help="of instances of one job (default: %(default)s)"
+        "--instance", metavar="TYPE[,TYPE]", help="instance types in order of preference (default: those in byoc.toml)"
     )
-    group.add_argument("--volume", type=int, default=30, metavar="GB", help="default: %(default)s")
-    group.add_argument("--max-run", type=int, metavar="SECONDS", help="of one job (default: byoc.toml's)")
-    group.add_argument("--spot", action="store_true", help="on spot instances, which cost less and may be taken away")
+    group.add_argument("--count", type=int, default=1, metavar="N", help="instances for one job (default: %(default)s)")
     group.add_argument(
-        "--max-wait", type=int, metavar="SECONDS", help="of a spot job, waiting included (default: twice --max-run)"
+        "--volume", type=int, default=30, metavar="GB", help="disk of each instance (default: %(default)s)"
+    )
+    group.add_argument(
+        "--max-run", type=int, metavar="SECONDS", help="the longest time of one job (default: that in byoc.toml)"
+    )
+    group.add_argument(
+        "--spot", action="store_true", help="use spot instances, which cost less, but which AWS may take away"
+    )
+    group.add_argument(
+        "--max-wait",
+        type=int,
+        metavar="SECONDS",
+        help="the longest time of a spot job, including the wait for instances (default: twice --max-run)",
     )
     group.add_argument(
         "--keep-alive",
         type=int,
         default=0,
         metavar="SECONDS",
-        help="a warm pool for the next job that matches; it bills",
+        help="keep the instances as a warm pool for the next matching job; this costs money",
     )
     group.add_argument(
-        "--retries", type=int, default=0, metavar="N", help="after an internal error of AWS's (default: %(default)s)"
+        "--retries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many times AWS repeats a job after an internal error (default: %(default)s)",
     )
-    group.add_argument("--isolation", action="store_true", help="no network in the container")
+    group.add_argument("--isolation", action="store_true", help="give the container no network")
     group.add_argument(
         "--input-mode",
         choices=get_args(InputMode),
         default="File",
-        help="how photos come into the container (default: %(default)s)",
+        help="how photos reach the container (default: %(default)s)",
     )
     group.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the training program"
     )
-    group.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="beside those in byoc.toml")
+    group.add_argument(
+        "--tag", action="append", default=[], metavar="NAME=VALUE", help="a tag, in addition to those in byoc.toml"
+    )
     add_sending(group)
     add_account(verb)
     add_plan(verb)
@@ -77,7 +92,7 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
 
 
 def training(verb: argparse.ArgumentParser) -> None:
-    """Add what only train understands."""
+    """Add the options of train alone."""
     show_examples(
         verb,
         "  byoc train --data photos/ --set lr=0.01\n"
@@ -86,23 +101,25 @@ def training(verb: argparse.ArgumentParser) -> None:
     )
     group = verb.add_argument_group("with --on sagemaker, train alone")
     added = [
-        group.add_argument("--resume", metavar="NAME", help="go on from the checkpoints of this earlier training job"),
         group.add_argument(
-            "--best-of", metavar="JOB", help="the hyperparameters of the best training job of this tuning job"
+            "--resume", metavar="NAME", help="continue from the checkpoints of this earlier training job"
+        ),
+        group.add_argument(
+            "--best-of", metavar="JOB", help="train with the hyperparameters of this tuning job's best training job"
         ),
     ]
     _also(verb, added)
 
 
 def tuning(verb: argparse.ArgumentParser) -> None:
-    """Add what tune and run understand."""
+    """Add the options of tune and run."""
     word = verb.prog.split()[-1]
     show_examples(
         verb,
         f"  byoc {word} --data photos/ --trials 8\n"
         f"  byoc {word} --data photos/ --on sagemaker --trials 8 --parallel 4 --range lr=0.001:0.1:log --dry-run",
     )
-    group = verb.add_argument_group("with --on sagemaker, the search (--trials says how many jobs)")
+    group = verb.add_argument_group("the search with --on sagemaker (--trials says how many jobs)")
     added = [
         group.add_argument(
             "--range",
@@ -118,36 +135,40 @@ def tuning(verb: argparse.ArgumentParser) -> None:
             default=[],
             dest="choices",
             metavar="NAME=A,B",
-            help="as in batch-size=64,128; | between values that hold commas",
+            help="as in batch-size=64,128; write | between values that contain commas",
         ),
         group.add_argument("--strategy", choices=get_args(Strategy), default="Bayesian", help="default: %(default)s"),
         group.add_argument(
             "--parallel", type=int, default=2, metavar="N", help="jobs at a time (default: %(default)s)"
         ),
-        group.add_argument("--early-stopping", action="store_true", help="SageMaker stops jobs that promise little"),
         group.add_argument(
-            "--target", type=float, metavar="VALUE", help="the validation accuracy that ends the search"
+            "--early-stopping", action="store_true", help="let SageMaker stop jobs that are not promising"
         ),
+        group.add_argument("--target", type=float, metavar="VALUE", help="end the search at this validation accuracy"),
         group.add_argument(
             "--without-improvement",
             type=int,
             default=0,
             metavar="N",
-            help="jobs without a better one that end the search",
+            help="end the search after this many jobs without a better one",
         ),
         group.add_argument(
             "--warm-start", action="append", default=[], metavar="JOB", help="an earlier tuning job to learn from"
         ),
-        group.add_argument("--seed", type=int, help="of the search"),
+        group.add_argument("--seed", type=int, help="the seed of the search"),
     ]
     _also(verb, added)
 
 
 def running(verb: argparse.ArgumentParser) -> None:
-    """Add what only run understands."""
-    group = verb.add_argument_group("with --on sagemaker, the endpoint")
+    """Add the options of run alone."""
+    group = verb.add_argument_group("the endpoint with --on sagemaker")
     added = [
-        group.add_argument("--serve-instance", metavar="TYPE[,TYPE]", help="default: byoc.toml's"),
+        group.add_argument(
+            "--serve-instance",
+            metavar="TYPE[,TYPE]",
+            help="the endpoint's instance types (default: those in byoc.toml)",
+        ),
         group.add_argument(
             "--serve-env", action="append", default=[], metavar="NAME=VALUE", help="a variable of the serving program"
         ),
@@ -157,13 +178,13 @@ def running(verb: argparse.ArgumentParser) -> None:
 
 
 def place(text: str) -> Path | str:
-    """Return a folder, or an S3 address as it stands."""
+    """Return the path of a folder, or an S3 address unchanged."""
     return text if text.startswith("s3://") else Path(text)
 
 
 def check_place(options: argparse.Namespace) -> None:
-    """Raise ConfigError for an option that means something in another place than the one that --on names."""
-    if not hasattr(options, "of_process"):  # a verb that has one place
+    """Raise ConfigError for an option that does not belong to the place that --on names."""
+    if not hasattr(options, "of_process"):  # a verb that always runs in the same place
         return
     on = options.on
     others = options.of_sagemaker if on == "process" else options.of_process
@@ -171,13 +192,13 @@ def check_place(options: argparse.Namespace) -> None:
         if getattr(options, name) != default:
             other = "--on sagemaker" if on == "process" else "--on process"
             raise ConfigError(
-                f"{flag} is an option of {other}, and this is --on {on}; leave it out, or name that place"
+                f"{flag} is an option of {other}, but this is --on {on}; leave out the option, or pass {other}"
             )
     if on == "process":
         for name in ("data", "pretrained", "model"):
             if str(getattr(options, name) or "").startswith("s3://"):
                 raise ConfigError(
-                    f"--{name} {getattr(options, name)} lies in S3; train there with --on sagemaker, or name a folder"
+                    f"--{name} {getattr(options, name)} is in S3; add --on sagemaker to train there, or name a folder"
                 )
 
 
@@ -186,16 +207,18 @@ def _jobs(verbs: Verbs) -> None:
         verbs,
         "jobs",
         "list what runs or ran on SageMaker, with its state, age and cost",
-        "  byoc jobs\n  byoc jobs --leftovers     what still bills, and what lost its configuration or model",
+        "  byoc jobs\n  byoc jobs --leftovers     what still costs money, and endpoints without their configuration or model",
         f"{ROOM}.listing",
     )
     verb.add_argument(
-        "--leftovers", action="store_true", help="what still bills, and endpoints that lost what they are made of"
+        "--leftovers",
+        action="store_true",
+        help="list what still costs money, and endpoints that have lost their configuration or model",
     )
-    verb.add_argument("--name", metavar="TEXT", help="those whose names hold this")
-    verb.add_argument("--most", type=int, default=20, metavar="N", help="rows (default: %(default)s)")
+    verb.add_argument("--name", metavar="TEXT", help="only those whose names contain this text")
+    verb.add_argument("--most", type=int, default=20, metavar="N", help="the most rows (default: %(default)s)")
     verb.add_argument(
-        "--calls", type=int, default=10, metavar="N", help="requests to AWS at most (default: %(default)s)"
+        "--calls", type=int, default=10, metavar="N", help="the most requests to AWS (default: %(default)s)"
     )
     add_json(verb)
     add_account(verb)
@@ -213,11 +236,13 @@ def _logs(verbs: Verbs) -> None:
     verb.add_argument(
         "--since",
         metavar="TIME",
-        help="90s, 20m, 2h or 3d ago, or a time as 2026-11-27T12:00 (default: a job's start, an hour ago for an endpoint)",
+        help="from 90s, 20m, 2h or 3d ago, or from a time as in 2026-11-27T12:00 (default: a job's start; for an endpoint an hour ago)",
     )
-    verb.add_argument("--tail", type=int, metavar="N", help="the last lines alone")
-    verb.add_argument("--search", default="", metavar="TEXT", help="the lines that hold this text")
-    verb.add_argument("--follow", "-f", action="store_true", help="go on until the job ends; Ctrl-C leaves it running")
+    verb.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    verb.add_argument("--search", default="", metavar="TEXT", help="only lines that contain this text")
+    verb.add_argument(
+        "--follow", "-f", action="store_true", help="show new lines until the job ends; Ctrl-C does not stop the job"
+    )
     verb.add_argument("--json", action="store_true", help="print each line as JSON")
     add_account(verb)
 
@@ -226,13 +251,13 @@ def _stop(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "stop",
-        "stop a job; what it has reached is kept",
-        "  byoc stop my-job\n  byoc stop my-job --detach     do not wait for its end",
+        "stop a job; its model and checkpoints are kept",
+        "  byoc stop my-job\n  byoc stop my-job --detach     does not wait for its end",
         f"{ROOM}.stop",
     )
-    verb.add_argument("names", nargs="+", metavar="NAME", help="of a training, tuning or transform job")
+    verb.add_argument("names", nargs="+", metavar="NAME", help="the name of a training, tuning or transform job")
     add_json(verb)
-    verb.add_argument("--dry-run", action="store_true", help="say what would be stopped")
+    verb.add_argument("--dry-run", action="store_true", help="show what would be stopped")
     add_account(verb)
     add_following(verb)
 
@@ -241,7 +266,7 @@ def _prices(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "prices",
-        "read AWS's price list into a file that plans are made with",
+        "read AWS's price list into a file, from which plans take their prices",
         "  byoc prices --region eu-central-1",
         "launch.aws.prices",
     )
@@ -250,7 +275,7 @@ def _prices(verbs: Verbs) -> None:
 
 
 def _named(actions: Any) -> dict[str, tuple[str, object]]:
-    """Return each option's name on the command line with that in the namespace and its default."""
+    """Return, for each option on the command line, its name in the namespace and its default."""
     return {action.option_strings[0]: (action.dest, action.default) for action in actions}
 
 

@@ -1,4 +1,4 @@
-"""The requests of the API, one module for each kind, as plain data made of the specification."""
+"""Builds the requests of the API from a specification, as plain data; one module for each kind."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Wanted = Training | Tuning | Hosting | Transform
 
 
 def calls(wanted: Wanted) -> list[Call]:
-    """Return what is to be sent, in order; an endpoint needs three calls."""
+    """Return the requests in the order in which they are sent; an endpoint needs three."""
     if isinstance(wanted, Training):
         return [("CreateTrainingJob", training.training_job(wanted))]
     if isinstance(wanted, Tuning):

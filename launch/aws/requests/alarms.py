@@ -11,7 +11,8 @@ MINUTE = 60
 
 
 def names(endpoint: str) -> tuple[str, str, str]:
-    """Return the names of the alarms that an endpoint may have: errors, slow answers, and work while there is no instance."""
+    """Return the names of the alarms that an endpoint may have: for errors, for slow answers, and for requests that wait while there is no
+    instance."""
     return f"{endpoint}-errors", f"{endpoint}-slow", f"{endpoint}-wake"
 
 
@@ -40,10 +41,10 @@ def slow(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str])
 
 
 def wake(endpoint: str, policy: str, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the alarm with which a scaling policy adds the first instance: requests wait, and there is no instance."""
+    """Return the alarm for requests that wait while there is no instance; with it a scaling policy adds the first instance."""
     return {
         **_alarm(names(endpoint)[2], [{"Name": "EndpointName", "Value": endpoint}], policy, tagged),
-        "AlarmDescription": f"something waits for the endpoint {endpoint}, which has no instance",
+        "AlarmDescription": f"a request waits for the endpoint {endpoint}, which has no instance",
         "MetricName": "HasBacklogWithoutCapacity",
         "Statistic": "Average",
         "Threshold": 1.0,

@@ -11,7 +11,7 @@ VARIANT = "AllTraffic"
 
 
 def model(wanted: specification.Model) -> dict[str, Any]:
-    """Return the request of a model, overrides included."""
+    """Return the request for a model, with its overrides."""
     security = wanted.identity.security
     environment = dict(wanted.environment) or None
     container = {
@@ -34,7 +34,7 @@ def model(wanted: specification.Model) -> dict[str, Any]:
 
 
 def endpoint_config(hosting: Hosting) -> dict[str, Any]:
-    """Return the request of an endpoint's configuration, overrides included."""
+    """Return the request for an endpoint's configuration, with its overrides."""
     security = hosting.model.identity.security
     request = {
         "EndpointConfigName": hosting.config,
@@ -42,7 +42,7 @@ def endpoint_config(hosting: Hosting) -> dict[str, Any]:
         "DataCaptureConfig": _capture(hosting.capture, security.output_key) if hosting.capture else None,
         "AsyncInferenceConfig": _async(hosting.asynchronous, security.output_key) if hosting.asynchronous else None,
         "KmsKeyId": security.volume_key or None,
-        # New configurations have it on, and each GB of it costs.
+        # AWS turns it on in new configurations, and each GB costs money.
         "MetricsConfig": None if hosting.serverless else {"EnableDetailedObservability": hosting.detailed_metrics},
         "Tags": tags(hosting.model.identity.tags),
     }
@@ -50,7 +50,7 @@ def endpoint_config(hosting: Hosting) -> dict[str, Any]:
 
 
 def endpoint(hosting: Hosting) -> dict[str, Any]:
-    """Return the request of an endpoint, overrides included."""
+    """Return the request for an endpoint, with its overrides."""
     request = {
         "EndpointName": hosting.endpoint,
         "EndpointConfigName": hosting.config,

@@ -12,12 +12,12 @@ def present(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tags(pairs: Mapping[str, str]) -> list[dict[str, str]] | None:
-    """Return tags as every create call takes them, or None."""
+    """Return tags in the form of every create call, or None."""
     return [{"Key": key, "Value": value} for key, value in pairs.items()] or None
 
 
 def vpc(security: Security) -> dict[str, list[str]] | None:
-    """Return the VpcConfig of a job or of a model, or None outside of a network of the user's."""
+    """Return the VpcConfig of a job or a model, or None if the user names no network."""
     if not (security.subnets or security.groups):
         return None
     return {"SecurityGroupIds": list(security.groups), "Subnets": list(security.subnets)}

@@ -6,13 +6,13 @@ from typing import Any
 from launch.aws.requests.members import present, tags
 from launch.aws.specification import Version
 
-# What our serving program takes and answers (docs/serving.md).
+# The content types that our serving program accepts and returns (docs/serving.md).
 TAKES = ("application/x-image", "image/jpeg", "image/png", "image/webp", "application/json")
 ANSWERS = ("application/json",)
 
 
 def group(name: str, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the request of a group of versions."""
+    """Return the request for a group of versions."""
     members = {
         "ModelPackageGroupName": name,
         "ModelPackageGroupDescription": "image classifiers",
@@ -22,7 +22,7 @@ def group(name: str, tagged: Mapping[str, str]) -> dict[str, Any]:
 
 
 def version(wanted: Version) -> dict[str, Any]:
-    """Return the request of a version, which waits for approval. A version takes its tags from its group."""
+    """Return the request for a version, which waits for approval. A version takes its tags from its group."""
     container = {
         "Image": wanted.image,
         "ModelDataUrl": wanted.data,

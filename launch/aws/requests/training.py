@@ -7,17 +7,17 @@ from launch.aws.requests.members import present, tags, vpc
 from launch.aws.specification import Channel, Machines, Training
 from train.config import METRIC_DEFINITIONS
 
-CHECKPOINTS = "/opt/ml/checkpoints"  # where SageMaker puts them by default, and where training looks
+CHECKPOINTS = "/opt/ml/checkpoints"  # SageMaker's default folder for checkpoints, where training looks for them
 
 
 def training_job(training: Training) -> dict[str, Any]:
-    """Return the request of a training job, overrides included."""
+    """Return the request for a training job, with its overrides."""
     request = {
         "TrainingJobName": training.name,
         "HyperParameters": dict(training.hyperparameters) or None,
         **definition(training),
         "ResourceConfig": resources(training.machines, training.identity.security.volume_key),
-        # The SDK and Studio otherwise let a profiler of SageMaker's watch the job. No DebugHookConfig: Debugger stays off.
+        # Otherwise the SDK and Studio would start SageMaker's profiler for the job. Without DebugHookConfig the Debugger stays off.
         "ProfilerConfig": {"DisableProfiler": True},
         "Tags": tags(training.identity.tags),
     }
@@ -25,7 +25,7 @@ def training_job(training: Training) -> dict[str, Any]:
 
 
 def definition(training: Training) -> dict[str, Any]:
-    """Return the members that a training job and the training jobs of a tuning job have in common."""
+    """Return the members that a training job shares with the training jobs of a tuning job."""
     machines, security = training.machines, training.identity.security
     wait = {"MaxWaitTimeInSeconds": machines.max_wait or 2 * machines.max_run} if machines.spot else {}
     members = {
@@ -50,7 +50,7 @@ def definition(training: Training) -> dict[str, Any]:
 
 
 def resources(machines: Machines, volume_key: str) -> dict[str, Any]:
-    """Return the ResourceConfig; several types become InstancePreferences, with one count for all of them."""
+    """Return the ResourceConfig; several instance types become InstancePreferences with a common count."""
     types = machines.types
     return present(
         {

@@ -10,7 +10,7 @@ from launch.aws.words import in_toml
 
 
 def transform_job(transform: Transform) -> dict[str, Any]:
-    """Return the request of a transform job, overrides included; raises ConfigError for several instance types."""
+    """Return the request for a transform job, with its overrides; raises ConfigError for several instance types."""
     types = transform.machines.types
     if len(types) != 1:
         raise ConfigError(

@@ -9,13 +9,13 @@ from launch.aws.specification import Completion, Machines, Range, Tuning
 
 
 def tuning_job(tuning: Tuning) -> dict[str, Any]:
-    """Return the request of a tuning job, overrides included."""
+    """Return the request for a tuning job, with its overrides."""
     training = tuning.training
     request = {
         "HyperParameterTuningJobName": training.name,
         "HyperParameterTuningJobConfig": _config(tuning),
         "TrainingJobDefinition": {
-            # Required here, though it may be empty; SageMaker gives the container texts, numbers too.
+            # The API requires it, though it may be empty. SageMaker passes all values to the container as strings, numbers too.
             "StaticHyperParameters": dict(training.hyperparameters),
             **definition(training),
             **_resources(training.machines, training.identity.security.volume_key),
@@ -53,7 +53,7 @@ def _config(tuning: Tuning) -> dict[str, Any]:
 
 
 def _ranges(ranges: tuple[Range, ...]) -> dict[str, list[dict[str, Any]]]:
-    """Return the ranges by kind, each kind as a list, which may be empty."""
+    """Return the ranges as one list for each kind; a list may be empty."""
     kinds: dict[str, list[dict[str, Any]]] = {
         "IntegerParameterRanges": [],
         "ContinuousParameterRanges": [],
@@ -80,9 +80,8 @@ def _completion(completion: Completion) -> dict[str, Any] | None:
 
 
 def _resources(machines: Machines, volume_key: str) -> dict[str, Any]:
-    """Return what the training jobs run on.
-
-    Warm pools need ResourceConfig. Spot instances of several types need HyperParameterTuningResourceConfig.
+    """Return the members that describe the training jobs' instances. Warm pools need ResourceConfig. Spot instances of several
+    types need HyperParameterTuningResourceConfig.
     """
     if machines.keep_alive:
         return {"ResourceConfig": resources(machines, volume_key)}

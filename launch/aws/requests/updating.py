@@ -1,4 +1,4 @@
-"""UpdateEndpoint: instances of a new configuration start beside the old ones, which end when the new ones answer."""
+"""UpdateEndpoint: instances with the new configuration start beside the old ones, and the old ones end when the new ones answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def update(
     The new instances answer for `bake` seconds before the old ones end; an alarm that goes off until then brings the old
     configuration back.
     """
-    # The new configuration decides what is captured.
+    # Otherwise AWS would keep the old configuration's capture settings.
     excluded = ["DataCaptureConfig"] + ([] if keep_count else ["DesiredInstanceCount"])
     request = {
         "EndpointName": endpoint,

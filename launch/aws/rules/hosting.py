@@ -36,13 +36,13 @@ def data(request: Request) -> Iterator[str]:
             yield "the model has no artifact; name a training job, or s3://bucket/.../model.tar.gz"
     elif found.get("Mode") == "MultiModel":
         if not url.endswith("/"):
-            yield f"the archives of a multi-model endpoint lie below a prefix, and {url} does not end with /"
+            yield f"a multi-model endpoint needs the prefix of its archives, which ends with /; {url} does not"
     elif not url.endswith(".tar.gz"):
         yield f"the artifact {url} must be an archive whose name ends with .tar.gz"
 
 
 def variants(request: Request) -> Iterator[str]:
-    """API, ProductionVariant: instances or serverless; InstancePools take the place of InstanceType."""
+    """API, ProductionVariant: a variant has instances or is serverless; InstancePools replaces InstanceType."""
     for variant in request["ProductionVariants"]:
         ways = [name for name in ("InstanceType", "InstancePools", "ServerlessConfig") if variant.get(name)]
         if not ways:
@@ -51,13 +51,13 @@ def variants(request: Request) -> Iterator[str]:
             yield f"{' and '.join(ways)} of a variant exclude each other; keep one of them"
         types = [pool["InstanceType"] for pool in variant.get("InstancePools", [])]
         if len(set(types)) < len(types):
-            yield f"the instance types {', '.join(types)} hold one twice; name each once"
+            yield f"the instance types {', '.join(types)} contain a type twice; name each type once"
         if ways[:1] == ["ServerlessConfig"]:
             yield from _serverless(request, variant)
 
 
 def _serverless(request: Request, variant: Request) -> Iterator[str]:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: what it excludes."""
+    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that a serverless endpoint excludes."""
     size = variant["ServerlessConfig"]
     if size["MemorySizeInMB"] % STEP:
         yield f"a serverless endpoint's memory is {size['MemorySizeInMB']} MB (--memory); it must be 1024 to 6144 in steps of {STEP}"
@@ -78,12 +78,12 @@ def _serverless(request: Request, variant: Request) -> Iterator[str]:
 
 
 def between(requests: Mapping[str, Request]) -> Iterator[str]:
-    """Guide, serverless-endpoints: what of a model a serverless endpoint excludes."""
+    """Guide, serverless-endpoints: members of a model that a serverless endpoint excludes."""
     model, config = requests.get("CreateModel"), requests.get("CreateEndpointConfig")
     if not (model and config) or not any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
         return
     given = {
-        "a network of yours ([network] of byoc.toml)": model.get("VpcConfig"),
+        "a VPC ([network] of byoc.toml)": model.get("VpcConfig"),
         f"network isolation ({in_toml('isolation')})": model.get("EnableNetworkIsolation"),
         "several models (--multi-model)": model.get("PrimaryContainer", {}).get("Mode") == "MultiModel",
     }

@@ -10,15 +10,15 @@ from launch.aws.words import in_toml
 from train.config import parse
 
 Request = Mapping[str, Any]
-# API, ResourceConfig, names these three families as examples of instances with storage of their own; more have it.
+# The API (ResourceConfig) names these three families as examples of instances with local storage; there are more.
 LOCAL_STORAGE = ("ml.p4d.", "ml.g4dn.", "ml.g5.")
-# REPOSITORY[:TAG][@DIGEST]. The SDK makes names of jobs from it and ignores that a digest has none that is legal.
+# REPOSITORY[:TAG][@DIGEST]. The SDK makes job names from it, and a digest gives a name that is not allowed.
 IMAGE = re.compile(r"[\w.\-/]+(:\d+)?[\w.\-/]*(:[\w.\-]{1,128})?(@sha256:[0-9a-f]{64})?")
-PROGRAM = "sagemaker_program"  # names a script of the user's, which has hyperparameters of its own (train/script)
+PROGRAM = "sagemaker_program"  # names the user's script, which has its own hyperparameters (train/script)
 
 
 def image(request: Request) -> Iterator[str]:
-    """The digest in an image's name is sha256 and 64 digits (contract of registries)."""
+    """The digest in an image's name is sha256: and 64 hexadecimal digits (the contract of registries)."""
     yield from image_name(request["AlgorithmSpecification"].get("TrainingImage", ""), "train_image")
 
 
@@ -61,10 +61,10 @@ def preferences(request: Request) -> Iterator[str]:
         if resources.get(name):
             yield f"ResourceConfig.{name} and InstancePreferences exclude each other; keep one of them"
     if len(set(types)) < len(types):
-        yield f"the instance types {', '.join(types)} hold one twice; name each once"
+        yield f"the instance types {', '.join(types)} contain a type twice; name each type once"
     counted = [entry.get("InstanceCount") for entry in resources["InstancePreferences"]]
     if not (all(counted) ^ bool(resources.get("InstanceCount"))) or (any(counted) and not all(counted)):
-        yield "InstanceCount stands either in every entry of InstancePreferences or once in ResourceConfig"
+        yield "InstanceCount must be either in every entry of InstancePreferences or once in ResourceConfig"
 
 
 def warm_pool(request: Request) -> Iterator[str]:
@@ -74,7 +74,7 @@ def warm_pool(request: Request) -> Iterator[str]:
 
 
 def sizes(request: Request) -> Iterator[str]:
-    """API, ResourceConfig: 0 is for groups of instances and for types with storage of their own, of which we make none."""
+    """API, ResourceConfig: 0 is only for groups of instances and for types with local storage, which byoc does not use."""
     resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
     for entry in [*resources.get("InstancePreferences", []), *resources.get("InstanceConfigs", []), resources]:
         for name, option in (("InstanceCount", "--count"), ("VolumeSizeInGB", "--volume")):
@@ -83,24 +83,27 @@ def sizes(request: Request) -> Iterator[str]:
 
 
 def volume_key(request: Request) -> Iterator[str]:
-    """API, ResourceConfig.VolumeKmsKeyId: not for instances with storage of their own."""
+    """API, ResourceConfig.VolumeKmsKeyId: not for instances with local storage."""
     resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
     lists = [*resources.get("InstancePreferences", []), *resources.get("InstanceConfigs", []), resources]
     local = [entry["InstanceType"] for entry in lists if entry.get("InstanceType", "").startswith(LOCAL_STORAGE)]
     if resources.get("VolumeKmsKeyId") and local:
         yield (
-            f"{', '.join(local)} encrypts its own storage and takes no key; leave out {in_toml('volume_key')}, or choose an "
-            "instance type without storage of its own, as ml.p3.2xlarge"
+            f"{', '.join(local)} encrypts its local storage itself and accepts no key; leave out "
+            f"{in_toml('volume_key')}, or choose an instance type without local storage, as ml.p3.2xlarge"
         )
 
 
 def channels(request: Request) -> Iterator[str]:
-    """A channel is a folder of its name; a FastFile prefix must not end inside a folder's name (guide, model-access-training-data)."""
+    """A channel is a folder with the channel's name (guide, model-access-training-data).
+
+    A FastFile prefix must not end inside a folder's name.
+    """
     seen: set[str] = set()
     for channel in request.get("InputDataConfig", []):
         name, mode = channel["ChannelName"], channel.get("InputMode")
         if name in seen:
-            yield f"the channel {name} is named twice; each name is a folder of its own"
+            yield f"the channel {name} is named twice; each channel needs its own name"
         seen.add(name)
         found = channel["DataSource"].get("S3DataSource", {})
         prefix = found.get("S3DataType") == "S3Prefix" and not found["S3Uri"].endswith("/")
@@ -115,7 +118,7 @@ def hyperparameters(request: Request) -> Iterator[str]:
 
 
 def scripted(request: Request, given: Mapping[str, str]) -> bool:
-    """Return whether the job runs a script of the user's, whose hyperparameters nobody knows here."""
+    """Return whether the job runs the user's script, whose hyperparameters we do not know."""
     return bool(given.get(PROGRAM) or request.get("Environment", {}).get(PROGRAM.upper()))
 
 

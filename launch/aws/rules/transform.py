@@ -7,7 +7,7 @@ from launch.aws.rules.training import LOCAL_STORAGE
 from launch.aws.words import in_toml
 
 Request = Mapping[str, Any]
-MOST_MB = 100  # of a payload, and of all payloads at a time (API, CreateTransformJob.MaxPayloadInMB)
+MOST_MB = 100  # the limit for one payload, and for all payloads at one time (API, CreateTransformJob.MaxPayloadInMB)
 MOST_INSTANCES = 100  # API, TransformResources.InstanceCount
 
 
@@ -20,7 +20,7 @@ def sizes(request: Request) -> Iterator[str]:
         yield f"{parallel} requests at a time of {payload} MB are {payload * parallel} MB; at most {MOST_MB} are allowed in all"
     count = request["TransformResources"]["InstanceCount"]
     if count > MOST_INSTANCES:
-        yield f"{count} instances are asked for (--count); a transform job takes at most {MOST_INSTANCES}"
+        yield f"--count is {count}; a transform job has at most {MOST_INSTANCES}"
 
 
 def batches(request: Request) -> Iterator[str]:
@@ -31,10 +31,10 @@ def batches(request: Request) -> Iterator[str]:
 
 
 def volume_key(request: Request) -> Iterator[str]:
-    """API, TransformResources.VolumeKmsKeyId: not for instances with storage of their own."""
+    """API, TransformResources.VolumeKmsKeyId: not for instances with local storage."""
     resources = request["TransformResources"]
     if resources.get("VolumeKmsKeyId") and resources["InstanceType"].startswith(LOCAL_STORAGE):
-        yield f"{resources['InstanceType']} encrypts its own storage and takes no key; leave out {in_toml('volume_key')}"
+        yield f"{resources['InstanceType']} encrypts its local storage itself and accepts no key; leave out {in_toml('volume_key')}"
 
 
 RULES = (sizes, batches, volume_key)

@@ -15,13 +15,13 @@ MOST_EPOCHS = 20_000  # API, HyperbandStrategyConfig
 
 
 def training_jobs(request: Request) -> Iterator[str]:
-    """What holds for one training job holds for those of a tuning job."""
+    """The rules for a training job also hold for the training jobs of a tuning job."""
     for rule in (*SHARED, preferences):
         yield from rule(_definition(request))
 
 
 def resources(request: Request) -> Iterator[str]:
-    """API, HyperParameterTuningResourceConfig: one way to name instances."""
+    """API, HyperParameterTuningResourceConfig: instances are named in only one of two ways."""
     definition = _definition(request)
     own = definition.get("HyperParameterTuningResourceConfig")
     if bool(own) == bool(definition.get("ResourceConfig")):
@@ -31,7 +31,7 @@ def resources(request: Request) -> Iterator[str]:
 
 
 def objective(request: Request) -> Iterator[str]:
-    """The objective needs a metric definition, also for an image of ours (aws/sagemaker-python-sdk#3932)."""
+    """The objective needs a metric definition, also for images that are not AWS's (aws/sagemaker-python-sdk#3932)."""
     metric = request["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective", {}).get("MetricName")
     known = [entry["Name"] for entry in _definition(request)["AlgorithmSpecification"].get("MetricDefinitions", [])]
     if metric not in known:
@@ -39,16 +39,16 @@ def objective(request: Request) -> Iterator[str]:
 
 
 def ranges(request: Request) -> Iterator[str]:
-    """API, ParameterRanges, and what each scale works for (ContinuousParameterRange, IntegerParameterRange)."""
+    """API, ParameterRanges, and which numbers each scale allows (ContinuousParameterRange, IntegerParameterRange)."""
     found = _ranges(request)
     if not found:
-        yield "nothing is to be tuned; write --range NAME=LOW:HIGH or --choice NAME=A,B"
+        yield "no hyperparameter is to be tuned; write --range NAME=LOW:HIGH or --choice NAME=A,B"
     for kind, entry in found:
         yield from _faults(kind, entry)
 
 
 def disjoint(request: Request) -> Iterator[str]:
-    """The SDK drops a hyperparameter that is both static and tuned in silence (V2, tuner.py); AWS refuses it."""
+    """A hyperparameter must not be both static and tuned: AWS refuses it, and the SDK drops it in silence (V2, tuner.py)."""
     static = _definition(request)["StaticHyperParameters"]
     names = [entry["Name"] for _, entry in _ranges(request)]
     for place, name in enumerate(names):
@@ -58,13 +58,13 @@ def disjoint(request: Request) -> Iterator[str]:
                 "them out"
             )
         for other in _same(name, names[:place]):
-            yield f"{other} and {name} are two ranges of one hyperparameter; leave one of them out"
+            yield f"{other} and {name} are two ranges of the same hyperparameter; leave out one of them"
     if len(static) + len(names) > 100:  # API, CreateTrainingJob.HyperParameters
         yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes 100 in all"
 
 
 def hyperparameters(request: Request) -> Iterator[str]:
-    """The training program must take each end of a range, each choice, and what lies between."""
+    """The training program must accept both ends of a range, the values between them, and each choice."""
     definition = _definition(request)
     static = definition["StaticHyperParameters"]
     if scripted(definition, static):
@@ -79,7 +79,7 @@ def hyperparameters(request: Request) -> Iterator[str]:
 
 
 def strategy(request: Request) -> Iterator[str]:
-    """What each strategy needs: API, HyperbandStrategyConfig; guide, automatic-model-tuning-how-it-works."""
+    """The rules of each strategy: API, HyperbandStrategyConfig; guide, automatic-model-tuning-how-it-works."""
     config = request["HyperParameterTuningJobConfig"]
     chosen = config["Strategy"]
     if chosen == "Grid":
@@ -87,21 +87,21 @@ def strategy(request: Request) -> Iterator[str]:
     if chosen == "Hyperband":
         yield from _hyperband(request)
     elif config.get("StrategyConfig"):
-        yield f"the fewest and most epochs are for Hyperband alone, and the strategy is {chosen}"
+        yield f"a smallest and a largest number of epochs are only for Hyperband, and the strategy is {chosen}"
 
 
 def _grid(request: Request) -> Iterator[str]:
     combinations = 1
     for kind, entry in _ranges(request):
         if kind != "CategoricalParameterRanges":
-            yield f"a grid takes choices alone; write --choice {entry['Name']}=A,B instead of its range"
+            yield f"a grid search takes only choices; write --choice {entry['Name']}=A,B instead of its range"
             return
         combinations *= len(entry["Values"])
     most = request["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     if most not in (None, combinations):
         yield (
-            f"a grid of these choices is {combinations} training jobs, and {most} are asked for (--trials); ask for "
-            f"{combinations}, or leave choices out"
+            f"a grid of these choices needs {combinations} training jobs, and --trials is {most}; pass --trials "
+            f"{combinations}, or fewer choices"
         )
 
 
@@ -114,18 +114,18 @@ def _hyperband(request: Request) -> Iterator[str]:
     band = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
     most = band.get("MaxResource") or _number(epochs)
     if not most:
-        yield "Hyperband needs the most epochs of a training job; write --set epochs=MOST"
+        yield "Hyperband needs the largest number of epochs; write --set epochs=MOST"
     elif not most <= MOST_EPOCHS:
-        yield f"Hyperband takes at most {MOST_EPOCHS} epochs, and {most:g} are asked for"
+        yield f"Hyperband takes at most {MOST_EPOCHS} epochs, and epochs is {most:g}"
     elif band.get("MinResource", 1) > most:
-        yield f"the fewest epochs of Hyperband, {band['MinResource']}, are more than the most, {most:g}"
+        yield f"Hyperband's smallest number of epochs, {band['MinResource']}, is more than the largest, {most:g}"
 
 
 def _faults(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:
     name = entry["Name"]
     if kind == "CategoricalParameterRanges":
         if len(set(entry["Values"])) < len(entry["Values"]):
-            yield f"the choices of {name} hold one twice: {', '.join(entry['Values'])}"
+            yield f"the choices of {name} contain a value twice: {', '.join(entry['Values'])}"
         return
     low, high = _number(entry["MinValue"]), _number(entry["MaxValue"])
     whole = kind == "IntegerParameterRanges"
@@ -139,7 +139,7 @@ def _faults(kind: str, entry: Mapping[str, Any]) -> Iterator[str]:
     if scale == "Logarithmic" and low <= 0:
         yield f"{text} must be above 0 for a logarithmic scale"
     if scale == "ReverseLogarithmic" and (whole or low < 0 or high >= 1):
-        yield f"{text} must lie in 0 <= x < 1 and not be of whole numbers for a reverse logarithmic scale"
+        yield f"{text} must be in 0 <= x < 1, and not of whole numbers, for a reverse logarithmic scale"
 
 
 def _definition(request: Request) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _ranges(request: Request) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _values(kind: str, entry: Mapping[str, Any]) -> list[str]:
-    """Return values that stand for a range: its ends and, of one of numbers with a point, one in between."""
+    """Return some values of a range: both ends, and for a continuous range also one in between."""
     if kind == "CategoricalParameterRanges":
         return list(entry["Values"])
     ends = [entry["MinValue"], entry["MaxValue"]]
@@ -164,7 +164,7 @@ def _values(kind: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def _same(name: str, others: Collection[str]) -> list[str]:
-    """Return those of `others` that the training program reads as the same hyperparameter: batch_size is batch-size."""
+    """Return the names in `others` that the training program reads as the same hyperparameter, as batch_size and batch-size."""
     return [other for other in others if _ours(other) == _ours(name)]
 
 

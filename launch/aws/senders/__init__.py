@@ -1,4 +1,4 @@
-"""Senders of requests: boto3, and SageMaker's SDK v2 in an environment of its own."""
+"""Senders of requests: one uses boto3, one uses SageMaker's SDK v2 in its own environment."""
 
 from typing import Literal, Protocol
 
@@ -13,18 +13,15 @@ class Sender(Protocol):
     """Sends the requests of a specification."""
 
     def send(self, wanted: Wanted) -> None:
-        """Check the requests, send them, and return when AWS has accepted them; nothing waits for what they start.
+        """Check the requests, send them, and return when AWS has accepted them, without waiting for the jobs that they start.
 
-        Raises ConfigError for what AWS would refuse and AwsError for what it did refuse. After Ctrl-C it raises
-        KeyboardInterrupt, and then none of its requests is still on its way, except where AWS does not answer.
+        Raises ConfigError for a request that AWS would refuse, and AwsError for one that it did refuse. After Ctrl-C it raises
+        KeyboardInterrupt. Then no request is still on its way, unless AWS does not answer.
         """
 
 
 def sender(session: Session, choice: Choice = "auto") -> Sender:
-    """Return the SDK's sender where the SDK is installed, else boto3's.
-
-    Raises ConfigError where the SDK is asked for and missing.
-    """
+    """Return the SDK's sender if the SDK is installed, else boto3's. Raises ConfigError if `choice` is the SDK and it is not installed."""
     from launch.aws.senders import sdk
     from launch.aws.senders.boto import BotoSender
 

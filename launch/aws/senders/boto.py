@@ -1,4 +1,4 @@
-"""Requests sent by boto3, as they are."""
+"""Sends requests with boto3, unchanged."""
 
 import re
 
@@ -24,7 +24,7 @@ class BotoSender:
 
 
 def thing(call: Call) -> str:
-    """Return what a call makes, as an error names it: training job dogs-1."""
+    """Return the name of the thing that a call makes, for errors, as in: training job dogs-1."""
     operation, request = call
     kind = operation.removeprefix("Create")
     words = re.sub("(?<!^)(?=[A-Z])", " ", kind).lower().replace("hyper parameter tuning", "tuning")

@@ -1,6 +1,6 @@
-"""The members in which SDK v2's requests differ from ours, since the SDK lacks them or writes them otherwise.
+"""The members in which SDK v2's requests differ from ours, because the SDK lacks them or writes them in another way.
 
-They are taken from our request. All other members must be equal, and a request in which one is not is never sent. A number in a
+These members are taken from our request. All other members must be equal; a request with another difference is never sent. A number in a
 path is a place in a list.
 """
 
@@ -13,27 +13,27 @@ from launch.aws.overrides import Overrides
 Request = dict[str, Any]
 DIFFERENCES: dict[str, dict[str, str]] = {
     "CreateTrainingJob": {
-        "ResourceConfig.InstancePreferences": "several types of instances are unknown to it",
-        "ResourceConfig.InstanceType": "it has the first of several types instead",
+        "ResourceConfig.InstancePreferences": "it does not know several instance types",
+        "ResourceConfig.InstanceType": "it uses the first of several types instead",
     },
     "CreateHyperParameterTuningJob": {
-        "TrainingJobDefinition.HyperParameterTuningResourceConfig.AllocationStrategy": "it leaves the one value out",
-        "TrainingJobDefinition.ResourceConfig": "warm pools of a tuning job are unknown to it",
-        "TrainingJobDefinition.HyperParameterTuningResourceConfig": "it has this instead of ResourceConfig",
+        "TrainingJobDefinition.HyperParameterTuningResourceConfig.AllocationStrategy": "it leaves out the only value",
+        "TrainingJobDefinition.ResourceConfig": "it does not know warm pools for tuning jobs",
+        "TrainingJobDefinition.HyperParameterTuningResourceConfig": "it uses this instead of ResourceConfig",
         "WarmStartConfig.ParentHyperParameterTuningJobs": "it keeps the parents as a set, in any order",
     },
     "CreateModel": {
         "PrimaryContainer.Environment": "it sends an empty one",
     },
     "CreateEndpointConfig": {
-        "EndpointConfigName": "it takes the endpoint's name, which a second deployment could not take again",
-        "MetricsConfig": "detailed metrics, which cost, are unknown to it",
-        "ProductionVariants.0.InstancePools": "several types of instances are unknown to it",
-        "ProductionVariants.0.InstanceType": "it has the first of several types instead",
+        "EndpointConfigName": "it takes the endpoint's name, which a second deployment could not use again",
+        "MetricsConfig": "it does not know detailed metrics, which cost money",
+        "ProductionVariants.0.InstancePools": "it does not know several instance types",
+        "ProductionVariants.0.InstanceType": "it uses the first of several types instead",
         "ProductionVariants.0.InferenceAmiVersion": "its multi-model deployment does not take one",
-        "ProductionVariants.0.ModelDataDownloadTimeoutInSeconds": "nor its serverless and multi-model deployments this",
-        "ProductionVariants.0.ContainerStartupHealthCheckTimeoutInSeconds": "nor this",
-        "AsyncInferenceConfig": "its multi-model deployment takes none, and others need S3FailurePath",
+        "ProductionVariants.0.ModelDataDownloadTimeoutInSeconds": "its serverless and multi-model deployments do not take this",
+        "ProductionVariants.0.ContainerStartupHealthCheckTimeoutInSeconds": "its serverless and multi-model deployments do not take this",
+        "AsyncInferenceConfig": "its multi-model deployment does not take this, and the others require S3FailurePath",
     },
     "CreateEndpoint": {"EndpointConfigName": "it takes the endpoint's name"},
     "CreateTransformJob": {},
@@ -43,7 +43,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 def filled(operation: str, request: Request, ours: Request, overrides: Overrides) -> Request:
     """Return the SDK's request with the named differences, and what the user overrides, taken from our request."""
     made = copy.deepcopy(request)
-    # Shorter paths first: what holds a member is there, or gone, before the member is.
+    # Shorter paths first, so that a member's container is copied or removed before the member.
     for path in sorted([*DIFFERENCES[operation], *overrides.get(operation, {})], key=len):
         _copy(ours, made, path.split("."))
     return made
@@ -62,7 +62,7 @@ def unlike(request: Any, ours: Any, path: str = "") -> Iterator[str]:
 
 
 def _copy(source: Any, target: Any, steps: list[str]) -> None:
-    """Copy the member at a path from `source` to `target`; where `source` lacks it, remove it."""
+    """Copy the member at a path from `source` to `target`; if `source` lacks it, remove it from `target`."""
     *way, last = steps
     for step in way:
         source = _inside(source, step)

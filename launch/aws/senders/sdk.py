@@ -1,4 +1,4 @@
-"""Sends requests with SageMaker's SDK, in a process of the SDK's own environment."""
+"""Sends requests with SageMaker's SDK, in a process that runs in the SDK's own environment."""
 
 import importlib.metadata
 import json
@@ -17,12 +17,12 @@ from launch.child import ends_with_us
 
 PYTHON = Path(__file__).parents[3] / ".venv-sdk" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("sdk_program.py")
-ANSWER = 15.0  # seconds that AWS's answer is waited for after Ctrl-C; it comes within one or two
+ANSWER = 15.0  # seconds to wait for AWS's answer after Ctrl-C; it usually comes within one or two
 ERRORS = {"credentials": CredentialsError, "aws": AwsError}
 
 
 def python() -> Path | None:
-    """Return the interpreter that has SDK v2: .venv-sdk's, or this one; None where neither has it."""
+    """Return the interpreter that has SDK v2: the one of .venv-sdk, or this one; None if neither has it."""
     if PYTHON.exists():
         return PYTHON
     try:
@@ -46,7 +46,7 @@ class SdkSender:
             "specification": plain(wanted),
             "settings": plain(self._session.settings),
         }
-        # In a session of its own, so that Ctrl-C at a terminal reaches this process alone, which then ends the other in order.
+        # The SDK's process gets its own session. So Ctrl-C at a terminal reaches only this process, which then ends the other properly.
         process = subprocess.Popen(
             ends_with_us([str(self._python), "-P", str(PROGRAM)]),
             env=os.environ | {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "AWS_REGION": self._session.region},
@@ -67,8 +67,8 @@ class SdkSender:
         except ValueError:
             last = one_line((errors.strip().splitlines() or ["it said nothing"])[-1])
             raise UserError(
-                f"the SDK's process ended with status {process.returncode}: {last}; whether the request was sent is not known, "
-                "byoc jobs tells; --sender boto3 goes without the SDK"
+                f"the SDK's process ended with status {process.returncode}: {last}; it is not known whether the "
+                "request was sent; byoc jobs shows it, and --sender boto3 works without the SDK"
             ) from None
         if "error" in answer:
             kind = ERRORS.get(answer["kind"])
@@ -80,5 +80,5 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.terminate()
     try:
         process.communicate(timeout=ANSWER)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # AWS does not answer, or a second Ctrl-C
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # AWS does not answer, or the user pressed Ctrl-C again
         process.kill()

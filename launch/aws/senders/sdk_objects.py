@@ -39,14 +39,14 @@ from launch.aws.session import Session
 from launch.aws.specification import Channel, Completion, Hosting, Range, Training, Transform, Tuning
 from train.config import METRIC_DEFINITIONS
 
-# No defaults of the user's or of the machine's for the SDK, which nothing of ours shows, and no telemetry to a bucket of AWS.
+# Hide the SDK's own configuration files, whose defaults our plan would not show, and send no telemetry to AWS's bucket.
 PRIVATE = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
-TAGGED = ("Model", "EndpointConfig", "Endpoint")  # whose objects keep no tags
+TAGGED = ("Model", "EndpointConfig", "Endpoint")  # the classes whose objects keep no tags
 
 
 def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
-    """Return the SDK's session over ours: its credentials, its region, its clients; `tags` go on what deploy() makes."""
-    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would tell each value of `config`
+    """Return an SDK session that uses our session's credentials, region and clients; deploy() adds `tags` to everything that it makes."""
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would log each value of `config`
     always = {"Tags": members.tags(tags)} if tags else {}
     config = {"SchemaVersion": "1.0", "SageMaker": PRIVATE | ({name: always for name in TAGGED} if always else {})}
     return SdkSession(
@@ -60,7 +60,10 @@ def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
 
 
 def estimator(training: Training, session: Any) -> Any:
-    """Return an Estimator. An Estimator is for one job: a tuner over one that has trained asks AWS for its results."""
+    """Return an Estimator.
+
+    Make a new Estimator for each job, because a tuner with an Estimator that has trained asks AWS for its results.
+    """
     machines, security = training.machines, training.identity.security
     return Estimator(
         image_uri=training.image,
@@ -95,7 +98,7 @@ def estimator(training: Training, session: Any) -> Any:
 
 
 def inputs(training: Training) -> dict[str, Any]:
-    """Return the channels, as fit() takes them."""
+    """Return the channels in the form that fit() takes."""
     return {channel.name: training_input(channel) for channel in training.channels}
 
 
@@ -110,7 +113,7 @@ def training_input(channel: Channel) -> Any:
 
 
 def tuner(tuning: Tuning, session: Any) -> Any:
-    """Return a HyperparameterTuner over an Estimator of its own."""
+    """Return a HyperparameterTuner with a new Estimator."""
     training = tuning.training
     machines = training.machines
     made = HyperparameterTuner(
@@ -142,7 +145,7 @@ def tuner(tuning: Tuning, session: Any) -> Any:
 
 
 def model(wanted: specification.Model, session: Any) -> Any:
-    """Return a Model, a MultiDataModel or a ModelPackage; deploy() answers a Predictor that takes photos."""
+    """Return a Model, a MultiDataModel or a ModelPackage; its deploy() returns a Predictor that takes photos."""
     security = wanted.identity.security
     options: dict[str, Any] = {
         "role": wanted.identity.role,
@@ -188,7 +191,7 @@ def deployment(hosting: Hosting, session: Any) -> dict[str, Any]:
 
 
 def transformer(transform: Transform, session: Any) -> Any:
-    """Return a Transformer of a model that is there."""
+    """Return a Transformer for a model that exists."""
     return Transformer(
         transform.model,
         transform.machines.count,
@@ -208,7 +211,7 @@ def transformer(transform: Transform, session: Any) -> Any:
 
 
 def from_parameter(name: str, parameter: Any) -> Range:
-    """Return the range that a parameter of the SDK's means."""
+    """Return our range for a parameter of the SDK."""
     if isinstance(parameter, CategoricalParameter):
         return Range(name=name, values=tuple(map(str, parameter.values)))
     low, high = str(parameter.min_value), str(parameter.max_value)
@@ -264,7 +267,7 @@ def _async(hosting: Hosting) -> Any:
         output_path=hosting.asynchronous.output,
         max_concurrent_invocations_per_instance=hosting.asynchronous.concurrency or None,
         kms_key_id=hosting.model.identity.security.output_key or None,
-        # Trap: for None the SDK makes a bucket.
+        # Trap: the SDK creates a bucket if this is None.
         failure_path=hosting.asynchronous.failures,
     )
 

@@ -2,7 +2,7 @@
 
     {"wanted": "Training", "specification": {...}, "settings": {...}}   ->   {}   or   {"error": ..., "kind": ..., "code": ...}
 
-Run by senders/sdk.py with the interpreter of the SDK's environment, which knows our packages by this file's place.
+senders/sdk.py runs this file with the interpreter of the SDK's environment; our packages are found by the file's path.
 """
 
 import json
@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 if __name__ == "__main__":
-    # At the end, so that every package is the SDK's environment's where it has it.
+    # At the end of the path, so that the packages of the SDK's environment come first.
     sys.path.append(str(Path(__file__).parents[3]))
 
 import boto3
@@ -31,16 +31,16 @@ from launch.aws.settings import Settings
 
 
 class Exit:
-    """The process's way out on SIGTERM: at once, or, while a request is on its way, when its answer has come.
+    """Ends the process on SIGTERM: at once, or, if a request is on its way, when its answer has come.
 
-    So whoever sends SIGTERM can ask AWS afterwards what there is, and nothing is made later than that.
+    After the process has ended, nothing more is made, so the sender of SIGTERM can ask AWS what there is.
     """
 
     def __init__(self) -> None:
         self._sending = self._wanted = False
 
     def terminated(self, number: int, frame: FrameType | None) -> None:
-        """The handler of SIGTERM; raises KeyboardInterrupt where no request is on its way."""
+        """Handle SIGTERM; raises KeyboardInterrupt if no request is on its way."""
         self._wanted = True
         if not self._sending:
             raise KeyboardInterrupt
@@ -50,16 +50,16 @@ class Exit:
         self._sending = True
 
     def answered(self, **_: Any) -> None:
-        """Note that a request was answered, or that none of its attempts was; raises KeyboardInterrupt after SIGTERM."""
+        """Note that a request is over, with or without an answer; raises KeyboardInterrupt after SIGTERM."""
         self._sending = False
         if self._wanted:
             raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Send what standard input says; errors are an answer, never a traceback."""
+    """Send the job that standard input describes; an error is printed as an answer, never as a traceback."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # whatever the SDK prints is not an answer
+    os.dup2(2, 1)  # text that the SDK prints is not an answer
     way_out = Exit()
     try:
         signal.signal(signal.SIGTERM, way_out.terminated)
@@ -108,9 +108,9 @@ def send(wanted: Any, session: Session, way_out: Exit) -> None:
 def sdk_objects() -> Any:
     """Import the SDK and return the module that makes its objects."""
     session = boto3.Session
-    # Trap: the import makes a session of its own, whose clients look for whatever credentials the machine has.
+    # Trap: the import makes its own session, whose clients look for any credentials of the machine.
     boto3.Session = _refused
-    # jsonschema imports it for formats that nothing here checks, and it builds 38 grammars: 1.4 of the SDK's 3.3 s of CPU.
+    # jsonschema imports it for formats that are not checked here. It builds 38 grammars, which takes 1.4 of the SDK's 3.3 s of CPU.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         import sagemaker.utils
@@ -118,7 +118,7 @@ def sdk_objects() -> Any:
         from launch.aws.senders import sdk_objects as objects
     finally:
         boto3.Session = session
-    # The SDK reads its configuration 16 times for one job, and checks all of it each time: 1 s of CPU in all. It is ours.
+    # The SDK reads its configuration 16 times for one job and checks it each time, 1 s of CPU in all. We made it, so it needs no check.
     sagemaker.utils.validate_sagemaker_config = lambda config: None
     return objects
 
@@ -146,7 +146,7 @@ def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out
         request = filled(model.name, params, ours, changes)
         if found := list(unlike(request, ours)):
             raise UserError(
-                f"this SDK would send another {model.name} than the plan shows, in {', '.join(found)}; nothing was sent, pass "
+                f"this SDK would send a {model.name} that differs from the plan, in {', '.join(found)}; nothing was sent, pass "
                 "--sender boto3"
             )
         return request
@@ -158,7 +158,7 @@ def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out
             way_out.sends()
 
     def stop(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        # Trap: the SDK takes a model that is there already for its own, which may be another one.
+        # Trap: if a model of this name exists, the SDK takes it for its own, although it may be another model.
         if http_response.status_code >= 300:
             with explained(thing((model.name, planned[model.name])) if model.name in planned else model.name):
                 raise client.exceptions.from_code(parsed["Error"]["Code"])(parsed, model.name)

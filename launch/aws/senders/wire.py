@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
-    """Return a frozen value as values of JSON."""
+    """Return a frozen value as JSON values."""
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
 
 
 def typed(type_: type[T], value: Any) -> T:
-    """Return the value of this type that plain() has turned into `value`."""
+    """Return the value of this type from the JSON values that plain() made of it."""
     made: T = _typed(type_, value)
     return made
 

@@ -99,7 +99,7 @@ def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Start the endpoints again that were in service when the emulator ended: on AWS they would go on. Return a line for each."""
+    """Start the endpoints again that were in service when the emulator ended, because on AWS they would go on. Return a line for each."""
     lines = []
     for resource in cloud.store.all(ENDPOINT):
         before = status(resource)
@@ -118,7 +118,7 @@ def end_left(cloud: Cloud) -> list[str]:
 
 
 def _snapshot(name: str, cloud: Cloud) -> Config:
-    """Return a copy of an endpoint configuration with the containers of its models, so that later changes of these change no endpoint."""
+    """Return a copy of an endpoint configuration with the containers of its models, so that later changes to models change no endpoint."""
     resource = find(cloud, CONFIG_KIND, name)
     config: Config = {member: resource.answer[member] for member in COPIED if resource.answer.get(member)}
     config["EndpointConfigName"] = resource.name
@@ -147,7 +147,7 @@ def _serves(resource: Resource) -> None:
 
 
 def _retain(config: Config, before: Config, excluded: list[dict[str, str]]) -> None:
-    """Let variants keep what was scaled since the old configuration (API, UpdateEndpoint)."""
+    """Let variants keep the weights and numbers of instances that were changed since the old configuration (API, UpdateEndpoint)."""
     dropped = {entry["VariantPropertyType"] for entry in excluded}
     old = {variant["VariantName"]: variant for variant in before["ProductionVariants"]}
     for variant in config["ProductionVariants"]:
@@ -187,7 +187,7 @@ def _desire(variant: Config, entry: dict[str, Any]) -> None:
 
 
 def _wanted(old: Config, new: Config) -> dict[str, Any]:
-    """Return a variant's summary while it is scaled: the current values of the old one, and the desired values of the new one."""
+    """Return a variant's summary while it is scaled: the current values from the old variant, and the desired values from the new one."""
     shown = summary(old)
     for member, value in summary(new).items():
         if member.startswith("Desired"):

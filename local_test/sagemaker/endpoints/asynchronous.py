@@ -1,4 +1,4 @@
-"""Asynchronous inference: a queue, and answers that are put into S3."""
+"""Asynchronous inference: a queue of requests, whose answers are put into S3."""
 
 import json
 import tempfile
@@ -24,9 +24,10 @@ from local_test.sagemaker.settings import ACCOUNT
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
 TTL = 21600  # seconds that a request may wait (API of the runtime, RequestTTLSeconds)
-TIMEOUT = 900  # seconds that it may take (the same, InvocationTimeoutSeconds)
+TIMEOUT = 900  # seconds that an invocation may take (API of the runtime, InvocationTimeoutSeconds)
 LARGEST = 1 << 30  # bytes of an input in S3 (C 3.5)
-AT_A_TIME = 4  # invocations of an instance where MaxConcurrentInvocationsPerInstance is not given; AWS "chooses" one
+# Invocations of an instance at a time if MaxConcurrentInvocationsPerInstance is not set; AWS "chooses" the number.
+AT_A_TIME = 4
 INCLUDED = 128 * 1024  # bytes of an answer that goes into a notification (API, AsyncInferenceNotificationConfig)
 
 
@@ -59,7 +60,7 @@ class Queue:
         self._lock = threading.Lock()
 
     def add(self, request: Request, body: bytes, source: S3Uri | None) -> Queued:
-        """Queue a request and return it; raises RuntimeFailure when its input is not there."""
+        """Queue a request and return it; raises RuntimeFailure if its input does not exist."""
         if source and not self._input(source):
             raise invalid(f"Could not find the input {source}")
         queued = self._queued(request, body, source)
@@ -67,7 +68,7 @@ class Queue:
         return queued
 
     def adopt(self, before: "Queue") -> None:
-        """Take over the requests that wait in the queue of the configuration before."""
+        """Take over the waiting requests from the queue of the previous configuration."""
         for queued in before.close():
             self._wait(queued)
 
@@ -79,7 +80,7 @@ class Queue:
             return waiting
 
     def _wait(self, queued: Queued) -> None:
-        """Queue a request, and start a worker where none runs."""
+        """Queue a request, and start a worker if none runs."""
         with self._lock:
             self._waiting.append(queued)
             fresh = self._working < self._at_a_time * self._instances()
@@ -178,7 +179,7 @@ class Queue:
                 self._cloud.say(f"endpoint {self._endpoint}: an answer is lost: there is no bucket {where.bucket}")
 
     def _notify(self, topic: str, queued: Queued, status: str, outcome: dict[str, Any]) -> None:
-        """Publish a notification to an SNS topic, in the form that examples of AWS show."""
+        """Publish a notification to an SNS topic, in the form of AWS's examples."""
         arn = (self._output.get("NotificationConfig") or {}).get(topic)
         if not arn:
             return

@@ -1,6 +1,5 @@
-"""Data capture: requests and answers as JSON lines in S3, as Model Monitor reads them.
-
-The lines' form and the objects' names are those of the guide's example (model-monitor-data-capture).
+"""Data capture: writes requests and answers as JSON lines to S3, for Model Monitor. The lines and the names of objects have the
+form of the guide's example (model-monitor-data-capture).
 """
 
 import base64
@@ -19,12 +18,12 @@ from local_test.sagemaker.endpoints.client import Answer
 from local_test.sagemaker.endpoints.invocation import PREFIX, Invocation
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
-STEP = 0.2  # seconds between looks whether the endpoint or the emulator ends
+STEP = 0.2  # seconds between two checks whether the endpoint or the emulator ends
 COLLECT = 2.0  # seconds for which lines are collected into one object; AWS takes a minute or two
 
 
 class Capture:
-    """What one endpoint captures."""
+    """The data capture of one endpoint."""
 
     def __init__(self, cloud: Cloud, endpoint: str, config: dict[str, Any]) -> None:
         modes = {entry["CaptureMode"] for entry in config["CaptureOptions"]}
@@ -32,7 +31,7 @@ class Capture:
         self._input = bool(modes & {"Input", "InputAndOutput"})
         self._output = bool(modes & {"Output", "InputAndOutput"})
         self._percentage = config["InitialSamplingPercentage"]
-        # API, CaptureContentTypeHeader: what is listed in neither is encoded in base64.
+        # API, CaptureContentTypeHeader: bodies of types in neither list are encoded in base64.
         self._encodings = {kind: "CSV" for kind in headers.get("CsvContentTypes") or []}
         self._encodings |= {kind: "JSON" for kind in headers.get("JsonContentTypes") or []}
         self._cloud = cloud
@@ -79,7 +78,7 @@ class Capture:
         self._write()
 
     def _write(self) -> None:
-        """Put what was collected into S3: <destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<file>.jsonl."""
+        """Put the collected lines into S3: <destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<file>.jsonl."""
         with self._lock:
             lines, self._lines = self._lines, {}
         now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Asks a container over HTTP, on connections that stay open."""
+"""Sends HTTP requests to a container, on connections that stay open."""
 
 import http.client
 import queue
@@ -11,7 +11,7 @@ Body = bytes | Path | None  # a file is sent without being held in memory
 
 
 class Gone(Exception):
-    """The container does not answer: it has ended, or ends."""
+    """The container does not answer, because it has ended or is ending."""
 
 
 class TimedOut(Exception):
@@ -20,7 +20,7 @@ class TimedOut(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a container answered; the names of headers are in small letters."""
+    """A container's answer; the names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Client:
         try:
             return self._ask(connection, method, path, seconds, headers, body)
         except Gone:
-            # A server may close a connection that rests; then the request has not reached it.
+            # A server may close an idle connection; then the request has not reached it.
             return self._ask(self._new(), method, path, seconds, headers, body)
 
     def close(self) -> None:

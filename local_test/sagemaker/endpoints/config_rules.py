@@ -1,4 +1,4 @@
-"""What CreateEndpointConfig refuses beyond the API model."""
+"""Rules of CreateEndpointConfig that the API model does not have."""
 
 from typing import Any
 
@@ -64,13 +64,13 @@ def variants(request: Request) -> None:
 
 
 def weights(given: list[float], variants: int) -> None:
-    """Refuse weights that are all 0: what becomes of the traffic then is documented nowhere."""
+    """Refuse weights that are all 0, because AWS does not document where the traffic would go."""
     if len(given) == variants and not any(given):
         raise not_emulated("an endpoint whose variants all have the weight 0")
 
 
 def serverless(request: Request) -> None:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints (what it excludes)."""
+    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that serverless excludes."""
     found = [variant for variant in request["ProductionVariants"] if variant.get("ServerlessConfig")]
     if not found:
         return
@@ -96,7 +96,7 @@ def concurrency(config: dict[str, Any]) -> None:
 
 
 def destinations(request: Request) -> None:
-    """Where results and captured data go must be addresses in S3."""
+    """The addresses for results and captured data must be in S3."""
     if capture := request.get("DataCaptureConfig"):
         S3Uri.parse(capture["DestinationS3Uri"])
     output = (request.get("AsyncInferenceConfig") or {}).get("OutputConfig")

@@ -13,7 +13,7 @@ from local_test.sagemaker.listing import page
 
 @action("CreateEndpointConfig", *RULES)
 def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    isolation = {"EnableNetworkIsolation": False}  # AWS answers it in any case
+    isolation = {"EnableNetworkIsolation": False}  # AWS always answers this member
     echoed = {
         **isolation,
         **request,
@@ -39,13 +39,13 @@ def listed(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 @action("DeleteEndpointConfig")
 def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    # An endpoint that uses it goes on: it has a copy (API, DeleteEndpointConfig: it does not delete endpoints).
+    # An endpoint that uses the configuration continues with its copy (API, DeleteEndpointConfig: it does not delete endpoints).
     cloud.store.remove(find(cloud, CONFIG, request["EndpointConfigName"]))
     return {}
 
 
 def _variant(variant: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    """Return a variant with its defaults; raises ApiError when its model is missing or does not suit it."""
+    """Return a variant with its defaults; raises ApiError if its model does not exist or does not suit the variant."""
     model = find(cloud, MODEL, variant["ModelName"])
     if variant.get("ServerlessConfig"):
         # Guide, serverless-endpoints: no multi-model endpoints, no ModelDataSource (API), no network isolation, no VPC.

@@ -23,7 +23,7 @@ NO_CAPACITY = (
 
 
 class Deployment:
-    """Carries out one request about an endpoint. Each method runs in a thread of its own, and returns when the endpoint has settled."""
+    """Carries out one request about an endpoint. Each method runs in its own thread, and returns when the endpoint has settled."""
 
     def __init__(self, cloud: Cloud, resource: Resource) -> None:
         self._cloud = cloud
@@ -47,7 +47,7 @@ class Deployment:
         self._hold(fleet)
 
     def update(self, config: Config, policy: dict[str, Any]) -> None:
-        """Start a new fleet; the old one answers until the new one does, and goes on when that fails (blue/green)."""
+        """Start a new fleet. The old fleet answers until the new one does, and continues if the new one fails (blue/green)."""
         old = serving(self._resource.arn)
         fleet = Fleet(self._cloud, self._name, config)
         try:
@@ -58,8 +58,8 @@ class Deployment:
             if old:
                 old.incoming, old.share = None, 0.0
             fleet.end()
-            # The guide has auto-rollback leave the endpoint InService with the old configuration; that FailureReason stays is
-            # second-hand.
+            # By the guide, auto-rollback leaves the endpoint InService with the old configuration. That FailureReason stays is
+            # only reported by users.
             reason = str(error)
             enter(self._cloud, self._resource, "InService", FailureReason=reason, PendingDeploymentSummary=None)
             return
@@ -76,7 +76,7 @@ class Deployment:
         self._hold(fleet)
 
     def scale(self, config: Config) -> None:
-        """Give variants other weights and numbers of instances; when the new instances do not get ready, the old values stay."""
+        """Give variants other weights and numbers of instances. If the new instances do not get ready, the old values stay."""
         found = serving(self._resource.arn)
         assert found, "only an endpoint in service is scaled"
         try:
@@ -140,7 +140,7 @@ class Deployment:
             endpoint.queue.adopt(before.queue)
 
     def _hold(self, fleet: Fleet) -> None:
-        """Stay until the emulator ends and remove the fleet's folder then, or until the fleet is another's to end."""
+        """Wait until the emulator ends, and remove the fleet's folder then. Return earlier if another thread ends the fleet."""
         while not self._cloud.background.ending.wait(1):
             found = serving(self._resource.arn)
             if found is None or found.fleet is not fleet:
@@ -150,7 +150,7 @@ class Deployment:
             _close(found)
 
     def _shift(self, old: Serving, fleet: Fleet, policy: dict[str, Any]) -> None:
-        """Shift the traffic to the new fleet in the policy's steps; raises NotServing when an alarm of the policy goes off."""
+        """Shift the traffic to the new fleet in the policy's steps; raises NotServing if an alarm of the policy goes off."""
         routing = (policy.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration")
         alarms = [entry["AlarmName"] for entry in (policy.get("AutoRollbackConfiguration") or {}).get("Alarms") or []]
         self._check(alarms)
@@ -177,7 +177,7 @@ class Deployment:
 
 
 def _steps(routing: dict[str, Any], fleet: Fleet) -> list[float]:
-    """Return the shares of the traffic that the new fleet gets, one after the other (API, TrafficRoutingConfig)."""
+    """Return the new fleet's share of the traffic at each step (API, TrafficRoutingConfig)."""
     kind = routing["Type"]
     if kind == "ALL_AT_ONCE":
         return [1.0]
@@ -198,7 +198,7 @@ def _close(endpoint: Serving) -> None:
 
 
 def resume(cloud: Cloud, resource: Resource) -> None:
-    """Start an endpoint again that served when the emulator ended."""
+    """Start an endpoint again that was in service when the emulator ended."""
     cloud.background.start(resource.name, lambda: Deployment(cloud, resource).create(resource.state[CONFIG]))
 
 

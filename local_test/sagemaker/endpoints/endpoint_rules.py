@@ -1,4 +1,4 @@
-"""What CreateEndpoint, UpdateEndpoint and UpdateEndpointWeightsAndCapacities refuse beyond the API model."""
+"""Rules of CreateEndpoint, UpdateEndpoint and UpdateEndpointWeightsAndCapacities that the API model does not have."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def deployment(request: Request) -> None:
 
 
 def retained(request: Request) -> None:
-    """API, UpdateEndpoint: what is excluded is excluded from what is retained."""
+    """API, UpdateEndpoint: only retained properties can be excluded."""
     if request.get("ExcludeRetainedVariantProperties") and not request.get("RetainAllVariantProperties"):
         raise invalid("ExcludeRetainedVariantProperties can be set only when RetainAllVariantProperties is true")
     if request.get("RetainDeploymentConfig") and request.get("DeploymentConfig"):
@@ -34,7 +34,7 @@ def retained(request: Request) -> None:
 
 
 def desired(request: Request) -> None:
-    """API, UpdateEndpointWeightsAndCapacities: one entry for a variant, and something to change in it."""
+    """API, UpdateEndpointWeightsAndCapacities: one entry for each variant, with at least one change."""
     names = [entry["VariantName"] for entry in request["DesiredWeightsAndCapacities"]]
     for entry in request["DesiredWeightsAndCapacities"]:
         if names.count(entry["VariantName"]) > 1:

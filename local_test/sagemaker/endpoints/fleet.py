@@ -17,18 +17,18 @@ from local_test.sagemaker.logs import ENDPOINTS
 from local_test.sagemaker.machine import Container, Mount
 
 STARTUP = 8 * 60  # seconds until /ping must have answered (C 3.1)
-SERVERLESS_STARTUP = 3 * 60  # the same of a serverless variant (C 3.5)
+SERVERLESS_STARTUP = 3 * 60  # the same for a serverless variant (C 3.5)
 PORT = 8080
 MODEL, MODELS = PurePosixPath("/opt/ml/model"), PurePosixPath("/opt/ml/models")
 STEP = 0.05
 
 
 class NotServing(Exception):
-    """A fleet does not get ready; the text becomes the endpoint's FailureReason."""
+    """A fleet did not get ready; the text becomes the endpoint's FailureReason."""
 
 
 class GivenUp(Exception):
-    """The emulator ends while a fleet starts."""
+    """The emulator ended while a fleet started."""
 
 
 class Variant:
@@ -38,9 +38,9 @@ class Variant:
         self.name: str = config["VariantName"]
         self.weight = float(config["InitialVariantWeight"])
         self.instances: list[Instance] = []
-        self.models: dict[Instance, Models] = {}  # of a multi-model endpoint
+        self.models: dict[Instance, Models] = {}  # the models that each instance of a multi-model endpoint has loaded
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
-        self.in_flight = 0  # invocations of a serverless variant
+        self.in_flight = 0  # the invocations that a serverless variant answers at the moment
         self.lock = threading.Lock()
         self._cloud = cloud
         self._endpoint = endpoint
@@ -50,11 +50,11 @@ class Variant:
 
     @property
     def several(self) -> bool:
-        """Return whether the variant hosts several models, of which an invocation names one."""
+        """Return whether the variant hosts several models, so that each invocation names one."""
         return self._data.several
 
     def prepare(self) -> None:
-        """Bring the model's data; raises NoModelData."""
+        """Download the model's data; raises NoModelData."""
         if self._data.several:
             return
         if self._data.source:
@@ -63,7 +63,7 @@ class Variant:
             (self._folder / "model").mkdir(parents=True)
 
     def grow(self, count: int) -> list[Instance]:
-        """Start so many more instances and return them."""
+        """Start `count` more instances and return them."""
         fresh = [self._instance() for _ in range(count)]
         for instance in fresh:
             instance.start()
@@ -81,7 +81,7 @@ class Variant:
                 models.remove()
 
     def take(self) -> Instance | None:
-        """Return the instance for an invocation, which releases it afterwards, or None when none is ready."""
+        """Return an instance for an invocation, or None if none is ready. The caller releases it afterwards."""
         ready = [instance for instance in self.instances if instance.ready]
         if (self._config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
             ready.sort(key=lambda instance: instance.outstanding)
@@ -139,7 +139,7 @@ class Fleet:
         }
 
     def start(self) -> None:
-        """Bring the models' data, start all instances, and return when all are ready; raises NotServing and GivenUp."""
+        """Download the models' data, start all instances, and return when all are ready; raises NotServing and GivenUp."""
         for variant, entry in zip(self.variants.values(), self.config["ProductionVariants"], strict=True):
             try:
                 variant.prepare()
@@ -162,7 +162,9 @@ class Fleet:
             time.sleep(STEP)
 
     def choose(self, target: str | None) -> Variant | None:
-        """Return the variant for the next invocation: the one of this name, or one by the weights; None when there is none of the name."""
+        """Return the variant for the next invocation: the variant of this name, or one chosen by the weights; None if no
+        variant has the name.
+        """
         if target is not None:
             return self.variants.get(target)
         variants = list(self.variants.values())

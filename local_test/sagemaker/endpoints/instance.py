@@ -1,4 +1,4 @@
-"""One instance of a variant: its container is started, asked for /ping, and started again when it ends."""
+"""One instance of a variant: starts its container, asks it for /ping, and starts it again when it ends."""
 
 import threading
 import time
@@ -16,36 +16,36 @@ from local_test.sagemaker.machine import Container, Running
 PING = 2.0  # seconds for an answer to /ping (C 3.1)
 GRACE = 30  # seconds between SIGTERM and SIGKILL (C 3.1)
 HURRY = 5  # the same when the emulator ends
-STARTS = 3  # ends before the first /ping that an instance is forgiven; AWS starts again until the time is over
-BETWEEN_PINGS = 5.0  # seconds between two looks at a container that serves
-DRAIN = 60  # seconds for which an instance that leaves works on what it has (C 3.1: an answer takes no longer)
-ENDING = 1.0  # seconds between the last word of a container that ends and its end
+STARTS = 3  # how many times a container may end before its first /ping; AWS restarts it until the time is over
+BETWEEN_PINGS = 5.0  # seconds between two checks of a container that serves
+DRAIN = 60  # seconds that a leaving instance has to finish its invocations (C 3.1: an answer takes no longer)
+ENDING = 1.0  # seconds between a container's last answer and its end
 STEP = 0.05
-LONGEST_PAUSE = 30.0  # seconds before a container that ends again and again is started again
+LONGEST_PAUSE = 30.0  # seconds before a container that ends repeatedly is started again
 
 
 def new_id() -> str:
-    """Return an identifier in the form of EC2's, as log streams have it."""
+    """Return an identifier in the form of an EC2 instance's, for the names of log streams."""
     return f"i-{uuid.uuid4().hex[:17]}"
 
 
 class Instance:
-    """A container that serves. Its own thread brings it up, and up again, until `end` is called."""
+    """A container that serves. Its own thread starts it, and restarts it, until `end` is called."""
 
     def __init__(self, cloud: Cloud, endpoint: str, container: Container, stream: Stream, startup: float) -> None:
-        self.ready = False  # /ping answered 200 when it was last asked
-        self.failure = ""  # why it never got ready
+        self.ready = False  # whether the last /ping was answered with 200
+        self.failure = ""  # the reason why it never got ready
         self.outstanding = 0  # invocations that it works on
         self.starts = 0
         self.name = container.name
-        self.on_start: Callable[[], None] = lambda: None  # called before each start of the container
+        self.on_start: Callable[[], None] = lambda: None  # a function that is called before each start of the container
         self._cloud = cloud
         self._endpoint = endpoint
         self._container = container
         self._stream = stream
         self._startup = startup
         self._leaving = threading.Event()
-        self._until = 0.0  # when it leaves at the latest
+        self._until = 0.0  # the latest time at which it leaves
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._running: Running | None = None
@@ -55,7 +55,7 @@ class Instance:
         self._cloud.background.start(self._container.name, self._run)
 
     def take(self) -> bool:
-        """Take this instance for an invocation, until `release`; return False when it is not ready or is to end."""
+        """Take this instance for an invocation, until `release`. Return False if it is not ready or has to end."""
         with self._lock:
             taken = self.ready and not self._leaving.is_set()
             self.outstanding += taken
@@ -66,7 +66,7 @@ class Instance:
             self.outstanding -= 1
 
     def end(self) -> None:
-        """Let the container end once it has answered the invocations that it works on; `wait` waits for that."""
+        """Let the container end when it has answered its present invocations; `wait` waits for that."""
         with self._lock:
             self._until = time.monotonic() + DRAIN
             self._leaving.set()
@@ -89,9 +89,8 @@ class Instance:
         return client.ask(method, path, seconds, headers, body)
 
     def exits(self) -> bool:
-        """Return whether the container has ended or is about to end. Call it after a connection was closed.
-
-        A container that runs on may also close connections: a server does so when its queue of connections is full.
+        """Return whether the container has ended or is about to end. Call this after a connection was closed. A running
+        container may also close connections, for instance when its queue of connections is full.
         """
         running = self._running
         return running is None or running.wait(ENDING) is not None
@@ -107,7 +106,7 @@ class Instance:
             self._ended.set()
 
     def _serve(self, deadline: float) -> None:
-        """Start the container, and again whenever it ends; return when it is to end, or when it never got ready."""
+        """Start the container, and restart it whenever it ends. Return when it has to end, or if it never got ready."""
         served, pause = False, 1.0
         while not self._over():
             self._start()
@@ -125,7 +124,7 @@ class Instance:
     def _start(self) -> None:
         self.starts += 1
         self.on_start()
-        # A name of its own for each start, since a machine may still be removing the one before.
+        # Each start has a new name, because the machine may still be removing the previous container.
         self._running = self._cloud.machine.start(
             replace(self._container, name=f"{self._container.name}-{self.starts}")
         )
@@ -133,7 +132,7 @@ class Instance:
         self._client = Client(self._running.address())
 
     def _until_ready(self, deadline: float | None) -> bool:
-        """Ask for /ping until it is answered; return False when the container ends or the time is over."""
+        """Send /ping until it is answered. Return False if the container ends or the time is over."""
         while not self._over() and (deadline is None or time.monotonic() < deadline):
             if self._running is None or self._running.wait(0) is not None:
                 return False
@@ -144,7 +143,7 @@ class Instance:
         return False
 
     def _watch(self) -> None:
-        """Look at a container that serves until it ends; one that does not answer /ping gets no invocations."""
+        """Watch a container that serves until it ends. While it does not answer /ping, it gets no invocations."""
         look = time.monotonic() + BETWEEN_PINGS
         while not self._over() and self._running and self._running.wait(0) is None:
             if self._cloud.faults.take("kill-container", self._endpoint):

@@ -31,9 +31,9 @@ from local_test.sagemaker.endpoints.runtime_errors import (
 )
 from local_test.sagemaker.endpoints.serving import serving
 
-TRIES = 2  # an update may take a fleet away between the choice of a variant and that of its instance
+TRIES = 2  # an update may remove a fleet after the variant was chosen and before its instance is chosen
 PREFIX = "X-Amzn-SageMaker-"
-# What of a client's headers reaches the container; all others are left out (API of the runtime, InvokeEndpoint).
+# The client's headers that reach the container; all others are left out (API of the runtime, InvokeEndpoint).
 PASSED = (
     "Content-Type",
     "Accept",
@@ -54,12 +54,12 @@ MISSING = ("Enable-Explanations", "Target-Container-Hostname", "Inference-Compon
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a client asks of an endpoint, checked."""
+    """A client's request to an endpoint, after it was checked."""
 
     headers: dict[str, str]  # for the container
     body: Body
     variant: str | None = None
-    model: str | None = None  # of a multi-model endpoint
+    model: str | None = None  # the model of a multi-model endpoint
 
 
 def check(request: Request, operation: OperationModel) -> None:
@@ -83,7 +83,7 @@ def check(request: Request, operation: OperationModel) -> None:
 
 
 def read(request: Request, body: bytes) -> Invocation:
-    """Return the invocation of a request of InvokeEndpoint."""
+    """Return the invocation that a request of InvokeEndpoint describes."""
     headers = {name: request.headers[name] for name in PASSED if name in request.headers}
     return Invocation(
         headers=headers,
@@ -94,7 +94,7 @@ def read(request: Request, body: bytes) -> Invocation:
 
 
 class Invoker:
-    """Invokes one endpoint, through the fleet that answers for it at the moment."""
+    """Invokes one endpoint, through the fleet that serves it at the moment."""
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         self._cloud = cloud
@@ -171,7 +171,7 @@ class Invoker:
 
     @contextmanager
     def _admitted(self, variant: Variant) -> Iterator[None]:
-        """Count an invocation of a serverless variant; raises RuntimeFailure when it has its MaxConcurrency."""
+        """Count an invocation of a serverless variant; raises RuntimeFailure if the variant has reached its MaxConcurrency."""
         config = variant.serverless
         if config is None:
             yield

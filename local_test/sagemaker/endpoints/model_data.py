@@ -1,4 +1,4 @@
-"""Brings a model's data from S3 to the folder that its container sees as /opt/ml/model."""
+"""Copies a model's data from S3 to the folder that its container sees as /opt/ml/model."""
 
 import shutil
 import tarfile
@@ -10,20 +10,21 @@ from typing import Any
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.storage import NoBucket, S3Uri, Storage, copy_below, relative
 
-LARGEST = 100 << 30  # bytes that an archive may hold when it is unpacked, so that a bomb does not fill the disk
+# The most bytes that an archive may have when unpacked, so that a malicious archive does not fill the disk.
+LARGEST = 100 << 30
 
 
 class NoModelData(Exception):
-    """A model's data cannot be had; the text says why."""
+    """A model's data cannot be read; the text says why."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """An address of model data, and what lies there."""
+    """An address of model data, and the kind of data there."""
 
     where: S3Uri
-    prefix: bool  # all objects below it, or the one object
-    packed: bool  # a .tar.gz archive, or the file itself
+    prefix: bool  # whether the address is a prefix of several objects, and not one object
+    packed: bool  # whether the object is a .tar.gz archive, and not the file itself
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class ModelData:
     """The data of a container; `source` is None for an image that holds its model."""
 
     source: Source | None
-    several: bool  # a multi-model endpoint's: the models below the prefix are brought one by one
+    several: bool  # for a multi-model endpoint, whose models below the prefix are copied one by one
 
     @classmethod
     def of(cls, container: Mapping[str, Any]) -> "ModelData":
-        """Return what a container's ModelDataUrl or ModelDataSource says."""
+        """Return the data that a container's ModelDataUrl or ModelDataSource names."""
         several = container.get("Mode") == "MultiModel"
         if url := container.get("ModelDataUrl"):
             return cls(Source(S3Uri.parse(url), several, True), several)
@@ -51,7 +52,7 @@ def bring(source: Source, storage: Storage, folder: Path) -> None:
     try:
         if source.prefix:
             for entry in storage.objects(source.where):
-                if not entry.key.endswith("/"):  # a folder's marker, as the console makes it
+                if not entry.key.endswith("/"):  # an object that only marks a folder, as AWS's console makes it
                     copy_below(entry.path, folder, relative(entry.key, source.where.key))
             return
         found = storage.object(source.where)

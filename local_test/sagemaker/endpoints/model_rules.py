@@ -1,4 +1,4 @@
-"""What CreateModel refuses beyond the API model."""
+"""Rules of CreateModel that the API model does not have."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from local_test.sagemaker.errors import invalid, not_emulated
 
 Request = dict[str, Any]
-LONGEST = 1024  # bytes of a key or value of Environment (API, ContainerDefinition.Environment)
-ENVIRONMENT = 32 * 1024  # bytes of all keys and values (the same)
+LONGEST = 1024  # the most bytes of a key or value of Environment (API, ContainerDefinition.Environment)
+ENVIRONMENT = 32 * 1024  # the most bytes of all keys and values together (the same source)
 
 
 def one_container(request: Request) -> None:
-    """Refuse a request without a container, or with several: pipelines are not emulated."""
+    """Refuse a request without a container. Also refuse several containers, because pipelines are not emulated."""
     several, primary = request.get("Containers") or [], request.get("PrimaryContainer")
     if bool(several) == bool(primary):
         raise invalid("CreateModel needs either PrimaryContainer or Containers")
@@ -28,7 +28,7 @@ def container(request: Request) -> dict[str, Any]:
 
 
 def image(request: Request) -> None:
-    """API, ContainerDefinition: a container is of an image, or of a model package, which names its image."""
+    """API, ContainerDefinition: a container names an image, or a model package that names the image."""
     entry = container(request)
     if bool(entry.get("Image")) == bool(entry.get("ModelPackageName")):
         raise invalid("a container needs either Image or ModelPackageName")
@@ -50,7 +50,7 @@ def environment(request: Request) -> None:
 
 
 def data(request: Request) -> None:
-    """API, ContainerDefinition and S3ModelDataSource: where the model's data come from."""
+    """Check where the model's data come from (API, ContainerDefinition and S3ModelDataSource)."""
     entry = container(request)
     url, source = entry.get("ModelDataUrl"), entry.get("ModelDataSource")
     several = entry.get("Mode") == "MultiModel"

@@ -14,7 +14,7 @@ from local_test.sagemaker.storage import NoBucket
 from local_test.sagemaker.store import Resource
 
 CONTAINER: dict[str, Any] = {"Mode": "SingleModel", "Environment": {}}
-RESOLVED = "_Container"  # the container as it runs, kept beside the request; Describe does not show it
+RESOLVED = "_Container"  # the member of the state that holds the container as it runs; Describe does not show it
 
 
 @action("CreateModel", *RULES)
@@ -49,7 +49,7 @@ def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def runs(resource: Resource) -> dict[str, Any]:
-    """Return a model's container as it is to run."""
+    """Return a model's container as it will run."""
     found: dict[str, Any] = resource.state[RESOLVED]
     return found
 
@@ -62,7 +62,7 @@ def _there(source: Source, cloud: Cloud) -> bool:
 
 
 def _echoed(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request as Describe answers it: with what AWS adds to a container."""
+    """Return the request as Describe answers it, with the members that AWS adds to a container."""
     echoed = dict(request)
     if request.get("PrimaryContainer"):
         echoed["PrimaryContainer"] = {**CONTAINER, **request["PrimaryContainer"]}
@@ -72,5 +72,5 @@ def _echoed(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_default(state: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the defaults that the request names itself."""
+    """Return the defaults without those that the request sets."""
     return {name: value for name, value in state.items() if request.get(name) is None}

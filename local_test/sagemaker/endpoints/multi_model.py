@@ -1,4 +1,7 @@
-"""The models of one instance of a multi-model endpoint: each is loaded at its first invocation, and unloaded when another needs room."""
+"""The models of one instance of a multi-model endpoint.
+
+Each model is loaded at its first invocation, and unloaded when another model needs room.
+"""
 
 import hashlib
 import json
@@ -16,17 +19,18 @@ if TYPE_CHECKING:
     from local_test.sagemaker.endpoints.instance import Instance
 
 FOLDER = PurePosixPath("/opt/ml/models")
-LOADING = 360.0  # seconds for which loading goes on; after 60 a client is told that it does (C 3.4)
+# Seconds that loading may take; after 60 the client gets the answer that the model is still loading (C 3.4).
+LOADING = 360.0
 MODEL_WAIT = 60.0
 NO_ROOM, LOADED, UNKNOWN = 507, 409, 404
 
 
 class NotReady(Exception):
-    """The model still loads."""
+    """The model is still loading."""
 
 
 class Refused(Exception):
-    """The container refuses to load the model; `answer` is what it answered."""
+    """The container refused to load the model; `answer` is its answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -34,7 +38,7 @@ class Refused(Exception):
 
 
 class Models:
-    """What one container of a multi-model endpoint has loaded."""
+    """The models that one container of a multi-model endpoint has loaded."""
 
     def __init__(self, instance: "Instance", prefix: S3Uri, storage: Storage, folder: Path, cached: bool) -> None:
         self.cached = cached
@@ -42,13 +46,13 @@ class Models:
         self._prefix = prefix
         self._storage = storage
         self._folder = folder
-        self._used: dict[str, float] = {}  # when a loaded model was last asked for, by its target
+        self._used: dict[str, float] = {}  # the time of each loaded model's last invocation, by its target
         self._busy: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         instance.on_start = self._forget
 
     def load(self, target: str) -> bool:
-        """Load a model unless it is; return whether it was. Raises NoModelData, NotReady, Refused, Gone and TimedOut."""
+        """Load a model unless it is already loaded, and return whether it was. Raises NoModelData, NotReady, Refused, Gone and TimedOut."""
         with self._lock:
             busy = self._busy.setdefault(target, threading.Lock())
         if not busy.acquire(timeout=MODEL_WAIT):
@@ -63,7 +67,7 @@ class Models:
             busy.release()
 
     def invoke(self, target: str, seconds: float, headers: dict[str, str], body: Body) -> Answer:
-        """Return the answer of a model that has been loaded."""
+        """Return the answer of a loaded model."""
         path = f"/models/{identity(target)}/invoke"
         try:
             return self._instance.ask("POST", path, seconds, headers, body)
@@ -108,10 +112,10 @@ class Models:
             return
 
     def _forget(self) -> None:
-        """A container that starts has loaded nothing."""
+        """Forget all models, because a container that has just started has loaded none."""
         self._used.clear()
 
 
 def identity(target: str) -> str:
-    """Return the name by which the container knows a model: opaque, not the TargetModel (C 3.4)."""
+    """Return the container's name for a model, which is opaque and differs from the TargetModel (C 3.4)."""
     return hashlib.sha256(target.encode()).hexdigest()[:32]

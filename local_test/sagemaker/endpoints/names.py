@@ -1,4 +1,4 @@
-"""Adding, finding and listing models, endpoint configurations and endpoints, in the words that clients match."""
+"""Adds, finds and lists models, endpoint configurations and endpoints. Its errors have the words that clients look for."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from local_test.sagemaker.errors import ApiError, invalid
 from local_test.sagemaker.store import Resource, tags_of
 
 MODEL, CONFIG, ENDPOINT = "model", "endpoint-config", "endpoint"
-# "Could not find" and "Cannot create already existing" are matched by clients (Terraform's and ACK's constants).
+# Clients look for "Could not find" and "Cannot create already existing" (constants of Terraform and ACK).
 WORDS = {MODEL: "model", CONFIG: "endpoint configuration", ENDPOINT: "endpoint"}
 
 
@@ -22,7 +22,7 @@ def find(cloud: Cloud, kind: str, name: str) -> Resource:
 
 
 def add(cloud: Cloud, kind: str, name: str, request: dict[str, Any], state: dict[str, Any]) -> Resource:
-    """Keep a new resource; raises ApiError when its name is taken, in whatever case (API, CreateEndpoint: EndpointName)."""
+    """Keep a new resource; raises ApiError if its name is taken, regardless of upper and lower case (API, CreateEndpoint: EndpointName)."""
     arn = cloud.arn(kind, name)
     in_use = f'Cannot create already existing {WORDS[kind]} "{arn}".'
     if cloud.store.find_arn(arn):
@@ -32,7 +32,7 @@ def add(cloud: Cloud, kind: str, name: str, request: dict[str, Any], state: dict
     try:
         cloud.store.add(resource, in_use)
     except ApiError as error:
-        raise invalid(error.message) from None  # here AWS's code is ValidationException, not ResourceInUse
+        raise invalid(error.message) from None  # for this, AWS's code is ValidationException, not ResourceInUse
     return resource
 
 

@@ -12,14 +12,14 @@ from local_test.sagemaker.settings import ACCOUNT
 
 
 class Numbered(dict[str, Any]):
-    """moto's model packages by ARN. A new version of a group gets a number that no version before it had.
+    """moto's model packages by ARN. A new version of a group gets a number that no earlier version had.
 
-    moto gives it the number of versions that are there and 1, which is another version's once one has been deleted.
+    moto would number it by the count of existing versions plus 1. After a deletion this could be the number of another version.
     """
 
     def __init__(self, packages: dict[str, Any]) -> None:
         super().__init__(packages)
-        self.last: dict[str, int] = {}  # number given by group
+        self.last: dict[str, int] = {}  # the last number of each group
         for package in packages.values():
             if group := package.model_package_group_name:
                 self.last[group] = max(self.last.get(group, 0), package.model_package_version)
@@ -56,7 +56,7 @@ def delete_group(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     except ValidationError as error:
         raise invalid(error.message) from None
     if any(package.model_package_group_name == name for package in backend.model_packages.values()):
-        # The error is of the API model; its text is ours.
+        # The error's code comes from the API model; its text is ours.
         raise ApiError(
             "ConflictException", f"the model package group {group.arn} still has model packages; delete these first"
         )

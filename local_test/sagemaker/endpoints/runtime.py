@@ -16,11 +16,11 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.routes import route
 from local_test.sagemaker.storage import S3Uri
 
-SECONDS = 60.0  # for an answer (C 3.1)
-LARGEST = 25 << 20  # bytes of a body (C 3.2)
-LARGEST_SERVERLESS = 4 << 20  # the same of a serverless endpoint (C 3.5)
-LARGEST_INLINE = 128_000  # the same of InvokeEndpointAsync (C 3.5)
-# What of the container's headers reaches the client (API of the runtime, InvokeEndpointOutput).
+SECONDS = 60.0  # seconds for an answer (C 3.1)
+LARGEST = 25 << 20  # the most bytes of a body (C 3.2)
+LARGEST_SERVERLESS = 4 << 20  # the same for a serverless endpoint (C 3.5)
+LARGEST_INLINE = 128_000  # the same for InvokeEndpointAsync (C 3.5)
+# The container's headers that reach the client (API of the runtime, InvokeEndpointOutput).
 ANSWERED = (
     "content-type",
     *(PREFIX.lower() + name for name in ("custom-attributes", "new-session-id", "closed-session-id")),
@@ -74,7 +74,7 @@ def invoke_with_stream(request: Request, cloud: Cloud, name: str) -> Response:
 
 
 def _serving(request: Request, cloud: Cloud, name: str, operation: str) -> Serving:
-    """Return what answers for an endpoint, after the request's headers are checked; raises RuntimeFailure."""
+    """Check the request's headers and return the endpoint that serves; raises RuntimeFailure."""
     try:
         cloud.faults.strike_action(operation)
     except ApiError as error:
@@ -88,7 +88,7 @@ def _serving(request: Request, cloud: Cloud, name: str, operation: str) -> Servi
 
 
 def _address(location: str) -> S3Uri:
-    """Return where an input lies; raises RuntimeFailure."""
+    """Return the address of an input in S3; raises RuntimeFailure."""
     try:
         return S3Uri.parse(location)
     except ApiError as error:
@@ -96,7 +96,7 @@ def _address(location: str) -> S3Uri:
 
 
 def _body(request: Request, limit: int) -> bytes:
-    """Return the body; raises RuntimeFailure for one that is too large, which is read to its end and dropped."""
+    """Return the body; raises RuntimeFailure for a body that is too large, after reading and dropping all of it."""
     if request.content_length is None or request.content_length <= limit:
         body = request.stream.read(limit + 1)
         if len(body) <= limit:

@@ -1,4 +1,4 @@
-"""The errors of the runtime. Their form on the wire is another than that of SageMaker's actions."""
+"""The errors of the runtime. Their form in HTTP differs from that of SageMaker's actions."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ LONGEST = 2048  # characters of a message (API of the runtime, Message)
 
 @dataclass
 class RuntimeFailure(Exception):
-    """An invocation that is refused or fails; other members go into the body beside Message."""
+    """An invocation that is refused or fails; `members` are added to the body beside Message."""
 
     code: str
     message: str
@@ -34,7 +34,7 @@ def invalid(message: str) -> RuntimeFailure:
 
 
 def not_found(name: str) -> RuntimeFailure:
-    # The text is from reports of users (amazon-sagemaker-examples#293); also an endpoint that is not in service yet has it.
+    # The text comes from reports of users (amazon-sagemaker-examples#293); AWS also uses it for an endpoint that is not in service yet.
     return invalid(f"Endpoint {name} of account {ACCOUNT} not found.")
 
 
@@ -80,7 +80,7 @@ def model_error(region: str, endpoint: str, answer: Answer) -> RuntimeFailure:
     return RuntimeFailure(code="ModelError", message=message, status=424, members=members)
 
 
-# Texts of answers that no container gave, from reports of users; their status is 0.
+# Texts for invocations that no container answered, from reports of users; their status is 0.
 LATE = Answer(
     0,
     body=b"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from local_test.sagemaker.endpoints.fleet import Fleet, Variant
 
-if TYPE_CHECKING:  # these invoke what is served
+if TYPE_CHECKING:  # the modules of these invoke an endpoint that is in service
     from local_test.sagemaker.endpoints.asynchronous import Queue
     from local_test.sagemaker.endpoints.capture import Capture
 
@@ -19,10 +19,10 @@ class Serving:
         self.capture = capture
         self.queue = queue
         self.incoming: Fleet | None = None
-        self.share = 0.0  # of the traffic that the incoming fleet gets
+        self.share = 0.0  # the share of the traffic that the incoming fleet gets
 
     def choose(self, target: str | None) -> Variant | None:
-        """Return the variant for the next invocation, or None when there is none of the name."""
+        """Return the variant for the next invocation, or None if no variant has this name."""
         incoming = self.incoming
         fleet = incoming if incoming and random.random() < self.share else self.fleet
         return fleet.choose(target)
@@ -46,7 +46,7 @@ def serving(arn: str) -> Serving | None:
 
 
 def put_in_service(arn: str, endpoint: Serving) -> Serving | None:
-    """Put an endpoint in service, and return what answered for it before."""
+    """Put an endpoint into service, and return what served it before."""
     with _LOCK:
         before = _SERVING.get(arn)
         _SERVING[arn] = endpoint

@@ -1,4 +1,4 @@
-"""What DescribeEndpoint answers of an endpoint's configuration and status."""
+"""The members of DescribeEndpoint's answer about an endpoint's configuration and status."""
 
 import time
 from typing import Any
@@ -7,9 +7,10 @@ from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.store import Resource
 
 Config = dict[str, Any]
-CONFIG = "_Config"  # the configuration that is in service, with the models' containers and what was scaled; Describe leaves it out
+# The configuration in service, with the models' containers and the scaled values; Describe leaves it out.
+CONFIG = "_Config"
 CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
-REASON = 1024  # characters of FailureReason (API)
+REASON = 1024  # the most characters of FailureReason (API)
 
 
 def enter(cloud: Cloud, resource: Resource, status: str, **state: Any) -> None:
@@ -26,7 +27,7 @@ def status(resource: Resource) -> str:
 
 
 def in_service(config: Config) -> dict[str, Any]:
-    """Return the members of an endpoint whose configuration is in service."""
+    """Return the members that describe an endpoint in service with this configuration."""
     members: dict[str, Any] = {
         CONFIG: config,
         "EndpointConfigName": config["EndpointConfigName"],
@@ -53,7 +54,7 @@ def summary(variant: Config, stage: str = "") -> dict[str, Any]:
     image = variant["_Container"]["Image"]
     deployed = {"SpecifiedImage": image, "ResolutionTime": time.time()}
     if "@" in image:
-        deployed["ResolvedImage"] = image  # AWS also resolves a tag to a digest, which only a registry can
+        deployed["ResolvedImage"] = image  # AWS also resolves a tag to a digest, which needs a registry
     weight = variant["InitialVariantWeight"]
     members: dict[str, Any] = {
         "VariantName": variant["VariantName"],

@@ -1,4 +1,4 @@
-"""Where containers run: one protocol, and a machine for each way (process.py, docker.py)."""
+"""The machines that run containers: their protocol, which process.py and docker.py implement."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,14 @@ from typing import Protocol
 
 from local_test.sagemaker.errors import invalid
 
-# Variables of every container, unless its request says otherwise: on a machine of EC2 it would find that machine's real keys.
+# Variables of every container, unless its request sets them: on an EC2 instance the container would otherwise find the
+# instance's real keys.
 NO_KEYS = {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder of this machine that a container sees at `target`."""
+    """A folder on this machine that a container sees at `target`."""
 
     source: Path
     target: PurePosixPath
@@ -22,59 +23,59 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """What is to be started; a machine makes it run and knows nothing of jobs and endpoints."""
+    """A container to start. A machine runs it, and knows nothing about jobs and endpoints."""
 
     name: str  # unique on this machine
     image: str
     command: tuple[str, ...]  # train, serve, or ContainerArguments
-    entrypoint: tuple[str, ...] | None = None  # ContainerEntrypoint, in place of the image's own
+    entrypoint: tuple[str, ...] | None = None  # ContainerEntrypoint, which replaces the image's entry point
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     host: str = "algo-1"
-    network: str | None = None  # containers of one name reach each other by their hosts' names
-    isolated: bool = False  # no way to any other machine
-    port: int | None = None  # on which the program is to listen; None: on none
-    memory: int | None = None  # MB that it may use; None: as much as there is. A process has no such limit
+    network: str | None = None  # containers with the same network reach each other by their hosts' names
+    isolated: bool = False  # whether it can reach no other machine
+    port: int | None = None  # the port on which the program listens; None if it listens on none
+    memory: int | None = None  # the MB that it may use; None means no limit. A process never has a limit
 
     def __post_init__(self) -> None:
         words = [*self.command, *(self.entrypoint or ()), *self.environment, *self.environment.values()]
         if any("\0" in word for word in words):
-            raise invalid("a NUL character is in a variable or an argument of the container, which no system takes")
+            raise invalid("a NUL character is in a variable or an argument of the container; no system accepts that")
 
 
 class Running(Protocol):
     """A container that was started."""
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines that it writes to its outputs, until it ends."""
+        """Yield the lines that it writes to its standard output and standard error, until it ends."""
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Return its exit status, or None when it still runs after so long."""
+        """Return its exit status, or None if it still runs after `seconds`."""
 
     def stop(self, grace: float) -> None:
-        """Send SIGTERM, and SIGKILL after so many seconds; return when it has ended."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return when it has ended."""
 
     def kill(self) -> None:
         """Send SIGKILL and return when it has ended."""
 
     def address(self) -> tuple[str, int]:
-        """Return the host and port of this machine where it listens."""
+        """Return the host and port on this machine at which it listens."""
 
     def path(self, path: PurePosixPath) -> str:
-        """Return the path by which the program knows a path of its container."""
+        """Return the path under which the program sees a path of its container."""
 
 
 class Machine(Protocol):
-    """Starts containers, and ends what was left of an emulator that was killed."""
+    """Starts containers, and ends those that a killed emulator left behind."""
 
-    interface: str  # of the network, in resourceconfig.json
+    interface: str  # the network interface's name in resourceconfig.json
 
     @property
     def protects(self) -> bool:
-        """Return whether a read-only mount cannot be written to."""
+        """Return whether the machine can really prevent writes to a read-only mount."""
 
     def hosts(self, count: int) -> tuple[str, ...]:
-        """Return the names by which so many containers of one network find each other."""
+        """Return the names by which `count` containers in one network find each other."""
 
     def check(self, image: str) -> None:
         """Raise ApiError when this machine cannot run an image."""

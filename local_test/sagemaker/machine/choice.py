@@ -1,4 +1,4 @@
-"""Which machine runs the containers, and why."""
+"""Chooses the machine that runs the containers, and says why."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ class Choice:
 
     machine: Machine
     all: tuple[Machine, ...]
-    why: str  # a sentence for the user
+    why: str  # a sentence for the user that gives the reason
 
     def end_leftovers(self) -> list[str]:
         return [name for machine in self.all for name in machine.end_leftovers()]
 
 
 def choose(run: str | None, settings: Settings) -> Choice:
-    """Return the machine that --run names, or without it Docker where it answers; raises StartError."""
+    """Return the machine that --run names. Without --run, return Docker if it answers, else processes; raises StartError."""
     processes = ProcessMachine(settings.programs, Images(settings.project / "images.json"), settings.work)
     try:
         version = engine.version()

@@ -1,6 +1,6 @@
 """Runs any image in a Docker Engine of this machine, as SageMaker runs it: mounts below /opt/ml, hosts' names, isolation.
 
-What it starts carries the data folder as a label, so that the next emulator on that folder finds what one that was killed left.
+Everything that it starts has the data folder as a label. So the next emulator on that folder finds what a killed emulator left.
 """
 
 import json
@@ -21,11 +21,11 @@ from local_test.sagemaker.machine.networks import Networks
 from local_test.sagemaker.machine.ownership import give_back
 
 DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels
-SHARED_MEMORY = "64m"  # of /dev/shm (python-sdk#937)
-STEP = 0.02  # seconds between looks at a container that starts
+SHARED_MEMORY = "64m"  # the size of /dev/shm (python-sdk#937)
+STEP = 0.02  # seconds between two checks of a container that starts
 KILLED = 137  # exit status after SIGKILL
-NOT_STARTED = 125  # docker's own exit status where it cannot start a container
-NOWHERE = ("127.0.0.1", 9)  # of a container that has ended at once: nothing listens there
+NOT_STARTED = 125  # docker's own exit status if it cannot start a container
+NOWHERE = ("127.0.0.1", 9)  # the address of a container that has ended at once, where nothing listens
 
 
 class DockerMachine:
@@ -65,11 +65,11 @@ class DockerMachine:
     def end_leftovers(self) -> list[str]:
         ended = []
         for name in self._listed("ps", "--all", "--format", "{{.Names}}"):
-            with suppress(EngineError):  # it is just being removed
+            with suppress(EngineError):  # Docker is removing it at this moment
                 found = _inspected(name)
                 if found["State"]["Running"]:
                     docker("kill", name)
-                # Given back before the container goes, so that this can be done again where it is cut off.
+                # Change the files' owner before the container is removed, so that this step can be repeated after an interruption.
                 written = [Path(mount["Source"]) for mount in found["Mounts"] if mount["RW"]]
                 give_back(written, found["Image"], ("--label", self._label))
                 docker("rm", "--force", "--volumes", name)
@@ -87,7 +87,7 @@ class DockerMachine:
             return []
 
     def _started(self, name: str, container: Container) -> Running:
-        # docker attaches before it starts, so that no line is lost, and the engine need not keep them a second time.
+        # docker attaches before the container starts, so no line is lost, and the engine need not keep a second copy.
         attached = subprocess.Popen(
             ["docker", "start", "--attach", name],
             stdin=subprocess.DEVNULL,
@@ -115,7 +115,7 @@ class DockerMachine:
         return [*options, *self._networks.join(container)]
 
     def _removed(self, name: str, container: Container) -> None:
-        """Remove a container that has ended, and give what it wrote to the user of the emulator."""
+        """Remove a container that has ended, and make the emulator's user the owner of its files."""
         written = [mount.source for mount in container.mounts if not mount.read_only]
         give_back(written, container.image, ("--label", self._label))
         with suppress(EngineError):
@@ -136,7 +136,7 @@ class _Running:
     ) -> None:
         self._name = name
         self._container = container
-        self._attached = attached  # runs as long as the container does
+        self._attached = attached  # the docker command, which runs as long as the container
         self._address = address
         self._removed = removed
         self._status: int | None = None
@@ -188,14 +188,14 @@ class _Running:
         try:
             status = int(docker("wait", self._name, timeout=None))
             state = _inspected(self._name)["State"]
-        except EngineError:  # somebody removed it by force
+        except EngineError:  # somebody else removed it by force
             return KILLED
         self._out_of_memory = bool(state["OOMKilled"])
         return status or (NOT_STARTED if state["Status"] == "created" else 0)
 
 
 def _command(container: Container) -> list[str]:
-    """Return the end of docker's command line; after --, so that no name of an image is taken for an option."""
+    """Return the end of docker's command line. It begins with --, so that an image's name is never taken for an option."""
     first, *rest = container.entrypoint or [None]
     entrypoint = ["--entrypoint", first] if first else []
     return [*entrypoint, "--", container.image, *rest, *container.command]
@@ -207,7 +207,7 @@ def _inspected(name: str) -> dict[str, Any]:
 
 
 def _address(container: Container, found: Mapping[str, Any]) -> tuple[str, int]:
-    """Return where this machine reaches a container's port: published, or where nothing is published, its own address."""
+    """Return the address at which this machine reaches a container's port: the published port, or else the container's own address."""
     if not container.port:
         return NOWHERE
     settings = found["NetworkSettings"]

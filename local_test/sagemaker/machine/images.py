@@ -1,4 +1,4 @@
-"""Which images are this project's own, so that a process can stand for them."""
+"""Recognises this project's own images, which can also run as processes."""
 
 import json
 import re
@@ -10,9 +10,9 @@ NAME = re.compile(r"^(?:.*/)?byoc-classifier-(train|serve)(?:[:@].*)?$")
 
 @dataclass(frozen=True)
 class Images:
-    """The images of this project: by the name that build.sh gives, or as images.json has them after a push."""
+    """The images of this project, by the names that build.sh gives, and by the addresses in images.json after a push."""
 
-    file: Path  # images.json; it need not exist
+    file: Path  # the path of images.json, which need not exist
 
     def program(self, image: str) -> str | None:
         """Return which of our two programs an image holds, or None for another image."""

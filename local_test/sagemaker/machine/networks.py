@@ -1,4 +1,4 @@
-"""Networks of containers: of the hosts of a job, and of containers that are isolated."""
+"""Networks of containers: one for the hosts of a job, and one for isolated containers."""
 
 import threading
 import uuid
@@ -12,7 +12,7 @@ from local_test.sagemaker.machine.engine import EngineError, docker
 
 @dataclass
 class Networks:
-    """A network is made for its first container, and removed after its last one; `labels` are docker's options."""
+    """Docker's networks. A network is made for its first container and removed after its last one; `labels` are options for docker."""
 
     labels: tuple[str, ...]
     _ids: dict[str, str] = field(default_factory=dict)
@@ -29,12 +29,12 @@ class Networks:
             if name not in self._ids:
                 own = f"byoc-{uuid.uuid4().hex[:12]}"
                 self._ids[name] = docker("network", "create", *self.labels, *_kind(container), own)
-        # An isolated container asks itself for the addresses of other hosts, since an engine may pass such questions on.
+        # An isolated container uses itself as its DNS server, since an engine may forward DNS queries to the outside.
         resolver = ("--dns", "0.0.0.0") if container.isolated else ()
         return ("--network", self._ids[name], "--network-alias", container.host, *resolver)
 
     def leave(self, container: Container) -> None:
-        """Take a container, which is removed or was never made, from its network."""
+        """Remove a container that no longer exists, or was never made, from its network's list."""
         name = _name(container)
         if name is None:
             return
@@ -46,7 +46,7 @@ class Networks:
 
 
 def _name(container: Container) -> str | None:
-    """Return the name of a container's network; None for the engine's own network, which serves all containers that need no other."""
+    """Return the name of a container's network; None means the engine's default network, for all containers that need no other."""
     return container.network or (container.name if container.isolated else None)
 
 

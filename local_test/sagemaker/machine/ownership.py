@@ -1,4 +1,4 @@
-"""Files that a container's root wrote into folders of this machine, given to the user of the emulator."""
+"""Makes the emulator's user the owner of files that a container's root wrote into folders of this machine."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from local_test.sagemaker.machine.engine import EngineError, bind, docker
 
-# The commands come from this machine, since an image may hold no chown.
+# The commands come from this machine, since an image may not have chown.
 COMMANDS = (Path("/bin"), Path("/lib"), Path("/lib64"), Path("/usr"))
 VARIABLES = ("--env", "PATH=/usr/bin:/bin", "--env", "LD_PRELOAD=", "--env", "LD_LIBRARY_PATH=")
 GIVEN = PurePosixPath("/given")
@@ -17,7 +17,7 @@ SCRIPT = 'chown -RhP "$0" /given/* && chmod -R u+rwX /given/*'
 
 
 def give_back(folders: Iterable[Path], image: str, labels: Sequence[str]) -> None:
-    """Let the user of the emulator read and remove what lies below some folders; `image` is any image of this machine."""
+    """Let the emulator's user read and remove everything below some folders; `image` is any image on this machine."""
     foreign = [folder for folder in folders if folder.is_dir() and _holds_foreign(folder)]
     if not foreign:
         return
@@ -32,7 +32,10 @@ def give_back(folders: Iterable[Path], image: str, labels: Sequence[str]) -> Non
         docker(*options, "--entrypoint", "/bin/sh", "--", image, "-c", SCRIPT, owner)
     except EngineError as error:
         remedy = shlex.join(["sudo", "chown", "-R", owner, *map(str, foreign)])
-        print(f"byoc: what a container's root wrote is not this user's yet: {error}; {remedy}", file=sys.stderr)
+        print(
+            f"byoc: files that a container's root wrote do not belong to this user yet: {error}; {remedy}",
+            file=sys.stderr,
+        )
 
 
 def _holds_foreign(folder: Path) -> bool:
@@ -52,6 +55,6 @@ def _holds_foreign(folder: Path) -> bool:
                         return True
                     if entry.is_dir(follow_symlinks=False):
                         found.append(Path(entry.path))
-    except OSError:  # one that another thread removes meanwhile, too
+    except OSError:  # also happens if another thread removes it meanwhile
         return True
     return False

@@ -1,7 +1,7 @@
 """Runs this project's own two programs as processes, without Docker.
 
-A container's /opt/ml is a folder of its own, which the program finds in SAGEMAKER_BASE_DIR; mounts are links in it. Nothing is
-isolated, so no other image is run. docs/emulator.md says what that leaves unproved.
+A container's /opt/ml is a separate folder, which the program finds in SAGEMAKER_BASE_DIR; mounts are links in it. Nothing is
+isolated, so other images cannot run. docs/emulator.md says what this does not prove.
 """
 
 import json
@@ -38,7 +38,7 @@ class ProcessMachine:
         return protect.able()
 
     def hosts(self, count: int) -> tuple[str, ...]:
-        """Return addresses of this machine, since a process has no name of its own: 127.0.0.1, 127.0.0.2 ..."""
+        """Return addresses of this machine, since a process has no host name: 127.0.0.1, 127.0.0.2 ..."""
         return tuple(f"127.0.0.{number}" for number in range(1, count + 1)) if count > 1 else ("algo-1",)
 
     def check(self, image: str) -> None:
@@ -48,9 +48,9 @@ class ProcessMachine:
     def start(self, container: Container) -> Running:
         program = self._images.program(container.image)
         if program is None or container.entrypoint or container.command[:1] != (program,):
-            # Each of our images holds one program: here as there the training image cannot serve.
+            # Each of our images holds one program, so the training image cannot serve; the same holds for processes.
             raise not_emulated(f"a container of {container.image} with another program than {program}, as a process,")
-        # Below the system's folder for such, since a socket's path has at most 107 characters.
+        # In the system's folder for temporary files, since a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="byoc-"))
         base, shown = self._laid_out(container, folder)
         port = _free_port() if container.port else None
@@ -81,7 +81,7 @@ class ProcessMachine:
         return _Process(process, folder, record, port)
 
     def _laid_out(self, container: Container, folder: Path) -> tuple[Path, list[tuple[Path, Path]]]:
-        """Make the folder that stands for /opt/ml, with the mounts as links; return it, and the mounts to be made read-only."""
+        """Make the folder that replaces /opt/ml, with the mounts as links. Return it, and the mounts that must be read-only."""
         base = _made(_base(folder))
         shown = []
         for mount in sorted(container.mounts, key=lambda mount: len(mount.target.parts)):
@@ -109,7 +109,7 @@ class ProcessMachine:
 
 
 class _Process:
-    """A program that runs; its session, with all that it starts there, ends with it."""
+    """A running program in its own session. All processes of the session end with it."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, record: Path, port: int | None) -> None:
         self._process = process
@@ -130,10 +130,10 @@ class _Process:
         except subprocess.TimeoutExpired:
             return None
         self._clean()
-        return status if status >= 0 else 128 - status  # as a shell and Docker give a signal
+        return status if status >= 0 else 128 - status  # the form in which a shell and Docker return a signal
 
     def stop(self, grace: float) -> None:
-        # The program alone, as Docker signals process 1 alone.
+        # Signal only the program, as Docker signals only process 1.
         with suppress(ProcessLookupError):
             self._process.terminate()
         if self.wait(grace) is None:
@@ -160,12 +160,12 @@ class _Process:
 
 
 def _base(folder: Path) -> Path:
-    """Return the folder that stands for /opt/ml."""
+    """Return the folder that replaces /opt/ml."""
     return folder / "opt-ml"
 
 
 def _translated(value: str, base: Path) -> str:
-    """Return a variable's value with the folder that stands for /opt/ml, where it names a path there."""
+    """Return a variable's value. If it is a path below /opt/ml, replace that folder."""
     return (
         f"{base}{value.removeprefix(str(OPT_ML))}" if value == str(OPT_ML) or value.startswith(f"{OPT_ML}/") else value
     )
@@ -189,7 +189,7 @@ def _kill_group(pid: int) -> None:
 
 
 def started(pid: int) -> str | None:
-    """Return when a process was started, in the kernel's ticks: two processes that have one number differ in it."""
+    """Return the start time of a process, in the kernel's ticks. It distinguishes two processes that had the same number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

@@ -1,4 +1,4 @@
-"""Read-only mounts for a process: bind mounts in a mount namespace of its own, where the kernel admits that."""
+"""Read-only mounts for a process: bind mounts in a separate mount namespace, if the kernel allows that."""
 
 import functools
 import os
@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-UNSHARE = shutil.which("unshare") or "unshare"  # of this machine, whatever PATH the program gets
-# Pairs of a folder and where it is shown, up to --; then the program, which keeps the process's number.
+UNSHARE = shutil.which("unshare") or "unshare"  # tools of this machine, independent of the program's PATH
+# The arguments are pairs of a folder and its mount point, then --, then the program, which keeps the process's number.
 SCRIPT = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" || exit 125; shift 2; done; shift; exec "$@"'
 
 
@@ -22,7 +22,7 @@ def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) 
 
 @functools.cache
 def able() -> bool:
-    """Return whether such mounts work here: in a container, or with user namespaces switched off, they do not."""
+    """Return whether such mounts work here; they do not in a container, or if user namespaces are switched off."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         source.mkdir()

@@ -1,1 +1,1 @@
-"""GET /_local/: what runs here, as a page for a person and as JSON for a program."""
+"""GET /_local/: shows what runs here, as a page for a person and as JSON for a program."""

@@ -1,4 +1,4 @@
-"""The values that the page shows of jobs, endpoints, buckets and faults."""
+"""The values on the page: jobs, endpoints, buckets and faults."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from local_test.sagemaker.settings import REGION
 from local_test.sagemaker.store import Resource
 from local_test.sagemaker.tuning.results import TRIALS
 
-MOST = 50  # entries of a kind, the newest, unless the address says more
+MOST = 50  # the newest entries of each kind, unless the address asks for more
 
 
 TRAINING_JOB, TRANSFORM_JOB = jobs.TRAINING.word, jobs.TRANSFORM.word
@@ -31,29 +31,29 @@ class Entry:
     phase: str
     created: str
     ended: str
-    metrics: dict[str, float | str]  # JSON has no number for what is not finite
+    metrics: dict[str, float | str]  # JSON has no infinite numbers
     details: dict[str, str]
     failure_reason: str
     tags: dict[str, str]
     stoppable: bool
-    faults: tuple[str, ...]  # those that can strike it now
-    training_jobs: tuple[str, ...]  # of a tuning job
+    faults: tuple[str, ...]  # the faults that can strike it now
+    training_jobs: tuple[str, ...]  # the training jobs of a tuning job
 
 
 @dataclass(frozen=True)
 class Overview:
-    """One region, and what all regions share: buckets and faults."""
+    """One region, with the buckets and faults that all regions share."""
 
     region: str
     regions: list[str]
-    entries: dict[str, list[Entry]]  # by kind, the newest first
+    entries: dict[str, list[Entry]]  # entries by kind, the newest first
     totals: dict[str, int]
     buckets: list[str]
     faults: list[dict[str, Any]]
 
 
 def overview(cloud: Cloud, most: int) -> Overview:
-    """Return what a region holds, at most so many entries of each kind."""
+    """Return what a region holds, with at most `most` entries of each kind."""
     newest = {
         kind: sorted(cloud.store.all(kind), key=lambda entry: float(entry.state["CreationTime"]), reverse=True)
         for kind in TITLES
@@ -69,7 +69,7 @@ def overview(cloud: Cloud, most: int) -> Overview:
 
 
 def regions(cloud: Cloud) -> list[str]:
-    """Return the regions that hold resources, and the usual one."""
+    """Return the regions that hold resources, and the default region."""
     folders = {path.name for path in (cloud.settings.data / "resources").glob("*")}
     return sorted(folders | {REGION, cloud.region})
 
@@ -83,7 +83,7 @@ def log(cloud: Cloud, kind: str, name: str, lines: int) -> list[Tail]:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a time as a person reads it, in UTC; empty for none."""
+    """Return a time in UTC as text; empty if there is none."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -111,7 +111,7 @@ def _value(value: float) -> float | str:
 
 
 def _details(answer: dict[str, Any]) -> dict[str, str]:
-    """Return what else a person wants to know of an endpoint or a transform job."""
+    """Return further details of an endpoint or a transform job."""
     details: dict[str, str] = {
         name: str(answer[name]) for name in ("EndpointConfigName", "ModelName") if name in answer
     }
@@ -133,11 +133,11 @@ def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
     return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
 
 
-# What a terminal would take for a command; tabs stay.
+# Characters that a terminal would take for a command; tabs stay.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def text(tails: Sequence[Tail]) -> str:
-    """Return the ends of log streams as plain text, each below its name."""
+    """Return the last lines of log streams as plain text, each stream under its name."""
     parts = [f"==> {tail.stream} <==\n" + "".join(f"{line}\n" for line in tail.lines) for tail in tails]
     return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", "\n".join(parts))

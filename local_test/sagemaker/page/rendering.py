@@ -1,4 +1,4 @@
-"""Makes HTML of the page's values. Jinja escapes every one of them: a key, a log line or a reason may be hostile."""
+"""Makes HTML from the page's values. Jinja escapes all of them, because a key, a log line or a reason may be hostile."""
 
 from pathlib import Path
 from typing import Any

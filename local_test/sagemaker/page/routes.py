@@ -19,9 +19,10 @@ from local_test.sagemaker.s3 import listing
 from local_test.sagemaker.settings import REGION
 
 REFRESH = 5  # seconds; ?refresh=0 switches it off
-LINES = 200  # of a log
+LINES = 200  # the lines of a log that are shown
 PAGE = 200  # objects
-PARAMETERS = {"region": REGION, "refresh": str(REFRESH)}  # that links carry on, where they are not these
+# The parameters that links keep if they differ from these defaults.
+PARAMETERS = {"region": REGION, "refresh": str(REFRESH)}
 
 
 @route("GET", "/_local/?")
@@ -126,7 +127,7 @@ def _kept(request: Request) -> dict[str, str]:
 
 
 def _query(request: Request) -> str:
-    """Return the parameters that the page's links and forms carry on."""
+    """Return the parameters that the page's links and forms keep."""
     kept = urlencode(_kept(request))
     return f"?{kept}" if kept else ""
 

@@ -1,4 +1,4 @@
-"""The bytes of one object, or a part of them, in a file: never in memory as a whole."""
+"""The bytes of an object, or a part of them, in a file. They are never in memory as a whole."""
 
 import errno
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from moto.s3.utils import compute_checksum
 
 BLOCK = 1 << 18
-ROOM = 8 << 20  # bytes that stay free for jobs and the index, so that on a full disk objects can be deleted
+ROOM = 8 << 20  # bytes that stay free for jobs and the index, so that objects can still be deleted if the disk is full
 
 
 class _Open:
-    """An open file; it stays readable when another takes its place."""
+    """An open file; it stays readable when another file replaces it."""
 
     def __init__(self, path: Path) -> None:
         self.number = os.open(path, os.O_RDONLY)
@@ -23,7 +23,7 @@ class _Open:
 
 
 class FileBytes:
-    """Takes the place of an object's bytes in moto: it has a length, can be sliced, and is sent block by block."""
+    """Replaces an object's bytes in moto: it has a length, can be sliced, and is sent block by block."""
 
     def __init__(self, path: Path, start: int = 0, end: int | None = None, opened: _Open | None = None) -> None:
         self._path = path
@@ -62,13 +62,13 @@ class FileBytes:
 
 
 def checksum(body: bytes | FileBytes, algorithm: str, encode_base64: bool = True) -> bytes:
-    """Return a checksum as moto's function of this name does, of a file too."""
+    """Return the same checksum as moto's function of this name, also for a file."""
     found: bytes = compute_checksum(bytes(body), algorithm=algorithm, encode_base64=encode_base64)
     return found
 
 
 def write(content: bytes | FileBytes, path: Path) -> None:
-    """Write an object's bytes to a new file; where the disk is full, no part of the file stays."""
+    """Write an object's bytes to a new file; if the disk is full, remove the file."""
     need_room(path.parent, len(content))
     try:
         if isinstance(content, FileBytes):
@@ -81,7 +81,7 @@ def write(content: bytes | FileBytes, path: Path) -> None:
 
 
 def need_room(folder: Path, size: int) -> None:
-    """Raise OSError where so many bytes would fill the disk."""
+    """Raise OSError if `size` more bytes would fill the disk."""
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < size + ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""Requests to S3: this folder answers listings and takes the bytes of uploads, and moto does the rest."""
+"""Handles requests to S3. Code in this folder answers listings and writes uploads to files; moto does the rest."""
 
 import re
 import sqlite3
@@ -47,7 +47,7 @@ class S3Front:
         except ApiError as error:
             return _xml(_error(error.code, error.message), error.status)(environ, start_response)
         except (OSError, sqlite3.Error) as error:
-            # As with a full disk; clients try again after this code.
+            # The disk is full, for instance; clients try again after this code.
             reason = getattr(error, "strerror", None) or error
             text = _error("InternalError", f"the data folder cannot be used: {reason}")
             return _xml(text, 500)(environ, start_response)
@@ -57,7 +57,7 @@ class S3Front:
                 "The XML you provided was not well-formed or did not validate against our published schema",
             )
             return _xml(text, 400)(environ, start_response)
-        except Exception as error:  # moto's, over a request that no client of AWS makes
+        except Exception as error:  # an error in moto, for a request that no client of AWS makes
             traceback.print_exc()
             return _xml(_error("InternalError", f"{type(error).__name__}: {error}"), 500)(environ, start_response)
 
@@ -90,7 +90,7 @@ class S3Front:
         return self._changing(environ, start_response)
 
     def _changing(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Let moto answer a request that changes something, and write the change to the index before the client gets the answer."""
+        """Let moto answer a request that changes something. The change is written to the index before the client gets the answer."""
         heads: list[tuple[Any, ...]] = []
         try:
             body: Iterable[bytes] = self._moto(environ, lambda *head: heads.append(head))
@@ -100,7 +100,7 @@ class S3Front:
         return body
 
     def _listing(self, request: Request) -> str | None:
-        """Return the answer to a listing of a bucket that is there; None for another request."""
+        """Return the answer to a listing of an existing bucket; None for other requests."""
         bucket = _bucket(request)
         parameters = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True))
         named = {name for name in parameters if not uploads.SIGNATURE.match(name)}
@@ -110,13 +110,13 @@ class S3Front:
 
 
 def _bucket(request: Request) -> str:
-    """Return the bucket that a request names, in its host or in its path; empty when it names none."""
+    """Return the bucket that a request names in its host or in its path; empty if it names none."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
 
 
 def _key(request: Request) -> str:
-    """Return the key that a request names; empty when it is about a bucket."""
+    """Return the key that a request names; empty if the request is about a bucket."""
     path: str = request.path.removeprefix("/")
     return path if BUCKET_HOST.fullmatch(request.headers.get("Host", "")) else path.partition("/")[2]
 

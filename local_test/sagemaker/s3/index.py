@@ -1,4 +1,7 @@
-"""The index of S3's buckets and objects, as tables on disk: it survives a restart, and ten gigabytes of photos take no memory."""
+"""The index of S3's buckets and objects, as tables on disk.
+
+It survives a restart, and needs little memory also for ten gigabytes of photos.
+"""
 
 import json
 import sqlite3
@@ -29,7 +32,7 @@ class Row:
     modified: float
     file: str  # relative to the folder of the objects
     marker: bool = False
-    more: dict[str, Any] = field(default_factory=dict)  # metadata and the like
+    more: dict[str, Any] = field(default_factory=dict)  # metadata and other values, as JSON
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,14 @@ class Bucket:
 
 
 class Index:
-    """The buckets and objects; the order of keys is that of their UTF-8 bytes, as S3's."""
+    """The buckets and objects. Keys are ordered by their UTF-8 bytes, as in S3."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._tables = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._tables.execute("PRAGMA journal_mode=WAL")
-        self._tables.execute(
-            "PRAGMA synchronous=OFF"
-        )  # a crash of the machine may lose the last objects, a kill of ours none
+        # A crash of the machine may lose the last objects; a killed emulator loses none.
+        self._tables.execute("PRAGMA synchronous=OFF")
         self._tables.executescript(TABLES)
 
     def close(self) -> None:
@@ -60,7 +62,7 @@ class Index:
         return [Bucket(*row) for row in self._all("SELECT name, region, created, versioning FROM buckets")]
 
     def set_buckets(self, buckets: list[Bucket]) -> None:
-        """Replace all buckets by these."""
+        """Replace all buckets with these."""
         with self._lock:
             if set(buckets) == set(self.buckets()):
                 return
@@ -78,7 +80,7 @@ class Index:
         return self._rows(f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ? ORDER BY place", bucket, key)
 
     def set_versions(self, bucket: str, key: str, rows: list[Row]) -> None:
-        """Replace an object's versions by these, the oldest first."""
+        """Replace an object's versions with these, the oldest first."""
         last = len(rows) - 1
         values = [
             (
@@ -123,7 +125,7 @@ class Index:
             after = rows[-1].key
 
     def keys(self, bucket: str) -> list[str]:
-        """Return all keys of a bucket, of deleted objects too."""
+        """Return all keys of a bucket, including those of deleted objects."""
         return [key for (key,) in self._all("SELECT DISTINCT key FROM objects WHERE bucket = ? ORDER BY key", bucket)]
 
     def bytes(self, bucket: str) -> int:

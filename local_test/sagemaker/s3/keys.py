@@ -1,5 +1,4 @@
-"""Stands for the objects of a bucket that moto expects in memory: a view of the index, which makes moto's objects when moto wants
-them."""
+"""Replaces moto's dictionary of a bucket's objects with a view of the index, which makes moto's objects when moto needs them."""
 
 import threading
 import time
@@ -28,8 +27,8 @@ class Touched(threading.local):
     """The objects that this thread's request has read or changed; they are written to the index when the request ends."""
 
     def __init__(self) -> None:
-        # By bucket, key and version. moto gets an object again after it has changed it, and has to get the same one: of two, the
-        # one that was not changed could be written last.
+        # Objects by bucket, key and version. After a change moto reads the object again, and must get the same Python object.
+        # Otherwise the unchanged one might be written last.
         self.keys: dict[tuple[str, str, str], FileKey] = {}
 
     def add(self, bucket: str, key: FileKey) -> None:
@@ -37,11 +36,11 @@ class Touched(threading.local):
 
 
 TOUCHED = Touched()
-LOCK = threading.RLock()  # an object's file and its row change together
+LOCK = threading.RLock()  # held while an object's file and its row change together
 
 
 class Keys:
-    """The objects of one bucket, in the shape of moto's own store of them (moto/s3/utils.py, _VersionedKeyStore)."""
+    """The objects of one bucket, with the interface of moto's own store (moto/s3/utils.py, _VersionedKeyStore)."""
 
     def __init__(self, index: Index, bucket: str, region: str) -> None:
         self._index = index
@@ -55,7 +54,7 @@ class Keys:
         return self._touch(row)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        """Add a version; moto does so with a marker that the object was deleted."""
+        """Add a version. moto calls this with a marker when an object is deleted."""
         rows = self._index.versions(self._bucket, name)
         self._index.set_versions(self._bucket, name, [*rows, _row(value)])
 
@@ -137,7 +136,7 @@ class Keys:
         return self._index.bytes(self._bucket)
 
     def _settle(self, name: str, values: list[Any]) -> None:
-        """Move the newest version to its key's path, after an older version that lies there was moved away."""
+        """Move the newest version to its key's path, after moving away an older version that is there."""
         natural = natural_path(FileKey.folder, self._bucket, name)
         newest = values[-1] if values else None
         if natural is None or not isinstance(newest, FileKey) or newest.path == natural:
@@ -196,7 +195,7 @@ def forget() -> None:
 
 
 def restore(index: Index) -> None:
-    """Give moto the buckets and the objects' tags of the index."""
+    """Give moto the buckets and the objects' tags from the index."""
     backend = s3_backends[ACCOUNT]["aws"]
     for entry in index.buckets():
         bucket = FileBucket(entry.name, ACCOUNT, entry.region)

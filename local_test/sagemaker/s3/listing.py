@@ -11,8 +11,8 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.s3.index import Index, Row
 
 MOST = 1000  # keys of a page (API reference, ListObjectsV2)
-LAST = "\U0010ffff"  # sorts behind every character of a key
-# Parameters that a listing may have; another, as ?versions, is moto's to answer.
+LAST = "\U0010ffff"  # comes after every character of a key in the order
+# Parameters that we answer in a listing; moto answers requests with others, as ?versions.
 KNOWN = {
     "list-type",
     "prefix",
@@ -29,7 +29,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Page:
-    """What a page holds: objects and common prefixes, in order, and whether more follow."""
+    """A page of a listing: objects and common prefixes in order, and whether more follow."""
 
     rows: list[Row]
     folders: list[str]
@@ -38,7 +38,7 @@ class Page:
 
 
 def page(index: Index, bucket: str, prefix: str, delimiter: str, after: str, most: int) -> Page:
-    """Return the entries behind `after`: a key, or a common prefix all of whose keys were shown."""
+    """Return the entries that follow `after`, which is a key, or a common prefix whose keys were all shown."""
     rows: list[Row] = []
     folders: list[str] = []
     last = after

@@ -1,4 +1,4 @@
-"""moto's objects and uploads, with files for their bytes."""
+"""moto's objects and uploads, with their bytes in files."""
 
 import base64
 import hashlib
@@ -18,8 +18,8 @@ from local_test.sagemaker.s3.files import FileBytes, clear_way, write
 from local_test.sagemaker.s3.index import Row
 from local_test.sagemaker.settings import ACCOUNT
 
-LONGEST = 255  # bytes of a file's name
-SMALLEST_PART = 5 << 20  # bytes of every part but the last (S3's limits of multipart uploads)
+LONGEST = 255  # the most bytes of a file's name
+SMALLEST_PART = 5 << 20  # the fewest bytes of every part except the last (S3's limits of multipart uploads)
 # The attributes of moto's object that are kept, besides its bytes.
 KEPT = (
     "_storage_class",
@@ -43,7 +43,7 @@ PLAIN = {"content-type": "binary/octet-stream"}
 
 @dataclass(frozen=True)
 class Upload:
-    """A body that was written to a file as it came."""
+    """A request's body that was written to a file while it arrived."""
 
     path: Path
     size: int
@@ -52,7 +52,7 @@ class Upload:
 
 
 class Incoming(threading.local):
-    """The body that the request of this thread brought, until the object that it becomes takes it."""
+    """The body of this thread's request, until an object takes it."""
 
     upload: Upload | None = None
 
@@ -65,9 +65,9 @@ INCOMING = Incoming()
 
 
 class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
-    """One of moto's objects, or a part of an upload, whose bytes lie in a file."""
+    """One of moto's objects, or a part of an upload, with its bytes in a file."""
 
-    folder: ClassVar[Path]  # of all objects
+    folder: ClassVar[Path]  # the folder of all objects
     path: Path
     crc32 = ""
     disposed: bool
@@ -101,7 +101,7 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
         return f'"{self._etag}"'
 
     def __deepcopy__(self, memo: object) -> "FileKey":
-        return self  # moto copies an object to list its versions, and changes only a flag
+        return self  # moto copies an object to list its versions, and changes only a flag in the copy
 
     def dispose(self, garbage: bool = False) -> None:
         """Remove a part's file; an object's file is removed with its row of the index."""
@@ -135,7 +135,7 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
 
 
 def restored(bucket: str, region: str, row: Row) -> Any:
-    """Return moto's object of a row of the index."""
+    """Return moto's object for a row of the index."""
     if row.marker:
         marker = FakeDeleteMarker.__new__(FakeDeleteMarker)
         marker.key, marker.name, marker._version_id = None, row.key, row.version
@@ -152,13 +152,13 @@ def restored(bucket: str, region: str, row: Row) -> Any:
 
 
 def marker_row(marker: Any) -> Row:
-    """Return the row of a marker that an object was deleted."""
+    """Return a row that marks an object as deleted."""
     modified = marker.last_modified.replace(tzinfo=UTC).timestamp()
     return Row(key=marker.name, version=marker.version_id, size=0, etag="", modified=modified, file="", marker=True)
 
 
 def _naive(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # as moto has times
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # without a time zone, like moto's own times
 
 
 class FileMultipart(FakeMultipart):  # type: ignore[misc]
@@ -194,7 +194,9 @@ class FileMultipart(FakeMultipart):  # type: ignore[misc]
         return part
 
     def _checksum(self, parts: list[FileKey], crc32: int) -> tuple[str, str, int] | None:
-        """Return the whole object's checksum where it can be computed, which is CRC32 alone; another is left out."""
+        """Return the whole object's checksum if it is CRC32; other checksums cannot be computed from those of the parts, and
+        are left out.
+        """
         if self.metadata.get("x-amz-checksum-algorithm") != "CRC32":
             return None
         if self.metadata.get("x-amz-checksum-type") == "FULL_OBJECT":
@@ -215,7 +217,7 @@ def natural_path(folder: Path, bucket: str, key: str) -> Path | None:
 
 
 def other(folder: Path) -> Path:
-    """Return a new path for the bytes of an object that does not lie at its key."""
+    """Return a new path for the bytes of an object whose key cannot be its path."""
     return folder / ".other" / uuid.uuid4().hex
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request
 from local_test.sagemaker.s3.objects import INCOMING, PLAIN, UNVERSIONED
 from local_test.sagemaker.settings import ACCOUNT
 
-# What of S3's own headers changes nothing but checksums; the client's name and the like stand beside them.
+# Headers of S3 that change only checksums, and headers that change nothing, as the client's name.
 KNOWN = {
     "x-amz-content-sha256",
     "x-amz-date",

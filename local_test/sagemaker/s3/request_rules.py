@@ -1,4 +1,4 @@
-"""Refuses requests whose names and parameters S3 does not admit, before moto sees them: it would fail over some of them."""
+"""Refuses requests with names and parameters that S3 does not accept, before moto sees them, since moto would crash on some."""
 
 import io
 import re
@@ -37,7 +37,7 @@ def check(request: Request, bucket: str, key: str) -> None:
 
 
 def _check_upload(request: Request, bucket: str) -> None:
-    """Refuse a part, or the end, of an upload in parts that is not under way, as after a restart of the emulator."""
+    """Refuse requests about an upload in parts that is unknown, for instance after a restart of the emulator."""
     number = request.args.get("partNumber", "1")
     if not (number.isascii() and number.isdigit() and 1 <= int(number) <= LAST_PART):
         raise ApiError("InvalidArgument", f"Part number must be an integer between 1 and {LAST_PART}, inclusive")

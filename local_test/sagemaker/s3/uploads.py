@@ -1,4 +1,4 @@
-"""Writes the bodies of PutObject and UploadPart to a file as they come, and hands moto the file in place of the bytes."""
+"""Writes the bodies of PutObject and UploadPart to a file while they arrive, and gives moto the file instead of the bytes."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.s3.files import BLOCK, need_room
 from local_test.sagemaker.s3.objects import INCOMING, FileKey, Upload, encoded, other
 
-# Parameters of a PUT that brings an object's bytes; another, as ?tagging, brings something about it.
+# Parameters of a PUT with an object's bytes; a PUT with others, as ?tagging, has something else in its body.
 BYTES = {"partNumber", "uploadId", "x-id"}
 SIGNATURE = re.compile(r"(X-Amz-|AWSAccessKeyId|Signature|Expires)")
 HASHES = ("SHA1", "SHA256")
@@ -26,7 +26,7 @@ CHECKSUM = re.compile(r"x-amz-checksum-([a-z0-9]+)", re.IGNORECASE)
 
 
 def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> bool:
-    """Return whether a request to S3 brings the bytes of the object `key`; without a key it is about a bucket."""
+    """Return whether a request to S3 contains the bytes of the object `key`; without a key the request is about a bucket."""
     named = {name for name in parameters if not SIGNATURE.match(name)}
     return (
         environ["REQUEST_METHOD"] == "PUT" and named <= BYTES and bool(key) and "HTTP_X_AMZ_COPY_SOURCE" not in environ
@@ -34,9 +34,9 @@ def brings_bytes(environ: dict[str, Any], key: str, parameters: set[str]) -> boo
 
 
 def take(environ: dict[str, Any]) -> Path:
-    """Write a request's body to a file, and leave the request as one whose body is empty; return the file.
+    """Write a request's body to a file, replace the body with an empty one, and return the file.
 
-    Raises ApiError when the body is not what the request says it is.
+    Raises ApiError if the body does not have the length or the checksums that the request names.
     """
     need_room(
         FileKey.folder, max(_length(environ, "HTTP_X_AMZ_DECODED_CONTENT_LENGTH"), _length(environ, "CONTENT_LENGTH"))
@@ -72,7 +72,7 @@ def take(environ: dict[str, Any]) -> Path:
 
 
 def drop(path: Path) -> None:
-    """Remove the file when no object has taken it, since the request was refused."""
+    """Remove the file if no object has taken it because the request was refused."""
     if INCOMING.take():
         path.unlink(missing_ok=True)
 
@@ -175,13 +175,13 @@ class Sums:
 
 
 def _algorithms(environ: dict[str, Any]) -> str:
-    """Return where a request may name checksums, in capital letters."""
+    """Return the names of a request's checksums, in capital letters."""
     named = [environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", ""), environ.get("HTTP_X_AMZ_TRAILER", "")]
     return " ".join([*named, *(name for name in environ if name.startswith("HTTP_X_AMZ_CHECKSUM_"))]).upper()
 
 
 def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
-    """Name the checksum to moto that it would compute of the body; one that cannot be computed here is left out."""
+    """Give moto the checksum that it would compute from the body; a checksum that we cannot compute is left out."""
     algorithm = environ.get("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "").upper()
     if algorithm and f"HTTP_X_AMZ_CHECKSUM_{algorithm}" not in environ:
         if algorithm == "CRC32":
@@ -191,7 +191,7 @@ def _tell_checksum(environ: dict[str, Any], sums: Sums) -> None:
 
 
 def _check(environ: dict[str, Any], sums: Sums) -> None:
-    """Refuse a body that has not the length and the checksums that the request names (S3: IncompleteBody, BadDigest)."""
+    """Refuse a body without the length or the checksums that the request names (S3: IncompleteBody, BadDigest)."""
     length = environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
     if length is not None and int(length) != sums.size:
         raise ApiError("IncompleteBody", f"the body has {sums.size} bytes, and the request says {length}")

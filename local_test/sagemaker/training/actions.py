@@ -16,7 +16,7 @@ from local_test.sagemaker.training.rules import RULES
 from local_test.sagemaker.training.status import enter
 
 KIND = jobs.TRAINING.word
-MISSING = "Requested resource not found."  # ACK's controller matches this text (its generator.yaml)
+MISSING = "Requested resource not found."  # ACK's controller looks for this text (its generator.yaml)
 DAY = 86400  # default of MaxRuntimeInSeconds (API, StoppingCondition)
 
 
@@ -26,9 +26,8 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def start(request: dict[str, Any], cloud: Cloud, watch: Watch | None = None, **state: Any) -> Resource:
-    """Make a training job of a checked request, and start it.
-
-    A tuning job adds members of `state`, which Describe answers too; `watch` is called with each new value of a metric.
+    """Make a training job from a checked request, and start it. A tuning job adds members to `state`, which Describe answers
+    too; `watch` is called with each new value of a metric.
     """
     cloud.machine.check(request["AlgorithmSpecification"]["TrainingImage"])
     channels.check(request, cloud)
@@ -85,10 +84,11 @@ def find(request: dict[str, Any], cloud: Cloud) -> Resource:
 
 
 def _echoed(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request as Describe answers it: with AWS's defaults, and without what it does not echo."""
+    """Return the request as Describe answers it: with AWS's defaults, and without the members that AWS does not return."""
     echoed = filled({key: value for key, value in request.items() if value is not None and key != "Tags"})
     if not echoed.get("HyperParameters"):
-        echoed.pop("HyperParameters", None)  # absent, not empty: clients tell the two apart (python-sdk#657)
+        # Absent and not empty, because clients distinguish the two (python-sdk#657).
+        echoed.pop("HyperParameters", None)
     echoed["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP", **echoed["OutputDataConfig"]}
     echoed["StoppingCondition"] = {"MaxRuntimeInSeconds": DAY, **(echoed.get("StoppingCondition") or {})}
     return echoed

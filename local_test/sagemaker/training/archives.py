@@ -1,4 +1,4 @@
-"""What a job leaves in S3: the model and the output, packed as SageMaker does."""
+"""Packs a job's model and output in the way of SageMaker, and puts them into S3."""
 
 import tarfile
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from local_test.sagemaker.training.layout import files
 
 
 def output_folder(request: dict[str, Any]) -> S3Uri:
-    """Return where a job's archives go: <S3OutputPath>/<job>/output (G23 your-algorithms-training-algo-output)."""
+    """Return the address of a job's archives: <S3OutputPath>/<job>/output (G23 your-algorithms-training-algo-output)."""
     return S3Uri.parse(request["OutputDataConfig"]["S3OutputPath"]).below(request["TrainingJobName"]).below("output")
 
 
@@ -35,7 +35,7 @@ def upload(request: dict[str, Any], storage: Storage, kind: str, folders: Sequen
 
 
 def pack(folders: Sequence[Path], archive: Path) -> None:
-    """Pack the contents of folders into one archive; of files with one name on several hosts the last one stays (C 1.2)."""
+    """Pack the contents of folders into one archive; if several hosts have a file of the same name, the last one is kept (C 1.2)."""
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for folder in folders:
             for path in sorted(folder.iterdir()):

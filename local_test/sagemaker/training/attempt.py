@@ -1,4 +1,4 @@
-"""One start of a job's containers, up to their end; a job that is interrupted or tried again has several."""
+"""One attempt of a job: its containers from start to end. A job that is interrupted or tried again has several attempts."""
 
 import shutil
 import threading
@@ -19,12 +19,12 @@ GRACE = 120  # seconds between SIGTERM and SIGKILL (C 1.1)
 
 @dataclass
 class Attempt:
-    """The hosts of one start: their folders, containers and pipes, and the folders that are kept in S3."""
+    """The hosts of one attempt: their folders, containers and pipes, and the folders that are kept in S3."""
 
     cloud: Cloud
     resource: Resource
     work: Path
-    extra: tuple[Mount, ...] = ()  # of a warm pool
+    extra: tuple[Mount, ...] = ()  # the mounts of a warm pool
     hosts: list[HostFolder] = field(default_factory=list)
     _containers: list[Container] = field(default_factory=list)
     _running: list[Running] = field(default_factory=list)
@@ -58,12 +58,12 @@ class Attempt:
             pipe.start()
 
     def ended(self, seconds: float) -> bool:
-        """Wait at most so long, and return whether all containers have ended or one has failed, with which the job fails."""
+        """Wait at most `seconds`, and return whether all containers have ended, or one has failed, so that the job fails."""
         statuses = [running.wait(seconds if number == 0 else 0) for number, running in enumerate(self._running)]
         return None not in statuses or any(statuses)
 
     def stop(self) -> None:
-        """Tell the containers to end, as the platform does, and wait for it."""
+        """Ask the containers to end, as the platform does, and wait until they have ended."""
         threads = [threading.Thread(target=running.stop, args=(GRACE,)) for running in self._running]
         for thread in threads:
             thread.start()
@@ -71,7 +71,7 @@ class Attempt:
             thread.join()
 
     def statuses(self) -> list[int]:
-        """Return the exit statuses; whatever still runs is stopped first, and all that was written is in the log and in S3."""
+        """Return the exit statuses. First stop what still runs, and bring all output into the log and S3."""
         self.stop()
         for reader in self._readers:
             reader.join()

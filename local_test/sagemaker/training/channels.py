@@ -15,21 +15,21 @@ from local_test.sagemaker.training.pipes import Pipe
 
 @dataclass
 class Brought:
-    """What a host's container gets beside its folders."""
+    """The mounts and pipes that a host's container gets in addition to its folders."""
 
     mounts: list[Mount] = field(default_factory=list)
     pipes: list[Pipe] = field(default_factory=list)
 
 
 def check(request: Mapping[str, Any], cloud: Cloud) -> None:
-    """Raise ApiError unless every channel can be brought as the request says, and has objects."""
+    """Raise ApiError unless every channel has objects and can be delivered as the request says."""
     for channel in request.get("InputDataConfig") or []:
         _check_mode(channel, input_mode(channel, request))
         inputs(channel, cloud.storage)
 
 
 def bring(request: Mapping[str, Any], cloud: Cloud, host: HostFolder, number: int, hosts: int) -> Brought:
-    """Bring all channels to the host of this number, counted from 0."""
+    """Deliver all channels to the host with this number, counted from 0."""
     brought = Brought()
     for channel in request.get("InputDataConfig") or []:
         name, mode = channel["ChannelName"], input_mode(channel, request)
@@ -47,28 +47,28 @@ def bring(request: Mapping[str, Any], cloud: Cloud, host: HostFolder, number: in
 
 
 def _view(channel: Channel, cloud: Cloud) -> Any:
-    """Return the folder that is the channel, where it can be shown read-only; else say that it is copied."""
+    """Return the folder that holds exactly the channel, if it can be mounted read-only; else print that the channel is copied."""
     whole = source(channel).get("S3DataDistributionType") != "ShardedByS3Key"
     view = cloud.storage.view(S3Uri.parse(source(channel)["S3Uri"])) if whole and cloud.machine.protects else None
     if view is None:
         why = (
             "this machine cannot protect a view of S3"
             if not cloud.machine.protects
-            else "its objects do not lie in one folder"
+            else "its objects are not in one folder"
         )
         cloud.say(f"the FastFile channel {channel['ChannelName']} is copied, since {why}")
     return view
 
 
 def _check_mode(channel: Channel, mode: str) -> None:
-    """Refuse what the API reference refuses of modes and sources, and what is not emulated."""
+    """Refuse modes and sources that the API reference refuses, or that are not emulated."""
     name, kind = channel["ChannelName"], source(channel)["S3DataType"]
     if kind == "Converse":
         raise not_emulated(f"the channel {name} with S3DataType Converse")
     if mode == "FastFile" and kind != "S3Prefix":
         raise invalid(f"the channel {name} has S3DataType {kind}; the input mode FastFile takes S3Prefix alone (C 1.4)")
     if mode != "Pipe":
-        # API, Channel: leave these unset or None in File mode; S3DataSource: augmented manifests in Pipe mode alone.
+        # API, Channel: leave these unset or None in File mode; S3DataSource: augmented manifests only in Pipe mode.
         for member in ("CompressionType", "RecordWrapperType"):
             if channel.get(member, "None") != "None":
                 raise invalid(

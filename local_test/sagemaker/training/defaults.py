@@ -1,4 +1,4 @@
-"""What AWS adds to the request of a training job, or to a definition of a tuning job, as its Describe answers show."""
+"""The defaults that AWS adds to the request of a training job, or to a tuning job's definition, as Describe shows them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ CHANNEL = {"CompressionType": "None", "RecordWrapperType": "None"}
 
 
 def filled(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request with the flags, and the members of its channels, that AWS answers where it names none."""
+    """Return a request with AWS's default flags and default members of channels."""
     found: dict[str, Any] = {**dict.fromkeys(FLAGS, False), **request}
     if request.get("InputDataConfig"):
         found["InputDataConfig"] = [{**CHANNEL, **channel} for channel in request["InputDataConfig"]]

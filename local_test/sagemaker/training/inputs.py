@@ -1,4 +1,4 @@
-"""Which objects a channel has, and where each lies below the channel's folder."""
+"""Finds the objects of a channel, and the path of each below the channel's folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,19 +25,19 @@ def source(channel: Channel) -> dict[str, Any]:
 
 
 def inputs(channel: Channel, storage: Storage) -> list[Input]:
-    """Return a channel's objects, in the order of their keys or of their manifest; raises ApiError when there are none."""
+    """Return a channel's objects, in the order of their keys or of their manifest; raises ApiError if there are none."""
     where = S3Uri.parse(source(channel)["S3Uri"])
     try:
         found = _listed(channel, where, storage)
     except NoBucket as error:
         raise _nothing(where, f"the bucket {error} does not exist") from None
     if not found:
-        raise _nothing(where, "no object's key begins so")
+        raise _nothing(where, "no object has a key with this prefix")
     return found
 
 
 def shard(found: Sequence[Input], channel: Channel, host: int, hosts: int) -> list[Input]:
-    """Return the objects of one of several hosts: all, or with ShardedByS3Key about 1/n of them (API, S3DataSource)."""
+    """Return the objects for one of n hosts: all, or with ShardedByS3Key about 1/n of them (API, S3DataSource)."""
     return list(found[host::hosts] if source(channel).get("S3DataDistributionType") == "ShardedByS3Key" else found)
 
 
@@ -54,7 +54,7 @@ def _listed(channel: Channel, where: S3Uri, storage: Storage) -> list[Input]:
 
 
 def _of_manifest(where: S3Uri, storage: Storage) -> list[Input]:
-    """Return the objects that a manifest names: a prefix, then what follows it for each object (API, S3DataSource.S3Uri)."""
+    """Return the objects that a manifest names. It holds a prefix, then the rest of each object's address (API, S3DataSource.S3Uri)."""
     manifest = storage.object(where)
     if manifest is None:
         return []

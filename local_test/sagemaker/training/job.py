@@ -17,8 +17,8 @@ from local_test.sagemaker.training.attempt import Attempt
 from local_test.sagemaker.training.report import Report, Watch
 from local_test.sagemaker.training.status import enter
 
-STEP = 0.1  # seconds between looks at a running job
-# How an attempt ends other than by its program.
+STEP = 0.1  # seconds between two checks of a running job
+# The ends of an attempt that its program did not cause.
 STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
     "Stopped",
     "MaxRuntimeExceeded",
@@ -29,7 +29,7 @@ STOPPED, RUNTIME, WAIT, INTERRUPTED, BROKEN = (
 
 
 class TrainingJob:
-    """One job; `run` lasts as long as it does."""
+    """One job; `run` returns when the job has ended."""
 
     def __init__(self, cloud: Cloud, resource: Resource, watch: Watch | None = None) -> None:
         self.cloud = cloud
@@ -38,7 +38,8 @@ class TrainingJob:
         self.report = Report(cloud, resource, watch)
         self.work: Path = cloud.settings.work / resource.name
         condition = self.request["StoppingCondition"]
-        self.runtime_left = float(condition["MaxRuntimeInSeconds"])  # of all attempts together (API, StoppingCondition)
+        # Seconds of all attempts together (API, StoppingCondition).
+        self.runtime_left = float(condition["MaxRuntimeInSeconds"])
         self.wait_until = time.monotonic() + condition.get("MaxWaitTimeInSeconds", float("inf"))
         self.retries = (self.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0)
         self.spot = bool(self.request["EnableManagedSpotTraining"])
@@ -59,7 +60,7 @@ class TrainingJob:
             return self._run(warm_pool.enter(self.cloud, self.resource))
 
     def _run(self, extra: tuple[Mount, ...]) -> Ending:
-        """Try until the program ends by itself, or the job's time is over."""
+        """Make attempts until the program ends by itself, or the job's time is over."""
         number = 0
         while True:
             number += 1
@@ -78,10 +79,10 @@ class TrainingJob:
                 self.retries -= 1
             else:
                 raise Failed(jobs.INTERNAL)
-            self._enter("Starting")  # a job that is tried again, too (API, RetryStrategy)
+            self._enter("Starting")  # the status of a job that is tried again, too (API, RetryStrategy)
 
     def _find_capacity(self) -> None:
-        """Wait as long as there are no instances; raises Failed where the job does not wait for them."""
+        """Wait while there are no instances; raises Failed if the job does not wait for them."""
         fault = self._struck("no-capacity")
         if fault and not self.spot:
             raise Failed(jobs.NO_CAPACITY)
@@ -127,12 +128,14 @@ class TrainingJob:
         return BROKEN if self._struck("internal-error") else ""
 
     def _struck(self, kind: str) -> Fault | None:
-        """Return a fault that was ordered for this job or for its tuning job: nobody knows the names of a tuning job's jobs beforehand."""
+        """Return a fault that was ordered for this job or for its tuning job, since nobody knows the names of a tuning job's
+        jobs beforehand.
+        """
         tuning = self.resource.state.get("TuningJobArn", "").rpartition("/")[2]
         return self.cloud.faults.take(kind, self.resource.name, *([tuning] if tuning else []))
 
     def _finish(self, attempt: Attempt, statuses: list[int], cut: str) -> Ending:
-        """Upload what the job leaves, and return how it ends."""
+        """Upload the job's results, and return its end."""
         output = [host.output / "data" for host in attempt.hosts]
         if any(statuses) and not cut:
             self._upload("output", output)
@@ -158,11 +161,13 @@ class TrainingJob:
         return stopping(self.resource) or self.cloud.background.ending.is_set()
 
     def _not_to_start(self) -> bool:
-        """Return whether a job is to leave the queue without a place; a spot job's wait is limited (API, MaxWaitTimeInSeconds)."""
+        """Return whether a job must leave the queue without a place; a spot job waits only for a limited time (API,
+        MaxWaitTimeInSeconds).
+        """
         return self._given_up() or time.monotonic() > self.wait_until
 
     def _not_started(self) -> Exception:
-        """Return why a job ends that got no place."""
+        """Return why a job without a place ends."""
         if stopping(self.resource):
             return Cut(STOPPED)
         return Failed(jobs.ENDED_BEFORE) if self.cloud.background.ending.is_set() else Cut(WAIT)
@@ -183,9 +188,8 @@ class TrainingJob:
 
 
 def _reason(attempt: Attempt, statuses: list[int]) -> str:
-    """Return why a job failed: what the first failing host left in output/failure (C 1.1).
-
-    A host whose program was stopped because another had failed may have left no text.
+    """Return why a job failed: the text that the first failing host left in output/failure (C 1.1). A host whose program was
+    stopped because another host had failed may have left no text.
     """
     failed = [(host.failure, status) for host, status in zip(attempt.hosts, statuses, strict=True) if status]
     text, status = next(((text, status) for text, status in failed if text), failed[0])

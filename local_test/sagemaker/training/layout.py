@@ -1,4 +1,4 @@
-"""What a training container finds below /opt/ml: its folders and configuration files (C 1.2, 1.3)."""
+"""Makes the folders and configuration files that a training container finds below /opt/ml (C 1.2, 1.3)."""
 
 import json
 import posixpath
@@ -12,14 +12,14 @@ from local_test.sagemaker.machine import Mount
 OPT_ML = PurePosixPath("/opt/ml")
 DATA = OPT_ML / "input" / "data"
 OUTPUT = OPT_ML / "output"
-CHECKPOINTS = OPT_ML / "checkpoints"  # where CheckpointConfig.LocalPath names no other
+CHECKPOINTS = OPT_ML / "checkpoints"  # the default of CheckpointConfig.LocalPath
 GROUP = (
     "homogeneousCluster"  # the name that a cluster of one instance type has in resourceconfig.json (TT environment.py)
 )
 
 
 def stays_within(path: Path, folder: Path) -> bool:
-    """Return whether a path leads to a place in its folder: a container may have left a link to a file of this machine."""
+    """Return whether a path leads to a place inside its folder. A container may have left a link to another file of this machine."""
     return path.resolve().is_relative_to(folder.resolve())
 
 
@@ -59,7 +59,7 @@ class HostFolder:
 
     @property
     def failure(self) -> str:
-        """Return the text that the program left of its failure; empty when it left none."""
+        """Return the program's text about its failure; empty if it left none."""
         path = self.output / "failure"
         try:
             return path.read_text(errors="replace") if stays_within(path, self.output) else ""
@@ -105,7 +105,7 @@ def write_config(folder: Path, request: Mapping[str, Any], hosts: Sequence[str],
 
 
 def local_path(config: Mapping[str, Any], usual: PurePosixPath) -> PurePosixPath:
-    """Return the LocalPath of a configuration, or the usual one; without its `..`, which would lead out of a host's folder."""
+    """Return the LocalPath of a configuration, or the default. Any `..` is removed, since it would lead out of a host's folder."""
     return PurePosixPath(posixpath.normpath(config.get("LocalPath") or usual))
 
 

@@ -1,4 +1,4 @@
-"""Channels in Pipe mode: a named pipe for each epoch, into which the objects are written one behind the other (C 1.2, 1.4)."""
+"""Channels in Pipe mode: a named pipe for each epoch, into which the objects are written one after the other (C 1.2, 1.4)."""
 
 import errno
 import json
@@ -17,10 +17,10 @@ from local_test.sagemaker.storage import NoBucket, S3Uri, Storage
 from local_test.sagemaker.training.inputs import Channel, Input, source
 
 BLOCK = 1 << 16
-STEP = 0.05  # seconds between looks for a reader
-MARK = 0xCED7230A  # of a RecordIO record (MXNet, note_data_loading)
-PART = 1 << 29  # bytes that one part of a record has at most
-WHOLE = 0  # kind of a record in one part
+STEP = 0.05  # seconds between two checks for a reader
+MARK = 0xCED7230A  # the mark that begins a RecordIO record (MXNet, note_data_loading)
+PART = 1 << 29  # the most bytes of one part of a record
+WHOLE = 0  # the kind of a record that has only one part
 
 
 class Pipe:
@@ -50,13 +50,13 @@ class Pipe:
         epoch = 0
         path = self._folder / f"{self._channel['ChannelName']}_0"
         while (number := self._reader(path)) is not None:
-            following = self._make(epoch + 1)  # a program may open it at once
+            following = self._make(epoch + 1)  # the program may open it at once
             try:
                 with os.fdopen(number, "wb", buffering=BLOCK) as pipe:
                     for block in self._epoch(epoch):
                         pipe.write(block)
             except BrokenPipeError:
-                pass  # the program wants no more of this epoch
+                pass  # the program needs no more data of this epoch
             epoch, path = epoch + 1, following
 
     def _reader(self, path: Path) -> int | None:
@@ -74,7 +74,7 @@ class Pipe:
         return None
 
     def _epoch(self, epoch: int) -> Iterator[bytes]:
-        """Yield the bytes of one epoch; a ShuffleConfig orders them anew for each (API, Channel.ShuffleConfig)."""
+        """Yield the bytes of one epoch; a ShuffleConfig gives each epoch a new order (API, Channel.ShuffleConfig)."""
         order = (
             random.Random(f"{self._channel['ShuffleConfig']['Seed']} {epoch}")
             if "ShuffleConfig" in self._channel
@@ -102,7 +102,10 @@ class Pipe:
                     yield record(self._attribute(name, entry[name]))
 
     def _attribute(self, name: str, value: Any) -> bytes:
-        """Return an attribute's bytes: those of the object that it names where its name ends in -ref, else the value."""
+        """Return an attribute's bytes.
+
+        If the attribute's name ends in -ref, they are the bytes of the object that it names, else the value.
+        """
         if not name.endswith("-ref"):
             return (value if isinstance(value, str) else json.dumps(value)).encode()
         try:

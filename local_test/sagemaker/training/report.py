@@ -1,4 +1,4 @@
-"""Carries what a job's containers write to CloudWatch, while they run."""
+"""Copies the output of a job's containers to CloudWatch, while they run."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ class Report:
         self._points: list[Point] = []
 
     def read(self, running: Running, number: int) -> threading.Thread:
-        """Read a host's lines to their end, in a thread of their own, which is returned."""
+        """Start a thread that reads all lines of a host, and return the thread."""
         thread = threading.Thread(
             target=self._read, args=(running, number), name=f"log {self._resource.name}", daemon=True
         )

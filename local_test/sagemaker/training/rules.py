@@ -1,4 +1,4 @@
-"""What CreateTrainingJob refuses beyond the API model."""
+"""Rules of CreateTrainingJob that the API model does not have."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from local_test.sagemaker.errors import invalid, not_emulated
 from local_test.sagemaker.training.layout import CHECKPOINTS, OPT_ML, local_path
 
 Request = dict[str, Any]
-# Members that change what a job does, and that no machine here can give.
+# Members that change what a job does, and that this machine cannot provide.
 MISSING = ("ServerlessJobConfig", "SessionChainingConfig", "MlflowConfig", "ModelPackageConfig")
 
 
@@ -28,12 +28,12 @@ def emulated(request: Request) -> None:
 
 
 def complete(request: Request) -> None:
-    """Refuse a request without an image or machines: only a serverless job goes without (API, ServerlessJobConfig)."""
+    """Refuse a request without an image or instances; only a serverless job needs neither (API, ServerlessJobConfig)."""
     if not request.get("AlgorithmSpecification", {}).get("TrainingImage"):
         raise invalid("AlgorithmSpecification.TrainingImage is missing; name the image that trains")
     resources = request.get("ResourceConfig") or {}
     if not resources.get("InstanceType") or not resources.get("InstanceCount"):
-        # The model admits an InstanceCount of 0, for a cluster of InstanceGroups (API, ResourceConfig).
+        # The API model allows an InstanceCount of 0, for a cluster of InstanceGroups (API, ResourceConfig).
         raise invalid("ResourceConfig needs an InstanceType, and an InstanceCount of 1 or more")
 
 
@@ -63,7 +63,7 @@ def channels(request: Request) -> None:
 
 
 def local_paths(request: Request) -> None:
-    """Refuse a LocalPath that lies where the platform has its own folders: what AWS does there is not known."""
+    """Refuse a LocalPath in one of the platform's own folders, since AWS's behaviour is not known."""
     config = request.get("CheckpointConfig") or {}
     path = local_path(config, CHECKPOINTS)
     taken = [OPT_ML / name for name in ("input", "model", "output")]
@@ -72,7 +72,7 @@ def local_paths(request: Request) -> None:
 
 
 def metrics(request: Request) -> None:
-    """A metric's expression must compile: it is looked for in every log line (C 1.5)."""
+    """A metric's regular expression must compile, because it is applied to every log line (C 1.5)."""
     for definition in request.get("AlgorithmSpecification", {}).get("MetricDefinitions") or []:
         try:
             re.compile(definition["Regex"])

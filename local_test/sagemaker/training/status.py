@@ -7,7 +7,7 @@ from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.jobs import ended
 from local_test.sagemaker.store import Resource
 
-# Texts that fit() prints, as sample notebooks of AWS show them; clients match none of them.
+# Texts that fit() prints, as in AWS's sample notebooks; clients do not depend on them.
 MESSAGES = {
     "Starting": "Preparing the instances for training",
     "Pending": "Waiting for room on this machine",
@@ -25,7 +25,7 @@ MESSAGES = {
 
 
 def enter(cloud: Cloud, resource: Resource, phase: str, **state: Any) -> None:
-    """Enter a secondary status: the last one's end is noted, and the new one begins."""
+    """Enter a secondary status: note the end of the last one, and begin the new one."""
     now = time.time()
     with cloud.store.changing(resource) as members:
         members.update(state)

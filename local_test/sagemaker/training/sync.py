@@ -14,7 +14,7 @@ STEP = 0.5  # seconds between two looks at the folders
 
 
 class Sync:
-    """A folder of each host and its copy in S3: new and changed files go there, deleted ones are deleted there too."""
+    """A folder of each host and its copy in S3. New and changed files are copied to S3, and deleted files are deleted there too."""
 
     def __init__(self, where: S3Uri, folders: list[Path], storage: Storage) -> None:
         self._where = where
@@ -25,7 +25,7 @@ class Sync:
         self._thread = threading.Thread(target=self._run, name=f"sync {where}", daemon=True)
 
     def restore(self) -> None:
-        """Copy what S3 has to all hosts, before they start; what comes to S3 later is not copied (C 1.2)."""
+        """Copy the files in S3 to all hosts before they start; files that come to S3 later are not copied (C 1.2)."""
         prefix = self._where.key and self._where.key.rstrip("/") + "/"
         for entry in self._storage.objects(S3Uri(self._where.bucket, prefix)):
             name = entry.key[len(prefix) :]
@@ -45,7 +45,7 @@ class Sync:
 
     def _run(self) -> None:
         while not self._ended.wait(STEP):
-            with suppress(OSError):  # as with a full disk: the next look tries again, and the last one tells
+            with suppress(OSError):  # for instance a full disk: the next round tries again, and the last round raises
                 self._look()
 
     def _look(self) -> None:
@@ -62,9 +62,8 @@ class Sync:
                 del self._known[path]
 
     def _put(self, path: Path, folder: Path) -> bool:
-        """Return whether a file was copied. A file that is gone by now, or that only a container's root may read, is not copied.
-
-        The machine gives such files to this user when the container has ended.
+        """Return whether a file was copied. A file that no longer exists, or that only a container's root may read, is not
+        copied; this user becomes the owner of such files when the container has ended.
         """
         try:
             self._storage.put(self._where.below(path.relative_to(folder).as_posix()), path)
@@ -74,7 +73,7 @@ class Sync:
 
 
 def syncs(request: Mapping[str, Any], hosts: list[HostFolder], storage: Storage) -> list[Sync]:
-    """Return what is kept in S3 while a job runs; checkpoints are restored."""
+    """Return the folders that are kept in S3 while a job runs; checkpoints are also restored."""
     found = []
     if checkpoints := request.get("CheckpointConfig"):
         sync = Sync(S3Uri.parse(checkpoints["S3Uri"]), [host.checkpoints for host in hosts], storage)

@@ -1,7 +1,6 @@
-"""Warm pools: what a job with KeepAlivePeriodInSeconds leaves to the next one that matches it (C 1.5).
-
-What is kept is the folder that a job finds in SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY (developer guide, Train Using SageMaker
-Managed Warm Pools); a machine starts its containers anew.
+"""Warm pools: a job with KeepAlivePeriodInSeconds leaves a folder to the next job that matches it (C 1.5). A job finds the
+folder in SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY (developer guide, Train Using SageMaker Managed Warm Pools). Containers are
+not kept; each job starts new ones.
 """
 
 import shutil
@@ -18,7 +17,7 @@ from local_test.sagemaker.training.layout import OPT_ML
 CACHE = OPT_ML / "sagemaker" / "warmpoolcache"
 VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 KIND = "training-job"
-STEP = 0.2  # seconds between looks at a pool's end
+STEP = 0.2  # seconds between two checks whether a pool has ended
 
 
 def keep_alive(request: Mapping[str, Any]) -> int:
@@ -26,7 +25,7 @@ def keep_alive(request: Mapping[str, Any]) -> int:
 
 
 def enter(cloud: Cloud, resource: Resource) -> tuple[Mount, ...]:
-    """Let a job that asks for a pool have one: another job's that matches, or a new one. Return what its containers mount."""
+    """Give a job that needs a pool another job's matching pool, or a new one. Return the mounts of its containers."""
     if not keep_alive(resource.request):
         return ()
     folder = _folder(cloud, resource)
@@ -66,7 +65,7 @@ def leave(cloud: Cloud, resource: Resource) -> None:
 
 
 def end_left(cloud: Cloud, resource: Resource) -> None:
-    """End the pool that an emulator left when it was killed."""
+    """End the pool that a killed emulator left."""
     if _status(resource) in ("Available", "InUse"):
         shutil.rmtree(_folder(cloud, resource), ignore_errors=True)
         cloud.store.update(resource, WarmPoolStatus={"Status": "Terminated"})
@@ -82,7 +81,7 @@ def _folder(cloud: Cloud, resource: Resource) -> Path:
 
 
 def _matching(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the members of a request that a job must have alike to use another's pool."""
+    """Return the members of a request that must be equal in two jobs that use the same pool."""
     resources = request["ResourceConfig"]
     machines = [resources.get(name) for name in ("InstanceCount", "InstanceType", "VolumeKmsKeyId", "VolumeSizeInGB")]
     flags = [bool(request.get(name)) for name in ("EnableInterContainerTrafficEncryption", "EnableNetworkIsolation")]

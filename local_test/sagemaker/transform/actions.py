@@ -16,7 +16,7 @@ from local_test.sagemaker.transform.rules import RULES
 
 KIND = jobs.TRANSFORM.word
 MISSING = "Could not find requested job with name: {name}"
-SHORT = 10  # MaxResults where a request names none (API)
+SHORT = 10  # the default of MaxResults (API)
 
 
 @action("CreateTransformJob", *RULES)
@@ -30,7 +30,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
     if source and source["CompressionType"] == "None":
         raise invalid(f"the model {model.name} has uncompressed ModelDataSource, which batch transform does not take")
-    inputs(request["TransformInput"], cloud.storage)  # raises ApiError when there are none
+    inputs(request["TransformInput"], cloud.storage)  # raises ApiError if there are none
     S3Uri.parse(request["TransformOutput"]["S3OutputPath"])
     name = request["TransformJobName"]
     arn = cloud.arn(KIND, name)
@@ -51,7 +51,7 @@ def describe(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     resource = _find(request, cloud)
     jobs.await_change(resource, cloud)
     answer = cloud.store.snapshot(resource)
-    answer.pop("LastModifiedTime")  # it is a member of the list's summaries alone
+    answer.pop("LastModifiedTime")  # only the list's summaries have this member
     return answer
 
 
@@ -75,7 +75,7 @@ def end_left(cloud: Cloud) -> list[str]:
 
 
 def _echoed(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request as Describe answers it: with the defaults that AWS adds."""
+    """Return the request as Describe answers it, with the defaults that AWS adds."""
     echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
     return {
         **echoed,

@@ -1,4 +1,4 @@
-"""The life of a transform job: its container is started, and all its objects are sent to it."""
+"""The life of a transform job: starts its container and sends all objects to it."""
 
 import shutil
 import time
@@ -21,12 +21,12 @@ from local_test.sagemaker.transform.sending import Sending
 STARTUP = 8 * 60  # seconds until /ping must have answered (C 3.1)
 PORT = 8080
 STEP = 0.1
-# Second-hand: reports of users.
+# From reports of users.
 SEE_LOGS = "See job logs for more information"
 
 
 class TransformJob:
-    """One transform job; `run` lasts as long as it does."""
+    """One transform job; `run` returns when the job has ended."""
 
     def __init__(self, cloud: Cloud, resource: Resource, container: dict[str, Any], isolated: bool) -> None:
         self.cloud = cloud
@@ -125,7 +125,7 @@ class TransformJob:
         self.cloud.logs.stream(LOG_GROUP, f"{self.identity}/data-log").write([line])
 
     def _check(self) -> None:
-        """Raise Cut or Failed when the job is not to go on."""
+        """Raise Cut or Failed if the job must not continue."""
         if stopping(self.resource):
             raise Cut("Stopped")
         if self.cloud.background.ending.is_set():

@@ -16,18 +16,18 @@ SLICE = re.compile(r"(-?\d+)?:(-?\d+)?")
 
 
 class NoMatch(Exception):
-    """A record does not have what a path names."""
+    """A record does not have the value that a path names."""
 
 
 def parse(text: str) -> Path:
-    """Return the steps of a path; raises ApiError for what the guide does not list."""
+    """Return the steps of a path; raises ApiError for operators that the guide does not list."""
     if not text.startswith("$"):
         raise invalid(f"the JSONPath '{text}' does not begin with $")
     return tuple(_steps(text))
 
 
 def select(path: Path, record: Any) -> Any:
-    """Return what a path selects of a record; raises NoMatch."""
+    """Return the part of a record that a path selects; raises NoMatch."""
     for step in path:
         record = step(record)
     return record
@@ -86,7 +86,7 @@ def _items(value: Any, part: str, text: str) -> list[Any]:
     if not match:
         return [_item(value, part, text)]
     items = _list(value, text)
-    # The guide has the end as the last element that is taken: $[1:4] is the second to the fifth column.
+    # In the guide the end is included: $[1:4] is the second to the fifth column.
     end = int(match[2]) if match[2] else -1
     return items[int(match[1] or 0) :] if end == -1 else items[int(match[1] or 0) : end + 1]
 

@@ -1,4 +1,4 @@
-"""How a job sends its requests: what its request says, else what the container says, else the defaults (G23 batch-code)."""
+"""The parameters with which a job sends its requests: from its own request, else from the container, else defaults (G23 batch-code)."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ SECONDS, RETRIES = 600, 3  # API, ModelClientConfig
 
 @dataclass(frozen=True)
 class Parameters:
-    """The three parameters of sending, and how long and often a request is tried."""
+    """The three parameters of sending, the time for a request, and the number of retries."""
 
     concurrent: int
     payload: int  # MB
@@ -21,7 +21,7 @@ class Parameters:
 
     @classmethod
     def of(cls, request: Mapping[str, Any], answered: bytes | None) -> "Parameters":
-        """Return the parameters of a request, and of what /execution-parameters answered; None when it has no such page."""
+        """Return the parameters from a request and from the answer of /execution-parameters, which is None if there is no such page."""
         said = _object(answered)
         client = request.get("ModelClientConfig") or {}
         strategy = STRATEGIES.get(request.get("BatchStrategy", ""), said.get("BatchStrategy", "MULTI_RECORD"))
@@ -35,7 +35,7 @@ class Parameters:
 
 
 def variables(request: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the container's environment says of the job: only what the request says (C 3.5)."""
+    """Return the job's variables for the container's environment, only for parameters that the request sets (C 3.5)."""
     said = {
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": request.get("MaxPayloadInMB"),
         "SAGEMAKER_BATCH_STRATEGY": STRATEGIES.get(request.get("BatchStrategy", "")),

@@ -1,4 +1,4 @@
-"""Filters what a model gets, and joins its answers with their records (G23 batch-transform-data-processing)."""
+"""Filters a model's input, and joins its answers with their records (G23 batch-transform-data-processing)."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from local_test.sagemaker.transform import json_path
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
 TYPES = (CSV, JSON, LINES)
 INPUT, OUTPUT = "SageMakerInput", "SageMakerOutput"
-csv.field_size_limit(100 << 20)  # as large as a payload can be; Python's own limit is 128 KB
+csv.field_size_limit(100 << 20)  # the largest possible payload; Python's own limit is 128 KB
 
 
 class BadData(Exception):
@@ -24,7 +24,7 @@ def media_type(text: str | None) -> str:
 
 
 class Processing:
-    """The DataProcessing of one job; one that does nothing leaves every byte as it is."""
+    """The DataProcessing of one job. If it has no filter and no join, every byte stays unchanged."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         wanted = request.get("DataProcessing") or {}
@@ -36,13 +36,13 @@ class Processing:
         self._by_line = split or self._type == LINES
 
     def sent(self, records: Sequence[bytes]) -> list[bytes]:
-        """Return the records as the model gets them; raises BadData."""
+        """Return the records in the form that the model gets; raises BadData."""
         if not self._input:
             return list(records)
         return [self._written(self._select(self._input, value)) for record in records for value in self._read(record)]
 
     def kept(self, records: Sequence[bytes], answer: bytes) -> bytes:
-        """Return what is written of an answer to records; raises BadData."""
+        """Return the output for the answer to some records; raises BadData."""
         if not self._joins and not self._output:
             return answer
         results = self._read(answer)
@@ -70,13 +70,13 @@ class Processing:
             raise BadData(str(error)) from None
 
     def _read(self, data: bytes) -> list[Any]:
-        """Return the values in a text: one a line, or the whole."""
+        """Return the values in a text: one for each line, or the whole text."""
         try:
             text = data.decode()
             if self._type == CSV:
                 return list(csv.reader(io.StringIO(text)))
             return [json.loads(line) for line in (text.splitlines() if self._by_line else [text]) if line.strip()]
-        except (ValueError, csv.Error, RecursionError) as error:  # the last of JSON that is nested a thousand times
+        except (ValueError, csv.Error, RecursionError) as error:  # RecursionError: JSON that is nested a thousand times
             raise BadData(f"a record is not valid {self._type}: {error}") from None
 
     def _written(self, value: Any) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
-MAGIC = 0xCED7230A  # before each record of RecordIO
+MAGIC = 0xCED7230A  # the mark before each record of RecordIO
 MB = 1 << 20
 
 
@@ -17,12 +17,12 @@ class TooLarge(Exception):
 
 
 class Damaged(Exception):
-    """An object is not in the format that SplitType or CompressionType says."""
+    """An object does not have the format that SplitType or CompressionType names."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its content, and the bytes that it has in the object, with the format's framing."""
+    """One record: its content, and its bytes in the object, with the format's framing."""
 
     content: bytes
     framed: bytes
@@ -30,7 +30,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Payload:
-    """The body of one request: the records of it, joined by `glue`."""
+    """The body of one request: its records, joined with `glue`."""
 
     records: tuple[bytes, ...]
     glue: bytes = b""
@@ -38,7 +38,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Splitting:
-    """How a job's objects become payloads."""
+    """Turns a job's objects into payloads."""
 
     kind: str  # SplitType
     several: bool  # BatchStrategy MultiRecord
@@ -63,7 +63,7 @@ class Splitting:
             yield from self._packed(self._records(file))
 
     def _packed(self, records: Iterable[Record]) -> Iterator[Payload]:
-        """Put as many records into each payload as fit; binary formats keep their framing there (API)."""
+        """Put all records that fit into each payload; binary formats keep their framing (API)."""
         glue = b"\n" if self.kind == "Line" else b""
         held: list[bytes] = []
         size = 0
@@ -86,7 +86,7 @@ class Splitting:
         """Length, its checksum, content, its checksum, as TensorFlow writes it; the checksums are left to the model."""
         while head := file.read(12):
             (length,) = struct.unpack("<Q", _whole(head, 12)[:8])
-            if length > self.largest:  # before it is read: a damaged file may name any length
+            if length > self.largest:  # checked before reading, since a damaged file may name any length
                 raise self._too_large()
             body = file.read(length + 4)
             yield Record(_whole(body, length + 4)[:length], head + body)

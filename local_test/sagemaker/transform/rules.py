@@ -1,4 +1,4 @@
-"""What CreateTransformJob refuses beyond the API model. Sources: API is the model's own text, G23 the guide's page."""
+"""Rules of CreateTransformJob that the API model does not have. Sources: API is the model's own text, G23 the guide's page."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from local_test.sagemaker.transform import json_path
 from local_test.sagemaker.transform.processing import CSV, LINES, TYPES, media_type
 
 Request = dict[str, Any]
-LARGEST = 100  # MB of a payload, and of all payloads at a time (API, MaxPayloadInMB)
+LARGEST = 100  # the most MB of a payload, and of all payloads at one time (API, MaxPayloadInMB)
 INSTANCES = 100  # API, TransformResources.InstanceCount
 
 
@@ -25,7 +25,7 @@ def emulated(request: Request) -> None:
 
 
 def source(request: Request) -> None:
-    """API, TransformS3DataSource.S3DataType: S3Prefix and ManifestFile are the compatible ones."""
+    """API, TransformS3DataSource.S3DataType: only S3Prefix and ManifestFile are allowed."""
     kind = request["TransformInput"]["DataSource"]["S3DataSource"]["S3DataType"]
     if kind not in ("S3Prefix", "ManifestFile"):
         raise invalid(f"the S3DataType {kind} is not compatible with batch transform; use S3Prefix or ManifestFile")
@@ -47,7 +47,7 @@ def limits(request: Request) -> None:
 
 
 def processing(request: Request) -> None:
-    """G23 batch-transform-data-processing: JSON and CSV alone, named in ContentType and Accept; CSV by lines."""
+    """G23 batch-transform-data-processing: only JSON and CSV, named in ContentType and Accept; CSV in lines."""
     wanted = request.get("DataProcessing") or {}
     filters = [wanted.get("InputFilter"), wanted.get("OutputFilter")]
     for text in filters:

@@ -17,7 +17,7 @@ from local_test.sagemaker.transform.parameters import Parameters
 from local_test.sagemaker.transform.processing import BadData, Processing
 from local_test.sagemaker.transform.records import MB, Damaged, Payload, Splitting, TooLarge
 
-STEP = 0.01  # seconds between looks at an answer that has not come
+STEP = 0.01  # seconds between two checks for an answer
 PAUSE = 1.0  # seconds before a request is tried again
 
 
@@ -31,32 +31,33 @@ class Refused(Exception):
 
 @dataclass
 class Output:
-    """What becomes of one object: the file of its answers, and why it failed."""
+    """The result for one object: the file of its answers, and why it failed."""
 
     input: Input
     path: Path
     refused: Refused | None = None
 
 
-Pending = tuple[Output, Payload | None, "Future[Answer] | None"]  # without a payload, the object has no more
+# None as the payload means that the object has no more.
+Pending = tuple[Output, Payload | None, "Future[Answer] | None"]
 
 
 @dataclass
 class Sending:
-    """All objects of one job. `failures` holds why objects could not be transformed; the job goes on with the others."""
+    """Sends all objects of one job. `failures` holds why objects could not be transformed; the job continues with the others."""
 
     request: dict[str, Any]
     storage: Storage
-    folder: Path  # of the answers, until an object has all of its own
+    folder: Path  # the folder of the answers, until an object has all of its answers
     log: Callable[[str], None]
-    check: Callable[[], None]  # raises Cut or Failed when the job is not to go on
+    check: Callable[[], None]  # raises Cut or Failed if the job must not continue
     failures: list[Refused] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.processing = Processing(self.request)
 
     def send(self, instance: Instance, parameters: Parameters) -> None:
-        """Send all payloads, so many at a time as the parameters say, and take the answers in their order."""
+        """Send all payloads, as many at a time as the parameters allow, and take the answers in the order of the payloads."""
         with ThreadPoolExecutor(parameters.concurrent) as pool:
             self._send(instance, parameters, pool)
 
@@ -71,7 +72,7 @@ class Sending:
             while waiting:
                 self._take(waiting.popleft())
         except BaseException:
-            instance.end()  # so that the requests under way end too
+            instance.end()  # so that running requests end too
             for _, _, future in waiting:
                 if future:
                     future.cancel()
@@ -131,7 +132,7 @@ class Sending:
         return answer
 
     def _take(self, pending: Pending) -> None:
-        """Add an answer to the answers of its object, or put these into S3 when the object has no more payloads."""
+        """Add an answer to its object's answers. If the object has no more payloads, put its answers into S3."""
         output, payload, future = pending
         if future is None or payload is None:
             return self._finish(output)
@@ -148,13 +149,13 @@ class Sending:
         except BadData as error:
             output.refused = Refused("ClientError", str(error))
             return
-        # API, TransformOutput.AssembleWith: a newline after every record; one that is there is not doubled.
+        # API, TransformOutput.AssembleWith: a newline after every record; an existing newline is not doubled.
         by_line = self.request["TransformOutput"].get("AssembleWith") == "Line" and not kept.endswith(b"\n")
         with output.path.open("ab") as file:
             file.write(kept + b"\n" if by_line else kept)
 
     def _finish(self, output: Output) -> None:
-        """Put an object's answers into S3, unless one of its payloads was refused: no object has only a part of its answers (API)."""
+        """Put an object's answers into S3, unless one of its payloads was refused, because incomplete answers are not written (API)."""
         if output.refused:
             where = (
                 f"{self.request['TransformInput']['DataSource']['S3DataSource']['S3Uri']}: {output.input.object.key}"

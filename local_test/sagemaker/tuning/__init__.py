@@ -1,1 +1,1 @@
-"""Hyperparameter tuning jobs: the protocol is the platform's, the choice of values is Optuna's."""
+"""Hyperparameter tuning jobs: they follow the platform's protocol, and Optuna chooses the values."""

@@ -17,7 +17,7 @@ from local_test.sagemaker.tuning.training_request import STATIC_METRIC, training
 
 KIND = jobs.TUNING.word
 MISSING = "Requested resource not found."
-SHORT = 10  # MaxResults of these lists where a request names none (API)
+SHORT = 10  # the default of MaxResults in these lists (API)
 
 
 @action("CreateHyperParameterTuningJob", *RULES)
@@ -38,7 +38,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
         f"Hyperparameter tuning job names must be unique within an AWS account and region, and one with this name already exists ({arn})",
     )
     cloud.say(f"tuning job {name}: InProgress")
-    from local_test.sagemaker.tuning.job import TuningJob  # here: Optuna is imported by the first tuning job alone
+    from local_test.sagemaker.tuning.job import TuningJob  # imported here, so that only tuning jobs import Optuna
 
     cloud.background.start(name, TuningJob(cloud, resource).run)
     return {"HyperParameterTuningJobArn": arn}
@@ -90,9 +90,8 @@ def training_jobs(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     found = results.summaries(resource, cloud)
     by = request.get("SortBy", "Name")
     if by == "FinalObjectiveMetricValue":
-        found = [
-            summary for summary in found if results.value_of(summary) is not None
-        ]  # the others are not listed (API)
+        # Other kinds are not listed (API).
+        found = [summary for summary in found if results.value_of(summary) is not None]
     if "StatusEquals" in request:
         found = [summary for summary in found if summary["TrainingJobStatus"] == request["StatusEquals"]]
     found.sort(key=lambda summary: _sorted_by(summary, by), reverse=request.get("SortOrder") == "Descending")
@@ -109,7 +108,7 @@ def _find(request: dict[str, Any], cloud: Cloud) -> Resource:
 
 
 def _echoed(request: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return the request as Describe answers it: the platform's own static hyperparameter is among the user's."""
+    """Return the request as Describe answers it: it has the platform's own static hyperparameter beside the user's."""
     echoed = {key: value for key, value in request.items() if value is not None and key != "Tags"}
     definitions = [
         {**filled(part.definition), "StaticHyperParameters": {**part.static, STATIC_METRIC: part.objective.metric}}
@@ -121,7 +120,7 @@ def _echoed(request: dict[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def _overall(resource: Resource, found: list[results.Summary], cloud: Cloud) -> results.Summary | None:
-    """Return the best training job of this tuning job and its parents, where it has the same data as they (API)."""
+    """Return the best training job of this tuning job and its parents, if they have the same data (API)."""
     start = resource.request.get("WarmStartConfig")
     if not start or start["WarmStartType"] != warm_start.IDENTICAL:
         return None

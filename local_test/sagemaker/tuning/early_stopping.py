@@ -1,4 +1,4 @@
-"""Which training jobs TrainingJobEarlyStoppingType Auto stops."""
+"""Chooses the training jobs that TrainingJobEarlyStoppingType Auto stops."""
 
 import statistics
 from collections.abc import Sequence

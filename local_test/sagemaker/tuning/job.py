@@ -1,4 +1,4 @@
-"""The life of a tuning job: it launches training jobs, takes their metrics, and ends by its limits or criteria."""
+"""The life of a tuning job: it launches training jobs, reads their metrics, and ends by its limits or criteria."""
 
 import functools
 import time
@@ -19,12 +19,12 @@ from local_test.sagemaker.tuning.plan import Part, Plan
 from local_test.sagemaker.tuning.search import Search, Trial
 from local_test.sagemaker.tuning.training_request import resources, training_request
 
-LOOK = 1.0  # seconds after which the clock is looked at again
-ATTEMPTS = 5  # training jobs that may fail before the first success
+LOOK = 1.0  # seconds between two checks of the time
+ATTEMPTS = 5  # the number of training jobs that may fail before the first success
 STAGNATION = (
     30  # jobs without improvement that count as convergence: Optuna's own measure, since AWS's is not documented
 )
-# Texts second-hand: reports of users (amazon-sagemaker-examples#2436, #2437).
+# These texts come from reports of users (amazon-sagemaker-examples#2436, #2437).
 NONE_SUCCEEDED = (
     f"No training job succeeded after {ATTEMPTS} attempts. For additional details, please take a look at the training job "
     "failures by listing training jobs for the hyperparameter tuning job."
@@ -38,7 +38,7 @@ NO_METRICS = (
 
 @dataclass(frozen=True)
 class Launched:
-    """A training job that runs, and what was chosen for it."""
+    """A running training job, and the trial with its hyperparameters."""
 
     job: Resource
     trial: Trial
@@ -47,14 +47,15 @@ class Launched:
 
 
 class TuningJob:
-    """One tuning job; `run` lasts as long as it does."""
+    """One tuning job; `run` returns when the job has ended."""
 
     def __init__(self, cloud: Cloud, resource: Resource) -> None:
         self.cloud = cloud
         self.resource = resource
         self.plan = Plan.of(resource.request)
         self.searches = [Search(self.plan, part) for part in self.plan.parts]
-        self.left = [part.combinations for part in self.plan.parts]  # of the strategy Grid
+        # The combinations that are left for the strategy Grid.
+        self.left = [part.combinations for part in self.plan.parts]
         self.running: list[Launched] = []
         self.launched = 0
         self.began = time.time()
@@ -74,9 +75,8 @@ class TuningJob:
             self.cloud.store.wait(self._moved, LOOK)
 
     def _launch(self) -> None:
-        """Launch training jobs up to the limits, and up to the room that this machine has.
-
-        The hyperparameters of a job that only waited for room would be chosen without the results of those that run.
+        """Launch training jobs up to the limits, and up to the room on this machine. If a job had to wait for room, its
+        hyperparameters would have been chosen without the results of the running jobs.
         """
         while len(self.running) < self._parallel() and not self._all_launched():
             number = self._next_part()
@@ -93,7 +93,7 @@ class TuningJob:
             self.running.append(Launched(job=job, trial=trial, search=search, part=part))
 
     def _hear(self, name: str, trial: Trial, search: Search, part: Part, points: Sequence[Point]) -> None:
-        """Take a training job's metrics as they come, and stop it early when its search says so."""
+        """Read a training job's metrics as they come, and stop the job early if its search says so."""
         values = [point.value for point in points if point.name == part.objective.metric]
         if any([search.report(trial, value) for value in values]):
             self.cloud.say(f"tuning job {self.resource.name}: {name} is stopped early")
@@ -108,7 +108,7 @@ class TuningJob:
             self.cloud.say(f"tuning job {self.resource.name}: {launched.job.name} {_outcome(launched, value)}")
 
     def _ending(self) -> Ending | None:
-        """Return how the tuning job ends now, or None while it goes on."""
+        """Return how the tuning job ends now, or None while it continues."""
         if self.cloud.background.ending.is_set():
             return Ending("Failed", "InternalServerError: the emulator was stopped while the tuning job ran")
         if stopping(self.resource):
@@ -154,7 +154,7 @@ class TuningJob:
         return self.plan.jobs is not None and self.launched >= self.plan.jobs
 
     def _next_part(self) -> int:
-        """Return the number of the definition that is next: they take turns, and in a grid only those with some left."""
+        """Return the number of the next definition. The definitions take turns; in a grid only those with combinations left."""
         numbers = range(len(self.plan.parts))
         open_parts = [number for number in numbers if self.plan.strategy != "Grid" or self.left[number]]
         return open_parts[self.launched % len(open_parts)]
@@ -176,7 +176,7 @@ class TuningJob:
             self._take_ended()
 
     def _stop(self, name: str) -> None:
-        with suppress(ApiError):  # it has ended meanwhile
+        with suppress(ApiError):  # the job has ended meanwhile
             training.stop({"TrainingJobName": name}, self.cloud)
 
     def _end(self, ending: Ending) -> None:

@@ -1,4 +1,4 @@
-"""A tuning job's request, read: what is searched, by which objective, with which training jobs."""
+"""Reads a tuning job's request: the searched hyperparameters, the objective, and the training jobs."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any
 
 from local_test.sagemaker.tuning.ranges import Parameter, parameters
 
-# A static hyperparameter that says how many epochs a training job has (API, HyperbandStrategyConfig.MaxResource).
+# The static hyperparameters that may set the number of epochs of a training job (API, HyperbandStrategyConfig.MaxResource).
 EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The metric that a training job is judged by."""
+    """The metric by which training jobs are judged."""
 
     metric: str
     maximize: bool
@@ -49,11 +49,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a request asks for."""
+    """The content of a request."""
 
     strategy: str
     parts: tuple[Part, ...]
-    jobs: int | None  # at most; None: until another end
+    jobs: int | None  # the most training jobs; None means no such limit
     parallel: int
     seconds: float | None
     early_stopping: bool
@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def objective(self) -> Objective:
-        """Return the objective; all parts' have one type."""
+        """Return the objective; all parts have the same type of objective."""
         return self.parts[0].objective
 
     @property
@@ -105,7 +105,7 @@ def parts(request: Mapping[str, Any]) -> tuple[Part, ...]:
 
 
 def epochs(static: Mapping[str, str]) -> int:
-    """Return the number of epochs that a static hyperparameter names; 0 when none does."""
+    """Return the number of epochs that a static hyperparameter sets; 0 if none does."""
     return next((int(static[name]) for name in EPOCHS if static.get(name, "").isdecimal()), 0)
 
 

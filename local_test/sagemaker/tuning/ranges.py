@@ -1,4 +1,4 @@
-"""The hyperparameters that a tuning job searches, as ParameterRanges has them: numbers are texts there."""
+"""The hyperparameters that a tuning job searches, from ParameterRanges, where numbers are strings."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from local_test.sagemaker.errors import invalid, not_emulated
 
 INTEGER, CONTINUOUS, CATEGORICAL = "Integer", "Continuous", "Categorical"
-MOST = 30  # hyperparameters with a range (API, ParameterRanges)
+MOST = 30  # the most hyperparameters with a range (API, ParameterRanges)
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Parameter:
     low: float = 0.0
     high: float = 0.0
     scaling: str = "Auto"
-    values: tuple[str, ...] = ()  # of a categorical one
+    values: tuple[str, ...] = ()  # the values of a categorical hyperparameter
 
     def internal(self, text: str) -> Any:
-        """Return a value as the search has it, of a text as the training job has it; raises ValueError."""
+        """Return the search's value for a training job's text; raises ValueError."""
         if self.kind == CATEGORICAL:
             return text
         number = int(text) if self.kind == INTEGER else float(text)
@@ -61,7 +61,7 @@ def _number(entry: Mapping[str, str], kind: str) -> Parameter:
         raise invalid(
             f"the MinValue of '{name}', {entry['MinValue']}, is greater than its MaxValue, {entry['MaxValue']}"
         )
-    # API, IntegerParameterRange and ContinuousParameterRange: what each scale works for.
+    # API, IntegerParameterRange and ContinuousParameterRange: the numbers that each scale allows.
     if scaling == "Logarithmic" and low <= 0:
         raise invalid(
             f"the scaling type Logarithmic of '{name}' needs values greater than 0, and its MinValue is {low}"

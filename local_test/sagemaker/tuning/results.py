@@ -1,4 +1,4 @@
-"""The results of a tuning job's training jobs: summaries, counters, the best one, and progress."""
+"""The results of a tuning job's training jobs: summaries, counters, the best job, and progress."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from local_test.sagemaker.tuning.plan import Objective, Plan
 TRIALS = (
     "_Trials"  # of a tuning job: name, definition and hyperparameters of each training job; Describe does not show it
 )
-CONVERGED = "_Converged"  # when; kept the same way
-IMPROVEMENT = 0.01  # of the best objective, that counts as one (API, BestObjectiveNotImproving)
+CONVERGED = "_Converged"  # the time of convergence; kept in the same way
+IMPROVEMENT = 0.01  # the share of the best objective that counts as an improvement (API, BestObjectiveNotImproving)
 Summary = dict[str, Any]
 
 
 def summaries(tuning: Resource, cloud: Cloud) -> list[Summary]:
-    """Return the training jobs of a tuning job, the oldest first, as HyperParameterTrainingJobSummary has them."""
+    """Return the training jobs of a tuning job, the oldest first, in the form of HyperParameterTrainingJobSummary."""
     plan = Plan.of(tuning.request)
     found = []
     for trial in tuning.state[TRIALS]:
@@ -56,7 +56,7 @@ def best(found: Sequence[Summary], objective: Objective) -> Summary | None:
 
 
 def status_counters(found: Sequence[Summary]) -> dict[str, int]:
-    """API, TrainingJobStatusCounters: a job that failed by an internal error could be tried again, another could not."""
+    """API, TrainingJobStatusCounters: a job that failed with an internal error counts as retryable, others do not."""
     statuses = [summary["TrainingJobStatus"] for summary in found]
     failed = [summary.get("FailureReason", "") for summary in found if summary["TrainingJobStatus"] == "Failed"]
     internal = sum(reason.startswith("InternalServerError") for reason in failed)

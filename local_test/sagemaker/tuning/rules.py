@@ -1,4 +1,4 @@
-"""What CreateHyperParameterTuningJob refuses beyond the API model. Sources: API is the model's own text, G23 the guide's page."""
+"""Rules of CreateHyperParameterTuningJob that the API model does not have. Sources: API is the model's own text, G23 the guide's page."""
 
 from typing import Any
 
@@ -11,8 +11,9 @@ from local_test.sagemaker.tuning.training_request import STATIC_METRIC, training
 
 Request = dict[str, Any]
 LONGEST = 20000  # epochs of Hyperband (API, HyperbandStrategyConfig.MaxResource)
-HYPERPARAMETERS = 100  # of a training job (API, HyperParameters)
-VARIABLES = 48  # of Environment, in all definitions together (API, HyperParameterTrainingJobDefinition.Environment)
+HYPERPARAMETERS = 100  # the most hyperparameters of a training job (API, HyperParameters)
+# The most variables of Environment, in all definitions together (API, HyperParameterTrainingJobDefinition.Environment).
+VARIABLES = 48
 
 
 def emulated(request: Request) -> None:
@@ -23,7 +24,7 @@ def emulated(request: Request) -> None:
         if definition["AlgorithmSpecification"].get("AlgorithmName"):
             raise not_emulated("CreateHyperParameterTuningJob with AlgorithmSpecification.AlgorithmName")
         if definition.get("CheckpointConfig"):
-            # Nobody documents where below the S3Uri each training job keeps its own.
+            # AWS does not document where below the S3Uri each training job keeps its checkpoints.
             raise not_emulated("CreateHyperParameterTuningJob with CheckpointConfig")
 
 
@@ -68,7 +69,7 @@ def _several(request: Request) -> None:
 
 
 def resources(request: Request) -> None:
-    """API, HyperParameterTuningResourceConfig: one way to name the instances."""
+    """API, HyperParameterTuningResourceConfig: instances are named in only one of two ways."""
     for definition in _definitions(request):
         plain, tuning = definition.get("ResourceConfig"), definition.get("HyperParameterTuningResourceConfig")
         if bool(plain) == bool(tuning):
@@ -81,7 +82,7 @@ def resources(request: Request) -> None:
 
 
 def searched(request: Request) -> None:
-    """What is searched, what is static, and what the metrics are."""
+    """Check the searched and the static hyperparameters, and the metrics."""
     variables = sum(len(definition.get("Environment") or {}) for definition in _definitions(request))
     if variables > VARIABLES:
         raise invalid(
@@ -103,7 +104,7 @@ def searched(request: Request) -> None:
 
 
 def strategy(request: Request) -> None:
-    """What each strategy needs."""
+    """Check the rules of each strategy."""
     config = request["HyperParameterTuningJobConfig"]
     chosen, limits = config["Strategy"], config["ResourceLimits"]
     if config.get("StrategyConfig") and chosen != "Hyperband":
@@ -118,7 +119,7 @@ def strategy(request: Request) -> None:
 
 
 def _grid(request: Request) -> None:
-    """Refuse a grid search over other than categorical parameters, or with another number of jobs than combinations.
+    """Refuse a grid search over parameters that are not categorical, or whose number of jobs is not the number of combinations.
 
     Source: G23, automatic-model-tuning-how-it-works.
     """
@@ -161,7 +162,7 @@ def _hyperband(request: Request) -> None:
 
 
 def trained(request: Request) -> None:
-    """The training jobs must be ones that CreateTrainingJob accepts."""
+    """The training jobs must be acceptable for CreateTrainingJob."""
     for part in parts(request):
         probe = training_request(part, "probe", _some(part), {})
         shapes.check("CreateTrainingJob", probe)

@@ -1,4 +1,4 @@
-"""Chooses hyperparameters by Optuna, and says which training jobs are to be stopped early."""
+"""Chooses hyperparameters with Optuna, and decides which training jobs are stopped early."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from local_test.sagemaker.tuning.plan import Part, Plan
 from local_test.sagemaker.tuning.ranges import CATEGORICAL, INTEGER, Parameter
 
 LOGARITHMIC = ("Logarithmic", "ReverseLogarithmic")  # Auto is linear here: how AWS chooses is not documented
-STUDY = "tuning"  # the pruner draws its brackets by this name, so one name makes a RandomSeed mean something
+STUDY = "tuning"  # the pruner draws its brackets by this name, so a fixed name makes RandomSeed effective
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -30,13 +30,13 @@ class Trial:
 
 
 class Search:
-    """The search of one training job definition. Jobs report from threads of their own."""
+    """The search of one training job definition. Jobs report from their own threads."""
 
     def __init__(self, plan: Plan, part: Part) -> None:
         self._part = part
         self._early_stopping = plan.early_stopping
         self._distributions = {parameter.name: _distribution(parameter) for parameter in part.parameters}
-        self._completed: list[list[float]] = []  # values of jobs that ran to their end
+        self._completed: list[list[float]] = []  # the values of jobs that ran to their end
         self._lock = threading.Lock()
         self._most: int | None = None
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
@@ -60,7 +60,7 @@ class Search:
         return Trial(chosen, trial)
 
     def report(self, trial: Trial, value: float) -> bool:
-        """Take the objective's value after an epoch; return True when the training job is to be stopped now."""
+        """Take the objective's value after an epoch; return True if the training job has to stop now."""
         with self._lock:
             if trial.stopped or math.isnan(value):
                 return False
@@ -85,7 +85,7 @@ class Search:
             self._study.tell(trial.of_optuna, value)
 
     def learn(self, chosen: Mapping[str, str], value: float) -> None:
-        """Take the result of a training job of a parent, where its hyperparameters lie in today's ranges."""
+        """Take the result of a parent's training job, if its hyperparameters are inside the present ranges."""
         try:
             params = {parameter.name: parameter.internal(chosen[parameter.name]) for parameter in self._part.parameters}
             trial = create_trial(params=params, distributions=self._distributions, value=value)

@@ -5,8 +5,8 @@ from typing import Any
 
 from local_test.sagemaker.tuning.plan import Part
 
-STATIC_METRIC = "_tuning_objective_metric"  # the platform adds it to the hyperparameters (C 1.3)
-# Members of a training job definition that CreateTrainingJob has too.
+STATIC_METRIC = "_tuning_objective_metric"  # a hyperparameter that the platform adds (C 1.3)
+# Members that a training job definition and CreateTrainingJob share.
 COMMON = (
     "AlgorithmSpecification",
     "RoleArn",
@@ -29,12 +29,15 @@ def training_request(part: Part, name: str, chosen: Mapping[str, str], tags: Map
     request["TrainingJobName"] = name
     request["HyperParameters"] = {**part.static, **chosen, STATIC_METRIC: part.objective.metric}
     request["ResourceConfig"] = resources(definition)
-    # The tuning job's tags are the training jobs' too (API, CreateHyperParameterTuningJob.Tags).
+    # The training jobs also get the tuning job's tags (API, CreateHyperParameterTuningJob.Tags).
     return {**request, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else request
 
 
 def resources(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a definition's instances as CreateTrainingJob has them: the first of several types, which this machine always has."""
+    """Return a definition's instances in the form of CreateTrainingJob.
+
+    Of several types it takes the first, which this machine always has.
+    """
     if plain := definition.get("ResourceConfig"):
         return dict(plain)
     tuning = definition["HyperParameterTuningResourceConfig"]

@@ -1,4 +1,6 @@
-"""A tuning job that goes on from others: what it may differ in, and what it learns (G23 automatic-model-tuning-warm-start)."""
+"""Warm start: the allowed differences between a tuning job and its parents, and what it learns from them (G23
+automatic-model-tuning-warm-start).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +15,11 @@ from local_test.sagemaker.tuning.results import summaries, value_of
 from local_test.sagemaker.tuning.training_request import STATIC_METRIC
 
 IDENTICAL = "IdenticalDataAndAlgorithm"
-CHANGES = 10  # of static hyperparameters, at most
+CHANGES = 10  # the most changes of static hyperparameters
 
 
 def parents(request: Mapping[str, Any], cloud: Cloud) -> list[Resource]:
-    """Return the tuning jobs that a request starts from; raises ApiError for one that is not there."""
+    """Return the tuning jobs that a request starts from; raises ApiError for one that does not exist."""
     entries = (request.get("WarmStartConfig") or {}).get("ParentHyperParameterTuningJobs") or []
     names = [entry.get("HyperParameterTuningJobName", "") for entry in entries]
     return [
@@ -64,7 +66,8 @@ def _fits(part: Part, before: Part, parent: str) -> None:
     if len(_names(part)) != len(_names(before)):
         changed = ", ".join(sorted(_names(part) ^ _names(before)))
         raise invalid(
-            f"static and tuned hyperparameters together must be as many as those of the parent {parent}; these differ: {changed}"
+            f"static and tuned hyperparameters together must be the same number as in the parent {parent}; these "
+            f"differ: {changed}"
         )
     kinds = {parameter.name: parameter.kind for parameter in before.parameters}
     for parameter in part.parameters:

@@ -1,4 +1,4 @@
-"""Python imports this by itself where PYTHONPATH names the folder: guards a process that a test of the driver starts."""
+"""Python imports this file by itself if PYTHONPATH names its folder. It guards a process that a test of the driver starts."""
 
 import runpy
 from pathlib import Path
