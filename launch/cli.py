@@ -110,6 +110,18 @@ def _parser() -> argparse.ArgumentParser:
     verb = data.add_parser("check", help="count, and find what would make training fail")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
+    verb.add_argument(
+        "--look",
+        type=Path,
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="also list photos that look mislabelled and near-duplicates across splits, by the records of a run; without RUN, a "
+        "head is trained for it, with features from the cache where they are kept",
+    )
+    verb.add_argument("--backbone", help="of --look without RUN; default: inception_v3")
+    verb.add_argument("--pretrained", type=Path, metavar="DIR", help="of --look without RUN: the backbone's weights")
+    verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
     verb.set_defaults(call="launch.check")
     verb = data.add_parser("sample", help="write the small labelled set of the demo")
     verb.add_argument("data", type=Path, metavar="DIR")
@@ -154,6 +166,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _cache() -> Path:
+    """Return where features are kept unless --feature-cache names another folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
+
+
 def _add_image(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--image",
@@ -169,7 +186,6 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_job_options(verb: argparse.ArgumentParser) -> None:
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
     verb.add_argument(
         "--data",
         type=jobs.place,
@@ -189,7 +205,7 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--model", type=jobs.place, metavar="DIR", help="an earlier artifact to train on, the `model` channel"
     )
-    verb.add_argument("--feature-cache", type=Path, default=cache, metavar="DIR", help="default: %(default)s")
+    verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
     verb.add_argument(
         "--set",
         action="append",
