@@ -24,7 +24,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return full_page(tmp_path_factory.mktemp("run"))
+    return full_page(tmp_path_factory.mktemp("run"), photos=True)
 
 
 @SIZES

@@ -8,6 +8,7 @@ from torch import Tensor
 from train.calibrate import fit_temperature
 from train.report.photos.folds import out_of_fold
 
+LEAST_SCORE = 0.1  # a class that is hardly likelier than the label is no reason to look
 FEWEST = 5  # photos of a class; with fewer, some head would have seen too few of it
 
 
@@ -31,8 +32,8 @@ class Suspects:
 def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     """Judge the labels int64 [N] of photos by their features float32 [N, D].
 
-    A photo is suspect if the likeliest class is not its label, and is at least as likely as it is for the photos of that class
-    on average (confident learning, Northcutt et al. 2021). Classes of fewer than FEWEST photos are left out.
+    A photo is suspect if another class than its label is likeliest, and is at least as likely as it is for the photos of that
+    class on average (confident learning, Northcutt et al. 2021). Classes of fewer than FEWEST photos are left out.
     """
     common = labels.bincount(minlength=classes) >= FEWEST
     kept = common[labels].nonzero().flatten()
@@ -47,8 +48,8 @@ def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     of_label = shares.gather(1, own[:, None])[:, 0]
     usual = torch.zeros(len(names)).index_add_(0, own, of_label) / own.bincount(minlength=len(names))
     best, suggested = shares.max(1)
-    suspect = ((suggested != own) & (best >= usual[suggested])).nonzero().flatten()
     gaps = best - of_label
+    suspect = ((gaps > LEAST_SCORE) & (best >= usual[suggested])).nonzero().flatten()
     order = suspect[gaps[suspect].argsort(descending=True, stable=True)]
     return Suspects(
         found=tuple(
