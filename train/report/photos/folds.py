@@ -50,10 +50,12 @@ def _sums(features: Tensor, labels: Tensor, shares: Tensor) -> _Sums:
 
 def _fitted(sums: list[_Sums]) -> Tensor:
     """Return the weights [D, classes] of the head that is fitted on all these photos."""
-    squares = torch.stack([one.squares for one in sums]).sum(0)
+    squares, products = sums[0].squares.clone(), sums[0].products.clone()
+    for one in sums[1:]:
+        squares += one.squares
+        products += one.products
     squares.diagonal().add_(RIDGE * squares.diagonal().mean() + SMALLEST)
-    factor = torch.linalg.cholesky(squares)
-    return torch.cholesky_solve(torch.stack([one.products for one in sums]).sum(0), factor)
+    return torch.cholesky_solve(products, torch.linalg.cholesky(squares))
 
 
 def _folds(labels: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from train.calibrate import fit_temperature
 from train.report.photos.folds import out_of_fold
 
 LEAST_SCORE = 0.1  # a class that is hardly likelier than the label is no reason to look
+CALIBRATED = 2_000  # photos by which scores become probabilities
 FEWEST = 5  # photos of a class; with fewer, some head would have seen too few of it
 
 
@@ -43,7 +44,8 @@ def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     names = common.nonzero().flatten()
     own = numbers[labels[kept]]
     scores = out_of_fold(features[kept], own, len(names))
-    temperature, _ = fit_temperature(scores, own)
+    some = slice(None, None, -(-len(own) // CALIBRATED))
+    temperature, _ = fit_temperature(scores[some], own[some])
     shares = (scores / temperature).softmax(1)
     of_label = shares.gather(1, own[:, None])[:, 0]
     usual = torch.zeros(len(names)).index_add_(0, own, of_label) / own.bincount(minlength=len(names))
