@@ -35,13 +35,10 @@ def test_a_cell_of_the_matrix_leads_to_its_photos(browser: Any, tmp_path: Path) 
     place = visit.page.query_selector('div.chart[data-chart="matrix"]')
     place.scroll_into_view_if_needed()
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
+    (cell,) = visit.page.evaluate("Object.keys(facts.matrix.links)")
     x, y = visit.page.evaluate(
-        """place => {
-            const chart = facts.matrix;
-            const cell = [chart.x.indexOf("breed 0"), chart.y.indexOf("breed 1")];
-            return echarts.getInstanceByDom(place).convertToPixel({ seriesIndex: 0 }, cell);
-        }""",
-        place,
+        "([place, cell]) => echarts.getInstanceByDom(place).convertToPixel({ seriesIndex: 0 }, cell)",
+        [place, [int(number) for number in cell.split(",")]],
     )
     place.click(position={"x": x, "y": y})
     assert visit.page.evaluate("location.hash") == "#pair-1-0"

@@ -12,9 +12,7 @@ from torch import Tensor
 FOLDS = 5
 RIDGE = 1.0  # penalty, as a share of the mean of the features' variances
 SMALLEST = 1e-6  # penalty for features that are all alike
-FITTED = (
-    10_000  # photos that heads are fitted on at most; all are judged. The time grows with this number times D squared.
-)
+FITTED = 10_000  # photos that heads are fitted on at most; all are judged
 
 
 def out_of_fold(features: Tensor, labels: Tensor, classes: int) -> Tensor:
