@@ -37,7 +37,7 @@ def test_a_cell_of_the_matrix_leads_to_its_photos(browser: Any, tmp_path: Path) 
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
     (cell,) = visit.page.evaluate("Object.keys(facts.matrix.links)")
     x, y = visit.page.evaluate(
-        "([place, cell]) => echarts.getInstanceByDom(place).convertToPixel({ seriesIndex: 0 }, cell)",
+        "([place, cell]) => drawn.get(place).convertToPixel({ seriesIndex: 0 }, cell)",
         [place, [int(number) for number in cell.split(",")]],
     )
     place.click(position={"x": x, "y": y})
@@ -54,7 +54,7 @@ def test_a_cell_without_photos_leads_nowhere(browser: Any, tmp_path: Path) -> No
     place.scroll_into_view_if_needed()
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
     x, y = visit.page.evaluate(
-        "place => echarts.getInstanceByDom(place).convertToPixel({ seriesIndex: 0 }, [0, 0])", place
+        "place => drawn.get(place).convertToPixel({ seriesIndex: 0 }, [0, 0])", place
     )
     place.click(position={"x": x, "y": y})
     assert visit.page.evaluate("location.hash") == "" and visit.complaints == []

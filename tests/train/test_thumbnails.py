@@ -23,9 +23,10 @@ def test_a_photo_becomes_a_small_jpeg_of_the_same_shape(samples: Path) -> None:
     made = thumbnails(paths, read_photo)
     assert list(made) == paths
     for path, text in made.items():
-        image, photo = opened(text), Image.open(path)
+        image = opened(text)
         assert image.format == "JPEG" and max(image.size) == SIDE and len(text) < 6000
-        assert image.width / image.height == pytest.approx(photo.width / photo.height, rel=0.05)
+        with Image.open(path) as photo:
+            assert image.width / image.height == pytest.approx(photo.width / photo.height, rel=0.05)
 
 
 def test_a_photo_that_lies_on_its_side_is_shown_upright(tmp_path: Path) -> None:

