@@ -145,9 +145,10 @@ def _of_reason(
 
 def words(answer: Answer) -> str:
     """Return what the model takes a photo for, and what it is."""
-    right = answer.prediction == answer.photo.label
-    said = f"{answer.prediction}, {100 * answer.probability:.0f} %"
-    return f"{said}; right" if right else f"{said}; is {answer.photo.label}"
+    how = f"{100 * answer.probability:.0f} %"
+    if answer.prediction == answer.photo.label:
+        return f"{answer.photo.label}, predicted rightly ({how})"
+    return f"{answer.photo.label}, taken for {answer.prediction} ({how})"
 
 
 def _suspects_table(found: Suspects | None) -> Table | None:

@@ -53,9 +53,7 @@ def test_a_cell_without_photos_leads_nowhere(browser: Any, tmp_path: Path) -> No
     place = visit.page.query_selector('div.chart[data-chart="matrix"]')
     place.scroll_into_view_if_needed()
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
-    x, y = visit.page.evaluate(
-        "place => drawn.get(place).convertToPixel({ seriesIndex: 0 }, [0, 0])", place
-    )
+    x, y = visit.page.evaluate("place => drawn.get(place).convertToPixel({ seriesIndex: 0 }, [0, 0])", place)
     place.click(position={"x": x, "y": y})
     assert visit.page.evaluate("location.hash") == "" and visit.complaints == []
 

@@ -48,9 +48,12 @@ def test_the_section_shows_each_list_with_thumbnails_and_what_it_means(tmp_path:
     (pair, _) = gallery(found, "Near-duplicates across splits").groups
     assert [one.photo.split for one in pair.pictures] == ["train", "test"]
     wrong = gallery(found, "Most wrong photos of test").groups
-    assert [group.pictures[0].words for group in wrong] == ["pug, 89 %; is beagle", "pug, 88 %; is beagle"]
+    assert [group.pictures[0].words for group in wrong] == [
+        "beagle, taken for pug (89 %)",
+        "beagle, taken for pug (88 %)",
+    ]
     unsure = gallery(found, "Least certain photos of test").groups
-    assert unsure[0].pictures[0].words == "beagle, 86 %; right"
+    assert unsure[0].pictures[0].words == "beagle, predicted rightly (86 %)"
     assert [table.title for table in found.tables] == [
         "Photos that look mislabelled, as a table",
         "Near-duplicates across splits, as a table",
@@ -64,7 +67,7 @@ def test_the_confused_pairs_are_shown_the_largest_first_and_cells_of_the_matrix_
     assert groups[0].heading == "beagle taken for pug: 2 of 8 photos"
     matrix = next(chart for chart in found.charts if chart.id == "matrix")
     assert set(matrix.links) == {(1, 0, "pair-0-1"), (0, 1, "pair-1-0")}  # x is the predicted class
-    assert "A click on one of 2 cells leads to its photos." in matrix.sentence
+    assert "A click on a cell leads to its photos; cells that have some: 2." in matrix.sentence
 
 
 def test_the_json_file_lists_the_photos_without_thumbnails(tmp_path: Path) -> None:

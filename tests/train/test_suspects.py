@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.report.photos import folds
+from train.report.photos import folds, suspects
 from train.report.photos.folds import FOLDS, RIDGE, out_of_fold
 from train.report.photos.suspects import mislabelled
 
@@ -25,11 +25,11 @@ def test_planted_wrong_labels_are_found_first_and_their_own_class_is_suggested()
     wrong = labels.clone()
     for place, label in planted.items():
         wrong[place] = label
-    suspects = mislabelled(features, wrong, CLASSES)
-    assert suspects.judged == len(labels)
-    assert {one.place for one in suspects.found[:4]} == planted.keys()
-    assert all(one.suggestion == labels[one.place] and 0 < one.score <= 1 for one in suspects.found[:4])
-    assert [one.score for one in suspects.found] == sorted((one.score for one in suspects.found), reverse=True)
+    found = mislabelled(features, wrong, CLASSES)
+    assert found.judged == len(labels)
+    assert {one.place for one in found.found[:4]} == planted.keys()
+    assert all(one.suggestion == labels[one.place] and 0 < one.score <= 1 for one in found.found[:4])
+    assert [one.score for one in found.found] == sorted((one.score for one in found.found), reverse=True)
 
 
 def test_right_labels_of_classes_that_lie_apart_raise_no_suspicion() -> None:
@@ -63,8 +63,8 @@ def test_classes_of_few_photos_are_left_out() -> None:
     features, labels = clouds()
     rare = torch.ones(len(labels), dtype=torch.bool)
     rare[4:EACH] = False  # four photos of the first class stay
-    suspects = mislabelled(features[rare], labels[rare], CLASSES + 1)  # one class has no photo
-    assert suspects.judged == (CLASSES - 1) * EACH
+    found = mislabelled(features[rare], labels[rare], CLASSES + 1)  # one class has no photo
+    assert found.judged == (CLASSES - 1) * EACH
     assert mislabelled(features[:EACH], labels[:EACH], CLASSES).judged == 0  # a single class
 
 
@@ -74,6 +74,15 @@ def test_a_part_of_a_large_data_set_is_enough_to_judge_all(monkeypatch: pytest.M
     labels[7] = 3
     found = mislabelled(features, labels, CLASSES).found
     assert found[0].place == 7 and found[0].suggestion == 0
+
+
+def test_a_wrong_label_is_found_too_where_none_is_among_the_photos_that_scale_the_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suspects, "CALIBRATED", 90)
+    features, labels = clouds()
+    labels[7] = 3  # an odd place
+    assert [one.place for one in mislabelled(features, labels, CLASSES).found] == [7]
 
 
 def test_features_that_are_all_alike_raise_no_error_and_no_suspicion() -> None:
