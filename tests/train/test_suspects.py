@@ -11,12 +11,12 @@ from train.report.photos.suspects import mislabelled
 CLASSES, EACH, COLUMNS = 6, 30, 40
 
 
-def clouds(classes: int = CLASSES, each: int = EACH) -> tuple[Tensor, Tensor]:
+def clouds(classes: int = CLASSES, each: int = EACH, columns: int = COLUMNS) -> tuple[Tensor, Tensor]:
     """Features of classes that lie apart, and their labels."""
     random = torch.Generator().manual_seed(1)
     labels = torch.arange(classes).repeat_interleave(each)
-    centres = 2 * torch.randn(classes, COLUMNS, generator=random)
-    return centres[labels] + torch.randn(len(labels), COLUMNS, generator=random), labels
+    centres = 2 * torch.randn(classes, columns, generator=random)
+    return centres[labels] + torch.randn(len(labels), columns, generator=random), labels
 
 
 def test_planted_wrong_labels_are_found_first_and_their_own_class_is_suggested() -> None:
@@ -36,8 +36,9 @@ def test_right_labels_of_classes_that_lie_apart_raise_no_suspicion() -> None:
     assert mislabelled(*clouds(), CLASSES).found == ()
 
 
-def test_each_fold_is_judged_by_a_fit_on_the_others_alone() -> None:
-    features, labels = clouds()
+@pytest.mark.parametrize("columns", [40, 300], ids=["fewer than photos", "more than photos"])
+def test_each_fold_is_judged_by_a_fit_on_the_others_alone(columns: int) -> None:
+    features, labels = clouds(columns=columns)
     scores = out_of_fold(features, labels, CLASSES)
     own = folds._folds(labels)
     centred = (features - features.mean(0)).double()
@@ -46,7 +47,7 @@ def test_each_fold_is_judged_by_a_fit_on_the_others_alone() -> None:
     for fold in range(FOLDS):
         others = own != fold
         squares = centred[others].T @ centred[others]
-        squares += torch.eye(COLUMNS) * RIDGE * squares.diagonal().mean()
+        squares += torch.eye(columns) * RIDGE * squares.diagonal().mean()
         expected = centred[~others] @ torch.linalg.solve(squares, centred[others].T @ answers[others]) + shares
         torch.testing.assert_close(scores[~others].double(), expected, atol=1e-4, rtol=1e-4)
 
@@ -85,6 +86,7 @@ def test_a_wrong_label_is_found_too_where_none_is_among_the_photos_that_scale_th
     assert [one.place for one in mislabelled(features, labels, CLASSES).found] == [7]
 
 
-def test_features_that_are_all_alike_raise_no_error_and_no_suspicion() -> None:
+@pytest.mark.parametrize("columns", [8, 80])
+def test_features_that_are_all_alike_raise_no_error_and_no_suspicion(columns: int) -> None:
     labels = torch.arange(3).repeat(10)
-    assert mislabelled(torch.ones(30, 8), labels, 3).found == ()
+    assert mislabelled(torch.ones(30, columns), labels, 3).found == ()
