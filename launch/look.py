@@ -93,8 +93,8 @@ def looked(run: Path, data: Path, source: str = "") -> Looked:
     held = found.photos
     if held.suspects is None:
         raise DataError(
-            f"the records of {one_line(run)} say nothing of single photos: the job was stopped, or an earlier version ran; "
-            "train again"
+            f"the records of {one_line(run)} say nothing of single photos: the job was a trial of a tuning job, or was "
+            "stopped, or an earlier version ran; train again"
         )
     places = _Places.of(data)
     mislabelled = [

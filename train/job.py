@@ -49,7 +49,7 @@ def run(
     if world.chief:
         finish(setup, config, outcome, splits["validation"].sample)
     laps.end("artifact")
-    if not world.stopped():
+    if not (job.is_trial or world.stopped()):
         write_photos(setup, splits, outcome)
         laps.end("photos")
     seconds = laps.seconds | {"total": time.perf_counter() - started}

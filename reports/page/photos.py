@@ -9,7 +9,8 @@ from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 SUSPECTS, PAIRS = 48, 24  # that are shown; the tables have all of the records
 OF_A_SPLIT = 16  # most wrong and least certain photos of one split
 NOT_RECORDED = (
-    "The records hold no photos: training was stopped before it chose them, or an earlier version of the program ran."
+    "The records hold no photos: this was a trial of a tuning job, which chooses none, or training was stopped before it chose "
+    "them, or an earlier version of the program ran."
 )
 
 
