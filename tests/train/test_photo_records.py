@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,13 @@ def test_a_photo_in_the_wrong_folder_and_a_copy_in_another_split_are_named(
         for pair in run.record("near_duplicates")["pairs"]
     }
     assert pairs["training/train/grass/001.jpg", "training/test/grass/copy.jpg"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_trial_of_a_tuning_job_chooses_no_photos(tiny: Path, train: Callable[..., Run]) -> None:
+    run = train(tiny, _tuning_objective_metric="validation:accuracy")
+    assert run.status == 0, run.errors
+    assert not {record["kind"] for record in run.records} & set(KINDS)
+    assert "photos" not in run.record("done")["seconds"]
 
 
 def split(count: int, copies: int, first: float) -> Features:
