@@ -124,7 +124,7 @@ def _judged(answers: tuple[Answer, ...]) -> list[Gallery | None]:
                 own,
                 "uncertain",
                 f"Least certain photos of {split}",
-                "Photos whose first two classes are nearly equally likely to the model.",
+                "Photos whose first two classes lie closest together in probability; the closest are first.",
                 lambda answer: answer.margin,
             )
         )
