@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from reports.facts import Run
-from reports.page.document import Column, Gallery, Group, Picture, Section, Table, table_of
+from reports.page.document import Cell, Column, Gallery, Group, Picture, Section, Table, table_of
 from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 
 SUSPECTS, PAIRS = 48, 24  # that are shown; the tables have all of the records
@@ -162,7 +162,9 @@ def _suspects_table(found: Suspects | None) -> Table | None:
         Column(name="looks like"),
         Column(name="score", form="number"),
     )
-    rows = [[one.photo.path, one.photo.split, one.photo.label, one.suggestion, one.score] for one in found.photos]
+    rows: list[list[Cell]] = [
+        [one.photo.path, one.photo.split, one.photo.label, one.suggestion, one.score] for one in found.photos
+    ]
     return table_of("Photos that look mislabelled, as a table", columns, rows)
 
 
@@ -170,5 +172,5 @@ def _duplicates_table(pairs: Duplicates | None) -> Table | None:
     if not pairs:
         return None
     columns = (Column(name="photo"), Column(name="near-duplicate"), Column(name="cosine", form="number"))
-    rows = [[pair.first.path, pair.second.path, pair.cosine] for pair in pairs.pairs]
+    rows: list[list[Cell]] = [[pair.first.path, pair.second.path, pair.cosine] for pair in pairs.pairs]
     return table_of("Near-duplicates across splits, as a table", columns, rows)

@@ -42,7 +42,7 @@ def near_duplicates(features: Tensor, splits: Tensor) -> Duplicates:
 
     Of very large splits only every second photo is compared, or every third ..., so that at most MOST_COMPARED pairs are.
     """
-    places = [(splits == number).nonzero().flatten() for number in splits.unique()]
+    places = [(splits == number).nonzero().flatten() for number in range(int(splits.max()) + 1)]
     total = sum(len(one) * len(other) for one, other in combinations(places, 2))
     step = 1
     while total > step * step * MOST_COMPARED:
@@ -52,7 +52,8 @@ def near_duplicates(features: Tensor, splits: Tensor) -> Duplicates:
     for one, other in combinations(places, 2):
         others = functional.normalize(features[other])
         compared += len(one) * len(other)
-        for block in one.split(BLOCK):
+        for start in range(0, len(one), BLOCK):
+            block = one[start : start + BLOCK]
             cosines = functional.normalize(features[block]) @ others.T
             count += int((cosines > LEAST).sum())
             pairs += _closest(cosines, block, other)
