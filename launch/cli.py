@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--look",
         type=Path,
         nargs="?",
-        const="",
+        const=False,  # without RUN
         metavar="RUN",
         help="also list photos that look mislabelled and near-duplicates across splits, by the records of a run; without RUN, a "
         "head is trained for it, with features from the cache where they are kept",
