@@ -41,6 +41,7 @@ def test_the_photos_take_little_room_in_the_records(trained: Run) -> None:
     assert trained.record("done")["seconds"]["photos"] > 0
 
 
+@pytest.mark.slow
 def test_a_photo_in_the_wrong_folder_and_a_copy_in_another_split_are_named(
     samples: Path, tmp_path: Path, feature_cache: Path
 ) -> None:
