@@ -111,7 +111,15 @@ def report(findings: dict[str, Any]) -> str:
 def command(options: Namespace) -> int:
     """`byoc data check`: print the findings; returns 1 when training would fail."""
     findings = survey(options.data, Config())
-    print(json.dumps(findings, indent=2) if options.json else report(findings))
+    looked = None
+    if options.look is not None and not findings["fatal"]:
+        from launch import look  # here, since most checks do without it
+
+        looked = look.look(options)
+    if options.json:
+        print(json.dumps(findings | ({"look": looked.to_json()} if looked else {}), indent=2))
+    else:
+        print("\n".join([*(looked.lines() if looked else []), report(findings)]))
     return int(bool(findings["fatal"]))
 
 

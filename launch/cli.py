@@ -108,6 +108,18 @@ def _parser() -> argparse.ArgumentParser:
     verb = data.add_parser("check", help="count photos, and find what would make training fail")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
+    verb.add_argument(
+        "--look",
+        type=Path,
+        nargs="?",
+        const=False,  # without RUN
+        metavar="RUN",
+        help="also list photos that look mislabelled and near-duplicates across splits, by the records of a run; without RUN, a "
+        "head is trained for it, with features from the cache where they are kept",
+    )
+    verb.add_argument("--backbone", help="of --look without RUN; default: inception_v3")
+    verb.add_argument("--pretrained", type=Path, metavar="DIR", help="of --look without RUN: the backbone's weights")
+    verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
     verb.set_defaults(call="launch.check")
     verb = data.add_parser("sample", help="write the demo's small set of labelled photos")
     verb.add_argument("data", type=Path, metavar="DIR")
@@ -161,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _cache() -> Path:
+    """Return where features are kept unless --feature-cache names another folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
+
+
 def _add_image(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--image",
@@ -176,7 +193,6 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_job_options(verb: argparse.ArgumentParser) -> None:
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
     verb.add_argument(
         "--data",
         type=jobs.place,
@@ -199,7 +215,7 @@ def _add_job_options(verb: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="an earlier artifact from which training continues, the `model` channel",
     )
-    verb.add_argument("--feature-cache", type=Path, default=cache, metavar="DIR", help="default: %(default)s")
+    verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
     verb.add_argument(
         "--set",
         action="append",

@@ -11,7 +11,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.training import Recipe, new_folder, recipe, result, terminate_running, train
-from train.config import OBJECTIVE, TUNING_RANGES, parse, searched, suggest
+from train.config import OBJECTIVE, TRIAL, TUNING_RANGES, parse, searched, suggest
 
 
 def check_tuning(recipe: Recipe, trials: int) -> None:
@@ -45,7 +45,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         started = time.monotonic()
         base = folder / f"{number:03d}"
         threads = cores if number == 1 else max(1, cores // parallel)
-        records = train(base, recipe, chosen, threads=threads, quiet=True)
+        records = train(base, recipe, {**chosen, TRIAL: OBJECTIVE}, threads=threads, quiet=True)
         shutil.rmtree(base / "model")
         judged = result(records, "validation")
         study.tell(trial, judged["accuracy"])

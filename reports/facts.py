@@ -6,6 +6,8 @@ A number that the records hold as null was NaN or infinite when it was written; 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reports.photos.facts import Photos
+
 Setting = str | float | bool | None
 
 
@@ -65,6 +67,17 @@ class ClassScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationBin:
+    """The photos whose confidence, the probability of the predicted class, lies between `low` and `high`."""
+
+    low: float
+    high: float
+    count: int
+    hits: int  # photos that are predicted rightly
+    confidence: float  # their mean
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How good the kept model is on one split."""
 
@@ -79,6 +92,7 @@ class Result:
     macro_f1: float | None
     ece: float | None
     temperature: float | None
+    calibration: tuple[CalibrationBin, ...] = ()  # the bins that hold photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,3 +133,4 @@ class Run:
     finished: bool
     last_time: float | None  # of the last record, seconds since 1970
     missing: tuple[str, ...]  # one sentence for each thing that is damaged, unknown or not there
+    photos: Photos = Photos()  # noqa: RUF009 - frozen

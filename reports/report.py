@@ -10,9 +10,11 @@ from classifier.names import one_line
 from reports.page.document import Report
 from reports.page.job import job_section
 from reports.page.learning import learning_section
+from reports.page.photos import photos_section
 from reports.page.render import html, json_text
 from reports.page.result import result_section
 from reports.page.time import time_section
+from reports.photos.facts import Photos
 from reports.rules.table import Judged, judge
 from reports.rules.verdict import Evidence
 from reports.sources.profiler import read_profile
@@ -59,11 +61,13 @@ def make(folder: Path) -> Report:
         judged=judged,
         sections=(
             result_section(evidence.run),
+            photos_section(evidence.run),
             learning_section(evidence.run),
             time_section(evidence),
             job_section(evidence.run, evidence.profile),
         ),
         missing=missing,
+        photos=evidence.run.photos if evidence.run else Photos(),
     )
 
 

@@ -54,7 +54,7 @@ def test_the_emulators_benchmark_writes_each_figure_with_its_target(tmp_path: Pa
     assert parts["invocation"]["machine"]["date"] and parts["invocation"]["settings"]["invocations"] == 5
 
 
-@pytest.mark.parametrize("name", ["decode", "train"])
+@pytest.mark.parametrize("name", ["decode", "train", "mislabelled"])
 def test_a_benchmark_whose_photos_are_absent_says_that_it_was_not_run(tmp_path: Path, name: str) -> None:
     text, results = bench(name, tmp_path, tmp_path / "absent")
     assert "not run" in text and not results.exists()

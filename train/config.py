@@ -136,6 +136,7 @@ TUNING_RANGES: dict[str, dict[str, Any]] = {
     "epochs": {"choices": (2, 5)},
 }
 OBJECTIVE = "validation:accuracy"
+TRIAL = "_tuning_objective_metric"  # a hyperparameter that SageMaker adds to each job of a tuning job; its value is OBJECTIVE
 
 METRICS = (
     "train:loss",

@@ -10,6 +10,7 @@ from classifier.errors import ConfigError
 from classifier.names import is_system
 from classifier.paths import shown
 from train import environment
+from train.config import TRIAL
 from train.json_file import read_object
 from train.places import Places, read_places
 
@@ -40,6 +41,11 @@ class Job:
     @property
     def output_data_dir(self) -> Path:
         return self.base / "output" / "data"
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether this is one of many jobs of a tuning job."""
+        return TRIAL in self.hyperparameters
 
     @property
     def photo_channels(self) -> dict[str, Path]:

@@ -78,12 +78,28 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
     It is the mean difference of confidence and accuracy over bins of equal width, each weighted by its photos.
     """
+    _, confidences, hits = _binned(logits, labels)
+    return float((hits - confidences).abs().sum() / len(labels))
+
+
+def calibration_bins(logits: Tensor, labels: Tensor) -> dict[str, list[Any]]:
+    """Return what a reliability diagram shows, a number for each of CALIBRATION_BINS bins of equal width.
+
+    `count` is the number of photos whose confidence lies in the bin, `hits` how many of them are predicted rightly, and
+    `confidence` their mean confidence, None in an empty bin.
+    """
+    counts, confidences, hits = _binned(logits, labels)
+    means = [float(total / count) if count else None for total, count in zip(confidences, counts, strict=True)]
+    return {"count": counts.long().tolist(), "hits": hits.long().tolist(), "confidence": means}
+
+
+def _binned(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return float64 [3, CALIBRATION_BINS]: for each bin the photos, the sum of their confidences, and the right ones."""
     confidence, predicted = logits.double().softmax(1).max(1)
     # A bin does not include its lower end, but includes its upper one.
     bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
-    gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
-    gaps.index_add_(0, bins, (predicted == labels).double() - confidence)
-    return float(gaps.abs().sum() / len(labels))
+    values = torch.stack([torch.ones_like(confidence), confidence, (predicted == labels).double()])
+    return torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64).index_add_(1, bins, values)
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from classifier import __version__, artifact
 from train.calibrate import fit_temperature
 from train.config import Config
-from train.evaluation import Evaluation, calibration_error, judge
+from train.evaluation import Evaluation, calibration_bins, calibration_error, judge
 from train.setup import Setup, versions
 
 
@@ -52,7 +52,11 @@ def _judge(setup: Setup, outcome: Outcome, split: str, temperature: float) -> Ev
     logits, labels = outcome.outputs[split]
     result = judge(logits / temperature, labels)
     metrics, write = result.metrics(), setup.report.records.write
-    calibration = {"temperature": temperature, "ece_uncalibrated": calibration_error(logits, labels)}
+    calibration = {
+        "temperature": temperature,
+        "ece_uncalibrated": calibration_error(logits, labels),
+        "calibration": calibration_bins(logits / temperature, labels),
+    }
     write("result", split=split, stage=outcome.stage, best_epoch=outcome.epoch, **metrics, **calibration)
     write("confusion", split=split, matrix=result.confusion.tolist())
     write("classes", split=split, classes=result.per_class(setup.start.spec.classes))

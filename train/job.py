@@ -21,6 +21,7 @@ from train.loop.checkpoint import Checkpoints, Saved
 from train.loop.engine import copied, fit
 from train.loop.stage import Best, State
 from train.processes.world import World, device
+from train.report.photos import write_photos
 from train.search import search
 from train.setup import Setup, set_up
 
@@ -48,6 +49,9 @@ def run(
     if world.chief:
         finish(setup, config, outcome, splits["validation"].sample)
     laps.end("artifact")
+    if not (job.is_trial or world.stopped()):
+        write_photos(setup, splits, outcome)
+        laps.end("photos")
     seconds = laps.seconds | {"total": time.perf_counter() - started}
     setup.report.close(seconds)
     return seconds

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.photos.facts import Photo, Photos
 from reports.rules.table import Judged
 
 Cell = str | int | float | None
@@ -57,6 +58,35 @@ class Chart:
     x_name: str = ""
     y_name: str = ""
     behind_button: bool = False
+    links: tuple[
+        tuple[int, int, str], ...
+    ] = ()  # cells of a heat chart, by x and y, and the group of photos they lead to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A photo as the page shows it, with the words below it."""
+
+    photo: Photo
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Photos side by side below one heading, empty where they need none; `id` is where links lead, empty without any."""
+
+    pictures: tuple[Picture, ...]
+    heading: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Groups of photos below one title and a sentence on what they show."""
+
+    title: str
+    sentence: str
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +97,7 @@ class Section:
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     charts: tuple[Chart, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -84,6 +115,7 @@ class Report:
     judged: tuple[Judged, ...]
     sections: tuple[Section, ...]
     missing: tuple[str, ...]
+    photos: Photos
 
 
 def table_of(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:

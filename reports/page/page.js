@@ -188,6 +188,10 @@ function draw(element) {
   // A heat map has too many cells for elements of their own.
   const plot = echarts.init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
   plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth, element.clientHeight));
+  plot.on("click", (point) => {
+    const group = Array.isArray(point.value) && chart.links[point.value[0] + "," + point.value[1]];
+    if (group) location.hash = group;
+  });
   drawn.set(element, plot);
   element.dataset.drawn = "yes";
 }

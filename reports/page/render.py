@@ -67,7 +67,17 @@ def policy(*scripts: str) -> str:
 def json_text(report: Report) -> str:
     """Return the same facts as JSON; docs/reports.md describes the members."""
     facts = {"format": FORMAT, **dataclasses.asdict(report)}
+    for section in facts["sections"]:
+        del section["galleries"]  # `photos` holds what they show
+    facts["photos"] = _without_thumbnails(facts["photos"])
     return json.dumps(_finite(facts), indent=1, allow_nan=False) + "\n"
+
+
+def _without_thumbnails(value: object) -> object:
+    """Return the value without the members `jpeg` of the photos in it."""
+    if isinstance(value, dict):
+        return {name: _without_thumbnails(item) for name, item in value.items() if name != "jpeg"}
+    return [_without_thumbnails(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _shown_by(report: Report) -> Mapping[str, Chart]:
@@ -86,6 +96,7 @@ def _drawn(chart: Chart) -> Mapping[str, object]:
     values = dataclasses.asdict(chart)
     for name in ("table", "sentence", "behind_button", "id"):
         del values[name]
+    values["links"] = {f"{x},{y}": group for x, y, group in chart.links}
     held: Mapping[str, object] = _finite(values)  # type: ignore[assignment]
     return held
 

@@ -1,13 +1,14 @@
 """Section "Result": accuracy with its interval, the most confused pairs, every class, and the confusion matrix."""
 
 from reports.facts import Run, Split
+from reports.page.calibration import calibration_chart
+from reports.page.confused import confused_gallery
 from reports.page.document import Chart, Column, Line, Section, Table, table_of
+from reports.page.matrix import matrix_charts
 from reports.page.numbers import plain, share
-from reports.rules.classes import class_names, judged_split, pairs
+from reports.rules.classes import judged_split, pairs
 
 PAIRS = 12  # in the chart; the table has all
-WORST = 20  # classes of the first matrix
-MOST_CELLS = 60_000
 PAIR_ROWS = 2_000
 
 
@@ -17,7 +18,12 @@ def result_section(run: Run | None) -> Section:
         reason = "These records are not of a training run of ours." if run is None else "No result was recorded."
         return Section(id="result", title="Result", missing=(reason,))
     split = judged_split(run)
-    charts = [chart for chart in (_accuracies(run), *(_charts(run, split) if split else ())) if chart]
+    charts = [
+        chart
+        for chart in (_accuracies(run), *(_charts(run, split) if split else ()), calibration_chart(run.splits))
+        if chart
+    ]
+    gallery = confused_gallery(run, split) if split else None
     missing = () if split else ("No confusion matrix was recorded, so that classes cannot be told apart.",)
     scores = next((one for one in (split, *run.splits) if one and one.classes), None)
     return Section(
@@ -25,6 +31,7 @@ def result_section(run: Run | None) -> Section:
         title="Result",
         facts=tuple(_facts(run)),
         charts=tuple(charts),
+        galleries=(gallery,) if gallery else (),
         tables=(_classes(scores),) if scores else (),
         missing=missing,
     )
@@ -89,7 +96,7 @@ def _accuracies(run: Run) -> Chart | None:
 
 
 def _charts(run: Run, split: Split) -> list[Chart | None]:
-    return [_pairs(run, split), *_matrices(run, split)]
+    return [_pairs(run, split), *matrix_charts(run, split)]
 
 
 def _pairs(run: Run, split: Split) -> Chart | None:
@@ -128,55 +135,6 @@ def _pairs(run: Run, split: Split) -> Chart | None:
                 [pair.truth, pair.prediction, pair.photos, pair.of, pair.photos / pair.of, pair.low, pair.high]
                 for pair in found[:PAIR_ROWS]
             ],
-        ),
-    )
-
-
-def _matrices(run: Run, split: Split) -> list[Chart]:
-    names, matrix = class_names(run, split), split.confusion
-    if not any(map(sum, matrix)):
-        return []
-
-    def wrong(place: int) -> tuple[float, int]:
-        total = sum(matrix[place])
-        return (-(1 - matrix[place][place] / total) if total else 0.0, place)
-
-    order = sorted(range(len(names)), key=wrong)
-    worst = sorted(order[:WORST])
-    some = len(worst) < len(names)
-    charts = [_matrix(split, names, worst, "matrix", f"the {len(worst)} worst classes" if some else "all classes")]
-    if some:
-        charts.append(_matrix(split, names, list(range(len(names))), "matrix-all", f"all {len(names)} classes"))
-    return charts
-
-
-def _matrix(split: Split, names: tuple[str, ...], places: list[int], name: str, which: str) -> Chart:
-    cells = [
-        (x, y, split.confusion[truth][prediction])
-        for y, truth in enumerate(places)
-        for x, prediction in enumerate(places)
-        if split.confusion[truth][prediction]
-    ]
-    cells = sorted(cells, key=lambda cell: -cell[2])[:MOST_CELLS]
-    right = sum(count for x, y, count in cells if x == y)
-    total = sum(sum(split.confusion[truth]) for truth in places)
-    chosen = tuple(names[place] for place in places)
-    return Chart(
-        id=name,
-        kind="heat",
-        title=f"Confusion matrix of {split.name}, {which}",
-        sentence=f"Of {total:,} photos of {which} {right:,} are predicted rightly: they lie on the diagonal. A row is a true "
-        "class, a column a predicted one.",
-        x=chosen,
-        y=chosen,
-        x_name="predicted",
-        y_name="true class",
-        cells=tuple((x, y, float(count)) for x, y, count in cells),
-        behind_button=name == "matrix-all",
-        table=table_of(
-            "Cells that are not empty",
-            (Column(name="true class"), Column(name="predicted"), Column(name="photos", form="number")),
-            [[chosen[y], chosen[x], count] for x, y, count in cells[:PAIR_ROWS]],
         ),
     )
 

@@ -1,6 +1,6 @@
 """One kind of record at a time: its JSON object in, what it says out; None where it lacks what such a record must hold."""
 
-from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Trial
+from reports.facts import CalibrationBin, ClassScore, Epoch, Job, LayerStatistics, Result, Trial
 from reports.sources.values import Fields, number, setting
 
 Matrix = tuple[tuple[int, ...], ...]
@@ -74,6 +74,21 @@ def result(record: Fields) -> Result | None:
         macro_f1=record.number("macro_f1"),
         ece=record.number("ece"),
         temperature=record.number("temperature"),
+        calibration=_calibration(record.inside("calibration")),
+    )
+
+
+def _calibration(held: Fields) -> tuple[CalibrationBin, ...]:
+    """The bins of a reliability diagram that hold photos; none where the three lists do not fit together."""
+    counts, hits, means = ([number(item) for item in held.items(name)] for name in ("count", "hits", "confidence"))
+    if not counts or not len(counts) == len(hits) == len(means):
+        return ()
+    return tuple(
+        CalibrationBin(
+            low=place / len(counts), high=(place + 1) / len(counts), count=int(count), hits=int(right), confidence=mean
+        )
+        for place, (count, right, mean) in enumerate(zip(counts, hits, means, strict=True))
+        if count and right is not None and mean is not None and 0 <= right <= count
     )
 
 

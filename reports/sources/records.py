@@ -6,13 +6,15 @@ from pathlib import Path
 
 from classifier.names import one_line
 from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Run, Split, Trial
+from reports.photos import records as photos
+from reports.photos.facts import Answer, Duplicates, Photos, Suspects
 from reports.sources import kinds
 from reports.sources.kinds import Matrix
 from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
 VERSION = 1  # the newest format that is understood
-NOT_SHOWN = ("system", "thumbnails")  # kinds that docs/records.md reserves and that the report does not show yet
+NOT_SHOWN = ("system",)  # kinds that docs/records.md reserves and that the report does not show yet
 
 
 @dataclass
@@ -26,6 +28,9 @@ class _Collected:
     confusions: dict[str, Matrix] = field(default_factory=dict)
     classes: dict[str, tuple[ClassScore, ...]] = field(default_factory=dict)
     layers: list[LayerStatistics] = field(default_factory=list)
+    suspects: Suspects | None = None
+    duplicates: Duplicates | None = None
+    answers: dict[str, tuple[Answer, ...]] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     done: Fields | None = None
     last_time: float | None = None
@@ -77,6 +82,18 @@ class _Collected:
                 if (layers := kinds.layers(record)) is None:
                     return False
                 self.layers += layers
+            case "mislabelled":
+                if (suspects := photos.suspects(record)) is None:
+                    return False
+                self.suspects = suspects
+            case "near_duplicates":
+                if (duplicates := photos.duplicates(record)) is None:
+                    return False
+                self.duplicates = duplicates
+            case "thumbnails":
+                if (answers := photos.answers(record)) is None:
+                    return False
+                self.answers[split] = answers
             case "unreadable":
                 self.unreadable.append((record.text("path"), record.text("reason")))
             case "done":
@@ -112,6 +129,11 @@ def read_records(path: Path) -> Run:
         finished=found.done is not None,
         last_time=found.last_time,
         missing=tuple(missing),
+        photos=Photos(
+            suspects=found.suspects,
+            duplicates=found.duplicates,
+            answers=tuple(answer for held in found.answers.values() for answer in held),
+        ),
     )
 
 

@@ -72,6 +72,8 @@ def test_what_is_given_reaches_every_trial_and_is_not_tuned(tuned: Any, tmp_path
     for trial in trials:
         given = json.loads((tmp_path / "out" / f"{trial['trial']:03d}/input/config/hyperparameters.json").read_text())
         assert trial["hyperparameters"].keys() == {"batch-size", "epochs"}
+        # SageMaker adds the objective's name to each trial too.
+        assert given.pop("_tuning_objective_metric") == "validation:accuracy"
         assert given == {"lr": "0.02", "dropout": "0.5"} | trial["hyperparameters"]
 
 

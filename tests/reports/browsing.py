@@ -14,6 +14,7 @@ import pytest
 from reports.report import write
 from tests.reports.made import course, done, job, judged, metrics, record, trace
 from tests.reports.made import write as write_records
+from tests.reports.photo_records import some
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(
@@ -70,8 +71,11 @@ class Visit:
         return [element.text_content() or "" for element in self.page.query_selector_all(selector)]
 
 
-def full_page(folder: Path, classes: tuple[str, ...] | None = None) -> Path:
-    """Write a report that has every section and every kind of chart, and findings; return the page."""
+def full_page(folder: Path, classes: tuple[str, ...] | None = None, *, photos: bool = False) -> Path:
+    """Write a report that has every section and every kind of chart, and findings; return the page.
+
+    With `photos` it has photos of the second class and the first.
+    """
     names = classes or tuple(f"breed {number}" for number in range(26))
     count = len(names)
     matrix = [
@@ -99,6 +103,7 @@ def full_page(folder: Path, classes: tuple[str, ...] | None = None) -> Path:
         *course(tuned, tuned, stage="finetune", data_wait_share=0.7, epoch_seconds=30.0),
         *judged("validation", matrix, names),
         *judged("test", matrix, names),
+        *(some((names[1], names[0])) if photos else ()),
         done(model=3.0, features=40.0, head=16.0, finetune=120.0, total=190.0),
     ]
     write_records(folder, records)

@@ -24,7 +24,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return full_page(tmp_path_factory.mktemp("run"))
+    return full_page(tmp_path_factory.mktemp("run"), photos=True)
 
 
 @SIZES
@@ -34,7 +34,7 @@ def test_every_chart_is_drawn_and_the_browser_has_nothing_to_complain_of(
 ) -> None:
     visit = Visit(browser, page, size, scheme)
     names = visit.draw_all()
-    assert {"accuracy", "pairs", "matrix", "loss", "steps", "trials", "parts", "phases"} <= set(names)
+    assert {"accuracy", "pairs", "matrix", "calibration", "loss", "steps", "trials", "parts", "phases"} <= set(names)
     assert any(name.startswith("line-") for name in names) and any(name.startswith("cores-") for name in names)
     for place in visit.page.query_selector_all("div.chart[data-drawn]"):
         box = place.query_selector(":is(svg, canvas)").bounding_box()

@@ -38,8 +38,20 @@ EPOCH = st.fixed_dictionaries(
 MATRIX = st.integers(0, 4).flatmap(
     lambda size: st.lists(st.lists(st.integers(-1, 40), min_size=size, max_size=size), max_size=4)
 )
+PHOTO = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("path", "label", "truth", "prediction", "suggestion", "jpeg"), st.text(max_size=4) | ANYTHING),
+        **dict.fromkeys(("score", "cosine", "probability", "margin"), NUMBERS | ANYTHING),
+        "reasons": st.lists(st.sampled_from(["wrong", "uncertain", "confused"]) | ANYTHING, max_size=3),
+    },
+)
+PHOTOS = st.lists(PHOTO | st.fixed_dictionaries({"first": PHOTO, "second": PHOTO, "cosine": NUMBERS}), max_size=4)
 OTHERS = st.sampled_from(
-    ["job", "trial", "result", "confusion", "classes", "gradients", "activations", "unreadable", "done"]
+    [
+        *("job", "trial", "result", "confusion", "classes", "gradients", "activations", "unreadable", "done"),
+        *("mislabelled", "near_duplicates", "thumbnails"),
+    ]
 ).flatmap(
     lambda kind: st.fixed_dictionaries(
         {},
@@ -49,6 +61,11 @@ OTHERS = st.sampled_from(
             ),
             **dict.fromkeys(
                 ("number", "count", "accuracy", "accuracy_interval", "loss", "best_epoch", "step"), NUMBERS | ANYTHING
+            ),
+            **dict.fromkeys(("judged", "of", "compared", "least_cosine"), NUMBERS | ANYTHING),
+            **dict.fromkeys(("photos", "pairs"), PHOTOS | ANYTHING),
+            "calibration": st.dictionaries(
+                st.sampled_from(["count", "hits", "confidence"]), st.lists(NUMBERS, max_size=3)
             ),
             "split": st.sampled_from(["test", "validation"]),
             "matrix": MATRIX | ANYTHING,

@@ -91,7 +91,7 @@ def test_labels_file_names_and_notes_that_are_markup_stay_text(tmp_path: Path) -
 
 def test_a_page_of_nothing_says_what_is_missing_in_every_section(tmp_path: Path) -> None:
     text, facts = made(tmp_path, [])
-    assert [section["missing"] != [] for section in facts["sections"]] == [True] * 4
+    assert [section["missing"] != [] for section in facts["sections"]] == [True] * 5
     assert "No rule could be judged with these records." in text
     assert all(one["ours"]["state"] == "not judged" for one in facts["judged"])
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.evaluation import judge, wilson_interval
+from train.evaluation import CALIBRATION_BINS, calibration_bins, judge, wilson_interval
 
 SKLEARN = "needs scikit-learn"
 
@@ -93,3 +93,20 @@ def test_the_interval_of_an_accuracy_is_that_of_newcombes_table(hits: int, count
     assert list(wilson_interval(hits, count)) == pytest.approx([low, high], abs=5e-5)
     judged = judge(torch.eye(2)[[0] * count], torch.tensor([0] * hits + [1] * (count - hits)))
     assert judged.metrics()["accuracy_interval"] == wilson_interval(hits, count)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bins_of_the_reliability_diagram_give_the_calibration_error_again(seed: int) -> None:
+    logits, labels = random_case(seed)
+    bins = calibration_bins(logits, labels)
+    assert len(bins["count"]) == len(bins["hits"]) == len(bins["confidence"]) == CALIBRATION_BINS
+    assert sum(bins["count"]) == len(labels) and sum(bins["hits"]) == int((logits.argmax(1) == labels).sum())
+    gaps = [
+        abs(hits - count * mean)
+        for count, hits, mean in zip(bins["count"], bins["hits"], bins["confidence"], strict=True)
+        if count
+    ]
+    assert sum(gaps) / len(labels) == pytest.approx(judge(logits, labels).ece)
+    for place, (count, mean) in enumerate(zip(bins["count"], bins["confidence"], strict=True)):
+        assert (mean is None) == (count == 0)
+        assert mean is None or place / CALIBRATION_BINS <= mean <= (place + 1) / CALIBRATION_BINS

@@ -104,6 +104,13 @@ def losses(base: Path) -> list[float]:
     return [loss for line in lines if (record := json.loads(line))["kind"] == "epoch" for loss in record["step_losses"]]
 
 
+def compared(base: Path) -> dict[str, int]:
+    """Return how many photos and pairs of photos the chief compared for the report."""
+    lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
+    held = {record["kind"]: record for line in lines if (record := json.loads(line))}
+    return {"mislabelled": held["mislabelled"]["judged"], "near_duplicates": held["near_duplicates"]["compared"]}
+
+
 def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     chief, other = (folder / host for host in hosts)
     assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
@@ -123,6 +130,7 @@ def test_two_hosts_train_what_one_does_and_the_chief_alone_writes(tiny: Path, tm
         outputs = [process.communicate(timeout=120)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], outputs
     assert_as_one(tmp_path, tmp_path / "alone", hosts)
+    assert compared(tmp_path / hosts[0]) == compared(tmp_path / "alone") == {"mislabelled": 16, "near_duplicates": 80}
     assert len(re.findall("^epoch=", outputs[0], re.MULTILINE)) == 5 and "epoch=" not in outputs[1]
 
 

@@ -1,0 +1,84 @@
+"""The records on single photos: a record's JSON object in, what it says out; None where it lacks what it must hold."""
+
+import re
+
+from reports.photos.facts import Answer, Duplicates, Pair, Photo, Suspect, Suspects
+from reports.sources.values import Fields
+
+MOST = 400  # photos or pairs of one record; training writes 200 at most
+LARGEST = 10_000  # characters of a thumbnail; training's have about 3,000
+_JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # base64 of what begins as a JPEG does
+
+
+def suspects(record: Fields) -> Suspects | None:
+    """The photos that look mislabelled; how many were judged must be there."""
+    judged = record.count("judged")
+    if judged is None:
+        return None
+    found = []
+    for item in _objects(record, "photos"):
+        photo, score = _photo(item), item.number("score")
+        if photo and score is not None:
+            found.append(Suspect(photo=photo, suggestion=item.text("suggestion"), score=score))
+    return Suspects(
+        photos=tuple(found),
+        count=record.count("count") or len(found),
+        judged=judged,
+        of=record.count("of") or judged,
+    )
+
+
+def duplicates(record: Fields) -> Duplicates | None:
+    """The near-duplicates across splits; how many pairs were compared must be there."""
+    compared = record.count("compared")
+    if compared is None:
+        return None
+    found = []
+    for item in _objects(record, "pairs"):
+        first, second, cosine = _photo(item.inside("first")), _photo(item.inside("second")), item.number("cosine")
+        if first and second and cosine is not None:
+            found.append(Pair(first=first, second=second, cosine=cosine))
+    return Duplicates(
+        pairs=tuple(found),
+        count=record.count("count") or len(found),
+        compared=compared,
+        least_cosine=record.number("least_cosine") or 0.0,
+    )
+
+
+def answers(record: Fields) -> tuple[Answer, ...] | None:
+    """The answers of one split that are worth a look; the split must be there."""
+    split = record.text("split")
+    if not split:
+        return None
+    found = []
+    for item in _objects(record, "photos"):
+        photo, probability = _photo(item, split), item.number("probability")
+        if photo and probability is not None:
+            found.append(
+                Answer(
+                    photo=photo,
+                    prediction=item.text("prediction"),
+                    probability=probability,
+                    margin=item.number("margin") or 0.0,
+                    reasons=tuple(str(reason) for reason in item.items("reasons")),
+                )
+            )
+    return tuple(found)
+
+
+def _objects(record: Fields, name: str) -> list[Fields]:
+    return [Fields(item) for item in record.items(name) if isinstance(item, dict)][:MOST]
+
+
+def _photo(item: Fields, split: str = "") -> Photo | None:
+    """Return a photo, None without a path; an answer names its class `truth`, and its split stands in the record."""
+    if not item.text("path"):
+        return None
+    jpeg = item.text("jpeg")
+    return Photo(
+        path=item.text("path"),
+        split=split or item.text("split"),
+        label=item.text("truth") or item.text("label"),
+        jpeg=jpeg if len(jpeg) <= LARGEST and _JPEG.fullmatch(jpeg) else "",
+    )

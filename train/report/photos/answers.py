@@ -1,0 +1,55 @@
+"""The answers of the trained model that are worth a look: the most wrong, the least certain, and those of confused pairs."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+WRONG, UNCERTAIN = 16, 12  # photos of a split
+PAIRS, OF_A_PAIR = 8, 3  # pairs of classes, and photos of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A photo, by its place, what the model takes it for, with which probability, and why it is shown.
+
+    `reasons` holds some of `wrong`, `uncertain` and `confused`. `margin` is how much less likely the second class is.
+    """
+
+    place: int
+    prediction: int
+    probability: float
+    margin: float
+    reasons: tuple[str, ...]
+
+
+def notable(logits: Tensor, labels: Tensor) -> list[Answer]:
+    """Choose photos by calibrated logits [N, classes] and labels [N]: those of each reason, the clearest first."""
+    best = logits.softmax(1).topk(2)
+    probability, prediction = best.values[:, 0], best.indices[:, 0]
+    margin = probability - best.values[:, 1]
+    surest = probability.argsort(descending=True, stable=True)
+    wrong = surest[(prediction != labels)[surest]].tolist()
+    chosen = {
+        "wrong": wrong[:WRONG],
+        "uncertain": margin.argsort(stable=True)[:UNCERTAIN].tolist(),
+        "confused": _confused(wrong, labels, prediction),
+    }
+    return [
+        Answer(
+            place=place,
+            prediction=int(prediction[place]),
+            probability=float(probability[place]),
+            margin=float(margin[place]),
+            reasons=tuple(reason for reason, places in chosen.items() if place in places),
+        )
+        for place in dict.fromkeys(place for places in chosen.values() for place in places)
+    ]
+
+
+def _confused(wrong: list[int], labels: Tensor, prediction: Tensor) -> list[int]:
+    """Return photos of the pairs of classes that are confused most; `wrong` lists all wrong ones, the surest first."""
+    pairs: dict[tuple[int, int], list[int]] = {}
+    for place in wrong:
+        pairs.setdefault((int(labels[place]), int(prediction[place])), []).append(place)
+    most = sorted(pairs.values(), key=len, reverse=True)[:PAIRS]
+    return [place for places in most for place in places[:OF_A_PAIR]]

@@ -1,0 +1,66 @@
+"""Photos that look mislabelled: heads that have not seen their labels are surer of another class."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from train.calibrate import fit_temperature
+from train.report.photos.folds import out_of_fold
+
+# With 5 % wrong labels planted in 40 breeds of dogs, 92 % of them had this score, and they were 62 % of the photos that had it.
+LEAST_SCORE = 0.5
+CALIBRATED = 2_000  # photos by which scores become probabilities
+FEWEST = 5  # photos of a class; with fewer, some head would have seen too few of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A photo, by its place, the class that the heads suggest, and how much likelier they find it than the label (0 to 1)."""
+
+    place: int
+    suggestion: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspects:
+    """The photos that look mislabelled, the surest first, and how many photos were judged."""
+
+    found: tuple[Suspect, ...]
+    judged: int
+
+
+def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
+    """Judge the labels int64 [N] of photos by their features float32 [N, D].
+
+    A photo is suspect if the heads find another class likelier than its label by LEAST_SCORE. Classes of fewer than FEWEST
+    photos are left out.
+    """
+    common = labels.bincount(minlength=classes) >= FEWEST
+    kept = common[labels].nonzero().flatten()
+    if int(common.sum()) < 2:
+        return Suspects(found=(), judged=0)
+    numbers = common.cumsum(0) - 1  # of the classes that are kept
+    names = common.nonzero().flatten()
+    own = numbers[labels[kept]]
+    shares = _probabilities(out_of_fold(features[kept], own, len(names)), own)
+    best, suggested = shares.max(1)
+    gaps = best - shares.gather(1, own[:, None])[:, 0]
+    suspect = (gaps > LEAST_SCORE).nonzero().flatten()
+    order = suspect[gaps[suspect].argsort(descending=True, stable=True)]
+    return Suspects(
+        found=tuple(
+            Suspect(place=int(kept[row]), suggestion=int(names[suggested[row]]), score=float(gaps[row]))
+            for row in order
+        ),
+        judged=len(kept),
+    )
+
+
+def _probabilities(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return scores [N, classes] as probabilities that fit the labels [N]; every n-th photo is enough to fit them."""
+    step = -(-len(labels) // CALIBRATED)
+    if bool((scores.argmax(1) == labels)[::step].all()):
+        step = 1  # only mistakes tell how sure the scores may be
+    temperature, _ = fit_temperature(scores[::step], labels[::step])
+    return (scores / temperature).softmax(1)
