@@ -1,4 +1,4 @@
-"""The verbs of hosting: deploy, endpoints, rollback, delete, transform, register, approve; and what predict understands."""
+"""The verbs of hosting: deploy, endpoints, rollback, delete, transform, register, approve; and what predict and try understand."""
 
 import argparse
 from pathlib import Path
@@ -34,8 +34,20 @@ def add(verbs: Verbs) -> None:
 
 def on_endpoint(verb: argparse.ArgumentParser) -> None:
     """Add what predict understands of an endpoint."""
+    _endpoint(verb, argparse.SUPPRESS)
+    add_json(verb)
+    add_account(verb)
+
+
+def try_on_endpoint(verb: argparse.ArgumentParser) -> None:
+    """Add what try understands of an endpoint."""
+    _endpoint(verb, "sagemaker: what is tried is an endpoint of that name")
+    add_account(verb)
+
+
+def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group = verb.add_argument_group("SageMaker", "photos go to an endpoint instead of a server on this machine")
-    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=argparse.SUPPRESS)
+    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=on)
     group.add_argument("--endpoint", metavar="NAME", help="as byoc endpoints lists it")
     group.add_argument("--target-model", metavar="KEY", help="the archive below a multi-model endpoint's prefix")
     group.add_argument(
@@ -45,8 +57,6 @@ def on_endpoint(verb: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long an answer of an asynchronous endpoint is waited for (default: %(default)s)",
     )
-    add_json(verb)
-    add_account(verb)
 
 
 def _deploy(verbs: Verbs) -> None:
