@@ -1,5 +1,6 @@
 """Photos that are kept for the next training: a folder for each class, as `byoc data check` and `byoc train` read them."""
 
+import contextlib
 import hashlib
 import mimetypes
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from classifier.errors import DataError
 from classifier.images import look_at
-from classifier.names import class_name, is_system
+from classifier.names import class_name, is_system, one_line
 from classifier.splits import split_of
 
 LONGEST = 60  # characters that a kept file has of its first name
@@ -31,7 +32,8 @@ class Kept:
         """Write a photo into the folder of its class and return its path below the folder.
 
         A photo that this object kept with another class moves. Raises PhotoError for bytes that training could not read, and
-        DataError for a class that is not one of `classes` or that cannot be a folder's name.
+        DataError for a class that is not one of `classes` or that cannot be a folder's name, and for a folder that cannot be
+        written into.
         """
         if label not in classes:
             raise DataError(f"the model has no class {label!r}; choose one of its classes")
@@ -101,5 +103,10 @@ def _write(path: Path, data: bytes) -> None:
     try:
         half.write_bytes(data)
         half.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{one_line(path)} cannot be written: {error.strerror}; make room, or name another folder with --keep"
+        ) from error
     finally:
-        half.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            half.unlink()

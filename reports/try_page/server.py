@@ -159,9 +159,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_into(self, file: Any, length: int) -> None:
         left = length
         while left and (piece := self.rfile.read(min(left, 1 << 20))):
-            file.write(piece)
+            try:
+                file.write(piece)
+                file.flush()
+            except OSError as error:
+                sentence = f"the photo cannot be written to {self.server.folder}: {error.strerror}; make room there"
+                raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, sentence) from error
             left -= len(piece)
-        file.flush()
         if left:
             raise Refusal(HTTPStatus.BAD_REQUEST, "the photo ended too early; send it again")
 

@@ -9,7 +9,7 @@ from launch.aws.hosting.invocation import Target
 from launch.try_page.sagemaker import Endpoint
 from launch.try_page.timed import ALL
 from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
-from tests.launch.test_try_verb import tried
+from tests.tried import tried
 
 
 @pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)

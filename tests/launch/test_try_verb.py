@@ -1,19 +1,13 @@
 """`byoc try` as a person runs it: its page for an artifact or a server, what it keeps, and how it ends."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -22,47 +16,7 @@ from launch.cli import main
 from launch.try_page.timed import TimedServer
 from tests.conftest import byoc
 from tests.processes import left
-
-BYOC = Path(sys.executable).parent / "byoc"
-
-
-class Page:
-    """A page that a `byoc try` serves."""
-
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
-        self.process, self.address = process, address
-        self.origin, _, self.token = address.partition("/?token=")
-
-    def post(self, route: str, photo: Path, **query: str) -> Any:
-        """Send a photo as the page does and return the answer."""
-        headers = {"Origin": self.origin, "X-Byoc-Token": self.token}
-        url = f"{self.origin}/{route}?{urlencode({'name': photo.name, **query})}"
-        with urllib.request.urlopen(urllib.request.Request(url, photo.read_bytes(), headers), timeout=120) as answer:
-            return json.load(answer)
-
-
-@contextlib.contextmanager
-def tried(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Iterator[Page]:
-    """Run `byoc try` in a process group of its own, as a terminal does, until the block ends."""
-    process = subprocess.Popen(
-        [BYOC, "try", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | dict(environment or {}),
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout and process.stderr
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("page: http"), (line, process.stderr.read())
-        yield Page(process, line.removeprefix("page: ").strip())
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+from tests.tried import tried
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:

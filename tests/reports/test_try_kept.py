@@ -61,6 +61,14 @@ def test_bytes_that_training_could_not_read_are_not_kept(tmp_path: Path, data: b
     assert files(tmp_path) == []
 
 
+def test_a_folder_that_cannot_be_written_into_is_named(tmp_path: Path, photo: bytes) -> None:
+    (tmp_path / "coffee").touch()
+    with pytest.raises(
+        DataError, match=r"coffee/a-\w+\.jpg cannot be written: Not a directory; make room, or name another"
+    ):
+        Kept(tmp_path).keep(photo, "a.jpg", "coffee", CLASSES)
+
+
 @pytest.mark.parametrize("label", ["tea", "../coffee", "/etc", "", "Coffee"])
 def test_a_class_that_the_model_has_not_named_is_refused(tmp_path: Path, photo: bytes, label: str) -> None:
     with pytest.raises(DataError, match="the model has no class"):
