@@ -119,7 +119,7 @@ def _answer(activation: Activation, request: LookRequest) -> Look:
     try:
         return activation.look(Path(request.photo), request.label)
     except PhotoError as error:
-        return Look(error=f"the photo {error}")
+        return Look(error=f"the photo cannot be used: {error}")
     except (UserError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError where memory is too small
         return Look(error=str(error).splitlines()[0] if str(error) else "there is too little memory")
 

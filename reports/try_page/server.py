@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from classifier.errors import UserError
+from classifier.errors import PhotoError, UserError
 from classifier.names import one_line
 from reports.try_page import guard
 from reports.try_page.answer import Ask
@@ -124,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refused:
             self._send_json(refused.status, {"message": str(refused)})
             self._linger()
+        except PhotoError as error:
+            self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"message": f"the photo cannot be used: {error}"})
         except UserError as error:
             self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"message": str(error)})
         except OSError as error:

@@ -85,10 +85,14 @@ def test_photos_that_are_dropped_are_answered_with_bars_and_times(
     browser: Any, real: Trying, photos: list[Path], size: tuple[int, int], scheme: str
 ) -> None:
     visit = Visit(browser, real.url, size, scheme)
-    drop(visit, *((f"{path.parent.name}.jpg", path.read_bytes()) for path in photos[::5]))
+    chosen = {f"{path.parent.name}.jpg": path for path in photos[::5]}
+    drop(visit, *((name, path.read_bytes()) for name, path in chosen.items()))
     answered(visit, 6)
-    best = visit.texts(".labels li:first-child .text")
-    assert best == [name.removesuffix(".jpg") for name in visit.texts("article .name")]
+    best = [real.server.page.ask(path).labels[0] for path in chosen.values()]
+    assert visit.texts("article .name") == list(chosen)
+    assert visit.texts(".labels li:first-child .text") == [label.name for label in best]
+    assert visit.texts(".labels li:first-child .percent") == [f"{100 * label.probability:.1f} %" for label in best]
+    assert sum(label.name == path.parent.name for label, path in zip(best, chosen.values(), strict=True)) >= 4
     assert len(visit.texts(".labels li")) == 30
     width = visit.page.evaluate("document.querySelector('.label .bar span').getBoundingClientRect().width")
     assert width > 50

@@ -32,7 +32,7 @@ const attempt = async (name, options) => {
     }
     navigator.sendBeacon(target + "/keep?label=cat&name=a.jpg", "a photo");
   }
-  document.title = found.join("\\n");
+  document.title = found.join("|");
 })();
 """
 
@@ -87,8 +87,8 @@ def test_requests_of_another_page_reach_no_model_and_read_nothing(
     origin, pages = stranger
     pages["/"] = f"<title>wait</title><script>const target = '{page.origin}', known = '{TOKEN}';{ATTACK}</script>"
     visit = Visit(browser, f"{origin}/", DESKTOP)
-    visit.page.wait_for_function("document.title.includes('\\n')")
-    found = visit.page.title().splitlines()
+    visit.page.wait_for_function("document.title.includes('|')")
+    found = visit.page.title().split("|")
     assert len(found) == 30
     # An opaque answer tells its page nothing, not even its length.
     assert {line.partition(" ")[2] for line in found} <= {"failed", "opaque 0"}
