@@ -2,6 +2,7 @@
 // Sends photos to byoc try, shows what the model answers, and keeps photos that it names wrongly. Names are only ever set as text.
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const SIDE = 480; // pixels of the longer side of a shown photo
+const DARKEST = 205; // of 255, where nothing speaks for a class
 const LISTED = 200; // classes in the dialog
 const find = (id) => document.getElementById(id);
 const [results, dialog, filter, choices] = ["results", "classes", "filter", "choices"].map(find);
@@ -121,7 +122,7 @@ async function preview(card) {
   }
 }
 
-// The photo, and over the square that the model saw how much each part of it speaks for a class.
+// The photo, and where the model looked: what speaks less for the class is darker, and so is what the model does not see.
 function draw(card, look, label) {
   const canvas = card.part("canvas");
   const context = canvas.getContext("2d");
@@ -129,18 +130,21 @@ function draw(card, look, label) {
   canvas.setAttribute("aria-label", card.file.name + (look ? ", where the model looked for " + label : ""));
   context.drawImage(card.base, 0, 0);
   if (!look) return;
-  const heat = new OffscreenCanvas(look.rows[0].length, look.rows.length);
-  const pixels = new ImageData(heat.width, heat.height);
-  look.rows.flat().forEach((value, place) => pixels.data.set([255, Math.round(220 * (1 - value)), 0, Math.round(200 * value)], 4 * place));
-  heat.getContext("2d").putImageData(pixels, 0, 0);
+  const shade = new OffscreenCanvas(look.rows[0].length, look.rows.length);
+  const pixels = new ImageData(shade.width, shade.height);
+  look.rows.flat().forEach((value, place) => { pixels.data[4 * place + 3] = Math.round(DARKEST * (1 - value)); });
+  shade.getContext("2d").putImageData(pixels, 0, 0);
   const side = Math.min(canvas.width, canvas.height) * look.crop;
   const square = [(canvas.width - side) / 2, (canvas.height - side) / 2, side, side];
   context.imageSmoothingQuality = "high";
-  context.drawImage(heat, ...square);
-  for (const [style, width] of [["#000", 3], ["#fff", 1]]) {
-    [context.strokeStyle, context.lineWidth] = [style, width];
-    context.strokeRect(...square);
-  }
+  context.drawImage(shade, ...square);
+  const outside = new Path2D();
+  outside.rect(0, 0, canvas.width, canvas.height);
+  outside.rect(...square);
+  context.fillStyle = `rgb(0 0 0 / ${DARKEST / 255})`;
+  context.fill(outside, "evenodd");
+  context.strokeStyle = "#fff";
+  context.strokeRect(...square);
 }
 
 function showLabels(card) {
@@ -176,7 +180,7 @@ async function look(card, label, line) {
     const found = await send("look", { label }, card.file);
     if (line.getAttribute("aria-pressed") !== "true") return; // another was pressed meanwhile
     const nothing = !found.rows.flat().some((value) => value > 0);
-    sentence = nothing ? `Nothing in the square speaks for ${label}.` : `The redder, the more it speaks for ${label}. The model sees the square.`;
+    sentence = nothing ? `Nothing in the square speaks for ${label}.` : `The brighter a part, the more it speaks for ${label}. The model sees the square alone.`;
     if (card.base) draw(card, found, label);
     else sentence = "This browser cannot show the photo.";
   } catch (error) {
