@@ -86,7 +86,7 @@ async function ask(card) {
   if (card.file.size > settings.largest) {
     return fail(card, `${(card.file.size / 1e6).toFixed(1)} MB are over the limit of ${settings.largest / 1e6} MB; make the photo smaller`);
   }
-  preview(card);
+  await preview(card); // before the clock starts, since showing a large photo takes the browser a while
   const start = performance.now();
   try {
     card.answer = await send("predict", { name: card.file.name }, card.file);
