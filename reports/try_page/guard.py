@@ -7,7 +7,7 @@ own name that leads here (DNS rebinding).
 
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from email.message import Message
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ class Refusal(Exception):
         self.status = status
 
 
-def check_host(headers: Mapping[str, str]) -> None:
+def check_host(headers: Message) -> None:
     """Raise Refusal where Host is neither an IP address nor localhost."""
     named = headers.get("Host", "")
     try:
@@ -44,7 +44,7 @@ def check_token(given: str, token: str) -> None:
         raise Refusal(HTTPStatus.FORBIDDEN, STRANGER)
 
 
-def check_post(headers: Mapping[str, str], token: str) -> int:
+def check_post(headers: Message, token: str) -> int:
     """Return the length of a POST's body; raises Refusal for a request of another page, without the token or too long."""
     if headers.get("Origin", "") != f"http://{headers.get('Host', '')}":
         raise Refusal(
