@@ -11,6 +11,8 @@ from launch.try_page.timed import ALL
 from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
 from tests.tried import tried
 
+pytestmark = pytest.mark.slow  # the local SageMaker starts endpoints
+
 
 @pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)
 def test_an_endpoint_answers_the_photos_of_the_page(hosted: Hosted, photo: Path, named: tuple[str, ...]) -> None:

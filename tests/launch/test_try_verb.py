@@ -87,6 +87,7 @@ def test_times_are_split_only_where_no_other_client_came_in_between(url: str, sa
     assert server(photo).parts
 
 
+@pytest.mark.slow
 def test_the_port_and_the_host_are_those_that_are_named(url: str) -> None:
     with tried(url, "--host", "0.0.0.0") as page:
         assert page.process.stderr
@@ -96,6 +97,7 @@ def test_the_port_and_the_host_are_those_that_are_named(url: str) -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={page.token}").close()
 
 
+@pytest.mark.slow
 def test_the_page_is_on_the_loopback_address_alone_by_default(url: str) -> None:
     with tried(url) as page:
         (listening,) = psutil.Process(page.process.pid).net_connections("tcp")

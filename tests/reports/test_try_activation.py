@@ -92,7 +92,7 @@ def by_all_gradients(model: Any, module: str, pixels: "Tensor", index: int) -> "
 @pytest.mark.parametrize(
     ("backbone", "module"),
     [
-        ("resnet18", "layer4"),
+        pytest.param("resnet18", "layer4", marks=pytest.mark.slow),
         ("timm/tf_efficientnet_lite0", "bn2"),
         pytest.param("densenet121", "features.norm5", marks=pytest.mark.slow),
         pytest.param("inception_v3", "Mixed_7c", marks=pytest.mark.slow),
@@ -167,6 +167,7 @@ def photo(samples: Path) -> Path:
     return samples / "test" / "coffee" / "000.jpg"
 
 
+@pytest.mark.slow
 def test_the_program_answers_for_each_photo_and_class_and_says_what_it_cannot_do(
     model: Path, photo: Path, tmp_path: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_program_that_does_not_answer_is_ended_in_time(monkeypatch: pytest.Mon
             looker(Path("a.jpg"), "coffee")
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_its_input(model: Path, photo: Path) -> None:
     line = to_line(LookRequest(photo=str(photo), label="coffee"))
     done = subprocess.run([*PROGRAM, str(model)], input=line, capture_output=True, text=True, timeout=60)

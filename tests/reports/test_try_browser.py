@@ -79,6 +79,7 @@ def pixels(visit: Visit) -> str:
     return visit.page.evaluate("document.querySelector('canvas').toDataURL()")
 
 
+@pytest.mark.slow
 @SIZES
 @EVERYWHERE
 def test_photos_that_are_dropped_are_answered_with_bars_and_times(
@@ -105,6 +106,7 @@ def test_photos_that_are_dropped_are_answered_with_bars_and_times(
     assert [address for address in visit.requests if not address.startswith((real.origin, "data:"))] == []
 
 
+@pytest.mark.slow
 def test_thirty_photos_at_once_are_all_answered(browser: Any, real: Trying, photos: list[Path]) -> None:
     visit = Visit(browser, real.url, PHONE)
     visit.page.set_input_files("#choose", photos)
@@ -114,6 +116,7 @@ def test_thirty_photos_at_once_are_all_answered(browser: Any, real: Trying, phot
     assert visit.texts("#status") == ["No photo yet."] and visit.texts("article") == []
 
 
+@pytest.mark.slow
 def test_where_the_model_looked_is_drawn_for_the_class_that_is_pressed(
     browser: Any, real: Trying, photos: list[Path]
 ) -> None:
@@ -134,6 +137,7 @@ def test_where_the_model_looked_is_drawn_for_the_class_that_is_pressed(
     assert pixels(visit) == plain and visit.complaints == []
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_is_put_right_and_undone_by_keyboard_alone(
     browser: Any, real: Trying, photos: list[Path]
 ) -> None:
@@ -160,6 +164,7 @@ def test_a_wrong_answer_is_put_right_and_undone_by_keyboard_alone(
     assert kept(real) == [] and visit.complaints == []
 
 
+@pytest.mark.slow
 def test_everything_that_does_something_is_reached_by_keyboard(browser: Any, real: Trying, photos: list[Path]) -> None:
     visit = Visit(browser, real.url, PHONE)
     visit.page.set_input_files("#choose", photos[:2])
@@ -199,6 +204,7 @@ def test_axe_finds_nothing_serious_on_the_try_page(
         assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
 
 
+@pytest.mark.slow
 def test_damaged_and_large_files_are_refused_with_a_sentence_and_the_others_are_answered(
     browser: Any, real: Trying, photos: list[Path], tmp_path: Path
 ) -> None:
@@ -246,6 +252,7 @@ def test_a_model_server_that_has_ended_is_named(browser: Any, model: Path, tmp_p
         visit.page.wait_for_selector(f".failed .sentence:has-text('no server answers at {url}')")
 
 
+@pytest.mark.slow
 def test_the_page_takes_a_hundred_photos_and_says_how_many_it_left_out(
     browser: Any, tmp_path: Path, photos: list[Path]
 ) -> None:
