@@ -34,6 +34,7 @@ from reports.try_page.kept import Kept, photo_suffix
 from reports.try_page.looker import Looker
 from reports.try_page.page import HEADERS, html, policy
 
+ROUTES = ("/predict", "/look", "/keep", "/forget")
 AT_A_TIME = 8  # photos that are read or answered; each of them may be 25 MB
 CONNECTIONS = 64
 SILENCE = 30  # seconds after which a connection that sends nothing is closed
@@ -96,13 +97,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         try:
             guard.check_host(self.headers)
-            parts = urlsplit(self.path)
-            if parts.path != "/":
-                raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing at {parts.path[:100]}")
-            guard.check_token(_query(parts.query).get("token", ""), self.server.token)
-        except (Refusal, ValueError) as refused:
-            text = f"byoc try: {refused}\n" if isinstance(refused, Refusal) else "byoc try: no such address\n"
-            self._send(getattr(refused, "status", HTTPStatus.BAD_REQUEST), text.encode(), "text/plain; charset=utf-8")
+            path, query = _address(self.path)
+            if path != "/":
+                raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing at {path[:100]}")
+            guard.check_token(query.get("token", ""), self.server.token)
+        except Refusal as refused:
+            self._send(refused.status, f"byoc try: {refused}\n".encode(), "text/plain; charset=utf-8")
         else:
             page = html(self.server.page, self.server.token)
             self._send(HTTPStatus.OK, page.encode(), "text/html; charset=utf-8", policy())
@@ -111,32 +111,24 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             guard.check_host(self.headers)
             length = guard.check_post(self.headers, self.server.token)
-            parts = urlsplit(self.path)
-            if parts.path not in ("/predict", "/look", "/keep", "/forget"):
-                raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing at {parts.path[:100]}")
+            path, query = _address(self.path)
+            if path not in ROUTES:
+                raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing at {path[:100]}")
             if not self.server.photos.acquire(timeout=SILENCE):
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "other photos are being answered; try again")
             try:
-                answer = self._answer(parts.path, _query(parts.query), length)
+                answer = self._answer(path, query, length)
             finally:
                 self.server.photos.release()
             self._send_json(HTTPStatus.OK, answer)
         except Refusal as refused:
             self._send_json(refused.status, {"message": str(refused)})
             self._linger()
-        except PhotoError as error:
-            self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"message": f"the photo cannot be used: {error}"})
-        except UserError as error:
-            self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"message": str(error)})
-        except OSError as error:
-            if error.filename is None:  # the connection's
+        except Exception as error:
+            if isinstance(error, OSError) and error.filename is None:  # of the connection: nobody reads an answer
                 raise
-            sentence = f"{one_line(error.filename)} cannot be used: {error.strerror}"
-            self._send_json(HTTPStatus.INTERNAL_SERVER_ERROR, {"message": sentence})
-        except Exception:
-            traceback.print_exc()
-            sentence = "byoc try failed; its terminal says why"
-            self._send_json(HTTPStatus.INTERNAL_SERVER_ERROR, {"message": sentence})
+            status, sentence = _explained(error)
+            self._send_json(status, {"message": sentence})
 
     def _answer(self, route: str, query: dict[str, str], length: int) -> object:
         page, name = self.server.page, query.get("name", "")
@@ -198,6 +190,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the log line would hold the token."""
 
 
-def _query(text: str) -> dict[str, str]:
-    """Return the first value of each parameter of a query."""
-    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=8).items()}
+def _address(text: str) -> tuple[str, dict[str, str]]:
+    """Return the path and the first value of each parameter of a request's address; raises Refusal for one that is not valid."""
+    try:
+        parts = urlsplit(text)
+        query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "the request's address is not valid") from None
+    return parts.path, {name: values[0] for name, values in query.items()}
+
+
+def _explained(error: Exception) -> tuple[HTTPStatus, str]:
+    """Return the status and the sentence for an error; one that no user can make goes to the terminal as it is."""
+    if isinstance(error, PhotoError):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the photo cannot be used: {error}"
+    if isinstance(error, UserError):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, str(error)
+    if isinstance(error, OSError):
+        return HTTPStatus.INTERNAL_SERVER_ERROR, f"{one_line(error.filename)} cannot be used: {error.strerror}"
+    traceback.print_exception(error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "byoc try failed; its terminal says why"

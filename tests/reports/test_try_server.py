@@ -61,6 +61,7 @@ def test_the_page_is_for_those_who_have_its_whole_address(page: Trying) -> None:
         assert status == 403 and TOKEN not in text
         assert "this address lacks the token, or has an old one; open the address that byoc try printed" in text
     assert get(f"{page.origin}/etc/passwd?token={TOKEN}")[0] == 404
+    assert get(f"{page.origin}/?" + "&".join("abcdefghij"))[0] == 400
 
 
 def test_no_answer_may_be_kept_framed_or_read_by_another_page(page: Trying) -> None:
