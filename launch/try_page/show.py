@@ -18,7 +18,8 @@ from launch.child import ends_with_us
 from reports.try_page.answer import Ask
 from reports.try_page.kept import Kept
 from reports.try_page.looker import Looker, looking
-from reports.try_page.server import TryPage, TryServer
+from reports.try_page.page import TryPage
+from reports.try_page.server import TryServer
 
 NO_LOOK = "To see where the model looked, start byoc try with --artifact and the folder of the model's artifact"
 NO_KEEP = "To keep photos that are named wrongly, start byoc try with --keep and a folder"

@@ -3,16 +3,16 @@
 import base64
 import functools
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.try_page import guard
-
-if TYPE_CHECKING:
-    from reports.try_page.server import TryPage
+from reports.try_page.answer import Ask
+from reports.try_page.kept import Kept
+from reports.try_page.looker import Looker
 
 HERE = Path(__file__).parent
 COLOURS = HERE.parent / "page" / "page.css"  # the report's, so that both pages look alike
@@ -29,7 +29,23 @@ HEADERS = {
 }
 
 
-def html(page: "TryPage", token: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class TryPage:
+    """What the page is for: `title` names the model, `ask` answers a photo, and may be asked about `at_a_time` photos at a time.
+
+    Without `looker` or `kept`, `no_look` and `no_keep` say what to add to the command line for it.
+    """
+
+    title: str
+    ask: Ask
+    at_a_time: int
+    looker: Looker | None
+    kept: Kept | None
+    no_look: str
+    no_keep: str
+
+
+def html(page: TryPage, token: str) -> str:
     """Return the page."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,33 +28,15 @@ from urllib.parse import parse_qs, urlsplit
 from classifier.errors import PhotoError, UserError
 from classifier.names import one_line
 from reports.try_page import guard
-from reports.try_page.answer import Ask
 from reports.try_page.guard import Refusal
-from reports.try_page.kept import Kept, photo_suffix
-from reports.try_page.looker import Looker
-from reports.try_page.page import HEADERS, html, policy
+from reports.try_page.kept import photo_suffix
+from reports.try_page.page import HEADERS, TryPage, html, policy
 
 ROUTES = ("/predict", "/look", "/keep", "/forget")
 AT_A_TIME = 8  # photos that are read or answered; each of them may be 25 MB
 CONNECTIONS = 64
 SILENCE = 30  # seconds after which a connection that sends nothing is closed
 LINGER = 2.0  # seconds in which a client may go on sending what is not read, so that it gets to read why
-
-
-@dataclass(frozen=True, kw_only=True)
-class TryPage:
-    """What the page is for: `title` names the model, `ask` answers a photo, and may be asked about `at_a_time` photos at a time.
-
-    Without `looker` or `kept`, `no_look` and `no_keep` say what to add to the command line for it.
-    """
-
-    title: str
-    ask: Ask
-    at_a_time: int
-    looker: Looker | None
-    kept: Kept | None
-    no_look: str
-    no_keep: str
 
 
 class TryServer(ThreadingHTTPServer):

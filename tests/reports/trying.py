@@ -14,7 +14,8 @@ from typing import Any
 from reports.try_page.answer import Answer, Ask, Label
 from reports.try_page.kept import Kept
 from reports.try_page.looker import Looker
-from reports.try_page.server import TryPage, TryServer
+from reports.try_page.page import TryPage
+from reports.try_page.server import TryServer
 
 TOKEN = "the-token"
 
