@@ -28,6 +28,12 @@ class Page:
         with urllib.request.urlopen(urllib.request.Request(url, photo.read_bytes(), headers), timeout=120) as answer:
             return json.load(answer)
 
+    def ended(self) -> tuple[int, str, str]:
+        """Return the exit status and the rest of what was printed on standard output and standard error."""
+        assert self.process.stdout and self.process.stderr
+        status = self.process.wait(60)
+        return status, self.process.stdout.read(), self.process.stderr.read()
+
 
 @contextlib.contextmanager
 def tried(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Iterator[Page]:

@@ -48,8 +48,8 @@ def test_an_artifact_is_served_photos_are_kept_for_training_and_ctrl_c_ends_it_a
         names = [" ".join(child.cmdline()) for child in family]
         assert any("reports.try_page.activation" in name for name in names) and any(" serve" in name for name in names)
         os.killpg(page.process.pid, signal.SIGINT)
-        output, errors = page.process.communicate(timeout=60)
-        assert (page.process.returncode, errors.splitlines()[-1]) == (130, "byoc: stopped")
+        status, output, errors = page.ended()
+        assert (status, errors.splitlines()[-1]) == (130, "byoc: stopped")
         assert output == f"photos that you keep go to {kept}\nCtrl-C ends it\n"
         assert left(family) == [] and list(temporary.iterdir()) == []
     done = byoc("data", "check", kept)
@@ -73,8 +73,7 @@ def test_a_server_that_runs_is_tried_and_goes_on(url: str, samples: Path) -> Non
         with found.value as answer:
             assert "start byoc try with --artifact" in json.load(answer)["message"]
         page.process.send_signal(signal.SIGTERM)
-        assert page.process.communicate(timeout=60)[1] == "byoc: stopped\n"
-        assert page.process.returncode == 143
+        assert page.ended() == (143, "Ctrl-C ends it\n", "byoc: stopped\n")
     urllib.request.urlopen(f"{url}/ping").close()
 
 
