@@ -14,7 +14,7 @@ from typing import NoReturn
 from classifier.errors import UserError
 from launch import emulate, interrupts
 from launch.aws.errors import Detached
-from launch.aws.options import account, hosting, jobs
+from launch.aws.options import account, common, hosting, jobs
 from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -152,6 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     hosting.on_endpoint(verb)
     verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
+    _add_try(verbs)
+
     verb = verbs.add_parser(
         "report", help="write a page and a JSON file about a run, or about the output of SageMaker's profiler"
     )
@@ -176,6 +178,42 @@ def _parser() -> argparse.ArgumentParser:
 def _cache() -> Path:
     """Return where features are kept unless --feature-cache names another folder."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
+
+
+def _add_try(verbs: common.Verbs) -> None:
+    verb = common.add_verb(
+        verbs,
+        "try",
+        "a page in the browser to try a model with your own photos",
+        "  byoc try runs/one --open\n"
+        "  byoc try http://127.0.0.1:8080 --artifact runs/one/model\n"
+        "  byoc try dogs --on sagemaker --keep kept        keeps photos that are named wrongly\n"
+        "  byoc try runs/one --host 0.0.0.0                for a phone in the same network too",
+    )
+    verb.add_argument(
+        "target",
+        nargs="?",
+        metavar="ARTIFACT|URL|ENDPOINT",
+        help="the folder of a run or of its artifact, which is served while the page is up; the address of a server (default: "
+        "http://127.0.0.1:8080); or, with --on sagemaker, the name of an endpoint",
+    )
+    verb.add_argument("--keep", type=Path, metavar="DIR", help="where photos that are named wrongly go, by class")
+    verb.add_argument(
+        "--artifact",
+        type=Path,
+        metavar="DIR",
+        help="of a server or an endpoint: the artifact, to show where the model looked",
+    )
+    verb.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of the page; an address of this machine or 0.0.0.0 lets the local network in (default: %(default)s)",
+    )
+    verb.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
+    verb.add_argument("--open", action="store_true", help="open the page in the browser")
+    hosting.try_on_endpoint(verb)
+    verb.set_defaults(call="launch.try_page.process", aws_call="launch.try_page.sagemaker")
 
 
 def _add_image(verb: argparse.ArgumentParser) -> None:

@@ -19,16 +19,20 @@ from launch.aws.errors import AwsError
 
 Rankings = list[list[dict[str, Any]]]  # for each photo, its labels and probabilities, best first
 USUAL = 100_000_000  # bytes; a file up to this length cannot exceed the limit for a photo
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 TIMEOUT = 70  # seconds; SageMaker gives a model 60
 
 
-def predict(url: str, path: Path) -> Rankings:
+def predict(url: str, path: Path, *, top_k: int = 0) -> Rankings:
     """Send a file to the server and return each photo's labels and probabilities, best first; a JSON file may hold many photos.
 
-    Raises ConfigError when `url` is not an address, and UserError with the server's message when it refuses.
+    `top_k` is how many labels there are at most for each photo; 0 leaves it to the server. Raises ConfigError when `url` is
+    not an address, and UserError with the server's message when it refuses.
     """
     headers = {"Content-Type": content_type(path)}
-    request = urllib.request.Request(_address(url), data=read(path), headers=headers)
+    if top_k:
+        headers[ATTRIBUTES] = f"top_k={top_k}"
+    request = urllib.request.Request(address(url), data=read(path), headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             text = answer.read()
@@ -42,7 +46,7 @@ def predict(url: str, path: Path) -> Rankings:
 
 def command(options: Namespace) -> int:
     """`byoc predict`: print a line for each photo; returns 1 when any file failed."""
-    _address(options.url)
+    address(options.url)
     return tell(options.files, lambda path: predict(options.url, path), as_json=options.json)
 
 
@@ -110,7 +114,7 @@ def sentence(text: str) -> str:
     return one_line(text.strip())
 
 
-def _address(url: str) -> str:
+def address(url: str) -> str:
     """Return the URL that photos are sent to; raises ConfigError when `url` is not a server's address."""
     with contextlib.suppress(ValueError):
         whole = url if "://" in url else f"http://{url}"

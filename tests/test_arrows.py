@@ -83,6 +83,11 @@ def test_a_report_is_made_without_torch() -> None:
     }
 
 
+def test_of_reports_only_the_program_that_computes_where_a_model_looked_imports_torch() -> None:
+    paths = (ROOT / "reports").glob("**/*.py")
+    assert {path.name for path in paths if "torch" in imported_by(path.read_text())} == {"activation.py"}
+
+
 HEAVY = {"boto3", "botocore", "sagemaker", "torch", "numpy", "PIL", "jinja2"}
 
 

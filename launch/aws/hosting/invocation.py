@@ -29,6 +29,12 @@ class Target:
     model: str = ""  # the archive's key below a multi-model endpoint's prefix
     output: str = ""
     deadline: float = DEADLINE
+    top_k: int = 0  # labels of a photo at most; 0 leaves it to the endpoint
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What goes into a request beside the photo."""
+        return {"CustomAttributes": f"top_k={self.top_k}"} if self.top_k else {}
 
 
 def invoke(session: Session, target: Target, path: Path) -> Rankings:
@@ -41,6 +47,7 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
         return _through_s3(session, target, path)
     body, given_up = read(path), time.monotonic() + LOADING
     request = {"EndpointName": target.name, "Body": body, "ContentType": content_type(path)}
+    request |= target.attributes
     if target.model:
         request["TargetModel"] = target.model
     while True:
@@ -82,7 +89,10 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
     try:
         with explained(f"endpoint {target.name}"):
             answer = session.client("sagemaker-runtime").invoke_endpoint_async(
-                EndpointName=target.name, InputLocation=f"s3://{bucket}/{key}", ContentType=content_type(path)
+                EndpointName=target.name,
+                InputLocation=f"s3://{bucket}/{key}",
+                ContentType=content_type(path),
+                **target.attributes,
             )
         return _awaited(session, target, path, answer)
     finally:

@@ -15,9 +15,8 @@ from launch.predict import Rankings, tell
 class Client:
     """Sends one file after the other to an endpoint. It checks only once whether the endpoint is asynchronous."""
 
-    def __init__(self, session: Session, name: str, model: str = "", deadline: float = DEADLINE) -> None:
-        self._session = session
-        self._target = Target(name=name, model=model, deadline=deadline)
+    def __init__(self, session: Session, target: Target) -> None:
+        self._session, self._target = session, target
         self._known = False
 
     def __call__(self, path: Path) -> Rankings:
@@ -40,7 +39,7 @@ class Client:
 
 def predict(session: Session, name: str, path: Path, *, target_model: str = "", timeout: float = DEADLINE) -> Rankings:
     """Return an endpoint's answer to a file: the labels and probabilities of its photos, best first."""
-    return Client(session, name, target_model, timeout)(path)
+    return Client(session, Target(name=name, model=target_model, deadline=timeout))(path)
 
 
 def command(options: Namespace) -> int:
@@ -48,5 +47,6 @@ def command(options: Namespace) -> int:
     if not options.endpoint:
         raise ConfigError("--on sagemaker needs --endpoint; byoc endpoints lists the endpoints")
     session = Session(settings.load(options))
-    ask = Client(session, options.endpoint, options.target_model or "", options.timeout)
+    target = Target(name=options.endpoint, model=options.target_model or "", deadline=options.timeout)
+    ask = Client(session, target)
     return tell(options.files, ask, as_json=options.json)

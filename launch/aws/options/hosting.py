@@ -1,4 +1,5 @@
-"""The verbs for hosting: deploy, endpoints, rollback, delete, transform, register and approve. Also predict's options for an endpoint."""
+"""The verbs for hosting: deploy, endpoints, rollback, delete, transform, register and approve. Also the options of predict and try
+for an endpoint."""
 
 import argparse
 from pathlib import Path
@@ -34,8 +35,20 @@ def add(verbs: Verbs) -> None:
 
 def on_endpoint(verb: argparse.ArgumentParser) -> None:
     """Add predict's options for an endpoint."""
+    _endpoint(verb, argparse.SUPPRESS)
+    add_json(verb)
+    add_account(verb)
+
+
+def try_on_endpoint(verb: argparse.ArgumentParser) -> None:
+    """Add try's options for an endpoint."""
+    _endpoint(verb, "sagemaker: try an endpoint of that name")
+    add_account(verb)
+
+
+def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group = verb.add_argument_group("SageMaker", "send photos to an endpoint instead of a server on this machine")
-    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=argparse.SUPPRESS)
+    group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=on)
     group.add_argument("--endpoint", metavar="NAME", help="the endpoint's name, as byoc endpoints lists it")
     group.add_argument(
         "--target-model", metavar="KEY", help="a multi-model endpoint: the archive's key below the prefix"
@@ -47,8 +60,6 @@ def on_endpoint(verb: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait for an asynchronous endpoint's answer (default: %(default)s)",
     )
-    add_json(verb)
-    add_account(verb)
 
 
 def _deploy(verbs: Verbs) -> None:

@@ -1,0 +1,48 @@
+"""`byoc try NAME --on sagemaker`: photos go to an endpoint. The keys of the account stay in this process."""
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from classifier.errors import ConfigError
+from launch.aws import settings
+from launch.aws.hosting.invocation import Target
+from launch.aws.hosting.predict import Client
+from launch.aws.session import Session
+from launch.try_page.process import artifact_in
+from launch.try_page.show import check_place, prepared, show
+from launch.try_page.timed import ALL, answer, without_name
+from reports.try_page.answer import Answer
+
+AT_A_TIME = 4
+SERVICES = ("sagemaker-runtime", "sagemaker", "s3")
+
+
+class Endpoint:
+    """An endpoint that answers the page's photos. It does not say where its time went."""
+
+    def __init__(self, session: Session, target: Target) -> None:
+        for service in SERVICES:
+            session.client(service)  # made here, since two threads may not make clients at a time
+        self._client = Client(session, target)
+
+    def __call__(self, photo: Path) -> Answer:
+        """Return the endpoint's answer to a photo; raises UserError with its sentence, and AwsError."""
+        started = time.perf_counter()
+        best = without_name(photo, self._client, photo)
+        return answer(best, time.perf_counter() - started)
+
+
+def command(options: Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    names = [name for name in (options.endpoint, options.target) if name]
+    if len(names) != 1:
+        raise ConfigError("name one endpoint, as in byoc try dogs --on sagemaker; byoc endpoints lists the endpoints")
+    check_place(options)
+    artifact = artifact_in(options.artifact) if options.artifact else None
+    session = Session(settings.load(options))
+    target = Target(name=names[0], model=options.target_model or "", deadline=options.timeout, top_k=ALL)
+    ask = Endpoint(session, target)
+    with prepared(options, artifact) as extras:
+        show(options, extras.page(title=f"the endpoint {names[0]}", ask=ask, at_a_time=AT_A_TIME))
+    return 0

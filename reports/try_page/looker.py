@@ -1,0 +1,71 @@
+"""Asks the program that computes where the model looked (reports.try_page.activation), one photo at a time."""
+
+import contextlib
+import json
+import select
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from classifier.errors import UserError
+from reports.try_page.answer import Look, LookRequest, to_line
+
+SECONDS = 60.0  # for one answer; the first also loads torch and the model
+GONE = "the process that computes where the model looked has ended; start byoc try again"
+
+
+class Looker:
+    """The program, while it runs. Threads may share it."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process, self._lock = process, threading.Lock()
+        self._refusal: str | None = (
+            None  # why it cannot answer any photo; empty when it is ready, None before it has said so
+        )
+
+    def __call__(self, photo: Path, label: str) -> Look:
+        """Return where the model looks; raises UserError with one sentence."""
+        with self._lock:
+            if self._refusal is None:
+                self._refusal = self._read().error
+            if self._refusal:
+                raise UserError(self._refusal)
+            assert self._process.stdin
+            try:
+                self._process.stdin.write(to_line(LookRequest(photo=str(photo), label=label)))
+                self._process.stdin.flush()
+            except OSError:
+                raise UserError(GONE) from None
+            found = self._read()
+        if found.error:
+            raise UserError(found.error)
+        return found
+
+    def _read(self) -> Look:
+        assert self._process.stdout
+        ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
+        if not ready:
+            self._process.kill()  # else the next photo would get this one's answer
+            raise UserError(f"where the model looked was not computed within {SECONDS:.0f} s; start byoc try again")
+        line = self._process.stdout.readline()
+        if not line:
+            raise UserError(GONE)
+        return Look(**json.loads(line))
+
+
+@contextlib.contextmanager
+def looking(command: Sequence[str]) -> Iterator[Looker]:
+    """Run the program, which `command` starts, while the block lasts."""
+    pipe = subprocess.PIPE
+    # A session of its own: Ctrl-C at the terminal reaches this process alone, which then ends the program.
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", start_new_session=True)
+    try:
+        yield Looker(process)
+    finally:
+        process.kill()  # it holds nothing that could be lost
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if stream:
+                    stream.close()

@@ -1,0 +1,88 @@
+"""The page as HTML: everything in one, under a policy that lets nothing else run or load."""
+
+import base64
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.try_page import guard
+from reports.try_page.answer import Ask
+from reports.try_page.kept import Kept
+from reports.try_page.looker import Looker
+
+HERE = Path(__file__).parent
+COLOURS = HERE.parent / "page" / "page.css"  # the report's, so that both pages look alike
+MOST = 100  # photos on the page
+SHOWN = 5  # labels of a photo
+# Headers of every answer.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryPage:
+    """What the page is for: `title` names the model, `ask` answers a photo, and may be asked about `at_a_time` photos at a time.
+
+    Without `looker` or `kept`, `no_look` and `no_keep` say what to add to the command line for it.
+    """
+
+    title: str
+    ask: Ask
+    at_a_time: int
+    looker: Looker | None
+    kept: Kept | None
+    no_look: str
+    no_keep: str
+
+
+def html(page: TryPage, token: str) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    settings = {
+        "token": token,
+        "header": guard.TOKEN,
+        "largest": guard.LARGEST,
+        "most": MOST,
+        "at_a_time": page.at_a_time,
+        "shown": SHOWN,
+        "look": page.looker is not None,
+        "keep": page.kept is not None,
+    }
+    made: str = environment.get_template("page.html").render(
+        page=page, settings=settings, style=Markup(_style()), script=Markup(_script())
+    )
+    return made
+
+
+def policy() -> str:
+    """Return the content security policy: the page's own script and style by their hashes, and requests to this server alone."""
+    return (
+        f"default-src 'none'; script-src {_hash(_script())}; style-src {_hash(_style())}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@functools.cache
+def _style() -> str:
+    return COLOURS.read_text(encoding="utf-8") + (HERE / "page.css").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _script() -> str:
+    return (HERE / "page.js").read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,42 @@
+"""`byoc try NAME --on sagemaker`: the photos of the page go to an endpoint, whose account's keys stay where byoc runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launch.aws.hosting.invocation import Target
+from launch.try_page.sagemaker import Endpoint
+from launch.try_page.timed import ALL
+from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
+from tests.tried import tried
+
+pytestmark = pytest.mark.slow  # the local SageMaker starts endpoints
+
+
+@pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)
+def test_an_endpoint_answers_the_photos_of_the_page(hosted: Hosted, photo: Path, named: tuple[str, ...]) -> None:
+    if not hosted.session.client("sagemaker").list_endpoints()["Endpoints"]:
+        hosted.deploy("dogs", "first")
+    with tried(*named) as page:
+        answer = page.post("predict", photo)
+        assert answer["labels"] == [{"name": "first", "probability": 0.75}]
+        assert answer["parts"] is None and answer["seconds"] > 0
+        secrets = {os.environ["AWS_SECRET_ACCESS_KEY"], os.environ["AWS_ACCESS_KEY_ID"]}
+        assert not any(secret in str(answer) + page.address for secret in secrets)
+
+
+def test_what_an_endpoint_refuses_and_an_endpoint_that_is_absent_are_sentences(hosted: Hosted, photo: Path) -> None:
+    hosted.deploy("refusing", "first")
+    photo.write_bytes(b"no photo")
+    found = Endpoint(hosted.session, Target(name="refusing", top_k=ALL))
+    with pytest.raises(Exception, match=r"^422 the body is no usable photo"):
+        found(photo)
+    with pytest.raises(Exception, match="absent"):
+        Endpoint(hosted.session, Target(name="absent", top_k=ALL))(photo)
+
+
+def test_without_one_name_there_is_nothing_to_try(hosted: Hosted) -> None:
+    for arguments in (["--on", "sagemaker"], ["dogs", "--endpoint", "cats"]):
+        hosted.byoc("try", *arguments, status=1)
+        assert "name one endpoint, as in byoc try dogs --on sagemaker" in hosted.errors
