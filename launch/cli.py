@@ -14,7 +14,7 @@ from typing import NoReturn
 from classifier.errors import UserError
 from launch import emulate, interrupts
 from launch.aws.errors import Detached
-from launch.aws.options import account, hosting, jobs
+from launch.aws.options import account, hosting, jobs, reporting
 from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -142,10 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     hosting.on_endpoint(verb)
     verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
-    verb = verbs.add_parser("report", help="one page, and a JSON file, on a run or on SageMaker's profiler output")
-    verb.add_argument("folder", type=Path, metavar="RUN|FOLDER", help="of byoc run or byoc train, or profiler-output")
-    verb.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the folder)")
-    verb.add_argument("--open", action="store_true", help="open the page in the browser")
+    verb = verbs.add_parser("report", help="one page, and a JSON file, on a run, a job, profiler output or an endpoint")
+    reporting.add(verb)
     verb.set_defaults(call="launch.report")
 
     for group in (account, jobs, hosting):

@@ -69,6 +69,7 @@ class Section:
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    notes_title: str = "What training said of the photos"
     missing: tuple[str, ...] = ()
 
 
