@@ -61,11 +61,7 @@ class Answer:
 
 QUERIES = (
     *(Query(namespace=INVOCATIONS, metric=name, statistic="Sum") for name in COUNTS),
-    *(
-        Query(namespace=INVOCATIONS, metric=name, statistic=statistic)
-        for name in LATENCIES
-        for statistic in STATISTICS
-    ),
+    *(Query(namespace=INVOCATIONS, metric=name, statistic=statistic) for name in LATENCIES for statistic in STATISTICS),
     *(Query(namespace=INVOCATIONS, metric=name, statistic=one) for name in LOADS for one in ("SampleCount", "Maximum")),
     Query(namespace=INVOCATIONS, metric="ConcurrentRequestsPerModel", statistic="Maximum"),
     *(Query(namespace=INSTANCES, metric=name, statistic="Average") for name in USES),

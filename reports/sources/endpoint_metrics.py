@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -94,9 +95,11 @@ def read_sample(text: str, time: float) -> Sample:
         if family.name == "byoc_requests":
             codes = {one.labels["code"]: one.value for one in family.samples if "code" in one.labels}
         elif family.name in COUNTS:
-            counts |= {family.name: one.value for one in family.samples if one.name == f"{family.name}_total"}
+            for one in (one for one in family.samples if one.name == f"{family.name}_total"):
+                counts[family.name] = one.value
         elif family.name in GAUGES:
-            gauges |= {family.name: one.value for one in family.samples}
+            for one in family.samples:
+                gauges[family.name] = one.value
         elif family.name in PARTS and (found := _histogram(family)):
             histograms[PARTS[family.name]] = found
     if not any((codes, counts, gauges, histograms)):
@@ -119,7 +122,7 @@ def _histogram(family: Metric) -> Histogram | None:
         return None
     counts = tuple(count for _, count in buckets)
     whole = bool(buckets) and math.isinf(buckets[-1][0]) and all(map(_usable, (*counts, total)))
-    if not whole or any(later < earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+    if not whole or any(later < earlier for earlier, later in pairwise(counts)):
         return None
     return Histogram(bounds=tuple(bound for bound, _ in buckets), counts=counts, sum=total)
 

@@ -1,6 +1,7 @@
 """Samples of /metrics, one after the other, as an endpoint: totals since the server began, and the course between samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def _span(samples: Sequence[Sample]) -> str:
 
 
 def _variant(samples: Sequence[Sample]) -> Variant:
-    pairs = list(zip(samples, samples[1:], strict=False))
+    pairs = list(pairwise(samples))
     last = samples[-1]
     seconds = np.array([max(later.time - earlier.time, 1e-3) for earlier, later in pairs])
     values: dict[Measure, Numbers] = {
@@ -66,9 +67,7 @@ def _variant(samples: Sequence[Sample]) -> Variant:
         values=values,
         totals={"invocations": last.requests, "errors_4xx": last.errors("4"), "errors_5xx": last.errors("5")},
         codes=dict(sorted(last.codes.items())),
-        latencies=tuple(
-            latency(part, last.histograms[part]) for part in PARTS.values() if part in last.histograms
-        ),
+        latencies=tuple(latency(part, last.histograms[part]) for part in PARTS.values() if part in last.histograms),
         courses=tuple(_course(part, pairs) for part in PARTS.values() if part in last.histograms),
         cold=ColdStarts(count=None, longest=started, about="from the start of the server to its first ready worker")
         if started is not None
@@ -112,8 +111,8 @@ def _course(part: str, pairs: Sequence[tuple[Sample, Sample]]) -> Course:
 
 def _events(samples: Sequence[Sample]) -> tuple[Event, ...]:
     found = []
-    for earlier, later in zip(samples, samples[1:], strict=False):
-        if later.requests < earlier.requests or _fell(earlier.counts, later.counts):
+    for earlier, later in pairwise(samples):
+        if later.requests < earlier.requests or _photos(later) < _photos(earlier):
             found.append(Event(time=later.time, text="the server began anew: its counters are smaller than before"))
         grown = later.counts.get("byoc_worker_restarts", 0.0) - earlier.counts.get("byoc_worker_restarts", 0.0)
         if grown > 0:
@@ -124,5 +123,5 @@ def _events(samples: Sequence[Sample]) -> tuple[Event, ...]:
     return tuple(found)
 
 
-def _fell(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
-    return any(now[name] < value for name, value in before.items() if name in now)
+def _photos(sample: Sample) -> float:
+    return sample.counts.get("byoc_photos", 0.0)

@@ -41,7 +41,7 @@ def chromium() -> Iterator[Any]:
 class Visit:
     """One visit of a page, with what the browser complained about and asked for."""
 
-    def __init__(self, browser: Any, page: Path, size: tuple[int, int], scheme: str = "light") -> None:
+    def __init__(self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light") -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         width, height = size
@@ -51,7 +51,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", self._dismiss)
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(page.as_uri())
+        self.page.goto(page if isinstance(page, str) else page.as_uri())
 
     def _dismiss(self, dialog: Any) -> None:
         self.complaints.append(f"dialog: {dialog.message}")

@@ -80,7 +80,9 @@ def _listed(session: Session, bucket: str, prefix: str, missing: list[str]) -> l
                 if ".." not in path.parts and not entry["Key"].endswith("/"):
                     found.append(Stored(key=entry["Key"], path=path, size=int(entry["Size"])))
             if len(found) > MOST_KEYS:
-                missing.append(f"s3://{bucket}/{prefix} holds more than {MOST_KEYS:,} objects; the rest was not listed.")
+                missing.append(
+                    f"s3://{bucket}/{prefix} holds more than {MOST_KEYS:,} objects; the rest was not listed."
+                )
                 break
     return found
 
@@ -103,9 +105,7 @@ def _local(path: PurePosixPath) -> Path:
     return Path(*(part.encode()[:200].decode(errors="ignore").replace("\0", "_") for part in path.parts))
 
 
-def _bounded(
-    uri: str, wanted: Sequence[tuple[Stored, Path]], missing: list[str]
-) -> list[tuple[Stored, Path]]:
+def _bounded(uri: str, wanted: Sequence[tuple[Stored, Path]], missing: list[str]) -> list[tuple[Stored, Path]]:
     found, total = [], 0
     for one, path in wanted:
         if one.size > LARGEST or total + one.size > MOST_BYTES:

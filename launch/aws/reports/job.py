@@ -69,7 +69,10 @@ class JobSource:
         elif job.ended:
             missing = (*missing, "The records of the best training job are not there: its result is not known.")
         if metric not in (ACCURACY, LOSS):
-            missing = (*missing, f"The objective {metric} is in the table of training jobs, not in the charts of trials.")
+            missing = (
+                *missing,
+                f"The objective {metric} is in the table of training jobs, not in the charts of trials.",
+            )
         return self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
 
     def _found(self, evidence: Evidence, job: SageMakerJob, missing: Sequence[str]) -> Found:
