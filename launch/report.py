@@ -20,19 +20,17 @@ from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Endpoint
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # of a job or an endpoint, by the API
-A_FOLDER, A_SERVER = 2.0, 1.0  # seconds between two looks
-CLOUDWATCH = 60.0  # the same: CloudWatch has a value a minute
+EVERY, CLOUDWATCH = 1.0, 60.0  # seconds between two looks; CloudWatch has a value a minute
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a report is about; `page` is where it is written, `every` how many seconds to wait between two looks."""
+    """What a report is about; `page` is where it is written."""
 
     run: RunSource | None
     endpoint: EndpointSource | None
     name: str
     page: Path
-    every: float
 
 
 def command(options: Namespace) -> int:
@@ -79,6 +77,7 @@ class _Maker:
         self._subject = subject
         self._run: Found | None = None
         self._endpoint: Endpoint | None = None
+        self._changed = False
 
     @property
     def subject(self) -> Subject:
@@ -87,11 +86,16 @@ class _Maker:
     def look(self) -> News:
         """Return a new report; None in its place where nothing has changed. Raises UserError."""
         run = self._subject.run.look() if self._subject.run else None
+        if run is not None:
+            self._run, self._changed = run, True  # kept also where the endpoint then gives no answer
         endpoint = self._subject.endpoint.look() if self._subject.endpoint else None
-        changed = run is not None or endpoint is not self._endpoint
-        self._run, self._endpoint = run or self._run, endpoint
+        if endpoint is not self._endpoint:
+            self._endpoint, self._changed = endpoint, True
         state = self._run.state if self._run else f"Read at {time.strftime('%H:%M:%S')}."
-        return News(report=self._report() if changed else None, state=state)
+        if not self._changed:
+            return News(report=None, state=state)
+        report, self._changed = self._report(), False
+        return News(report=report, state=state)
 
     def try_to_look(self) -> News:
         """Return the same, or what is wrong where AWS or a disk fails for a moment; raises CredentialsError."""
@@ -129,7 +133,7 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
     follow(
         first.report,
         maker.try_to_look,
-        every=maker.subject.every,
+        every=EVERY,
         port=options.port or 0,
         begun=begun,
         ended=ended,
@@ -153,26 +157,25 @@ def _is_url(text: str) -> bool:
 
 
 def _subject(options: Namespace, stack: ExitStack) -> Subject:
-    run, name, page, every = _run(options, stack)
+    run, name, page = _run(options, stack)
     endpoint: EndpointSource | None = None
     if options.endpoint:
         endpoint = _endpoint(options, alone=run is None)
-        every = min(every, A_SERVER)  # an endpoint on SageMaker is asked less often than that, by itself
         if run is None:
             name = options.endpoint
             page = Path(f"{REPORT}-{_file_name(name.partition('://')[2] or name)}.html")
-    return Subject(run=run, endpoint=endpoint, name=name, page=options.out or page, every=every)
+    return Subject(run=run, endpoint=endpoint, name=name, page=options.out or page)
 
 
-def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, Path, float]:
-    """Return the source of a run, its name, where its page is written, and the seconds between two looks."""
+def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, Path]:
+    """Return the source of a run, its name, and where its page is written."""
     text = str(options.run or "")
     if not text:
-        return None, "", Path(f"{REPORT}.html"), A_FOLDER
+        return None, "", Path(f"{REPORT}.html")
     if not text.startswith("s3://") and (Path(text).exists() or not NAME.fullmatch(text)):
         path = Path(text)
         folder = path if path.is_dir() else path.parent
-        return FolderSource(path, waits=options.follow), path.name, folder / f"{REPORT}.html", A_FOLDER
+        return FolderSource(path, waits=options.follow), path.name, folder / f"{REPORT}.html"
     from launch.aws.reports import asked  # which loads boto3
 
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="byoc-report-")))
@@ -180,9 +183,9 @@ def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, P
     if text.startswith("s3://"):
         source = asked.stored(options, text, scratch)
         name = text.rstrip("/").rpartition("/")[2]
-        return source, name, Path(f"{REPORT}-{_file_name(name)}.html"), A_FOLDER
+        return source, name, Path(f"{REPORT}-{_file_name(name)}.html")
     source = asked.job(options, text, scratch)
-    return source, text, Path(f"{REPORT}-{text}.html"), asked.seconds(options)
+    return source, text, Path(f"{REPORT}-{text}.html")
 
 
 def _endpoint(options: Namespace, *, alone: bool) -> EndpointSource:

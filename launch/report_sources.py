@@ -120,5 +120,6 @@ class Paced:
     def look(self) -> Endpoint:
         """Raises UserError."""
         if self._last is None or time.monotonic() - self._at >= self._seconds:
-            self._last, self._at = self._read(), time.monotonic()
+            self._at = time.monotonic()  # also where the answer is an error, which is not asked for again at once
+            self._last = self._read()
         return self._last

@@ -13,6 +13,7 @@ from reports.system import Numbers
 POINTS = 300  # of a chart
 ROWS = 500  # of a table behind a chart
 EVENTS = 100  # that are listed, the newest
+CODES = 50
 MILLI = 1000.0
 # Measure -> title, unit, and what its values are divided by.
 USES: tuple[tuple[Measure, str, str, float], ...] = (
@@ -215,7 +216,7 @@ def _latencies(variant: Variant, label: str) -> Table:
 def _codes(variant: Variant, label: str) -> Table:
     total = sum(variant.codes.values())
     rows: Sequence[Sequence[Cell]] = [
-        [code, int(count), count / total] for code, count in variant.codes.items() if total
+        [code, int(count), count / total] for code, count in list(variant.codes.items())[:CODES] if total
     ]
     return table_of(
         f"{label}Answers by status code",

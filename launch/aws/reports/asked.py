@@ -7,7 +7,6 @@ from pathlib import Path
 
 from classifier.errors import ConfigError, DataError
 from launch.aws import settings
-from launch.aws.jobs import follow
 from launch.aws.jobs.logs import moment
 from launch.aws.reports.endpoint import read_endpoint
 from launch.aws.reports.fetch import fetch
@@ -29,11 +28,6 @@ def job(options: Namespace, name: str, scratch: Path) -> JobSource:
             f"{name} is no file and no folder here, and SageMaker cannot be asked for a job of that name: {error}"
         ) from None
     return JobSource(session, name, scratch)
-
-
-def seconds(options: Namespace) -> float:
-    """Return how long to wait between two looks at a job."""
-    return 1.0 if follow.near(_session(options)) else 1.5 * follow.POLL
 
 
 def stored(options: Namespace, uri: str, scratch: Path) -> "Stored":

@@ -1,17 +1,20 @@
 """A training or tuning job on SageMaker, as `byoc report JOB` reads it: at once, or again and again while it runs."""
 
 import dataclasses
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from launch.aws import prices
-from launch.aws.errors import AwsError
+from launch.aws.errors import AwsError, CredentialsError
 from launch.aws.jobs import events, kinds
+from launch.aws.jobs.follow import POLL, near
 from launch.aws.jobs.trials import Trial, best, list_trials, objective
 from launch.aws.reports.described import training_job, tuning_job
 from launch.aws.reports.fetch import fetch
-from launch.aws.reports.log import log_run
+from launch.aws.reports.log import empty_run, log_run
 from launch.aws.session import Session
 from launch.report_sources import Found
 from reports import facts
@@ -19,6 +22,8 @@ from reports.report import read_any
 from reports.rules.verdict import Evidence
 from reports.sagemaker_job import SageMakerJob
 
+LOOPBACK = 0.5  # seconds between two looks at a local SageMaker
+NOTHING = Evidence(run=None, profile=None)
 ACCURACY, LOSS = "validation:accuracy", "validation:loss"  # objectives that the charts of trials know
 
 
@@ -27,28 +32,34 @@ class JobSource:
 
     def __init__(self, session: Session, name: str, scratch: Path) -> None:
         """Raises AwsError where no training or tuning job has the name. `scratch` is a folder for downloads."""
+        self._pause = LOOPBACK if near(session) else 1.5 * POLL
+        self._at, self._ended = -math.inf, False
         self.name, self._session, self._scratch = name, session, scratch
         self._prices = prices.load(session.settings, session.region)
         self._kind = _kind_of(session, name)
         self._lines: list[events.Line] = []
         self._log: events.LogReader | None = None
-        self._fetched: dict[str, Evidence] = {}  # by training job
-        self._missing: dict[str, tuple[str, ...]] = {}
         self._last: object = None
 
     def look(self) -> Found | None:
-        """Return what is known of the job; None where that is what the last call returned. Raises AwsError."""
+        """Return what is known of the job. Raises AwsError.
+
+        None where that is what the last call returned, where the job had ended by then, and where AWS was asked a moment ago.
+        """
+        if self._ended or time.monotonic() - self._at < self._pause:
+            return None
+        self._at = time.monotonic()
         answer = kinds.describe(self._session, self._kind.name, self.name)
         found = self._training(answer) if self._kind.name == "training" else self._tuning(answer)
         state = (found.evidence.job, found.evidence.run, found.missing)
         if state == self._last:
             return None
-        self._last = state
+        self._last, self._ended = state, found.evidence.job is not None and found.evidence.job.ended
         return found
 
     def _training(self, answer: dict[str, Any]) -> Found:
         job = training_job(self.name, answer, self._prices)
-        evidence, missing = self._outputs(self.name, answer) if job.ended else (Evidence(run=None, profile=None), ())
+        evidence, missing = self._outputs(answer) if job.ended else (NOTHING, ())
         run = evidence.run
         if run is None:
             problems = self._read_log(answer)
@@ -59,15 +70,12 @@ class JobSource:
     def _tuning(self, answer: dict[str, Any]) -> Found:
         trials = list_trials(self._session, self.name)
         job = tuning_job(self.name, answer, trials, self._prices)
-        evidence, missing = Evidence(run=None, profile=None), tuple[str, ...]()
-        found = best(answer)
+        evidence, missing = NOTHING, tuple[str, ...]()
+        found, metric = best(answer), objective(answer)
         if job.ended and found:
-            evidence, missing = self._outputs(found.name, kinds.describe(self._session, "training", found.name))
-        run, metric = evidence.run, objective(answer)
-        if run is not None:
-            run = dataclasses.replace(run, trials=tuple(_trials(trials, metric)))
-        elif job.ended:
-            missing = (*missing, "The records of the best training job are not there: its result is not known.")
+            evidence, missing = self._outputs(kinds.describe(self._session, "training", found.name))
+        run = evidence.run or empty_run(f"tuning job {self.name}", ended=job.ended)
+        run = dataclasses.replace(run, trials=tuple(_trials(trials, metric)))
         if metric not in (ACCURACY, LOSS):
             missing = (
                 *missing,
@@ -85,20 +93,21 @@ class JobSource:
             state=goes_on,
         )
 
-    def _outputs(self, name: str, answer: dict[str, Any]) -> tuple[Evidence, tuple[str, ...]]:
-        """Return what lies in the outputs of an ended training job. They are downloaded once."""
-        if name not in self._fetched:
-            folder = self._scratch / name
-            folder.mkdir()
-            missing = list[str]()
-            for uri in output_places(name, answer):
-                try:
-                    missing += fetch(self._session, uri, folder).missing
-                except AwsError as error:  # what SageMaker says of the job is known all the same
-                    missing.append(f"{error}.")
-            evidence, more = read_any(folder, called=output_places(name, answer)[0])
-            self._fetched[name], self._missing[name] = evidence, (*missing, *more)
-        return self._fetched[name], self._missing[name]
+    def _outputs(self, answer: dict[str, Any]) -> tuple[Evidence, tuple[str, ...]]:
+        """Download the outputs of a described training job that has ended, and return what lies in them."""
+        name, missing = answer["TrainingJobName"], list[str]()
+        folder = self._scratch / name
+        folder.mkdir(exist_ok=True)
+        places = output_places(answer)
+        for uri in places:
+            try:
+                missing += fetch(self._session, uri, folder).missing
+            except CredentialsError:
+                raise
+            except AwsError as error:  # what SageMaker says of the job is known all the same
+                missing.append(f"{error}.")
+        evidence, more = read_any(folder, called=next(iter(places), name))
+        return evidence, (*missing, *more)
 
     def _read_log(self, answer: dict[str, Any]) -> tuple[str, ...]:
         """Read the new lines of the log; return a sentence where that is not allowed."""
@@ -112,9 +121,9 @@ class JobSource:
         return ()
 
 
-def output_places(name: str, answer: dict[str, Any]) -> list[str]:
-    """Return the S3 prefixes below which a training job's outputs lie, without those that lie below another of them."""
-    found = []
+def output_places(answer: dict[str, Any]) -> list[str]:
+    """Return the S3 prefixes below which a described training job's outputs lie."""
+    name, found = answer["TrainingJobName"], []
     for config, member in (("OutputDataConfig", "S3OutputPath"), ("ProfilerConfig", "S3OutputPath")):
         if root := str((answer.get(config) or {}).get(member, "")):
             found.append(f"{root.rstrip('/')}/{name}/")

@@ -1,5 +1,6 @@
 """The log of a training job of ours as a run: its metric lines and its results. It holds less than the records do."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from launch.aws.jobs.events import Line
@@ -26,19 +27,30 @@ def log_run(name: str, lines: Sequence[Line], *, ended: bool) -> Run | None:
             results[split] = _split(split, float(accuracy), (float(low), float(high)), int(count))
     if not epochs and not results:
         return None
-    return Run(
-        source=f"the log of {name}",
-        job=None,
+    return dataclasses.replace(
+        empty_run(f"the log of {name}", ended=ended),
         epochs=tuple(epochs[number] for number in sorted(epochs)),
-        trials=(),
         splits=tuple(results.values()),
+        last_time=lines[-1].time,
+        missing=(LESS,),
+    )
+
+
+def empty_run(source: str, *, ended: bool) -> Run:
+    """Return a run of which nothing is recorded."""
+    return Run(
+        source=source,
+        job=None,
+        epochs=(),
+        trials=(),
+        splits=(),
         layers=(),
         unreadable=(),
         part_seconds={},
         peak_memory_bytes=None,
         finished=ended,
-        last_time=lines[-1].time,
-        missing=(LESS,),
+        last_time=None,
+        missing=(),
     )
 
 
