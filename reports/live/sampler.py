@@ -83,7 +83,7 @@ def _fetch(url: str) -> str:
     """Return the text of an answer; raises DataError that says what is wrong with it."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            body = answer.read(LONGEST + 1)
+            body: bytes = answer.read(LONGEST + 1)
     except urllib.error.HTTPError as error:
         raise DataError(f"answered {error.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:

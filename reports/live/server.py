@@ -87,7 +87,7 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
         timeout = SECONDS
 
         def do_GET(self) -> None:
-            if not _is_here(self.headers.get("Host", ""), self.server.server_address[1]):  # type: ignore[misc]
+            if not _is_here(self.headers.get("Host", ""), self.connection.getsockname()[1]):
                 return self._send(421, b"this page is served to this machine alone, as 127.0.0.1 or localhost\n")
             answer, state = page.now()
             headers = {"ETag": answer.tag, "X-Byoc-State": quote(state)}

@@ -130,9 +130,10 @@ def renewed(url: str, text: str) -> str:
 
 
 def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
+    gate, place = tmp_path / "gate", tmp_path / "place"
     gate.mkdir()
-    with beside(tmp_path / "place", programs=GATED) as driver:
+    place.mkdir()
+    with beside(place, programs=GATED) as driver:
         request = {
             "TrainingJobName": "live",
             "RoleArn": ROLE,

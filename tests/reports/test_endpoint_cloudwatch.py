@@ -55,7 +55,6 @@ def test_the_section_shows_traffic_latency_and_the_use_of_the_machine() -> None:
 
 
 def test_without_percentiles_means_are_shown_and_that_is_said() -> None:
-    # As the local SageMaker answers: null in the place of a percentile.
     said: Said = {key: [None] * 3 if key[1].startswith("p") else values for key, values in SAID.items()}
     found = on_cloudwatch(said)
     assert found.variants[0].courses == () and found.variants[0].latencies[0].mean == pytest.approx(0.03)

@@ -45,7 +45,7 @@ CASES = {
 def test_a_rule_finds_what_it_looks_for_and_nothing_else(rule: str, found: Endpoint, state: str) -> None:
     verdict = judged(rule, found)
     assert verdict.state == state, verdict
-    assert bool(verdict.advice) == (state == "triggered") and verdict.sentence[:1].isupper()
+    assert bool(verdict.advice) == (state == "triggered") and verdict.sentence.endswith(".")
 
 
 def test_the_advice_tells_errors_of_the_server_from_those_of_clients() -> None:

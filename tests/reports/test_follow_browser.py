@@ -20,6 +20,8 @@ from tests.reports.endpoints import SAID, asked, on_cloudwatch, sample
 pytestmark = needs_chromium
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
+CLASSES = "#section-result > .scroll table.sortable"
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -60,20 +62,20 @@ def test_what_is_open_sorted_scrolled_and_drawn_stays_so_when_the_page_is_renewe
         visit = Visit(browser, url, DESKTOP)
         renewed(visit, page, report, "First news.")
         visit.page.click("#loss summary")
-        visit.page.locator("#section-result table.sortable").first.locator("th:nth-child(1) button").click()
+        visit.page.click(f"{CLASSES} th:nth-child(1) button")
         visit.draw_all()
         visit.page.locator("#loss").scroll_into_view_if_needed()
         visit.page.evaluate("document.querySelector('#loss summary').focus({preventScroll: true})")
         place = "document.querySelector('#loss').getBoundingClientRect().top"
         top, charts = visit.page.evaluate(place), "document.querySelectorAll('div.chart[data-drawn]').length"
-        drawn, listed = visit.page.evaluate(charts), visit.texts("#section-result table.sortable tbody tr:first-child")
+        drawn, listed = visit.page.evaluate(charts), visit.texts(f"{CLASSES} tbody tr:first-child")
         # A finding more above what is being read would push it down.
         longer = dataclasses.replace(report, judged=(report.judged[0], *report.judged))
         renewed(visit, page, longer, "Second news.")
         assert abs(visit.page.evaluate(place) - top) < 2, "what is being read has moved"
         assert visit.page.evaluate("document.querySelector('#loss details').open")
         assert visit.page.evaluate("document.activeElement.textContent") == "Table: Loss by epoch"
-        assert visit.texts("#section-result table.sortable tbody tr:first-child") == listed
+        assert visit.texts(f"{CLASSES} tbody tr:first-child") == listed
         assert visit.page.evaluate(charts) >= drawn
         assert visit.complaints == []
         assert {address for address in visit.requests if not address.startswith("data:")} == {url}

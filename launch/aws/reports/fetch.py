@@ -3,6 +3,7 @@
 Nothing else is downloaded, and never more than the limits below.
 """
 
+import io
 import tarfile
 import threading
 import zlib
@@ -30,6 +31,13 @@ CHUNK = 2**20
 OUTPUT, MODEL, MODEL_JSON = "output.tar.gz", "model.tar.gz", "model.json"
 PROFILER = ("profiler-output", "profiler-reports", "profiler-report", "rule-output")
 PROFILER_FILES = (".json", ".json.gz", ".jsonl", ".trace")
+
+
+class Body(Protocol):
+    """What S3 answers with."""
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes at most, none at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,20 +171,13 @@ def _model(session: Session, bucket: str, stored: Sequence[Stored], folder: Path
     return 0
 
 
-class Body(Protocol):
-    """What S3 answers with."""
-
-    def read(self, size: int) -> bytes:
-        """Return so many bytes at most, none at the end."""
-
-
-class _Counted:
+class _Counted(io.RawIOBase):
     """A body of S3 as a file that tells the progress."""
 
     def __init__(self, body: Body, progress: Progress) -> None:
         self._body, self._progress = body, progress
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         chunk = self._body.read(size)
         self._progress.advance(len(chunk))
         return chunk

@@ -131,14 +131,15 @@ def output_places(answer: dict[str, Any]) -> list[str]:
 
 
 def _kind_of(session: Session, name: str) -> kinds.Kind:
-    for kind in ("training", "tuning"):
+    asked: tuple[kinds.Name, ...] = ("training", "tuning")
+    for kind in asked:
         try:
-            kinds.describe(session, kind, name)  # type: ignore[arg-type]  # two of the four names
+            kinds.describe(session, kind, name)
         except AwsError as error:
             if not kinds.is_missing(error):
                 raise
         else:
-            return kinds.KINDS[kind]  # type: ignore[index]
+            return kinds.KINDS[kind]
     raise AwsError(
         f"no file and no folder here, and no training job or tuning job in {session.region}, is called {name}; byoc jobs lists "
         "the jobs, --region names another region",
