@@ -22,16 +22,24 @@ function remember(main) {
     drawn: new Map(Array.from(main.querySelectorAll("div.chart")).filter((one) => drawn.has(one)).map((one) => [chartName(one), one])),
     sorted: new Map(Array.from(main.querySelectorAll("th[aria-sort]")).map((head) => [caption(head.closest("table")), [head.cellIndex, head.getAttribute("aria-sort")]])),
     scrolled: new Map(Array.from(main.querySelectorAll("div.scroll")).map((one) => [one.getAttribute("aria-label"), [one.scrollLeft, one.scrollTop]])),
-    focus: main.contains(active) ? focusable(main).indexOf(active) : -1,
+    focus: main.contains(active) ? focusPlace(active) : null,
   };
 }
 
+// A finding shows a small copy of a chart, and two findings may show the same one.
 function chartName(element) {
-  return element.dataset.chart + (element.classList.contains("small") ? " small" : "");
+  const finding = element.closest("article");
+  return element.dataset.chart + (finding ? " " + finding.querySelector(".rule").textContent : "");
 }
 
-function focusable(main) {
-  return Array.from(main.querySelectorAll("a, button, summary, [tabindex]"));
+function focusable(part) {
+  return Array.from(part.querySelectorAll("a, button, summary, [tabindex]"));
+}
+
+// Where the keyboard is: the chart or section that has a name, and how many things that can be reached come before it in there.
+function focusPlace(element) {
+  const part = element.closest("figure[id], section[id]");
+  return part ? [part.id, focusable(part).indexOf(element)] : null;
 }
 
 // The first heading or chart that can be seen, by its place in the window: it stays there.
@@ -58,13 +66,9 @@ function replace(text) {
     if (button) button.remove();
     earlier.setAttribute("aria-label", place.getAttribute("aria-label"));
     earlier.dataset.rows = place.dataset.rows;
+    kept.drawn.delete(chartName(place));
     place.replaceWith(earlier);
-    kept.drawn.delete(chartName(earlier));
     if (JSON.stringify(facts[earlier.dataset.chart]) !== JSON.stringify(before[earlier.dataset.chart])) changed.push(earlier);
-  }
-  for (const gone of kept.drawn.values()) {
-    drawn.get(gone).dispose();
-    drawn.delete(gone);
   }
   for (const details of main.querySelectorAll("details")) details.open = kept.open.has(of(details));
   for (const part of ["h1", ".headline", ".made", "nav"]) {
@@ -72,6 +76,10 @@ function replace(text) {
   }
   document.title = next.title;
   old.replaceWith(main);
+  for (const gone of Array.from(drawn.keys()).filter((one) => !one.isConnected)) {
+    drawn.get(gone).dispose();
+    drawn.delete(gone);
+  }
   begin();
   changed.forEach(draw);
   for (const table of main.querySelectorAll("table.sortable")) {
@@ -82,7 +90,9 @@ function replace(text) {
     const [left, top] = kept.scrolled.get(one.getAttribute("aria-label")) || [0, 0];
     one.scrollTo(left, top);
   }
-  if (kept.focus >= 0 && focusable(main)[kept.focus]) focusable(main)[kept.focus].focus({ preventScroll: true });
+  const part = kept.focus && document.getElementById(kept.focus[0]);
+  const reached = part && focusable(part)[kept.focus[1]];
+  if (reached) reached.focus({ preventScroll: true });
   const place = held && document.getElementById(held[0]);
   if (place) scrollBy({ top: place.getBoundingClientRect().top - held[1], behavior: "instant" });
 }

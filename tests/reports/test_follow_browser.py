@@ -70,7 +70,10 @@ def test_what_is_open_sorted_scrolled_and_drawn_stays_so_when_the_page_is_renewe
         top, charts = visit.page.evaluate(place), "document.querySelectorAll('div.chart[data-drawn]').length"
         drawn, listed = visit.page.evaluate(charts), visit.texts(f"{CLASSES} tbody tr:first-child")
         # A finding more above what is being read would push it down.
-        longer = dataclasses.replace(report, judged=(report.judged[0], *report.judged))
+        quiet = next(one for one in report.judged if one.ours.state == "quiet")
+        found = dataclasses.replace(quiet.ours, state="triggered", advice="Change it.", loss=1.0, episodes=1)
+        others = [one for one in report.judged if one is not quiet]
+        longer = dataclasses.replace(report, judged=(dataclasses.replace(quiet, ours=found), *others))
         renewed(visit, page, longer, "Second news.")
         assert abs(visit.page.evaluate(place) - top) < 2, "what is being read has moved"
         assert visit.page.evaluate("document.querySelector('#loss details').open")
