@@ -149,10 +149,10 @@ def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: P
             url = read_until(process, "is renewed").split()[4]
             renewed(url, "The training job is InProgress")
             (gate / "1").touch()
-            renewed(url, "training: from 1 to 1, best 1 in epoch training 1")
+            renewed(url, "Training: from 1 to 1, best 1 in epoch training 1")
             (gate / "2").touch()
             text = renewed(url, "81.2 % of the test photos")
-            assert "training: from 1 to 0.5, best 0.5 in epoch training 2" in text
+            assert "Training: from 1 to 0.5, best 0.5 in epoch training 2" in text
             renewed(url, "<dt>Status</dt><dd>Completed</dd>")
             process.send_signal(signal.SIGINT)
             read_until(process, "page: report-live.html")
