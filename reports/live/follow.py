@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reports.live.server import LivePage, serving
 from reports.page.document import Report
 
-SHARE = 4.0  # a report that takes long to make is made less often: at most this share, one part in so many, of the time
+SHARE = 4.0  # a report that takes long to compute is made less often: between two of them is so many times that long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ def follow(
         try:
             begun(url)
             while True:
-                started = time.monotonic()
+                started = time.thread_time()
                 news = look()
                 if news.report is None:
                     page.say(news.state)
                 else:
                     report = news.report
                     page.renew(report, news.state)
-                time.sleep(max(every, SHARE * (time.monotonic() - started)))
+                time.sleep(max(every, SHARE * (time.thread_time() - started)))
         except KeyboardInterrupt as stop:
             if stop.args:  # the number of SIGTERM or SIGHUP; Ctrl-C has none
                 raise

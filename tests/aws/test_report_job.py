@@ -133,7 +133,7 @@ def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: P
     gate, place = tmp_path / "gate", tmp_path / "place"
     gate.mkdir()
     place.mkdir()
-    with beside(place, programs=GATED) as driver:
+    with beside(place, "--hold", "0", programs=GATED) as driver:
         request = {
             "TrainingJobName": "live",
             "RoleArn": ROLE,
