@@ -87,4 +87,4 @@ def _with_percentiles(known: Callable[[Statistics, str], Any]) -> Callable[[Stat
     return statistic
 
 
-Statistics.get_statistics_for_type = _with_percentiles(Statistics.get_statistics_for_type)  # type: ignore[method-assign]
+Statistics.get_statistics_for_type = _with_percentiles(Statistics.get_statistics_for_type)

@@ -129,6 +129,7 @@ def renewed(url: str, text: str) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: Path) -> None:
     gate, place = tmp_path / "gate", tmp_path / "place"
     gate.mkdir()
