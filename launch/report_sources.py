@@ -97,14 +97,18 @@ class ServerSource:
     def __init__(self, url: str) -> None:
         """Raises ConfigError for what is not an address."""
         self._sampler = Sampler(url)
+        self._checked = False  # `check` has just taken a sample
 
     def look(self) -> Endpoint:
         """Never raises: what did not answer is missing."""
-        self._sampler.look()
+        if not self._checked:
+            self._sampler.look()
+        self._checked = False
         return self._sampler.endpoint()
 
     def check(self) -> None:
         """Raise UserError where nothing at all answers there."""
+        self._checked = True
         if not self._sampler.look() and not self._sampler.answered:
             raise UserError(f"{self._sampler.problem}; start a server with: byoc serve DIR")
 
