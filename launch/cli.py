@@ -14,7 +14,7 @@ from typing import NoReturn
 from classifier.errors import UserError
 from launch import emulate, interrupts
 from launch.aws.errors import Detached
-from launch.aws.options import account, common, hosting, jobs
+from launch.aws.options import account, common, hosting, jobs, reporting
 from launch.gpus import CHOICES
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -155,16 +155,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_try(verbs)
 
     verb = verbs.add_parser(
-        "report", help="write a page and a JSON file about a run, or about the output of SageMaker's profiler"
+        "report",
+        help="write a page and a JSON file about a run, a job, an endpoint, or the output of SageMaker's profiler",
     )
-    verb.add_argument(
-        "folder",
-        type=Path,
-        metavar="RUN|FOLDER",
-        help="the results of byoc run or byoc train, or a folder profiler-output",
-    )
-    verb.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the folder)")
-    verb.add_argument("--open", action="store_true", help="open the page in the browser")
+    reporting.add(verb)
     verb.set_defaults(call="launch.report")
 
     for group in (account, jobs, hosting):

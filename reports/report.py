@@ -1,6 +1,8 @@
 """From a folder to a report: read what lies there, judge it, lay out the sections, write one HTML and one JSON file."""
 
+import dataclasses
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from classifier import __version__
 from classifier.errors import DataError
 from classifier.names import one_line
 from reports.page.document import Report
+from reports.page.endpoint import endpoint_section, endpoint_words
 from reports.page.job import job_section
 from reports.page.learning import learning_section
 from reports.page.photos import photos_section
@@ -15,10 +18,21 @@ from reports.page.render import html, json_text
 from reports.page.result import result_section
 from reports.page.time import time_section
 from reports.photos.facts import Photos
-from reports.rules.table import Judged, judge
+from reports.rules.table import ENDPOINT_RULES, Judged, judge
 from reports.rules.verdict import Evidence
+from reports.sagemaker_job import SageMakerJob
+from reports.sources.endpoint import Endpoint
 from reports.sources.profiler import read_profile
 from reports.sources.run import read_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is known of a run from elsewhere than its files."""
+
+    job: SageMakerJob | None = None
+    endpoint: Endpoint | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,31 +62,61 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
     return Evidence(run=run, profile=profile), missing
 
 
-def make(folder: Path) -> Report:
-    """Return the report on a folder."""
+def read_any(folder: Path, *, called: str) -> tuple[Evidence, tuple[str, ...]]:
+    """Return what lies in a folder of downloads, which sentences name as `called`; it may hold nothing."""
+    try:
+        evidence, missing = read(folder)
+    except DataError:
+        return Evidence(run=None, profile=None), (f"{called} holds no records and no profiler output.",)
+    before, after = one_line(folder), called.rstrip("/")
+
+    def named(text: str) -> str:
+        return text.replace(before, after)
+
+    run, profile = evidence.run, evidence.profile
+    if run:
+        run = dataclasses.replace(run, source=named(run.source))
+    if profile:
+        profile = dataclasses.replace(profile, source=named(profile.source))
+    return Evidence(run=run, profile=profile), tuple(map(named, missing))
+
+
+def make(folder: Path, beside: Beside | None = None) -> Report:
+    """Return the report on a folder, with what is known of it from elsewhere."""
     evidence, missing = read(folder)
-    judged = judge(evidence)
+    known = beside or Beside()
+    evidence = dataclasses.replace(evidence, job=known.job, endpoint=known.endpoint)
+    return compose(evidence, name=folder.resolve().name, source=str(folder), missing=(*missing, *known.missing))
+
+
+def compose(evidence: Evidence, *, name: str, source: str, missing: Sequence[str] = ()) -> Report:
+    """Return the report on what was read; `source` says from where, `missing` what could not be read."""
+    alone = evidence.endpoint is not None and not (evidence.run or evidence.profile or evidence.job)
+    judged = judge(evidence, ENDPOINT_RULES) if alone else judge(evidence)
+    sections = [
+        result_section(evidence.run),
+        photos_section(evidence.run),
+        learning_section(evidence.run),
+        time_section(evidence),
+        job_section(evidence.run, evidence.profile, evidence.job),
+    ]
+    if evidence.endpoint:
+        sections = [endpoint_section(evidence.endpoint)] if alone else [*sections, endpoint_section(evidence.endpoint)]
     return Report(
-        title=f"Report on {one_line(folder.resolve().name)}",
-        source=one_line(folder),
+        title=f"Report on {one_line(name)}",
+        source=one_line(source),
         made=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         program=__version__,
         headline=headline(evidence, judged),
         judged=judged,
-        sections=(
-            result_section(evidence.run),
-            photos_section(evidence.run),
-            learning_section(evidence.run),
-            time_section(evidence),
-            job_section(evidence.run, evidence.profile),
-        ),
-        missing=missing,
+        sections=tuple(sections),
+        missing=(*missing, *(evidence.endpoint.missing if evidence.endpoint else ())),
         photos=evidence.run.photos if evidence.run else Photos(),
     )
 
 
 def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
-    """Return the verdict in two sentences: how good the model is, and the worst finding."""
+    """Return the verdict in a few sentences: how good the model is, how it is served, and the worst finding."""
     said = []
     results = {split.name: split.result for split in evidence.run.splits if split.result} if evidence.run else {}
     result = results.get("test") or results.get("validation") or next(iter(results.values()), None)
@@ -80,6 +124,11 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
         said.append(f"{100 * result.accuracy:.1f} % of the {result.split} photos are predicted rightly.")
     elif evidence.run and not evidence.run.finished:
         said.append("The job did not record its end.")
+    if evidence.job and evidence.job.status != "Completed":
+        reason = f": {evidence.job.reason.rstrip('.')}" if evidence.job.reason else ""
+        said.append(f"The {evidence.job.kind} is {evidence.job.status}{reason}.")
+    if evidence.endpoint:
+        said.append(endpoint_words(evidence.endpoint))
     found = [one for one in judged if one.ours.state == "triggered"]
     checked = sum(one.ours.state != "not judged" for one in judged)
     if found:
@@ -92,15 +141,24 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     return " ".join(said)
 
 
-def write(folder: Path, out: Path | None = None) -> Written:
+def write(folder: Path, out: Path | None = None, beside: Beside | None = None) -> Written:
     """Write the report on a folder as `out` (default: report.html in the folder), and the JSON file beside it."""
-    report = make(folder)
     page = out or (folder if folder.is_dir() else folder.parent) / "report.html"
-    facts = page.with_suffix(".json")
-    if facts == page:
+    check_page(page)
+    return save(make(folder, beside), page)
+
+
+def check_page(page: Path) -> None:
+    """Raise DataError where the page would have the name of the JSON file."""
+    if page.with_suffix(".json") == page:
         raise DataError(
             f"{one_line(page)} is to be the page, and report.json lies beside it; name a file that ends in .html"
         )
+
+
+def save(report: Report, page: Path) -> Written:
+    """Write a report as a page, and the JSON file beside it."""
+    facts = page.with_suffix(".json")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(html(report), encoding="utf-8")
     facts.write_text(json_text(report), encoding="utf-8")

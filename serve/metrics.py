@@ -1,12 +1,14 @@
 """Counts and times of requests, as Prometheus text for /metrics, and a log line for each request."""
 
+import contextlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -54,6 +56,12 @@ class Metrics:
         for name, value in (("request", seconds), ("decode", timing.decode), ("model", timing.model), ("queue", queue)):
             self._seconds[name].observe(value)
 
+    def started(self) -> None:
+        """Note that requests can be answered from now on: how long the start took is a metric from then on."""
+        seconds = max(0.0, time.time() - psutil.Process().create_time())
+        name, text = "byoc_start_seconds", "From the start of the server until it could answer."
+        Gauge(name, text, registry=self._registry).set(seconds)
+
     def text(self) -> bytes:
         """Return all of it as Prometheus text."""
         return generate_latest(self._registry)
@@ -72,6 +80,20 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             "byoc_resident_memory_bytes", "Resident memory of all processes.", value=resident(os.getpid())
         )
+        yield CounterMetricFamily(
+            "byoc_cpu_seconds", "Processor time of all processes, those that ended included.", value=cpu_seconds()
+        )
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and of all processes below it, with those of them that have ended."""
+    total = 0.0
+    process = psutil.Process()
+    for member in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used = member.cpu_times()
+            total += used.user + used.system + used.children_user + used.children_system
+    return total
 
 
 class RequestLog:

@@ -128,7 +128,9 @@ async def _listening(front: Front) -> AsyncIterator[None]:
 
 
 async def _load(front: Front) -> None:
-    print(f"ready: {await front.endpoint.start()}", flush=True)
+    loaded = await front.endpoint.start()
+    front.metrics.started()
+    print(f"ready: {loaded}", flush=True)
 
 
 async def _watch(front: Front) -> None:

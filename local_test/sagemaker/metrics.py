@@ -2,16 +2,17 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.cloudwatch.models import cloudwatch_backends
+from moto.cloudwatch.models import Statistics, cloudwatch_backends
 
 from local_test.sagemaker.settings import ACCOUNT
 
 TRAINING = "/aws/sagemaker/TrainingJobs"
+PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,22 @@ class Metrics:
             for point in points
         ]
         cloudwatch_backends[ACCOUNT][self._region].put_metric_data(namespace, data)
+
+
+def _with_percentiles(known: Callable[[Statistics, str], Any]) -> Callable[[Statistics, str], Any]:
+    """Return moto's function for a statistic with percentiles, where moto itself fails with status 500."""
+
+    def statistic(self: Statistics, name: str) -> Any:
+        match = PERCENTILE.fullmatch(name)
+        if match is None:
+            return known(self, name)
+        values = sorted(self.metric_single_values_list)
+        place = (len(values) - 1) * float(match[1]) / 100
+        below = int(place)
+        above = min(below + 1, len(values) - 1)
+        return values[below] + (place - below) * (values[above] - values[below])
+
+    return statistic
+
+
+Statistics.get_statistics_for_type = _with_percentiles(Statistics.get_statistics_for_type)

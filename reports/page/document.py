@@ -100,6 +100,7 @@ class Section:
     galleries: tuple[Gallery, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    notes_title: str = "What training said of the photos"
     missing: tuple[str, ...] = ()
 
 

@@ -3,15 +3,20 @@
 import datetime
 
 from reports.facts import Run
+from reports.page.described import described_facts, described_tables
 from reports.page.document import Column, Section, Table, table_of
+from reports.sagemaker_job import SageMakerJob
 from reports.system import Profile
 
 UNREADABLE = 200  # photos that are listed
 
 
-def job_section(run: Run | None, profile: Profile | None) -> Section:
-    """Return the section on the job itself."""
+def job_section(run: Run | None, profile: Profile | None, described: SageMakerJob | None = None) -> Section:
+    """Return the section on the job itself; `described` is what SageMaker says of it."""
     facts, tables, notes = list[tuple[str, str]](), list[Table](), tuple[str, ...]()
+    if described:
+        facts += described_facts(described)
+        tables += described_tables(described, hyperparameters=run is None or run.job is None)
     if run:
         facts.append(("Records", run.source))
         facts.append(("Ended", "yes" if run.finished else "no record of an end"))
@@ -43,12 +48,18 @@ def job_section(run: Run | None, profile: Profile | None) -> Section:
     if profile and profile.verdicts:
         tables.append(_platform(profile))
     missing = () if run else ("Hyperparameters, data and versions are in no file that was read.",)
+    price = () if described else (PRICE,)
     return Section(
-        id="job", title="Job", facts=tuple(facts), tables=tuple(tables), notes=notes, missing=(*missing, PRICE)
+        id="job",
+        title="Job",
+        facts=tuple(facts),
+        tables=tuple(table for table in tables if table.rows),
+        notes=notes,
+        missing=(*missing, *price),
     )
 
 
-PRICE = "What the job cost is not computed yet."
+PRICE = "What the job cost is not known: no price is in the records. byoc report JOB reckons it for a job on SageMaker."
 
 
 def moment(time: float) -> str:

@@ -1,6 +1,6 @@
 "use strict";
 // Draws the charts when they are scrolled to, in the colours of the page, and sorts tables. Nothing is loaded and nothing is sent.
-const facts = JSON.parse(document.getElementById("charts").textContent);
+let facts = JSON.parse(document.getElementById("charts").textContent);
 const drawn = new Map(); // element -> chart
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const TURNED = 60; // labels of an axis up to which they are turned to fit
@@ -196,8 +196,7 @@ function draw(element) {
   element.dataset.drawn = "yes";
 }
 
-const places = Array.from(document.querySelectorAll("div.chart"));
-places.forEach(fit);
+let places = [];
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (entry.isIntersecting) {
@@ -206,15 +205,25 @@ const seen = new IntersectionObserver((entries) => {
     }
   }
 }, { rootMargin: "200px" });
-places.filter((element) => !element.hidden).forEach((element) => seen.observe(element));
 
-for (const button of document.querySelectorAll("button.draw")) {
-  button.addEventListener("click", () => {
-    const element = button.parentElement.querySelector("div.chart");
-    element.hidden = false;
-    draw(element);
-    button.remove();
-  });
+// Makes the charts, buttons and tables of the document work, those that it holds now.
+function begin() {
+  places = Array.from(document.querySelectorAll("div.chart"));
+  places.forEach(fit);
+  places.filter((element) => !element.hidden && !drawn.has(element)).forEach((element) => seen.observe(element));
+  for (const button of document.querySelectorAll("button.draw")) {
+    button.addEventListener("click", () => {
+      const element = button.parentElement.querySelector("div.chart");
+      element.hidden = false;
+      draw(element);
+      button.remove();
+    });
+  }
+  for (const table of document.querySelectorAll("table.sortable")) {
+    Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
+      cell.querySelector("button").addEventListener("click", () => sort(table, place));
+    });
+  }
 }
 
 const redraw = () => Array.from(drawn.keys()).forEach(draw);
@@ -255,8 +264,4 @@ function sort(table, place) {
   header.setAttribute("aria-sort", direction);
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
-    cell.querySelector("button").addEventListener("click", () => sort(table, place));
-  });
-}
+begin();

@@ -1,4 +1,4 @@
-"""The report as HTML and as JSON. The page loads nothing and runs nothing but its two scripts, which its policy names by hash."""
+"""The report as HTML and as JSON. The page loads nothing and runs nothing but its scripts, which its policy names by hash."""
 
 import base64
 import dataclasses
@@ -16,6 +16,7 @@ from reports.page.document import Chart, Report
 
 HERE = Path(__file__).parent
 FORMAT = 1  # of the JSON file
+SCRIPTS = ("page.js", "follow.js")  # the second is for a followed page alone
 # Rule -> beginning of the title of the chart that shows what it is about.
 SHOWN_BY = {
     "ClassImbalance": "Confusion matrix",
@@ -30,38 +31,48 @@ SHOWN_BY = {
     "IOBottleneck": ": I/O wait",
     "LoadBalancing": ": GPU use",
     "LowGPUUtilization": ": GPU use",
+    "EndpointErrors": "Invocations and errors",
+    "EndpointTail": "Latency by part, p99",
 }
 
 
-def html(report: Report) -> str:
-    """Return the page, all in one."""
+def html(report: Report, *, followed: bool = False) -> str:
+    """Return the page, all in one. A followed page also asks the server that it came from whether there is a newer one."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["show"] = numbers.show
     library = _text("vendor/echarts.min.js").strip()
-    script = _text("page.js").strip()
+    scripts = [_text(name).strip() for name in (SCRIPTS if followed else SCRIPTS[:1])]
     charts = {chart.id: _drawn(chart) for section in report.sections for chart in section.charts}
     page: str = environment.get_template("page.html").render(
         report=report,
         triggered=[one for one in report.judged if one.ours.state == "triggered"],
         charts=charts,
         shown_by=_shown_by(report),
-        policy=policy(library, script),
+        policy=policy(library, *scripts, connect=followed),
         style=Markup(_text("page.css")),
         library=Markup(library),
-        script=Markup(script),
+        scripts=[Markup(script) for script in scripts],
+        followed=followed,
         licences=_text("vendor/licences.txt"),
     )
     return page
 
 
-def policy(*scripts: str) -> str:
-    """Return the content security policy that lets these scripts run and nothing load."""
+def policy(*scripts: str, connect: bool = False) -> str:
+    """Return the content security policy that lets these scripts run and nothing load.
+
+    With `connect` a script may ask the server that the page came from, and no other.
+    """
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; form-action 'none'"
+    asks = "connect-src 'self'; " if connect else ""
+    return (
+        f"default-src 'none'; {asks}img-src data:; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; "
+        "form-action 'none'"
+    )
 
 
 def json_text(report: Report) -> str:

@@ -1,9 +1,9 @@
 """All rules: what each looks for, its limits in words, and its verdicts under both sets of thresholds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reports.rules import classes, devices, learning, loss, starving, steps, tensors, words
+from reports.rules import classes, devices, endpoint, learning, loss, starving, steps, tensors, words
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.rules.verdict import Evidence, Verdict
 from reports.system import PlatformVerdict
@@ -29,6 +29,27 @@ class Judged:
     sagemaker: Verdict | None
     platform: PlatformVerdict | None
 
+
+ENDPOINT_RULES = (
+    Rule(
+        name="EndpointErrors",
+        about="the endpoint answers with errors (our own rule)",
+        judge=endpoint.errors,
+        limits=endpoint.limits_of_errors,
+    ),
+    Rule(
+        name="EndpointTail",
+        about="some answers take far longer than others (our own rule)",
+        judge=endpoint.tail,
+        limits=endpoint.limits_of_tail,
+    ),
+    Rule(
+        name="EndpointColdStarts",
+        about="requests wait for a model to be loaded (our own rule)",
+        judge=endpoint.cold_starts,
+        limits=endpoint.limits_of_cold_starts,
+    ),
+)
 
 RULES = (
     Rule(
@@ -155,14 +176,15 @@ RULES = (
         judge=classes.confusion,
         limits=words.confusion,
     ),
+    *ENDPOINT_RULES,
 )
 
 
-def judge(evidence: Evidence) -> tuple[Judged, ...]:
-    """Return every rule's verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
+def judge(evidence: Evidence, rules: Sequence[Rule] = RULES) -> tuple[Judged, ...]:
+    """Return these rules' verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
     platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
     found = []
-    for rule in RULES:
+    for rule in rules:
         ours = rule.judge(evidence, OURS)
         assert ours is not None, f"{rule.name} has no verdict of our own"
         found.append(

@@ -106,6 +106,18 @@ class System:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The rules on an endpoint."""
+
+    requests: int  # fewer are not judged
+    errors: float  # share of the answers
+    tail: float  # p99 of a part over its p50
+    slow: float  # seconds; a shorter p99 is no problem
+    tail_requests: int  # fewer have no p99 worth the name
+    cold: float  # share of the requests that waited for a model
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """One named set."""
 
@@ -117,6 +129,7 @@ class Thresholds:
     classes: Classes
     steps: Steps
     system: System
+    serving: Serving | None  # None: no such rules
 
 
 SAGEMAKER = Thresholds(
@@ -159,6 +172,7 @@ SAGEMAKER = Thresholds(
         memory_window=10,
         loaders_percent=70,
     ),
+    serving=None,
 )
 
 OURS = Thresholds(
@@ -201,5 +215,6 @@ OURS = Thresholds(
         memory_window=10,
         loaders_percent=70,
     ),
+    serving=Serving(requests=50, errors=0.01, tail=10, slow=0.2, tail_requests=200, cold=0.01),
 )
 SETS = (OURS, SAGEMAKER)

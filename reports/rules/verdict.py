@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.facts import Run
+from reports.sagemaker_job import SageMakerJob
+from reports.sources.endpoint import Endpoint
 from reports.system import Profile
 
 State = Literal["triggered", "quiet", "not judged"]
@@ -17,6 +19,8 @@ class Evidence:
 
     run: Run | None
     profile: Profile | None
+    job: SageMakerJob | None = None
+    endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

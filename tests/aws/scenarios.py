@@ -213,6 +213,26 @@ def approve(office: Office) -> list[str]:
     return ["approve", office.package(approved=False)]
 
 
+def report_job(office: Office) -> list[str]:
+    return ["report", office.job()]
+
+
+def report_failed_job(office: Office) -> list[str]:
+    name = office.new("job")
+    office.admin.run(*TRAIN, "--name", name, "--env", "DO=fail", status=1)
+    return ["report", name]
+
+
+def report_search(office: Office) -> list[str]:
+    name = office.new("u")
+    office.admin.run(*TUNE, "--name", name, "--trials", "1")
+    return ["report", name]
+
+
+def report_endpoint(office: Office) -> list[str]:
+    return ["report", "--endpoint", office.endpoint("--autoscale", "1:2")]
+
+
 SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "data upload": (upload, upload_deleting),
     "setup create": (setup_create,),
@@ -223,6 +243,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     "tune": (tune, tune_folder, tune_role_by_name),
     "jobs": (jobs, leftovers),
     "logs": (logs,),
+    "report": (report_job, report_failed_job, report_search, report_endpoint),
     "stop": (stop_training, stop_tuning, stop_transform),
     "prices": (prices,),
     "deploy": (

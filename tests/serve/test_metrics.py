@@ -1,6 +1,8 @@
 """The content of /metrics, under the names that dashboards know, and the requests that are logged."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -20,6 +22,7 @@ KINDS = {
     "byoc_workers_ready": "gauge",
     "byoc_worker_restarts": "counter",
     "byoc_resident_memory_bytes": "gauge",
+    "byoc_cpu_seconds": "counter",
 }
 
 
@@ -51,6 +54,20 @@ def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     assert [found[f"byoc_{part}_seconds_count"] for part in parts] == [2, 2, 2, 2]
     assert (found["byoc_workers_ready"], found["byoc_worker_restarts_total"]) == (3, 2)
     assert found["byoc_resident_memory_bytes"] > 10_000_000
+
+
+def test_the_time_until_the_server_could_answer_is_a_metric_once_it_can() -> None:
+    metrics = Metrics(lambda: (0, 0))
+    assert "byoc_start_seconds" not in values(metrics)
+    metrics.started()
+    assert 0 < values(metrics)["byoc_start_seconds"] < 86_400
+
+
+def test_processor_time_grows_with_work_also_with_that_of_a_child_that_has_ended() -> None:
+    metrics = Metrics(lambda: (0, 0))
+    before = values(metrics)["byoc_cpu_seconds_total"]
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert values(metrics)["byoc_cpu_seconds_total"] >= before + 0.3
 
 
 def test_times_and_batches_are_counted_up_to_bounds_that_reach_a_minute_and_64_requests() -> None:

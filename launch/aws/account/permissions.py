@@ -131,6 +131,17 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         *_sagemaker(MODEL, "DescribeModel"),
     ),
     "logs": (*DESCRIBE, Permission("logs:FilterLogEvents", LOGS)),
+    "report": (
+        Permission("s3:ListBucket", BUCKET, "of a job, only what SageMaker and its log say is shown"),
+        Permission("s3:GetObject", OBJECTS, "of a job, only what SageMaker and its log say is shown"),
+        *DESCRIBE[:2],
+        *_sagemaker(TUNING, "ListTrainingJobsForHyperParameterTuningJob"),
+        LOG,
+        *OF_ENDPOINT,
+        *AROUND,
+        Permission("cloudwatch:GetMetricData", ANY),
+        Permission("application-autoscaling:DescribeScalingActivities", ANY, "scaling events are not shown"),
+    ),
     "stop": (
         *DESCRIBE[:3],
         *_sagemaker(TRAINING, "StopTrainingJob"),

@@ -63,10 +63,10 @@ def follow(
 
 def pause(session: Session) -> None:
     """Wait until AWS may be asked again."""
-    time.sleep(LOOPBACK_POLL if _near(session) else POLL * (1 + random.random()))
+    time.sleep(LOOPBACK_POLL if near(session) else POLL * (1 + random.random()))
 
 
-def _near(session: Session) -> bool:
+def near(session: Session) -> bool:
     """Return whether SageMaker is an emulator on this machine. Under `byoc emulate -- COMMAND`, AWS's own names lead to it."""
     address = os.environ.get("BYOC_EMULATOR") or session.client("sagemaker").meta.endpoint_url
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
@@ -129,7 +129,7 @@ class _Follower:
         return f"{self.kind.title} {self.name} is still {kinds.state(self.kind, answer)} after {seconds:.0f} s{lines}"
 
     def _end(self, answer: dict[str, Any]) -> Ended:
-        if self.log is not None and not _near(self.session):
+        if self.log is not None and not near(self.session):
             time.sleep(LAST_LINES)
             with contextlib.suppress(AwsError):  # the job's end is known
                 self._tell(answer, [], list(self._new_lines(answer)))

@@ -1,0 +1,94 @@
+"""Asks a server for /metrics again and again, and keeps a bounded number of answers."""
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from classifier.errors import ConfigError, DataError
+from classifier.names import one_line
+from reports.sources.endpoint import Endpoint
+from reports.sources.endpoint_metrics import Sample, read_sample
+from reports.sources.endpoint_samples import sampled_endpoint
+
+TIMEOUT = 5.0  # seconds for one answer
+LONGEST = 8 * 2**20  # bytes of one answer; ours are a few thousand
+MOST = 600  # samples that are kept
+
+
+class Sampler:
+    """The samples of one server, taken by `look`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = address(url)
+        self.problem = ""  # why the last look failed; empty after one that did not
+        self.answered = False  # something did, whatever it said
+        self._samples: list[Sample] = []
+        self._failed = self._looks = 0
+        self._stride = 1  # only every so many samples are kept
+
+    def look(self) -> bool:
+        """Take one sample; return whether there was one."""
+        self._looks += 1
+        try:
+            text = _fetch(f"{self.url}/metrics")
+            self.answered = True
+            sample = read_sample(text, time.time())
+        except DataError as error:
+            self._failed += 1
+            self.problem = f"{self.url}/metrics {error}"
+            return False
+        self.problem = ""
+        self._keep(sample)
+        return True
+
+    def endpoint(self) -> Endpoint:
+        """Return what the samples say."""
+        missing = []
+        if self.problem:
+            missing.append(f"{self.problem}.")
+        if self._failed and self._looks > 1:
+            missing.append(f"{self._failed} of {self._looks} requests for /metrics had no answer that could be read.")
+        return sampled_endpoint(self.url, self._samples, missing)
+
+    def _keep(self, sample: Sample) -> None:
+        """Keep a sample. Where there are too many, every second one is dropped, and only half as many are kept from then on."""
+        # The newest sample is always held: one that is not due for good is replaced by the next.
+        if len(self._samples) > 1 and self._looks % self._stride:
+            self._samples[-1] = sample
+            return
+        self._samples.append(sample)
+        if len(self._samples) > MOST:
+            self._samples = [*self._samples[::2][:-1], sample]
+            self._stride *= 2
+
+
+def address(text: str) -> str:
+    """Return a server's address without its last part; raises ConfigError for what is not one."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable() or " " in text or "@" in text:
+        raise ConfigError(f"--endpoint is {text!r}; write a server's address, as in http://127.0.0.1:8080")
+    whole = text.partition("?")[0].partition("#")[0].rstrip("/")
+    for part in ("/metrics", "/invocations", "/ping"):
+        whole = whole.removesuffix(part)
+    return whole.rstrip("/")
+
+
+def _fetch(url: str) -> str:
+    """Return the text of an answer; raises DataError that says what is wrong with it."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            body: bytes = answer.read(LONGEST + 1)
+    except urllib.error.HTTPError as error:
+        raise DataError(f"answered {error.code}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(f"did not answer ({one_line(str(reason) or type(error).__name__)[:200]})") from None
+    if len(body) > LONGEST:
+        raise DataError(f"answered more than {LONGEST // 2**20} MB")
+    return body.decode("utf-8", errors="replace")

@@ -1,0 +1,133 @@
+"""Serves one page on the loopback address and nothing else. It only answers; no request changes anything.
+
+The header Host is checked: a page of the internet whose name points to this machine would else be able to read the report.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
+
+from classifier.errors import ConfigError
+from reports.page.document import Report
+from reports.page.render import html, json_text
+
+HOST = "127.0.0.1"
+NAMES = ("127.0.0.1", "localhost", "[::1]")
+SECONDS = 10  # that a client may be silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    page: bytes
+    facts: bytes
+    tag: str  # ETag of the page
+
+
+class LivePage:
+    """The page that is served now. One thread renews it, others send it."""
+
+    def __init__(self, report: Report) -> None:
+        self._lock = threading.Lock()
+        self._state = ""
+        self.renew(report, "")
+
+    def renew(self, report: Report, state: str) -> None:
+        """Serve this report from now on; `state` is one sentence on what is going on."""
+        page = html(report, followed=True).encode()
+        facts = json_text(report).encode()
+        tag = f'"{hashlib.sha256(page).hexdigest()[:32]}"'
+        with self._lock:
+            self._answer, self._state = _Answer(page=page, facts=facts, tag=tag), state
+
+    def say(self, state: str) -> None:
+        """Serve the same report with another sentence on what is going on."""
+        with self._lock:
+            self._state = state
+
+    def now(self) -> tuple[_Answer, str]:
+        """Return what is to be sent now."""
+        with self._lock:
+            return self._answer, self._state
+
+
+@contextmanager
+def serving(page: LivePage, port: int = 0) -> Iterator[str]:
+    """Serve the page while the block lasts, and yield its address; port 0 is any free one. Raises ConfigError for one in use."""
+    try:
+        server = _Server((HOST, port), _handler(page))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"port {port} cannot be used: {reason}; name another with --port") from None
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a browser keeps its connection open
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where a client went away."""
+
+
+def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        server_version, sys_version = "byoc", ""
+        timeout = SECONDS
+
+        def do_GET(self) -> None:
+            if not _is_here(self.headers.get("Host", ""), self.connection.getsockname()[1]):
+                return self._send(421, b"this page is served to this machine alone, as 127.0.0.1 or localhost\n")
+            answer, state = page.now()
+            headers = {"ETag": answer.tag, "X-Byoc-State": quote(state)}
+            match self.path.partition("?")[0]:
+                case "/" if self.headers.get("If-None-Match") == answer.tag:
+                    self._send(304, b"", headers)
+                case "/":
+                    self._send(200, answer.page, headers, "text/html; charset=utf-8")
+                case "/report.json":
+                    self._send(200, answer.facts, headers, "application/json")
+                case _:
+                    self._send(404, b"the report is at /, its facts at /report.json\n")
+
+        do_HEAD = do_GET
+
+        def _send(
+            self, status: int, body: bytes, headers: dict[str, str] | None = None, kind: str = "text/plain"
+        ) -> None:
+            self.send_response(status)
+            for name, value in {
+                **(headers or {}),
+                "Content-Type": kind,
+                "Content-Length": str(len(body)),
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "X-Frame-Options": "DENY",
+            }.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, form: str, *arguments: object) -> None:
+            """Write no log: the terminal belongs to the report."""
+
+    return Handler
+
+
+def _is_here(host: str, port: int) -> bool:
+    """Return whether a client asked for this server by a name of this machine."""
+    return host in {f"{name}:{port}" for name in NAMES} or (port == 80 and host in NAMES)
