@@ -144,7 +144,16 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("report", help="one page, and a JSON file, on a run or on SageMaker's profiler output")
     verb.add_argument("folder", type=Path, metavar="RUN|FOLDER", help="of byoc run or byoc train, or profiler-output")
-    verb.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the folder)")
+    verb.add_argument("other", type=Path, nargs="?", metavar="RUN", help="a second run: the page compares the two")
+    verb.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: report.html in the folder; of two runs, compare.html in the second)",
+    )
+    verb.add_argument(
+        "--price", type=float, metavar="USD", help="of an instance's hour: the page says what was lost in money"
+    )
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.set_defaults(call="launch.report")
 

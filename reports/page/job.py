@@ -2,15 +2,18 @@
 
 import datetime
 
-from reports.facts import Run
 from reports.page.document import Column, Section, Table, table_of
+from reports.page.numbers import cost
+from reports.rules.cost import Cost, Price, job_cost
+from reports.rules.verdict import Evidence
 from reports.system import Profile
 
 UNREADABLE = 200  # photos that are listed
 
 
-def job_section(run: Run | None, profile: Profile | None) -> Section:
+def job_section(evidence: Evidence, price: Price | None) -> Section:
     """Return the section on the job itself."""
+    run, profile = evidence.run, evidence.profile
     facts, tables, notes = list[tuple[str, str]](), list[Table](), tuple[str, ...]()
     if run:
         facts.append(("Records", run.source))
@@ -38,17 +41,24 @@ def job_section(run: Run | None, profile: Profile | None) -> Section:
         facts.append(("Photos left out", f"{len(run.unreadable):,}"))
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
+    facts += _cost(job_cost(evidence, price), price)
     if profile:
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
     if profile and profile.verdicts:
         tables.append(_platform(profile))
-    missing = () if run else ("Hyperparameters, data and versions are in no file that was read.",)
-    return Section(
-        id="job", title="Job", facts=tuple(facts), tables=tuple(tables), notes=notes, missing=(*missing, PRICE)
-    )
+    missing = [] if run and run.job else ["Hyperparameters, data and versions are in no file that was read."]
+    missing += [] if price else [NO_PRICE]
+    return Section(id="job", title="Job", facts=tuple(facts), tables=tuple(tables), notes=notes, missing=tuple(missing))
 
 
-PRICE = "What the job cost is not computed yet."
+NO_PRICE = "What the job cost is not known: --price 0.736 gives the price of one instance's hour."
+
+
+def _cost(whole: Cost | None, price: Price | None) -> list[tuple[str, str]]:
+    if whole is None or price is None:
+        return []
+    kind = f" of {price.instance_type}" if price.instance_type else ""
+    return [("Cost", f"about {cost(whole)}, at {price.hour:g} {price.currency} an hour{kind} ({price.source})")]
 
 
 def moment(time: float) -> str:

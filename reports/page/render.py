@@ -39,6 +39,7 @@ def html(report: Report) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["show"] = numbers.show
+    environment.filters["cost"] = numbers.cost
     library = _text("vendor/echarts.min.js").strip()
     script = _text("page.js").strip()
     charts = {chart.id: _drawn(chart) for section in report.sections for chart in section.charts}

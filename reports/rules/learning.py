@@ -96,6 +96,7 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
         len(held),
         advice=f"Save that time: {settings.epochs(stage, useful + 1)}, or --set early-stopping={max(2, patience)}.",
         loss=idle / len(held) / 2,  # time is lost, the model is not worse
+        seconds=seconds,
     )
 
 

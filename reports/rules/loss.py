@@ -19,17 +19,17 @@ def loss_not_decreasing(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss) -> Verdict:
-    by_step = [loss for epoch in epochs for loss in epoch.step_losses if loss is not None]
-    losses, unit = by_step, "steps"
-    if not losses:
-        losses, unit = [epoch.train_loss for epoch in epochs if epoch.train_loss is not None], "epochs"
+    pairs, unit = losses_by_step(epochs), "steps"
+    if not pairs:
+        pairs, unit = list(enumerate(epoch.train_loss for epoch in epochs if epoch.train_loss is not None)), "epochs"
+    losses = [loss for _, loss in pairs]
     if limits.whole_run:
         return _smoothed(run, stage, epochs, losses, limits)
-    if len(losses) <= limits.steps:
+    if not pairs or pairs[-1][0] - pairs[0][0] < limits.steps:
         return not_judged(
             f"{stage}: {len(losses)} {unit} are too few; more than {limits.steps} are needed.", len(losses)
         )
-    fired = not_decreasing(list(enumerate(losses)), limits)
+    fired = not_decreasing(pairs, limits)
     if not fired:
         return quiet(
             f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} % or more.",
@@ -45,6 +45,14 @@ def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss
         loss=len(fired) / len(losses),
         episodes=stretches(places),
     )
+
+
+def losses_by_step(epochs: Sequence[Epoch]) -> list[tuple[int, float]]:
+    """Return step and training loss of each step that has one; steps count from 0 where the records do not number them."""
+    numbered = [number for epoch in epochs for number in epoch.step_numbers]
+    losses = [loss for epoch in epochs for loss in epoch.step_losses]
+    steps = numbered if len(numbered) == len(losses) else range(len(losses))
+    return [(step, loss) for step, loss in zip(steps, losses, strict=True) if loss is not None]
 
 
 def not_decreasing(losses: Sequence[tuple[int, float]], limits: thresholds.Loss) -> list[tuple[int, float]]:

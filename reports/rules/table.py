@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reports.rules import classes, devices, learning, loss, starving, steps, tensors, words
+from reports.rules import across, classes, devices, learning, loss, starving, steps, tensors, words
+from reports.rules.cost import Cost, Price, finding_cost
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.rules.verdict import Evidence, Verdict
 from reports.system import PlatformVerdict
@@ -28,6 +29,7 @@ class Judged:
     ours: Verdict
     sagemaker: Verdict | None
     platform: PlatformVerdict | None
+    cost: Cost | None  # of what ours found
 
 
 RULES = (
@@ -157,12 +159,29 @@ RULES = (
     ),
 )
 
+# The rules that need two runs.
+RULES_ACROSS = (
+    Rule(
+        name="SimilarAcrossRuns",
+        about="two runs with other settings are the same, or two with the same settings are not",
+        judge=across.similar,
+        limits=lambda t: (
+            "no threshold is known"
+            if t.similar is None
+            else f"the losses of all epochs differ by {100 * t.similar.tolerance:g} % at most, or by more"
+        ),
+    ),
+)
 
-def judge(evidence: Evidence) -> tuple[Judged, ...]:
-    """Return every rule's verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
+
+def judge(evidence: Evidence, price: Price | None = None) -> tuple[Judged, ...]:
+    """Return every rule's verdicts: triggered ones first, the most costly before the others, then quiet, then not judged.
+
+    Where the evidence holds two runs, the rules are those that compare runs.
+    """
     platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
     found = []
-    for rule in RULES:
+    for rule in RULES if evidence.other is None else RULES_ACROSS:
         ours = rule.judge(evidence, OURS)
         assert ours is not None, f"{rule.name} has no verdict of our own"
         found.append(
@@ -172,6 +191,7 @@ def judge(evidence: Evidence) -> tuple[Judged, ...]:
                 ours=ours,
                 sagemaker=rule.judge(evidence, SAGEMAKER),
                 platform=platform.get(rule.name),
+                cost=finding_cost(rule.name, ours, evidence, price),
             )
         )
     order = {"triggered": 0, "quiet": 1, "not judged": 2}

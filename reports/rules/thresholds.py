@@ -106,6 +106,13 @@ class System:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Similar:
+    """SimilarAcrossRuns."""
+
+    tolerance: float  # losses that differ by no larger share of the larger one are the same
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """One named set."""
 
@@ -117,6 +124,7 @@ class Thresholds:
     classes: Classes
     steps: Steps
     system: System
+    similar: Similar | None  # None: no thresholds are known
 
 
 SAGEMAKER = Thresholds(
@@ -159,6 +167,7 @@ SAGEMAKER = Thresholds(
         memory_window=10,
         loaders_percent=70,
     ),
+    similar=None,
 )
 
 OURS = Thresholds(
@@ -201,5 +210,6 @@ OURS = Thresholds(
         memory_window=10,
         loaders_percent=70,
     ),
+    similar=Similar(tolerance=0.001),
 )
 SETS = (OURS, SAGEMAKER)
