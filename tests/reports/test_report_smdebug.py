@@ -64,7 +64,7 @@ def test_losses_become_epochs_where_training_follows_validation(tmp_path: Path) 
 
 def test_a_training_loss_that_falls_beside_one_that_rises_is_overfitting(tmp_path: Path) -> None:
     report = make(tensors(tmp_path, OVERFIT))
-    assert {one.rule for one in report.judged if one.ours.state == "triggered"} == {"Overfit"}
+    assert {one.rule for one in report.judged if one.ours.state == "triggered"} == {"Overfit", "Overtraining"}
     curves = next(section for section in report.sections if section.id == "learning").charts
     assert [chart.id for chart in curves] == ["loss", "steps"]
     assert curves[1].x[:5] == ("0", "1", "2", "3", "5")
