@@ -5,8 +5,9 @@ from pathlib import Path
 from classifier import __version__
 from classifier.errors import DataError
 from classifier.names import one_line
-from reports.page.compare import Side, apart, findings, results, sentence, times, what_differs
+from reports.page.compare import Side, apart, results, sentence
 from reports.page.compare_curves import curves
+from reports.page.compare_reasons import findings, times, what_differs
 from reports.page.document import Report
 from reports.report import Written, now, read, save
 from reports.rules.table import judge

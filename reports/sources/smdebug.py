@@ -5,22 +5,20 @@ is read here. The index only says where in them a tensor lies, and a collection 
 """
 
 import dataclasses
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from classifier.names import one_line
-from reports.facts import Epoch, LayerStatistics, Run
-from reports.sources.smdebug_events import GLOBAL, SavedTensor, saved_tensors
+from reports.facts import LayerStatistics, Run
+from reports.sources.smdebug_events import SavedTensor, saved_tensors
+from reports.sources.smdebug_losses import epochs, finite
 from reports.sources.smdebug_wire import Damaged
 from reports.sources.text import parse, read_text
-from reports.sources.values import LARGEST, Fields
+from reports.sources.values import Fields
 
 MOST_FILES = 20_000
-STAGE = "debugger"
-TRAIN = (1, GLOBAL)
 FILE = re.compile(r"\d+_.+\.tfevents")
 REDUCED = re.compile(r"smdebug/reductions/(\w+?)/(.+)")  # reduction, tensor
 GRADIENT = "gradient/"
@@ -117,14 +115,10 @@ def _layer(name: str, step: int, mean: float, std: float, share_zero: float | No
         kind="gradients" if name.startswith(GRADIENT) else "activations",
         layer=one_line(name.removeprefix(GRADIENT)),
         step=step,
-        mean=_finite(mean),
-        std=_finite(std),
+        mean=finite(mean),
+        std=finite(std),
         share_zero=share_zero,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) and abs(value) <= LARGEST else None
 
 
 def _reduced(found: _Found, missing: list[str]) -> Iterable[LayerStatistics]:
@@ -160,7 +154,7 @@ def _own(root: Path, found: _Found, missing: list[str]) -> Run:
     return Run(
         source=one_line(root),
         job=None,
-        epochs=tuple(_epochs(found.losses.get(name, {}))),
+        epochs=tuple(epochs(found.losses.get(name, {}))),
         trials=(),
         splits=(),
         layers=(),
@@ -171,44 +165,3 @@ def _own(root: Path, found: _Found, missing: list[str]) -> Run:
         last_time=None,
         missing=(),
     )
-
-
-def _epochs(losses: Mapping[tuple[int, int], list[SavedTensor]]) -> list[Epoch]:
-    """Return the epochs of a loss: each begins where training goes on after another mode (EVAL or PREDICT).
-
-    At one step the mean over the workers counts. What is not saved at every step has fewer losses than there were steps.
-    """
-    groups: list[tuple[list[SavedTensor], list[float]]] = []
-    for (_, mode), held in sorted(losses.items()):
-        if not groups or (mode in TRAIN and groups[-1][1]):
-            groups.append(([], []))
-        value = sum(tensor.mean for tensor in held) / len(held)
-        if mode in TRAIN:
-            groups[-1][0].append(dataclasses.replace(held[0], mean=value))
-        else:
-            groups[-1][1].append(value)
-    return [_epoch(number, train, held) for number, (train, held) in enumerate(groups, 1)]
-
-
-def _epoch(number: int, train: list[SavedTensor], held: list[float]) -> Epoch:
-    losses = [_finite(tensor.mean) for tensor in train]
-    return Epoch(
-        stage=STAGE,
-        number=number,
-        train_loss=_mean(losses),
-        train_accuracy=None,
-        validation_loss=_mean([_finite(value) for value in held]),
-        validation_accuracy=None,
-        learning_rate=None,
-        seconds=None,
-        images_per_second=None,
-        data_wait_share=None,
-        step_losses=tuple(losses),
-        step_seconds=(),
-        step_numbers=tuple(tensor.mode_step for tensor in train),
-    )
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

@@ -9,6 +9,8 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.proto.tensor_pb2 import TensorProto
 from tensorboardX.record_writer import RecordWriter
 
+from reports.sources.smdebug_events import masked_crc
+
 TRAIN, EVAL = 1, 2
 LOSS, GRADIENT = "CrossEntropyLoss_output_0", "gradient/fc.weight"
 
@@ -38,6 +40,12 @@ def event(name: str, values: tuple[float, ...], mode: int, step: int) -> bytes:
     metadata = b"".join(SummaryMetadata(plugin_data=plugin).SerializeToString() for plugin in plugins)
     value = Summary.Value(tag=name, tensor=tensor).SerializeToString() + _inside(9, metadata)
     return Event(wall_time=1.5, step=step).SerializeToString() + _inside(5, _inside(1, value))
+
+
+def framed(content: bytes) -> bytes:
+    """Return a content as one record, with checksums that are right."""
+    head = len(content).to_bytes(8, "little")
+    return head + masked_crc(head).to_bytes(4, "little") + content + masked_crc(content).to_bytes(4, "little")
 
 
 def _inside(field: int, content: bytes) -> bytes:

@@ -9,7 +9,7 @@ from reports.report import make, read
 from reports.rules.thresholds import SAGEMAKER
 from reports.sources.smdebug_events import masked_crc
 from tests.debugger import read as read_with_smdebug
-from tests.reports.debugger_files import EVAL, GRADIENT, LOSS, TRAIN, event, event_file, tensors
+from tests.reports.debugger_files import EVAL, GRADIENT, LOSS, TRAIN, event, event_file, framed, tensors
 from tests.reports.made import healthy, metrics, verdict, write
 from tests.train.test_hooks import loop
 
@@ -126,11 +126,6 @@ def test_a_damaged_file_costs_itself_alone_and_is_named(tmp_path: Path, damage: 
     evidence, missing = read(tmp_path)
     assert evidence.run is not None and evidence.run.epochs[0].step_numbers[:3] == (0, 1, 2)
     assert any("1 event file is damaged" in one and reason in one and path.name in one for one in missing), missing
-
-
-def framed(content: bytes) -> bytes:
-    head = len(content).to_bytes(8, "little")
-    return head + masked_crc(head).to_bytes(4, "little") + content + masked_crc(content).to_bytes(4, "little")
 
 
 def test_the_checksum_of_a_constant_is_taken_as_smdebug_writes_it(tmp_path: Path) -> None:
