@@ -14,6 +14,8 @@ from reports.rules.cost import Price
 def command(options: Namespace) -> int:
     """Write the report, print its findings and name its files; raises DataError where the folder holds nothing known."""
     if options.other:
+        if options.price is not None:
+            raise ConfigError("--price is for the report on one run; leave it out where two runs are compared")
         written = write_comparison(options.folder, options.other, options.out)
     else:
         written = write(options.folder, options.out, _price(options))

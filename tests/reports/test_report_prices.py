@@ -85,6 +85,12 @@ def test_a_healthy_run_with_a_price_says_what_the_job_cost(tmp_path: Path) -> No
     assert job_facts["Cost"] == "about 0.01 USD (10 s), at 3.6 USD an hour (--price)"
 
 
+def test_a_price_beside_two_runs_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    folder = write(tmp_path, healthy())
+    ran = byoc("report", folder, folder, "--price=1")
+    assert ran.returncode == 1 and ran.stderr.startswith("byoc: --price is for the report on one run")
+
+
 @pytest.mark.parametrize("price", ["0", "-1", "nan", "1e9"])
 def test_an_impossible_price_is_refused_in_one_sentence(tmp_path: Path, price: str) -> None:
     ran = byoc("report", write(tmp_path, healthy()), f"--price={price}")

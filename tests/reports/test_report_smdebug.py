@@ -1,6 +1,7 @@
 """What SageMaker's Debugger saved, read without smdebug: files of smdebug's own, and damaged ones."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,9 @@ def test_records_of_ours_keep_their_losses_and_gain_the_gradients(tmp_path: Path
         (lambda _: framed(event(LOSS, (), TRAIN, 3)), "a tensor has no values"),
     ],
 )
-def test_a_damaged_file_costs_itself_alone_and_is_named(tmp_path: Path, damage: object, reason: str) -> None:
+def test_a_damaged_file_costs_itself_alone_and_is_named(
+    tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
+) -> None:
     tensors(tmp_path, {step: (TRAIN, 2.0) for step in range(4)})
     path = event_file(tmp_path, 3)
     path.write_bytes(damage(path.read_bytes()))
