@@ -88,6 +88,11 @@ def starved(folder: Path) -> Path:
     return metrics(folder, [3] * 600, [97] * 600)
 
 
+def unused(folder: Path) -> Path:
+    """Write a host whose GPU and processor have little to do, as in steps that are too small for them."""
+    return metrics(folder, [12 + place % 9 for place in range(600)], [35] * 600)
+
+
 def unequal(folder: Path) -> Path:
     """Write two hosts, of which one computes a step in two thirds of the time and then waits for the other."""
     metrics(folder, [72 if place % 3 else 15 for place in range(600)], [40] * 600, node="algo-1")
@@ -103,7 +108,9 @@ RUNS = {
     "learning rate far too low": Wanted(
         photos=plain, settings={"lr": "1e-6", "epochs": "8"}, rules=("LossNotDecreasing",)
     ),
-    "batches of one photo": Wanted(photos=plain, settings={**GOOD, "batch-size": "1"}, rules=()),
+    "batches of one photo": Wanted(
+        photos=plain, settings={**GOOD, "batch-size": "1"}, devices=unused, rules=("LowGPUUtilization", "BatchSize")
+    ),
     "photos that take long to read": Wanted(
         photos=slow, settings={**FINETUNE, "finetune-epochs": "3"}, rules=("DataWait",)
     ),
