@@ -1,7 +1,10 @@
 """The sections of a page on two runs that say why they differ: findings of each, what differs, and time."""
 
+from collections.abc import Mapping
+
+from reports.facts import Job
 from reports.page.compare import Side
-from reports.page.document import Cell, Column, Form, Section, Table, table_of
+from reports.page.document import Cell, Column, Form, Section, table_of
 from reports.page.numbers import seconds
 from reports.rules.across import different, settings
 
@@ -28,57 +31,39 @@ def what_differs(first: Side, second: Side) -> Section:
             id="differs", title="What differs", missing=("Settings and data of one of the runs are not known.",)
         )
     held, others = settings(first.run), settings(second.run)
-    names = different(held, others)
-    tables = [
-        _pairs(
-            "Hyperparameters that differ",
-            first,
-            second,
-            [[name, _said(held, name), _said(others, name)] for name in names],
-        ),
-        _pairs(
-            "Data that differ",
-            first,
-            second,
-            [
-                [f"photos of {split}", one.photos.get(split), other.photos.get(split)]
-                for split in different(one.photos, other.photos)
-            ]
-            + [["classes that the other lacks", *_classes_apart(one.classes, other.classes)]]
-            * (one.classes != other.classes),
-        ),
-        _pairs(
-            "Versions that differ",
-            first,
-            second,
-            [["byoc-classifier", one.program, other.program]] * (one.program != other.program)
-            + [
-                [name, one.libraries.get(name), other.libraries.get(name)]
-                for name in different(one.libraries, other.libraries)
-            ],
-        ),
-    ]
-    same = [table.title.removesuffix(" that differ").lower() for table in tables if not table.rows]
-    facts = [("The same in both", ", ".join(same))] if same else []
-    facts.append(("Hyperparameters that are the same", f"{len(held.keys() | others.keys()) - len(names)}"))
+    hyperparameters = _rows(held, others)
+    data = [(f"photos of {split}", a, b) for split, a, b in _rows(one.photos, other.photos)]
+    if one.classes != other.classes:
+        data.append(("classes that the other lacks", _lacking(one, other), _lacking(other, one)))
+    versions = _rows(
+        {"byoc-classifier": one.program, **one.libraries}, {"byoc-classifier": other.program, **other.libraries}
+    )
+    groups = {"Hyperparameters": hyperparameters, "Data": data, "Versions": versions}
+    columns = [Column(name=name) for name in ("name", first.label, second.label)]
+    same = ", ".join(name.lower() for name, rows in groups.items() if not rows)
     return Section(
-        id="differs", title="What differs", facts=tuple(facts), tables=tuple(table for table in tables if table.rows)
+        id="differs",
+        title="What differs",
+        facts=(
+            ("The same in both", same or "neither hyperparameters nor data nor versions"),
+            ("Hyperparameters that are the same", f"{len(held.keys() | others.keys()) - len(hyperparameters)}"),
+        ),
+        tables=tuple(table_of(f"{name} that differ", columns, rows) for name, rows in groups.items() if rows),
     )
 
 
-def _said(held: object, name: str) -> str:
-    value = held.get(name) if isinstance(held, dict) else None
+def _rows(one: Mapping[str, object], other: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    """Return name and both values of what differs."""
+    return [(name, _said(one.get(name)), _said(other.get(name))) for name in different(one, other)]
+
+
+def _said(value: object) -> str:
     return "not given" if value is None else str(value)
 
 
-def _classes_apart(one: tuple[str, ...], other: tuple[str, ...]) -> list[Cell]:
-    lacking = [[name for name in mine if name not in set(theirs)] for mine, theirs in ((one, other), (other, one))]
-    return [", ".join(names) or "none; their order differs" for names in lacking]
-
-
-def _pairs(title: str, first: Side, second: Side, rows: list[list[Cell]]) -> Table:
-    shown = [[row[0], *("-" if cell is None else str(cell) for cell in row[1:])] for row in rows]
-    return table_of(title, [Column(name=name) for name in ("name", first.label, second.label)], shown)
+def _lacking(one: Job, other: Job) -> str:
+    known = set(other.classes)
+    return ", ".join(name for name in one.classes if name not in known) or "none; the order differs"
 
 
 def times(first: Side, second: Side) -> Section:

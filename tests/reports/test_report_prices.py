@@ -70,13 +70,13 @@ def test_without_a_price_the_time_is_known_and_no_money_is_made_up(tmp_path: Pat
 def test_the_command_says_what_was_lost_and_the_page_too(tmp_path: Path) -> None:
     ran = byoc("report", idle(tmp_path), "--price", "3.6")
     assert ran.returncode == 0, ran.stderr
-    assert "the worst: GPUs have little to do, which cost about 0.29 USD." in ran.stdout
-    assert "It cost about 0.29 USD (4.8 min)." in ran.stdout
+    assert "the worst: a GPU waits for the processor, which cost about 0.30 USD." in ran.stdout
+    assert "It cost about 0.29 USD (4.8 min). A GPU is paid for by the hour" in ran.stdout
     page = (tmp_path / "report.html").read_text()
     assert "<strong>Cost:</strong> about 0.29 USD (4.8 min)" in page
     assert "about 0.30 USD (5.0 min), at 3.6 USD an hour (--price)" in page
     facts = json.loads((tmp_path / "report.json").read_text())
-    assert facts["judged"][0]["cost"]["money"] == pytest.approx(0.97 * 0.2995)
+    assert facts["judged"][0]["cost"]["money"] == pytest.approx(0.2995)
 
 
 def test_a_healthy_run_with_a_price_says_what_the_job_cost(tmp_path: Path) -> None:
