@@ -96,13 +96,14 @@ def _by_step(sides: Sequence[Side]) -> Chart | None:
         lines.append(Line(name=side.label, values=plain_all(means), low=plain_all(low), high=plain_all(high)))
     labels = tuple(str(int(place) + 1) for place in places)
     joined = -(-longest // len(places))
+    each = f"A point joins up to {joined} steps; the band reaches from their least to their largest loss."
+    counts = [f"{len(values):,} losses of {side.label}" for side, values in zip(sides, losses, strict=True)]
     rows: list[list[Cell]] = [[int(label), *(line.values[at] for line in lines)] for at, label in enumerate(labels)]
     return Chart(
         id="steps",
         kind="line",
         title="Training loss by step, both runs",
-        sentence=f"{' and '.join(f'{len(values):,} losses of {side.label}' for side, values in zip(sides, losses, strict=True))}. "
-        f"A point joins up to {joined} steps; the band reaches from their least to their largest loss.",
+        sentence=f"{' and '.join(counts)}. {'Every step is drawn.' if joined == 1 else each}",
         x=labels,
         x_name="step",
         y_name="cross entropy",
