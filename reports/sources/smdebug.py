@@ -91,10 +91,8 @@ def _read(paths: Iterable[Path], losses: frozenset[str], missing: list[str]) -> 
             damaged.append((path, error.strerror or "it cannot be read"))
     if damaged:
         path, reason = damaged[0]
-        files = "file is" if len(damaged) == 1 else "files are"
-        missing.append(
-            f"{len(damaged)} event {files} damaged, the first is {one_line(path)}: {reason}. What stands before the damage was read."
-        )
+        files = f"{len(damaged)} event {'file' if len(damaged) == 1 else 'files'}"
+        missing.append(f"{files} could only be read in part, the first is {one_line(path)}: {reason}.")
     return found
 
 

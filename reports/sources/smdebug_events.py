@@ -17,7 +17,7 @@ import numpy as np
 from reports.sources.smdebug_wire import Damaged, fields, message, number, text
 
 CONSTANT = b"0x12345678"  # what smdebug's second checksum is of
-MOST = 256 * 2**20  # bytes of one record; a larger one is skipped
+MOST = 64 * 2**20  # bytes of one record; a file is read up to a larger one
 TYPES = {
     1: "<f4",
     2: "<f8",
