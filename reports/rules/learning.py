@@ -96,6 +96,8 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
             f"{said}, but the training loss itself does not fall, which LossNotDecreasing looks at.", len(held)
         )
     seconds = sum(epoch.seconds or 0 for epoch in epochs[useful + 1 :])
+    if 0 < seconds < limits.seconds:
+        return quiet(f"{said}; the {idle} after it took {seconds:.1f} s only.", len(held))
     return triggered(
         f"{said}; the {idle} after it took {seconds:.1f} s and made nothing better.",
         len(held),

@@ -101,6 +101,14 @@ def _smoothed(
             advice=f"The learning rate is likely too high. Try {settings.rate(run, stage, 0.1)}.",
             loss=1 - course.index(best) / len(course),
         )
+    guess = math.log(len(run.job.classes)) if run.job and len(run.job.classes) > 1 else math.inf
+    if max(course) > limits.times_guess * max(guess, losses[0]):
+        return triggered(
+            f"{said}. In between it was {max(course):.4g}, where training began with {losses[0]:.3g} and guessing gives {guess:.3g}.",
+            len(losses),
+            advice=f"The learning rate is far too high. Try {settings.rate(run, stage, 0.1)}.",
+            loss=sum(loss > guess for loss in course) / len(course),
+        )
     if first - best < limits.decrease_percent / 100 * abs(first) and not (accuracy or 0) >= LEARNT:
         return triggered(
             f"{said}: it fell by less than {limits.decrease_percent:g} % in {len(losses)} steps.",

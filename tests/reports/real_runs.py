@@ -20,7 +20,7 @@ from tests.reports.made import metrics
 
 BREEDS = SHARED / "breeds"
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
-GOOD = {"lr": "0.01", "epochs": "8"}
+GOOD: dict[str, str] = {}  # the defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ RUNS = {
         photos=few, settings={**FINETUNE, "finetune-epochs": "12", "finetune-lr": "0.001"}, rules=("Overfit",)
     ),
     "a head on three photos a class, for long": Wanted(
-        photos=few, settings={"lr": "0.1", "epochs": "40"}, rules=("Overfit", "Overtraining")
+        photos=few, settings={"lr": "0.1", "epochs": "40"}, rules=("Overfit",)
     ),
 }
 
