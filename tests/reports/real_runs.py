@@ -52,14 +52,14 @@ def few(folder: Path) -> None:
 
 
 def imbalanced(folder: Path) -> None:
-    """Leave two classes as they are, and of the others two photos for training and one for testing."""
+    """Leave four classes as they are, and of the others two photos for training and one for testing."""
     breeds(folder, {"train": 40, "valid": 7})
     for place, breed in enumerate(sorted((BREEDS / "train").iterdir())[:8]):
         target = folder / "test" / breed.name
         target.mkdir(parents=True)
-        for photo in sorted(breed.iterdir())[40 : 56 if place < 2 else 41]:
+        for photo in sorted(breed.iterdir())[40 : 56 if place < 4 else 41]:
             shutil.copy(photo, target)
-        if place >= 2:
+        if place >= 4:
             for photo in sorted((folder / "train" / breed.name).iterdir())[2:]:
                 photo.unlink()
 
