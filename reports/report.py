@@ -89,8 +89,8 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     found = [one for one in judged if one.ours.state == "triggered"]
     checked = sum(one.ours.state != "not judged" for one in judged)
     if found:
-        rules = "rule finds" if len(found) == 1 else "rules find"
-        said.append(f"{len(found)} of {checked} {rules} something; the worst: {found[0].about}{_spent(found[0])}.")
+        find = "finds" if len(found) == 1 else "find"
+        said.append(f"{len(found)} of {checked} rules {find} something; the worst: {found[0].about}{_spent(found[0])}.")
     elif checked:
         said.append(f"None of the {checked} rules that could be judged finds anything.")
     else:
