@@ -93,11 +93,11 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
             if _fetch(session, f"{root}/{archive}", file):
                 archives.unpack(file, place)
     with contextlib.suppress(DataError):
-        write(folder, price=_price(session, ended))
+        write(folder, price=price_of(session, ended))
     return folder
 
 
-def _price(session: Session, ended: Ended) -> Price | None:
+def price_of(session: Session, ended: Ended) -> Price | None:
     """Return the price of the instances that the job ran on, from the file of `byoc prices`; None where it does not say it."""
     config = ended.answer.get("ResourceConfig") or {}
     kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
