@@ -127,7 +127,9 @@ RUNS = {
     "imbalanced classes": Wanted(photos=imbalanced, rules=("ClassImbalance", "Overfit")),
     "5 % of the labels flipped": Wanted(photos=flipped, rules=()),
     "fine-tuning on three photos a class": Wanted(
-        photos=few, settings={**FINETUNE, "finetune-epochs": "12", "finetune-lr": "0.001"}, rules=("Overfit",)
+        photos=few,
+        settings={**FINETUNE, "finetune-epochs": "10", "finetune-lr": "0.001"},
+        rules=("Overfit", "Overtraining"),
     ),
     "a head on three photos a class, for long": Wanted(
         photos=few, settings={"lr": "0.1", "epochs": "40"}, rules=("Overfit",)
