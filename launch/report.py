@@ -13,9 +13,12 @@ from classifier.errors import ConfigError, DataError
 from classifier.names import one_line
 from launch.aws.errors import AwsError, CredentialsError
 from launch.report_sources import REPORT, EndpointSource, FolderSource, Found, Paced, RunSource, ServerSource
+from reports.comparison import write_comparison
 from reports.live.follow import News, follow
 from reports.page.document import Report
-from reports.report import check_page, compose, save
+from reports.page.numbers import cost
+from reports.report import Written, check_page, compose, save
+from reports.rules.cost import Price
 from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Endpoint
 
@@ -31,6 +34,7 @@ class Subject:
     endpoint: EndpointSource | None
     name: str
     page: Path
+    price: Price | None
 
 
 def command(options: Namespace) -> int:
@@ -39,16 +43,19 @@ def command(options: Namespace) -> int:
     Raises DataError where a folder holds nothing known, AwsError where SageMaker knows no such job or endpoint.
     """
     check(options)
-    with ExitStack() as stack:
-        subject = _subject(options, stack)
-        check_page(subject.page)
-        maker = _Maker(subject)
-        first = maker.look()
-        if options.follow:
-            return _follow(maker, first, options)
-        assert first.report is not None
-        written = save(first.report, subject.page)
-    _tell(written.report, written.page, written.facts)
+    if options.other:
+        written = write_comparison(Path(options.run), Path(options.other), options.out)
+    else:
+        with ExitStack() as stack:
+            subject = _subject(options, stack)
+            check_page(subject.page)
+            maker = _Maker(subject)
+            first = maker.look()
+            if options.follow:
+                return _follow(maker, first, options)
+            assert first.report is not None
+            written = save(first.report, subject.page)
+    _tell(written)
     if options.open and not webbrowser.open(written.page.resolve().as_uri()):
         print("no browser was found to open it")
     return 0
@@ -56,6 +63,8 @@ def command(options: Namespace) -> int:
 
 def check(options: Namespace) -> None:
     """Raise ConfigError for options that do not go together."""
+    if options.other and (options.endpoint or options.follow or options.price is not None):
+        raise ConfigError("two runs are compared without --endpoint, --follow and --price; leave them out")
     if options.run is None and not options.endpoint:
         raise ConfigError("name a run, a folder, a job or s3://BUCKET/PREFIX/, or an endpoint with --endpoint")
     if options.port and not options.follow:
@@ -115,6 +124,7 @@ class _Maker:
             name=found.name if found else self._subject.name,
             source=source,
             missing=found.missing if found else (),
+            price=self._subject.price,
         )
 
 
@@ -128,7 +138,7 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
 
     def ended(report: Report) -> None:
         written = save(report, maker.subject.page)
-        _tell(report, written.page, written.facts)
+        _tell(written)
 
     follow(
         first.report,
@@ -141,14 +151,16 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
     return 0
 
 
-def _tell(report: Report, page: Path, facts: Path) -> None:
+def _tell(written: Written) -> None:
+    report = written.report
     print(report.headline)
     for judged in report.judged:
         if judged.ours.state == "triggered":
-            print(f"{judged.rule}: {judged.ours.sentence} {judged.ours.advice}")
+            spent = f" It cost about {cost(judged.cost)}." if judged.cost else ""
+            print(f"{judged.rule}: {judged.ours.sentence}{spent} {judged.ours.advice}")
     for sentence in report.missing:
         print(f"missing: {sentence}")
-    print(f"page: {one_line(page)}\nfacts: {one_line(facts)}")
+    print(f"page: {one_line(written.page)}\nfacts: {one_line(written.facts)}")
 
 
 def _is_url(text: str) -> bool:
@@ -164,7 +176,7 @@ def _subject(options: Namespace, stack: ExitStack) -> Subject:
         if run is None:
             name = options.endpoint
             page = Path(f"{REPORT}-{_file_name(name.partition('://')[2] or name)}.html")
-    return Subject(run=run, endpoint=endpoint, name=name, page=options.out or page)
+    return Subject(run=run, endpoint=endpoint, name=name, page=options.out or page, price=_price(options))
 
 
 def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, Path]:
@@ -201,3 +213,13 @@ def _endpoint(options: Namespace, *, alone: bool) -> EndpointSource:
 
 def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.") or "s3"
+
+
+def _price(options: Namespace) -> Price | None:
+    if options.price is None:
+        return None
+    if not 0 < options.price < 1e6:
+        raise ConfigError(
+            f"--price {options.price:g} is not the price of an hour; give a number above 0, as in --price 0.736"
+        )
+    return Price(hour=options.price, currency="USD", source="--price")

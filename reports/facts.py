@@ -41,6 +41,7 @@ class Epoch:
     data_wait_share: float | None
     step_losses: tuple[float | None, ...]
     step_seconds: tuple[float, ...]
+    step_numbers: tuple[int, ...] = ()  # of the losses, where not every step was saved; empty: every step was
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,26 +13,18 @@ from reports.page.document import Report
 from reports.page.endpoint import endpoint_section, endpoint_words
 from reports.page.job import job_section
 from reports.page.learning import learning_section
+from reports.page.numbers import money
 from reports.page.photos import photos_section
 from reports.page.render import html, json_text
 from reports.page.result import result_section
 from reports.page.time import time_section
 from reports.photos.facts import Photos
-from reports.rules.table import ENDPOINT_RULES, Judged, judge
+from reports.rules.cost import Price
+from reports.rules.table import ENDPOINT_RULES, RULES, Judged, judge
 from reports.rules.verdict import Evidence
-from reports.sagemaker_job import SageMakerJob
-from reports.sources.endpoint import Endpoint
 from reports.sources.profiler import read_profile
 from reports.sources.run import read_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Beside:
-    """What is known of a run from elsewhere than its files."""
-
-    job: SageMakerJob | None = None
-    endpoint: Endpoint | None = None
-    missing: tuple[str, ...] = ()
+from reports.sources.smdebug import read_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +43,15 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
             f"{one_line(folder)} does not exist; name the folder of a run, or of SageMaker's profiler output"
         )
     run, missing = read_run(folder)
+    run, tensors_missing = read_tensors(folder, run)
     profile = read_profile(folder)
     if run is None and profile is None:
         raise DataError(
-            f"{one_line(folder)} holds no records of a run (records.jsonl) and no profiler output of SageMaker's; name the "
-            "folder that byoc run or byoc train wrote, the output.tar.gz of a job, or a profiler-output folder"
+            f"{one_line(folder)} holds no records of a run (records.jsonl) and no output of SageMaker's profiler or "
+            "Debugger; name the folder that byoc run or byoc train wrote, the output.tar.gz of a job, or a profiler-output or "
+            "debug-output folder"
         )
-    missing += run.missing if run else ()
+    missing += (*tensors_missing, *(run.missing if run else ()))
     missing += profile.missing if profile else ()
     return Evidence(run=run, profile=profile), missing
 
@@ -81,31 +75,31 @@ def read_any(folder: Path, *, called: str) -> tuple[Evidence, tuple[str, ...]]:
     return Evidence(run=run, profile=profile), tuple(map(named, missing))
 
 
-def make(folder: Path, beside: Beside | None = None) -> Report:
-    """Return the report on a folder, with what is known of it from elsewhere."""
+def make(folder: Path, price: Price | None = None) -> Report:
+    """Return the report on a folder; with a price, it says what the job and its findings cost."""
     evidence, missing = read(folder)
-    known = beside or Beside()
-    evidence = dataclasses.replace(evidence, job=known.job, endpoint=known.endpoint)
-    return compose(evidence, name=folder.resolve().name, source=str(folder), missing=(*missing, *known.missing))
+    return compose(evidence, name=folder.resolve().name, source=str(folder), missing=missing, price=price)
 
 
-def compose(evidence: Evidence, *, name: str, source: str, missing: Sequence[str] = ()) -> Report:
+def compose(
+    evidence: Evidence, *, name: str, source: str, missing: Sequence[str] = (), price: Price | None = None
+) -> Report:
     """Return the report on what was read; `source` says from where, `missing` what could not be read."""
     alone = evidence.endpoint is not None and not (evidence.run or evidence.profile or evidence.job)
-    judged = judge(evidence, ENDPOINT_RULES) if alone else judge(evidence)
+    judged = judge(evidence, ENDPOINT_RULES if alone else RULES, price)
     sections = [
         result_section(evidence.run),
         photos_section(evidence.run),
         learning_section(evidence.run),
         time_section(evidence),
-        job_section(evidence.run, evidence.profile, evidence.job),
+        job_section(evidence, price),
     ]
     if evidence.endpoint:
         sections = [endpoint_section(evidence.endpoint)] if alone else [*sections, endpoint_section(evidence.endpoint)]
     return Report(
         title=f"Report on {one_line(name)}",
         source=one_line(source),
-        made=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        made=now(),
         program=__version__,
         headline=headline(evidence, judged),
         judged=judged,
@@ -113,6 +107,11 @@ def compose(evidence: Evidence, *, name: str, source: str, missing: Sequence[str
         missing=(*missing, *(evidence.endpoint.missing if evidence.endpoint else ())),
         photos=evidence.run.photos if evidence.run else Photos(),
     )
+
+
+def now() -> str:
+    """Return the date and the time of day, as the page says when it was made."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
@@ -132,8 +131,8 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     found = [one for one in judged if one.ours.state == "triggered"]
     checked = sum(one.ours.state != "not judged" for one in judged)
     if found:
-        rules = "rule finds" if len(found) == 1 else "rules find"
-        said.append(f"{len(found)} of {checked} {rules} something; the worst: {found[0].about}.")
+        find = "finds" if len(found) == 1 else "find"
+        said.append(f"{len(found)} of {checked} rules {find} something; the worst: {found[0].about}{_spent(found[0])}.")
     elif checked:
         said.append(f"None of the {checked} rules that could be judged finds anything.")
     else:
@@ -141,18 +140,25 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     return " ".join(said)
 
 
-def write(folder: Path, out: Path | None = None, beside: Beside | None = None) -> Written:
+def _spent(worst: Judged) -> str:
+    return (
+        f", which cost about {money(worst.cost.money, worst.cost.currency)}" if worst.cost and worst.cost.money else ""
+    )
+
+
+def write(folder: Path, out: Path | None = None, price: Price | None = None) -> Written:
     """Write the report on a folder as `out` (default: report.html in the folder), and the JSON file beside it."""
     page = out or (folder if folder.is_dir() else folder.parent) / "report.html"
     check_page(page)
-    return save(make(folder, beside), page)
+    return save(make(folder, price), page)
 
 
 def check_page(page: Path) -> None:
     """Raise DataError where the page would have the name of the JSON file."""
     if page.with_suffix(".json") == page:
         raise DataError(
-            f"{one_line(page)} is to be the page, and report.json lies beside it; name a file that ends in .html"
+            f"{one_line(page)} is to be the page, and {page.name} would be the JSON file beside it too; name a file that "
+            "ends in .html"
         )
 
 

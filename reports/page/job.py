@@ -2,17 +2,19 @@
 
 import datetime
 
-from reports.facts import Run
 from reports.page.described import described_facts, described_tables
 from reports.page.document import Column, Section, Table, table_of
-from reports.sagemaker_job import SageMakerJob
+from reports.page.numbers import cost
+from reports.rules.cost import Cost, Price, job_cost
+from reports.rules.verdict import Evidence
 from reports.system import Profile
 
 UNREADABLE = 200  # photos that are listed
 
 
-def job_section(run: Run | None, profile: Profile | None, described: SageMakerJob | None = None) -> Section:
-    """Return the section on the job itself; `described` is what SageMaker says of it."""
+def job_section(evidence: Evidence, price: Price | None) -> Section:
+    """Return the section on the job itself, with what SageMaker says of it."""
+    run, profile, described = evidence.run, evidence.profile, evidence.job
     facts, tables, notes = list[tuple[str, str]](), list[Table](), tuple[str, ...]()
     if described:
         facts += described_facts(described)
@@ -43,23 +45,34 @@ def job_section(run: Run | None, profile: Profile | None, described: SageMakerJo
         facts.append(("Photos left out", f"{len(run.unreadable):,}"))
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
+    facts += _cost(job_cost(evidence, price), price)
     if profile:
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
     if profile and profile.verdicts:
         tables.append(_platform(profile))
-    missing = () if run else ("Hyperparameters, data and versions are in no file that was read.",)
-    price = () if described else (PRICE,)
+    missing = [] if run and run.job else ["Hyperparameters, data and versions are in no file that was read."]
+    missing += [] if price or described else [NO_PRICE]
     return Section(
         id="job",
         title="Job",
         facts=tuple(facts),
         tables=tuple(table for table in tables if table.rows),
         notes=notes,
-        missing=(*missing, *price),
+        missing=tuple(missing),
     )
 
 
-PRICE = "What the job cost is not known: no price is in the records. byoc report JOB reckons it for a job on SageMaker."
+NO_PRICE = (
+    "What the job cost is not known: --price 0.736 gives the price of one instance's hour, and byoc report JOB that of a job on "
+    "SageMaker."
+)
+
+
+def _cost(whole: Cost | None, price: Price | None) -> list[tuple[str, str]]:
+    if whole is None or price is None:
+        return []
+    kind = f" of {price.instance_type}" if price.instance_type else ""
+    return [("Cost", f"about {cost(whole)}, at {price.hour:g} {price.currency} an hour{kind} ({price.source})")]
 
 
 def moment(time: float) -> str:

@@ -9,6 +9,7 @@ from reports.page.document import Cell, Chart, Column, Line, Section, table_of
 from reports.page.importance import FEWEST, importance_chart
 from reports.page.numbers import bands, plain, plain_all
 from reports.page.trials import trials_chart
+from reports.rules.loss import losses_by_step
 from reports.rules.stages import stages
 
 MOST_POINTS = 400  # of a curve by step
@@ -105,36 +106,51 @@ def _course(lines: Sequence[Line], labels: Sequence[str], *, lowest: bool, const
     return f"{text[:1].upper()}{text[1:]}."
 
 
+def _numbered(epochs: Sequence[Epoch]) -> bool:
+    """Return whether the records say which steps the losses are of, as those do that do not hold every step."""
+    return any(epoch.step_numbers for epoch in epochs)
+
+
 def _steps(epochs: Sequence[Epoch]) -> Chart | None:
-    losses = [(epoch.stage, loss) for epoch in epochs for loss in epoch.step_losses if loss is not None]
+    numbers, losses = [], list[tuple[str, float]]()
+    for stage in dict.fromkeys(epoch.stage for epoch in epochs):
+        for step, loss in losses_by_step([epoch for epoch in epochs if epoch.stage == stage]):
+            numbers.append(step)
+            losses.append((stage, loss))
     if len(losses) < 2:
         return None
-    lines, rows = [], list[list[Cell]]()
     count = len(losses)
     values = np.array([loss for _, loss in losses])
     places, means, low, high = bands(values, MOST_POINTS)
-    lines.append(Line(name="training loss", values=plain_all(means), low=plain_all(low), high=plain_all(high)))
-    for place, mean, least, most in zip(places, means, low, high, strict=True):
-        rows.append([int(place) + 1, plain(float(mean)), plain(float(least)), plain(float(most))])
+    named = [str(numbers[int(place)] if _numbered(epochs) else int(place) + 1) for place in places]
+    line = Line(name="training loss", values=plain_all(means), low=plain_all(low), high=plain_all(high))
+    rows: list[list[Cell]] = [
+        [int(name), plain(float(mean)), plain(float(least)), plain(float(most))]
+        for name, mean, least, most in zip(named, means, low, high, strict=True)
+    ]
     joined = -(-count // len(places))
     each = (
         "Every step is drawn."
         if joined == 1
         else f"Each point joins up to {joined} steps; the band reaches from their least to their largest loss."
     )
-    starts = [
-        f"{stage} begins with step {next(place for place, one in enumerate(losses, 1) if one[0] == stage)}"
-        for stage in dict.fromkeys(stage for stage, _ in losses)
-    ]
+    starts = (
+        ["the steps that were saved"]
+        if _numbered(epochs)
+        else [
+            f"{stage} begins with step {next(place for place, one in enumerate(losses, 1) if one[0] == stage)}"
+            for stage in dict.fromkeys(stage for stage, _ in losses)
+        ]
+    )
     return Chart(
         id="steps",
         kind="line",
         title="Training loss by step",
         sentence=f"{count:,} steps, from {values[0]:.4g} to {values[-1]:.4g}; {', '.join(starts)}. {each}",
-        x=tuple(f"{int(place) + 1}" for place in places),
+        x=tuple(named),
         x_name="step",
         y_name="cross entropy",
-        lines=tuple(lines),
+        lines=(line,),
         table=table_of(
             "Training loss by step",
             (

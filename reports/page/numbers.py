@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reports.page.document import Cell, Form
+from reports.rules.cost import Cost
 from reports.system import Numbers
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -36,6 +37,18 @@ def seconds(value: float) -> str:
         return f"{value:.3g} s"
     minutes = value / 60
     return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def money(amount: float, currency: str) -> str:
+    """Return an amount of money; small ones keep two digits that count."""
+    return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
+
+
+def cost(one: Cost) -> str:
+    """Return the time that something took, with the money where that is known."""
+    each = f" on each of {one.instances} instances" if one.instances > 1 else ""
+    time = f"{seconds(one.seconds)}{each}"
+    return time if one.money is None else f"{money(one.money, one.currency)} ({time})"
 
 
 def size(value: float) -> str:

@@ -181,12 +181,22 @@ function fit(element) {
   if (kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
 }
 
+// The library is text until a chart is to be drawn: compiling it would keep the first screen back.
+function library() {
+  if (!window.echarts) {
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("library").textContent;
+    document.body.append(script);
+  }
+  return window.echarts;
+}
+
 function draw(element) {
   const chart = facts[element.dataset.chart];
   if (element.hidden) return;
   if (drawn.has(element)) drawn.get(element).dispose();
   // A heat map has too many cells for elements of their own.
-  const plot = echarts.init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
+  const plot = library().init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
   plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth, element.clientHeight));
   plot.on("click", (point) => {
     const group = Array.isArray(point.value) && chart.links[point.value[0] + "," + point.value[1]];

@@ -42,6 +42,7 @@ def html(report: Report, *, followed: bool = False) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["show"] = numbers.show
+    environment.filters["cost"] = numbers.cost
     library = _text("vendor/echarts.min.js").strip()
     scripts = [_text(name).strip() for name in (SCRIPTS if followed else SCRIPTS[:1])]
     charts = {chart.id: _drawn(chart) for section in report.sections for chart in section.charts}

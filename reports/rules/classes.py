@@ -13,7 +13,11 @@ NAMED = 3  # pairs or classes in a sentence
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Photos of one class that were taken for another, with the 95 % interval of their share of the class's photos."""
+    """Photos of one class that were taken for another, with the 95 % interval of their share of the class's photos.
+
+    `others` is the share of the photos of all further classes that were taken for the same class: where it is large, the model
+    takes everything for that class, and the two are no pair.
+    """
 
     truth: str
     prediction: str
@@ -21,6 +25,7 @@ class Pair:
     of: int
     low: float
     high: float
+    others: float
 
 
 def class_names(run: Run, split: Split) -> tuple[str, ...]:
@@ -35,14 +40,25 @@ def class_names(run: Run, split: Split) -> tuple[str, ...]:
 def pairs(run: Run, split: Split) -> list[Pair]:
     """Return all pairs of classes of which one photo at least was confused; the surest first."""
     names = class_names(run, split)
+    columns, count = [sum(column) for column in zip(*split.confusion, strict=True)], sum(map(sum, split.confusion))
     found = []
     for truth, row in enumerate(split.confusion):
         total = sum(row)
         for prediction, photos in enumerate(row):
             if photos and prediction != truth:
                 low, high = wilson(photos, total)
+                further = count - total - sum(split.confusion[prediction])
+                taken = columns[prediction] - photos - split.confusion[prediction][prediction]
                 found.append(
-                    Pair(truth=names[truth], prediction=names[prediction], photos=photos, of=total, low=low, high=high)
+                    Pair(
+                        truth=names[truth],
+                        prediction=names[prediction],
+                        photos=photos,
+                        of=total,
+                        low=low,
+                        high=high,
+                        others=taken / further if further else 0.0,
+                    )
                 )
     return sorted(found, key=lambda pair: (-pair.low, -pair.photos, pair.truth, pair.prediction))
 
@@ -120,7 +136,7 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
     found = [
         pair
         for pair in pairs(evidence.run, split)
-        if pair.low > limits.classes.pair_share and pair.photos >= limits.classes.pair_photos
+        if pair.low > limits.classes.pair_share + pair.others and pair.photos >= limits.classes.pair_photos
     ]
     if not found:
         return quiet(

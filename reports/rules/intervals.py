@@ -1,4 +1,4 @@
-"""The 95 % interval of a share."""
+"""The 95 % intervals of a share and of the difference of two shares."""
 
 import math
 
@@ -11,3 +11,14 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
         return 0.0, 1.0
     centre, spread = hits + Z * Z / 2, Z * math.sqrt(hits * (count - hits) / count + Z * Z / 4)
     return max(0.0, (centre - spread) / (count + Z * Z)), min(1.0, (centre + spread) / (count + Z * Z))
+
+
+def difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """Return the 95 % interval of the second share minus the first, each given as hits and count (Newcombe 1998, method 10).
+
+    It holds for two sets of photos that have nothing to do with each other. For the same photos it is wider than need be.
+    """
+    one, other = (hits / count if count else 0.0 for hits, count in (first, second))
+    (low_one, high_one), (low_other, high_other) = wilson(*first), wilson(*second)
+    apart = other - one
+    return apart - math.hypot(other - low_other, high_one - one), apart + math.hypot(high_other - other, one - low_one)

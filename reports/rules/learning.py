@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from reports.facts import Epoch, Run
 from reports.rules import settings, thresholds
+from reports.rules.loss import LEARNT
 from reports.rules.stages import worst_stage
-from reports.rules.thresholds import Thresholds
+from reports.rules.thresholds import OURS, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 
 
@@ -90,13 +91,29 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     said = f"{stage}: the last epoch that brought something was {useful + 1} of {len(held)}"
     if idle < patience or stopped or (limits.train_patience and stale < limits.train_patience):
         return quiet(f"{said}.", len(held))
+    if limits.relative and not _learns(epochs):
+        return quiet(
+            f"{said}, but the training loss itself does not fall, which LossNotDecreasing looks at.", len(held)
+        )
     seconds = sum(epoch.seconds or 0 for epoch in epochs[useful + 1 :])
+    if 0 < seconds < limits.seconds:
+        return quiet(f"{said}; the {idle} after it took {seconds:.1f} s only.", len(held))
     return triggered(
         f"{said}; the {idle} after it took {seconds:.1f} s and made nothing better.",
         len(held),
         advice=f"Save that time: {settings.epochs(stage, useful + 1)}, or --set early-stopping={max(2, patience)}.",
         loss=idle / len(held) / 2,  # time is lost, the model is not worse
+        seconds=seconds,
     )
+
+
+def _learns(epochs: Sequence[Epoch]) -> bool:
+    """Return whether training itself went well: the loss fell and stayed low, or the photos were known from the start."""
+    train = [epoch.train_loss for epoch in epochs if epoch.train_loss is not None]
+    if not train or (epochs[-1].train_accuracy or 0) >= LEARNT:
+        return True
+    fell = min(train) <= (1 - OURS.loss.decrease_percent / 100) * train[0]
+    return fell and train[-1] <= (1 + OURS.loss.increase_percent / 100) * max(min(train), 0.01)
 
 
 def last_improvement(losses: Sequence[float], limits: thresholds.Overtraining) -> int:

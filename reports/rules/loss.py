@@ -19,17 +19,17 @@ def loss_not_decreasing(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss) -> Verdict:
-    by_step = [loss for epoch in epochs for loss in epoch.step_losses if loss is not None]
-    losses, unit = by_step, "steps"
-    if not losses:
-        losses, unit = [epoch.train_loss for epoch in epochs if epoch.train_loss is not None], "epochs"
+    pairs, unit = losses_by_step(epochs), "steps"
+    if not pairs:
+        pairs, unit = list(enumerate(epoch.train_loss for epoch in epochs if epoch.train_loss is not None)), "epochs"
+    losses = [loss for _, loss in pairs]
     if limits.whole_run:
         return _smoothed(run, stage, epochs, losses, limits)
-    if len(losses) <= limits.steps:
+    if not pairs or pairs[-1][0] - pairs[0][0] < limits.steps:
         return not_judged(
             f"{stage}: {len(losses)} {unit} are too few; more than {limits.steps} are needed.", len(losses)
         )
-    fired = not_decreasing(list(enumerate(losses)), limits)
+    fired = not_decreasing(pairs, limits)
     if not fired:
         return quiet(
             f"{stage}: over any {limits.steps} {unit} the loss fell by {limits.decrease_percent:g} % or more.",
@@ -45,6 +45,14 @@ def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss
         loss=len(fired) / len(losses),
         episodes=stretches(places),
     )
+
+
+def losses_by_step(epochs: Sequence[Epoch]) -> list[tuple[int, float]]:
+    """Return step and training loss of each step that has one; steps count from 0 where the records do not number them."""
+    numbered = [number for epoch in epochs for number in epoch.step_numbers]
+    losses = [loss for epoch in epochs for loss in epoch.step_losses]
+    steps = numbered if len(numbered) == len(losses) else range(len(losses))
+    return [(step, loss) for step, loss in zip(steps, losses, strict=True) if loss is not None]
 
 
 def not_decreasing(losses: Sequence[tuple[int, float]], limits: thresholds.Loss) -> list[tuple[int, float]]:
@@ -92,6 +100,14 @@ def _smoothed(
             len(losses),
             advice=f"The learning rate is likely too high. Try {settings.rate(run, stage, 0.1)}.",
             loss=1 - course.index(best) / len(course),
+        )
+    guess = math.log(len(run.job.classes)) if run.job and len(run.job.classes) > 1 else math.inf
+    if max(course) > limits.times_guess * max(guess, losses[0]):
+        return triggered(
+            f"{said}. In between it was {max(course):.4g}, where training began with {losses[0]:.3g} and guessing gives {guess:.3g}.",
+            len(losses),
+            advice=f"The learning rate is far too high. Try {settings.rate(run, stage, 0.1)}.",
+            loss=sum(loss > guess for loss in course) / len(course),
         )
     if first - best < limits.decrease_percent / 100 * abs(first) and not (accuracy or 0) >= LEARNT:
         return triggered(

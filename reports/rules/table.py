@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reports.rules import classes, devices, endpoint, learning, loss, starving, steps, tensors, words
+from reports.rules import across, classes, devices, endpoint, learning, loss, starving, steps, tensors, words
+from reports.rules.cost import Cost, Price, finding_cost
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.rules.verdict import Evidence, Verdict
 from reports.system import PlatformVerdict
@@ -28,6 +29,7 @@ class Judged:
     ours: Verdict
     sagemaker: Verdict | None
     platform: PlatformVerdict | None
+    cost: Cost | None  # of what ours found
 
 
 ENDPOINT_RULES = (
@@ -179,8 +181,22 @@ RULES = (
     *ENDPOINT_RULES,
 )
 
+# The rules that need two runs.
+RULES_ACROSS = (
+    Rule(
+        name="SimilarAcrossRuns",
+        about="two runs with other settings are the same, or two with the same settings are not",
+        judge=across.similar,
+        limits=lambda t: (
+            "no threshold is known"
+            if t.similar is None
+            else f"the losses of all epochs differ by {100 * t.similar.tolerance:g} % at most, or by more"
+        ),
+    ),
+)
 
-def judge(evidence: Evidence, rules: Sequence[Rule] = RULES) -> tuple[Judged, ...]:
+
+def judge(evidence: Evidence, rules: Sequence[Rule] = RULES, price: Price | None = None) -> tuple[Judged, ...]:
     """Return these rules' verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
     platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
     found = []
@@ -194,6 +210,7 @@ def judge(evidence: Evidence, rules: Sequence[Rule] = RULES) -> tuple[Judged, ..
                 ours=ours,
                 sagemaker=rule.judge(evidence, SAGEMAKER),
                 platform=platform.get(rule.name),
+                cost=finding_cost(rule.name, ours, evidence, price),
             )
         )
     order = {"triggered": 0, "quiet": 1, "not judged": 2}

@@ -25,6 +25,7 @@ class Loss:
     decrease_percent: float  # a smaller decrease is none
     increase_percent: float  # a larger increase is named as one
     whole_run: bool  # compare smoothed start, best and end of the run, in place of pairs of steps
+    times_guess: float  # ours: a smoothed loss is too high at so many times that of guessing, ln(classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Overtraining:
     patience_share: float
     delta: float  # improvement that counts
     relative: bool  # delta is a share of the best loss
+    seconds: float  # epochs that took less in all are not worth a finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,13 @@ class Serving:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Similar:
+    """SimilarAcrossRuns."""
+
+    tolerance: float  # losses that differ by no larger share of the larger one are the same
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """One named set."""
 
@@ -130,13 +139,16 @@ class Thresholds:
     steps: Steps
     system: System
     serving: Serving | None  # None: no such rules
+    similar: Similar | None  # None: no thresholds are known
 
 
 SAGEMAKER = Thresholds(
     name="sagemaker",
-    loss=Loss(steps=10, decrease_percent=0.1, increase_percent=5, whole_run=False),
+    loss=Loss(steps=10, decrease_percent=0.1, increase_percent=5, whole_run=False, times_guess=0),
     overfit=Overfit(ratio=0.1, patience=1, patience_share=0, validation_rises=False),
-    overtraining=Overtraining(train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False),
+    overtraining=Overtraining(
+        train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False, seconds=0
+    ),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0),
     classes=Classes(
         imbalance=10,
@@ -173,13 +185,16 @@ SAGEMAKER = Thresholds(
         loaders_percent=70,
     ),
     serving=None,
+    similar=None,
 )
 
 OURS = Thresholds(
     name="ours",
-    loss=Loss(steps=20, decrease_percent=5, increase_percent=25, whole_run=True),
+    loss=Loss(steps=20, decrease_percent=5, increase_percent=25, whole_run=True, times_guess=2),
     overfit=Overfit(ratio=0.05, patience=2, patience_share=0.1, validation_rises=True),
-    overtraining=Overtraining(train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True),
+    overtraining=Overtraining(
+        train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True, seconds=10
+    ),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0.1),
     classes=Classes(
         imbalance=10,
@@ -216,5 +231,6 @@ OURS = Thresholds(
         loaders_percent=70,
     ),
     serving=Serving(requests=50, errors=0.01, tail=10, slow=0.2, tail_requests=200, cold=0.01),
+    similar=Similar(tolerance=0.001),
 )
 SETS = (OURS, SAGEMAKER)

@@ -21,6 +21,7 @@ class Evidence:
     profile: Profile | None
     job: SageMakerJob | None = None
     endpoint: Endpoint | None = None
+    other: Run | None = None  # where two runs are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,22 @@ class Verdict:
         0.0  # of a triggered rule: the share of the run that it spoils, from 0 to 1; findings are sorted by it
     )
     episodes: int = 0  # of a triggered rule: connected stretches, not scans
+    seconds: float | None = None  # of a triggered rule: the time that was lost, where the rule itself knows it
 
 
-def triggered(sentence: str, points: int, *, advice: str, loss: float, episodes: int = 1) -> Verdict:
+def triggered(
+    sentence: str, points: int, *, advice: str, loss: float, episodes: int = 1, seconds: float | None = None
+) -> Verdict:
     """Return the verdict of a rule that found what it looks for."""
     share = min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 1.0
     return Verdict(
-        state="triggered", sentence=sentence, points=points, advice=advice, loss=share, episodes=max(episodes, 1)
+        state="triggered",
+        sentence=sentence,
+        points=points,
+        advice=advice,
+        loss=share,
+        episodes=max(episodes, 1),
+        seconds=seconds,
     )
 
 

@@ -19,7 +19,8 @@ def loss(t: Thresholds) -> str:
     if t.loss.whole_run:
         return (
             f"smoothed over 1/{SMOOTH} of the steps: falls by less than {t.loss.decrease_percent:g} % in the whole run, "
-            f"or ends {t.loss.increase_percent:g} % above its best; {t.loss.steps} steps at least"
+            f"ends {t.loss.increase_percent:g} % above its best, or rises to {t.loss.times_guess:g} times the loss of the first step "
+            f"and of guessing, ln(classes); {t.loss.steps} steps at least"
         )
     return f"not {t.loss.decrease_percent:g} % lower than {t.loss.steps} steps before; a rise over {t.loss.increase_percent:g} % is named"
 
@@ -30,9 +31,10 @@ def overtraining(t: Thresholds) -> str:
     share = f" and {100 * t.overtraining.patience_share:g} % of the run" if t.overtraining.patience_share else ""
     train = f"{t.overtraining.train_patience} epochs of training and " if t.overtraining.train_patience else ""
     accuracy = " and no better accuracy" if t.overtraining.relative else ""
+    seconds = f", {t.overtraining.seconds:g} s in all at least" if t.overtraining.seconds else ""
     return (
         f"{train}{t.overtraining.validation_patience} epochs of validation{share} without an improvement of "
-        f"{t.overtraining.delta:g} {unit}{accuracy}"
+        f"{t.overtraining.delta:g} {unit}{accuracy}{seconds}"
     )
 
 
@@ -40,8 +42,8 @@ def confusion(t: Thresholds) -> str:
     """Confusion."""
     if t.classes.pair_share is not None:
         return (
-            f"a pair whose 95 % interval lies above {100 * t.classes.pair_share:g} % of the class's photos, "
-            f"{t.classes.pair_photos} photos at least"
+            f"a pair whose 95 % interval lies {100 * t.classes.pair_share:g} % of the class's photos above the share of the other "
+            f"classes that are taken for the same one, {t.classes.pair_photos} photos at least"
         )
     return f"of a class's predictions less than {t.classes.diagonal:g} right, or more than {t.classes.off_diagonal:g} of one other class"
 

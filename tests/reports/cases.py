@@ -40,12 +40,18 @@ def _not_a_number(folder: Path) -> Path:
 # Name -> what makes its folder, and the rules of ours that must find something.
 CASES = {
     "healthy run": (lambda folder: write(folder, healthy()), ()),
-    "learning rate far too high": (_oscillating, ("LossNotDecreasing", "Overtraining")),
+    "learning rate far too high": (_oscillating, ("LossNotDecreasing",)),
     "learning rate far too low": (
         lambda folder: write(
             folder, run(*course([2.0 - 0.001 * n for n in range(6)], [2.1 - 0.001 * n for n in range(6)]))
         ),
-        ("LossNotDecreasing", "Overtraining"),
+        ("LossNotDecreasing",),
+    ),
+    "training that goes on for nothing": (
+        lambda folder: write(
+            folder, run(*course([2.0, 1.0, *[0.6] * 8], [2.1, 1.1, *[0.7] * 8], validation_accuracy=0.8))
+        ),
+        ("Overtraining",),
     ),
     "overfit": (_overfit, ("Overfit",)),
     "loss that is not a number": (_not_a_number, ("ExplodingTensor",)),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reports.page.render import html, json_text
 from reports.report import make
+from tests.reports.debugger_files import LOSS, event, event_file, framed
 from tests.reports.made import metric, record
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -151,3 +152,23 @@ def test_bytes_of_any_kind_give_a_report(data: bytes) -> None:
         (Path(name) / "records.jsonl").write_bytes(data)
         (Path(name) / "CPUBottleneck.json").write_bytes(data)
         make(Path(name))
+
+
+@QUICK
+@given(
+    st.lists(st.floats(width=32), max_size=3),
+    st.sampled_from([LOSS, "gradient/a", "smdebug/reductions/mean/gradient/b", "smdebug/reductions/std/gradient/b"]),
+    st.integers(1, 5),
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 255)), max_size=3),
+)
+def test_event_files_of_any_form_give_a_report(
+    values: list[float], name: str, mode: int, changes: list[tuple[int, int]]
+) -> None:
+    content = bytearray(event(name, tuple(values), mode, 3))
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        path = event_file(Path(folder), 3)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(framed(bytes(content)))
+        html(make(Path(folder)))

@@ -11,6 +11,7 @@ def add(verb: argparse.ArgumentParser) -> None:
     show_examples(
         verb,
         "  byoc report runs/one --open\n"
+        "  byoc report runs/one runs/two                     compares them\n"
         "  byoc report runs/one --follow                     while it trains\n"
         "  byoc report my-training-job                       on SageMaker: its outputs are downloaded\n"
         "  byoc report s3://bucket/byoc/output/my-training-job/\n"
@@ -24,11 +25,16 @@ def add(verb: argparse.ArgumentParser) -> None:
         help="a folder of byoc run, byoc train or profiler-output; else a training or tuning job on SageMaker, or "
         "s3://BUCKET/PREFIX/ of its outputs",
     )
+    verb.add_argument("other", nargs="?", metavar="RUN", help="the folder of a second run: the page compares the two")
     verb.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="the page (default: report.html in the folder; report-NAME.html here for a job, for S3 and for an endpoint alone)",
+        help="the page (default: report.html in the folder; report-NAME.html here for a job, for S3 and for an endpoint alone; "
+        "compare.html in the second of two runs)",
+    )
+    verb.add_argument(
+        "--price", type=float, metavar="USD", help="of an instance's hour: the page says what was lost in money"
     )
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.add_argument(

@@ -1,0 +1,87 @@
+"""The rule SimilarAcrossRuns, which compares two runs, and what may make them differ."""
+
+from collections.abc import Mapping
+
+from reports.facts import Run, Setting
+from reports.rules.thresholds import Thresholds
+from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
+
+
+def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
+    """Judge whether two runs whose settings differ gave the same numbers, or two with the same settings others.
+
+    None for the set that has no thresholds for it.
+    """
+    if limits.similar is None:
+        return None
+    if evidence.run is None or evidence.other is None:
+        return not_judged("This rule compares two training runs.")
+    first, second = evidence.run, evidence.other
+    apart = _apart(first, second)
+    if not apart:
+        return not_judged("The two runs have no epoch in common with a loss.")
+    largest = max(apart.values())
+    place = next(name for name, value in apart.items() if value == largest)
+    said = f"In {len(apart)} losses of epochs that both runs have, the largest difference is {100 * largest:.2g} % ({place})"
+    reasons = differences(first, second)
+    same = largest <= limits.similar.tolerance
+    if same and reasons:
+        return triggered(
+            f"{said}, although the runs differ in {', '.join(reasons)}.",
+            len(apart),
+            advice="What was changed had no effect on training. Look whether it is the setting that was meant.",
+            loss=0.5,
+        )
+    if not same and not reasons:
+        return triggered(
+            f"{said}, although settings, numbers of photos, classes and versions are the same.",
+            len(apart),
+            advice="Look whether the photos themselves changed, and whether the runs had the same number of processes and cores.",
+            loss=0.5,
+        )
+    why = f"They differ in {', '.join(reasons)}" if reasons else "Their settings and versions are the same"
+    return quiet(f"{said}. {why}.", len(apart))
+
+
+def settings(run: Run) -> Mapping[str, Setting]:
+    """Return the hyperparameters of the kept model: those of the best trial take the place of the job's."""
+    held = dict(run.job.hyperparameters) if run.job else {}
+    done = [trial for trial in run.trials if trial.accuracy is not None]
+    if done:
+        held |= max(done, key=lambda trial: (trial.accuracy or 0, -(trial.loss or 0))).hyperparameters
+    return held
+
+
+def different(first: Mapping[str, object], second: Mapping[str, object]) -> list[str]:
+    """Return the names whose values differ, or that one of the two lacks."""
+    return [name for name in dict.fromkeys([*first, *second]) if first.get(name) != second.get(name)]
+
+
+def differences(first: Run, second: Run) -> list[str]:
+    """Return what two runs differ in that may change their numbers, in words."""
+    found = different(settings(first), settings(second))
+    one, other = first.job, second.job
+    if one and other:
+        found += [f"photos of {split}" for split in different(one.photos, other.photos)]
+        found += ["classes"] if one.classes != other.classes else []
+        found += [f"version of {name}" for name in different(one.libraries, other.libraries)]
+        found += ["version of the program"] if one.program != other.program else []
+        found += ["number of processes"] if one.processes != other.processes else []
+    return found
+
+
+def _apart(first: Run, second: Run) -> dict[str, float]:
+    """Return the relative difference of each loss of an epoch that both runs have, by its name."""
+    others = {(epoch.stage, epoch.number): epoch for epoch in second.epochs}
+    found = {}
+    for epoch in first.epochs:
+        other = others.get((epoch.stage, epoch.number))
+        pairs = {
+            "training": (epoch.train_loss, other.train_loss if other else None),
+            "validation": (epoch.validation_loss, other.validation_loss if other else None),
+        }
+        for name, (a, b) in pairs.items():
+            if a is not None and b is not None:
+                size = max(abs(a), abs(b))
+                found[f"{name}, {epoch.stage} {epoch.number}"] = abs(a - b) / size if size else 0.0
+    return found

@@ -1,0 +1,25 @@
+"""The benchmark of byoc report runs on a small job and writes each figure; nothing here looks at a time."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.reports.browsing import needs_chromium
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_benchmark_of_reports_writes_its_figures_with_their_targets(tmp_path: Path) -> None:
+    # Run from a copy, so that the committed results stay what was measured.
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results"))
+    command = [sys.executable, "-m", "benchmarks.report", "--steps=1000", "--hosts=2", "--points=240", "--loads=1"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    numbers = json.loads((tmp_path / "benchmarks" / "results" / "report.json").read_text())
+    assert [one["unit"] for one in numbers["figures"]] == ["s", "GB of memory", "MB page"] * 2 + ["s"] * 3
+    assert [one["target"] for one in numbers["figures"]] == [20, 1, 8, None, None, 3, 1, 0.3, None]
+    assert all(one["value"] > 0 for one in numbers["figures"]) and numbers["machine"]["date"]
