@@ -1,0 +1,48 @@
+"""What watches the steps of training: their times, statistics of their tensors, traces of a few, and the Debugger's hook."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from train.report.hooks import Hook
+from train.report.steps import StepRecords
+from train.report.tensors import TensorRecords, Watch
+from train.report.trace import Tracer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which step of a job this is: `step` counts from 1 in its epoch, `number` from 0 in its stage."""
+
+    stage: str
+    epoch: int
+    step: int
+    number: int
+
+
+@dataclass(kw_only=True)
+class Monitor:
+    """Everything that the training loop tells of its steps goes through here; what is None is not wanted."""
+
+    steps: StepRecords | None = None
+    tensors: TensorRecords | None = None
+    tracer: Tracer | None = None
+    hook: Hook | None = None
+
+    def watch(self, place: Place, model: nn.Module) -> Watch | None:
+        """Return what records the statistics of this step's tensors, None where none are due."""
+        about = {"stage": place.stage, "epoch": place.epoch, "step": place.step}
+        return self.tensors.watch(about, place.number, model) if self.tensors else None
+
+    def traced(self, place: Place) -> contextlib.AbstractContextManager[None]:
+        """Trace what runs inside, if this step is one of those to trace."""
+        if self.tracer is None:
+            return contextlib.nullcontext()
+        return self.tracer.step(place.stage, place.epoch, place.step)
+
+    def losses(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
+        """Tell the Debugger's hook the losses of a step of the mode `train` or `validation`."""
+        if self.hook:
+            self.hook.step(mode, losses)
