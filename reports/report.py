@@ -15,6 +15,7 @@ from reports.page.result import result_section
 from reports.page.time import time_section
 from reports.rules.table import Judged, judge
 from reports.rules.verdict import Evidence
+from reports.sources.machines import with_machines
 from reports.sources.profiler import read_profile
 from reports.sources.run import read_run
 
@@ -35,7 +36,7 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
             f"{one_line(folder)} does not exist; name the folder of a run, or of SageMaker's profiler output"
         )
     run, missing = read_run(folder)
-    profile = read_profile(folder)
+    profile = with_machines(read_profile(folder), run)
     if run is None and profile is None:
         raise DataError(
             f"{one_line(folder)} holds no records of a run (records.jsonl) and no profiler output of SageMaker's; name the "

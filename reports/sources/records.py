@@ -8,11 +8,13 @@ from classifier.names import one_line
 from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Run, Split, Trial
 from reports.sources import kinds
 from reports.sources.kinds import Matrix
+from reports.sources.machines import read_machines
+from reports.sources.measured import Measurements
 from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
 VERSION = 1  # the newest format that is understood
-NOT_SHOWN = ("system", "thumbnails")  # kinds that docs/records.md reserves and that the report does not show yet
+NOT_SHOWN = ("thumbnails",)  # kinds that docs/records.md reserves and that the report does not show yet
 
 
 @dataclass
@@ -26,6 +28,7 @@ class _Collected:
     confusions: dict[str, Matrix] = field(default_factory=dict)
     classes: dict[str, tuple[ClassScore, ...]] = field(default_factory=dict)
     layers: list[LayerStatistics] = field(default_factory=list)
+    measured: Measurements = field(default_factory=Measurements)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     done: Fields | None = None
     last_time: float | None = None
@@ -40,6 +43,7 @@ class _Collected:
             self.versions[str(record.values.get("version"))] += 1
             return
         self.last_time = record.number("time") or self.last_time
+        self.measured.sign(record.number("time"))
         kind = record.text("kind")
         if kind in NOT_SHOWN:
             self.not_shown[kind] += 1
@@ -73,7 +77,9 @@ class _Collected:
                 if (classes := kinds.classes(record)) is None:
                     return False
                 self.classes[split] = classes
-            case "gradients" | "activations":
+            case "steps" | "batches" | "operators" | "inputs":
+                return self.measured.take(kind, record)
+            case "gradients" | "updates" | "activations":
                 if (layers := kinds.layers(record)) is None:
                     return False
                 self.layers += layers
@@ -90,6 +96,7 @@ def read_records(path: Path) -> Run:
     found = _Collected()
     for values in json_lines(path, missing):
         found.take(Fields(values))
+    machines = read_machines(path, missing)
     missing += _missing(path, found)
     return Run(
         source=one_line(path),
@@ -112,6 +119,7 @@ def read_records(path: Path) -> Run:
         finished=found.done is not None,
         last_time=found.last_time,
         missing=tuple(missing),
+        measured=found.measured.found(machines),
     )
 
 
