@@ -94,6 +94,8 @@ def memory_increase(evidence: Evidence, limits: Thresholds) -> Verdict:
     used = [one for one in evidence.profile.series if one.measure == "gpu_memory_used"]
     if used:
         return _growth(used, limits)
+    if evidence.profile.series and not any(one.measure.startswith("gpu") for one in evidence.profile.series):
+        return not_judged(NO_GPU)
     if limits.system.memory_increase is None:
         return not_judged(
             "The platform records how busy GPU memory is, not how full; no verdict on growing memory can rest on that."

@@ -85,7 +85,10 @@ def memory(t: Thresholds) -> str:
     )
     if t.system.memory_increase is None:
         return f"{used}; not judged where only is measured how busy the memory is"
-    return f"{used}; where they are not known, mean of {t.system.memory_window} points more than {t.system.memory_increase:g} above that of the points before"
+    return (
+        f"{used}; where they are not known, the mean of {t.system.memory_window} points of memory activity more than "
+        f"{t.system.memory_increase:g} above that of the points before"
+    )
 
 
 def low(t: Thresholds) -> str:
@@ -138,4 +141,7 @@ def inputs(t: Thresholds) -> str:
     """CheckInputImages."""
     held = t.start
     narrow = f", or a standard deviation below {held.input_std:g}" if held.input_std else ""
-    return f"a channel's mean above {held.input_mean:g} or below -{held.input_mean:g} after normalisation{narrow}; {held.photos} photos at least"
+    return (
+        f"a channel's mean above {held.input_mean:g} or below -{held.input_mean:g} after normalisation{narrow}; "
+        f"{held.photos} photos at least"
+    )

@@ -164,7 +164,7 @@ def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
     return decoded.pixels(drawn.box, flip=drawn.flip)
 
 
-def forward(model: Classifier, pixels: Tensor, precision: str, seconds: PassSeconds) -> Tensor:
+def forward(model: Classifier, pixels: Tensor, precision: str, seconds: PassSeconds | None = None) -> Tensor:
     """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3], and add the time that it took to `seconds`.
 
     On a GPU, moving is the time in which the copy is started; the copy itself counts as a part of the forward pass.
@@ -175,8 +175,9 @@ def forward(model: Classifier, pixels: Tensor, precision: str, seconds: PassSeco
         moved = pixels.to(device, non_blocking=True)
         between = time.perf_counter()
         features = model.features(moved).cpu()
-    seconds.move += between - started
-    seconds.forward += time.perf_counter() - between
+    if seconds:
+        seconds.move += between - started
+        seconds.forward += time.perf_counter() - between
     return features
 
 
