@@ -14,7 +14,7 @@ from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
 VERSION = 1  # the newest format that is understood
-NOT_SHOWN = ("thumbnails",)  # kinds that docs/records.md reserves and that the report does not show yet
+NOT_SHOWN = ("system", "thumbnails")  # kinds that docs/records.md reserves and that the report does not show yet
 
 
 @dataclass

@@ -80,13 +80,13 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
             if not overlap:
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-    computed = clock.mark()
+        computed = clock.mark()
     if stage.lane:
         clock.side_by_side(began, computed)
-    if world.size > 1 and not overlap:
-        add_up(parameters)
-    exchanged = clock.mark()
-    clock.add("exchange", computed, exchanged)
+    if world.size > 1:
+        if not overlap:
+            add_up(parameters)
+        clock.add("exchange", computed, clock.mark())
     if watch:
         watch.before_update(updates.scale)
     began = clock.mark()
