@@ -46,30 +46,31 @@ def read_machines(records: Path, missing: list[str]) -> tuple[Series, ...]:
 def _host(path: Path, missing: list[str]) -> list[Series]:
     """Return the series of one file."""
     held = [Fields(values) for values in json_lines(path, missing)]
-    records = [one for one in held if one.text("kind") == "system" and one.number("version") == VERSION]
-    columns: dict[str, list[Numbers]] = {}
-    first: Fields | None = None
-    for record in records:
-        times = column(record, "times")
-        names = [name for name, value in record.values.items() if name != "times" and isinstance(value, list)]
-        found = {name: values for name in names if (values := column(record, name)) is not None}
-        if times is None or not len(times) or np.isnan(times).any():
-            continue
-        first = first or record
-        for name in dict.fromkeys([*columns, *found]):
-            values = found.get(name)
-            if values is None or len(values) != len(times):
-                values = np.full(len(times), np.nan)
-            columns.setdefault(name, [np.full(len(part), np.nan) for part in columns.get("times", [])]).append(values)
-        columns.setdefault("times", []).append(times)
-    unusable = len(held) - (len(columns["times"]) if columns else 0)
-    if unusable:
-        missing.append(f"{one_line(path)}: {unusable} records are not of the system, or hold no times.")
-    if first is None:
+    parts = [part for record in held if (part := _columns(record)) is not None]
+    if len(parts) < len(held):
+        missing.append(f"{one_line(path)}: {len(held) - len(parts)} records are not of the system, or hold no times.")
+    if not parts:
         return []
-    if reason := first.text("gpus_missing"):
-        missing.append(f"How busy the GPUs of {first.text('host')} were was not recorded: {one_line(reason)}")
-    return _series(first, {name: np.concatenate(parts) for name, parts in columns.items()})
+    about = parts[0][0]
+    if reason := about.text("gpus_missing"):
+        missing.append(f"How busy the GPUs of {about.text('host')} were was not recorded: {one_line(reason)}")
+    names = dict.fromkeys(name for _, columns in parts for name in columns)
+    joined = {
+        name: np.concatenate([columns.get(name, np.full(len(columns["times"]), np.nan)) for _, columns in parts])
+        for name in names
+    }
+    return _series(about, joined)
+
+
+def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
+    """Return a record of the system with its columns, all as long as its times; None where it is not such a record."""
+    times = column(record, "times")
+    ours = record.text("kind") == "system" and record.number("version") == VERSION
+    if not ours or times is None or not len(times) or np.isnan(times).any():
+        return None
+    names = [name for name, value in record.values.items() if isinstance(value, list)]
+    found = {name: values for name in names if (values := column(record, name)) is not None}
+    return record, {name: values for name, values in found.items() if len(values) == len(times)}
 
 
 def _series(about: Fields, columns: dict[str, Numbers]) -> list[Series]:
