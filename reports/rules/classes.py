@@ -60,9 +60,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     split = judged_split(evidence.run)
     if split is None:
         return not_judged("No confusion matrix was recorded.")
-    job, learnt = evidence.run.job, ()
-    if job:
-        learnt = job.class_photos.get("train", ())
+    job = evidence.run.job
+    learnt = job.class_photos.get("train", ()) if job else ()
     names = class_names(evidence.run, split)
     if len(learnt) != len(names):
         learnt = ()

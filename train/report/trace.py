@@ -4,13 +4,15 @@ import contextlib
 import sys
 from collections.abc import Collection, Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.autograd.profiler_util import EventList
-from torch.profiler import ProfilerActivity, profile
 
 from train.report.records import Records
+
+if TYPE_CHECKING:
+    from torch.autograd.profiler_util import EventList
+    from torch.profiler import profile
 
 OPERATORS = 40  # that take most time; the trace holds all of them
 
@@ -35,7 +37,7 @@ class Tracer:
             if tracing is not None:
                 self._write(tracing, stage, step)
 
-    def _write(self, tracing: profile, stage: str, step: int) -> None:
+    def _write(self, tracing: "profile", stage: str, step: int) -> None:
         assert self._folder is not None
         path = self._folder / f"trace-{stage}-{step}.json.gz"
         try:
@@ -52,7 +54,9 @@ class Tracer:
         print(f"traced step {step} of {stage}: {path}", flush=True)
 
 
-def _started() -> profile | None:
+def _started() -> "profile | None":
+    from torch.profiler import ProfilerActivity, profile
+
     try:
         activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
         # On a processor a step is computed on several threads.
@@ -65,7 +69,7 @@ def _started() -> profile | None:
     return tracing
 
 
-def _operators(averages: EventList) -> list[dict[str, Any]]:
+def _operators(averages: "EventList") -> list[dict[str, Any]]:
     """Return the operators that take most time themselves, without that of the operators that they call."""
     rows = [
         {
