@@ -66,8 +66,10 @@ class Sampler:
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
             self._columns.flush()
             self._records.close()
-        except OSError as error:
-            print(f"the records of the system end here: {error}", file=sys.stderr, flush=True)
+        except Exception as error:  # a full disk, a GPU that is lost, or files of another kernel; training goes on
+            print(
+                f"the records of the system end here: {' '.join(str(error).split())[:200]}", file=sys.stderr, flush=True
+            )
 
     def _row(self, reading: Reading) -> list[float | None]:
         held = [[reading.cores[core] for core in group if core in reading.cores] for group in self._groups]
@@ -88,6 +90,6 @@ def open_sampler(folder: Path, host: str, interval: float | None) -> Sampler | N
         return None
     try:
         return Sampler(folder, host, interval)
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:
         print(f"there are no records of the system: {error}", file=sys.stderr, flush=True)
         return None
