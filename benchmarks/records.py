@@ -34,7 +34,7 @@ CLASSES, WIDTH = 120, 1280  # of the head; a width of a small backbone, whose st
 Turn = Callable[[StepRecords | None], object]
 
 
-def main() -> None:
+def main() -> int:
     """Measure and write results/records.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, nargs="?", default=Path("data/samples"))
@@ -55,6 +55,7 @@ def main() -> None:
         )
     print(f"one measurement: {1000 * cost:.2f} ms of a core, {100 * cost / INTERVAL:.2f} % of it at two a second")
     write_results("records", {"machine": machine, "with over without": found, "measurement_seconds": cost})
+    return 0
 
 
 def _ratios(turn: Turn, folder: Path, rounds: int) -> dict[str, dict[str, object]]:

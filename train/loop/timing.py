@@ -47,7 +47,7 @@ class StepClock:
 
     def done(self) -> bool:
         """Return whether all moments of the step have passed."""
-        return not isinstance(self._last, torch.cuda.Event) or bool(self._last.query())
+        return not isinstance(self._last, torch.cuda.Event) or bool(self._last.query())  # type: ignore[no-untyped-call]
 
     def times(self) -> StepTimes:
         """Return the seconds of each part; the step must be done."""
@@ -91,8 +91,7 @@ class Clocks:
 
 def _between(first: Mark, last: Mark) -> float:
     """Return the seconds between two moments of the same clock."""
-    if isinstance(first, torch.cuda.Event):
-        milliseconds: float = first.elapsed_time(last)  # type: ignore[no-untyped-call]
-        return milliseconds / 1000
-    assert isinstance(last, float)
+    if isinstance(first, torch.cuda.Event) and isinstance(last, torch.cuda.Event):
+        return float(first.elapsed_time(last)) / 1000
+    assert isinstance(first, float) and isinstance(last, float)
     return last - first
