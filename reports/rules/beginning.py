@@ -7,6 +7,8 @@ from reports.rules.tensors import NO_LAYERS, by_layer, in_order
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
+NARROW = 0.01  # of the root mean square; weights of a smaller standard deviation were not drawn at random
+
 
 def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether random first weights keep the network from learning."""
@@ -16,7 +18,9 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
     if settings.hyperparameters(run).get("weights") != "random":
         return not_judged("Training began with pretrained weights, or the records do not say with which.")
     updates, gradients = (_first(in_order(evidence, kind), start.steps) for kind in ("updates", "gradients"))
-    variances = [one.weight_std**2 for one in updates if one.weight_std and one.layer.endswith("weight")]
+    # The scales of normalisation layers begin at 1, all alike.
+    drawn = [one for one in updates if (one.weight_std or 0.0) > NARROW * (one.weight_rms or 0.0)]
+    variances = [one.weight_std**2 for one in drawn if one.weight_std and one.layer.endswith("weight")]
     ranges = [one.p95 - one.p5 for one in gradients if one.p95 is not None and one.p5 is not None]
     points = len(variances) + len(ranges)
     if not variances or not ranges:

@@ -232,8 +232,8 @@ OURS = Thresholds(
         share_of_records=0.1,
         unchanged_steps=3,
         unchanged_share=0.5,
-        rtol=1e-5,
-        atol=1e-8,
+        rtol=1e-7,
+        atol=1e-12,
     ),
     start=Start(
         variance_ratio=10,

@@ -71,7 +71,7 @@ def test_weights_that_begin_at_0_are_held_against_a_run_by_sagemaker_alone(tmp_p
     assert said("WeightUpdateRatio", tmp_path / "theirs", records, SAGEMAKER).state == "triggered"
 
 
-STILL = {"min": -1e-7, "max": 1e-6, "weight_rms": 1.0}
+STILL = {"min": -1e-8, "max": 5e-8, "weight_rms": 1.0}
 MOVING = {"min": -1e-7, "max": 1e-4, "weight_rms": 1.0}
 
 
@@ -82,6 +82,13 @@ def test_weights_that_stay_the_same_in_three_recorded_steps_are_found(tmp_path: 
     assert said("UnchangedTensor", tmp_path / "moving", tensors("updates", 3, {"a": MOVING}), limits).state == "quiet"
     few = said("UnchangedTensor", tmp_path / "few", tensors("updates", 2, {"a": STILL}), limits)
     assert (few.state, few.points) == ("not judged", 2)
+
+
+def test_small_steps_of_the_lowest_layers_are_held_against_a_run_by_sagemaker_alone(tmp_path: Path) -> None:
+    # Adam's steps at 0.0001 times 0.7 to the eighth, on the scales of a normalisation layer.
+    records = tensors("updates", 5, {"stem.bn.weight": {"min": -5.8e-6, "max": 5.8e-6, "weight_rms": 1.0}})
+    assert said("UnchangedTensor", tmp_path / "ours", records).state == "quiet"
+    assert said("UnchangedTensor", tmp_path / "theirs", records, SAGEMAKER).state == "triggered"
 
 
 def test_a_learning_rate_that_ends_at_0_is_held_against_a_run_by_sagemaker_alone(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _learn_epoch(
         contextlib.closing(clocks),
     ):
         while state.step < len(steps) and not stopped:
-            started, waited = time.perf_counter(), state.waited
+            started, waited, traced = time.perf_counter(), state.waited, monitor.tracing_seconds
             batch = next(batches)
             wait = state.waited - waited
             clock = StepClock(device, wait=wait, move=time.perf_counter() - started - wait)
@@ -116,7 +116,9 @@ def _learn_epoch(
             stopped, due = world.any(stop.requested.is_set(), bool(checkpoints and checkpoints.due()))
             if stopped or due or len(unread) == LOOK or state.step == len(steps):
                 _read(unread, stage, state)
-            clock.seconds = time.perf_counter() - started
+            # What watching costs is not a part of the step.
+            watching = monitor.tracing_seconds - traced + (watch.seconds if watch else 0.0)
+            clock.seconds = time.perf_counter() - started - watching
             state.seconds.append(clock.seconds)
             clocks.add(state.step, clock)
             if due and checkpoints:

@@ -1,7 +1,8 @@
 """What watches the steps of training: their times, statistics of their tensors, traces of a few, and the Debugger's hook."""
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -30,17 +31,25 @@ class Monitor:
     tensors: TensorRecords | None = None
     tracer: Tracer | None = None
     hook: Hook | None = None
+    tracing_seconds: float = 0.0  # that starting, ending and writing traces has taken so far
 
     def watch(self, place: Place, model: nn.Module) -> Watch | None:
         """Return what records the statistics of this step's tensors, None where none are due."""
         about = {"stage": place.stage, "epoch": place.epoch, "step": place.step}
         return self.tensors.watch(about, place.number, model) if self.tensors else None
 
-    def traced(self, place: Place) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def traced(self, place: Place) -> Generator[None, None, None]:
         """Trace what runs inside, if this step is one of those to trace."""
         if self.tracer is None:
-            return contextlib.nullcontext()
-        return self.tracer.step(place.stage, place.epoch, place.step)
+            yield
+            return
+        mark = time.perf_counter()
+        with self.tracer.step(place.stage, place.epoch, place.step):
+            self.tracing_seconds += time.perf_counter() - mark
+            yield
+            mark = time.perf_counter()
+        self.tracing_seconds += time.perf_counter() - mark
 
     def losses(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
         """Tell the Debugger's hook the losses of a step of the mode `train` or `validation`."""

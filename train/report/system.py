@@ -62,7 +62,7 @@ class Sampler:
                 due += min(self._interval, START_INTERVAL) if due - started < START_SECONDS else self._interval
                 if self._closed.wait(max(0.0, due - time.monotonic())):
                     break
-                due = max(due, time.monotonic() - self._interval)  # after a pause, missed points are not made up
+                due = max(due, time.monotonic())  # what was missed while others had the cores is not made up
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
             self._columns.flush()
             self._records.close()

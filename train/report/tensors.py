@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,11 +34,15 @@ class TensorRecords:
 
 @dataclass(kw_only=True)
 class Watch:
-    """Watches one step. It changes nothing that the step computes, and draws no random number."""
+    """Watches one step. It changes nothing that the step computes, and draws no random number.
+
+    `seconds` is the time that it takes beside the step; what it does inside of the forward pass counts as a part of that.
+    """
 
     records: Records
     about: dict[str, Any]
     model: nn.Module
+    seconds: float = 0.0
     _before: dict[str, Tensor] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -65,24 +70,25 @@ class Watch:
             for handle in handles:
                 handle.remove()
         if seen:
-            layers = {name: output.statistics() for name, output in seen.items()}
-            self.records.write("activations", **self.about, layers=layers)
+            with self._timed():
+                layers = {name: output.statistics() for name, output in seen.items()}
+                self.records.write("activations", **self.about, layers=layers)
 
     def before_update(self, scale: float) -> None:
         """Record the gradients, which were computed from a loss times `scale`, and remember the weights."""
         layers = {}
-        with torch.no_grad():
+        with torch.no_grad(), self._timed():
             for name, parameter in self.model.named_parameters():
                 if parameter.grad is not None and parameter.numel():
                     gradient = parameter.grad.float() / scale
                     layers[name] = _statistics(gradient) | _percentiles(gradient)
                     self._before[name] = parameter.detach().clone()
-        self.records.write("gradients", **self.about, layers=layers)
+            self.records.write("gradients", **self.about, layers=layers)
 
     def after_update(self) -> None:
         """Record by how much the weights have changed."""
         layers = {}
-        with torch.no_grad():
+        with torch.no_grad(), self._timed():
             for name, parameter in self.model.named_parameters():
                 if name in self._before:
                     before = self._before[name].float()
@@ -91,8 +97,14 @@ class Watch:
                         "weight_rms": weight["rms"],
                         "weight_std": weight["std"],
                     }
-        self._before.clear()
-        self.records.write("updates", **self.about, layers=layers)
+            self._before.clear()
+            self.records.write("updates", **self.about, layers=layers)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Generator[None, None, None]:
+        mark = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - mark
 
 
 @dataclass(frozen=True, kw_only=True)
