@@ -3,7 +3,7 @@
 import numpy as np
 
 from reports.facts import Run
-from reports.measured import PARTS, StepTimes, Trace
+from reports.measured import PARTS, StepTimes
 from reports.page.document import Cell, Chart, Column, Line, Table, table_of
 from reports.page.numbers import plain, seconds
 from reports.page.shares import shares
@@ -19,7 +19,7 @@ def step_charts(run: Run | None) -> list[Chart]:
         return []
     charts = [_parts(place, one) for place, one in enumerate(run.measured.steps)]
     charts += [_passes(run, stage) for stage in dict.fromkeys(one.stage for one in run.measured.passes)]
-    charts += [_operators(place, one) for place, one in enumerate(run.measured.traces)]
+    charts += [_operators(run, stage) for stage in dict.fromkeys(one.stage for one in run.measured.traces)]
     return [chart for chart in charts if chart]
 
 
@@ -71,27 +71,35 @@ def _passes(run: Run, stage: str) -> Chart | None:
     )
 
 
-def _operators(place: int, trace: Trace) -> Chart:
-    on_gpu = any(one.gpu_seconds > 0 for one in trace.operators)
-
-    def weight(seconds: float, gpu_seconds: float) -> float:
-        return gpu_seconds if on_gpu else seconds
-
-    held = sorted(trace.operators, key=lambda one: -weight(one.seconds, one.gpu_seconds))
-    shown = held[:OPERATORS]
-    first = shown[0]
-    device = "the GPU" if on_gpu else "the processor"
-    rows: list[list[Cell]] = [[one.name, one.calls, one.seconds, one.gpu_seconds] for one in held]
-    title = f"Operators of step {trace.step} of {trace.stage}"
+def _operators(run: Run, stage: str) -> Chart:
+    """Draw the operators of the steps of a stage that were traced, as the mean of these steps."""
+    traces = [one for one in run.measured.traces if one.stage == stage]
+    means: dict[str, tuple[float, float, float]] = {}
+    for trace in traces:
+        for one in trace.operators:
+            calls, on_processor, on_gpu = means.get(one.name, (0.0, 0.0, 0.0))
+            share = 1 / len(traces)
+            means[one.name] = (
+                calls + share * one.calls,
+                on_processor + share * one.seconds,
+                on_gpu + share * one.gpu_seconds,
+            )
+    column = 2 if any(gpu > 0 for _, _, gpu in means.values()) else 1
+    rows = sorted(means.items(), key=lambda row: -row[1][column])
+    name, first = rows[0]
+    device = "the GPU" if column == 2 else "the processor"
+    steps = ", ".join(str(trace.step) for trace in traces)
+    files = ", ".join(trace.file for trace in traces if trace.file)
+    title = f"Operators of {stage}"
     return Chart(
-        id=f"trace-{place}",
+        id=f"trace-{stage}",
         kind="interval",
         title=title,
-        sentence=f"Most of the time on {device} went into {first.name}: {seconds(weight(first.seconds, first.gpu_seconds))}, in "
-        f"{first.calls:,} calls, without what it calls itself. The whole trace is in {trace.file or 'no file'}; Perfetto opens it.",
-        x=tuple(one.name for one in shown),
+        sentence=f"Most of the time on {device} went into {name}: {seconds(first[column])} in each step, in {first[0]:,.0f} calls, "
+        f"without what it calls itself. Traced: step {steps}. The whole traces are in {files or 'no file'}; Perfetto opens them.",
+        x=tuple(label for label, _ in rows[:OPERATORS]),
         x_name=f"seconds on {device}",
-        lines=(Line(name="seconds", values=tuple(plain(weight(one.seconds, one.gpu_seconds)) for one in shown)),),
+        lines=(Line(name="seconds", values=tuple(plain(values[column]) for _, values in rows[:OPERATORS])),),
         table=table_of(
             title,
             (
@@ -100,7 +108,7 @@ def _operators(place: int, trace: Trace) -> Chart:
                 Column(name="on the processor", form="seconds"),
                 Column(name="on the GPU", form="seconds"),
             ),
-            rows,
+            [[label, *values] for label, values in rows],
         ),
     )
 

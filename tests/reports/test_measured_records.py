@@ -60,12 +60,17 @@ def test_the_feature_pass_is_shown_by_its_parts(tmp_path: Path) -> None:
     )
 
 
-def test_the_operators_of_a_traced_step_are_shown_with_the_name_of_the_trace(tmp_path: Path) -> None:
-    rows = [{"name": f"aten::op{place}", "calls": 2, "seconds": 0.01 * place, "gpu_seconds": 0} for place in range(30)]
-    trace = record("operators", stage="head", epoch=1, step=3, trace="trace-head-3.json.gz", operators=rows)
-    found = chart(time_section(write(tmp_path, run(trace))), "Operators of step 3 of head")
+def test_the_operators_of_traced_steps_are_shown_as_their_mean_with_the_names_of_the_traces(tmp_path: Path) -> None:
+    def trace(step: int, times: float) -> Record:
+        rows = [
+            {"name": f"aten::op{place}", "calls": 2, "seconds": times * place, "gpu_seconds": 0} for place in range(30)
+        ]
+        return record("operators", stage="head", epoch=1, step=step, trace=f"trace-head-{step}.json.gz", operators=rows)
+
+    found = chart(time_section(write(tmp_path, run(trace(3, 0.01), trace(4, 0.02)))), "Operators of head")
     assert found.x[0] == "aten::op29" and len(found.x) == 15 and len(found.table.rows) == 30
-    assert "trace-head-3.json.gz" in found.sentence and "on the processor" in found.sentence
+    assert found.lines[0].values[0] == pytest.approx(29 * 0.015) and found.table.rows[0][1] == 2
+    assert "Traced: step 3, 4." in found.sentence and "trace-head-4.json.gz" in found.sentence
 
 
 @pytest.mark.parametrize(
