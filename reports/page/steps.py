@@ -32,7 +32,7 @@ def _parts(place: int, one: StepTimes) -> Chart | None:
     if not parts or not whole > 0:
         return None
     if whole > covered:
-        parts.append(("rest: reading the losses, records, checkpoints", whole - covered))
+        parts.append(("rest", whole - covered))
     name, most = max(parts, key=lambda part: part[1])
     share = 100 * most / sum(value for _, value in parts)
     return shares(
@@ -57,13 +57,13 @@ def _passes(run: Run, stage: str) -> Chart | None:
     if not total > 0:
         return None
     name, most = max(parts, key=lambda part: part[1])
-    what = {"features": "The feature pass", "evaluation": "The passes that judge the model in fine-tuning"}.get(
+    what = {"features": "the feature pass", "evaluation": "the passes that judge the model in fine-tuning"}.get(
         stage, stage
     )
     photos = sum(one.photos for one in held)
     return shares(
         f"passes-{stage}",
-        f"{what}, by its parts",
+        f"Parts of {what}",
         f"{photos:,} photos in {sum(one.batches for one in held):,} batches took {seconds(total)} of all lanes together, most of it "
         f"{name}: {100 * most / total:.0f} %, or {seconds(most / max(photos, 1))} a photo.",
         parts,
