@@ -24,7 +24,7 @@ from train.config import Config
 from train.features import FeaturePass, Features
 from train.head import head_stage
 from train.loop.engine import fit
-from train.processes.world import World, local_threads
+from train.processes.world import World
 from train.report import Monitor, Records, StepRecords
 from train.report.gpus import Gpus
 from train.report.proc import Machine
@@ -38,12 +38,13 @@ def main() -> int:
     """Measure and write results/records.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, nargs="?", default=Path("data/samples"))
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--count", type=int, default=64, help="photos in each turn of the feature pass")
     options = parser.parse_args()
     machine = describe()
     paths = sample_photos(options.photos, options.count) if options.photos.is_dir() else []
-    torch.set_num_threads(local_threads())
+    # Threads that wait for each other would drown the difference on a busy machine.
+    torch.set_num_threads(1)
     ways: dict[str, Turn] = {"head": _head(2000)} | ({"feature pass": _feature_pass(paths)} if paths else {})
     with TemporaryDirectory(prefix="bench-records-") as folder:
         found = {name: _ratios(turn, Path(folder) / name, options.rounds) for name, turn in ways.items()}

@@ -4,7 +4,6 @@ A GPU computes after the program has asked it to, so that the processor's clock 
 put between the kernels instead, and read when the GPU has passed them. Nothing waits for that.
 """
 
-import threading
 import time
 from collections import deque
 
@@ -25,7 +24,6 @@ class StepClock:
         self._spans: list[tuple[str, Mark, Mark]] = []
         self._last: Mark | None = None
         self._together: tuple[Mark, Mark] | None = None
-        self._lock = threading.Lock()
 
     def mark(self) -> Mark:
         """Return a moment: now, or when the GPU will have done what it was asked to so far."""
@@ -37,9 +35,8 @@ class StepClock:
 
     def add(self, part: str, first: Mark, last: Mark) -> None:
         """Add what lies between two moments to a part of the step."""
-        with self._lock:
-            self._spans.append((part, first, last))
-            self._last = last
+        self._spans.append((part, first, last))  # which is safe in several threads
+        self._last = last
 
     def side_by_side(self, first: Mark, last: Mark) -> None:
         """Say that the parts forward and backward were computed on several threads at once, between these two moments."""

@@ -35,8 +35,9 @@ class Monitor:
 
     def watch(self, place: Place, model: nn.Module) -> Watch | None:
         """Return what records the statistics of this step's tensors, None where none are due."""
-        about = {"stage": place.stage, "epoch": place.epoch, "step": place.step}
-        return self.tensors.watch(about, place.number, model) if self.tensors else None
+        if self.tensors is None or not self.tensors.due(place.number):
+            return None
+        return self.tensors.watch({"stage": place.stage, "epoch": place.epoch, "step": place.step}, model)
 
     @contextlib.contextmanager
     def traced(self, place: Place) -> Generator[None, None, None]:

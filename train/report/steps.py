@@ -1,13 +1,13 @@
 """Records of where the time of each step went, and that of each batch of the feature pass."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from train.report.columns import Columns
 from train.report.records import Records
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepTimes:
+class StepTimes(NamedTuple):
     """Where the time of one step went, in seconds. docs/records.md says what each one is on a processor and on a GPU."""
 
     wait: float  # for the photos
@@ -29,7 +29,7 @@ class BatchTimes:
     forward: float
 
 
-STEP = tuple(field.name for field in fields(StepTimes))
+STEP = StepTimes._fields
 BATCH = tuple(field.name for field in fields(BatchTimes))
 
 
@@ -43,8 +43,7 @@ class StepRecords:
 
     def step(self, stage: str, epoch: int, clock: str, step: int, times: StepTimes) -> None:
         """Add a step, counted from 1 in its epoch; `clock` is processor or gpu."""
-        row = [step, *(getattr(times, name) for name in STEP)]
-        self._steps.add(row, {"stage": stage, "epoch": epoch, "clock": clock})
+        self._steps.add((step, *times), {"stage": stage, "epoch": epoch, "clock": clock})
 
     def batch(self, stage: str, split: str, times: BatchTimes) -> None:
         """Add a batch of the stage `features` or `evaluation`."""

@@ -23,13 +23,13 @@ class TensorRecords:
     def __init__(self, records: Records, every: int) -> None:
         self._records, self._every = records, every
 
-    def watch(self, about: dict[str, Any], number: int, model: nn.Module) -> "Watch | None":
-        """Return what watches step `number` of its stage, counted from 0; None where nothing is due.
+    def due(self, number: int) -> bool:
+        """Return whether step `number` of its stage, counted from 0, is to be watched."""
+        return self._every > 0 and number % self._every == 0
 
-        `about` becomes a part of the records: the stage, the epoch, and the step in its epoch.
-        """
-        due = self._every and number % self._every == 0
-        return Watch(records=self._records, about=about, model=model) if due else None
+    def watch(self, about: dict[str, Any], model: nn.Module) -> "Watch":
+        """Return what watches a step; `about` becomes a part of the records: stage, epoch, and step in the epoch."""
+        return Watch(records=self._records, about=about, model=model)
 
 
 @dataclass(kw_only=True)
