@@ -51,7 +51,7 @@ def test_a_killed_job_has_recorded_all_but_its_last_seconds(tiny: Path, tmp_path
 @pytest.mark.slow
 def test_sigterm_writes_what_waits(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
-    with training(base, tiny, epochs="100000", **SMALL) as process:
+    with training(base, tiny, epochs="10000", **SMALL) as process:
         wait_for_line(process, "epoch=5 ")
         output, _ = terminate(process)
         assert process.returncode == 143, output
