@@ -70,20 +70,18 @@ class Clocks:
         """Take in the times of a step, counted from 1."""
         if self._records:
             self._waiting.append((step, clock))
-            while self._waiting and self._waiting[0][1].done():
-                self._record(*self._waiting.popleft())
+            self._record_done(self._records)
 
     def close(self) -> None:
         """Record what is done by now, at the end of the epoch."""
         if self._records:
-            for step, clock in self._waiting:
-                if clock.done():
-                    self._record(step, clock)
+            self._record_done(self._records)
             self._records.flush()
 
-    def _record(self, step: int, clock: StepClock) -> None:
-        assert self._records
-        self._records.step(self._stage, self._epoch, clock.name, step, clock.times())
+    def _record_done(self, records: StepRecords) -> None:
+        while self._waiting and self._waiting[0][1].done():
+            step, clock = self._waiting.popleft()
+            records.step(self._stage, self._epoch, clock.name, step, clock.times())
 
 
 def _between(first: Mark, last: Mark) -> float:
