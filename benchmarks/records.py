@@ -55,7 +55,15 @@ def main() -> int:
             f"{name}: {ratio['wall']['median']:.4f} times the time with records, {ratio['cpu']['median']:.4f} of the processor's"
         )
     print(f"one measurement: {1000 * cost:.2f} ms of a core, {100 * cost / INTERVAL:.2f} % of it at two a second")
-    write_results("records", {"machine": machine, "with over without": found, "measurement_seconds": cost})
+    write_results(
+        "records",
+        {
+            "machine": machine,
+            "settings": {"rounds": options.rounds, "photos": len(paths)},
+            "with_over_without": found,
+            "measurement_seconds": cost,
+        },
+    )
     return 0
 
 
