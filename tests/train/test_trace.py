@@ -14,7 +14,7 @@ from train.config import Config, parse
 from train.head import head_stage
 from train.loop.engine import fit
 from train.processes.world import World
-from train.report import Monitor, Records, Tracer
+from train.report import Monitor, Records, TensorRecords, Tracer
 
 
 def traced(folder: Path, steps: tuple[int, ...], place: Path, *, lane: int = 0) -> nn.Linear:
@@ -43,6 +43,19 @@ def test_the_chosen_steps_of_the_first_epoch_are_traced_and_no_others(tmp_path: 
         assert names["aten::addmm"]["seconds"] > 0 and names["aten::addmm"]["gpu_seconds"] == 0
         whole = json.loads(gzip.decompress((tmp_path / "traces" / one["trace"]).read_bytes()))
         assert "aten::addmm" in {event.get("name") for event in whole["traceEvents"]}
+
+
+def test_a_step_that_is_traced_is_not_watched_so_that_the_trace_holds_training_alone(tmp_path: Path) -> None:
+    head, data = nn.Linear(4, 3), clouds(40)
+    stage = head_stage(head, data, data, Config(**SGD, batch_size=8), World())
+    records = Records(tmp_path)
+    monitor = Monitor(tracer=Tracer(records, (2,), tmp_path), tensors=TensorRecords(records, 1))
+    fit(stage, lambda epoch, metrics: None, monitor=monitor)
+    records.close()
+    found = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert [one["step"] for one in found if one["kind"] == "gradients"] == [1, 3, 4, 5]
+    (trace,) = [one for one in found if one["kind"] == "operators"]
+    assert "aten::sort" not in {row["name"] for row in trace["operators"]}
 
 
 def test_a_trace_changes_no_weight(tmp_path: Path) -> None:

@@ -34,7 +34,12 @@ class Monitor:
     tracing_seconds: float = 0.0  # that starting, ending and writing traces has taken so far
 
     def watch(self, place: Place, model: nn.Module) -> Watch | None:
-        """Return what records the statistics of this step's tensors, None where none are due."""
+        """Return what records the statistics of this step's tensors, None where none are due.
+
+        In a step that is traced none are, as their own operators would be in the trace.
+        """
+        if self.tracer and self.tracer.wants(place.epoch, place.step):
+            return None
         if self.tensors is None or not self.tensors.due(place.number):
             return None
         return self.tensors.watch({"stage": place.stage, "epoch": place.epoch, "step": place.step}, model)

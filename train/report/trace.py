@@ -24,10 +24,14 @@ class Tracer:
         self._records, self._folder = records, folder
         self._chosen = frozenset(chosen) if folder else frozenset[int]()
 
+    def wants(self, epoch: int, step: int) -> bool:
+        """Return whether this step is to be traced."""
+        return epoch == 1 and step in self._chosen
+
     @contextlib.contextmanager
     def step(self, stage: str, epoch: int, step: int) -> Generator[None, None, None]:
         """Trace what runs inside if this step is a chosen one. An error of the profiler costs one line."""
-        if epoch > 1 or step not in self._chosen:
+        if not self.wants(epoch, step):
             yield
             return
         tracing = _started()
