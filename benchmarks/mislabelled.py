@@ -6,17 +6,18 @@ Labels are made wrong in two ways: to a class drawn at random, and to the class 
 often. Features are cached by the first run. Precision at 20 is the share of planted photos among the first 20 of the list.
 """
 
-import argparse
-import json
 import random
-import time
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.machine import describe, summary, write_results
-from benchmarks.runs import LITE, selected, weights
+from benchmarks import parts
+from benchmarks.machine import NotRun
+from benchmarks.parts import Figure, Options
+from benchmarks.photos import selected
+from benchmarks.runs import LITE
 from launch.training import Recipe, train
 
 TARGET, SECONDS = 0.8, 5.0  # precision at 20, and how long the search may take
@@ -24,45 +25,24 @@ Records = list[dict[str, Any]]
 Moves = dict[Path, str]  # photo -> the class whose folder it goes to
 
 
-def main() -> int:
-    """Measure, print the table and write results/mislabelled.json."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mislabelled", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/breeds"), metavar="FOLDER")
-    parser.add_argument("--classes", type=int, default=30, help="default: %(default)s")
-    parser.add_argument("--share", type=float, default=0.05, help="of the labels of train (default: %(default)s)")
-    parser.add_argument("--backbone", default=LITE, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    options = parser.parse_args()
+def _planted(options: Options) -> Iterator[Figure]:
+    """Plant wrong labels in both ways, train each time, and yield how well they were found."""
     if not options.folder.is_dir():
-        print(f"mislabelled: {options.folder} holds no photos, so this figure was not run; name a folder of photos")
-        return 0
-    results = measure(options)
-    write_results("mislabelled", results)
-    return 0
-
-
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure and return machine, settings and, for each way, precision and times."""
-    machine = describe()
-    print(summary(machine))
+        raise NotRun(f"{options.folder} holds no photos; name a folder of photos")
     with selected(options.folder, classes=options.classes) as photos, TemporaryDirectory(prefix="bench-") as name:
+        yield from photos.figures()
         cache = Path(name) / "features"
         first = _run(photos.folder, Path(name) / "first", cache, options.backbone)
-        figures = {}
-        for way, other in (("random", None), ("most alike", _most_confused(first))):
+        for way, other in (("random class", None), ("class confused most", _most_confused(first))):
             moves = _moves(photos.folder, other, options.share, options.seed)
-            figures[way] = _measured(photos.folder, moves, Path(name) / way, cache, options.backbone)
-            print(f"{way}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures[way].items()), flush=True)
-        settings = {"backbone": options.backbone, "photos": photos.counts, "classes": photos.classes}
-    settings |= {"share": options.share, "seed": options.seed}
-    return {"machine": machine, "settings": settings, "target": TARGET, "target_seconds": SECONDS, "figures": figures}
+            yield from _measured(photos.folder, moves, way, Path(name) / way.replace(" ", "-"), cache, options.backbone)
 
 
 def _run(folder: Path, base: Path, cache: Path, backbone: str) -> Records:
     base.mkdir()
     recipe = Recipe(
         data=folder,
-        hyperparameters={"backbone": backbone, "weights": weights(backbone)},
+        hyperparameters={"backbone": backbone, "weights": "pretrained" if backbone == LITE else "random"},
         channels={},
         feature_cache=cache,
     )
@@ -95,34 +75,35 @@ def _moves(folder: Path, other: Mapping[str, str] | None, share: float, seed: in
     }
 
 
-def _measured(folder: Path, moves: Moves, base: Path, cache: Path, backbone: str) -> dict[str, float]:
-    """Train with the photos moved, put them back, and return how well they were found and how long that took."""
+def _measured(folder: Path, moves: Moves, way: str, base: Path, cache: Path, backbone: str) -> Iterator[Figure]:
+    """Train with the photos moved, put them back, and yield how well they were found and how long that took."""
     moved = {
         photo: photo.parent.parent / name / f"moved-{photo.parent.name}-{photo.name}" for photo, name in moves.items()
     }
     for photo, wrong in moved.items():
         photo.rename(wrong)
-    started = time.perf_counter()
     try:
         records = _run(folder, base, cache, backbone)
     finally:
         for photo, wrong in moved.items():
             wrong.rename(photo)
-    seconds = time.perf_counter() - started
     found = next(record for record in records if record["kind"] == "mislabelled")
     right = [Path(photo["path"]).name.startswith("moved-") for photo in found["photos"]]
-    parts = next(record for record in records if record["kind"] == "done")["seconds"]
-    return {
-        "planted": len(moves),
-        "precision_at_20": sum(right[:20]) / 20,
-        "precision_at_50": sum(right[:50]) / 50,
-        "found_of_planted": sum(right) / len(moves),
-        "listed": len(right),
-        "photos_seconds": parts["photos"],
-        "job_seconds": seconds,
-        "records_bytes": float(len(json.dumps([one for one in records if "jpeg" in json.dumps(one)]))),
-    }
+    seconds = next(record for record in records if record["kind"] == "done")["seconds"]
+    yield Figure(f"{way}: planted", len(moves))
+    yield Figure(f"{way}: right among the first 20", sum(right[:20]) / 20, at_least=TARGET)
+    yield Figure(f"{way}: right among the first 50", sum(right[:50]) / 50)
+    yield Figure(f"{way}: of the planted ones listed", sum(right) / len(moves))
+    yield Figure(f"{way}: listed", len(right))
+    yield Figure(f"{way}: all work on photos, s", seconds["photos"], at_most=SECONDS)
 
+
+OPTIONS = {
+    "classes": (30, "of the folder's"),
+    "share": (0.05, "of the labels of train"),
+    "backbone": (LITE, "of the features"),
+    "seed": (0, "of what is planted"),
+}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(parts.main("mislabelled", {"planted": _planted}, OPTIONS, folder="../shared/data/breeds"))

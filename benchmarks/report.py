@@ -1,11 +1,10 @@
 """What a report takes: a huge job read, judged and written, and the page of a normal run opened in Chromium.
 
-    python -m benchmarks.report [--steps N] [--hosts N] [--points N] [--loads N]
+    python -m benchmarks.report [--part huge,normal] [sizes, which --help lists]
 
 The records are made up, in the formats of docs/records.md and of SageMaker's profiler. Opening needs chromium and playwright.
 """
 
-import argparse
 import importlib.util
 import os
 import shutil
@@ -13,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.emulator_process import Figure
-from benchmarks.machine import describe, summary, write_results
+from benchmarks import parts
+from benchmarks.machine import NotRun
+from benchmarks.parts import Figure, Options
 from benchmarks.report_records import write_job, write_metrics
 
 BYOC = str(Path(sys.executable).parent / "byoc")
@@ -36,30 +36,24 @@ SEEN = """() => [
 ]"""
 
 
-def main() -> int:
-    """Measure, print the figures and write results/report.json."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Measure byoc report.")
-    parser.add_argument("--steps", type=int, default=1_000_000, help="of the huge job (default: %(default)s)")
-    parser.add_argument("--hosts", type=int, default=8, help="of the huge job (default: %(default)s)")
-    parser.add_argument("--points", type=int, default=7_200, help="of each host, two a second (default: %(default)s)")
-    parser.add_argument("--loads", type=int, default=9, help="of the normal page; medians (default: %(default)s)")
-    options = parser.parse_args()
-    machine = describe()
-    print(f"{summary(machine)}\n")
+def _huge(options: Options) -> Iterator[Figure]:
+    """Make the report on a job of many steps and hosts."""
     with tempfile.TemporaryDirectory(prefix="bench-report-") as name:
-        huge, normal = Path(name) / "huge", Path(name) / "normal"
-        write_job(huge, options.steps // EPOCHS, EPOCHS, classes=120)
-        write_metrics(huge, options.hosts, options.points)
-        write_job(normal, steps=50, epochs=12, classes=26, trials=12)
-        write_metrics(normal, 2, 600)
-        figures = [*_made(huge, "huge job", (20, 1, 8)), *_made(normal, "normal job", (None, None, 3))]
-        figures += _opened(normal / "report.html", options.loads)
-    print("\n".join(map(str, figures)))
-    write_results("report", {"machine": machine, "options": vars(options), "figures": [asdict(one) for one in figures]})
-    return 0
+        write_job(Path(name), options.steps // EPOCHS, EPOCHS, classes=120)
+        write_metrics(Path(name), options.hosts, options.points)
+        yield from _made(Path(name), {"s": 20, "GB of memory": 1, "MB page": 8})
 
 
-def _made(folder: Path, name: str, targets: tuple[float | None, float | None, float | None]) -> list[Figure]:
+def _normal(options: Options) -> Iterator[Figure]:
+    """Make the report on a job of 12 epochs with a search, and open it."""
+    with tempfile.TemporaryDirectory(prefix="bench-report-") as name:
+        write_job(Path(name), steps=50, epochs=12, classes=26, trials=12)
+        write_metrics(Path(name), 2, 600)
+        yield from _made(Path(name), {"MB page": 3})
+        yield from _opened(Path(name) / "report.html", options.loads)
+
+
+def _made(folder: Path, limits: dict[str, float]) -> Iterator[Figure]:
     """Make a report in a process of its own."""
     begun = time.perf_counter()
     with subprocess.Popen([BYOC, "report", str(folder)], stdout=subprocess.DEVNULL) as process:
@@ -67,17 +61,16 @@ def _made(folder: Path, name: str, targets: tuple[float | None, float | None, fl
         process.returncode = os.waitstatus_to_exitcode(status)
     took = time.perf_counter() - begun
     if process.returncode:
-        raise RuntimeError(f"byoc report ended with {process.returncode}")
+        raise NotRun(f"byoc report ended with {process.returncode}")
     size = (folder / "report.html").stat().st_size / 1e6
-    values = ((took, "s"), (used.ru_maxrss * 1024 / 1e9, "GB of memory"), (size, "MB page"))
-    return [Figure(name, value, unit, target) for (value, unit), target in zip(values, targets, strict=True)]
+    for unit, value in {"s": took, "GB of memory": used.ru_maxrss * 1024 / 1e9, "MB page": size}.items():
+        yield Figure(f"read, judged and written, {unit}", value, at_most=limits.get(unit))
 
 
-def _opened(page: Path, loads: int) -> list[Figure]:
+def _opened(page: Path, loads: int) -> Iterator[Figure]:
     chromium = shutil.which("chromium")
     if not chromium or importlib.util.find_spec("playwright") is None:
-        print("opening the page was not run: it needs chromium and the package playwright")
-        return []
+        raise NotRun("opening the page needs chromium and the package playwright")
     from playwright.sync_api import sync_playwright
 
     found: list[list[float]] = []
@@ -93,13 +86,23 @@ def _opened(page: Path, loads: int) -> list[Figure]:
             found.append(tab.evaluate(SEEN))
             tab.close()
         browser.close()
-    load, text, drawn = (median(values) / 1000 for values in zip(*found, strict=True))
-    return [
-        Figure("normal page, loaded by Chromium, median", load, "s", 1),
-        Figure("normal page, first text, median", text, "s", 0.3),
-        Figure("normal page, charts of the first screen drawn, median", drawn, "s"),
-    ]
+    for name, times, limit in zip(
+        ("loaded by Chromium", "first text", "charts of the first screen drawn"),
+        zip(*found, strict=True),
+        (1, 0.3, None),
+        strict=True,
+    ):
+        values = [one / 1000 for one in times]
+        yield Figure(f"{name}, s", median(values), low=min(values), high=max(values), at_most=limit)
 
+
+PARTS = {"huge": _huge, "normal": _normal}
+OPTIONS = {
+    "steps": (1_000_000, "of the huge job"),
+    "hosts": (8, "of the huge job"),
+    "points": (7_200, "of each host, two a second"),
+    "loads": (9, "of the normal page"),
+}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(parts.main("report", PARTS, OPTIONS))

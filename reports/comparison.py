@@ -9,6 +9,7 @@ from reports.page.compare import Side, apart, results, sentence
 from reports.page.compare_curves import curves
 from reports.page.compare_reasons import findings, times, what_differs
 from reports.page.document import Report
+from reports.photos.facts import Photos
 from reports.report import Written, now, read, save
 from reports.rules.table import RULES_ACROSS, judge
 from reports.rules.verdict import Evidence
@@ -52,6 +53,7 @@ def compare(first: Path, second: Path) -> Report:
             times(one, other),
         ),
         missing=tuple(missing),
+        photos=Photos(),
     )
 
 

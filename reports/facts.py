@@ -4,8 +4,9 @@ A number that the records hold as null was NaN or infinite when it was written; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reports.measured import Measured
 from reports.photos.facts import Photos
 
 Setting = str | float | bool | None
@@ -23,6 +24,7 @@ class Job:
     notes: tuple[str, ...]
     processes: int | None
     started: float | None  # seconds since 1970
+    class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # by split, in the order of `classes`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +110,29 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerStatistics:
-    """Statistics of one layer's gradients or activations at one step; None for a number that was NaN or infinite."""
+    """Statistics of one layer's gradients, updates or activations at one step; None for a number that was NaN or infinite.
 
-    kind: str  # gradients or activations
+    Some are not recorded for each kind, and are None then too.
+    """
+
+    kind: str  # gradients, updates or activations
     layer: str
     step: int
     mean: float | None
     std: float | None
     share_zero: float | None
+    stage: str = ""
+    epoch: int = 0
+    minimum: float | None = None
+    maximum: float | None = None
+    rms: float | None = None
+    p5: float | None = None  # of gradients: percentiles
+    p95: float | None = None
+    weight_rms: float | None = None  # of updates: of the weights before
+    weight_std: float | None = None
+    share_dead: float | None = (
+        None  # of activations that cut off what is below 0: channels that are hardly ever above it
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +152,4 @@ class Run:
     last_time: float | None  # of the last record, seconds since 1970
     missing: tuple[str, ...]  # one sentence for each thing that is damaged, unknown or not there
     photos: Photos = Photos()  # noqa: RUF009 - frozen
+    measured: Measured = field(default_factory=Measured)

@@ -22,6 +22,7 @@ from reports.photos.facts import Photos
 from reports.rules.cost import Price
 from reports.rules.table import ENDPOINT_RULES, RULES, Judged, judge
 from reports.rules.verdict import Evidence
+from reports.sources.machines import with_machines
 from reports.sources.profiler import read_profile
 from reports.sources.run import read_run
 from reports.sources.smdebug import read_tensors
@@ -44,7 +45,7 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
         )
     run, missing = read_run(folder)
     run, tensors_missing = read_tensors(folder, run)
-    profile = read_profile(folder)
+    profile = with_machines(read_profile(folder), run)
     if run is None and profile is None:
         raise DataError(
             f"{one_line(folder)} holds no records of a run (records.jsonl) and no output of SageMaker's profiler or "

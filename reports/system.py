@@ -20,12 +20,17 @@ class Series:
     values: Numbers
 
 
-# Measure -> unit. `gpu_memory` is what the platform names GPUMemoryUtilization: how busy the memory is, not how full.
+# Measure -> unit. `gpu_memory` is what the platform names GPUMemoryUtilization: how busy the memory is, not how
+# full; our own records also hold how full it is. `cpu_limit` is the share of the processors' time that a container may use.
 MEASURES = {
     "cpu": "%",
     "io_wait": "%",
     "gpu": "%",
     "gpu_memory": "%",
+    "gpu_memory_used": "bytes",
+    "gpu_memory_full": "%",
+    "busiest_core": "%",
+    "cpu_limit": "%",
     "memory": "%",
     "receive": "bytes/s",
     "transmit": "bytes/s",

@@ -17,6 +17,9 @@ def _knob(
     return field(default=default, metadata={"sentence": sentence, "low": low, "high": high, "choices": choices})
 
 
+MOST_TRACED = 5
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The hyperparameters of one training job; raises ConfigError for a value outside its range."""
@@ -116,6 +119,23 @@ class Config:
         low=0.01,
         high=0.5,
     )
+    system_metrics: str = _knob(
+        "auto",
+        "Whether the machine's use is recorded. auto does so unless profilerconfig.json disables the profiler.",
+        choices=("auto", "on", "off"),
+    )
+    tensor_stats_steps: int = _knob(
+        0,
+        "Record statistics of gradients, updates and activations in every so many steps; 0 records none.",
+        low=0,
+        high=1_000_000,
+    )
+    trace_steps: tuple[int, ...] = _knob(
+        (),
+        "Steps of each stage's first epoch to trace with torch.profiler, five at most, as in 3,4,5.",
+        low=1,
+        high=1_000_000,
+    )
     export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
 
     def __post_init__(self) -> None:
@@ -123,6 +143,11 @@ class Config:
             problem = _out_of_range(hyphenated(knob.name), getattr(self, knob.name), knob.metadata)
             if problem:
                 raise ConfigError(problem)
+        if len(self.trace_steps) > MOST_TRACED:
+            raise ConfigError(
+                f"hyperparameter trace-steps names {len(self.trace_steps)} steps; name {MOST_TRACED} at most, since each trace is a "
+                "large file"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the hyperparameters by their hyphenated names."""

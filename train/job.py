@@ -36,6 +36,17 @@ def run(
     laps = _Laps()
     setup = set_up(job, config, photos, world)
     laps.end("model")
+    try:
+        _train(setup, photos, feature_cache, laps)
+    finally:
+        setup.report.stop()
+    seconds = laps.seconds | {"total": time.perf_counter() - started}
+    setup.report.close(seconds)
+    return seconds
+
+
+def _train(setup: Setup, photos: PhotoSet, feature_cache: Path | None, laps: "_Laps") -> None:
+    """Do the parts of a job that follow on its set-up."""
     splits = _pass_photos(setup, photos, feature_cache)
     checkpoints = _open_checkpoints(setup, photos, splits)
     laps.end("features")
@@ -43,18 +54,15 @@ def run(
     config, best = _train_head(setup, splits, checkpoints, resumed)
     outcome = Outcome(stage="head", epoch=best.epoch, outputs=_outputs_of_head(setup, splits))
     laps.end("head")
-    if config.finetune_epochs and not world.stopped():
+    if config.finetune_epochs and not setup.world.stopped():
         outcome = _finetune(setup, splits, best, checkpoints, resumed) or outcome
         laps.end("finetune")
-    if world.chief:
+    if setup.world.chief:
         finish(setup, config, outcome, splits["validation"].sample)
     laps.end("artifact")
-    if not (job.is_trial or world.stopped()):
+    if not (setup.job.is_trial or setup.world.stopped()):
         write_photos(setup, splits, outcome)
         laps.end("photos")
-    seconds = laps.seconds | {"total": time.perf_counter() - started}
-    setup.report.close(seconds)
-    return seconds
 
 
 class _Laps:
@@ -141,7 +149,7 @@ def _train_head(
             stage,
             lambda epoch, metrics: setup.report.epoch("head", epoch, metrics),
             checkpoints=checkpoints,
-            hook=setup.report.hook,
+            monitor=setup.report.monitor,
             state=resumed.restore(stage) if resumed else State(),
             best=kept.best if kept and resumed else None,
         )
@@ -183,13 +191,13 @@ def _finetune(
         state = resumed.restore(stage)
         kept = checkpoints.load_best(stage.name)
         best = kept.best if kept else best
-    if report.hook:
-        report.hook.attach(stage.model)
+    if report.monitor.hook:
+        report.monitor.hook.attach(stage.model)
     found = fit(
         stage,
         lambda epoch, metrics: report.epoch(stage.name, epoch, metrics),
         checkpoints=checkpoints,
-        hook=report.hook,
+        monitor=report.monitor,
         state=state,
         best=best,
     )

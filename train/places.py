@@ -15,11 +15,21 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True)
+class Profiling:
+    """What the platform's profilerconfig.json says."""
+
+    seconds: float = 0.5  # between two measurements of the machine
+    folder: Path | None = None  # for traces; the platform copies it to S3 while the job runs
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
 class Places:
-    """The folders for a job's checkpoints (None: it keeps none) and for TensorBoard's event files."""
+    """The folders for a job's checkpoints (None: it keeps none) and for TensorBoard's event files, and the profiler's."""
 
     checkpoints: Path | None
     tensorboard: Path
+    profiling: Profiling = Profiling()
 
 
 def read_places(base: Path) -> Places:
@@ -34,7 +44,32 @@ def read_places(base: Path) -> Places:
     return Places(
         named or (checkpoints if checkpoints.is_dir() else None),
         _local_path(base, "tensorboardoutputconfig.json", tensorboard) or tensorboard,
+        _profiling(base),
     )
+
+
+def _profiling(base: Path) -> Profiling:
+    """Return what profilerconfig.json says; raises ConfigError for a value that cannot be used.
+
+    Its keys are read in any case, and LocalPath also inside of ProfilingParameters, as smdebug reads them.
+    """
+    path = base / "input" / "config" / "profilerconfig.json"
+    given = {name.lower(): value for name, value in read_object(path).items()}
+    if not given:
+        return Profiling()
+    milliseconds = given.get("profilingintervalinmilliseconds") or 500
+    if isinstance(milliseconds, str) and milliseconds.isdigit():
+        milliseconds = int(milliseconds)
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or not 100 <= milliseconds <= 3_600_000:
+        raise ConfigError(
+            f"ProfilingIntervalInMilliseconds is {milliseconds!r} in {path}; it must be a whole number from 100 to 3600000, as in 500"
+        )
+    inner = given.get("profilingparameters")
+    inner = {name.lower(): value for name, value in inner.items()} if isinstance(inner, dict) else {}
+    named = given.get("localpath") or inner.get("localpath")
+    disabled = str(given.get("disableprofiler", False)).lower() == "true"
+    folder = _below(base, path, named, "output/profiler") if named else None
+    return Profiling(seconds=milliseconds / 1000, folder=None if disabled else folder, disabled=disabled)
 
 
 def check_writable(base: Path, places: Places) -> None:
@@ -73,8 +108,13 @@ def _local_path(base: Path, file: str, default: Path) -> Path | None:
     if not path.exists():
         return None
     named = read_object(path).get("LocalPath") or str(OPT_ML / default.relative_to(base))
+    return _below(base, path, named, "checkpoints")
+
+
+def _below(base: Path, path: Path, named: object, example: str) -> Path:
+    """Return the folder that a configuration file's LocalPath names."""
     if not isinstance(named, str) or not named.startswith("/") or "\0" in named:
-        raise ConfigError(f"LocalPath is {named!r} in {path}; it must be an absolute path, as in {OPT_ML}/checkpoints")
+        raise ConfigError(f"LocalPath is {named!r} in {path}; it must be an absolute path, as in {OPT_ML}/{example}")
     below = PurePosixPath(named)
     return base / below.relative_to(OPT_ML) if below.is_relative_to(OPT_ML) else Path(named)
 

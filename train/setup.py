@@ -1,12 +1,15 @@
 """The start of a job: opens its records, builds its model, and decides how photos go through the model."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import torch
 
 from classifier import __version__
-from classifier.photos import PhotoSet
+from classifier.photos import Photo, PhotoSet
+from train import environment
 from train.build import Start, build_start
 from train.config import Config
 from train.contract import Job
@@ -14,7 +17,17 @@ from train.features import FeaturePass
 from train.foreign_names.checks import check_size
 from train.precision import resolve_precision
 from train.processes.world import World, device, local_threads
-from train.report import Board, Records, Report, open_hook
+from train.report import (
+    Board,
+    Monitor,
+    Records,
+    Report,
+    StepRecords,
+    TensorRecords,
+    Tracer,
+    open_hook,
+    open_sampler,
+)
 from train.spool.pack import Pack
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
@@ -51,6 +64,7 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
         hyperparameters=config.to_json(),
         classes=photos.classes,
         photos={name: len(split) for name, split in photos.splits.items()},
+        class_photos={name: _class_counts(split, len(photos.classes)) for name, split in photos.splits.items()},
         notes=photos.notes,
         processes=world.size,
     )
@@ -61,15 +75,39 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
     report = Report(
         records=records,
         board=Board(job.places.tensorboard if world.chief else None),
-        hook=open_hook(job.base) if world.chief else None,
+        monitor=_monitor(job, start.config, records) if world.chief else Monitor(),
+        sampler=open_sampler(job.output_data_dir, job.current_host, _interval(job, start.config)),
     )
     print(
         f"{start.config.backbone} with weights from {start.source}; {precision} on {device()}, {local_threads()} threads"
         + (f" in each of {world.size} processes" if world.size > 1 else ""),
         flush=True,
     )
-    feature_pass = FeaturePass(model=start.model.to(device()), precision=precision, pack=pack, world=world)
+    feature_pass = FeaturePass(
+        model=start.model.to(device()), precision=precision, pack=pack, world=world, times=report.monitor.steps
+    )
     return Setup(job=job, start=start, feature_pass=feature_pass, report=report)
+
+
+def _monitor(job: Job, config: Config, records: Records) -> Monitor:
+    return Monitor(
+        steps=StepRecords(records),
+        tensors=TensorRecords(records, config.tensor_stats_steps),
+        tracer=Tracer(records, config.trace_steps, job.places.profiling.folder or job.output_data_dir),
+        hook=open_hook(job.base),
+    )
+
+
+def _interval(job: Job, config: Config) -> float | None:
+    """Return the seconds between two measurements of this host; None where it is not measured, or by another process."""
+    profiling = job.places.profiling
+    wanted = config.system_metrics == "on" or (config.system_metrics == "auto" and not profiling.disabled)
+    return profiling.seconds if wanted and environment.LOCAL_RANK.read() == 0 else None
+
+
+def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
+    counts = Counter(photo.label for photo in photos)
+    return [counts[label] for label in range(classes)]
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,10 @@ COLUMNS = 120  # of a heat map
 ROWS = 16  # of a heat map; more cores are joined
 TIMELINES = {
     "gpu": "GPU use",
+    "gpu_memory_used": "GPU memory used",
     "gpu_memory": "GPU memory activity",
     "cpu": "CPU use, mean of the cores",
+    "cpu_limit": "CPU use, of what the container may use",
     "io_wait": "I/O wait, mean of the cores",
     "memory": "Memory in use",
     "receive": "Network received",
@@ -27,10 +29,12 @@ MOST_HOSTS = 8
 def usage_tables(profile: Profile) -> list[Table]:
     """Return the use of each resource of each host: most, percentiles, median and least."""
     rates = [row for row in profile.usage if row.resource.startswith(("Network", "Disk"))]
-    shares = [row for row in profile.usage if row not in rates]
+    sizes = [row for row in profile.usage if row.resource.startswith("GPU memory used")]
+    shares = [row for row in profile.usage if row not in rates and row not in sizes]
     return [
         _usage("Use of processors, GPUs and memory (%)", shares, "number"),
         _usage("Network and disk (bytes each second)", rates, "bytes"),
+        _usage("GPU memory used (bytes)", sizes, "bytes"),
     ]
 
 
@@ -112,7 +116,9 @@ def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
 def _with_unit(value: Cell, unit: str) -> str:
     if not isinstance(value, int | float):
         return "not known"
-    return f"{value:.3g} %" if unit == "%" else (f"{size(value)}/s" if unit == "bytes/s" else f"{value:.3g} {unit}")
+    if unit.startswith("bytes"):
+        return size(value) + unit.removeprefix("bytes")
+    return f"{value:.3g} {unit}"
 
 
 def _clock(moment: float) -> str:
@@ -128,6 +134,8 @@ def _cores(name: str, host: str, cores: list[Series]) -> Chart:
     places = bands(times, COLUMNS)[0]
     busy = (table > 90).sum() / max((~np.isnan(table)).sum(), 1)
     joined = "" if len(groups) == len(cores) else " A row joins several cores and shows the busiest."
+    if any("-" in core.device for core in cores):
+        joined = " A row of several cores shows their mean."
     return Chart(
         id=name,
         kind="heat",

@@ -1,13 +1,13 @@
 """Section "Time and system": where the time went, the steps, and what processors, GPUs, memory, disk and network did."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from reports.facts import Run
-from reports.page.document import Cell, Chart, Column, Line, Section, Table, table_of
+from reports.page.document import Chart, Column, Line, Section, Table, table_of
 from reports.page.machines import machine_charts, usage_tables
 from reports.page.numbers import plain, plain_all, seconds
+from reports.page.shares import shares
+from reports.page.steps import longest_steps, step_charts
 from reports.rules.stages import stages
 from reports.rules.steps import step_statistics
 from reports.rules.verdict import Evidence
@@ -20,18 +20,21 @@ OPERATORS = 15
 def time_section(evidence: Evidence) -> Section:
     """Return the section on time and machines."""
     run, profile = evidence.run, evidence.profile
-    charts = [_parts(run), _phases(profile), *_durations(run), _operators(profile)]
+    charts = [_parts(run), _phases(profile), *step_charts(run), *_durations(run), _operators(profile)]
     if profile:
         charts += machine_charts(profile)
-    tables = [_steps(evidence), *(usage_tables(profile) if profile else ())]
+    tables = [_steps(evidence), longest_steps(run), *(usage_tables(profile) if profile else ())]
     missing = []
     if profile is None:
         missing.append(
-            "No system metrics were recorded: training writes none yet, and no profiler output of SageMaker's is here."
+            "No system metrics were recorded: there is no system-HOST.jsonl beside the records, and no profiler output of SageMaker's."
         )
     elif not profile.series:
         missing.append("Without the raw system metrics there is no course over time, only the table of use.")
-    if profile and any(row.resource.startswith("GPU memory activity") for row in profile.usage):
+    resources = [row.resource for row in profile.usage] if profile else []
+    if any(name.startswith("GPU memory activity") for name in resources) and not any(
+        name.startswith("GPU memory used") for name in resources
+    ):
         missing.append("GPU memory activity is how busy the memory was, not how full: how full is not recorded.")
     return Section(
         id="time",
@@ -63,26 +66,6 @@ def _facts(run: Run | None) -> list[tuple[str, str]]:
     return found
 
 
-def _shares(name: str, title: str, sentence: str, parts: Sequence[tuple[str, float]], in_seconds: bool) -> Chart:
-    """Return bars of parts that add up to 100 %."""
-    total = sum(value for _, value in parts)
-    columns = [Column(name="part"), Column(name="share", form="percent")]
-    rows: list[list[Cell]] = [[label, value / total] for label, value in parts]
-    if in_seconds:
-        columns.append(Column(name="time", form="seconds"))
-        rows = [[*row, value] for row, (_, value) in zip(rows, parts, strict=True)]
-    return Chart(
-        id=name,
-        kind="interval",
-        title=title,
-        sentence=sentence,
-        x=tuple(label for label, _ in parts),
-        x_name="share of the time, %",
-        lines=(Line(name="share", values=tuple(plain(100 * value / total) for _, value in parts)),),
-        table=table_of(title, columns, rows),
-    )
-
-
 def _parts(run: Run | None) -> Chart | None:
     """Draw the parts of a job, with what they do not cover as a part of its own, so that they add up to 100 %."""
     held = dict(run.part_seconds) if run else {}
@@ -94,7 +77,7 @@ def _parts(run: Run | None) -> Chart | None:
     if rest > 0.001 * total:
         parts.append(("rest", rest))
     name, most = max(parts, key=lambda part: part[1])
-    return _shares(
+    return shares(
         "parts",
         "Parts of the job",
         f"Most of the time, {100 * most / total:.0f} % or {seconds(most)}, went into {name}. The parts add up to 100 %.",
@@ -107,7 +90,7 @@ def _phases(profile: Profile | None) -> Chart | None:
     if profile is None or not profile.phases:
         return None
     name, most = max(profile.phases.items(), key=lambda item: item[1])
-    return _shares(
+    return shares(
         "phases",
         "Phases of training",
         f"Most of the time that was traced, {most:.0f} %, went into {name}. The phases add up to 100 %.",

@@ -76,17 +76,22 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     split = judged_split(evidence.run)
     if split is None:
         return not_judged("No confusion matrix was recorded.")
+    job = evidence.run.job
+    learnt = job.class_photos.get("train", ()) if job else ()
+    names = class_names(evidence.run, split)
+    if len(learnt) != len(names):
+        learnt = ()
     counts = [sum(row) for row in split.confusion]
     if sum(counts) < limits.classes.photos:
         return not_judged(
             f"The {sum(counts)} photos of {split.name} are too few; {limits.classes.photos} are needed.", sum(counts)
         )
-    names = class_names(evidence.run, split)
-    small, large = counts.index(min(counts)), counts.index(max(counts))
-    ratio = counts[large] / max(counts[small], 1)
+    weighed = learnt or counts
+    small, large = weighed.index(min(weighed)), weighed.index(max(weighed))
+    ratio = weighed[large] / max(weighed[small], 1)
     said = (
-        f"{split.name}: {names[large]!r} has {counts[large]} photos and {names[small]!r} {counts[small]} "
-        "(the records hold the classes of this split, not those of train)"
+        f"{'train' if learnt else split.name}: {names[large]!r} has {weighed[large]} photos and {names[small]!r} {weighed[small]}"
+        + ("" if learnt else " (the records hold the classes of this split, not those of train)")
     )
     missed = _missed(split, limits.classes)
     if ratio < limits.classes.imbalance and not missed:

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
+
+import numpy as np
 
 from reports.rules.snapshots import largest_increase, snapshots, workloads
 from reports.rules.starving import NO_GPU, NO_PROFILE
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
-from reports.system import Workload
+from reports.system import Series, Workload
 
 
 def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -45,6 +47,33 @@ def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
     )
 
 
+def _growth(used: Sequence[Series], limits: Thresholds) -> Verdict:
+    """Judge by the bytes in use: whether they grow from each fifth of the run to the next, after the first one.
+
+    A second stage of training that needs more memory than the first one is one step up, and no growth.
+    """
+    points = min(len(one.values) for one in used)
+    if points < limits.system.waiting.points:
+        return not_judged(f"{points} points are too few; {limits.system.waiting.points} are needed.", points)
+    grown = {}
+    for one in used:
+        means = [float(part.mean()) for part in np.array_split(one.values, 5)[1:]]
+        rising = all(later > earlier for earlier, later in pairwise(means))
+        growth = means[-1] / means[0] - 1 if rising and means[0] else 0.0
+        grown[f"{one.host} {one.device}"] = growth, means[0], means[-1]
+    gpu, (most, before, after) = max(grown.items(), key=lambda item: item[1][0])
+    said = f"The memory in use of {gpu} was {before / 1e9:.2f} GB early in the run, and {after / 1e9:.2f} GB at its end"
+    if most <= limits.system.memory_growth:
+        return quiet(f"{said}.", points)
+    return triggered(
+        f"{said}.",
+        points,
+        advice="Memory that grows from step to step fills up at last: look for tensors that are kept, such as losses with their graphs.",
+        loss=0.3,
+        episodes=sum(growth > limits.system.memory_growth for growth, _, _ in grown.values()),
+    )
+
+
 def distance(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the square root of the Jensen-Shannon divergence of two histograms, with natural logarithms."""
     total_first, total_second = sum(first), sum(second)
@@ -62,6 +91,11 @@ def memory_increase(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether GPU memory grows, as SageMaker does: by how busy the memory is."""
     if evidence.profile is None:
         return not_judged(NO_PROFILE)
+    used = [one for one in evidence.profile.series if one.measure == "gpu_memory_used"]
+    if used:
+        return _growth(used, limits)
+    if evidence.profile.series and not any(one.measure.startswith("gpu") for one in evidence.profile.series):
+        return not_judged(NO_GPU)
     if limits.system.memory_increase is None:
         return not_judged(
             "The platform records how busy GPU memory is, not how full; no verdict on growing memory can rest on that."

@@ -22,6 +22,8 @@ class Snapshots:
     io_wait: Numbers
     gpu: Numbers
     gpu_memory: Numbers
+    gpu_memory_full: Numbers
+    busiest: Numbers  # the core that is used most, where cores were measured in groups
 
 
 def snapshots(profile: Profile) -> list[Snapshots]:
@@ -40,6 +42,8 @@ def snapshots(profile: Profile) -> list[Snapshots]:
                     io_wait=_at(times, held, "io_wait"),
                     gpu=_at(times, held, "gpu"),
                     gpu_memory=_at(times, held, "gpu_memory"),
+                    gpu_memory_full=_at(times, held, "gpu_memory_full"),
+                    busiest=_at(times, held, "busiest_core"),
                 )
             )
     return found
@@ -66,7 +70,8 @@ def bottlenecks(hosts: Iterable[Snapshots], busy: str, limit: float, system: Sys
     for host in hosts:
         first = int(system.waiting.start_share * len(host.times))
         idle = np.any(host.gpu[first:] < system.idle_gpu, axis=1)
-        full = np.any(getattr(host, busy)[first:] > limit, axis=1)
+        cores = np.concatenate([host.cpu, host.busiest], axis=1) if busy == "cpu" else host.io_wait
+        full = np.any(cores[first:] > limit, axis=1)
         starved += int((idle & full).sum())
         idle_gpu += int(idle.sum())
         total += len(idle)
@@ -100,7 +105,7 @@ def batch_use(hosts: Iterable[Snapshots], system: System) -> list[BatchUse]:
                     host=host.host,
                     cpu_p95=float(np.percentile(np.nanmean(cpu[measured], axis=1), 95)),
                     gpu_p95=_p95(host.gpu[window]),
-                    gpu_memory_p95=_p95(host.gpu_memory[window]),
+                    gpu_memory_p95=(*_p95(host.gpu_memory[window]), *_p95(host.gpu_memory_full[window])),
                 )
             )
     return found

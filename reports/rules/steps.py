@@ -95,6 +95,28 @@ def _measured_start(profile: Profile) -> float | None:
     return min(steps) - min(times)
 
 
+def stalled(evidence: Evidence, limits: Thresholds) -> Verdict:
+    """Judge whether training stood still for long."""
+    if evidence.run is None:
+        return not_judged(NO_RUN)
+    held = evidence.run.measured
+    if not (held.steps or held.passes) or held.longest_pause is None:
+        return not_judged("The records do not say when each step was done.")
+    pause, where = held.longest_pause, "between two records"
+    times = [float(one.times[-1]) for one in held.machines]
+    if times and evidence.run.last_time and max(times) - evidence.run.last_time > pause:
+        pause, where = max(times) - evidence.run.last_time, "at the end, while the machine was still measured"
+    said = f"The longest time without a step or any other sign of the job is {pause:,.0f} s, {where}"
+    if pause <= limits.steps.stalled_seconds:
+        return quiet(f"{said}.", held.signs)
+    return triggered(
+        f"{said}.",
+        held.signs,
+        advice="Look into the job's log of that time: a storage that does not answer, or a host that is lost, are the commonest reasons.",
+        loss=0.5,
+    )
+
+
 def data_wait(evidence: Evidence, limits: Thresholds) -> Verdict | None:
     """Judge whether training waits for photos; None for the set that has no such rule."""
     if limits.steps.wait_share is None:

@@ -3,7 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reports.rules import across, classes, devices, endpoint, learning, loss, starving, steps, tensors, words
+from reports.rules import (
+    across,
+    beginning,
+    classes,
+    devices,
+    endpoint,
+    learning,
+    loss,
+    starving,
+    steps,
+    tensors,
+    updates,
+    words,
+)
 from reports.rules.cost import Cost, Price, finding_cost
 from reports.rules.thresholds import OURS, SAGEMAKER, Thresholds
 from reports.rules.verdict import Evidence, Verdict
@@ -126,6 +139,12 @@ RULES = (
         limits=words.outlier,
     ),
     Rule(
+        name="StalledTraining",
+        about="training stood still",
+        judge=steps.stalled,
+        limits=lambda t: f"{t.steps.stalled_seconds:,.0f} s without a step or any other record",
+    ),
+    Rule(
         name="ExplodingTensor",
         about="a loss or gradient is infinite or not a number",
         judge=tensors.exploding,
@@ -165,6 +184,36 @@ RULES = (
         limits=lambda t: (
             f"{t.tensors.zero_percent:g} % of the values in more than {100 * t.tensors.share_of_records:g} % of its records"
         ),
+    ),
+    Rule(
+        name="WeightUpdateRatio",
+        about="weights change by too much or too little",
+        judge=updates.update_ratio,
+        limits=words.update_ratio,
+    ),
+    Rule(
+        name="UnchangedTensor",
+        about="weights have stopped to change",
+        judge=updates.unchanged,
+        limits=words.unchanged,
+    ),
+    Rule(
+        name="DeadRelu",
+        about="channels of ReLU layers are dead",
+        judge=beginning.dead_relu,
+        limits=words.dead,
+    ),
+    Rule(
+        name="PoorWeightInitialization",
+        about="random first weights keep the network from learning",
+        judge=beginning.poor_weights,
+        limits=words.poor,
+    ),
+    Rule(
+        name="CheckInputImages",
+        about="photos are far from those of the pretraining",
+        judge=beginning.input_images,
+        limits=words.inputs,
     ),
     Rule(
         name="ClassImbalance",

@@ -9,7 +9,7 @@ from reports.rules.stages import NO_RUN, stages
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 
-NO_LAYERS = "The records hold no statistics of {kind}; training does not write them yet."
+NO_LAYERS = "The records hold no statistics of {kind}; --set tensor-stats-steps=50 records them in every 50th step."
 
 
 def exploding(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -76,12 +76,27 @@ def all_zero(evidence: Evidence, limits: Thresholds) -> Verdict:
     )
 
 
+def in_order(evidence: Evidence, kind: str) -> list[LayerStatistics]:
+    """Return the statistics of one kind in the order of training: those of the head come before those of fine-tuning."""
+    return sorted(_of_kind(evidence, kind), key=lambda one: (one.stage == "finetune", one.epoch, one.step))
+
+
+def by_layer(held: Iterable[LayerStatistics]) -> dict[str, list[LayerStatistics]]:
+    """Return the statistics of each layer; in the two stages, the head's layers have different names."""
+    found: dict[str, list[LayerStatistics]] = {}
+    for one in held:
+        found.setdefault(one.layer, []).append(one)
+    return found
+
+
 def _of_kind(evidence: Evidence, kind: str) -> list[LayerStatistics]:
     return [one for one in (evidence.run.layers if evidence.run else ()) if one.kind == kind]
 
 
 def _size(one: LayerStatistics) -> float:
-    """Return the root mean square, -1 where it is not known."""
+    """Return the root mean square, -1 where it is not known; old records do not hold it."""
+    if one.rms is not None:
+        return one.rms
     return math.hypot(one.mean, one.std) if one.mean is not None and one.std is not None else -1.0
 
 

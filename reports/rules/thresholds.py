@@ -62,6 +62,36 @@ class Tensors:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Updates:
+    """WeightUpdateRatio and UnchangedTensor."""
+
+    ratio_high: float  # root mean square of an update over that of the weights
+    ratio_low: float
+    smallest_weight: float  # weights of a smaller root mean square are not judged: many begin at 0
+    share_of_records: float  # too much or too little in more than this share of a layer's records
+    unchanged_steps: int  # recorded steps in a row
+    unchanged_share: float  # and more than this share of all recorded steps
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """PoorWeightInitialization, DeadRelu and CheckInputImages."""
+
+    variance_ratio: float  # largest over smallest variance of the layers' weights
+    gradient_range: float  # from the 5th to the 95th percentile
+    all_signs: bool  # both must be there, not one of them
+    patience: int  # steps without a new lowest loss
+    steps: int  # recorded ones that are looked at
+    dead_percent: float  # of a layer's channels
+    dead_records: float  # in more than this share of its records
+    input_mean: float  # of a channel, after normalisation
+    input_std: float  # a channel with a smaller standard deviation shows next to nothing; 0: not looked at
+    photos: int  # fewer are not judged
+
+
+@dataclass(frozen=True, kw_only=True)
 class Classes:
     """ClassImbalance and Confusion."""
 
@@ -76,7 +106,7 @@ class Classes:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """StepOutlier, MaxInitializationTime and DataWait."""
+    """StepOutlier, MaxInitializationTime, StalledTraining and DataWait."""
 
     sigma: float
     count: int  # more outliers are too many
@@ -84,6 +114,7 @@ class Steps:
     times_median: float  # the longest step must take so many times the median
     fewest: int  # steps
     start_minutes: float
+    stalled_seconds: float  # without a step or any other record
     wait_share: float | None  # of the time spent waiting for photos; None: no such rule
     wait_seconds: float  # a shorter training is not judged
 
@@ -102,7 +133,8 @@ class System:
     idle_gpu: float
     bottleneck_percent: float
     balance: float
-    memory_increase: float | None  # None: not judged, see docs/reports.md
+    memory_increase: float | None  # None: judged by the bytes in use alone, see docs/reports.md
+    memory_growth: float  # of the bytes in use, from the first to the last part of the run
     memory_window: int
     loaders_percent: float  # of the cores
 
@@ -135,6 +167,8 @@ class Thresholds:
     overfit: Overfit
     overtraining: Overtraining
     tensors: Tensors
+    updates: Updates
+    start: Start
     classes: Classes
     steps: Steps
     system: System
@@ -150,6 +184,28 @@ SAGEMAKER = Thresholds(
         train_patience=5, validation_patience=10, patience_share=0, delta=0.01, relative=False, seconds=0
     ),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0),
+    updates=Updates(
+        ratio_high=10,
+        ratio_low=1e-8,
+        smallest_weight=0,
+        share_of_records=0,
+        unchanged_steps=3,
+        unchanged_share=0,
+        rtol=1e-5,
+        atol=1e-8,
+    ),
+    start=Start(
+        variance_ratio=10,
+        gradient_range=0.001,
+        all_signs=False,
+        patience=5,
+        steps=10,
+        dead_percent=50,
+        dead_records=0,
+        input_mean=0.2,
+        input_std=0,
+        photos=500,
+    ),
     classes=Classes(
         imbalance=10,
         misprediction=0.7,
@@ -166,6 +222,7 @@ SAGEMAKER = Thresholds(
         times_median=0,
         fewest=101,
         start_minutes=20,
+        stalled_seconds=1800,
         wait_share=None,
         wait_seconds=0,
     ),
@@ -181,6 +238,7 @@ SAGEMAKER = Thresholds(
         bottleneck_percent=50,
         balance=0.2,
         memory_increase=5,
+        memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
     ),
@@ -196,6 +254,28 @@ OURS = Thresholds(
         train_patience=0, validation_patience=3, patience_share=0.3, delta=0.01, relative=True, seconds=10
     ),
     tensors=Tensors(vanishing=1e-7, zero_percent=100, share_of_records=0.1),
+    updates=Updates(
+        ratio_high=10,
+        ratio_low=1e-8,
+        smallest_weight=1e-6,
+        share_of_records=0.1,
+        unchanged_steps=3,
+        unchanged_share=0.5,
+        rtol=1e-7,
+        atol=1e-12,
+    ),
+    start=Start(
+        variance_ratio=10,
+        gradient_range=0.001,
+        all_signs=True,
+        patience=20,
+        steps=10,
+        dead_percent=50,
+        dead_records=0.5,
+        input_mean=1,
+        input_std=0.1,
+        photos=20,
+    ),
     classes=Classes(
         imbalance=10,
         misprediction=0.7,
@@ -212,6 +292,7 @@ OURS = Thresholds(
         times_median=3,
         fewest=50,
         start_minutes=5,
+        stalled_seconds=1800,
         wait_share=0.3,
         wait_seconds=10,
     ),
@@ -227,6 +308,7 @@ OURS = Thresholds(
         bottleneck_percent=20,
         balance=0.2,
         memory_increase=None,
+        memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
     ),

@@ -82,12 +82,68 @@ def outlier(t: Thresholds) -> str:
 
 def memory(t: Thresholds) -> str:
     """GPUMemoryIncrease."""
+    used = (
+        f"the bytes in use grow from fifth to fifth of the run, by more than {100 * t.system.memory_growth:g} % in all"
+    )
     if t.system.memory_increase is None:
-        return "not judged: the measured quantity is how busy the memory is"
-    return f"mean of {t.system.memory_window} points more than {t.system.memory_increase:g} above that of the points before"
+        return f"{used}; not judged where only is measured how busy the memory is"
+    return (
+        f"{used}; where they are not known, the mean of {t.system.memory_window} points of memory activity more than "
+        f"{t.system.memory_increase:g} above that of the points before"
+    )
 
 
 def low(t: Thresholds) -> str:
     """LowGPUUtilization."""
     low = "median" if t.system.gpu_low_percentile == 50 else f"p{t.system.gpu_low_percentile}"
     return f"p95 below {t.system.gpu_p95:g} %, or {low} below {t.system.gpu_low:g} %; {waiting(t)}"
+
+
+def _often(share: float) -> str:
+    return f" in more than {100 * share:g} % of its records"
+
+
+def update_ratio(t: Thresholds) -> str:
+    """WeightUpdateRatio."""
+    held = t.updates
+    smallest = f", of weights of {held.smallest_weight:g} at least," if held.smallest_weight else ""
+    return (
+        f"update over weights{smallest} above {held.ratio_high:g} or below {held.ratio_low:g}, by root mean squares, for a layer"
+        + _often(held.share_of_records)
+    )
+
+
+def unchanged(t: Thresholds) -> str:
+    """UnchangedTensor."""
+    held = t.updates
+    share = f", and in more than {100 * held.unchanged_share:g} % of all" if held.unchanged_share else ""
+    return (
+        f"no update of a layer above {held.atol:g} + {held.rtol:g} of its weights in {held.unchanged_steps} recorded steps in a "
+        f"row{share}"
+    )
+
+
+def dead(t: Thresholds) -> str:
+    """DeadRelu."""
+    held = t.start
+    return f"more than {held.dead_percent:g} % of a layer's channels above 0 in 1 % of their values at most,{_often(held.dead_records)}"
+
+
+def poor(t: Thresholds) -> str:
+    """PoorWeightInitialization."""
+    held = t.start
+    return (
+        f"random weights; in the first {held.steps} recorded steps variances of weights a factor of {held.variance_ratio:g} apart "
+        f"{'and' if held.all_signs else 'or'} gradients that span less than {held.gradient_range:g}, and {held.patience} steps "
+        "without a lower loss"
+    )
+
+
+def inputs(t: Thresholds) -> str:
+    """CheckInputImages."""
+    held = t.start
+    narrow = f", or a standard deviation below {held.input_std:g}" if held.input_std else ""
+    return (
+        f"a channel's mean above {held.input_mean:g} or below -{held.input_mean:g} after normalisation{narrow}; "
+        f"{held.photos} photos at least"
+    )

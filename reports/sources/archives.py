@@ -12,6 +12,16 @@ def inside(archive: Path, name: str) -> Path | None:
     return archive / name if archive.is_file() and _read(archive, name, 1, []) is not None else None
 
 
+def beginning(archive: Path, start: str) -> list[Path]:
+    """Return where the files whose names begin in this way lie in an archive, as paths below the archive's own."""
+    try:
+        with tarfile.open(archive) as opened:
+            names = [member.name.rpartition("/")[2] for member in opened if member.isfile()]
+    except (OSError, EOFError, zlib.error, tarfile.TarError):
+        return []  # whoever reads a member says what is damaged
+    return [archive / name for name in sorted(set(names)) if name.startswith(start)]
+
+
 def read_member(path: Path, most: int, missing: list[str]) -> bytes:
     """Return up to `most` bytes of a file that `inside` found, and add a sentence to `missing` for what is damaged."""
     return _read(path.parent, path.name, most, missing) or b""

@@ -17,6 +17,11 @@ def job(record: Fields) -> Job:
         notes=tuple(str(note) for note in record.items("notes")),
         processes=record.count("processes"),
         started=record.number("time"),
+        class_photos={
+            split: tuple(int(found) for item in items if (found := number(item)) is not None and found >= 0)
+            for split, items in record.inside("class_photos").values.items()
+            if isinstance(items, list)
+        },
     )
 
 
@@ -119,17 +124,27 @@ def classes(record: Fields) -> tuple[ClassScore, ...] | None:
 
 
 def layers(record: Fields) -> list[LayerStatistics] | None:
-    """The statistics of gradients or activations at one step; there must be one layer at least."""
+    """The statistics of gradients, updates or activations at one step; there must be one layer at least."""
     held = record.inside("layers")
-    found = [
-        LayerStatistics(
-            kind=record.text("kind"),
-            layer=name,
-            step=record.count("step") or 0,
-            mean=held.inside(name).number("mean"),
-            std=held.inside(name).number("std"),
-            share_zero=held.inside(name).number("share_zero"),
-        )
-        for name in held.values
-    ]
-    return found or None
+    return [_layer(record, name, held.inside(name)) for name in held.values] or None
+
+
+def _layer(record: Fields, name: str, values: Fields) -> LayerStatistics:
+    return LayerStatistics(
+        kind=record.text("kind"),
+        layer=name,
+        stage=record.text("stage"),
+        epoch=record.count("epoch") or 0,
+        step=record.count("step") or 0,
+        mean=values.number("mean"),
+        std=values.number("std"),
+        share_zero=values.number("share_zero"),
+        minimum=values.number("min"),
+        maximum=values.number("max"),
+        rms=values.number("rms"),
+        p5=values.number("p5"),
+        p95=values.number("p95"),
+        weight_rms=values.number("weight_rms"),
+        weight_std=values.number("weight_std"),
+        share_dead=values.number("share_dead"),
+    )

@@ -14,6 +14,7 @@ from reports.system import Profile, Span, StepStatistics
 MOST_FILES = 20_000
 NAMED = (".json", ".json.gz", ".jsonl", ".corrupt", ".trace")
 OURS = ("summary.json", "tuning.json", "records.jsonl", "report.json", "compare.json")  # of a run of ours
+OURS_NAMED = ("system-", "trace-head-", "trace-finetune-")
 OURS_BELOW = ("input", "model", "trials")
 DEBUGGERS_BELOW = ("collections", "index")  # of reports.sources.smdebug
 GAP = 3600  # seconds without a point, after which the files may be of several jobs
@@ -67,7 +68,11 @@ def _files(folder: Path, missing: list[str]) -> list[Path]:
         return [folder]
     paths = list[Path]()
     for path in sorted(folder.rglob("*")):
-        ours = path.name in OURS or not set(path.relative_to(folder).parts).isdisjoint(OURS_BELOW + DEBUGGERS_BELOW)
+        ours = (
+            path.name.startswith(OURS_NAMED)
+            or path.name in OURS
+            or not set(path.relative_to(folder).parts).isdisjoint(OURS_BELOW + DEBUGGERS_BELOW)
+        )
         if ours or not path.name.endswith(NAMED) or not path.is_file():
             continue
         if len(paths) == MOST_FILES:

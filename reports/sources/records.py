@@ -10,6 +10,8 @@ from reports.photos import records as photos
 from reports.photos.facts import Answer, Duplicates, Photos, Suspects
 from reports.sources import kinds
 from reports.sources.kinds import Matrix
+from reports.sources.machines import read_machines
+from reports.sources.measured import Measurements
 from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
@@ -31,6 +33,7 @@ class _Collected:
     suspects: Suspects | None = None
     duplicates: Duplicates | None = None
     answers: dict[str, tuple[Answer, ...]] = field(default_factory=dict)
+    measured: Measurements = field(default_factory=Measurements)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     done: Fields | None = None
     last_time: float | None = None
@@ -45,6 +48,7 @@ class _Collected:
             self.versions[str(record.values.get("version"))] += 1
             return
         self.last_time = record.number("time") or self.last_time
+        self.measured.sign(record.number("time"))
         kind = record.text("kind")
         if kind in NOT_SHOWN:
             self.not_shown[kind] += 1
@@ -78,7 +82,9 @@ class _Collected:
                 if (classes := kinds.classes(record)) is None:
                     return False
                 self.classes[split] = classes
-            case "gradients" | "activations":
+            case "steps" | "batches" | "operators" | "inputs":
+                return self.measured.take(kind, record)
+            case "gradients" | "updates" | "activations":
                 if (layers := kinds.layers(record)) is None:
                     return False
                 self.layers += layers
@@ -107,6 +113,7 @@ def read_records(path: Path) -> Run:
     found = _Collected()
     for values in json_lines(path, missing):
         found.take(Fields(values))
+    machines = read_machines(path, missing)
     missing += _missing(path, found)
     return Run(
         source=one_line(path),
@@ -134,6 +141,7 @@ def read_records(path: Path) -> Run:
             duplicates=found.duplicates,
             answers=tuple(answer for held in found.answers.values() for answer in held),
         ),
+        measured=found.measured.found(machines),
     )
 
 

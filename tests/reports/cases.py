@@ -1,8 +1,10 @@
 """Cases that docs/reports.md lists: records that were made so that certain rules find something, and no others."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.reports.made import Record, course, done, healthy, job, judged, metrics, trace, write
+from tests.reports.made import Record, course, done, healthy, job, judged, metrics, record, trace, write
+from tests.reports.measuring import machine, steps, tensors
 
 GOOD = [[38, 1, 1], [1, 38, 1], [1, 0, 39]]
 FALLING = [2.0, 1.0, 0.6, 0.4, 0.3, 0.25, 0.22, 0.2, 0.18, 0.16]
@@ -35,6 +37,27 @@ def _oscillating(folder: Path) -> Path:
 def _not_a_number(folder: Path) -> Path:
     first, *others = course(FALLING, FALLING)
     return write(folder, run(first | {"step_losses": [2.0, 1.9, None, 1.4]}, *others))
+
+
+def _watched(kind: str, **layer: float) -> Callable[[Path], Path]:
+    """Return what makes a healthy run of which one layer of two has these statistics in all recorded steps."""
+    others = {"gradients": {}, "updates": {"weight_rms": 1.0}, "activations": {"share_dead": 0.1}}[kind]
+    return lambda folder: write(folder, [*healthy(), *tensors(kind, 10, {"stem": layer, "top": others})])
+
+
+def _growing(folder: Path) -> Path:
+    columns = {
+        "gpu0_percent": [95.0] * 600,
+        "gpu0_memory_bytes": [4e9 + 1e7 * place for place in range(600)],
+        "cpu0": [40.0] * 600,
+    }
+    return machine(write(folder, healthy()), columns)
+
+
+def _stalled(folder: Path) -> Path:
+    first, *others = healthy()
+    moments = (0.0, 10.0, 4000.0)
+    return write(folder, [first, *(steps("head", 1, [0.2] * 10) | {"time": 1.7e9 + one} for one in moments), *others])
 
 
 # Name -> what makes its folder, and the rules of ours that must find something.
@@ -73,6 +96,22 @@ CASES = {
     "imbalanced classes": (
         lambda folder: write(folder, run(*course(FALLING, FALLING), matrix=[[190, 10, 0], [9, 190, 1], [0, 1, 9]])),
         ("ClassImbalance",),
+    ),
+    "gradients that vanish": (_watched("gradients", rms=1e-9), ("VanishingGradient",)),
+    "updates larger than their weights": (_watched("updates", rms=30, weight_rms=1), ("WeightUpdateRatio",)),
+    "weights that stand still": (
+        _watched("updates", rms=1e-7, min=-1e-7, max=1e-7, weight_rms=1),
+        ("UnchangedTensor",),
+    ),
+    "ReLU layers that are dead": (_watched("activations", share_dead=0.8), ("DeadRelu",)),
+    "layers of zeros": (_watched("activations", share_zero=1, share_dead=1), ("AllZero", "DeadRelu")),
+    "GPU memory that grows": (_growing, ("GPUMemoryIncrease",)),
+    "training that stood still for an hour": (_stalled, ("StalledTraining",)),
+    "photos that are nearly black": (
+        lambda folder: write(
+            folder, [*healthy(), record("inputs", split="train", photos=60, mean=[-2, -1.9, -1.7], std=[0.1] * 3)]
+        ),
+        ("CheckInputImages",),
     ),
     "two classes that look alike": (
         lambda folder: write(folder, run(*course(FALLING, FALLING), matrix=[[22, 18, 0], [19, 21, 0], [0, 0, 40]])),

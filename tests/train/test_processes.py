@@ -116,8 +116,11 @@ def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
     weights = [load_file(base / "model" / "model.safetensors") for base in (chief, alone)]
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
-    # Only the chief writes.
-    written = {path.relative_to(other).parts[0] for path in other.rglob("*") if path.is_file()}
+    # The chief alone writes, but for what each host measures of itself.
+    for base, host in ((chief, hosts[0]), (other, hosts[1])):
+        assert [path.name for path in (base / "output/data").glob("system-*")] == [f"system-{host}.jsonl"]
+    own = other / "output" / "data" / f"system-{hosts[1]}.jsonl"
+    written = {path.relative_to(other).parts[0] for path in other.rglob("*") if path.is_file() and path != own}
     assert written <= {"input", "checkpoints"} and not list((other / "checkpoints").glob("*.pt"))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from train.features.lanes import Chunk, Shared, View, Work, forward, in_flight
+from train.features.lanes import Chunk, PassSeconds, Shared, View, Work, forward, in_flight
 from train.gpu_memory import is_full
 
 # The number of photos and views that go through the backbone together, by device; 0 means that each lane computes its own.
@@ -45,16 +45,18 @@ class _Batches:
 
     def run(self, views: Sequence[tuple[Chunk, View]]) -> list[Chunk]:
         """Compute the features of views of several chunks, and return the chunks that are now complete."""
-        features = self._features([view for _, view in views])
+        seconds = PassSeconds()
+        features = self._features([view for _, view in views], seconds)
         for (chunk, view), row in zip(views, features, strict=True):
             self._shared.keep(chunk, [view], row[None])
+            chunk.seconds.add(seconds, 1 / len(views))
         return [chunk for chunk, view in views if view is chunk.waiting[-1]]
 
-    def _features(self, views: Sequence[View]) -> Tensor:
+    def _features(self, views: Sequence[View], seconds: PassSeconds) -> Tensor:
         while True:
             try:
                 parts = [views[start : start + self._size] for start in range(0, len(views), self._size)]
-                return torch.cat([self._forward(part) for part in parts])
+                return torch.cat([self._forward(part, seconds) for part in parts])
             except RuntimeError as error:
                 if self._size == 1 or not is_full(error):
                     raise
@@ -64,7 +66,8 @@ class _Batches:
                 torch.cuda.empty_cache()
             print(f"the GPU's memory is too small for the batch; going on with {self._size} photos", file=sys.stderr)
 
-    def _forward(self, views: Sequence[View]) -> Tensor:
+    def _forward(self, views: Sequence[View], seconds: PassSeconds) -> Tensor:
         for row, view in zip(self._pixels, views, strict=False):
             row.copy_(torch.from_numpy(view.pixels))
-        return forward(self._shared.model, self._pixels[: self._size], self._shared.precision)[: len(views)]
+        pixels = self._pixels[: self._size]
+        return forward(self._shared.model, pixels, self._shared.precision, seconds)[: len(views)]

@@ -21,10 +21,12 @@ from classifier.unreadable import faults, too_many
 from train import stop
 from train.features.cache import FeatureCache, cache_key
 from train.features.collector import BATCH, collected
+from train.features.inputs import Moments, normalised
 from train.features.lanes import CHUNK, Chunk, Shared, Work, in_flight
 from train.features.share import Contribution, Share
 from train.precision import compute_exactly
 from train.processes.world import World, local_threads
+from train.report import BatchTimes, StepRecords
 from train.spool.pack import Pack
 
 # From this number of images on, folding batch normalisation into the convolutions saves more time than it costs (0.1 to 0.8 s).
@@ -62,13 +64,15 @@ class Unreadable:
 class FeaturePass:
     """Sends photos through a classifier's frozen backbone, at one precision and in all processes of `world`.
 
-    With a `pack`, each photo's file is opened only once: its bytes come from the pack afterwards.
+    With a `pack`, each photo's file is opened only once: its bytes come from the pack afterwards. `times` records how long
+    the photos took.
     """
 
     model: Classifier
     precision: str  # fp32, bf16 or fp16
     pack: Pack | None = None
     world: World = World()  # noqa: RUF009 - frozen
+    times: StepRecords | None = None
 
     def extract(
         self, photos: PhotoSet, *, cache: Path | None = None, max_unreadable: float = 0, views: int = 0, sample: int = 0
@@ -92,13 +96,15 @@ class FeaturePass:
         rows = sum(len(work.photos) * (1 + work.views) for work in works)
         shares = {name: Share([work for work in works if work.split == name], rows) for name in splits}
         images = sum(len(split) * (1 + views * (name == "train")) for name, split in splits.items())
-        mine, done = sum(len(work.photos) for work in works), 0
+        mine, done, inputs = sum(len(work.photos) for work in works), 0, list[Moments]()
         with (
             Progress(_label(splits), mine, "photos", shown=self.world.chief) as progress,
             contextlib.closing(self._chunks(works, images, store)) as chunks,
         ):
             for chunk in chunks:
                 shares[chunk.work.split].take(chunk)
+                self._record(chunk, splits)
+                inputs += chunk.inputs
                 if self.world.size == 1 and chunk.unreadable:
                     now = {name: share.unreadable for name, share in shares.items()}
                     if fault := too_many(splits, now, max_unreadable):
@@ -107,6 +113,8 @@ class FeaturePass:
                 done += len(chunk.work.photos)
                 if stop.requested.is_set() and (done < mine or self.world.size > 1):
                     raise _stopped(done, mine, cache)
+        if self.times and inputs:
+            self.times.inputs("train", len(inputs), **normalised(inputs, self.model.preprocessing))
         try:
             everyone = self.world.gather({name: share.contribution() for name, share in shares.items()})
         except RuntimeError:
@@ -123,6 +131,13 @@ class FeaturePass:
         if sample:
             found = {name: _with_sample(split, self.model.preprocessing) for name, split in found.items()}
         return found, _listed(splits, missing)
+
+    def _record(self, chunk: Chunk, splits: Mapping[str, Sequence[Photo]]) -> None:
+        if self.times:
+            # Only a pass for predictions leaves out the split train.
+            stage = "features" if "train" in splits else "evaluation"
+            times = BatchTimes(photos=len(chunk.work.photos), **vars(chunk.seconds))
+            self.times.batch(stage, chunk.work.split, times)
 
     def _store(self, folder: Path) -> FeatureCache:
         return FeatureCache(folder, cache_key(self.model.backbone, self.model.preprocessing, self.precision))

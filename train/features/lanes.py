@@ -1,6 +1,7 @@
 """Lanes: threads that work on photos side by side. Each reads, decodes, cuts out views and runs the backbone."""
 
 import hashlib
+import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from classifier.images import Decoded, Pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
 from train.features.cache import FeatureCache
+from train.features.inputs import PHOTOS, Moments, moments
 from train.features.views import draw, view_key
 from train.precision import autocast
 from train.spool.pack import Pack
@@ -50,6 +52,22 @@ class Chunk:
     pixels: dict[int, Pixels] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
     waiting: "list[View]" = field(default_factory=list)  # views that have no features yet
+    seconds: "PassSeconds" = field(default_factory=lambda: PassSeconds())
+    inputs: list[Moments] = field(default_factory=list)  # of some photos of train
+
+
+@dataclass
+class PassSeconds:
+    """How long some photos took: to read and decode them, to move them to the device, and to send them through the backbone."""
+
+    read: float = 0.0
+    move: float = 0.0
+    forward: float = 0.0
+
+    def add(self, other: "PassSeconds", share: float) -> None:
+        """Add a share of what several chunks took together."""
+        self.move += share * other.move
+        self.forward += share * other.forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +91,23 @@ class Shared:
 
     def run(self, work: Work) -> Chunk:
         """Do all work on some photos. Photos whose features are stored are read, but neither decoded nor forwarded."""
-        chunk = Chunk(work)
+        started, chunk = time.perf_counter(), Chunk(work)
         for photo in self._photos(chunk):
             chunk.waiting.extend(photo)
             while len(chunk.waiting) >= CHUNK:
                 self._compute(chunk, CHUNK)
         if chunk.waiting:
             self._compute(chunk, CHUNK)
+        seconds = chunk.seconds
+        seconds.read = time.perf_counter() - started - seconds.move - seconds.forward
         return chunk
 
     def decode(self, work: Work) -> Chunk:
         """Do all work on some photos except for the backbone; views without stored features are left in `waiting`."""
-        chunk = Chunk(work)
+        started, chunk = time.perf_counter(), Chunk(work)
         for photo in self._photos(chunk):
             chunk.waiting.extend(photo)
+        chunk.seconds.read = time.perf_counter() - started
         return chunk
 
     def keep(self, chunk: Chunk, views: Sequence[View], features: Tensor) -> None:
@@ -120,6 +141,8 @@ class Shared:
             for view, key in enumerate(keys):
                 if view not in known:
                     result.append(View(photo=index, view=view, key=key, pixels=_cut(decoded, view, key)))
+            if 0 not in known and chunk.work.split == "train" and chunk.work.start < PHOTOS:
+                chunk.inputs.append(moments(result[0].pixels))
         chunk.rows.extend((index, view, row) for view, row in known.items())
         chunk.digests[index] = digest
         if self.pack is not None:
@@ -128,7 +151,8 @@ class Shared:
 
     def _compute(self, chunk: Chunk, count: int) -> None:
         views = chunk.waiting[:count]
-        features = forward(self.model, torch.from_numpy(np.stack([view.pixels for view in views])), self.precision)
+        pixels = torch.from_numpy(np.stack([view.pixels for view in views]))
+        features = forward(self.model, pixels, self.precision, chunk.seconds)
         self.keep(chunk, views, features)
         del chunk.waiting[:count]
 
@@ -140,11 +164,21 @@ def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
     return decoded.pixels(drawn.box, flip=drawn.flip)
 
 
-def forward(model: Classifier, pixels: Tensor, precision: str) -> Tensor:
-    """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3]."""
+def forward(model: Classifier, pixels: Tensor, precision: str, seconds: PassSeconds | None = None) -> Tensor:
+    """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3], and add the time that it took to `seconds`.
+
+    On a GPU, moving is the time in which the copy is started; the copy itself counts as a part of the forward pass.
+    """
     device = next(model.parameters()).device
+    started = time.perf_counter()
     with torch.inference_mode(), autocast(device.type, precision):
-        return model.features(pixels.to(device, non_blocking=True)).cpu()
+        moved = pixels.to(device, non_blocking=True)
+        between = time.perf_counter()
+        features = model.features(moved).cpu()
+    if seconds:
+        seconds.move += between - started
+        seconds.forward += time.perf_counter() - between
+    return features
 
 
 def in_flight(run: Callable[[Work], Chunk], works: Iterable[Work], lanes: int) -> Generator[Chunk, None, None]:

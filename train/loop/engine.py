@@ -4,13 +4,11 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from classifier.errors import ConfigError
@@ -19,12 +17,12 @@ from train.evaluation import Evaluation, judge
 from train.loop.checkpoint import Checkpoints
 from train.loop.compiler import compiled
 from train.loop.feed import fed
-from train.loop.reduce import add_up, overlapped
 from train.loop.seeds import generator, seed_for
-from train.loop.stage import Batch, Best, Stage, State
-from train.report import Hook
+from train.loop.stage import Best, Stage, State
+from train.loop.step import Step, lanes_of, learn
+from train.loop.timing import Clocks, StepClock
+from train.report import Monitor, Place
 
-Lanes = Callable[..., Any]  # as map()
 LOOK = 50  # steps after which the losses are read; each reading waits for the GPU
 
 
@@ -33,7 +31,7 @@ def fit(
     on_epoch: Callable[[int, Mapping[str, Any]], None],
     *,
     checkpoints: Checkpoints | None = None,
-    hook: Hook | None = None,
+    monitor: Monitor | None = None,
     state: State | None = None,
     best: Best | None = None,
 ) -> Best | None:
@@ -43,15 +41,15 @@ def fit(
     called after every epoch with its number (from 1) and its metrics; the metrics `step_losses` and `step_seconds` hold one
     number for each step. After SIGTERM the step under way is finished. Every random number of a step follows from seed,
     stage, epoch, step and process, so a run that goes on from `state` draws the same as one that was never interrupted.
-    Raises ConfigError when the loss is no longer a number.
+    `monitor` is told of each step. Raises ConfigError when the loss is no longer a number.
     """
-    state = state or State()
+    state, monitor = state or State(), monitor or Monitor()
     runner = compiled(stage.model) if stage.compile else stage.model
     while state.epoch <= stage.epochs and not (stage.early_stopping and state.since_best >= stage.early_stopping):
         positions = torch.randperm(len(stage.labels), generator=generator(stage.seed, stage.name, state.epoch))
         steps = positions.split(stage.batch_size)  # type: ignore[no-untyped-call]
         judged = None
-        if _learn_epoch(stage, runner, state, steps, checkpoints, hook):
+        if _learn_epoch(stage, runner, state, steps, checkpoints, monitor):
             judged = _judge(stage)
         if judged is None:
             if checkpoints:
@@ -60,8 +58,7 @@ def fit(
         logits, evaluation = judged
         if not math.isfinite(evaluation.loss):
             raise _not_a_number(stage, len(steps), state.epoch)
-        if hook:
-            hook.step("validation", {"loss": evaluation.loss})
+        monitor.losses("validation", {"loss": evaluation.loss})
         state.since_best += 1
         score = (evaluation.accuracy, -evaluation.loss)
         if best is None or score > best.score:
@@ -87,31 +84,43 @@ def _learn_epoch(
     state: State,
     steps: Sequence[Tensor],
     checkpoints: Checkpoints | None,
-    hook: Hook | None,
+    monitor: Monitor,
 ) -> bool:
     """Do the steps that are left of an epoch, and return whether it ended before SIGTERM."""
     set_learning(stage.model)
     unread: list[Tensor] = []
+    clocks = Clocks(stage.name, state.epoch, monitor.steps)
     world = stage.world
     stopped = False
     device = next(stage.model.parameters()).device
     with (
         contextlib.closing(stage.batches(state.epoch, steps[state.step :])) as loaded,
         contextlib.closing(fed(loaded, device, state)) as batches,
-        _lanes(stage) as lanes,
+        lanes_of(stage) as lanes,
+        contextlib.closing(clocks),
     ):
         while state.step < len(steps) and not stopped:
-            started = time.perf_counter()
+            started, waited, traced = time.perf_counter(), state.waited, monitor.tracing_seconds
             batch = next(batches)
+            wait = state.waited - waited
+            clock = StepClock(device, wait=wait, move=time.perf_counter() - started - wait)
+            number = (state.epoch - 1) * len(steps) + state.step
+            place = Place(stage=stage.name, epoch=state.epoch, step=state.step + 1, number=number)
+            watch = monitor.watch(place, stage.model)
             torch.manual_seed(seed_for(stage.seed, stage.name, state.epoch, state.step, world.rank))
-            unread.append(_learn(stage, runner, lanes, batch, len(steps[state.step])))
-            if hook:
-                hook.step("train", {"loss": unread[-1][0]})
+            step = Step(batch=batch, size=len(steps[state.step]), clock=clock, watch=watch)
+            with monitor.traced(place):
+                unread.append(learn(stage, runner, lanes, step))
+            monitor.losses("train", {"loss": unread[-1][0]})
             state.step += 1
             stopped, due = world.any(stop.requested.is_set(), bool(checkpoints and checkpoints.due()))
             if stopped or due or len(unread) == LOOK or state.step == len(steps):
                 _read(unread, stage, state)
-            state.seconds.append(time.perf_counter() - started)
+            # What watching costs is not a part of the step.
+            watching = monitor.tracing_seconds - traced + (watch.seconds if watch else 0.0)
+            clock.seconds = time.perf_counter() - started - watching
+            state.seconds.append(clock.seconds)
+            clocks.add(state.step, clock)
             if due and checkpoints:
                 checkpoints.save(stage, state)
     return not stopped
@@ -124,61 +133,6 @@ def set_learning(model: nn.Module) -> None:
         # The statistics of the pretraining are better: its batches were larger than ours.
         if isinstance(module, _BatchNorm):
             module.eval()
-
-
-@contextlib.contextmanager
-def _lanes(stage: Stage) -> Generator[Lanes, None, None]:
-    """Give a map() over the parts of a step: on a thread for each core, or one part after the other."""
-    if not stage.lane:
-        yield map
-        return
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
-        yield pool.map
-    # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
-    torch.set_num_threads(threads)
-
-
-def _learn(stage: Stage, runner: nn.Module, lanes: Lanes, batch: Batch, size: int) -> Tensor:
-    """Do one step on this process's part of its `size` photos, and return a tensor [2]: its share of the loss, its hits."""
-    inputs, targets = stage.mix(*batch) if stage.mix and len(batch[1]) else batch
-    updates, world = stage.updates, stage.world
-    parameters = updates.parameters
-
-    def learn_part(part: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        pixels, target = part
-        with stage.autocast():
-            output = runner(pixels)
-        logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-        loss = _loss(stage, logits, target) / size
-        if auxiliary is not None:
-            loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / size
-        # Not backward(): when lanes add to the same .grad at the same time, some of the sums are lost.
-        gradients = torch.autograd.grad(updates.scaled(loss), parameters, materialize_grads=True)
-        truth = target if target.ndim == 1 else target.argmax(1)
-        return torch.stack((loss.detach(), (logits.detach().argmax(1) == truth).sum())), gradients
-
-    parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
-    tally = torch.zeros(2, device=inputs.device)
-    updates.optimizer.zero_grad()
-    # On processors nothing is gained: all cores compute to the end, and the network is not the slow part.
-    overlap = world.size > 1 and inputs.is_cuda
-    with overlapped(parameters, parts) if overlap else contextlib.nullcontext():
-        for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):
-            tally += share
-            if not overlap:
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-    if world.size > 1 and not overlap:
-        add_up(parameters)
-    updates.step()
-    return tally
-
-
-def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(
-        logits.float(), targets, stage.class_weights, label_smoothing=stage.label_smoothing, reduction="sum"
-    )
 
 
 def _read(unread: list[Tensor], stage: Stage, state: State) -> None:

@@ -40,6 +40,11 @@ class Updates:
         """The highest learning rate that any parameter has in the course of the schedule."""
         return max(float(group.get("initial_lr", group["lr"])) for group in self.optimizer.param_groups)
 
+    @property
+    def scale(self) -> float:
+        """By how much scaled() multiplies a loss, and with it the gradients."""
+        return float(self.scaler.get_scale()) if self.scaler else 1.0
+
     def scaled(self, loss: Tensor) -> Tensor:
         """Return the loss whose gradients step() expects."""
         return self.scaler.scale(loss) if self.scaler else loss

@@ -11,15 +11,15 @@ RECORDS_VERSION = 1
 
 
 class Records:
-    """Appends records to records.jsonl. Each is written and flushed at once, so a job that is killed leaves whole lines.
+    """Appends records to a file, records.jsonl by default. Each is written and flushed at once, so a job that is killed leaves whole lines.
 
     Without a folder, as in all processes but the chief, it writes nothing.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, name: str = "records.jsonl") -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "records.jsonl" if folder else Path(os.devnull)).open("w", buffering=1)
+        self._file = (folder / name if folder else Path(os.devnull)).open("w", buffering=1)
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one record; numbers that JSON cannot hold become null."""

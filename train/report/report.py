@@ -7,17 +7,19 @@ from typing import Any
 
 from train.config import metric_line
 from train.report.board import Board
-from train.report.hooks import Hook
+from train.report.monitor import Monitor
 from train.report.records import Records
+from train.report.system import Sampler
 
 
 @dataclass(kw_only=True)
 class Report:
-    """Writes a job's progress to records.jsonl, to TensorBoard and to the log; `hook` is the Debugger's, if there is one."""
+    """Writes a job's progress to its records, to TensorBoard and to the log."""
 
     records: Records
     board: Board
-    hook: Hook | None = None
+    monitor: Monitor
+    sampler: Sampler | None = None  # of this host
     epochs: int = 0  # done so far, of both stages
 
     def epoch(self, stage: str, epoch: int, metrics: Mapping[str, Any], *, again: bool = False) -> None:
@@ -32,12 +34,21 @@ class Report:
         if not again:
             print(metric_line(self.epochs, metrics), flush=True)
 
+    def stop(self) -> None:
+        """Write what waits for further measurements, and measure no more; however the job ends."""
+        if self.monitor.steps:
+            self.monitor.steps.flush()
+        if self.sampler:
+            self.sampler.close()
+            self.sampler = None
+
     def close(self, seconds: Mapping[str, float]) -> None:
         """Record how many seconds each part of the job took, and close all files."""
+        self.stop()
         # ru_maxrss is in KiB on Linux.
         peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.records.write("done", seconds=seconds, peak_memory_bytes=peak)
         self.records.close()
         self.board.close()
-        if self.hook:
-            self.hook.close()
+        if self.monitor.hook:
+            self.monitor.hook.close()

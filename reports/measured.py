@@ -1,0 +1,84 @@
+"""What training measured of itself while it ran, as docs/records.md describes it: steps, photos, tensors' inputs, machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reports.system import Numbers, Series
+
+# The parts of a step, in their order, and what the page calls them.
+PARTS = {
+    "wait": "waiting for photos",
+    "move": "moving to the device",
+    "forward": "forward",
+    "backward": "backward",
+    "exchange": "exchanging gradients",
+    "optimizer": "optimizer",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepTimes:
+    """The steps of one stage in their order: all arrays are as long; NaN stands for what is not known. Times are in seconds."""
+
+    stage: str
+    clock: str  # processor or gpu: by which the forward and the backward pass were timed
+    epochs: Numbers
+    steps: Numbers  # from 1 in each epoch
+    parts: Mapping[str, Numbers]  # by the names of PARTS
+    seconds: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassTimes:
+    """The passes of one split through the backbone: seconds of all lanes together."""
+
+    stage: str  # features, or evaluation in the course of fine-tuning
+    split: str
+    batches: int
+    photos: int
+    read: float
+    move: float
+    forward: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One operator in a traced step: its own seconds, without those of the operators that it calls."""
+
+    name: str
+    calls: int
+    seconds: float
+    gpu_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """One step that torch.profiler traced; `file` holds all of it."""
+
+    stage: str
+    step: int
+    file: str
+    operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Mean and standard deviation of each channel of some photos, as the network gets them."""
+
+    split: str
+    photos: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All of it; empty for records of before it was measured."""
+
+    steps: tuple[StepTimes, ...] = ()
+    passes: tuple[PassTimes, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    inputs: tuple[Inputs, ...] = ()
+    machines: tuple[Series, ...] = ()
+    longest_pause: float | None = None  # seconds between two records of the job
+    signs: int = 0  # records of the job that say when they were written

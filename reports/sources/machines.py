@@ -1,0 +1,133 @@
+"""Our own records of the machines: system-HOST.jsonl beside records.jsonl, in the format of docs/records.md."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from classifier.names import one_line
+from reports.facts import Run
+from reports.sources import metrics
+from reports.sources.archives import beginning
+from reports.sources.measured import column
+from reports.sources.text import json_lines
+from reports.sources.values import Fields
+from reports.system import Numbers, Profile, Series
+
+NAME = "system-"  # begins the name of each file
+VERSION = 1
+START = 10.0  # seconds in which points lie closer together than later
+SHORT = 15.0  # a shorter job keeps these points; in a longer one they would weigh more than the later ones
+SPACING = 0.5
+# Column -> device, measure. A core's column is cpu and its number, or the numbers of a group's first and last core.
+COLUMNS = {
+    "busiest_core_percent": ("busiest core", "busiest_core"),
+    "io_wait_percent": ("busiest core", "io_wait"),
+    "receive": ("network", "receive"),
+    "transmit": ("network", "transmit"),
+    "disk_read": ("disk", "disk_read"),
+    "disk_write": ("disk", "disk_write"),
+}
+GPU_COLUMNS = {"percent": "gpu", "memory_activity_percent": "gpu_memory", "memory_bytes": "gpu_memory_used"}
+CORE = re.compile(r"cpu\d+(-\d+)?")
+GPU = re.compile(r"gpu(\d+)_(\w+)")
+
+
+def read_machines(records: Path, missing: list[str]) -> tuple[Series, ...]:
+    """Return the series of all hosts whose files lie beside a records file, in its folder or its archive."""
+    folder = records.parent
+    beside = sorted(folder.glob(f"{NAME}*.jsonl*"))
+    paths = beginning(folder, NAME) if folder.is_file() else beside
+    return tuple(series for path in paths for series in _host(path, missing))
+
+
+def _host(path: Path, missing: list[str]) -> list[Series]:
+    """Return the series of one file."""
+    held = [Fields(values) for values in json_lines(path, missing)]
+    parts = [part for record in held if (part := _columns(record)) is not None]
+    if len(parts) < len(held):
+        missing.append(f"{one_line(path)}: {len(held) - len(parts)} records are not of the system, or hold no times.")
+    if not parts:
+        return []
+    about = parts[0][0]
+    if reason := about.text("gpus_missing"):
+        missing.append(f"How busy the GPUs of {about.text('host')} were was not recorded: {one_line(reason)}")
+    names = dict.fromkeys(name for _, columns in parts for name in columns)
+    joined = {
+        name: np.concatenate([columns.get(name, np.full(len(columns["times"]), np.nan)) for _, columns in parts])
+        for name in names
+    }
+    return _series(about, joined)
+
+
+def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
+    """Return a record of the system with its columns, all as long as its times; None where it is not such a record."""
+    times = column(record, "times")
+    ours = record.text("kind") == "system" and record.number("version") == VERSION
+    if not ours or times is None or not len(times) or np.isnan(times).any():
+        return None
+    names = [name for name, value in record.values.items() if isinstance(value, list)]
+    found = {name: values for name in names if (values := column(record, name)) is not None}
+    return record, {name: values for name, values in found.items() if len(values) == len(times)}
+
+
+def _series(about: Fields, columns: dict[str, Numbers]) -> list[Series]:
+    times = columns.pop("times")
+    order = np.argsort(times, kind="stable")
+    times, columns = _thinned(times[order], {name: values[order] for name, values in columns.items()})
+    host, found = about.text("host") or "host", list[Series]()
+
+    def add(device: str, measure: str, values: Numbers) -> None:
+        known = ~np.isnan(values)
+        if known.any():
+            found.append(Series(host=host, device=device, measure=measure, times=times[known], values=values[known]))
+
+    memory = about.number("memory_limit_bytes")
+    gpus = about.items("gpu_memory_limit_bytes")
+    for name, values in columns.items():
+        if CORE.fullmatch(name):
+            add(name, "cpu", values)
+        elif name in COLUMNS:
+            add(*COLUMNS[name], values)
+        elif name == "cpu_percent" and about.number("cpu_limit_cores"):
+            add("cpu limit", "cpu_limit", values)
+        elif name == "memory_bytes" and memory:
+            add("memory", "memory", 100 * values / memory)
+        elif (match := GPU.fullmatch(name)) and (measure := GPU_COLUMNS.get(match[2])):
+            add(f"gpu{match[1]}", measure, values)
+            place = int(match[1])
+            limit = Fields({"": gpus[place]}).number("") if place < len(gpus) else None
+            if measure == "gpu_memory_used" and limit:
+                add(f"gpu{match[1]}", "gpu_memory_full", 100 * values / limit)
+    return found
+
+
+def _thinned(times: Numbers, columns: dict[str, Numbers]) -> tuple[Numbers, dict[str, Numbers]]:
+    """Join the points of the first seconds, so that all points lie about as far from each other; keep those of a short job."""
+    since = times - times[0]
+    if since[-1] < SHORT:
+        return times, columns
+    places = np.where(since < START, np.floor(since / SPACING), START / SPACING + np.arange(len(times)))
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(places) > 0)))
+    joined = {}
+    for name, values in columns.items():
+        known = ~np.isnan(values)
+        counts = np.add.reduceat(known, starts, dtype=int)
+        sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+        joined[name] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return times[starts], joined
+
+
+def with_machines(profile: Profile | None, run: Run | None) -> Profile | None:
+    """Return the profile with our own records of the machines, where SageMaker's profiler has left none."""
+    series: Sequence[Series] = run.measured.machines if run else ()
+    if run is None or not series or (profile and profile.series):
+        return profile
+    usage = metrics.usage(series)
+    if profile is None:
+        hosts = len({one.host for one in series})
+        return Profile(source=run.source, files=hosts, series=tuple(series), usage=usage)
+    others = tuple(sentence for sentence in profile.missing if "ystem metrics are missing" not in sentence)
+    return replace(profile, series=tuple(series), usage=usage, missing=others)

@@ -1,0 +1,59 @@
+"""Records of where the time of each step went, and that of each batch of the feature pass."""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from train.report.columns import Columns
+from train.report.records import Records
+
+
+class StepTimes(NamedTuple):
+    """Where the time of one step went, in seconds. docs/records.md says what each one is on a processor and on a GPU."""
+
+    wait: float  # for the photos
+    move: float  # to the device
+    forward: float
+    backward: float
+    exchange: float  # of the gradients, between the processes
+    optimizer: float
+    seconds: float  # of the whole step
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchTimes:
+    """Where the time of one batch of the feature pass went, in seconds, and its number of photos."""
+
+    photos: int
+    read: float  # reading and decoding
+    move: float
+    forward: float
+
+
+STEP = StepTimes._fields
+BATCH = tuple(field.name for field in fields(BatchTimes))
+
+
+class StepRecords:
+    """Writes the records `steps`, `batches` and `inputs`."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._steps = Columns(records, "steps", ("step", *STEP))
+        self._batches = Columns(records, "batches", BATCH)
+
+    def step(self, stage: str, epoch: int, clock: str, step: int, times: StepTimes) -> None:
+        """Add a step, counted from 1 in its epoch; `clock` is processor or gpu."""
+        self._steps.add((step, *times), {"stage": stage, "epoch": epoch, "clock": clock})
+
+    def batch(self, stage: str, split: str, times: BatchTimes) -> None:
+        """Add a batch of the stage `features` or `evaluation`."""
+        self._batches.add([getattr(times, name) for name in BATCH], {"stage": stage, "split": split})
+
+    def inputs(self, split: str, photos: int, mean: list[float], std: list[float]) -> None:
+        """Record mean and standard deviation of each channel of some photos, as the network gets them."""
+        self._records.write("inputs", split=split, photos=photos, mean=mean, std=std)
+
+    def flush(self) -> None:
+        """Write what waits for further rows."""
+        self._steps.flush()
+        self._batches.flush()
