@@ -20,7 +20,7 @@ DOGS := $(wildcard ../shared/data/dogs)
 # The tests start hundreds of Pythons; each would compile the project again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long docs picture samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver gpu-check build push test-images test-inside image-sizes sbom lock clean
+.PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long docs picture report-picture samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver bench-report gpu-check build push test-images test-inside image-sizes sbom lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ test-long: .venv/.ready-dev .venv-sagemaker/.ready .venv-clients/.ready test-sto
 docs: .venv/.ready ## write the generated tables of the documents
 	$(BIN)/python -m docs.generated
 
+report-picture: .venv/.ready-dev ## take the README's picture of a report (SAVED=folder of a run)
+	$(BIN)/python -m docs.report_picture "$(SAVED)"
+
 picture: demo ## record make demo as the README's picture
 	$(BIN)/python -m docs.picture
 
@@ -157,6 +160,9 @@ bench-emulator: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready
 
 bench-driver: samples .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## how long byoc takes before it does what it was asked for
 	$(BIN)/python -m benchmarks.emulator --part driver --rounds 9
+
+bench-report: .venv/.ready-dev ## what byoc report takes: a huge job, and the page of a normal one in the browser
+	$(BIN)/python -m benchmarks.report
 
 bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc data upload against SDK v2's upload_data, to the local SageMaker (PHOTOS=number)
 	$(BIN)/python -m benchmarks.emulator --part upload $(if $(PHOTOS),--sent "$(PHOTOS)")
