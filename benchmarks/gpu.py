@@ -24,6 +24,7 @@ from benchmarks.parts import Options
 # In this order, each with its function and the seconds after which it is given up.
 CHECKS = {
     "device": ("gpu_checks.device", 40),
+    "tests": ("gpu_checks.tests", 100),
     "steps": ("gpu_checks.steps", 90),
     "pass": ("gpu_program.feature_pass", 80),
     "finetune": ("gpu_program.finetune", 190),

@@ -1,6 +1,7 @@
 """Checks of benchmarks.gpu that need no whole program. Each yields its lines: what, figure, verdict."""
 
 import copy
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.gpu import WRONG
-from benchmarks.machine import seconds
+from benchmarks.machine import ROOT, seconds
 from classifier.backbones import build_backbone
 from classifier.device import found
 from classifier.fold import folded
@@ -26,6 +27,15 @@ from train.precision import autocast, compute_exactly, resolve_precision
 MEASURED, RIGHT = "measured", "right"
 Line = tuple[str, str, str]  # what, figure, verdict
 WARM = 10  # steps
+# The tests of what computes on a GPU where there is one.
+TESTS = (
+    "train/test_collector.py",
+    "train/test_feed.py",
+    "train/test_reduce.py",
+    "train/test_fit.py",
+    "classifier/test_fold.py",
+    "classifier/test_device.py",
+)
 # Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
 RANK = """
 import os, sys, torch
@@ -89,6 +99,19 @@ def device(setting: Setting) -> Iterator[Line]:
         capability, known = torch.cuda.get_device_capability(), ",".join(torch.cuda.get_arch_list())
         size = torch.cuda.get_device_properties(0).total_memory / 2**30
         yield "compute capability, memory", f"{capability}, {size:.0f} GiB; built for {known}", MEASURED
+
+
+def tests(setting: Setting) -> Iterator[Line]:
+    """Run the tests of what runs on a GPU, if pytest and the tests are here."""
+    paths = [str(ROOT / "tests" / name) for name in TESTS]
+    if importlib.util.find_spec("pytest") is None or not (ROOT / "tests").is_dir():
+        yield "tests", "", "not run: there is no pytest or no folder tests"
+        return
+    chosen = paths[:1] if setting.quick else paths
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=ROOT, capture_output=True, text=True)
+    said = done.stdout.strip().splitlines() or [done.stderr.strip()[-80:]]
+    failed = [line.split(" - ")[0].removeprefix("FAILED ") for line in said if line.startswith("FAILED ")]
+    yield "tests", "; ".join([said[-1][:80], *failed]), RIGHT if done.returncode == 0 else WRONG
 
 
 def steps(setting: Setting) -> Iterator[Line]:
