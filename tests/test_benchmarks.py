@@ -95,6 +95,7 @@ def artifacts(model: Path, tmp_path: Path) -> Path:
 START = ("--part", "start", "--rounds", "1", "--seconds", "1", "--large", "2")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk, which loads the server, is not installed")
 def test_the_start_and_the_workers_memory_are_measured(samples: Path, artifacts: Path, tmp_path: Path) -> None:
     text, parts = measured("serve", tmp_path, samples / "test", *START, "--artifacts", artifacts)

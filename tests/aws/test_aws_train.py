@@ -91,7 +91,7 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--max-wait", "9"), "--max-wait is for spot"),
         (("--spot", "--keep-alive", "60"), "--keep-alive is not for spot"),
         (("--env", "A"), "must read NAME=VALUE"),
-        (("--override", 'CreateTrainingJob.TrainingJobName="x"'), "decided by --name"),
+        (("--override", 'CreateTrainingJob.TrainingJobName="x"'), "set by --name"),
         (("--override", "CreateTrainingJob.RetryStrateg={}"), "did you mean RetryStrategy"),
         (("--override", "CreateModel.EnableNetworkIsolation=true"), "this verb does not send CreateModel"),
         (
@@ -119,7 +119,7 @@ def test_an_option_of_sagemaker_needs_that_place(driver: Driver, option: tuple[s
 
 
 def test_photos_in_s3_are_not_trained_on_here(driver: Driver) -> None:
-    assert "lies in S3" in driver.run("train", "--data", f"s3://{BUCKET}/photos/", status=1).stderr
+    assert "is in S3" in driver.run("train", "--data", f"s3://{BUCKET}/photos/", status=1).stderr
 
 
 def test_photos_that_training_would_refuse_are_reported_before(driver: Driver) -> None:

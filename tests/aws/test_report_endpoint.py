@@ -41,6 +41,7 @@ def facts(driver: Driver, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver: Driver) -> None:
     found = facts(driver)
     [section] = found["sections"]
@@ -55,6 +56,7 @@ def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver
     assert "Scaling events are not known" in missing
 
 
+@pytest.mark.slow
 def test_since_narrows_the_time(driver: Driver) -> None:
     time.sleep(1.1)
     assert dict(facts(driver, "--since", "2d")["sections"][0]["facts"])["Covers"].endswith("in periods of 10 min")

@@ -30,7 +30,7 @@ def test_what_an_endpoint_refuses_and_an_endpoint_that_is_absent_are_sentences(h
     hosted.deploy("refusing", "first")
     photo.write_bytes(b"no photo")
     found = Endpoint(hosted.session, Target(name="refusing", top_k=ALL))
-    with pytest.raises(Exception, match=r"^422 the body is no usable photo"):
+    with pytest.raises(Exception, match=r"^422 the body is not a usable photo"):
         found(photo)
     with pytest.raises(Exception, match="absent"):
         Endpoint(hosted.session, Target(name="absent", top_k=ALL))(photo)

@@ -48,6 +48,7 @@ def test_model_json_says_everything_that_is_not_a_weight(plain_model: Path, trai
     assert contents.training["libraries"]["torch"].startswith("2.13.0")
 
 
+@pytest.mark.slow
 def test_a_loaded_model_passes_its_selftest(plain_model: Path) -> None:
     loaded, _ = artifact.load(plain_model)
     assert run_selftest(plain_model, loaded) < 1e-5
@@ -99,6 +100,7 @@ def test_text_that_is_not_a_json_object_is_refused(tmp_path: Path, text: str, me
         artifact.check(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_selftest_finds_weights_that_are_intact_but_not_the_trained_ones(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     weights["backbone.conv_stem.weight"] += 0.05 * torch.randn_like(weights["backbone.conv_stem.weight"])

@@ -335,6 +335,7 @@ def test_a_job_trains_on_lists_in_channels_of_their_own(tiny: Path, tmp_path: Pa
     assert job["classes"] == ["9", "10"] and job["photos"] == {"train": 8, "validation": 4} and job["notes"] == []
 
 
+@pytest.mark.slow
 def test_a_wrong_line_fails_a_job_and_the_check_with_the_same_sentence(tiny: Path, tmp_path: Path) -> None:
     write_csv(tiny / "train", [("brick/000.jpg", "brick"), ("../test/brick/000.jpg", "brick")])
     run = run_training(tmp_path / "opt-ml", {"train": tiny / "train"}, {})

@@ -183,6 +183,7 @@ def test_records_train_and_fine_tune_like_the_photos_in_them(tiny: Path, tmp_pat
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_photo_in_a_record_that_cannot_be_decoded_is_named(tiny: Path, tmp_path: Path, train: Train) -> None:
     records = as_records(tiny, tmp_path / "records")
     photos = labelled(tiny / "train")

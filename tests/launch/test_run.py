@@ -290,7 +290,7 @@ def test_byoc_takes_the_backbone_by_another_name_and_refuses_two_values(tiny: Pa
     done = byoc("train", *options, "--backbone", "resnet18", "--set", "num_layers=50")
     assert done.returncode == 1 and "backbone=resnet18 and num_layers=50 both mean backbone" in done.stderr
     done = byoc("train", *options, "--set", "lr=1", "--set", "lr=2")
-    assert done.returncode == 1 and "byoc: lr is given as 1 and as 2; leave one of them out" in done.stderr
+    assert done.returncode == 1 and "byoc: lr is given as 1 and as 2; keep only one of them" in done.stderr
     done = byoc("train", *options, "--set", "model_name=resnet_nonsense")
     assert (
         done.returncode == 1

@@ -56,6 +56,7 @@ def renewed(visit: Visit, page: LivePage, report: Report, headline: str) -> None
     waits_for(visit, f"now {headline}")
 
 
+@pytest.mark.slow
 def test_what_is_open_sorted_scrolled_and_drawn_stays_so_when_the_page_is_renewed(browser: Any, report: Report) -> None:
     page = LivePage(report)
     with serving(page) as url:

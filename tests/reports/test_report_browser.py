@@ -27,6 +27,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return full_page(tmp_path_factory.mktemp("run"), photos=True)
 
 
+@pytest.mark.slow
 @SIZES
 @EVERYWHERE
 def test_every_chart_is_drawn_and_the_browser_has_nothing_to_complain_of(
@@ -132,6 +133,7 @@ def test_everything_that_does_something_is_reached_and_worked_by_keyboard(browse
     assert visit.page.evaluate("document.querySelector('figure details').open")
 
 
+@pytest.mark.slow
 def test_the_colours_follow_the_reader_without_loading_again(browser: Any, page: Path) -> None:
     visit = Visit(browser, page, DESKTOP)
     visit.draw_all()

@@ -88,7 +88,9 @@ def test_a_healthy_run_with_a_price_says_what_the_job_cost(tmp_path: Path) -> No
 def test_a_price_beside_two_runs_is_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = write(tmp_path, healthy())
     ran = byoc("report", folder, folder, "--price=1")
-    assert ran.returncode == 1 and ran.stderr.startswith("byoc: --price is for the report on one run")
+    assert ran.returncode == 1 and ran.stderr.startswith(
+        "byoc: two runs are compared without --endpoint, --follow and --price"
+    )
 
 
 @pytest.mark.parametrize("price", ["0", "-1", "nan", "1e9"])

@@ -142,7 +142,7 @@ def test_files_of_other_kinds_are_named_and_not_read(tmp_path: Path) -> None:
 def test_every_real_folder_and_file_gives_a_report_that_says_what_is_missing(folder: Path) -> None:
     report = make(folder)
     assert report.headline and report.missing
-    assert {section.id for section in report.sections} == {"result", "learning", "time", "job"}
+    assert {section.id for section in report.sections} == {"result", "photos", "learning", "time", "job"}
     time = next(section for section in report.sections if section.id == "time")
     assert time.charts or time.tables or time.missing
 

@@ -9,10 +9,10 @@ import pytest
 from reports.report import make, read
 from reports.rules.thresholds import SAGEMAKER
 from reports.sources.smdebug_events import masked_crc
+from tests.debugger import loop
 from tests.debugger import read as read_with_smdebug
 from tests.reports.debugger_files import EVAL, GRADIENT, LOSS, TRAIN, event, event_file, framed, tensors
 from tests.reports.made import healthy, metrics, verdict, write
-from tests.train.test_hooks import loop
 
 # Three epochs of four steps and one of validation: the training loss falls, the other rises.
 OVERFIT = {

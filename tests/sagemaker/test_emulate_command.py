@@ -153,6 +153,7 @@ def test_a_signal_ends_the_jobs_too(tmp_path: Path, samples: Path, number: signa
     assert not list((running.data / "work").iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_killed_emulator_left_is_ended_and_reported(tmp_path: Path, samples: Path) -> None:
     first = emulate(tmp_path / "data")
     name = f"left-{os.getpid()}"

@@ -106,6 +106,7 @@ def test_execution_parameters_stay_within_batch_transforms_limits(url: str) -> N
     assert 1 <= told["MaxConcurrentTransforms"] * told["MaxPayloadInMB"] <= 100
 
 
+@pytest.mark.slow
 def test_batch_transforms_environment_sets_its_limits_and_the_port(
     model: Path,
     photo: bytes,

@@ -92,7 +92,7 @@ def test_torchscript_without_a_model_fn_is_reported_with_the_line_that_loads_it(
 def test_the_models_of_other_programs_are_known_by_their_files_names(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=f"{name} is another program's model, which only a model_fn of yours can"):
+    with pytest.raises(ArtifactError, match=f"{name} is another program's model, which only your own model_fn can"):
         find_program(tmp_path, read_settings([], {}))
 
 

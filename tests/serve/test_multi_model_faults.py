@@ -65,6 +65,7 @@ def _fill(folder: Path) -> None:
             file.write(bytes(1 << 16))
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_model_is_loaded_ends_in_time_and_without_a_traceback(models: Path) -> None:
     port = free_port()
     with started(models, port, models, SAGEMAKER_BASE_DIR=str(models), **MULTI) as process:

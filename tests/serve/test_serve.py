@@ -130,6 +130,7 @@ def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> N
 # --- tests that end the server, each with its own server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
     model: Path, tmp_path: Path, number: signal.Signals

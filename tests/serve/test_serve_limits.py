@@ -79,6 +79,7 @@ def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     assert answer.status == 200
 
 
+@pytest.mark.slow
 def test_a_large_answer_to_many_instances_arrives_whole(url: str, photo: bytes) -> None:
     with Image.open(io.BytesIO(photo)) as image:
         buffer = io.BytesIO()

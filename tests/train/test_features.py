@@ -93,6 +93,7 @@ def test_several_processes_may_fill_one_cache_at_once(tiny: Path, tmp_path: Path
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_the_next_job_of_a_warm_pool_finds_the_features(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,50 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, run_training
-from tests.debugger import READ, read
+from tests.debugger import READ, loop, read
 
 trainenv = pytest.mark.trainenv
-
-LOOP = """
-import os, shutil, sys
-from pathlib import Path
-import torch
-from train.report.hooks import open_hook
-base = Path(sys.argv[1])
-torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-hook = open_hook(base)
-hook and hook.attach(model)
-for step in range(6):
-    loss = model(torch.ones(2, 4)).square().mean()
-    model.zero_grad()
-    loss.backward()
-    hook and hook.step("train", {"loss": loss, "auxiliary": step / 2})
-    exec(sys.argv[2])
-hook and hook.step("validation", {"loss": torch.tensor(7.0, dtype=torch.bfloat16)})
-hook and hook.close()
-print("smdebug" in sys.modules, "ended")
-"""
-
-
-def loop(base: Path, config: Any, *, after_step: str = "") -> tuple[list[str], list[str]]:
-    """Run a small training with this configuration, and return the lines of its output and of its errors."""
-    folder = base / "input" / "config"
-    folder.mkdir(parents=True)
-    if config is not None:
-        text = config if isinstance(config, str) else json.dumps(config)
-        (folder / "debughookconfig.json").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", LOOP, str(base), after_step], capture_output=True, text=True, check=True
-    )
-    return done.stdout.splitlines(), done.stderr.splitlines()
 
 
 def test_without_a_configuration_there_is_no_hook_and_smdebug_is_not_imported(tmp_path: Path) -> None:

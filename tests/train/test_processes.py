@@ -235,6 +235,7 @@ def test_hosts_that_hold_different_photos_all_name_the_difference(
     assert failure.endswith("give all hosts the same photos, with S3DistributionType FullyReplicated in each channel")
 
 
+@pytest.mark.slow
 def test_the_same_fault_on_all_hosts_is_reported_as_on_one(tiny: Path, tmp_path: Path, port: int) -> None:
     shutil.rmtree(tiny / "train" / "coffee")
     hosts = ("127.0.0.1", "127.0.0.2")

@@ -88,6 +88,7 @@ def test_every_odd_but_sound_image_trains(tiny: Path, train: Train) -> None:
     assert run.record("job")["photos"]["train"] == 13 and "left out" not in run.output
 
 
+@pytest.mark.slow
 def test_the_channel_training_beside_validation_and_testing_is_the_training_split(tiny: Path, tmp_path: Path) -> None:
     channels = {"training": tiny / "train", "validation": tiny / "validation", "testing": tiny / "test"}
     run = run_training(tmp_path / "job", channels, {"backbone": LITE, "epochs": "1"})
