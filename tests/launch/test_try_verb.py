@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -34,8 +36,8 @@ def test_an_artifact_is_served_photos_are_kept_for_training_and_ctrl_c_ends_it_a
     run = tmp_path / "run"
     (run / "job").mkdir(parents=True)
     (run / "job" / "model").symlink_to(model)
-    kept, temporary = tmp_path / "kept", tmp_path / "tmp"
-    temporary.mkdir()
+    kept = tmp_path / "kept"
+    temporary = Path(tempfile.mkdtemp(prefix="try-"))  # tmp_path is too long for the server's sockets
     with tried(run, "--keep", kept, environment={"TMPDIR": str(temporary)}) as page:
         photos = sorted((tiny / "train").glob("*/*.jpg"))
         answer = page.post("predict", photos[0])
@@ -52,6 +54,7 @@ def test_an_artifact_is_served_photos_are_kept_for_training_and_ctrl_c_ends_it_a
         assert (status, errors.splitlines()[-1]) == (130, "byoc: stopped")
         assert output == f"photos that you keep go to {kept}\nCtrl-C ends it\n"
         assert left(family) == [] and list(temporary.glob("byoc*")) == []
+    shutil.rmtree(temporary)
     done = byoc("data", "check", kept)
     assert done.returncode == 0 and "training can start" in done.stdout, done.stdout + done.stderr
 

@@ -67,7 +67,7 @@ def test_a_run_and_its_server_are_on_one_page(url: str, trained: Any, tmp_path: 
     ran = byoc("report", trained.base, "--endpoint", url, "--out", tmp_path / "both.html")
     assert ran.returncode == 0, ran.stderr
     facts = json.loads((tmp_path / "both.json").read_text())
-    assert [one["id"] for one in facts["sections"]] == ["result", "learning", "time", "job", "endpoint"]
+    assert [one["id"] for one in facts["sections"]] == ["result", "photos", "learning", "time", "job", "endpoint"]
 
 
 @needs_chromium
