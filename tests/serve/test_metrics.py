@@ -67,7 +67,8 @@ def test_processor_time_grows_with_work_also_with_that_of_a_child_that_has_ended
     metrics = Metrics(lambda: (0, 0))
     before = values(metrics)["byoc_cpu_seconds_total"]
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
-    assert values(metrics)["byoc_cpu_seconds_total"] >= before + 0.3
+    # The kernel counts in ticks of 10 ms, the sum of a child and its parent by one or two less.
+    assert values(metrics)["byoc_cpu_seconds_total"] >= before + 0.25
 
 
 def test_times_and_batches_are_counted_up_to_bounds_that_reach_a_minute_and_64_requests() -> None:
