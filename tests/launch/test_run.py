@@ -156,6 +156,7 @@ def test_no_file_name_makes_a_traceback(tiny: Path, tmp_path: Path, encoding: st
     assert done.returncode == 1 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 3, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -171,6 +172,7 @@ def test_a_wrong_option_is_one_sentence(tiny: Path, tmp_path: Path, arguments: t
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failed_trial_ends_the_job_with_the_trainings_own_sentence(tiny: Path, tmp_path: Path) -> None:
     done = byoc(
         "tune",

@@ -143,6 +143,7 @@ def start_long_job(running: Emulator, samples: Path, name: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_jobs_too(tmp_path: Path, samples: Path, number: signal.Signals) -> None:
     running = emulate(tmp_path / "data")

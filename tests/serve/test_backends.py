@@ -157,6 +157,7 @@ def test_a_named_backend_that_is_broken_is_refused(
     assert not (tmp_path / "prepared.json").exists()
 
 
+@pytest.mark.slow
 @BF16
 def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tmp_path: Path) -> None:
     artifacts.random_weights(tmp_path / "model", "resnet18", photos)
@@ -186,6 +187,7 @@ def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     assert np.abs(Predictor(tmp_path, threads=1).probabilities(pixels) - expected(plain_model, pixels)).max() <= GUARD
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_weights_that_are_damaged_after_the_preparation_stop_the_worker(plain_model: Path, tmp_path: Path) -> None:
     prepare(plain_model, tmp_path, "openvino")
@@ -235,6 +237,7 @@ def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_pat
     assert "model.onnx is not used: ArtifactError" in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_an_older_artifact_with_four_photos_in_its_selftest_is_served(plain_model: Path, tmp_path: Path) -> None:
     older = Path(shutil.copytree(plain_model, tmp_path / "model"))
     kept = {name: tensor[:4].contiguous() for name, tensor in load_file(older / SELFTEST).items()}

@@ -105,6 +105,7 @@ def test_after_an_error_of_the_gpu_the_answer_is_500_and_the_last(
     assert (answer.status, answer.last) == (422, False)
 
 
+@pytest.mark.slow
 def test_after_an_error_of_the_gpu_the_next_answer_comes_from_another_process(tmp_path: Path) -> None:
     (tmp_path / "model" / "code").mkdir(parents=True)
     (tmp_path / "model" / "code" / "inference.py").write_text(STICKY)

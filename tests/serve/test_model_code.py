@@ -147,6 +147,7 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
         assert ask(url, b"x", Content_Type="text/plain")[0] == 415
 
 
+@pytest.mark.slow
 def test_where_code_is_allowed_an_artifact_without_any_is_served_as_usual(
     model: Path,
     photo: bytes,

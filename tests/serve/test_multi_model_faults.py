@@ -83,6 +83,7 @@ def test_a_stop_while_a_model_is_loaded_ends_in_time_and_without_a_traceback(mod
     assert "Traceback" not in (models / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_body_that_arrives_after_its_model_was_unloaded_is_404(models: Path, photo: bytes) -> None:
     port = free_port()
     with started(models, port, models, SAGEMAKER_BASE_DIR=str(models), **MULTI) as process:

@@ -44,6 +44,7 @@ def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
         assert post(url, photo)[0] == 200 and metric(url, "byoc_worker_restarts_total") == 0
 
 
+@pytest.mark.slow
 def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, photo: bytes, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -58,6 +59,7 @@ def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, ph
         assert "1025 x 1024 pixels are over the limit of 1,048,576; make the photo smaller" in answer["message"]
 
 
+@pytest.mark.slow
 def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_client_that_does_not_take_its_answer_is_let_go(monkeypatch: pytest.Mo
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_requests_that_come_together_share_a_pass_and_each_gets_its_own_answer(
     model: Path, samples: Path, tmp_path: Path
 ) -> None:

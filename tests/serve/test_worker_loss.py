@@ -21,6 +21,7 @@ def artifact(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(artifact: Path) -> None:
     (artifact / "die").touch()
     start = time.monotonic()

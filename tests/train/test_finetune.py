@@ -69,6 +69,7 @@ def test_when_fine_tuning_only_harms_the_heads_model_is_kept(tiny: Path, tmp_pat
     assert result["stage"] == "head" and result["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_metric_lines_count_the_epochs_of_both_stages(tiny: Path, train: Callable[..., Run]) -> None:
     run = train(tiny, **SMALL, epochs="2", **{"finetune-epochs": "2"})
     lines = [line for line in run.output.splitlines() if line.startswith("epoch=")]

@@ -310,6 +310,7 @@ def test_a_host_whose_network_goes_silent_is_noticed_within_a_minute(tiny: Path,
     assert "has been silent for 30 seconds" in failure
 
 
+@pytest.mark.slow
 @pytest.mark.host("a container may not make a network of its own")
 def test_a_host_that_cannot_be_found_is_named_within_the_deadline(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"

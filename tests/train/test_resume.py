@@ -187,6 +187,7 @@ def add_class(photos: Path) -> None:
         shutil.copytree(photos / split / "brick", photos / split / "stone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "changes", "message"),
     [

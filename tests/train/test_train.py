@@ -74,6 +74,7 @@ def test_named_channels_train_too_and_a_repeat_gives_the_same_model(tiny: Path, 
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_every_odd_but_sound_image_trains(tiny: Path, train: Train) -> None:
     target = tiny / "train" / "brick"
     photo = Image.open(target / "000.jpg").convert("RGB")

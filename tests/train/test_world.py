@@ -122,6 +122,7 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
     assert all(one["unreadable"] == [str(tiny / "train" / "brick" / "001.jpg")] for one in (alone, *together))
 
 
+@pytest.mark.slow
 def test_too_many_unreadable_photos_of_one_process_end_all_of_them_with_one_sentence(
     tiny: Path, tmp_path: Path
 ) -> None:
