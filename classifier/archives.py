@@ -95,7 +95,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 class _Refused(Exception):
-    """The file is no archive, or holds something that may not be unpacked; the text says what, `remedy` what to do."""
+    """The file is not an archive, or holds something that must not be unpacked. The text says what, and `remedy` what to do."""
 
     def __init__(self, reason: str, remedy: str = MAKE) -> None:
         super().__init__(reason)

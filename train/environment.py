@@ -119,6 +119,15 @@ RANK = _number("RANK", 0, TORCHRUN, "This process's number in the job.")
 WORLD_SIZE = _number("WORLD_SIZE", 1, TORCHRUN, "How many processes the job has.")
 LOCAL_RANK = _number("LOCAL_RANK", 0, TORCHRUN, "This process's number on its host; it uses the GPU with this number.")
 LOCAL_WORLD_SIZE = _number("LOCAL_WORLD_SIZE", 1, TORCHRUN, "How many processes share the cores of this host.")
+OMP_NUM_THREADS = Variable(
+    name="OMP_NUM_THREADS",
+    type=NUMBER,
+    cast=lambda text: int(text.split(",")[0]),  # OpenMP takes a list too, a number for each level of nesting
+    default=0,
+    set_by=YOU,
+    sentence="The most threads that the only process of a host uses, 0 for one for each core. `byoc tune` sets it for trials "
+    "that run side by side. The value that torchrun sets for several processes is ignored.",
+)
 MASTER_ADDR = _text("MASTER_ADDR", TORCHRUN, "The address of the first host, where the processes meet.")
 SCRIPT = _text(
     "BYOC_SCRIPT", TRAINING, "The script below which this process runs; such a process may not call `train`."

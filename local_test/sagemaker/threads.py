@@ -1,4 +1,4 @@
-"""Threads for requests. A thread that has answered one request waits for the next: to start one costs as much as to put a photo."""
+"""Threads for requests. A thread waits for the next request: starting one for each took a tenth of a request's time."""
 
 import threading
 from collections.abc import Callable
@@ -9,11 +9,11 @@ Work = Callable[[], None]
 
 
 class Threads:
-    """Runs each request at once, in a thread that waits, or in a new one where none does."""
+    """Runs each request at once: in a waiting thread, or in a new thread if none waits."""
 
     def __init__(self) -> None:
         self._next: SimpleQueue[Work] = SimpleQueue()
-        self._waiting = 0  # threads that nobody has handed a request yet
+        self._waiting = 0  # threads that have no request
         self._lock = threading.Lock()
 
     def run(self, work: Work) -> None:
@@ -34,7 +34,7 @@ class Threads:
                 work = self._next.get(timeout=IDLE)
             except Empty:
                 with self._lock:
-                    if self._waiting:  # so that all requests that are on their way find a thread
+                    if self._waiting:  # else run() has promised this thread a request
                         self._waiting -= 1
                         return
                 work = self._next.get()

@@ -26,7 +26,7 @@ IDLE = (
 
 
 class Gateway(Gateway_10):  # type: ignore[misc]  # cheroot's types are not complete
-    """Hands a request to the application, with what moto wants to know of it besides."""
+    """Hands a request to the application, and adds the facts about it that moto reads."""
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
@@ -64,7 +64,7 @@ class _Chunks(io.RawIOBase):
 
 
 class _Requests:
-    """Takes the place of cheroot's pool, whose number of threads is fixed: a request may wait for a job for a minute."""
+    """Replaces cheroot's pool of threads, whose size is fixed. A request may wait a minute for a job, and must not block others."""
 
     min = 0
 
@@ -113,7 +113,7 @@ class WebServer(Server):  # type: ignore[misc]
         return self.socket
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
-        """Write what cheroot did not expect; it tells of clients that left by the way, at a lower level."""
+        """Write errors that have a traceback. The other messages are about clients that closed their connection."""
         if traceback:
             super().error_log(msg, level, traceback)
 

@@ -223,11 +223,24 @@ def test_a_process_alone_is_its_whole_world() -> None:
 
 def test_the_cores_are_shared_with_the_other_processes_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(9))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for processes, threads in ((None, 9), ("2", 4), ("9", 1), ("10", 1)):
         monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
         if processes:
             monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
         assert local_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("limit", "processes", "threads"), [("2", "1", 2), ("20", "1", 9), ("3,1", "1", 3), ("0", "1", 9), ("1", "3", 3)]
+)
+def test_omp_num_threads_limits_the_only_process_of_a_host(
+    monkeypatch: pytest.MonkeyPatch, limit: str, processes: str, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(9))
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert local_threads() == threads
 
 
 def test_a_configuration_made_in_code_keeps_to_the_ranges() -> None:

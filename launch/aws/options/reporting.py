@@ -1,4 +1,4 @@
-"""What `byoc report` understands. Importing this loads nothing heavy."""
+"""The options of `byoc report`. Importing this module loads nothing heavy."""
 
 import argparse
 from pathlib import Path

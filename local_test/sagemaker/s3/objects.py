@@ -222,8 +222,10 @@ def other(folder: Path) -> Path:
 
 
 def moved(path: Path, target: Path) -> Path:
-    """Move a file to `target`, whose file is replaced, and return its new path; unless a folder is in the way, or a file of a key
-    that is a folder of this one."""
+    """Move a file to `target` and return its new path. An existing file there is replaced.
+
+    The file stays where it is, and its old path is returned, if `target` is a folder or lies below a file.
+    """
     try:
         try:
             path.replace(target)
