@@ -14,8 +14,12 @@ Result = TypeVar("Result")
 
 
 def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> Iterator[tuple[File, Result]]:
-    """Yield what `work` returns for each file, as it comes. After an error or an interrupt no further file is begun."""
-    # Trap: leaving a ThreadPoolExecutor after Ctrl-C may wait for ever (launch/check.py), so these threads are not joined.
+    """Yield what `work` returns for each file, as it comes.
+
+    After an error or an interrupt no further file is begun. An error is raised when the files that were begun are done with; an
+    interrupt does not wait for them.
+    """
+    # Trap: leaving a ThreadPoolExecutor after Ctrl-C may wait for ever (launch/check.py), so an interrupt joins no thread.
     done: SimpleQueue[tuple[File, Result | None, BaseException | None]] = SimpleQueue()
     rest, lock, ended = iter(files), threading.Lock(), threading.Event()
 
@@ -30,13 +34,17 @@ def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> I
             except BaseException as error:
                 done.put((file, None, error))
 
-    for _ in range(min(THREADS, len(files))):
-        threading.Thread(target=run, daemon=True).start()
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(THREADS, len(files)))]
+    for thread in threads:
+        thread.start()
     try:
         with Progress(label, len(files), "photos") as progress:
             for _ in files:
                 file, result, error = done.get()
                 if error is not None:
+                    ended.set()
+                    for thread in threads:
+                        thread.join()
                     raise error
                 progress.advance()
                 yield file, result  # type: ignore[misc]  # None only where an error was raised

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local_test.sagemaker.errors import invalid, not_emulated
-from local_test.sagemaker.machine import NO_KEYS, Container, Running, engine
+from local_test.sagemaker.machine import DEFAULTS, Container, Running, engine
 from local_test.sagemaker.machine.engine import EngineError, docker
 from local_test.sagemaker.machine.networks import Networks
 from local_test.sagemaker.machine.ownership import give_back
@@ -104,7 +104,7 @@ class DockerMachine:
     def _options(self, container: Container) -> list[str]:
         options = ["--label", self._label, "--label", f"{NAME}={container.name}", "--pull", "never"]
         options += ["--log-driver", "none", "--hostname", container.host, "--shm-size", SHARED_MEMORY]
-        for variable, value in (NO_KEYS | dict(container.environment)).items():
+        for variable, value in (DEFAULTS | dict(container.environment)).items():
             options += ["--env", f"{variable}={value}"]
         for mount in container.mounts:
             options += engine.bind(mount.source, mount.target, mount.read_only)

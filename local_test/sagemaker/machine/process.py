@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from local_test.sagemaker.errors import ApiError, not_emulated
-from local_test.sagemaker.machine import NO_KEYS, Container, Running, protect
+from local_test.sagemaker.machine import DEFAULTS, Container, Running, protect
 from local_test.sagemaker.machine.images import Images
 
 OPT_ML = PurePosixPath("/opt/ml")
@@ -61,7 +61,7 @@ class ProcessMachine:
             "TMPDIR": str(_made(folder / "tmp")),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            **NO_KEYS,
+            **DEFAULTS,
             **{name: _translated(value, base) for name, value in container.environment.items()},
             "SAGEMAKER_BASE_DIR": str(base),
         }
