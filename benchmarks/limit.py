@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import seconds
-from classifier import artifact
+from classifier import artifact, backends
+from classifier.backends import eager, ir
 from classifier.images import load_pixels
 from classifier.selftest import compare, probabilities
 from classifier.spec import ModelSpec
-from serve import backends
 from serve.predictor import GUARD, softmax
 
 # As serve.model_server sets them for its workers.
@@ -84,14 +84,14 @@ def _forwards(folder: Path, names: Sequence[str]) -> dict[str, Forward]:
     crop, found = spec.preprocessing.crop, {}
     with tempfile.TemporaryDirectory() as place:
         out = Path(place)
-        backends.write_ir(backends.from_torch(model, crop), out)
+        ir.write_ir(ir.from_torch(model, crop), out)
         for name in names:
             if name == ONNXRUNTIME:
                 found[name] = _onnxruntime(model, spec, out)
             elif backends.BACKENDS[name].library == "openvino":
-                found[name] = backends.open_ir(out / backends.IR, backends.BACKENDS[name].precision, 1)
+                found[name] = ir.open_ir(out / ir.IR, backends.BACKENDS[name].precision, 1)
             else:
-                found[name] = backends.open_torch(model, backends.BACKENDS[name], crop)
+                found[name] = eager.open_torch(model, backends.BACKENDS[name], crop)
     return found
 
 

@@ -69,7 +69,7 @@ def _artifact(options: Options, model: str) -> Path:
 
 def _backends(options: Options) -> Iterator[Figure]:
     """Time every backend on one thread, and show how far each is from float32 on real photos."""
-    from serve.backends import BACKENDS
+    from classifier.backends import BACKENDS
 
     precisions = ("fp32", "bf16") if machine.has_bf16() else ("fp32",)
     names = [name for name, one in BACKENDS.items() if one.device == "cpu" and one.precision in precisions]

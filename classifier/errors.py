@@ -9,6 +9,9 @@ UserError
 └── ArchiveError    a tar archive that is damaged or holds files that must not be unpacked
 """
 
+# The beginnings of torch's messages about errors of a GPU.
+_CUDA = ("cuda", "cudnn", "cublas", "cusparse", "cufft", "cusolver")
+
 
 class UserError(Exception):
     """Base class of these errors."""
@@ -38,3 +41,12 @@ class ArtifactError(UserError):
 
 class ArchiveError(UserError):
     """A tar archive that is damaged, or holds files that must not be unpacked."""
+
+
+def short_reason(error: BaseException) -> str:
+    """Return the line of a library's error message that says what happened, with the error's type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
+    # OpenVINO and torch begin with the place in their sources and end with what happened. Errors of CUDA begin with what happened and
+    # end with advice on debugging.
+    line = lines[0] if lines[0].lower().startswith(_CUDA) else lines[-1]
+    return f"{type(error).__name__}: {line[:200]}"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from classifier.backends import AUTO, BACKENDS
 from classifier.errors import ConfigError
-from serve.backends import AUTO, BACKENDS
 from serve.formats import ACCEPTS
 
 MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB

@@ -13,10 +13,10 @@ from typing import Any
 
 from classifier.errors import UserError
 from serve import worker_api
-from serve.backends import long_reason
 from serve.environment import VISIBLE_GPUS
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
+from serve.reasons import long_reason
 from serve.settings import visible_gpus
 from serve.status import Failure, StatusWriter
 from serve.worker import CodeWorker, Worker, failed

@@ -21,7 +21,6 @@ from multidict import CIMultiDict
 
 from classifier.errors import ArtifactError
 from serve import toolkit
-from serve.backends import long_reason
 from serve.formats import (
     ACCEPTS,
     JSON_TYPES,
@@ -36,6 +35,7 @@ from serve.formats import (
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.program import HOW_TO_ADD, how_to_load
+from serve.reasons import long_reason
 from serve.toolkit import Unsupported
 from serve.worker_api import Answer, WorkerSettings
 

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier import artifact
-from classifier.errors import ArtifactError
+from classifier.backends import BACKENDS, Backend, Forward, Logits, ir
+from classifier.errors import ArtifactError, short_reason
 from classifier.images import Pixels, load_pixels
 from classifier.limits import MAX_PIXELS
 from classifier.selftest import Difference, check_selftest, read_selftest
 from classifier.spec import ModelSpec
-from serve import backends
-from serve.backends import BACKENDS, Backend, Forward, Logits
 
 PREPARED = "prepared.json"
 # On the photos of the self-test, no probability may differ from the trained model's by more.
@@ -101,19 +100,21 @@ def _open(folder: Path, prepared: Prepared, threads: int) -> Forward:
     backend = prepared.backend
     try:
         if backend.library == "openvino":
-            return backends.open_ir(folder / backends.IR, backend.precision, threads)
+            return ir.open_ir(folder / ir.IR, backend.precision, threads)
         import torch
+
+        from classifier.backends import eager
 
         torch.set_num_threads(threads)
         model, spec = artifact.load(prepared.artifact)
         crop = spec.preprocessing.crop
-        forward = backends.open_torch(model, backend, crop)
+        forward = eager.open_torch(model, backend, crop)
         if backend.device == "cuda":
-            from serve.gpu import warm
+            from classifier.backends.gpu import warm
 
             warm(forward, crop)
         return forward
     except Exception as error:
         raise ArtifactError(
-            f"a worker cannot open the model on {backend.name} ({backends.short_reason(error)}); choose another backend"
+            f"a worker cannot open the model on {backend.name} ({short_reason(error)}); choose another backend"
         ) from error

@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from classifier import artifact, device
+from classifier import artifact, backends, device
 from classifier.artifact import Contents
-from classifier.errors import ArtifactError, UserError
+from classifier.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, ir
+from classifier.errors import ArtifactError, UserError, short_reason
 from classifier.selftest import SELFTEST, Difference, Selftest, check_selftest, compare, read_selftest, run_selftest
-from serve import backends
-from serve.backends import AUTO, BACKENDS, Backend, Forward, Unavailable, short_reason
 from serve.memory import NO_ROOM_STATUS, no_room
 from serve.predictor import GUARD, Prepared, softmax
 
@@ -111,11 +110,13 @@ class _Source:
 
     def open(self, backend: Backend) -> Forward:
         if backend.library == "torch":
-            return backends.open_torch(self._model(), backend, self.contents.spec.preprocessing.crop)
+            from classifier.backends import eager
+
+            return eager.open_torch(self._model(), backend, self.contents.spec.preprocessing.crop)
         if not self._has_ir:
             self._write_ir()
             self._has_ir = True
-        return backends.open_ir(self.out / backends.IR, backend.precision, threads=1)
+        return ir.open_ir(self.out / ir.IR, backend.precision, threads=1)
 
     def _model(self) -> "Classifier":
         if self._torch is None:
@@ -130,8 +131,8 @@ class _Source:
             import openvino
 
             try:
-                backends.write_ir(openvino.Core().read_model(self.model_dir / artifact.ONNX), self.out)
-                forward = backends.open_ir(self.out / backends.IR, "fp32", threads=1)
+                ir.write_ir(openvino.Core().read_model(self.model_dir / artifact.ONNX), self.out)
+                forward = ir.open_ir(self.out / ir.IR, "fp32", threads=1)
                 check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
                 return
             except Exception as error:
@@ -139,7 +140,7 @@ class _Source:
                     raise
                 print(f"{artifact.ONNX} is not used: {short_reason(error)}", flush=True)
         crop = self.contents.spec.preprocessing.crop
-        backends.write_ir(backends.from_torch(self._model(), crop), self.out)
+        ir.write_ir(ir.from_torch(self._model(), crop), self.out)
 
 
 @dataclass(frozen=True)

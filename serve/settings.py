@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from classifier.backends import AUTO, BACKENDS
 from classifier.errors import ConfigError
 from classifier.limits import MAX_PIXELS
 from serve import environment as env
-from serve.backends import AUTO, BACKENDS
 from serve.formats import ACCEPTS, accepted
 from serve.memory import memory_limit
 

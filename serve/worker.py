@@ -11,10 +11,10 @@ import numpy as np
 
 from classifier.errors import PhotoError, UserError
 from classifier.images import Pixels
-from serve.backends import gpu_lost
 from serve.formats import RequestError, check_size, read_instances, what_it_is, write_answer
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
+from serve.reasons import gpu_lost
 from serve.toolkit import Unsupported, refusal
 from serve.worker_api import Answer, Timing, WorkerRequest
 

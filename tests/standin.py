@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from classifier.backends import BACKENDS
 from classifier.selftest import Difference
 from classifier.spec import ModelSpec, Preprocessing
-from serve.backends import BACKENDS
 from serve.predictor import Prepared
 from serve.worker_api import HEADER, Answer, Timing, WorkerRequest, WorkerSettings
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import device
-from classifier.errors import ArtifactError
+from classifier import backends, device
+from classifier.backends import BACKENDS, Unavailable, candidates, check
+from classifier.errors import ArtifactError, short_reason
 from classifier.selftest import Difference, Selftest
-from serve import backends, prepare
-from serve.backends import BACKENDS, Unavailable, candidates, check, gpu_lost, long_reason, short_reason
+from serve import prepare
 from serve.memory import no_room, out_of_memory
 from serve.predictor import Predictor, Prepared, softmax
 from serve.prepare import _compare, _Comparison, _Unlike
+from serve.reasons import gpu_lost, long_reason
 from tests.standin import prepared_for
 
 PIXELS = np.zeros((4, 2, 2, 3), np.uint8)

@@ -18,13 +18,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks import artifacts
-from classifier import artifact
+from classifier import artifact, backends
+from classifier.backends import Unavailable, eager, ir
 from classifier.errors import ArtifactError
 from classifier.images import load_pixels
 from classifier.selftest import SELFTEST, compare, probabilities, read_selftest
 from launch.server import serving
-from serve import backends
-from serve.backends import Unavailable
 from serve.predictor import GUARD, Predictor
 from serve.prepare import prepare
 from tests.conftest import SHARED, needs_openvino
@@ -38,7 +37,7 @@ def usable(name: str) -> bool:
     return True
 
 
-OPEN_TORCH = backends.open_torch  # kept, because tests replace it
+OPEN_TORCH = eager.open_torch  # kept, because tests replace it
 BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
 
 
@@ -135,11 +134,11 @@ def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_ma
 ) -> None:
     selftest = read_selftest(imagenet)
     best = np.sort(np.log(selftest.probabilities.max(axis=1) / selftest.probabilities[:, 0]))
-    monkeypatch.setattr(backends, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them would need
+    monkeypatch.setattr(eager, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them would need
     prepare(imagenet, tmp_path, "torch")
     said = capsys.readouterr().out
     assert "torch is used: warning" in said and "changes 2 best classes" in said
-    monkeypatch.setattr(backends, "open_torch", moved(0))
+    monkeypatch.setattr(eager, "open_torch", moved(0))
     with pytest.raises(ArtifactError, match="fails its self-test"):  # a worker that computes other values
         Predictor(tmp_path, threads=1)
 
@@ -151,7 +150,7 @@ def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_ma
 def test_a_named_backend_that_is_broken_is_refused(
     imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: float, message: str
 ) -> None:
-    monkeypatch.setattr(backends, "open_torch", moved(shift))
+    monkeypatch.setattr(eager, "open_torch", moved(shift))
     with pytest.raises(ArtifactError, match=f"{message}; leave the choice to 'auto'"):
         prepare(imagenet, tmp_path, "torch")
     assert not (tmp_path / "prepared.json").exists()
@@ -171,7 +170,7 @@ def test_bfloat16_is_used_where_it_stays_within_the_guard(photos: list[Path], tm
 def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
     plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    convert = backends.from_torch
+    convert = ir.from_torch
 
     def wrong(trained: Any, crop: int) -> Any:
         spoiled, _ = artifact.load(plain_model)
@@ -179,7 +178,7 @@ def test_a_conversion_that_gets_a_weight_wrong_is_not_used(
             spoiled.backbone.conv_stem.weight[0] *= -1
         return convert(spoiled, crop)
 
-    monkeypatch.setattr(backends, "from_torch", wrong)
+    monkeypatch.setattr(ir, "from_torch", wrong)
     prepare(plain_model, tmp_path, "auto")
     assert told(tmp_path)["backend"] in ("torch-bf16", "torch") and "openvino" in told(tmp_path)["refused"]
     assert "openvino is not used: on " in capsys.readouterr().out

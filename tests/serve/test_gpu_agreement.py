@@ -5,8 +5,8 @@ import contextlib
 import pytest
 import torch
 
-from serve import backends
-from serve.backends import BACKENDS, Backend, Unavailable
+from classifier import backends
+from classifier.backends import BACKENDS, Backend, Unavailable
 from train.precision import resolve_precision
 
 

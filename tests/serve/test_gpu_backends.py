@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from classifier import backends
 from classifier.backbones import build_backbone
+from classifier.backends import BACKENDS, Backend, eager
+from classifier.backends.gpu import SIZES, open_gpu, padded, warm
 from classifier.fold import folded
 from classifier.models import Classifier
-from serve import backends, prepare
-from serve.backends import BACKENDS, Backend
-from serve.gpu import SIZES, open_gpu, padded, warm
+from serve import prepare
 from tests.conftest import LITE
 
 CROP = 64
-OPEN_TORCH = backends.open_torch  # kept, because tests replace it
+OPEN_TORCH = eager.open_torch  # kept, because tests replace it
 STAND_IN = {
     precision: Backend(name="a stand-in", library="torch", device="cpu", precision=precision)
     for precision in ("bf16", "fp32")
@@ -73,7 +74,7 @@ def test_the_model_itself_stays_as_it_is_for_the_backends_after(classifier: Clas
 
 
 def test_every_pass_has_one_of_the_sizes_that_are_warm(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = backends.open_torch(classifier, BACKENDS["torch"], CROP)(PIXELS)
+    expected = eager.open_torch(classifier, BACKENDS["torch"], CROP)(PIXELS)
     passes: list[int] = []
     forward = Classifier.forward
 
@@ -134,7 +135,7 @@ def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_nex
     wrong: tuple[str, ...],
     chosen: str,
 ) -> None:
-    monkeypatch.setattr(backends, "open_torch", off_in(*wrong))
+    monkeypatch.setattr(eager, "open_torch", off_in(*wrong))
     assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
     assert chosen_in(tmp_path) == chosen
     assert "NVIDIA L4" in capsys.readouterr().out.splitlines()[-1]
@@ -145,7 +146,7 @@ def test_a_model_that_a_precision_is_not_true_to_is_served_by_the_gpu_in_the_nex
 def test_where_the_processor_serves_the_line_about_the_device_names_no_gpu(
     plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(backends, "open_torch", off_in("bf16", "fp16", "fp32"))
+    monkeypatch.setattr(eager, "open_torch", off_in("bf16", "fp16", "fp32"))
     assert prepare.main(["--model-dir", str(plain_model), "--out", str(tmp_path)]) == 0
     assert BACKENDS[chosen_in(tmp_path)].device == "cpu"
     said = capsys.readouterr().out.splitlines()

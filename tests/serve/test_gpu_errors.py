@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve.backends import short_reason
+from classifier.errors import short_reason
 from serve.memory import out_of_memory
 from tests.gpu_errors import ALLOCATOR, CUBLAS, CUDNN, CUDNN_9, FULL, ILLEGAL
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from serve.gpu import SIZES, _cast, _Passes, warm
+from classifier.backends.gpu import SIZES, _cast, _Passes, warm
 
 PIXELS = np.arange(2 * 2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 2, 3)
 

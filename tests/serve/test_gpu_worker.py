@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.backends import Logits
+from classifier.backends import Logits
 from serve.formats import Form
 from serve.predictor import Predictor
 from serve.prepare import prepare

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifier.backends import BACKENDS, Backend, Logits
+from classifier.backends.gpu import SIZES
 from classifier.errors import ArtifactError, PhotoError
 from classifier.selftest import SELFTEST
-from serve.backends import BACKENDS, Backend, Logits
 from serve.formats import Form
-from serve.gpu import SIZES
 from serve.predictor import Predictor
 from serve.worker import CHUNK, Worker
 from serve.worker_api import WorkerRequest
@@ -192,7 +192,7 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
         sizes.append(len(pixels))
         return np.zeros((len(pixels), 1000), np.float32)
 
-    monkeypatch.setattr("serve.backends.open_torch", lambda model, backend, crop: forward)
+    monkeypatch.setattr("classifier.backends.eager.open_torch", lambda model, backend, crop: forward)
     with pytest.raises(ArtifactError, match="fails its self-test"):  # a model without answers cannot pass it
         Predictor(prepared, threads=1)
     assert sizes == [*warmed, 3]
@@ -204,7 +204,7 @@ def test_a_backend_that_a_worker_cannot_open_is_named_with_the_reason(
     def fail(*_: Any) -> Any:
         raise RuntimeError("first\nthe last reason")
 
-    monkeypatch.setattr("serve.backends.open_torch", fail)
+    monkeypatch.setattr("classifier.backends.eager.open_torch", fail)
     reason = r"^a worker cannot open the model on torch \(RuntimeError: the last reason\); choose another backend$"
     with pytest.raises(ArtifactError, match=reason):
         Predictor(small / "prepared", threads=1)

@@ -32,6 +32,7 @@ def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> I
             try:
                 done.put((file, work(file), None))
             except BaseException as error:
+                ended.set()
                 done.put((file, None, error))
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(min(THREADS, len(files)))]
@@ -42,7 +43,6 @@ def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> I
             for _ in files:
                 file, result, error = done.get()
                 if error is not None:
-                    ended.set()
                     for thread in threads:
                         thread.join()
                     raise error

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from classifier.backbones import convolutions
+from classifier.backends import Backend, Forward, Logits
+from classifier.errors import short_reason
 from classifier.fold import folded
 from classifier.images import Pixels
 from classifier.models import Classifier
-from serve.backends import Backend, Forward, Logits, short_reason
 
 # Photos in a pass. cuDNN makes a new plan and allocates memory for each number that it has not seen, so there are few numbers.
 # The last is serve.worker.CHUNK.
