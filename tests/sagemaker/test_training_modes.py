@@ -44,6 +44,7 @@ def test_nothing_of_the_emulators_environment_leaks_into_a_container(shown: Emul
     assert host["variables"]["TRAINING_JOB_ARN"].endswith(":training-job/variables")
     assert [name for name in host["variables"] if name.startswith("AWS_")] == ["AWS_EC2_METADATA_DISABLED"]
     assert host["variables"]["AWS_EC2_METADATA_DISABLED"] == "true"
+    assert host["variables"]["OMP_WAIT_POLICY"] == "PASSIVE"
     assert not [name for name in host["variables"] if "proxy" in name.lower()]
 
 
