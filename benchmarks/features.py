@@ -51,9 +51,9 @@ def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
         start = batch * size % len(ready)
         forward(model, ready[start : start + size], precision)
 
-    def in_lanes(count: int) -> None:
+    def in_lanes(batches: int) -> None:
         with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
-            list(pool.map(partial(bare, CHUNK), range(count // CHUNK)))
+            list(pool.map(partial(bare, CHUNK), range(batches)))
         torch.set_num_threads(options.threads)
 
     def alone(size: int) -> None:
@@ -61,15 +61,15 @@ def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
             bare(size, batch)
 
     turns = [paths[start : start + TURN] for start in range(0, len(paths) - TURN + 1, TURN)] or [paths]
-    ours, turn, count = FeaturePass(model=model, precision=precision), cycle(turns), len(turns[0])
+    ours, turn, batches = FeaturePass(model=model, precision=precision), cycle(turns), max(1, len(turns[0]) // CHUNK)
     ways: dict[str, Callable[[], None]] = {
         OURS: lambda: extract(ours, next(turn)),
-        LANES: lambda: in_lanes(count),
+        LANES: lambda: in_lanes(batches),
         **{name: partial(alone, size) for name, size in ALONE.items()},
     }
-    counts = {OURS: count, LANES: count // CHUNK * CHUNK} | dict.fromkeys(ALONE, READY)
+    counts = {OURS: len(turns[0]), LANES: batches * CHUNK} | dict.fromkeys(ALONE, READY)
     extract(ours, turns[0][:WARM])
-    in_lanes(WARM)
+    in_lanes(WARM // CHUNK)
     taken = {
         name: [seconds / counts[name] for seconds in each]
         for name, each in in_turns(ways, options.rounds * len(turns)).items()

@@ -91,10 +91,11 @@ def growth(options: Options) -> Iterator[Figure]:
     sizes = sorted(int(size) for size in options.growth_sizes.split(","))
     runs: dict[int, list[Run]] = {size: [] for size in sizes}
     with TemporaryDirectory(prefix="bench-growth-") as name:
-        photos, job = Path(name) / "photos", Path(name) / "job"
+        photos = Path(name) / "photos"
         _multiply(sample_photos(options.folder, SOURCES), sizes[-1], photos)
         # Smaller sizes run before and after the largest, because the machine's speed drifts and a short pass alone says little.
-        for size in [*sizes, *sizes[-2::-1], *sizes[:-1]]:
+        for number, size in enumerate([*sizes, *sizes[-2::-1], *sizes[:-1]]):
+            job = Path(name) / f"job-{number}"
             with selected(photos, photos=size) as split:
                 run = ours(split.folder, options.growth_backbone, {"epochs": 1}, options.threads, base=job)
             runs[size].append(run)
