@@ -32,7 +32,7 @@ def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
-    """Write a backbone with random weights, which serve to time it; variances are kept from layer to layer."""
+    """Write a backbone with random weights, to measure its speed. Their scale keeps the variance the same from layer to layer."""
     torch.manual_seed(0)
     model, spec = _untrained(backbone)
     for module in model.backbone.modules():

@@ -1,4 +1,4 @@
-"""Parts of benchmarks.emulator on its clients: how long SDK v2's fit() and tuner take with the local SageMaker, and `byoc`.
+"""Parts of benchmarks.emulator that time its clients: fit() and the tuner of SDK v2, and `byoc`.
 
 An endpoint answers at once, and a job is a program that sleeps. Only in `tuning` the jobs are real ones.
 """

@@ -34,7 +34,7 @@ CHECKS = {
     "folding": ("gpu_checks.folding", 40),
     "casting": ("gpu_checks.casting", 60),
 }
-WRONG = "wrong"  # the verdict of a line that lets the script fail
+WRONG = "wrong"  # this verdict makes the script end with status 1
 LEAST = 10  # seconds without which no check is begun
 OPTIONS = {
     "device": ("cuda", "cuda or cpu"),

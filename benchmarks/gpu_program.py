@@ -113,9 +113,9 @@ def _photos(folder: Path, each: int) -> Path:
 
 
 def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, object]) -> tuple[str, str]:
-    """Run a job, or go on with it; return how fast its last epoch of fine-tuning was and how much of it was waiting, and a verdict.
+    """Run a job, or go on with one that was stopped; return a figure and a verdict.
 
-    Where the job fails, the figure says why.
+    The figure says how fast the last epoch of fine-tuning was, and how long it waited for data. If the job fails, it says why.
     """
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
     fixed = {"epochs": 2, "finetune-epochs": 2, "finetune-batch-size": setting.batch, "checkpoint-seconds": 0}

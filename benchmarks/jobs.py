@@ -1,4 +1,4 @@
-"""Parts of benchmarks.train on whole jobs: against the copied loop, what fine-tuning adds, and whether the cost stays linear."""
+"""Parts of benchmarks.train that run whole jobs: beside the copied loop, with fine-tuning, and with ever more photos."""
 
 import json
 import os

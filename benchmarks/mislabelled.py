@@ -56,7 +56,7 @@ def _most_confused(run: Run) -> Mapping[str, str]:
 
 
 def _plant(train: Path, other: Mapping[str, str] | None, share: float, seed: int) -> int:
-    """Move a share of the photos to the folder of a wrong class, that of `other` or one drawn at random; return how many."""
+    """Move a share of the photos to the folder of a wrong class, and return how many. `other` names it; otherwise it is random."""
     draw = random.Random(seed)
     photos = sorted(train.glob("*/*"))
     classes = sorted({photo.parent.name for photo in photos})

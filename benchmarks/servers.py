@@ -132,7 +132,7 @@ def _torchserve(name: str, python: Path, work: Path, environment: Mapping[str, s
 
 
 def slug(name: str) -> str:
-    """Return a server's name as that of a folder."""
+    """Return the name of a server's folder."""
     return name.replace(", ", "-").replace(" ", "-")
 
 

@@ -39,7 +39,10 @@ OPTIONS = {
 
 
 def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **limits: str) -> parts.Part:
-    """Return a part that measures on photos of a folder. `folder` names the option that gives it; `limits`, those that limit its photos."""
+    """Return a part that measures on some photos of a folder.
+
+    `folder` is the option that names the folder. Each of `limits` is an argument of `selected`, with the option that gives its value.
+    """
 
     def part(options: Options) -> Iterator[Figure]:
         numbers = {name: getattr(options, option) for name, option in limits.items()}
