@@ -38,9 +38,8 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
     for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    with (
-        torch.inference_mode()
-    ):  # spread the logits so far that rounding changes neither the best class nor, by much, a probability
+    # Spread the logits so far that rounding changes neither the best class nor, by much, a probability.
+    with torch.inference_mode():
         scale = model(_pixels(spec, photos[:1])).std()
         for parameter in model.head.parameters():
             parameter.div_(scale)

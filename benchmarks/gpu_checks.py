@@ -125,6 +125,8 @@ def _steps(setting: Setting, precision: str) -> Line:
     torch.manual_seed(0)
     device, batch = setting.device, setting.batch
     model, crop = ready_model(setting.backbone, 10)
+    if device == "cuda":
+        torch.cuda.empty_cache()
     reset_memory(device)
     model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
@@ -160,7 +162,7 @@ def ranks(setting: Setting) -> Iterator[Line]:
         commands = [[sys.executable, "-c", RANK, str(rank), folder, setting.device, backend] for rank in range(2)]
         running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
         said = [process.communicate()[1].strip().splitlines() for process in running]
-    failed = [[*lines, "no word"][-1] for process, lines in zip(running, said, strict=True) if process.returncode]
+    failed = [["no word", *lines][-1] for process, lines in zip(running, said, strict=True) if process.returncode]
     yield f"two ranks, {backend}, {where}", failed[0][:100] if failed else "the same sums", WRONG if failed else RIGHT
 
 
@@ -285,12 +287,11 @@ def synchronise(device: str) -> None:
 
 
 def memory(device: str) -> float:
-    """Return the most GPU memory that was allocated so far, in GiB."""
+    """Return the most GPU memory that was allocated at once since reset_memory, in GiB."""
     return torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
 
 
 def reset_memory(device: str) -> None:
-    """Forget the GPU memory that was allocated so far."""
+    """Let `memory` count from now on."""
     if device == "cuda":
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

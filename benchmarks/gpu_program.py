@@ -31,14 +31,14 @@ def feature_pass(setting: Setting) -> Iterator[Line]:
     with TemporaryDirectory() as name:
         paths = sorted(_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
         model = ready_model(setting.backbone, 3)[0].eval().to(setting.device)
-        work, taken = FeaturePass(model=model, precision=resolve_precision("auto")), 0.0
+        precision, taken = resolve_precision("auto"), 0.0
         for batch, way in ((64, "one thread computes"), (0, "each lane computes")):
             BATCH[setting.device] = batch
             for _ in range(2):
                 reset_memory(setting.device)
-                taken = seconds(extract, work, paths)
+                taken = seconds(extract, FeaturePass(model=model, precision=precision), paths)
             figure = f"{len(paths) / taken:.0f} photos/s, {memory(setting.device):.2f} GiB"
-            yield f"pass, {work.precision}, {way}", figure, MEASURED
+            yield f"pass, {precision}, {way}", figure, MEASURED
 
 
 def finetune(setting: Setting) -> Iterator[Line]:

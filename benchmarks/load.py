@@ -96,7 +96,7 @@ def _running(wanted: list[Server], work: Path, photo: bytes) -> Iterator[list[Ru
 
 
 def _limit(artifact: Path, photos: Path, backend: str) -> float:
-    """Return how many requests a second were possible if only decoding and the forward pass took time."""
+    """Return how many requests a second would be possible if only decoding and the forward pass took time."""
     times = limit.measure(artifact, photos, [backend], rounds=2)
     return 1000 * len(os.sched_getaffinity(0)) / sum(median(each) for each in times.values())
 
