@@ -3,7 +3,9 @@
 import argparse
 import json
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +80,8 @@ def _chosen(text: str, parts: list[str]) -> list[str]:
 
 def run(name: str, parts: Mapping[str, Part], options: Options) -> int:
     """Run the chosen parts, keep their figures in results/NAME.json, and print all figures there. Other parts keep their entries."""
+    # So that what a part started is ended when the benchmark is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     path = RESULTS / f"{name}.json"
     known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
     for part in options.part:

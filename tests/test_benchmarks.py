@@ -5,9 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import LITE, ROOT
@@ -62,6 +64,18 @@ def test_the_kept_results_are_those_of_parts_that_still_exist() -> None:
         parts: Parts = json.loads(path.read_text())["parts"]
         assert parts.keys() <= importlib.import_module(f"benchmarks.{name}").PARTS.keys(), path
         assert all(part["machine"]["date"] and part["figures"] for part in parts.values()), path
+
+
+def test_a_benchmark_that_is_stopped_ends_what_it_started() -> None:
+    command = [sys.executable, "-m", "benchmarks.emulator", "--only", "invocation", "--invocations", "1000000"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        started: list[psutil.Process] = []
+        while len(started) < 2 and process.poll() is None:  # the emulator and its endpoint
+            time.sleep(0.1)
+            started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+    assert len(started) >= 2 and not psutil.wait_procs(started, timeout=10)[1]
 
 
 @pytest.mark.parametrize("name", ["decode", "train", "mislabelled"])
