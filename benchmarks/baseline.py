@@ -2,9 +2,10 @@
 
     python -m benchmarks.baseline FOLDER [--out FILE] [--backbone NAME] [--epochs N] [--lr X] [--batch-size N] [--steps N]
 
-FOLDER holds train/ and validation/ with a folder per class. torchvision's ImageFolder and transforms, a DataLoader with
-its defaults, Adam on the last layer alone, fp32; weights are random except those of timm/tf_efficientnet_lite0. With
---steps it stops after so many steps of each phase of one epoch, for what would take an hour. FILE gets every step's time.
+FOLDER holds train/ and validation/ with a folder per class. The loop uses torchvision's ImageFolder and transforms, a
+DataLoader with its defaults, and Adam on the last layer alone, in fp32; weights are random except those of
+timm/tf_efficientnet_lite0. With --steps it stops after so many steps of each phase of one epoch, for what would take an
+hour. FILE gets each phase with the times of its steps.
 """
 
 import json
@@ -15,11 +16,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchvision import datasets, models, transforms
 
+from benchmarks.machine import LITE
 from benchmarks.parts import parse
-from benchmarks.runs import LITE
 from classifier.backbones import build_backbone
-from classifier.spec import Preprocessing
 from train.pretrained import load_pretrained
 
 OPTIONS = {
@@ -33,32 +34,30 @@ OPTIONS = {
 
 
 def main() -> int:
-    """Train and write what each phase of each epoch took and reached."""
+    """Train, and write what each phase of each epoch took and reached."""
     options = parse("baseline", (), OPTIONS, folder="../shared/data/dogs")
     torch.manual_seed(0)
-    preprocessing = build_backbone(options.backbone)[2]
-    loaders = _loaders(options.folder, preprocessing, options.backbone, options.batch_size)
+    loaders = _loaders(options.folder, options.backbone, options.batch_size)
     model = _model(options.backbone, len(loaders["train"].dataset.classes))
     last_layer = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(last_layer, lr=options.lr)
     phases = []
-    for epoch in range(1, (1 if options.steps else options.epochs) + 1):
+    for _ in range(1 if options.steps else options.epochs):
         for phase, loader in loaders.items():
             model.train(phase == "train")
-            phases.append({"epoch": epoch, "phase": phase} | _run_phase(model, loader, optimizer, options.steps))
-            print(f"baseline epoch {epoch}: {phase} accuracy {phases[-1]['accuracy']:.4f}", flush=True)
-    options.out.write_text(json.dumps({"threads": torch.get_num_threads(), "phases": phases}))
+            phases.append({"phase": phase} | _run_phase(model, loader, optimizer, options.steps))
+            print(f"baseline: {phase} accuracy {phases[-1]['accuracy']:.4f}", flush=True)
+    options.out.write_text(json.dumps(phases))
     return 0
 
 
-def _loaders(folder: Path, preprocessing: Preprocessing, name: str, batch_size: int) -> dict[str, Any]:
-    from torchvision import datasets, transforms
-
+def _loaders(folder: Path, name: str, batch_size: int) -> dict[str, Any]:
+    size = build_backbone(name)[2]
     # The notebook resizes to 299; the weights' own recipe, 342, would cost it a little more time.
-    side = preprocessing.crop if name == "inception_v3" else preprocessing.resize
-    mode = transforms.InterpolationMode(preprocessing.interpolation)
-    sized = [transforms.Resize(side, interpolation=mode), transforms.CenterCrop(preprocessing.crop)]
-    last = [transforms.ToTensor(), transforms.Normalize(preprocessing.mean, preprocessing.std)]
+    side = size.crop if name == "inception_v3" else size.resize
+    resize = transforms.Resize(side, interpolation=transforms.InterpolationMode(size.interpolation))
+    sized = [resize, transforms.CenterCrop(size.crop)]
+    last = [transforms.ToTensor(), transforms.Normalize(size.mean, size.std)]
     found = {}
     for phase, flip in (("train", [transforms.RandomHorizontalFlip()]), ("validation", [])):
         photos = datasets.ImageFolder(str(folder / phase), transforms.Compose([*sized, *flip, *last]))
@@ -73,8 +72,6 @@ def _model(name: str, classes: int) -> nn.Module:
 
         model: nn.Module = timm.create_model(name.removeprefix("timm/"))
     else:
-        from torchvision import models
-
         model = models.get_model(name, weights=None, **({"init_weights": False} if name == "inception_v3" else {}))
     if name == LITE:
         load_pretrained(model, name, None)

@@ -1,21 +1,23 @@
-"""What of the CUDA libraries could be left out for inference: each one hidden in turn from the CUDA serving image.
+"""Which CUDA libraries inference could do without: hides each of them in turn from the CUDA serving image.
 
     python -m benchmarks.cuda_libraries
 
-`loads` says whether torch and a backbone still import and predict on the CPU without the library. That is as far as it
-can be seen without a GPU: a library that torch opens on first use on a GPU passes too.
+A library counts as needed if, without it, torch cannot be imported or a backbone cannot predict on the processor. This needs no
+GPU, so it does not notice libraries that torch only opens on a GPU.
 """
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.machine import describe
-from benchmarks.parts import write_results
+from benchmarks import parts
+from benchmarks.machine import NotRun
+from benchmarks.parts import Figure, Options
 
 IMAGE = "byoc-classifier-serve:cuda"
-SMALLEST = 20e6  # bytes; smaller libraries are not worth a sentence
+SMALLEST = 20e6  # bytes; smaller libraries would save too little
 NVIDIA = "/opt/venv/lib/python3.11/site-packages/nvidia"
 LEFT_OUT = ("triton==3.7.1", "nvidia-cusolver==12.0.4.66")
 PREDICT = """
@@ -25,31 +27,34 @@ print(build_backbone("resnet18")[0].eval()(torch.zeros(1, 3, 224, 224)).shape)
 """
 
 
-def main() -> None:
-    """Hide one library after another, the largest first, and write results/cuda_libraries.json."""
-    listed = _docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n").stdout
-    sizes = [(int(size), path) for size, path in (line.split(" ", 1) for line in listed.splitlines())]
-    rows = []
-    for size, path in sorted(sizes, reverse=True):
+def _left_out(options: Options) -> Iterator[Figure]:
+    """Yield the size, unpacked, of each package that the image lacks."""
+    for requirement in LEFT_OUT:
+        with TemporaryDirectory() as folder:
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", folder]
+            subprocess.run([*pip, requirement], check=True)
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        yield Figure(f"{requirement}, MB", size / 1e6)
+
+
+def _hidden(options: Options) -> Iterator[Figure]:
+    """Hide one library after another, the largest first."""
+    listed = _docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n")
+    if listed.returncode:
+        raise NotRun(f"the libraries of {IMAGE} cannot be listed: {listed.stderr.strip()}; make build DEVICE=cuda")
+    for size, path in sorted(
+        ((int(line.split()[0]), line.split()[1]) for line in listed.stdout.splitlines()), reverse=True
+    ):
         if size > SMALLEST:
-            done = _docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
-            rows.append({"library": Path(path).name, "mb": round(size / 1e6), "loads": done.returncode == 0})
-            print(rows[-1], flush=True)
-    left_out = {name: round(_unpacked(name) / 1e6) for name in LEFT_OUT}
-    write_results("cuda_libraries", {"machine": describe(), "left_out_mb": left_out, "hidden": rows})
+            hidden = _docker("-v", f"/dev/null:{path}:ro", IMAGE, "python", "-c", PREDICT)
+            yield Figure(f"{Path(path).name}, {'needed' if hidden.returncode else 'not needed'}, MB", size / 1e6)
 
 
 def _docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["docker", "run", "--rm", "--network", "none", *arguments], capture_output=True, text=True)
 
 
-def _unpacked(requirement: str) -> int:
-    """Return the bytes that a package left out of the image would take, from its wheel."""
-    with TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", folder]
-        subprocess.run([*pip, requirement], check=True)
-        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-
+PARTS = {"left out": _left_out, "hidden": _hidden}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(parts.main("cuda_libraries", PARTS, {}))

@@ -1,44 +1,37 @@
-"""What draft decoding of JPEG saves at 12 megapixels, at several values of draft_margin.
+"""What draft decoding of JPEG saves at 12 megapixels.
 
     python -m benchmarks.decode [FOLDER] [--photos N]
 
-Times are milliseconds a photo of one thread: the best of REPEATS, and their median over photos.
+Times are milliseconds a photo of one thread: the best of REPEATS for each photo, and the median over photos.
 """
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from benchmarks import parts
-from benchmarks.machine import sample_photos, seconds
+from benchmarks.machine import LITE, in_turns, sample_photos
 from benchmarks.parts import Figure, Options
 from benchmarks.photos import resized
 from classifier.backbones import build_backbone
 from classifier.images import load_pixels
 
-BACKBONES = ("inception_v3", "timm/tf_efficientnet_lite0")
-MARGINS = (1.0, 1.5, 2.0)
 REPEATS = 3
 
 
 def _measure(options: Options) -> Iterator[Figure]:
-    """Time each photo at full size and drafted with each margin, one after the other."""
+    """Time each photo at full size and drafted, one after the other."""
     photos = [resized(path) for path in sample_photos(options.folder, options.photos)]
-    for backbone in BACKBONES:
-        preprocessing = build_backbone(backbone)[2]
-        ways = {"full size": partial(load_pixels, preprocessing=preprocessing, draft=False)}
-        for margin in MARGINS:
-            ways[f"margin {margin}"] = partial(load_pixels, preprocessing=replace(preprocessing, draft_margin=margin))
-        best = [dict.fromkeys(ways, float("inf")) for _ in photos]
-        for photo, times in zip(photos, best, strict=True):
-            for _ in range(REPEATS):
-                times |= {name: min(times[name], 1000 * seconds(way, photo)) for name, way in ways.items()}
-        full, *drafted = [Figure.of(f"{backbone}: {name}, ms", [times[name] for times in best]) for name in ways]
-        yield full
-        for figure in drafted:
-            yield figure
-            yield Figure(f"{figure.name}, times as fast as full size", full.value / figure.value)
+    for backbone in ("inception_v3", LITE):
+        load = partial(load_pixels, preprocessing=build_backbone(backbone)[2])
+        taken = [
+            in_turns({"full": partial(load, photo, draft=False), "drafted": partial(load, photo)}, REPEATS)
+            for photo in photos
+        ]
+        full, drafted = ([1000 * min(times[way]) for times in taken] for way in ("full", "drafted"))
+        slow, fast = Figure.of(f"{backbone}: full size, ms", full), Figure.of(f"{backbone}: drafted, ms", drafted)
+        yield from (slow, fast)
+        yield Figure(f"{backbone}: drafted, times as fast as full size", slow.value / fast.value)
 
 
 PARTS = {"drafted": _measure}

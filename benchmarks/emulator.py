@@ -2,31 +2,29 @@
 
     python -m benchmarks.emulator [--part start,s3,...] [sizes, which --help lists]
 
-Nothing of our two programs is measured but in the part `tuning`: a job is a program that sleeps for 5 s, an endpoint one that answers
-at once. TMPDIR says where the objects go; they take --s3-mb there.
+A job is a program that sleeps for 5 s, and an endpoint one that answers at once; only the part `tuning` runs our two programs.
+The objects go to TMPDIR and need --s3-mb megabytes there.
 """
 
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
-from xml.etree import ElementTree
 
-from benchmarks import driver, emulator_jobs, parts
-from benchmarks.emulator_jobs import SAMPLES
+from benchmarks import clients, parts
 from benchmarks.emulator_process import Emulator, ask, emulate, forget_account, make_endpoint
-from benchmarks.machine import seconds
+from benchmarks.machine import in_turns, seconds
 from benchmarks.parts import Figure, Options
 
 OBJECT = 64_000_000  # bytes of a large object
 BODY = os.urandom(110_000)  # of an invocation: as many bytes as a photo of 500 x 375
-XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 OPTIONS = {
     "s3-mb": (256, "put into S3"),
     "objects": (2000, "small ones, listed"),
     "invocations": (200, "of an endpoint"),
     "rounds": (3, "of starts, listings and jobs"),
-    "photos": (SAMPLES, "tuned on"),
+    "photos": (clients.SAMPLES, "tuned on"),
     "sent": (8400, "files that are uploaded"),
 }
 
@@ -58,42 +56,40 @@ def _s3(options: Options) -> Iterator[Figure]:
 
 
 def _list(emulator: Emulator, count: int) -> None:
-    found, token = 0, ""
-    while True:
-        page = ElementTree.fromstring(emulator.s3("GET", f"/bench?list-type=2&prefix=small/{token}"))
-        found += len(page.findall(f"{XML}Contents"))
-        more = page.findtext(f"{XML}NextContinuationToken")
-        if more is None:
-            break
-        token = f"&continuation-token={more}"
-    if found != count:
-        raise RuntimeError(f"{found} objects were listed, and {count} were put")
+    """List the small objects, a page after another; each page begins after the last key of the one before."""
+    found, after = 0, ""
+    while found < count:
+        page = emulator.s3("GET", f"/bench?list-type=2&prefix=small/&start-after={after}")
+        listed = page.count(b"<Contents>")
+        if not listed:
+            raise RuntimeError(f"{found} objects were listed, and {count} were put")
+        found += listed
+        after = f"small/{found - 1:07d}"
 
 
 def _invocation(options: Options) -> Iterator[Figure]:
     """Invoke an endpoint, and ask its container directly, in turns; each on a connection of its own."""
     headers = {"Content-Type": "image/jpeg"}
-    through, direct = [], []
     with emulate() as emulator:
-        port = make_endpoint(emulator)["port"]
-        for number in range(-10, options.invocations):
-            one = 1000 * seconds(ask, f"http://127.0.0.1:{port}/invocations", BODY, headers)
-            two = 1000 * seconds(ask, f"{emulator.url}/endpoints/bench/invocations", BODY, headers)
-            if number >= 0:
-                direct.append(one)
-                through.append(two)
-    yield Figure.of("the container's own answer, ms", direct)
-    yield Figure("added by an invocation through the emulator, ms", median(through) - median(direct), at_most=5)
+        direct = f"http://127.0.0.1:{make_endpoint(emulator)['port']}/invocations"
+        through = f"{emulator.url}/endpoints/bench/invocations"
+        ways = {url: partial(ask, url, BODY, headers) for url in (direct, through)}
+        in_turns(ways, 10)
+        taken = in_turns(ways, options.invocations)
+    own = Figure.of("the container's own answer, ms", [1000 * each for each in taken[direct]])
+    yield own
+    added = 1000 * median(taken[through]) - own.value
+    yield Figure("added by an invocation through the emulator, ms", added, at_most=5)
 
 
 PARTS: dict[str, parts.Part] = {
     "start": _start,
     "s3": _s3,
     "invocation": _invocation,
-    "job": emulator_jobs.fit,
-    "tuning": emulator_jobs.tuning,
-    "driver": driver.measure,
-    "upload": driver.upload,
+    "job": clients.fit,
+    "tuning": clients.tuning,
+    "driver": clients.driver,
+    "upload": clients.upload,
 }
 
 if __name__ == "__main__":

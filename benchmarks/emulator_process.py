@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -16,16 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import boto3
 import psutil
 
 BYOC = str(Path(sys.executable).parent / "byoc")
 START_SECONDS = 60
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 FAKE = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
-# What a client library might read instead of the fake keys.
-FAKE |= {"AWS_EC2_METADATA_DISABLED": "true"} | dict.fromkeys(
-    ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull
-)
+# So that client libraries look for keys nowhere else.
+FAKE |= {"AWS_EC2_METADATA_DISABLED": "true"}
+FAKE |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
 # The emulator checks no signature; it reads the service's name here.
 S3 = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request, Signature=0"}
 LIST = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Content-Type": "application/x-amz-json-1.1"}
@@ -69,10 +68,13 @@ class Emulator:
     url: str
     seconds: float
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a program whose requests go to it."""
+        return os.environ | {"AWS_ENDPOINT_URL": self.url}
+
     def client(self, service: str) -> Any:
         """Return boto3's client of a service."""
-        import boto3
-
         return boto3.client(service, endpoint_url=self.url)
 
     def memory(self) -> float:
@@ -105,12 +107,12 @@ def emulate() -> Iterator[Emulator]:
 
 
 def emulating(folder: Path, *options: str) -> list[str]:
-    """Write the small programs below `folder` and return the command line of an emulator with them, whose data go there too."""
+    """Write the small programs into `folder`; return the command that starts an emulator with them and its data there."""
     programs = folder / "programs"
     programs.mkdir()
     for name, text in (("train", TRAIN), ("serve", SERVE)):
         (programs / name).write_text(f"#!{sys.executable}\n{text}")
-        (programs / name).chmod(stat.S_IRWXU)
+        (programs / name).chmod(0o700)
     data = ("--data", str(folder / "data"))
     return [BYOC, "emulate", "--run", "process", *data, "--programs", str(programs), *options]
 

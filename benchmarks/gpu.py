@@ -1,10 +1,10 @@
-"""What a GPU decides, in at most ten minutes on a machine that has one and nothing else: no network, no Docker.
+"""Checks and measures both programs on a GPU in at most ten minutes; needs neither a network nor Docker.
 
     python -m benchmarks.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 590] [--out FILE]
 
-Prints one table with a verdict a line and keeps it in results/gpu.json, also when it is stopped in between. Each check is
-a process of its own, so that a GPU that one of them spoils does not spoil the next one. --device cpu --quick runs the same
-code without a GPU; its figures say nothing.
+Prints a table with one verdict a line, and keeps it in results/gpu.json even if it is stopped early. Each check runs in its
+own process, so that an error on the GPU does not reach the next check. --device cpu --quick runs the same code without a GPU;
+its figures say nothing.
 """
 
 import importlib
@@ -34,7 +34,7 @@ CHECKS = {
     "folding": ("gpu_checks.folding", 40),
     "casting": ("gpu_checks.casting", 60),
 }
-WRONG = "wrong"  # the verdict of a line that says so
+WRONG = "wrong"  # this verdict makes the script end with status 1
 LEAST = 10  # seconds without which no check is begun
 OPTIONS = {
     "device": ("cuda", "cuda or cpu"),
@@ -76,7 +76,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _rows(name: str, options: Options, end: float) -> Iterator[Row]:
-    """Run a check in a process of its own and yield its rows as they come, and one that says why where it ended otherwise."""
+    """Run a check in its own process and yield its rows as they come. If it fails or is stopped, the last row says why."""
     left = min(CHECKS[name][1], end - time.monotonic())
     other = {"check": name, "name": "", "figure": ""}
     if left < LEAST:

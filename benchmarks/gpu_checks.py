@@ -1,4 +1,4 @@
-"""Checks of benchmarks.gpu that need no whole program. Each yields its lines: what, figure, verdict."""
+"""Checks of benchmarks.gpu that call our code directly. Each yields lines of the table: what, figure, verdict."""
 
 import copy
 import importlib.util
@@ -27,7 +27,7 @@ from train.precision import autocast, compute_exactly, resolve_precision
 MEASURED, RIGHT = "measured", "right"
 Line = tuple[str, str, str]  # what, figure, verdict
 WARM = 10  # steps
-# The tests of what computes on a GPU where there is one.
+# The tests whose code computes on a GPU if there is one.
 TESTS = (
     "train/test_collector.py",
     "train/test_feed.py",
@@ -36,7 +36,7 @@ TESTS = (
     "classifier/test_fold.py",
     "classifier/test_device.py",
 )
-# Two processes that add gradients up, on a GPU each where there are two, else both on what is there.
+# Two processes add up their gradients. Each uses its own GPU if there are two; otherwise they share the device.
 RANK = """
 import os, sys, torch
 from torch import distributed
@@ -92,7 +92,7 @@ class Setting:
 
 
 def device(setting: Setting) -> Iterator[Line]:
-    """What was found, and the precision that it gets."""
+    """Say which GPU was found, and which precision `auto` chooses there."""
     yield "found", found(), RIGHT if setting.device == "cpu" or torch.cuda.is_available() else WRONG
     yield "torch, precision of auto", f"{torch.__version__}, {resolve_precision('auto')}", MEASURED
     if setting.device == "cuda":
@@ -115,7 +115,7 @@ def tests(setting: Setting) -> Iterator[Line]:
 
 
 def steps(setting: Setting) -> Iterator[Line]:
-    """Training steps from ready tensors at each precision, with memory: the limit of fine-tuning."""
+    """Time training steps on tensors in memory at each precision, and their GPU memory: fine-tuning cannot be faster."""
     compute_exactly()
     for precision in ("fp32", "bf16") if setting.device == "cpu" else ("fp32", "bf16", "fp16"):
         yield _steps(setting, precision)
@@ -127,7 +127,7 @@ def _steps(setting: Setting, precision: str) -> Line:
     model, crop = ready_model(setting.backbone, 10)
     if device == "cuda":
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    reset_memory(device)
     model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
@@ -152,7 +152,7 @@ def _steps(setting: Setting, precision: str) -> Line:
 
 
 def ranks(setting: Setting) -> Iterator[Line]:
-    """Add up tensors of two processes, once in main memory and once on the GPU. NCCL needs a GPU for each process."""
+    """Check that two processes add up their tensors, first in main memory and then on the GPU."""
     backend, where = "gloo", "the processor"
     if setting.device == "cuda":
         # NCCL refuses two processes on one GPU.
@@ -162,14 +162,12 @@ def ranks(setting: Setting) -> Iterator[Line]:
         commands = [[sys.executable, "-c", RANK, str(rank), folder, setting.device, backend] for rank in range(2)]
         running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
         said = [process.communicate()[1].strip().splitlines() for process in running]
-    failed = [
-        lines[-1] if lines else "no word" for process, lines in zip(running, said, strict=True) if process.returncode
-    ]
+    failed = [["no word", *lines][-1] for process, lines in zip(running, said, strict=True) if process.returncode]
     yield f"two ranks, {backend}, {where}", failed[0][:100] if failed else "the same sums", WRONG if failed else RIGHT
 
 
 def errors(setting: Setting) -> Iterator[Line]:
-    """Out of memory is over when the memory is free again; an error in a kernel stays until the process ends."""
+    """Check that a process can go on after it ran out of GPU memory, and that it cannot after an error in a kernel."""
     if setting.device == "cpu":
         yield "out of memory, sticky errors", "", "not run: it takes a GPU"
         return
@@ -189,7 +187,7 @@ def errors(setting: Setting) -> Iterator[Line]:
 
 
 def folding(setting: Setting) -> Iterator[Line]:
-    """Batch normalisation folded into the convolutions: whether it is, and what it saves."""
+    """Check that batch normalisation can be folded into the convolutions, and measure what that saves."""
     model, pixels = _model(setting)
     other, batch = copy.deepcopy(model), pixels(setting.batch)
     other.backbone = folded(model.backbone, batch.shape[1])
@@ -201,7 +199,7 @@ def folding(setting: Setting) -> Iterator[Line]:
 
 
 def casting(setting: Setting) -> Iterator[Line]:
-    """One photo and eight: autocast, weights cast once, and on a GPU the latter as a CUDA graph."""
+    """Time one photo and eight: with autocast, with weights cast once, and on a GPU with the latter as a CUDA graph."""
     model, pixels = _model(setting)
     cast = copy.deepcopy(model)
     cast.backbone, cast.head = cast.backbone.bfloat16(), cast.head.bfloat16()
@@ -222,7 +220,7 @@ def casting(setting: Setting) -> Iterator[Line]:
 
 
 def _model(setting: Setting) -> tuple[Classifier, Callable[[int], Tensor]]:
-    """Return a model that answers, and what makes a batch of random pixels for it."""
+    """Return a model in evaluation mode, and a function that makes a batch of random pixels of a given size."""
     torch.manual_seed(0)
     model, crop = ready_model(setting.backbone, 10)
     model = model.eval().to(setting.device)
@@ -289,5 +287,11 @@ def synchronise(device: str) -> None:
 
 
 def memory(device: str) -> float:
-    """Return the most GPU memory that was allocated so far, in GiB."""
+    """Return the most GPU memory that was allocated at once since reset_memory, in GiB."""
     return torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+
+
+def reset_memory(device: str) -> None:
+    """Let `memory` count from now on."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()

@@ -1,8 +1,6 @@
-"""Checks of benchmarks.gpu on whole programs and real files: the feature pass, fine-tuning with stop and resume, serving."""
+"""Checks of benchmarks.gpu that need photos or run a whole program: the feature pass, fine-tuning, serving."""
 
-import contextlib
 import http.client
-import io
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +9,14 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import numpy as np
-import torch
 from PIL import Image
 
+from benchmarks.features import extract
 from benchmarks.gpu import WRONG
-from benchmarks.gpu_checks import MEASURED, RIGHT, Line, Setting, memory, ready_model
+from benchmarks.gpu_checks import MEASURED, RIGHT, Line, Setting, memory, ready_model, reset_memory
 from benchmarks.machine import seconds
 from benchmarks.runs import ours
 from classifier.errors import UserError
-from classifier.photos import Photo, PhotoSet
 from launch.server import serving as server
 from launch.training import terminate_running
 from train.features import FeaturePass
@@ -30,25 +27,22 @@ CLASSES = ("red", "green", "blue")
 
 
 def feature_pass(setting: Setting) -> Iterator[Line]:
-    """Photos a second with a thread that computes for all lanes, and with lanes that compute; the second pass counts."""
+    """Measure photos a second in two ways: one thread computes for all lanes, or each lane computes. The second pass of each counts."""
     with TemporaryDirectory() as name:
         paths = sorted(_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
-        photos = PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)})
         model = ready_model(setting.backbone, 3)[0].eval().to(setting.device)
         precision, taken = resolve_precision("auto"), 0.0
         for batch, way in ((64, "one thread computes"), (0, "each lane computes")):
             BATCH[setting.device] = batch
             for _ in range(2):
-                if setting.device == "cuda":
-                    torch.cuda.reset_peak_memory_stats()
-                with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
-                    taken = seconds(FeaturePass(model=model, precision=precision).extract, photos)
+                reset_memory(setting.device)
+                taken = seconds(extract, FeaturePass(model=model, precision=precision), paths)
             figure = f"{len(paths) / taken:.0f} photos/s, {memory(setting.device):.2f} GiB"
             yield f"pass, {precision}, {way}", figure, MEASURED
 
 
 def finetune(setting: Setting) -> Iterator[Line]:
-    """A job with fine-tuning at each precision; one is stopped in fine-tuning and goes on."""
+    """Run a job with fine-tuning at each precision; then stop another job during fine-tuning, and go on with it."""
     with TemporaryDirectory() as name, ThreadPoolExecutor(1) as pool:
         folder = Path(name)
         photos = _photos(folder / "photos", 8 if setting.quick else 60)
@@ -64,7 +58,7 @@ def finetune(setting: Setting) -> Iterator[Line]:
 
 
 def serving(setting: Setting) -> Iterator[Line]:
-    """The server with each number of clients: photos a second, and what most of them wait."""
+    """Load the server with different numbers of clients: photos a second, and how long the clients wait for an answer."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         photos = _photos(folder / "photos", 8)
@@ -105,7 +99,7 @@ def _load(url: str, bodies: list[bytes], clients: int, duration: float) -> Line:
 
 
 def _photos(folder: Path, each: int) -> Path:
-    """Write `each` photos of each class for training and a third as many for validation, of a usual size, and return the folder."""
+    """Write `each` photos of each class for training, and a third as many for validation; return the folder."""
     chance = np.random.default_rng(0)
     for split, count in (("train", each), ("validation", max(2, each // 3))):
         for channel, label in enumerate(CLASSES):
@@ -119,9 +113,9 @@ def _photos(folder: Path, each: int) -> Path:
 
 
 def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, object]) -> tuple[str, str]:
-    """Run a job, or go on with it; return how fast its last epoch of fine-tuning was and how much of it was waiting, and a verdict.
+    """Run a job, or go on with one that was stopped; return a figure and a verdict.
 
-    Where the job fails, the figure says why.
+    The figure says how fast the last epoch of fine-tuning was, and how long it waited for data. If the job fails, it says why.
     """
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
     fixed = {"epochs": 2, "finetune-epochs": 2, "finetune-batch-size": setting.batch, "checkpoint-seconds": 0}

@@ -2,33 +2,34 @@
 
     python -m benchmarks.limit ARTIFACT LIST BACKEND,BACKEND ROUNDS
 
-LIST is a file with one path a line. Prints JSON. A process of its own: it must be like a worker, and torch in it counts.
+LIST is a file with one path a line. Prints JSON. This runs as its own process, so that its environment and memory are like a
+worker's.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import seconds
-from classifier import artifact, backends
-from classifier.backends import eager, ir
+from benchmarks.machine import in_turns
+from classifier import artifact
 from classifier.images import load_pixels
-from classifier.selftest import compare, probabilities
-from classifier.spec import ModelSpec
-from serve.predictor import GUARD, softmax
+from classifier.selftest import compare, probabilities, read_selftest
+from serve.predictor import GUARD, Predictor
+from serve.prepare import prepare
 
 # As serve.model_server sets them for its workers.
 WORKER = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 ONNXRUNTIME = "onnxruntime"  # measured, not shipped
 DECODE = "decode"
-Forward = Callable[[Any], Any]
 
 
 def measure(folder: Path, listed: Path, names: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
@@ -41,21 +42,25 @@ def measure(folder: Path, listed: Path, names: Sequence[str], *, rounds: int) ->
 
 def main(folder: Path, listed: Path, names: list[str], rounds: int) -> None:
     """Time decoding and every backend in turn, round by round, and print the milliseconds a photo."""
-    import torch
-
-    torch.set_num_threads(1)
     bodies = [Path(path).read_bytes() for path in listed.read_text().splitlines()]
-    preprocessing = artifact.check(folder).spec.preprocessing
-    pixels = [load_pixels(body, preprocessing)[None] for body in bodies]
-    work: dict[str, tuple[Forward, Sequence[Any]]] = {DECODE: (lambda body: load_pixels(body, preprocessing), bodies)}
-    for name, forward in _forwards(folder, names).items():
-        work[name] = forward, pixels
-        forward(pixels[0])
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, (function, photos) in work.items():
-            times[name].append(1000 * sum(seconds(function, photo) for photo in photos) / len(photos))
-    print(json.dumps(times))
+
+    def each(function: Callable[[Any], object], photos: Sequence[Any]) -> None:
+        for photo in photos:
+            function(photo)
+
+    with TemporaryDirectory() as name:
+        opened = {backend: _opened(folder, Path(name), backend) for backend in names if backend != ONNXRUNTIME}
+        decode = next(iter(opened.values())).decode
+        pixels = [decode(body)[None] for body in bodies]
+        forwards: dict[str, Callable[[Any], object]] = {name: one.probabilities for name, one in opened.items()}
+        if ONNXRUNTIME in names:
+            forwards[ONNXRUNTIME] = _onnxruntime(folder, Path(name))
+        for forward in forwards.values():
+            forward(pixels[0])
+        ways = {DECODE: partial(each, decode, bodies)}
+        ways |= {name: partial(each, forward, pixels) for name, forward in forwards.items()}
+        times = in_turns(ways, rounds)
+    print(json.dumps({name: [1000 * one / len(bodies) for one in taken] for name, taken in times.items()}))
 
 
 def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -64,10 +69,10 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
 
     model, spec = artifact.load(folder)
     pixels = np.stack([load_pixels(path.read_bytes(), spec.preprocessing) for path in paths])
-    expected = probabilities(model, torch.from_numpy(pixels)).numpy()
-    found = {}
-    for name, forward in _forwards(folder, names).items():
-        ours = softmax(forward(pixels))
+    expected, found = probabilities(model, torch.from_numpy(pixels)).numpy(), {}
+    for name in names:
+        with TemporaryDirectory() as place:
+            ours = _opened(folder, Path(place), name).probabilities(pixels)
         moved = np.abs(ours - expected).max(axis=1)
         found[name] = {
             "largest": float(moved.max()),
@@ -78,33 +83,23 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
     return found
 
 
-def _forwards(folder: Path, names: Sequence[str]) -> dict[str, Forward]:
-    """Open backends as a worker would, with one thread, past the guard."""
-    model, spec = artifact.load(folder)
-    crop, found = spec.preprocessing.crop, {}
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place)
-        ir.write_ir(ir.from_torch(model, crop), out)
-        for name in names:
-            if name == ONNXRUNTIME:
-                found[name] = _onnxruntime(model, spec, out)
-            elif backends.BACKENDS[name].library == "openvino":
-                found[name] = ir.open_ir(out / ir.IR, backends.BACKENDS[name].precision, 1)
-            else:
-                found[name] = eager.open_torch(model, backends.BACKENDS[name], crop)
-    return found
+def _opened(folder: Path, work: Path, backend: str) -> Predictor:
+    """Open a backend as a worker with one thread does. A backend that is named is opened although it is outside the guard."""
+    with contextlib.redirect_stdout(sys.stderr):
+        prepare(folder, work / backend, backend)
+    return Predictor(work / backend, threads=1)
 
 
-def _onnxruntime(model: Any, spec: ModelSpec, out: Path) -> Forward:
+def _onnxruntime(folder: Path, work: Path) -> Callable[[Any], object]:
     import onnxruntime
     import torch
 
-    crop = spec.preprocessing.crop
-    artifact._export_onnx(model, torch.zeros(2, crop, crop, 3, dtype=torch.uint8), out / artifact.ONNX)
+    model, spec = artifact.load(folder)
+    artifact.save(work, model, spec, torch.from_numpy(read_selftest(folder).pixels), {}, onnx=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(out / artifact.ONNX, options, providers=["CPUExecutionProvider"])
-    return lambda pixels: np.concatenate([session.run(None, {"pixels": photo[None]})[0] for photo in pixels])
+    session = onnxruntime.InferenceSession(work / artifact.ONNX, options, providers=["CPUExecutionProvider"])
+    return lambda pixels: session.run(None, {"pixels": pixels})
 
 
 if __name__ == "__main__":

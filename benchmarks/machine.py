@@ -1,17 +1,18 @@
-"""What every benchmark shares: the machine's description, JPEG photos to measure with, and a clock."""
+"""What every benchmark shares: the machine's description, JPEG photos to measure with, and clocks."""
 
 import contextlib
 import os
 import platform
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+LITE = "timm/tf_efficientnet_lite0"
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "aiohttp")
 
@@ -22,14 +23,14 @@ class NotRun(Exception):
 
 def describe() -> dict[str, Any]:
     """Return the processor, its cores and the flags that decide speed, the versions, the load now and the date."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
     info = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     versions = {}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)
     return {
-        "cpu": info.get("model name", platform.processor()),
+        "cpu": info.get("model name", platform.machine()),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in info.get("flags", "").split()],
         "load_average": os.getloadavg()[0],
@@ -45,9 +46,9 @@ def has_bf16() -> bool:
 
 
 def sample_photos(folder: Path, count: int) -> list[Path]:
-    """Return `count` JPEG files from anywhere in the folder, always the same ones, or all where it holds fewer.
+    """Return `count` JPEG files from anywhere in the folder, always the same ones, or all if it holds fewer.
 
-    Raises NotRun where it holds none.
+    Raises NotRun if it holds none.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not found:
@@ -55,8 +56,22 @@ def sample_photos(folder: Path, count: int) -> list[Path]:
     return random.Random(0).sample(found, min(count, len(found)))
 
 
-def seconds(function: Callable[..., object], *arguments: Any) -> float:
+def seconds(function: Callable[..., object], *arguments: Any, clock: Callable[[], float] = time.perf_counter) -> float:
     """Call a function and return how long it took."""
-    start = time.perf_counter()
+    start = clock()
     function(*arguments)
-    return time.perf_counter() - start
+    return clock() - start
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Call all functions in each round, and return the seconds of each by round.
+
+    Every second round runs backwards, because the speed of a shared machine may change threefold from one call to the next.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: -1 if number % 2 else 1]:
+            found[name].append(seconds(ways[name], clock=clock))
+    return found

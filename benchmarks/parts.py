@@ -1,9 +1,11 @@
-"""A benchmark in parts: each is kept in the results file with its own machine and date, so that it can be made in pieces."""
+"""A benchmark consists of parts. Each is kept in the results file with its own machine and date, so each can run alone."""
 
 import argparse
 import json
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +18,12 @@ from benchmarks.machine import NotRun
 from classifier.errors import UserError
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
+Options = argparse.Namespace
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value by name, the lowest and the highest of the values behind it, and the limit that it should keep."""
+    """A measured value with a name, the lowest and highest of the values behind it, and the limit that it should keep."""
 
     name: str
     value: float
@@ -30,16 +33,11 @@ class Figure:
     at_most: float | None = None
 
     @classmethod
-    def of(cls, name: str, values: Sequence[float], **limit: float) -> "Figure":
+    def of(cls, name: str, values: Sequence[float], **limit: float | None) -> "Figure":
         """Return the median of several measurements as a figure."""
         return cls(name, median(values), low=min(values), high=max(values), **limit)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what the results file says of it."""
-        return {name: value for name, value in vars(self).items() if value is not None}
 
-
-Options = argparse.Namespace
 Part = Callable[[Options], Iterable[Figure]]
 
 
@@ -55,7 +53,7 @@ def parse(
 ) -> Options:
     """Read the command line of `python -m benchmarks.NAME`: --part (or --only), and options with default value and help text.
 
-    With `folder`, which is its default, the command line also takes the photos' folder.
+    If `folder` is given, the command line also takes the photos' folder, and `folder` is its default.
     """
     parser, names = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}"), list(parts)
     text = f"some of {', '.join(names)}"
@@ -72,32 +70,34 @@ def parse(
 
 
 def _chosen(text: str, parts: list[str]) -> list[str]:
-    """Return the parts that a list of names, or of how they begin, names; raises ArgumentTypeError for an unknown one."""
+    """Return the parts whose names, or the beginnings of whose names, are listed; raises ArgumentTypeError for an unknown one."""
     wanted = text.split(",")
     unknown = [prefix for prefix in wanted if not any(name.startswith(prefix) for name in parts)]
     if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no part; known are {', '.join(parts)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not a part; the parts are {', '.join(parts)}")
     return [name for name in parts if name.startswith(tuple(wanted))]
 
 
-def run(results: str, parts: Mapping[str, Part], options: Options) -> int:
-    """Run the chosen parts, keep each in results/NAME.json, and print all that is known; a part not run keeps its former entry."""
-    path = RESULTS / f"{results}.json"
+def run(name: str, parts: Mapping[str, Part], options: Options) -> int:
+    """Run the chosen parts, keep their figures in results/NAME.json, and print all figures there. Other parts keep their entries."""
+    # So that what a part started is ended when the benchmark is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    path = RESULTS / f"{name}.json"
     known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
     for part in options.part:
         described, started = machine.describe(), time.perf_counter()
         try:
-            figures = [figure.to_json() for figure in parts[part](options)]
+            figures = [vars(figure) for figure in parts[part](options)]
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
             print(f"{part}: not run, since {error}\n")
             continue
         known[part] = {
             "machine": described,
             "seconds": time.perf_counter() - started,
-            "settings": {name: value for name, value in vars(options).items() if isinstance(value, int | float | str)},
-            "figures": figures,
+            "settings": {key: value for key, value in vars(options).items() if isinstance(value, int | float | str)},
+            "figures": [{key: value for key, value in one.items() if value is not None} for one in figures],
         }
-        write_results(results, {"parts": {each: known[each] for each in parts if each in known}})
+        _write(path, {"parts": {each: known[each] for each in parts if each in known}})
     for part, entry in known.items():
         print(f"\n{part}, {entry['machine']['date']}")
         for figure in entry["figures"]:
@@ -106,11 +106,10 @@ def run(results: str, parts: Mapping[str, Part], options: Options) -> int:
     return 0
 
 
-def write_results(name: str, results: Mapping[str, Any]) -> None:
-    """Write results/NAME.json, with five digits of each number and the innermost objects on one line each, and say so."""
-    RESULTS.mkdir(exist_ok=True)
+def _write(path: Path, results: Mapping[str, Any]) -> None:
+    """Write the results and say where. Numbers have five digits; each innermost object takes one line."""
+    path.parent.mkdir(exist_ok=True)
     rounded = json.loads(json.dumps(results), parse_float=lambda digits: float(f"{float(digits):.5g}"))
     indented = json.dumps(rounded, indent=1)
-    path = RESULTS / f"{name}.json"
     path.write_text(re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: " ".join(inner[0].split()), indented) + "\n")
     print(f"wrote {path}", flush=True)

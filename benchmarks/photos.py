@@ -1,6 +1,7 @@
-"""Photos for the benchmarks: some of a folder's, laid out as links, and some at another size."""
+"""Photos for the benchmarks: links to some photos of a folder, and photos at another size."""
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from PIL import Image
 from benchmarks.parts import Figure
 from classifier.photos import load_photo_set
 
-MEGAPIXELS_12 = 12_000_000
 SPLITS = ("train", "validation", "test")
 
 
@@ -35,9 +35,9 @@ class Split:
 def selected(
     folder: Path, *, photos: int | None = None, classes: int | None = None, splits: tuple[str, ...] = SPLITS
 ) -> Iterator[Split]:
-    """Lay out some of a folder's photos for the length of a block: all or about `photos`, of all or `classes` classes.
+    """Lay out some of a folder's photos while a `with` block runs: about `photos` of them, from `classes` classes; None means all.
 
-    Each split keeps its share and takes the same number from each class, and from classes all over the list.
+    Each split keeps its share of the photos, and has the same number of each class. The classes are spread over the sorted list.
     """
     found = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
     kept = classes or len(found.classes)
@@ -52,7 +52,7 @@ def selected(
     with TemporaryDirectory(prefix="bench-") as name:
         for split, chosen in listed.items():
             by_class = [[photo for photo in chosen if photo.label == label] for label in labels]
-            # The first photo of every class, then every second one.
+            # The first photo of each class, then the second photo of each class, and so on.
             in_turn = sorted((number, photo.label, photo) for each in by_class for number, photo in enumerate(each))
             for number, (_, label, photo) in enumerate(in_turn[: counts[split]]):
                 target = Path(name) / split / found.classes[label] / f"{number:06d}{photo.path.suffix}"
@@ -64,9 +64,9 @@ def selected(
 def resized(path: Path, side: int | None = None) -> bytes:
     """Return a photo as a JPEG file of 12 megapixels, or of `side` pixels a side."""
     with Image.open(path) as image:
-        scale = (MEGAPIXELS_12 / (image.width * image.height)) ** 0.5
+        scale = (12_000_000 / (image.width * image.height)) ** 0.5
         # Rounded up, so that no size falls just short of what drafting needs.
-        size = (side, side) if side else (-int(-image.width * scale // 1), -int(-image.height * scale // 1))
+        size = (side, side) if side else (math.ceil(image.width * scale), math.ceil(image.height * scale))
         stream = io.BytesIO()
         image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
     return stream.getvalue()

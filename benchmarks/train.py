@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks import epochs, growth, parts
-from benchmarks.machine import sample_photos
+from benchmarks import jobs, parts
+from benchmarks.machine import LITE, sample_photos
 from benchmarks.parts import Figure, Options
 from benchmarks.photos import Split, selected
-from benchmarks.runs import LITE
 
 SEEN = ("train", "validation")  # the copied loop has no test photos
 
@@ -40,7 +39,10 @@ OPTIONS = {
 
 
 def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **limits: str) -> parts.Part:
-    """Return the part that measures on photos of the folder that an option names, of which other options limit the number."""
+    """Return a part that measures on some photos of a folder.
+
+    `folder` is the option that names the folder. Each of `limits` is an argument of `selected`, with the option that gives its value.
+    """
 
     def part(options: Options) -> Iterator[Figure]:
         numbers = {name: getattr(options, option) for name, option in limits.items()}
@@ -52,20 +54,20 @@ def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **li
 
 def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
     paths = sample_photos(options.folder, min(most, options.features_photos))
-    # It loads torch into this process, which would spoil the memory that growth measures.
+    # Imported only here: it loads torch into this process, which would spoil the memory that growth measures.
     from benchmarks.features import measure
 
     yield from measure(options, paths)
 
 
-# In the order in which they run. epochs-accuracy has real weights, whose accuracy says something.
+# They run in this order. epochs-accuracy has pretrained weights, because the accuracy of random ones says nothing.
 PARTS: dict[str, parts.Part] = {
-    "epochs-dogs": _on(epochs.epochs, "small", photos="small_photos"),
-    "epochs-accuracy": _on(partial(epochs.epochs, backbone=LITE), "folder", classes="classes"),
-    "trials-dogs": _on(epochs.trials, "small", photos="small_photos"),
-    "trials-breeds": _on(epochs.trials, "folder", photos="trials_photos"),
-    "finetune": epochs.finetune,
-    "growth": growth.measure,
+    "epochs-dogs": _on(jobs.epochs, "small", photos="small_photos"),
+    "epochs-accuracy": _on(partial(jobs.epochs, backbone=LITE), "folder", classes="classes"),
+    "trials-dogs": _on(jobs.trials, "small", photos="small_photos"),
+    "trials-breeds": _on(jobs.trials, "folder", photos="trials_photos"),
+    "finetune": jobs.finetune,
+    "growth": jobs.growth,
     "features": _features,
     # Below 1,000 photos batch normalisation is not folded.
     "unfolded": partial(_features, most=800),

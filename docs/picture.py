@@ -1,7 +1,7 @@
 """Record `make demo` in a terminal and draw it as docs/demo.svg: `.venv/bin/python -m docs.picture`.
 
-The picture needs no script, no font and no network: each line of the terminal is a text that appears at its time. Whoever turned
-animations off sees all of it at once. Run `make demo` once before, so that nothing is left to install.
+The picture needs no script, no font and no network: each line of the terminal is a text that appears at its time. A reader who turned
+animations off sees all lines at once. Run `make demo` once before, so that nothing is left to install.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mo
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the terminal as it stood when it ended, and the seconds after the start at which that was."""
+    """A finished line of the terminal, and when it was finished, in seconds after the start."""
 
     text: str
     seconds: float
@@ -89,7 +89,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _shown(line: bytes) -> str:
-    """Return a line as the terminal shows it at its end: of a progress bar, the last state."""
+    """Return a line as the terminal shows it at last; of a progress bar, that is its last state."""
     states = [state for state in _ESCAPES.sub(b"", line).split(b"\r") if state.strip()]
     return states[-1].decode(errors="replace").rstrip() if states else ""
 

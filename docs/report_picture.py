@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _shot(tab: Page, place: str) -> Image.Image:
-    """Return what the window shows with a place at its top, its charts drawn."""
+    """Return a picture of the window, scrolled to a place of the page, when its charts are drawn."""
     tab.evaluate("(place) => document.querySelector(place).scrollIntoView()", place)
     tab.wait_for_timeout(1500)
     return Image.open(io.BytesIO(tab.screenshot()))

@@ -27,6 +27,7 @@ MINUTES = {
     "test_features",
     "test_finetune",
     "test_fuzz",
+    "test_host_faults",
     "test_models",
     "test_multi_model",
     "test_multi_model_faults",

@@ -1,12 +1,15 @@
 """The benchmarks run and write what the README quotes; nothing here looks at a time."""
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import LITE, ROOT
@@ -54,6 +57,27 @@ def test_the_emulators_benchmark_writes_each_figure_with_its_target(tmp_path: Pa
     assert parts["invocation"]["machine"]["date"] and parts["invocation"]["settings"]["invocations"] == 5
 
 
+def test_the_kept_results_are_those_of_parts_that_still_exist() -> None:
+    results = {path.stem: path for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert results.pop("image_sizes"), "made by make image-sizes, not by a benchmark"
+    for name, path in results.items():
+        parts: Parts = json.loads(path.read_text())["parts"]
+        assert parts.keys() <= importlib.import_module(f"benchmarks.{name}").PARTS.keys(), path
+        assert all(part["machine"]["date"] and part["figures"] for part in parts.values()), path
+
+
+def test_a_benchmark_that_is_stopped_ends_what_it_started() -> None:
+    command = [sys.executable, "-m", "benchmarks.emulator", "--only", "invocation", "--invocations", "1000000"]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        started: list[psutil.Process] = []
+        while len(started) < 2 and process.poll() is None:  # the emulator and its endpoint
+            time.sleep(0.1)
+            started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+    assert len(started) >= 2 and not psutil.wait_procs(started, timeout=10)[1]
+
+
 @pytest.mark.parametrize("name", ["decode", "train", "mislabelled"])
 def test_a_benchmark_whose_photos_are_absent_says_that_it_was_not_run(tmp_path: Path, name: str) -> None:
     text, results = bench(name, tmp_path, tmp_path / "absent")
@@ -66,7 +90,7 @@ def test_the_copied_loop_trains_the_last_layer(tiny: Path, tmp_path: Path) -> No
     command = [sys.executable, "-m", "benchmarks.baseline", str(tiny), "--out", str(out), "--backbone", LITE]
     command += ["--epochs", "6", "--lr", "0.01", "--batch-size", "4"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=300)
-    phases = json.loads(out.read_text())["phases"]
+    phases = json.loads(out.read_text())
     assert [phase["phase"] for phase in phases] == ["train", "validation"] * 6
     assert phases[-2]["loss"] < phases[0]["loss"] / 2 and phases[-2]["accuracy"] == 1
     assert phases[0]["step_photos"] == [4, 4] and len(phases[0]["step_seconds"]) == 2

@@ -1,4 +1,4 @@
-"""The two models that a compared server may have inside: as notebooks write it, or ours. The environment says which."""
+"""The two models for the other servers: one as notebooks write it, and ours. Environment variables choose and locate them."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""TorchServe's image classifier with one of the two models. TorchServe takes the first class of this file."""
+"""TorchServe's image classifier with one of the two models of peers/models.py. TorchServe uses the first class of this file."""
 
 import sys
 import types
@@ -20,7 +20,7 @@ ours = models.Ours() if models.OURS else None
 
 
 class Handler(ImageClassifier):  # type: ignore[misc]
-    """As documented, with the transforms that the network was trained with; or around our decode and model."""
+    """The handler as TorchServe documents it, with the network's own transforms; or the same with our decoding and model inside."""
 
     image_processing = eager.transform
     topk = min(5, len(eager.classes))
