@@ -100,9 +100,8 @@ def _monitor(job: Job, config: Config, records: Records) -> Monitor:
 
 def _interval(job: Job, config: Config) -> float | None:
     """Return the seconds between two measurements of this host; None where it is not measured, or by another process."""
-    profiling = job.places.profiling
-    wanted = config.system_metrics == "on" or (config.system_metrics == "auto" and not profiling.disabled)
-    return profiling.seconds if wanted and environment.LOCAL_RANK.read() == 0 else None
+    wanted = config.system_metrics == "on" and environment.LOCAL_RANK.read() == 0
+    return job.places.profiling.seconds if wanted else None
 
 
 def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
