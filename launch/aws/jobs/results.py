@@ -18,7 +18,6 @@ from launch.aws.jobs.kinds import KINDS
 from launch.aws.session import Session
 from launch.training import read_records, result
 from reports.report import write
-from reports.rules.cost import Price
 
 CHUNK = 1 << 20
 # The line that the training program prints at the end of a split: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
@@ -92,27 +91,10 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
             file = Path(scratch) / archive
             if _fetch(session, f"{root}/{archive}", file):
                 archives.unpack(file, place)
+    known = prices.load(session.settings, session.region)
     with contextlib.suppress(DataError):
-        write(folder, price=price_of(session, ended))
+        write(folder, price=cost.of_training(known, ended.answer))
     return folder
-
-
-def price_of(session: Session, ended: Ended) -> Price | None:
-    """Return the price of the instances that the job ran on, from the file of `byoc prices`; None where it does not say it."""
-    config = ended.answer.get("ResourceConfig") or {}
-    kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
-    read = prices.load(session.settings, session.region)
-    hour = read.hour("training", kind)
-    if hour is None:
-        return None
-    return Price(
-        hour=hour,
-        currency=read.currency,
-        source=f"on demand, {read.file.name if read.file else 'byoc prices'}",
-        instances=int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1)),
-        instance_type=kind,
-        billed_seconds=ended.seconds,
-    )
 
 
 def check_empty(folder: Path | None) -> None:
