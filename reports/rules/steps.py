@@ -2,6 +2,7 @@
 
 import statistics
 
+from reports.facts import Run
 from reports.rules import settings
 from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
 from reports.rules.thresholds import Steps, Thresholds
@@ -68,19 +69,40 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether it takes long until the first step."""
     profile = evidence.profile
     seconds = profile.details.first_step_seconds if profile and profile.details else None
-    if profile and seconds is None and profile.series:
+    if profile and seconds is None and profile.series and profile.spans:
         seconds = _measured_start(profile)
+    said, downloaded = "The first step began {:.1f} minutes after the job", 0.0
+    if seconds is None and evidence.run and (own := _recorded_start(evidence.run)) is not None:
+        # Our program begins when SageMaker has downloaded everything.
+        downloaded = sum(
+            took for phase, took in (evidence.job.phases if evidence.job else ()) if phase == "Downloading"
+        )
+        seconds, said = own + downloaded, "The first photos or step came {:.1f} minutes after the job began"
     if seconds is None:
         return not_judged("The time from the start of the job to its first step was not recorded.")
-    said = f"The first step began {seconds / 60:.1f} minutes after the job"
+    said = said.format(seconds / 60) + (
+        f", of which SageMaker downloaded for {downloaded / 60:.1f}" if downloaded else ""
+    )
     if seconds <= 60 * limits.steps.start_minutes:
         return quiet(f"{said}.", 1)
+    total = evidence.run.part_seconds.get("total") if evidence.run else None
     return triggered(
         f"{said}, later than {limits.steps.start_minutes:g} minutes.",
         1,
         advice="Downloads come first: fast file mode starts at once, and a smaller image or data set is there sooner.",
-        loss=0.1,
+        loss=seconds / (total + downloaded) if total else 0.1,
+        seconds=seconds,
     )
+
+
+def _recorded_start(run: Run) -> float | None:
+    """Return the seconds from the start of one of our own jobs until its first batch of photos or its first step.
+
+    A job that has ended says how long it took in all, else its first record stands for its start.
+    """
+    work, total = run.measured.first_work, run.part_seconds.get("total")
+    began = run.last_time - total if run.finished and run.last_time and total else run.job.started if run.job else None
+    return None if work is None or began is None else max(0.0, work - began)
 
 
 def _measured_start(profile: Profile) -> float | None:

@@ -136,7 +136,9 @@ class System:
     memory_increase: float | None  # None: judged by the bytes in use alone, see docs/reports.md
     memory_growth: float  # of the bytes in use, from the first to the last part of the run
     memory_window: int
-    loaders_percent: float  # of the cores
+    loaders_percent: float  # Dataloader: fewer loaders than this share of the cores
+    loaders_most_percent: float | None  # or more than this; None: there cannot be too many
+    loaders_idle: bool  # only where training or a GPU waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +243,8 @@ SAGEMAKER = Thresholds(
         memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
+        loaders_most_percent=200,
+        loaders_idle=False,
     ),
     serving=None,
     similar=None,
@@ -311,6 +315,8 @@ OURS = Thresholds(
         memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
+        loaders_most_percent=None,
+        loaders_idle=True,
     ),
     serving=Serving(requests=50, errors=0.01, tail=10, slow=0.2, tail_requests=200, cold=0.01),
     similar=Similar(tolerance=0.001),

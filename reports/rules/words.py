@@ -147,3 +147,13 @@ def inputs(t: Thresholds) -> str:
         f"a channel's mean above {held.input_mean:g} or below -{held.input_mean:g} after normalisation{narrow}; "
         f"{held.photos} photos at least"
     )
+
+
+def loaders(t: Thresholds) -> str:
+    """Dataloader."""
+    if t.system.loaders_idle:
+        return (
+            f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %, or while "
+            f"fine-tuning waits for photos for more than {100 * (t.steps.wait_share or 0):g} % of its time"
+        )
+    return f"median of the loaders below {t.system.loaders_percent:g} % or above {t.system.loaders_most_percent:g} % of the cores"
