@@ -21,17 +21,19 @@ def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
         if len(seconds) > 1:
             mean = statistics.fmean(seconds)
             limit = mean + sigma * statistics.pstdev(seconds)
-            ordered = sorted(seconds)
+            ordered, median = sorted(seconds), statistics.median(seconds)
+            outliers = [second for second in seconds if second > limit]
             found.append(
                 StepStatistics(
                     node="training",
                     phase=stage,
                     count=len(seconds),
                     mean=mean,
-                    p50=statistics.median(ordered),
+                    p50=median,
                     p95=ordered[int(0.95 * (len(ordered) - 1))],
                     maximum=ordered[-1],
-                    outliers=sum(second > limit for second in seconds),
+                    outliers=len(outliers),
+                    lost=sum(outliers) - len(outliers) * median,
                 )
             )
     return found
@@ -54,13 +56,18 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
         f"median {one.p50:.4g} s, longest {one.maximum:.4g} s"
     )
     many = one.outliers > limits.count and one.outliers > limits.share * one.count
-    if not many or one.maximum < limits.times_median * one.p50:
+    total = one.count * one.mean
+    share = one.lost / total if one.lost is not None and total else None
+    if share is not None and one.outliers:
+        said += f". They took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
+    little = share is not None and share < limits.outlier_share
+    if not many or little or one.maximum < limits.times_median * one.p50:
         return quiet(f"{said}.", one.count)
     return triggered(
         f"{said}.",
         one.count,
         advice="Look at what happens beside the steps: checkpoints, photos that are much larger than others, other programs.",
-        loss=max(0.0, 1 - one.p50 / one.mean) if one.mean else 0.0,
+        loss=share if share is not None else max(0.0, 1 - one.p50 / one.mean) if one.mean else 0.0,
         episodes=one.outliers,
     )
 

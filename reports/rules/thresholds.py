@@ -112,6 +112,7 @@ class Steps:
     count: int  # more outliers are too many
     share: float  # and more than this share of the steps
     times_median: float  # the longest step must take so many times the median
+    outlier_share: float  # and the outliers must take so much of the steps' time beyond the median
     fewest: int  # steps
     start_minutes: float
     stalled_seconds: float  # without a step or any other record
@@ -222,6 +223,7 @@ SAGEMAKER = Thresholds(
         count=10,
         share=0,
         times_median=0,
+        outlier_share=0,
         fewest=101,
         start_minutes=20,
         stalled_seconds=1800,
@@ -294,6 +296,7 @@ OURS = Thresholds(
         count=2,
         share=0.01,
         times_median=3,
+        outlier_share=0.1,
         fewest=50,
         start_minutes=5,
         stalled_seconds=1800,
