@@ -20,29 +20,26 @@ def dataloader(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 def _ours(run: Run, held: Loaders, evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge one of our own jobs, in which the number of loaders does not change."""
-    percent = 100 * held.workers / held.cores
+    percent, system = 100 * held.workers / held.cores, limits.system
     said = f"{held.workers} processes or threads load photos, on a host with {held.cores} cores"
-    most = limits.system.loaders_most_percent
-    few, many = percent < limits.system.loaders_percent, most is not None and percent > most
     advice = f"Load photos on all cores: leave OMP_NUM_THREADS out, or set it to {held.cores}."
-    if not limits.system.loaders_idle:
-        if not (few or many):
-            return quiet(f"{said}, {percent:.0f} %.", 1)
-        return triggered(f"{said}, {percent:.0f} %.", 1, advice=advice, loss=0.1)
+    few = percent < system.loaders_percent
+    if not system.loaders_idle:
+        many = system.loaders_most_percent is not None and percent > system.loaders_most_percent
+        said += f", {percent:.0f} %."
+        return triggered(said, 1, advice=advice, loss=0.1) if few or many else quiet(said, 1)
     if not few:
         return quiet(f"{said}.", 1)
     waited, total = _waited(run)
-    if total and waited > (limits.steps.wait_share or 0) * total and total >= limits.steps.wait_seconds:
-        said += f", while {100 * waited / total:.0f} % of fine-tuning's time went by waiting for photos"
-        return triggered(f"{said}.", 1, advice=advice, loss=waited / total, seconds=waited)
+    if total >= limits.steps.wait_seconds and waited > (limits.steps.wait_share or 0) * total:
+        said += f", while {100 * waited / total:.0f} % of fine-tuning's time went by waiting for photos."
+        return triggered(said, 1, advice=advice, loss=waited / total, seconds=waited)
     idle = _idle_gpu(evidence.profile, limits)
     if idle is not None:
-        said += f", while the median use of a GPU was {idle:.0f} %"
-        return triggered(f"{said}.", 1, advice=advice, loss=1 - idle / 100)
+        said += f", while the median use of a GPU was {idle:.0f} %."
+        return triggered(said, 1, advice=advice, loss=1 - idle / 100)
     if not total and not (evidence.profile and gpu_rows(evidence.profile)):
-        return not_judged(
-            f"{said}; whether anything waited for them is not known without fine-tuning and without a GPU.", 1
-        )
+        return not_judged(f"{said}; without fine-tuning and without a GPU it is not known whether anything waited.", 1)
     return quiet(f"{said}; nothing waits for them.", 1)
 
 

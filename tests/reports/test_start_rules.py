@@ -51,7 +51,7 @@ def test_a_gpu_that_has_little_to_do_beside_too_few_loaders_is_found(tmp_path: P
 
 def test_without_fine_tuning_and_gpu_nothing_tells_whether_loaders_were_waited_for(tmp_path: Path) -> None:
     found = verdict("Dataloader", loading(tmp_path, 2, 0.6, "head"))
-    assert found.state == "not judged" and "not known without fine-tuning and without a GPU" in found.sentence
+    assert found.state == "not judged" and "without fine-tuning and without a GPU it is not known" in found.sentence
 
 
 def test_records_that_do_not_count_loaders_are_not_judged(tmp_path: Path) -> None:
