@@ -11,7 +11,6 @@ from typing import Any
 
 from launch.aws.prices import Prices, Use
 from launch.aws.specification import Hosting, Machines, Tuning
-from reports.rules.cost import Price
 
 MONTH = 730  # hours, as AWS counts
 
@@ -101,31 +100,19 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
     """Return what a described training job has cost so far; None if a price or a type is missing."""
-    price = of_training(prices, answer)
+    kind, count = instances(answer)
+    price = prices.hour("training", kind)
     if price is None:
         return None
     pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
-    return (price.instances or 1) * price.hour * (seconds(answer, "Training", now) + float(pool)) / 3600
+    return count * price * (seconds(answer, "Training", now) + float(pool)) / 3600
 
 
-def of_training(prices: Prices, answer: Mapping[str, Any]) -> Price | None:
-    """Return the price of the instances that a described training job ran on, with their number and the billed seconds.
-
-    None if a price or a type is missing.
-    """
+def instances(answer: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the type of a described training job's instances, empty if it is not known, and how many there are."""
     config = answer.get("ResourceConfig") or {}
     kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
-    hour = prices.hour("training", kind)
-    if hour is None:
-        return None
-    return Price(
-        hour=hour,
-        currency=prices.currency,
-        source=prices.source,
-        instances=int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1)),
-        instance_type=kind,
-        billed_seconds=answer.get("BillableTimeInSeconds"),
-    )
+    return kind, int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from launch.aws import prices
-from launch.aws.cost import of_training
+from launch.aws.jobs.results import price_of
 from launch.aws.prices import Prices
 from launch.aws.settings import Settings
 from reports.report import make
@@ -28,7 +28,7 @@ def ended(**config: Any) -> dict[str, Any]:
 
 def test_the_price_is_that_of_the_instances_that_the_job_ran_on(known: Prices, tmp_path: Path) -> None:
     job = ended(InstanceType="ml.m5.large", SelectedInstanceType="ml.g4dn.xlarge", InstanceCount=2)
-    price = of_training(known, job)
+    price = price_of(known, job)
     assert price == Price(
         hour=0.9,
         currency="EUR",
@@ -46,13 +46,13 @@ def test_the_price_is_that_of_the_instances_that_the_job_ran_on(known: Prices, t
 
 
 def test_a_type_without_a_price_gets_none(known: Prices) -> None:
-    assert of_training(known, ended(InstanceType="ml.m5.large")) is None
-    assert of_training(known, {}) is None
+    assert price_of(known, ended(InstanceType="ml.m5.large")) is None
+    assert price_of(known, {}) is None
 
 
 def test_a_price_that_the_user_says_goes_before_the_list_and_is_for_a_known_type_alone() -> None:
     said = Prices("eu-central-1", said=2.5)
-    price = of_training(said, ended(InstanceType="ml.m5.large", InstanceCount=3))
+    price = price_of(said, ended(InstanceType="ml.m5.large", InstanceCount=3))
     assert price is not None and (price.hour, price.currency, price.source) == (2.5, "USD", "--price")
     assert (price.instances, price.billed_seconds) == (3, 1800)
-    assert of_training(said, {}) is None
+    assert price_of(said, {}) is None

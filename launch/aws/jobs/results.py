@@ -3,6 +3,7 @@
 import contextlib
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.jobs import events
 from launch.aws.jobs.ended import Ended
 from launch.aws.jobs.kinds import KINDS
+from launch.aws.prices import Prices
 from launch.aws.session import Session
 from launch.training import read_records, result
 from reports.report import write
+from reports.rules.cost import Price
 
 CHUNK = 1 << 20
 # The line that the training program prints at the end of a split: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
@@ -93,8 +96,27 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
                 archives.unpack(file, place)
     known = prices.load(session.settings, session.region)
     with contextlib.suppress(DataError):
-        write(folder, price=cost.of_training(known, ended.answer))
+        write(folder, price=price_of(known, ended.answer))
     return folder
+
+
+def price_of(known: Prices, answer: Mapping[str, Any]) -> Price | None:
+    """Return the price of the instances that a described training job ran on, with their number and the billed seconds.
+
+    None if a price or a type is missing.
+    """
+    kind, count = cost.instances(answer)
+    hour = known.hour("training", kind)
+    if hour is None:
+        return None
+    return Price(
+        hour=hour,
+        currency=known.currency,
+        source=known.source,
+        instances=count,
+        instance_type=kind,
+        billed_seconds=answer.get("BillableTimeInSeconds"),
+    )
 
 
 def check_empty(folder: Path | None) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.aws import cost
 from launch.aws.errors import AwsError, CredentialsError
 from launch.aws.jobs import events, kinds
 from launch.aws.jobs.follow import POLL, near
+from launch.aws.jobs.results import price_of
 from launch.aws.jobs.trials import Trial, best, list_trials, objective
 from launch.aws.prices import Prices
 from launch.aws.reports.described import training_job, tuning_job
@@ -67,7 +67,7 @@ class JobSource:
             run = log_run(self.name, self._lines, ended=job.ended)
             missing = (*missing, *(run.missing if run else ()), *problems)
         found = self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
-        return dataclasses.replace(found, price=cost.of_training(self._prices, answer))
+        return dataclasses.replace(found, price=price_of(self._prices, answer))
 
     def _tuning(self, answer: dict[str, Any]) -> Found:
         trials = list_trials(self._session, self.name)
@@ -77,7 +77,7 @@ class JobSource:
         if job.ended and found:
             one = kinds.describe(self._session, "training", found.name)
             evidence, missing = self._outputs(one)
-            price = cost.of_training(self._prices, one)
+            price = price_of(self._prices, one)
         run = evidence.run or empty_run(f"tuning job {self.name}", ended=job.ended)
         run = dataclasses.replace(run, trials=tuple(_trials(trials, metric)))
         if metric not in (ACCURACY, LOSS):
