@@ -77,6 +77,10 @@ def check(options: Namespace) -> None:
         raise ConfigError(
             f"{options.run} does not change any more; --follow is for a run's folder, a job on SageMaker and an endpoint"
         )
+    if options.price is not None and not 0 < options.price < 1e6:
+        raise ConfigError(
+            f"--price {options.price:g} is not the price of an hour; give a number above 0, as in --price 0.736"
+        )
 
 
 class _Maker:
@@ -124,7 +128,7 @@ class _Maker:
             name=found.name if found else self._subject.name,
             source=source,
             missing=found.missing if found else (),
-            price=self._subject.price,
+            price=(found.price if found else None) or self._subject.price,
         )
 
 
@@ -216,10 +220,4 @@ def _file_name(text: str) -> str:
 
 
 def _price(options: Namespace) -> Price | None:
-    if options.price is None:
-        return None
-    if not 0 < options.price < 1e6:
-        raise ConfigError(
-            f"--price {options.price:g} is not the price of an hour; give a number above 0, as in --price 0.736"
-        )
-    return Price(hour=options.price, currency="USD", source="--price")
+    return None if options.price is None else Price(hour=options.price, currency="USD", source="--price")

@@ -10,6 +10,7 @@ from classifier.errors import DataError, UserError
 from classifier.names import one_line
 from reports.live.sampler import Sampler
 from reports.report import read
+from reports.rules.cost import Price
 from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Endpoint
 
@@ -25,6 +26,7 @@ class Found:
     source: str
     missing: tuple[str, ...]
     state: str  # one sentence on what goes on
+    price: Price | None = None  # of the instances that the run's records are of, where the source knows it
 
 
 class RunSource(Protocol):

@@ -25,6 +25,8 @@ class Job:
     processes: int | None
     started: float | None  # seconds since 1970
     class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # by split, in the order of `classes`
+    cores: int | None = None  # of the chief's host
+    loaders: int | None = None  # threads or processes of the chief's host that load photos
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,3 +82,4 @@ class Measured:
     machines: tuple[Series, ...] = ()
     longest_pause: float | None = None  # seconds between two records of the job
     signs: int = 0  # records of the job that say when they were written
+    first_work: float | None = None  # when the first step or batch of photos began, or a few seconds later; since 1970

@@ -67,7 +67,10 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class StepStatistics:
-    """The durations of one node's steps in one phase, in seconds; `outliers` lie above mean + 3 sigma."""
+    """The durations of one node's steps in one phase, in seconds; `outliers` lie above mean + 3 sigma.
+
+    `lost` is how much longer than the median all outliers took together; None where only counts are known.
+    """
 
     node: str
     phase: str
@@ -77,6 +80,7 @@ class StepStatistics:
     p95: float
     maximum: float
     outliers: int
+    lost: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 #   plain    training and serving without images, and the driver; without torch, whose builds differ by index
 #   dev      what tests and lint need in addition
 #   samples  the wheel that contains the demo's photographs
-#   shared-D what both images need on device D, cpu or cuda: torch, smdebug's numpy, sagemaker-inference's setuptools
+#   shared-D what both images need on device D, cpu or cuda: torch, smdebug's numpy, sagemaker-inference's setuptools; cuda.in adds to it
 #   train-D  the training image: smdebug's protobuf, and the version of the toolkit that works with it
 #   serve-D  the serving image
 #   images   the tools that test the push of images and list their contents
@@ -62,6 +62,6 @@ cuda() {
   "$PYTHON" requirements/report.py "$tools/report" $without > "requirements/$name-cuda.lock"
 }
 # triton is left out: it compiles for the GPU, with a compiler that no image has. Serving does not need cusolver either.
-cuda shared "triton nvidia-cusolver" shared
-cuda train "triton" shared train
-cuda serve "triton nvidia-cusolver" shared serve
+cuda shared "triton nvidia-cusolver" shared cuda
+cuda train "triton" shared cuda train
+cuda serve "triton nvidia-cusolver" shared cuda serve

@@ -75,7 +75,8 @@ class Front:
     in_flight: set["asyncio.Task[object]"] = field(default_factory=set)  # the tasks of requests to models and of loads
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(self._workers)
+        models = self.settings.models_dir if self.settings.multi_model else self.settings.model_dir
+        self.metrics = Metrics(self._workers, models)
         self.log = RequestLog(self.settings.log_requests)
 
     def give_up(self) -> None:

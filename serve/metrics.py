@@ -4,14 +4,17 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serve import devices
 from serve.memory import resident
 from serve.worker_api import Timing
 
@@ -26,10 +29,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a sample of when e
 class Metrics:
     """Counts and times of this server's requests."""
 
-    def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
-        """`workers` returns how many workers are ready and how many have been replaced."""
+    def __init__(self, workers: Callable[[], tuple[int, int]], *models: Path) -> None:
+        """`workers` returns how many workers are ready and how many have been replaced; `models` are the folders of models."""
         self._registry = CollectorRegistry()
-        self._registry.register(_Now(workers))
+        self._registry.register(_Now(workers, (*models, Path(tempfile.gettempdir()))))
         self._requests = Counter("byoc_requests", "Requests by status code.", ["code"], registry=self._registry)
         self._photos = Counter("byoc_photos", "Photos answered.", registry=self._registry)
         self._batch = Histogram(
@@ -70,8 +73,8 @@ class Metrics:
 class _Now(Collector):
     """The values that are measured at each request for /metrics."""
 
-    def __init__(self, workers: Callable[[], tuple[int, int]]) -> None:
-        self._workers = workers
+    def __init__(self, workers: Callable[[], tuple[int, int]], folders: Sequence[Path]) -> None:
+        self._workers, self._folders = workers, folders
 
     def collect(self) -> Iterator[Metric]:
         ready, restarts = self._workers()
@@ -83,6 +86,28 @@ class _Now(Collector):
         yield CounterMetricFamily(
             "byoc_cpu_seconds", "Processor time of all processes, those that ended included.", value=cpu_seconds()
         )
+        if (used := devices.disk_used(self._folders)) is not None:
+            yield GaugeMetricFamily(
+                "byoc_disk_used_ratio",
+                "Used share of the disk of models or of temporary files, the fuller one.",
+                value=used,
+            )
+        yield from _gpus(devices.gpus())
+
+
+def _gpus(found: Sequence[devices.Gpu]) -> Iterator[Metric]:
+    """Yield the metrics of GPUs that have a value; they have one label, the GPU's number."""
+    for name, text, values in (
+        ("byoc_gpu_busy_ratio", "Share of the time in which the GPU computed.", [one.busy for one in found]),
+        ("byoc_gpu_memory_used_bytes", "GPU memory in use, of all programs.", [one.memory_used for one in found]),
+        ("byoc_gpu_memory_size_bytes", "GPU memory in all.", [one.memory_size for one in found]),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["gpu"])
+        for number, value in enumerate(values):
+            if value is not None:
+                family.add_metric([str(number)], value)
+        if family.samples:
+            yield family
 
 
 def cpu_seconds() -> float:

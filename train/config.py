@@ -120,9 +120,9 @@ class Config:
         high=0.5,
     )
     system_metrics: str = _knob(
-        "auto",
-        "Whether the machine's use is recorded. auto does so unless profilerconfig.json disables the profiler.",
-        choices=("auto", "on", "off"),
+        "on",
+        "Whether the machine's use is recorded, twice a second or as profilerconfig.json says.",
+        choices=("on", "off"),
     )
     tensor_stats_steps: int = _knob(
         0,

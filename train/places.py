@@ -16,11 +16,10 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 @dataclass(frozen=True)
 class Profiling:
-    """What the platform's profilerconfig.json says."""
+    """What training takes from the platform's profilerconfig.json."""
 
     seconds: float = 0.5  # between two measurements of the machine
     folder: Path | None = None  # for traces; the platform copies it to S3 while the job runs
-    disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,8 @@ def read_places(base: Path) -> Places:
 def _profiling(base: Path) -> Profiling:
     """Return what profilerconfig.json says; raises ConfigError for a value that cannot be used.
 
-    Its keys are read in any case, and LocalPath also inside of ProfilingParameters, as smdebug reads them.
+    Its keys are read in any case, and LocalPath also inside of ProfilingParameters, as smdebug reads them. DisableProfiler is
+    about SageMaker's profiler, which then copies no folder; our own records of the machine are written all the same.
     """
     path = base / "input" / "config" / "profilerconfig.json"
     given = {name.lower(): value for name, value in read_object(path).items()}
@@ -69,7 +69,7 @@ def _profiling(base: Path) -> Profiling:
     named = given.get("localpath") or inner.get("localpath")
     disabled = str(given.get("disableprofiler", False)).lower() == "true"
     folder = _below(base, path, named, "output/profiler") if named else None
-    return Profiling(seconds=milliseconds / 1000, folder=None if disabled else folder, disabled=disabled)
+    return Profiling(seconds=milliseconds / 1000, folder=None if disabled else folder)
 
 
 def check_writable(base: Path, places: Places) -> None:

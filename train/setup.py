@@ -1,5 +1,6 @@
 """The start of a job: opens its records, builds its model, and decides how photos go through the model."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
         class_photos={name: _class_counts(split, len(photos.classes)) for name, split in photos.splits.items()},
         notes=photos.notes,
         processes=world.size,
+        cores=len(os.sched_getaffinity(0)),
+        loaders=local_threads() * environment.LOCAL_WORLD_SIZE.read(),
     )
     start = build_start(job, config, photos.classes)
     check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
@@ -100,9 +103,8 @@ def _monitor(job: Job, config: Config, records: Records) -> Monitor:
 
 def _interval(job: Job, config: Config) -> float | None:
     """Return the seconds between two measurements of this host; None where it is not measured, or by another process."""
-    profiling = job.places.profiling
-    wanted = config.system_metrics == "on" or (config.system_metrics == "auto" and not profiling.disabled)
-    return profiling.seconds if wanted and environment.LOCAL_RANK.read() == 0 else None
+    wanted = config.system_metrics == "on" and environment.LOCAL_RANK.read() == 0
+    return job.places.profiling.seconds if wanted else None
 
 
 def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:

@@ -99,15 +99,20 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described training job has cost so far on demand; None if a price or a type is missing."""
-    config = answer.get("ResourceConfig") or {}
-    kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
+    """Return what a described training job has cost so far; None if a price or a type is missing."""
+    kind, count = instances(answer)
     price = prices.hour("training", kind)
     if price is None:
         return None
     pool = (answer.get("WarmPoolStatus") or {}).get("ResourceRetainedBillableTimeInSeconds", 0)
-    count = int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
     return count * price * (seconds(answer, "Training", now) + float(pool)) / 3600
+
+
+def instances(answer: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the type of a described training job's instances, empty if it is not known, and how many there are."""
+    config = answer.get("ResourceConfig") or {}
+    kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
+    return kind, int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:

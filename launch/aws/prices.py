@@ -30,16 +30,24 @@ USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+
 
 @dataclass(frozen=True)
 class Prices:
-    """The hourly prices of one region; empty if no file was read."""
+    """The hourly prices of one region; empty if no file was read and nobody says one."""
 
     region: str
     hours: Mapping[Use, Mapping[str, float]] = field(default_factory=dict)
     currency: str = "USD"
     read: str = ""  # the day on which the list was read from AWS
     file: Path | None = None
+    said: float | None = None  # what the user says that an hour of any type costs
+
+    @property
+    def source(self) -> str:
+        """Who says what an hour costs."""
+        return "--price" if self.said is not None else f"on demand, {self.file.name if self.file else 'byoc prices'}"
 
     def hour(self, use: Use, kind: str) -> float | None:
-        """Return the hourly price of an instance type; None if the file does not have it."""
+        """Return the hourly price of an instance type; None where neither the user nor the file says it."""
+        if self.said is not None and kind:
+            return self.said
         found = self.hours.get(use, {}).get(kind)
         if found is None and use == "async":  # some types have no separate line
             return self.hours.get("hosting", {}).get(kind)

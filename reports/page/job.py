@@ -45,7 +45,7 @@ def job_section(evidence: Evidence, price: Price | None) -> Section:
         facts.append(("Photos left out", f"{len(run.unreadable):,}"))
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
-    facts += _cost(job_cost(evidence, price), price)
+    facts += [] if described else _cost(job_cost(evidence, price), price)  # SageMaker knows better what it bills
     if profile:
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
     if profile and profile.verdicts:

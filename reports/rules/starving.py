@@ -1,4 +1,4 @@
-"""Rules on processors, GPUs and disks that do not keep up: the bottlenecks, LowGPUUtilization, BatchSize, Dataloader."""
+"""Rules on processors, GPUs and disks that do not keep up: the bottlenecks, LowGPUUtilization, BatchSize."""
 
 from reports.rules import settings
 from reports.rules.snapshots import Snapshots, batch_use, bottlenecks, gpu_use, snapshots
@@ -42,7 +42,7 @@ def _bottleneck(evidence: Evidence, limits: Thresholds, busy: str, limit: float,
         known = (held.cpu if busy == "cpu" else held.disk) if held else None
         if known is None:
             return not_judged(NO_GPU if evidence.profile.series else NO_PROFILE)
-        if not known.idle_gpu and not _gpu_rows(evidence.profile):
+        if not known.idle_gpu and not gpu_rows(evidence.profile):
             return not_judged(NO_GPU, known.snapshots)
         counted = known
     return _counted(counted, limits, f"{what} {limit:g} %", advice)
@@ -62,7 +62,8 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
     return triggered(said, points, advice=f"The GPU is paid for and waits: {advice}.", loss=share / 100)
 
 
-def _gpu_rows(profile: Profile) -> list[Usage]:
+def gpu_rows(profile: Profile) -> list[Usage]:
+    """Return the use of the GPUs over the whole job, of each host or of each GPU."""
     return [row for row in profile.usage if row.resource == "GPU" or row.resource.startswith("GPU gpu")]
 
 
@@ -114,7 +115,7 @@ def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tu
     ):  # the window of the last scan, of which SageMaker's report keeps the percentiles
         held = profile.details
         return (list(held.gpus), held.gpu_points) if held else ([], 0)
-    rows = _gpu_rows(profile)
+    rows = gpu_rows(profile)
     used = [GpuUse(host=row.host, gpu="", p95=row.p95, p50=row.p50, p5=row.minimum) for row in rows]
     return used, min((row.points for row in rows), default=0)
 
@@ -165,7 +166,7 @@ def _batch_rows(profile: Profile) -> tuple[list[BatchUse], int]:
     for host in dict.fromkeys(row.host for row in profile.usage):
         rows = [row for row in profile.usage if row.host == host]
         cpu = next((row for row in rows if row.resource == "CPU"), None)
-        gpus = [row for row in rows if row in _gpu_rows(profile)]
+        gpus = [row for row in rows if row in gpu_rows(profile)]
         if cpu and gpus:
             points.append(cpu.points)
             memory = tuple(row.p95 for row in rows if row.resource.startswith("GPU memory"))
@@ -173,28 +174,3 @@ def _batch_rows(profile: Profile) -> tuple[list[BatchUse], int]:
                 BatchUse(host=host, cpu_p95=cpu.p95, gpu_p95=tuple(row.p95 for row in gpus), gpu_memory_p95=memory)
             )
     return found, min(points, default=0)
-
-
-def dataloader(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether too few processes load photos for the cores there are."""
-    held = evidence.profile.details.loaders if evidence.profile and evidence.profile.details else None
-    if held is None:
-        return not_judged("There is no record of the processes that load photos.")
-    if limits.system.waiting.last_points:
-        return not_judged("SageMaker's report does not keep how many loaders ran in each second.")
-    low = [row for row in _gpu_rows(evidence.profile) if row.p50 < limits.system.gpu_low] if evidence.profile else []
-    said = (
-        f"{held.workers} processes beside training's load photos, on a host with {held.cores} cores"
-        if held.workers
-        else f"Photos are loaded in the training process itself, on a host with {held.cores} cores"
-    )
-    if held.seconds_p50 is not None:
-        said += f"; to get a batch took {held.seconds_p50:.2f} s (median)"
-    if not low or held.workers >= limits.system.loaders_percent / 100 * held.cores:
-        return quiet(f"{said}; no GPU waits for them." if not low else f"{said}.", 1)
-    return triggered(
-        f"{said}, while the median use of a GPU was {low[0].p50:.0f} %.",
-        1,
-        advice=f"Load photos in more processes: num_workers={held.cores} of the data loader.",
-        loss=1 - low[0].p50 / 100,
-    )

@@ -2,6 +2,7 @@
 
 import statistics
 
+from reports.facts import Run
 from reports.rules import settings
 from reports.rules.stages import NO_EPOCHS, NO_RUN, stages
 from reports.rules.thresholds import Steps, Thresholds
@@ -20,17 +21,19 @@ def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
         if len(seconds) > 1:
             mean = statistics.fmean(seconds)
             limit = mean + sigma * statistics.pstdev(seconds)
-            ordered = sorted(seconds)
+            ordered, median = sorted(seconds), statistics.median(seconds)
+            outliers = [second for second in seconds if second > limit]
             found.append(
                 StepStatistics(
                     node="training",
                     phase=stage,
                     count=len(seconds),
                     mean=mean,
-                    p50=statistics.median(ordered),
+                    p50=median,
                     p95=ordered[int(0.95 * (len(ordered) - 1))],
                     maximum=ordered[-1],
-                    outliers=sum(second > limit for second in seconds),
+                    outliers=len(outliers),
+                    lost=sum(outliers) - len(outliers) * median,
                 )
             )
     return found
@@ -53,13 +56,18 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
         f"median {one.p50:.4g} s, longest {one.maximum:.4g} s"
     )
     many = one.outliers > limits.count and one.outliers > limits.share * one.count
-    if not many or one.maximum < limits.times_median * one.p50:
+    total = one.count * one.mean
+    share = one.lost / total if one.lost is not None and total else None
+    if share is not None and one.outliers:
+        said += f". They took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
+    little = share is not None and share < limits.outlier_share
+    if not many or little or one.maximum < limits.times_median * one.p50:
         return quiet(f"{said}.", one.count)
     return triggered(
         f"{said}.",
         one.count,
         advice="Look at what happens beside the steps: checkpoints, photos that are much larger than others, other programs.",
-        loss=max(0.0, 1 - one.p50 / one.mean) if one.mean else 0.0,
+        loss=share if share is not None else max(0.0, 1 - one.p50 / one.mean) if one.mean else 0.0,
         episodes=one.outliers,
     )
 
@@ -68,19 +76,40 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Judge whether it takes long until the first step."""
     profile = evidence.profile
     seconds = profile.details.first_step_seconds if profile and profile.details else None
-    if profile and seconds is None and profile.series:
+    if profile and seconds is None and profile.series and profile.spans:
         seconds = _measured_start(profile)
+    said, downloaded = "The first step began {:.1f} minutes after the job", 0.0
+    if seconds is None and evidence.run and (own := _recorded_start(evidence.run)) is not None:
+        # Our program begins when SageMaker has downloaded everything.
+        downloaded = sum(
+            took for phase, took in (evidence.job.phases if evidence.job else ()) if phase == "Downloading"
+        )
+        seconds, said = own + downloaded, "The first photos or step came {:.1f} minutes after the job began"
     if seconds is None:
         return not_judged("The time from the start of the job to its first step was not recorded.")
-    said = f"The first step began {seconds / 60:.1f} minutes after the job"
+    said = said.format(seconds / 60) + (
+        f", of which SageMaker downloaded for {downloaded / 60:.1f}" if downloaded else ""
+    )
     if seconds <= 60 * limits.steps.start_minutes:
         return quiet(f"{said}.", 1)
+    total = evidence.run.part_seconds.get("total") if evidence.run else None
     return triggered(
         f"{said}, later than {limits.steps.start_minutes:g} minutes.",
         1,
         advice="Downloads come first: fast file mode starts at once, and a smaller image or data set is there sooner.",
-        loss=0.1,
+        loss=seconds / (total + downloaded) if total else 0.1,
+        seconds=seconds,
     )
+
+
+def _recorded_start(run: Run) -> float | None:
+    """Return the seconds from the start of one of our own jobs until its first batch of photos or its first step.
+
+    A job that has ended says how long it took in all, else its first record stands for its start.
+    """
+    work, total = run.measured.first_work, run.part_seconds.get("total")
+    began = run.last_time - total if run.finished and run.last_time and total else run.job.started if run.job else None
+    return None if work is None or began is None else max(0.0, work - began)
 
 
 def _measured_start(profile: Profile) -> float | None:

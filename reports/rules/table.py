@@ -10,6 +10,7 @@ from reports.rules import (
     devices,
     endpoint,
     learning,
+    loaders,
     loss,
     starving,
     steps,
@@ -98,12 +99,8 @@ RULES = (
     Rule(
         name="Dataloader",
         about="too few processes load photos",
-        judge=starving.dataloader,
-        limits=lambda t: (
-            f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %"
-            if not t.system.waiting.last_points
-            else f"median of the loaders below {t.system.loaders_percent:g} % or above 200 % of the cores"
-        ),
+        judge=loaders.dataloader,
+        limits=words.loaders,
     ),
     Rule(
         name="BatchSize",

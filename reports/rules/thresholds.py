@@ -112,6 +112,7 @@ class Steps:
     count: int  # more outliers are too many
     share: float  # and more than this share of the steps
     times_median: float  # the longest step must take so many times the median
+    outlier_share: float  # and the outliers must take so much of the steps' time beyond the median
     fewest: int  # steps
     start_minutes: float
     stalled_seconds: float  # without a step or any other record
@@ -136,7 +137,9 @@ class System:
     memory_increase: float | None  # None: judged by the bytes in use alone, see docs/reports.md
     memory_growth: float  # of the bytes in use, from the first to the last part of the run
     memory_window: int
-    loaders_percent: float  # of the cores
+    loaders_percent: float  # Dataloader: fewer loaders than this share of the cores
+    loaders_most_percent: float | None  # or more than this; None: there cannot be too many
+    loaders_idle: bool  # only where training or a GPU waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +223,7 @@ SAGEMAKER = Thresholds(
         count=10,
         share=0,
         times_median=0,
+        outlier_share=0,
         fewest=101,
         start_minutes=20,
         stalled_seconds=1800,
@@ -241,6 +245,8 @@ SAGEMAKER = Thresholds(
         memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
+        loaders_most_percent=200,
+        loaders_idle=False,
     ),
     serving=None,
     similar=None,
@@ -290,6 +296,7 @@ OURS = Thresholds(
         count=2,
         share=0.01,
         times_median=3,
+        outlier_share=0.1,
         fewest=50,
         start_minutes=5,
         stalled_seconds=1800,
@@ -311,6 +318,8 @@ OURS = Thresholds(
         memory_growth=0.05,
         memory_window=10,
         loaders_percent=70,
+        loaders_most_percent=None,
+        loaders_idle=True,
     ),
     serving=Serving(requests=50, errors=0.01, tail=10, slow=0.2, tail_requests=200, cold=0.01),
     similar=Similar(tolerance=0.001),

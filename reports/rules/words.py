@@ -77,7 +77,8 @@ def outlier(t: Thresholds) -> str:
     """StepOutlier."""
     times = f", the longest {t.steps.times_median:g} times the median" if t.steps.times_median else ""
     share = f" and {100 * t.steps.share:g} % of all" if t.steps.share else ""
-    return f"more than {t.steps.count} steps{share} above mean + {t.steps.sigma:g} sigma{times}; {t.steps.fewest} steps at least"
+    lost = f", and {100 * t.steps.outlier_share:g} % of the time lost by them" if t.steps.outlier_share else ""
+    return f"more than {t.steps.count} steps{share} above mean + {t.steps.sigma:g} sigma{times}{lost}; {t.steps.fewest} steps at least"
 
 
 def memory(t: Thresholds) -> str:
@@ -147,3 +148,13 @@ def inputs(t: Thresholds) -> str:
         f"a channel's mean above {held.input_mean:g} or below -{held.input_mean:g} after normalisation{narrow}; "
         f"{held.photos} photos at least"
     )
+
+
+def loaders(t: Thresholds) -> str:
+    """Dataloader."""
+    if t.system.loaders_idle:
+        return (
+            f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %, or while "
+            f"fine-tuning waits for photos for more than {100 * (t.steps.wait_share or 0):g} % of its time"
+        )
+    return f"median of the loaders below {t.system.loaders_percent:g} % or above {t.system.loaders_most_percent:g} % of the cores"

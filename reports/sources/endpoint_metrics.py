@@ -18,7 +18,9 @@ PARTS = {
     "byoc_model_seconds": "model",
 }
 COUNTS = ("byoc_photos", "byoc_worker_restarts", "byoc_cpu_seconds")
-GAUGES = ("byoc_workers_ready", "byoc_resident_memory_bytes", "byoc_start_seconds")
+GAUGES = ("byoc_workers_ready", "byoc_resident_memory_bytes", "byoc_start_seconds", "byoc_disk_used_ratio")
+# Gauges with a value for each GPU.
+GPU_BUSY, GPU_USED, GPU_SIZE = "byoc_gpu_busy_ratio", "byoc_gpu_memory_used_bytes", "byoc_gpu_memory_size_bytes"
 GONE = "499"  # the client went away: nobody got an error
 
 
@@ -71,6 +73,7 @@ class Sample:
     counts: Mapping[str, float] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
     histograms: Mapping[str, Histogram] = field(default_factory=dict)  # by part
+    gpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by metric, and by the GPU's number
 
     @property
     def requests(self) -> float:
@@ -80,6 +83,19 @@ class Sample:
         """Return how many answers had a status code that begins with this digit; a client that went away is no error."""
         return sum(count for code, count in self.codes.items() if code.startswith(digit) and code != GONE)
 
+    @property
+    def gpu_busy(self) -> float | None:
+        """The use of all GPUs together, in percent of one GPU; None where it is not known."""
+        held = self.gpus.get(GPU_BUSY)
+        return 100 * sum(held.values()) if held else None
+
+    @property
+    def gpu_memory(self) -> float | None:
+        """The memory of all GPUs that is in use, in percent of one GPU's; None where it is not known."""
+        used, size = self.gpus.get(GPU_USED, {}), self.gpus.get(GPU_SIZE, {})
+        shares = [100 * value / size[gpu] for gpu, value in used.items() if size.get(gpu)]
+        return sum(shares) if shares else None
+
 
 def read_sample(text: str, time: float) -> Sample:
     """Return the sample in an answer of /metrics.
@@ -87,6 +103,7 @@ def read_sample(text: str, time: float) -> Sample:
     Raises DataError for text that is not Prometheus's, and where none of its metrics is one of the serving program's.
     """
     codes, counts, gauges, histograms = dict[str, float](), dict[str, float](), dict[str, float](), {}
+    gpus = dict[str, dict[str, float]]()
     try:
         families = list(text_string_to_metric_families(text))
     except (ValueError, IndexError, KeyError) as error:
@@ -100,6 +117,9 @@ def read_sample(text: str, time: float) -> Sample:
         elif family.name in GAUGES:
             for one in family.samples:
                 gauges[family.name] = one.value
+        elif family.name in (GPU_BUSY, GPU_USED, GPU_SIZE):
+            held = {one.labels.get("gpu", ""): one.value for one in family.samples}
+            gpus[family.name] = {gpu: value for gpu, value in held.items() if _usable(value)}
         elif family.name in PARTS and (found := _histogram(family)):
             histograms[PARTS[family.name]] = found
     if not any((codes, counts, gauges, histograms)):
@@ -110,6 +130,7 @@ def read_sample(text: str, time: float) -> Sample:
         counts={name: count for name, count in counts.items() if _usable(count)},
         gauges={name: value for name, value in gauges.items() if _usable(value)},
         histograms=histograms,
+        gpus=gpus,
     )
 
 

@@ -13,7 +13,8 @@ NOTES = (
     "Percentiles are computed from the histograms of /metrics: between two bounds of a histogram they are interpolated.",
     "The time of the whole request begins when its body was read; the way of the body over the network is not part of it.",
 )
-NOT_THERE = "/metrics does not tell of GPUs and disks."
+NO_DISK = "/metrics does not tell of disks."
+NO_GPU = "/metrics tells of no GPU: the server has none, or it lacks the package nvidia-ml-py."
 
 
 def sampled_endpoint(url: str, samples: Sequence[Sample], missing: Sequence[str] = ()) -> Endpoint:
@@ -36,8 +37,13 @@ def sampled_endpoint(url: str, samples: Sequence[Sample], missing: Sequence[str]
         variants=(_variant(samples),),
         events=_events(samples),
         notes=NOTES,
-        missing=(*sentences, NOT_THERE),
+        missing=(*sentences, *_not_there(samples[-1])),
     )
+
+
+def _not_there(last: Sample) -> list[str]:
+    found = [] if "byoc_disk_used_ratio" in last.gauges else [NO_DISK]
+    return found if last.gpus else [*found, NO_GPU]
 
 
 def _span(samples: Sequence[Sample]) -> str:
@@ -55,6 +61,9 @@ def _variant(samples: Sequence[Sample]) -> Variant:
         "errors_5xx": _growth([(one.errors("5"), other.errors("5")) for one, other in pairs]),
         "memory_bytes": _gauge([other for _, other in pairs], "byoc_resident_memory_bytes"),
         "workers": _gauge([other for _, other in pairs], "byoc_workers_ready"),
+        "disk": 100 * _gauge([other for _, other in pairs], "byoc_disk_used_ratio"),
+        "gpu": _known([other.gpu_busy for _, other in pairs]),
+        "gpu_memory": _known([other.gpu_memory for _, other in pairs]),
     }
     if "byoc_cpu_seconds" in last.counts:
         spent = [tuple(one.counts.get("byoc_cpu_seconds", np.nan) for one in pair) for pair in pairs]
@@ -96,6 +105,10 @@ def _gauge(samples: Sequence[Sample], name: str) -> Numbers:
     return np.array([sample.gauges.get(name, np.nan) for sample in samples], dtype=np.float64)
 
 
+def _known(values: Sequence[float | None]) -> Numbers:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
 def _course(part: str, pairs: Sequence[tuple[Sample, Sample]]) -> Course:
     between = [
         other.histograms[part].since(one.histograms.get(part)) if part in other.histograms else None
@@ -103,8 +116,7 @@ def _course(part: str, pairs: Sequence[tuple[Sample, Sample]]) -> Course:
     ]
 
     def of(share: float) -> Numbers:
-        found = [None if one is None else one.quantile(share) for one in between]
-        return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
+        return _known([None if one is None else one.quantile(share) for one in between])
 
     return Course(part=part, p50=of(0.5), p99=of(0.99))
 

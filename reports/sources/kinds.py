@@ -22,6 +22,8 @@ def job(record: Fields) -> Job:
             for split, items in record.inside("class_photos").values.items()
             if isinstance(items, list)
         },
+        cores=record.count("cores"),
+        loaders=record.count("loaders"),
     )
 
 

@@ -36,6 +36,7 @@ class Measurements:
     _pause: float | None = None
     _last: float | None = None
     _signs: int = 0
+    _first_work: float | None = None
 
     def sign(self, time: float | None) -> None:
         """Take note of when a record of the job was written."""
@@ -46,6 +47,13 @@ class Measurements:
 
     def take(self, kind: str, record: Fields) -> bool:
         """Add a record of one of KINDS; return whether it could be used."""
+        if self._first_work is None and kind in ("steps", "batches"):
+            # A record is written when its steps are done; batches run side by side, so that their times do not add up.
+            seconds = column(record, "seconds") if kind == "steps" else None
+            time = record.number("time")
+            self._first_work = (
+                None if time is None else time - (float(np.nansum(seconds)) if seconds is not None else 0.0)
+            )
         match kind:
             case "steps":
                 return self._take_steps(record)
@@ -65,6 +73,7 @@ class Measurements:
             machines=tuple(machines),
             longest_pause=self._pause,
             signs=self._signs,
+            first_work=self._first_work,
         )
 
     def _take_steps(self, record: Fields) -> bool:

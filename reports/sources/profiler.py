@@ -163,6 +163,7 @@ def _steps(spans: dict[str, list[Span]]) -> list[StepStatistics]:
                 p95=float(p95),
                 maximum=float(values.max()),
                 outliers=int((values > limit).sum()),
+                lost=float((values[values > limit] - p50).sum()),
             )
         )
     return found

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.aws.driver import BUCKET, TRAIN, TUNE, Driver, beside, read_until
-from tests.reports.made import healthy
+from tests.reports.made import healthy, write
+from tests.reports.measuring import machine
 from tests.sagemaker.conftest import ROLE, TRAIN_IMAGE
 from tests.sagemaker.hosting import archive
 
@@ -78,6 +79,38 @@ def test_without_a_price_no_cost_is_guessed(driver: Driver) -> None:
     finally:
         prices.write_text(kept)
     assert dict(section(facts, "job")["facts"])["Cost"].startswith("not known: there is no price")
+
+
+def test_what_an_idle_gpu_of_a_job_cost_is_said_in_money_where_a_price_is_known(driver: Driver, tmp_path: Path) -> None:
+    """The records are made; the billed seconds, the instances and the price are those of the job that ran."""
+    driver.run(*TRAIN, "--name", "idle", "--instance", "ml.g4dn.xlarge")
+    folder = machine(write(tmp_path, healthy()), {"gpu0_percent": [3.0] * 600, "cpu0": [20.0] * 600})
+    files = {path.name: path.read_bytes() for path in (folder / "output" / "data").iterdir()}
+    key = "byoc/output/idle/output/output.tar.gz"
+    driver.emulator.client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive(files))
+    billed = driver.describe("idle")["BillableTimeInSeconds"]
+
+    def lost(*options: str) -> tuple[str, dict[str, Any]]:
+        printed, facts = reported(driver, "idle", *options)
+        return printed, next(one["cost"] for one in facts["judged"] if one["rule"] == "LowGPUUtilization")
+
+    printed, cost = lost()
+    assert cost["seconds"] == pytest.approx(0.97 * billed) and cost["currency"] == "USD"
+    assert cost["money"] == pytest.approx(0.97 * billed / 3600 * 0.7364)
+    assert re.search(r"LowGPUUtilization: .* It cost about [\d.e-]+ USD \(", printed)
+    _, cost = lost("--price", "3600")
+    assert cost["money"] == pytest.approx(0.97 * billed)
+    prices = driver.folder / "prices-us-east-1.json"
+    kept = prices.read_text()
+    prices.unlink()
+    try:
+        assert lost()[1]["money"] is None
+        _, facts = reported(driver, "idle", "--price", "3600")
+    finally:
+        prices.write_text(kept)
+    assert [text for name, text in section(facts, "job")["facts"] if name == "Cost"] == [
+        f"{billed:.2f} USD, by --price"
+    ]
 
 
 def test_a_tuning_job_is_reported_with_all_its_training_jobs(driver: Driver) -> None:

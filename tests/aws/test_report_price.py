@@ -1,4 +1,4 @@
-"""The price that the report on a job of SageMaker's is made with: that of the file of `byoc prices`, and none that is guessed."""
+"""The price that the report on a job of SageMaker's is made with: --price, or that of `byoc prices`, and none that is guessed."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 
 from launch.aws import prices
-from launch.aws.jobs.ended import Ended
 from launch.aws.jobs.results import price_of
 from launch.aws.prices import Prices
-from launch.aws.session import Session
 from launch.aws.settings import Settings
 from reports.report import make
 from reports.rules.cost import Price
@@ -17,22 +15,20 @@ from tests.reports.made import metrics
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def known(tmp_path: Path) -> Prices:
     settings = Settings(region="eu-central-1", file=tmp_path / "byoc.toml")
-    known = Prices(
-        "eu-central-1", {"training": {"ml.g4dn.xlarge": 0.9}, "hosting": {"ml.m5.large": 0.2}}, "EUR", "2026-11-01"
-    )
-    prices.save(known, settings)
-    return Session(settings)
+    hours: Any = {"training": {"ml.g4dn.xlarge": 0.9}, "hosting": {"ml.m5.large": 0.2}}
+    prices.save(Prices("eu-central-1", hours, "EUR", "2026-11-01"), settings)
+    return prices.load(settings, "eu-central-1")
 
 
-def ended(**config: Any) -> Ended:
-    return Ended(kind="training", name="dogs", answer={"ResourceConfig": config, "BillableTimeInSeconds": 1800})
+def ended(**config: Any) -> dict[str, Any]:
+    return {"ResourceConfig": config, "BillableTimeInSeconds": 1800}
 
 
-def test_the_price_is_that_of_the_instances_that_the_job_ran_on(session: Session, tmp_path: Path) -> None:
+def test_the_price_is_that_of_the_instances_that_the_job_ran_on(known: Prices, tmp_path: Path) -> None:
     job = ended(InstanceType="ml.m5.large", SelectedInstanceType="ml.g4dn.xlarge", InstanceCount=2)
-    price = price_of(session, job)
+    price = price_of(known, job)
     assert price == Price(
         hour=0.9,
         currency="EUR",
@@ -49,6 +45,14 @@ def test_the_price_is_that_of_the_instances_that_the_job_ran_on(session: Session
     assert report.headline.endswith("a GPU waits for the processor, which cost about 0.90 EUR.")
 
 
-def test_a_type_without_a_price_gets_none(session: Session) -> None:
-    assert price_of(session, ended(InstanceType="ml.m5.large")) is None
-    assert price_of(session, Ended(kind="training", name="dogs", answer={})) is None
+def test_a_type_without_a_price_gets_none(known: Prices) -> None:
+    assert price_of(known, ended(InstanceType="ml.m5.large")) is None
+    assert price_of(known, {}) is None
+
+
+def test_a_price_that_the_user_says_goes_before_the_list_and_is_for_a_known_type_alone() -> None:
+    said = Prices("eu-central-1", said=2.5)
+    price = price_of(said, ended(InstanceType="ml.m5.large", InstanceCount=3))
+    assert price is not None and (price.hour, price.currency, price.source) == (2.5, "USD", "--price")
+    assert (price.instances, price.billed_seconds) == (3, 1800)
+    assert price_of(said, {}) is None

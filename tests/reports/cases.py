@@ -60,6 +60,20 @@ def _stalled(folder: Path) -> Path:
     return write(folder, [first, *(steps("head", 1, [0.2] * 10) | {"time": 1.7e9 + one} for one in moments), *others])
 
 
+def _late(folder: Path) -> Path:
+    """Write a healthy run of ten minutes whose first photos came after six."""
+    first, *others = healthy()
+    batches = record("batches", stage="features", split="train", photos=[8], read=[0.3], move=[0], forward=[0.1])
+    end = {"time": 1.7e9 + 600, "seconds": {"total": 600.0}}
+    return write(folder, [first, batches | {"time": 1.7e9 + 365}, *others[:-1], others[-1] | end])
+
+
+def _few_loaders(folder: Path) -> Path:
+    """Write a run whose fine-tuning waits for photos that two threads load, on a host with eight cores."""
+    epochs = course(FALLING, FALLING, stage="finetune", data_wait_share=0.6)
+    return write(folder, [job(cores=8, loaders=2), *epochs, *judged("test", GOOD), done()])
+
+
 # Name -> what makes its folder, and the rules of ours that must find something.
 CASES = {
     "healthy run": (lambda folder: write(folder, healthy()), ()),
@@ -82,6 +96,8 @@ CASES = {
         lambda folder: write(folder, run(*course(FALLING, FALLING, data_wait_share=0.7))),
         ("DataWait",),
     ),
+    "photos that are loaded by a quarter of the cores": (_few_loaders, ("DataWait", "Dataloader")),
+    "long until the first photos": (_late, ("MaxInitializationTime",)),
     "GPU starved by the processor": (
         lambda folder: metrics(folder, [3] * 600, [97] * 600),
         ("LowGPUUtilization", "CPUBottleneck", "BatchSize"),

@@ -8,8 +8,9 @@ from classifier.errors import ConfigError, DataError
 from reports.live import sampler
 from reports.live.sampler import Sampler, address
 from reports.sources.endpoint_metrics import Histogram, read_sample
-from reports.sources.endpoint_samples import sampled_endpoint
+from reports.sources.endpoint_samples import NO_DISK, NO_GPU, sampled_endpoint
 from serve.metrics import Metrics
+from tests import nvml
 from tests.reports.endpoints import asked, metrics_server, sample
 
 BOUNDS = (0.1, 0.2, 0.4, math.inf)
@@ -55,6 +56,25 @@ def test_two_samples_give_what_happened_between_them() -> None:
     [whole] = [one for one in variant.latencies if one.part == "whole request"]
     assert whole.count == 109 and whole.p50 is not None and whole.p50 < 0.025 and whole.p99 is not None
     assert whole.p99 > 0.25
+
+
+def test_the_disk_and_the_gpus_of_a_server_are_read_in_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(lambda: (1, 0))
+    nvml.install(monkeypatch, [(80, 4 * 10**9, 16 * 10**9), (30, 8 * 10**9, 16 * 10**9)])
+    endpoint = sampled_endpoint("http://here", [sample(metrics, 100.0), sample(metrics, 102.0)])
+    [variant] = endpoint.variants
+    assert list(variant.values["gpu"]) == [pytest.approx(110)] and list(variant.values["gpu_memory"]) == [75]
+    assert 0 < variant.values["disk"][0] <= 100
+    assert not any("GPU" in sentence or "disk" in sentence for sentence in endpoint.missing)
+
+
+def test_a_server_that_tells_of_no_gpu_and_an_older_one_without_a_disk_are_named() -> None:
+    metrics = Metrics(lambda: (1, 0))
+    newer = sampled_endpoint("http://here", [sample(metrics, 100.0), sample(metrics, 101.0)])
+    assert NO_GPU in newer.missing and NO_DISK not in newer.missing
+    assert newer.variants[0].held("gpu") is None and newer.variants[0].held("disk") is not None
+    older = "\n".join(line for line in metrics.text().decode().splitlines() if "byoc_disk" not in line)
+    assert NO_DISK in sampled_endpoint("http://here", [read_sample(older, 1.0)]).missing
 
 
 def test_a_server_that_begins_anew_is_counted_from_nothing_and_named() -> None:

@@ -23,6 +23,7 @@ KINDS = {
     "byoc_worker_restarts": "counter",
     "byoc_resident_memory_bytes": "gauge",
     "byoc_cpu_seconds": "counter",
+    "byoc_disk_used_ratio": "gauge",
 }
 
 

@@ -141,6 +141,7 @@ def test_the_training_program_records_its_machine_its_batches_and_its_steps(trai
     assert path.name == "system-localhost.jsonl"
     assert sum(len(one["times"]) for one in records(path)) > 5
     job = trained.record("job")
+    assert job["cores"] == len(CORES) and 1 <= job["loaders"] <= job["cores"]
     assert [sum(counts) for counts in job["class_photos"].values()] == list(job["photos"].values())
     batches = [one for one in trained.records if one["kind"] == "batches"]
     assert {one["stage"] for one in batches} == {"features"} and {one["split"] for one in batches} == set(job["photos"])

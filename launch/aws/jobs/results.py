@@ -3,6 +3,7 @@
 import contextlib
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from launch.aws.errors import AwsError, explained
 from launch.aws.jobs import events
 from launch.aws.jobs.ended import Ended
 from launch.aws.jobs.kinds import KINDS
+from launch.aws.prices import Prices
 from launch.aws.session import Session
 from launch.training import read_records, result
 from reports.report import write
@@ -92,26 +94,28 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
             file = Path(scratch) / archive
             if _fetch(session, f"{root}/{archive}", file):
                 archives.unpack(file, place)
+    known = prices.load(session.settings, session.region)
     with contextlib.suppress(DataError):
-        write(folder, price=price_of(session, ended))
+        write(folder, price=price_of(known, ended.answer))
     return folder
 
 
-def price_of(session: Session, ended: Ended) -> Price | None:
-    """Return the price of the instances that the job ran on, from the file of `byoc prices`; None where it does not say it."""
-    config = ended.answer.get("ResourceConfig") or {}
-    kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
-    read = prices.load(session.settings, session.region)
-    hour = read.hour("training", kind)
+def price_of(known: Prices, answer: Mapping[str, Any]) -> Price | None:
+    """Return the price of the instances that a described training job ran on, with their number and the billed seconds.
+
+    None if a price or a type is missing.
+    """
+    kind, count = cost.instances(answer)
+    hour = known.hour("training", kind)
     if hour is None:
         return None
     return Price(
         hour=hour,
-        currency=read.currency,
-        source=f"on demand, {read.file.name if read.file else 'byoc prices'}",
-        instances=int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1)),
+        currency=known.currency,
+        source=known.source,
+        instances=count,
         instance_type=kind,
-        billed_seconds=ended.seconds,
+        billed_seconds=answer.get("BillableTimeInSeconds"),
     )
 
 

@@ -34,7 +34,10 @@ def add(verb: argparse.ArgumentParser) -> None:
         "compare.html in the second of two runs)",
     )
     verb.add_argument(
-        "--price", type=float, metavar="USD", help="of an instance's hour: the page says what was lost in money"
+        "--price",
+        type=float,
+        metavar="USD",
+        help="of an instance's hour: the page says what was lost in money (default: of a job on SageMaker, that of byoc prices)",
     )
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.add_argument(

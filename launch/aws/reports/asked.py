@@ -8,6 +8,7 @@ from pathlib import Path
 from classifier.errors import ConfigError, DataError
 from launch.aws import settings
 from launch.aws.jobs.logs import moment
+from launch.aws.prices import Prices, load
 from launch.aws.reports.endpoint import read_endpoint
 from launch.aws.reports.fetch import fetch
 from launch.aws.reports.job import JobSource
@@ -27,7 +28,12 @@ def job(options: Namespace, name: str, scratch: Path) -> JobSource:
         raise ConfigError(
             f"{name} is no file and no folder here, and SageMaker cannot be asked for a job of that name: {error}"
         ) from None
-    return JobSource(session, name, scratch)
+    known = (
+        Prices(session.region, said=options.price)
+        if options.price is not None
+        else load(session.settings, session.region)
+    )
+    return JobSource(session, name, scratch, known)
 
 
 def stored(options: Namespace, uri: str, scratch: Path) -> "Stored":

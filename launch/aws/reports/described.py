@@ -10,7 +10,7 @@ from launch.aws.jobs.trials import Trial, best, objective, static
 from launch.aws.prices import Prices
 from reports.sagemaker_job import SageMakerJob, TuningTrial
 
-NO_PRICE = "not known: there is no price of this instance type; byoc prices reads AWS's list"
+NO_PRICE = "not known: there is no price of this instance type; byoc prices reads AWS's list, --price says one"
 
 
 def training_job(name: str, answer: Mapping[str, Any], prices: Prices) -> SageMakerJob:
@@ -21,8 +21,7 @@ def training_job(name: str, answer: Mapping[str, Any], prices: Prices) -> SageMa
     facts = [("Instances", _instances(config, bool(answer.get("EnableManagedSpotTraining"))))]
     facts += _times(answer)
     spent = cost.training_so_far(prices, answer, datetime.now(UTC))
-    spot = ", at the price on demand; spot costs less" if answer.get("EnableManagedSpotTraining") else ", on demand"
-    facts.append(("Cost", NO_PRICE if spent is None else f"{cost.money(spent, prices.currency)}{spot}"))
+    facts.append(("Cost", _cost(spent, prices, spot=bool(answer.get("EnableManagedSpotTraining")))))
     metrics = {one["MetricName"]: one["Value"] for one in answer.get("FinalMetricDataList") or []}
     if metrics:
         facts.append(("Last metrics", ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items())))
@@ -52,7 +51,7 @@ def tuning_job(name: str, answer: Mapping[str, Any], trials: Sequence[Trial], pr
         ("Training jobs", f"{len(trials):,}, of which {sum(one.status == 'Completed' for one in trials):,} completed"),
         ("Objective", objective(answer)),
         ("Trained", f"{seconds:,} s together, on each instance"),
-        ("Cost", NO_PRICE if spent is None else f"{cost.money(spent, prices.currency)}, on demand"),
+        ("Cost", _cost(spent, prices)),
     ]
     if found:
         facts.append(("Best training job", found.name))
@@ -77,6 +76,19 @@ def tuning_job(name: str, answer: Mapping[str, Any], trials: Sequence[Trial], pr
             for one in trials
         ),
     )
+
+
+def _cost(spent: float | None, prices: Prices, *, spot: bool = False) -> str:
+    if spent is None:
+        return NO_PRICE
+    how = (
+        ", by --price"
+        if prices.said is not None
+        else ", at the price on demand; spot costs less"
+        if spot
+        else ", on demand"
+    )
+    return f"{cost.money(spent, prices.currency)}{how}"
 
 
 def _instances(config: Mapping[str, Any], spot: bool) -> str:

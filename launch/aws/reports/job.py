@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.aws import prices
 from launch.aws.errors import AwsError, CredentialsError
 from launch.aws.jobs import events, kinds
 from launch.aws.jobs.follow import POLL, near
+from launch.aws.jobs.results import price_of
 from launch.aws.jobs.trials import Trial, best, list_trials, objective
+from launch.aws.prices import Prices
 from launch.aws.reports.described import training_job, tuning_job
 from launch.aws.reports.fetch import fetch
 from launch.aws.reports.log import empty_run, log_run
@@ -30,12 +31,12 @@ ACCURACY, LOSS = "validation:accuracy", "validation:loss"  # objectives that the
 class JobSource:
     """One job. `look` asks SageMaker what it is now; when it has ended, its outputs are downloaded once."""
 
-    def __init__(self, session: Session, name: str, scratch: Path) -> None:
+    def __init__(self, session: Session, name: str, scratch: Path, prices: Prices) -> None:
         """Raises AwsError where no training or tuning job has the name. `scratch` is a folder for downloads."""
         self._pause = LOOPBACK if near(session) else 1.5 * POLL
         self._at, self._ended = -math.inf, False
         self.name, self._session, self._scratch = name, session, scratch
-        self._prices = prices.load(session.settings, session.region)
+        self._prices = prices
         self._kind = _kind_of(session, name)
         self._lines: list[events.Line] = []
         self._log: events.LogReader | None = None
@@ -65,15 +66,18 @@ class JobSource:
             problems = self._read_log(answer)
             run = log_run(self.name, self._lines, ended=job.ended)
             missing = (*missing, *(run.missing if run else ()), *problems)
-        return self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
+        found = self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
+        return dataclasses.replace(found, price=price_of(self._prices, answer))
 
     def _tuning(self, answer: dict[str, Any]) -> Found:
         trials = list_trials(self._session, self.name)
         job = tuning_job(self.name, answer, trials, self._prices)
-        evidence, missing = NOTHING, tuple[str, ...]()
+        evidence, missing, price = NOTHING, tuple[str, ...](), None
         found, metric = best(answer), objective(answer)
         if job.ended and found:
-            evidence, missing = self._outputs(kinds.describe(self._session, "training", found.name))
+            one = kinds.describe(self._session, "training", found.name)
+            evidence, missing = self._outputs(one)
+            price = price_of(self._prices, one)
         run = evidence.run or empty_run(f"tuning job {self.name}", ended=job.ended)
         run = dataclasses.replace(run, trials=tuple(_trials(trials, metric)))
         if metric not in (ACCURACY, LOSS):
@@ -81,7 +85,8 @@ class JobSource:
                 *missing,
                 f"The objective {metric} is in the table of training jobs, not in the charts of trials.",
             )
-        return self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
+        whole = self._found(dataclasses.replace(evidence, job=job, run=run), job, missing)
+        return dataclasses.replace(whole, price=price)
 
     def _found(self, evidence: Evidence, job: SageMakerJob, missing: Sequence[str]) -> Found:
         goes_on = f"The {job.kind} is {job.status}{'.' if job.ended else ' and goes on.'}"

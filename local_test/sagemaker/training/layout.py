@@ -102,6 +102,8 @@ def write_config(folder: Path, request: Mapping[str, Any], hosts: Sequence[str],
     )
     if checkpoints := request.get("CheckpointConfig"):
         _write(folder / "checkpointconfig.json", {"LocalPath": checkpoints.get("LocalPath") or str(CHECKPOINTS)})
+    if profiler := request.get("ProfilerConfig"):
+        _write(folder / "profilerconfig.json", profiler)
 
 
 def local_path(config: Mapping[str, Any], usual: PurePosixPath) -> PurePosixPath:

@@ -1,0 +1,49 @@
+"""The disks and GPUs of this server's machine, as they are now; GPUs by the package nvidia-ml-py, which only the CUDA images hold."""
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One GPU; None for what it does not tell, as some parts of a divided GPU do not."""
+
+    busy: float | None  # share of the last second or less in which it computed, from 0 to 1
+    memory_used: int | None  # bytes, of all programs
+    memory_size: int | None
+
+
+def disk_used(folders: Iterable[Path]) -> float | None:
+    """Return the used share of the fullest file system that holds one of the folders, from 0 to 1; None without any folder."""
+    shares = []
+    for folder in folders:
+        with contextlib.suppress(OSError):  # a folder that is not there
+            usage = shutil.disk_usage(folder)
+            # As df computes it: what is kept for root counts neither as used nor as free.
+            if usage.used + usage.free:
+                shares.append(usage.used / (usage.used + usage.free))
+    return max(shares, default=None)
+
+
+def gpus() -> list[Gpu]:
+    """Return what NVML tells of all GPUs of this machine, in its order; none without the package, a driver or a GPU."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()  # counts its calls; the first one loads the driver's library
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+    except Exception:  # ImportError, and NVML's own errors: no driver, a lost GPU
+        return []
+    found = []
+    for handle in handles:
+        busy = used = size = None
+        with contextlib.suppress(pynvml.NVMLError):
+            busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+        with contextlib.suppress(pynvml.NVMLError):
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            used, size = int(memory.used), int(memory.total)
+        found.append(Gpu(busy=busy, memory_used=used, memory_size=size))
+    return found
