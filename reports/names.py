@@ -9,7 +9,7 @@ FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 TURNING = frozenset({"R", "AL", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI", "FSI", "PDI"})
 
 
-def apart(name: str) -> str:
+def isolated(name: str) -> str:
     """Return a name that does not turn the direction of the words around it, as one with a mark of right to left would."""
     if all(unicodedata.bidirectional(letter) not in TURNING for letter in name):
         return name
@@ -19,4 +19,4 @@ def apart(name: str) -> str:
 
 def quoted(name: str) -> str:
     """Return a name between quotation marks, on one line."""
-    return f"'{apart(one_line(name))}'"
+    return f"'{isolated(one_line(name))}'"

@@ -196,7 +196,7 @@ const group = (chart, cell) => (Array.isArray(cell) ? chart.links[cell[0] + "," 
 function lead(chart, cell) {
   if (!group(chart, cell)) return;
   location.hash = group(chart, cell);
-  document.getElementById(group(chart, cell)).scrollIntoView(); // also for the hash that is there already
+  document.getElementById(group(chart, cell)).scrollIntoView(); // by itself the browser scrolls only if the hash changes
 }
 
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

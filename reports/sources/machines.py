@@ -19,7 +19,9 @@ from reports.system import MEASURES, MOST_PERCENT, Numbers, Profile, Series
 NAME = "system-"  # begins the name of each file
 VERSION = 1
 START = 10.0  # seconds in which points lie closer together than later
-SHORT = 15.0  # a shorter job keeps these points; in a longer one they would weigh more than the later ones
+SHORT = (
+    15.0  # a job up to this long keeps its dense first points; in a longer job they would count more than later ones
+)
 SPACING = 0.5
 CLOCK = 5.0  # seconds by which a clock may be corrected without a word
 GAP = 3600.0  # seconds without a point
@@ -73,7 +75,7 @@ def _host(path: Path, missing: list[str]) -> list[Series]:
 
 
 def _clock(path: Path, times: Numbers) -> list[str]:
-    """Return a sentence where the points do not follow each other by the clock."""
+    """Return a sentence if the clock was set back, and one if there is a long gap between two points."""
     steps = np.diff(times)
     if not len(steps):
         return []
@@ -136,7 +138,7 @@ def _series(about: Fields, columns: dict[str, Numbers]) -> tuple[list[Series], i
 
 
 def _thinned(times: Numbers, columns: dict[str, Numbers]) -> tuple[Numbers, dict[str, Numbers]]:
-    """Join the points of the first seconds, so that all points lie about as far from each other; keep those of a short job."""
+    """Join the dense points of the first seconds, so that all points are about equally far apart; a short job keeps its points."""
     since = times - times[0]
     if since[-1] < SHORT:
         return times, columns

@@ -10,7 +10,7 @@ from classifier.names import one_line
 from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
-MOST = 512 * 2**20  # bytes of one file, unpacked; a file of a minute is below one million
+MOST = 512 * 2**20  # bytes of one file, unpacked; the profiler's file of one minute has less than a million
 
 
 def read_text(path: Path, missing: list[str]) -> str:
