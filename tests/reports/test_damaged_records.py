@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 
 from reports.page.render import html, json_text
 from reports.report import make, read
-from tests.reports.made import Record, done, healthy, job, judged, metric, record, write
+from tests.reports.made import Record, done, epoch, healthy, job, judged, metric, record, write
 
+BYOC = Path(sys.executable).parent / "byoc"
 BROKEN = (None, True, -1, 1e308, float("nan"), 10**400, -5.5, "x", "", [], {}, [[]], {"a": 1}, "\ud800", 3.7)
 
 
@@ -165,3 +168,14 @@ def test_points_of_a_short_job_that_lie_close_together_stay_apart(tmp_path: Path
     chart = next(chart for chart in time.charts if chart.id.startswith("line-"))
     assert chart.sentence.startswith("Over 4.9 s: mean of 2 devices: median 24.5 %")
     assert next(row[-1] for table in time.tables for row in table.rows if row[1] == "CPU") == 50
+
+
+def test_records_that_hold_commands_to_a_terminal_print_none_of_them(tmp_path: Path) -> None:
+    red = "\x1b[31mred\a"
+    names = [red, f"{red} 2", "pug"]
+    losses = [epoch(number, 0.5 - number / 40, 0.5 + number / 10, stage=red) for number in range(1, 9)]
+    records = [job(classes=names), *losses, *judged("test", [[1, 39, 0], [39, 1, 0], [0, 0, 40]], names)]
+    folder = write(tmp_path, [*records, {"kind": red, "version": red, "time": 1}])
+    said = subprocess.run([BYOC, "report", folder], capture_output=True, text=True, check=True).stdout
+    assert "\\x1b[31mred" in said and said.count("\n") > 3
+    assert [letter for letter in said if not letter.isprintable() and letter != "\n"] == []

@@ -153,6 +153,11 @@ def test_paper_gets_every_chart_in_print_colours(browser: Any, page: Path) -> No
     assert "#0b5cad" in visit.page.inner_html('div[data-chart="loss"]')
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(visit.page.pdf()) > 20_000
+    a4 = 794 - 2 * 38  # pixels between the margins
+    parts = ":is(div.chart svg, div.chart canvas, table)"
+    widths = visit.page.evaluate(f"Array.from(document.querySelectorAll('{parts}')).map((one) => one.clientWidth)")
+    assert len(widths) > 20 and max(widths) <= a4
+    assert not any(one.is_visible() for one in visit.page.query_selector_all("figure summary"))
 
 
 @pytest.mark.slow
