@@ -6,6 +6,7 @@ let facts = read(document.getElementById("charts").textContent);
 const drawn = new Map(); // element -> chart
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const TURNED = 60; // labels of an axis up to which they are turned to fit
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour("c" + number));
@@ -188,10 +189,10 @@ function draw(element) {
   plot.on("click", (point) => lead(chart, point.value));
   drawn.set(element, plot);
   element.dataset.drawn = "yes";
-  delete element.dataset.at; // the point that the keyboard is at
 }
 
 const group = (chart, cell) => (Array.isArray(cell) ? chart.links[cell[0] + "," + cell[1]] : undefined); // of photos
+const points = (chart) => ({ heat: chart.cells, parallel: chart.lines })[chart.kind] || chart.x;
 
 function lead(chart, cell) {
   if (!group(chart, cell)) return;
@@ -199,11 +200,9 @@ function lead(chart, cell) {
   document.getElementById(group(chart, cell)).scrollIntoView(); // by itself the browser scrolls only if the hash changes
 }
 
-const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
 // The place of the next point in this direction; in a heat map, that of the next cell that is not empty.
 function next(chart, at, [x, y]) {
-  if (chart.kind !== "heat") return Math.max(0, Math.min(at + x + y, (chart.kind === "parallel" ? chart.lines : chart.x).length - 1));
+  if (chart.kind !== "heat") return Math.max(0, Math.min(at + x + y, points(chart).length - 1));
   const far = (cell) => (cell[0] - chart.cells[at][0]) * x + (cell[1] - chart.cells[at][1]) * y;
   const inLine = chart.cells.filter((cell) => far(cell) > 0 && (x ? cell[1] === chart.cells[at][1] : cell[0] === chart.cells[at][0]));
   return inLine.length ? chart.cells.indexOf(inLine.reduce((a, b) => (far(b) < far(a) ? b : a))) : at;
@@ -213,7 +212,8 @@ function next(chart, at, [x, y]) {
 function walk(event) {
   const { currentTarget: element, key } = event;
   if (!drawn.has(element)) draw(element);
-  const [chart, plot, at] = [facts[element.dataset.chart], drawn.get(element), Number(element.dataset.at ?? -1)];
+  const [chart, plot] = [facts[element.dataset.chart], drawn.get(element)];
+  const at = element.dataset.at < points(chart).length ? Number(element.dataset.at) : -1; // a followed chart may have lost points
   const [trials, last] = [chart.kind === "parallel", chart.x.length - 1];
   const act = (type, more) => plot.dispatchAction(Object.assign({ type: type, seriesIndex: plot.getOption().series.length - 1 }, more));
   if (event.ctrlKey || event.altKey || event.metaKey) return;
