@@ -20,11 +20,13 @@ def number(value: object) -> float | None:
 
 
 def setting(value: object) -> Setting:
-    """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of a list."""
-    if value is None or isinstance(value, bool | str | int):
+    """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of anything else."""
+    if value is None or isinstance(value, bool | str):
         return value
     found = number(value)
-    return found if found is not None else str(value)
+    if found is None:
+        return str(value)
+    return value if isinstance(value, int) else found
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.comparison import compare
 from reports.page.render import html, json_text
 from reports.report import make, read
 from tests.reports.made import Record, done, epoch, healthy, job, judged, metric, record, write
@@ -86,6 +87,21 @@ def test_a_file_that_holds_its_lines_twice_is_read_once_and_says_so(tmp_path: Pa
     run = read(folder)[0].run
     assert run is not None and run.measured.passes[0].photos == 8
     assert any("1 line repeats an earlier one; each counts once." in sentence for sentence in run.missing)
+
+
+@pytest.mark.parametrize("broken", [10**400, "1e400", "nan", [10**400], {"a": 1}], ids=lambda value: repr(value)[:9])
+def test_a_setting_of_any_size_gives_a_report_and_a_comparison(tmp_path: Path, broken: Any) -> None:
+    trials = [
+        record("trial", number=number, hyperparameters={"lr": broken if number == 2 else 0.1}, validation_accuracy=0.5)
+        for number in range(1, 12)
+    ]
+    (first, *others) = healthy()
+    first["hyperparameters"] |= {"lr": broken, "batch-size": broken, "epochs": broken}
+    folder = write(tmp_path / "one", [first, *trials, *others])
+    tuned = [{"trial": 1, "hyperparameters": {"lr": broken, "epochs": 3}, "validation_accuracy": 0.5}]
+    (write(tmp_path / "other", healthy()) / "tuning.json").write_text(json.dumps(tuned))
+    for report in (make(folder), make(tmp_path / "other"), compare(folder, tmp_path / "other")):
+        assert html(report) and json_text(report)
 
 
 def test_a_trial_that_is_recorded_again_counts_once(tmp_path: Path) -> None:
