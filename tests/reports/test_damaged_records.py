@@ -183,6 +183,7 @@ def test_points_of_a_short_job_that_lie_close_together_stay_apart(tmp_path: Path
     time = next(section for section in report.sections if section.id == "time")
     chart = next(chart for chart in time.charts if chart.id.startswith("line-"))
     assert chart.sentence.startswith("Over 4.9 s: mean of 2 devices: median 24.5 %")
+    assert "Profiler output" not in [name for section in report.sections for name, _ in section.facts]
     assert next(row[-1] for table in time.tables for row in table.rows if row[1] == "CPU") == 50
 
 
