@@ -100,7 +100,8 @@ class Measurements:
         order = order[np.append(~again, True)]
 
         def joined(name: str) -> Numbers:
-            return np.concatenate([one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held])[order]
+            values: Numbers = np.concatenate([one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held])
+            return values[order]
 
         return StepTimes(
             stage=stage,

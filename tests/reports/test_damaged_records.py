@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,23 @@ from reports.report import make, read
 from tests.reports.made import Record, done, epoch, healthy, job, judged, metric, record, write
 
 BYOC = Path(sys.executable).parent / "byoc"
-BROKEN = (None, True, -1, 1e308, float("nan"), 10**400, -5.5, "x", "", [], {}, [[]], {"a": 1}, "\ud800", 3.7)
+BROKEN: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    float("nan"),
+    10**400,
+    -5.5,
+    "x",
+    "",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    "\ud800",
+    3.7,
+)
 
 
 def steps(first: int, seconds: list[Any], **values: Any) -> Record:
@@ -24,7 +41,7 @@ def steps(first: int, seconds: list[Any], **values: Any) -> Record:
     return record("steps", stage="head", epoch=1, step=numbers, seconds=seconds, **values)
 
 
-def machine(folder: Path, columns: dict[str, list[Any]]) -> Path:
+def machine(folder: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
     """Write records of a run, and beside them those of its machine."""
     write(folder, healthy())
     values = {"host": "algo-1", "memory_limit_bytes": 1000, **columns}
