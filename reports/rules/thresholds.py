@@ -160,7 +160,7 @@ class Similar:
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """One named set."""
+    """One named set of thresholds."""
 
     name: str
     loss: Loss

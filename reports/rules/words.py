@@ -86,7 +86,7 @@ def memory(t: Thresholds) -> str:
         f"the bytes in use grow from fifth to fifth of the run, by more than {100 * t.system.memory_growth:g} % in all"
     )
     if t.system.memory_increase is None:
-        return f"{used}; not judged where only is measured how busy the memory is"
+        return f"{used}; not judged if only the memory's activity is measured"
     return (
         f"{used}; where they are not known, the mean of {t.system.memory_window} points of memory activity more than "
         f"{t.system.memory_increase:g} above that of the points before"
