@@ -100,8 +100,9 @@ class Measurements:
         order = order[np.append(~again, True)]
 
         def joined(name: str) -> Numbers:
-            values: Numbers = np.concatenate([one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held])
-            return values[order]
+            parts = [one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held]
+            values: Numbers = np.concatenate(parts)[order]
+            return values
 
         return StepTimes(
             stage=stage,
