@@ -156,14 +156,15 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
 
 
 def _tell(written: Written) -> None:
+    """Print what was found; records of others may hold what a terminal would obey, so that each line is made printable."""
     report = written.report
-    print(report.headline)
+    print(one_line(report.headline))
     for judged in report.judged:
         if judged.ours.state == "triggered":
             spent = f" It cost about {cost(judged.cost)}." if judged.cost else ""
-            print(f"{judged.rule}: {judged.ours.sentence}{spent} {judged.ours.advice}")
+            print(one_line(f"{judged.rule}: {judged.ours.sentence}{spent} {judged.ours.advice}"))
     for sentence in report.missing:
-        print(f"missing: {sentence}")
+        print(one_line(f"missing: {sentence}"))
     print(f"page: {one_line(written.page)}\nfacts: {one_line(written.facts)}")
 
 

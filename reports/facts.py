@@ -114,7 +114,7 @@ class Split:
 class LayerStatistics:
     """Statistics of one layer's gradients, updates or activations at one step; None for a number that was NaN or infinite.
 
-    Some are not recorded for each kind, and are None then too.
+    A statistic that is not recorded for a kind is None too.
     """
 
     kind: str  # gradients, updates or activations
@@ -130,7 +130,7 @@ class LayerStatistics:
     rms: float | None = None
     p5: float | None = None  # of gradients: percentiles
     p95: float | None = None
-    weight_rms: float | None = None  # of updates: of the weights before
+    weight_rms: float | None = None  # of updates only: root mean square of the weights before the update
     weight_std: float | None = None
     share_dead: float | None = (
         None  # of activations that cut off what is below 0: channels that are hardly ever above it

@@ -38,6 +38,7 @@ MEASURES = {
     "disk_write": "bytes/s",
     "disk_operations": "1/s",
 }
+MOST_PERCENT = 200  # a point of 100 ms may count a little more than there is; a larger share is damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ class GpuUse:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchUse:
-    """The p95 of one host's utilisation: of its mean processor, and of each GPU and its memory, in percent."""
+    """The 95th percentiles of one host's use, in percent: of the mean of its cores, of each GPU, and of each GPU's memory."""
 
     host: str
     cpu_p95: float
@@ -135,7 +136,7 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaders:
-    """The processes that load photos, against the cores of the host."""
+    """How many processes load photos, and how many cores the host has."""
 
     workers: int
     cores: int

@@ -54,7 +54,7 @@ class Sampler:
 
     def _keep(self, sample: Sample) -> None:
         """Keep a sample. Where there are too many, every second one is dropped, and only half as many are kept from then on."""
-        # The newest sample is always held: one that is not due for good is replaced by the next.
+        # The newest sample is always held; if it is not one of those to keep, the next one takes its place.
         if len(self._samples) > 1 and self._looks % self._stride:
             self._samples[-1] = sample
             return

@@ -104,8 +104,8 @@ def _accuracies(held: list[Apart], first: Side, second: Side) -> Chart:
         id="accuracy",
         kind="interval",
         title="Accuracy of both runs",
-        sentence=f"{sentence(held[0], first, second)} The interval takes the two sets of photos for unrelated, as the records do "
-        "not hold each answer; for the same photos it is wider than need be.",
+        sentence=f"{sentence(held[0], first, second)} The records do not hold single answers, so the interval treats "
+        "the two sets of photos as unrelated; if they are the same photos, it is wider than necessary.",
         x=tuple(label for label, _ in bars),
         x_name="photos predicted rightly, %",
         lines=(

@@ -89,7 +89,7 @@ def _by_step(sides: Sequence[Side]) -> Chart | None:
     lines = []
     places = np.empty(0)
     for side, values in zip(sides, losses, strict=True):
-        # The shorter run ends where it ended.
+        # The line of the shorter run ends before the other's.
         padded = np.full(longest, np.nan)
         padded[: len(values)] = values
         places, means, low, high = bands(padded, MOST_POINTS)

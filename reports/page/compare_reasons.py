@@ -67,7 +67,7 @@ def _lacking(one: Job, other: Job) -> str:
 
 
 def times(first: Side, second: Side) -> Section:
-    """Return the section on where the time of the two went."""
+    """Return the section on where the time of each run went."""
     parts: list[list[Cell]] = []
     for name in dict.fromkeys([*first.run.part_seconds, *second.run.part_seconds]):
         a, b = first.run.part_seconds.get(name), second.run.part_seconds.get(name)

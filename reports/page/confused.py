@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from reports.facts import Run, Split
+from reports.names import isolated
 from reports.page.document import Gallery, Group, Picture
 from reports.page.photos import words
 from reports.photos.facts import Answer
@@ -41,7 +42,7 @@ def _group(split: Split, cell: Cell, answers: list[Answer]) -> Group:
     first = answers[0]
     return Group(
         id=f"pair-{cell[0]}-{cell[1]}",
-        heading=f"{first.photo.label} taken for {first.prediction}: {len(answers)} of {_count(split, cell)} photos",
+        heading=f"{isolated(first.photo.label)} taken for {isolated(first.prediction)}: {len(answers)} of {_count(split, cell)} photos",
         pictures=tuple(
             Picture(photo=answer.photo, words=words(answer))
             for answer in sorted(answers, key=lambda answer: -answer.probability)

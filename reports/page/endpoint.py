@@ -141,7 +141,7 @@ def _traffic(variant: Variant, name: str, label: str) -> Chart | None:
     for line, measure in measures:
         values = variant.held(measure)
         if values is not None:
-            lines[line] = 60 * np.nan_to_num(values) / variant.seconds  # a period without a value had none
+            lines[line] = 60 * np.nan_to_num(values) / variant.seconds  # a period without a value had no requests
     return _chart(
         variant,
         name,

@@ -56,7 +56,7 @@ function replace(text) {
   const before = facts;
   const kept = remember(old);
   const held = anchor();
-  facts = JSON.parse(next.getElementById("charts").textContent);
+  facts = read(next.getElementById("charts").textContent);
   // A chart that is drawn goes on to live in the new page, and is drawn anew only where its numbers have changed.
   const changed = [];
   for (const place of main.querySelectorAll("div.chart")) {

@@ -46,7 +46,8 @@ def job_section(evidence: Evidence, price: Price | None) -> Section:
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
     facts += [] if described else _cost(job_cost(evidence, price), price)  # SageMaker knows better what it bills
-    if profile:
+    # Without profiler output, our own records are all that is known of the machines.
+    if profile and not (run and profile.source == run.source):
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
     if profile and profile.verdicts:
         tables.append(_platform(profile))

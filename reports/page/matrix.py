@@ -49,7 +49,7 @@ def _matrix(
     total = sum(sum(split.confusion[truth]) for truth in places)
     chosen = tuple(names[place] for place in places)
     links = tuple((x, y, shown[places[y], places[x]]) for x, y, _ in cells if (places[y], places[x]) in shown)
-    leads = f" A click on a cell leads to its photos; cells that have some: {len(links)}." if links else ""
+    leads = f" A click or Enter on a cell leads to its photos; cells that have some: {len(links)}." if links else ""
     return Chart(
         id=name,
         kind="heat",

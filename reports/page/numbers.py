@@ -60,7 +60,7 @@ def size(value: float) -> str:
 
 
 def share(hits: float, interval: tuple[float, float] | None) -> str:
-    """Return a share with its interval."""
+    """Return a share in percent as text, with its 95 % interval where it has one."""
     said = f"{100 * hits:.1f} %"
     return f"{said} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)" if interval else said
 

@@ -1,17 +1,17 @@
 "use strict";
 // Draws the charts when they are scrolled to, in the colours of the page, and sorts tables. Nothing is loaded and nothing is sent.
-let facts = JSON.parse(document.getElementById("charts").textContent);
+// Trap: the library keeps texts as keys of plain objects, so a class of the name "constructor" gets an invisible character.
+const read = (text) => JSON.parse(text, (_, value) => (typeof value === "string" && value in {} ? "\u200b" + value : value));
+let facts = read(document.getElementById("charts").textContent);
 const drawn = new Map(); // element -> chart
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const TURNED = 60; // labels of an axis up to which they are turned to fit
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-}
-
-function palette() {
-  return [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour("c" + number));
-}
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour("c" + number));
+const base = () => ({ animation: false, color: palette(), backgroundColor: "transparent", textStyle: { color: colour("text"), fontFamily: "system-ui, sans-serif" } });
+const announce = (text) => (document.getElementById("said").textContent = text);
 
 // A number as short as the table beside it has it.
 function short(value) {
@@ -48,19 +48,15 @@ function measure(name, more) {
   }, more);
 }
 
-// Text and never markup: a label may be anything.
-function tooltip(more) {
-  return Object.assign({
-    renderMode: "richText", confine: true, backgroundColor: colour("panel"), borderColor: colour("line"), textStyle: { color: colour("text") },
-  }, more);
+// Text and never markup: a label may be anything. Screen readers say it too.
+function tooltip(trigger, tell) {
+  const colours = { backgroundColor: colour("panel"), borderColor: colour("line"), textStyle: { color: colour("text") } };
+  return Object.assign({ renderMode: "richText", confine: true, trigger: trigger, formatter: (point) => announce(tell(point)) }, colours);
 }
 
-function base() {
-  return { animation: false, color: palette(), backgroundColor: "transparent", textStyle: { color: colour("text"), fontFamily: "system-ui, sans-serif" } };
-}
-
+// Lines and bars.
 function lineOption(chart, width, height) {
-  const series = [];
+  const [series, bars] = [[], chart.kind === "bar"];
   chart.lines.forEach((line, place) => {
     const shade = palette()[place % 8];
     if (line.low.length) {
@@ -71,8 +67,8 @@ function lineOption(chart, width, height) {
       series.push(Object.assign({}, hidden, { name: line.name, data: gap, color: shade, areaStyle: { color: shade, opacity: 0.22 } }));
     }
     series.push({
-      type: "line", name: line.name, data: line.values, color: shade, symbol: ["circle", "rect", "triangle", "diamond"][place % 4],
-      symbolSize: 6, showSymbol: chart.x.length <= 60, lineStyle: { width: 2, type: ["solid", "dashed", "dotted"][place % 3] },
+      type: chart.kind, name: line.name, data: line.values, color: shade, symbol: ["circle", "rect", "triangle", "diamond"][place % 4],
+      barCategoryGap: "10%", symbolSize: 6, showSymbol: chart.x.length <= 60, lineStyle: { width: 2, type: ["solid", "dashed", "dotted"][place % 3] },
     });
   });
   const tell = (points) => {
@@ -84,22 +80,12 @@ function lineOption(chart, width, height) {
     })).join("\n");
   };
   return Object.assign(base(), {
-    grid: { left: 16, right: 24, top: 56, bottom: 40, containLabel: true },
-    legend: { data: chart.lines.map((line) => line.name), top: 0, type: "plain", textStyle: { color: colour("text") }, formatter: (name) => cut(name, 40) },
-    tooltip: tooltip({ trigger: "axis", formatter: tell }),
-    xAxis: axis(chart.x, chart.x_name, { boundaryGap: chart.x.length < 2 }),
-    yAxis: measure(chart.y_name, Object.assign({ nameGap: 8, splitNumber: height < 220 ? 2 : 5 }, chart.y_name === "%" ? { min: 0, max: 100 } : {})),
+    grid: { left: 16, right: 24, top: bars ? 32 : 56, bottom: 40, containLabel: true },
+    legend: { show: !bars, data: chart.lines.map((line) => line.name), top: 0, type: "plain", textStyle: { color: colour("text") }, formatter: (name) => cut(name, 40) },
+    tooltip: tooltip("axis", tell),
+    xAxis: axis(chart.x, chart.x_name, { boundaryGap: bars || chart.x.length < 2 }),
+    yAxis: measure(chart.y_name, Object.assign({ scale: !bars, nameGap: 8, splitNumber: height < 220 ? 2 : 5 }, chart.y_name === "%" ? { min: 0, max: 100 } : {})),
     series: series,
-  });
-}
-
-function barOption(chart, width, height) {
-  return Object.assign(base(), {
-    grid: { left: 16, right: 24, top: 32, bottom: 40, containLabel: true },
-    tooltip: tooltip({ trigger: "axis", formatter: (points) => points[0].name + ": " + short(points[0].value) + " " + chart.y_name }),
-    xAxis: axis(chart.x, chart.x_name),
-    yAxis: measure(chart.y_name, { scale: false, splitNumber: height < 220 ? 2 : 5 }),
-    series: chart.lines.map((line) => ({ type: "bar", name: line.name, data: line.values, barCategoryGap: "10%" })),
   });
 }
 
@@ -125,7 +111,7 @@ function intervalOption(chart, width) {
   };
   return Object.assign(base(), {
     grid: { left: 16, right: 24, top: 8, bottom: 40, containLabel: true },
-    tooltip: tooltip({ trigger: "item", formatter: tell }),
+    tooltip: tooltip("item", tell),
     xAxis: measure(chart.x_name, { scale: false, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft"), align: "center" } }),
     yAxis: axis(chart.x, "", { inverse: true, axisLabel: { color: colour("text"), interval: 0, formatter: (name) => cut(name, letters) } }),
     series: series,
@@ -139,7 +125,8 @@ function heatOption(chart, width) {
   const numbers = chart.x.length <= 20 && width >= 500;
   return Object.assign(base(), {
     grid: { left: 8, right: 16, top: 12, bottom: 84, containLabel: true },
-    tooltip: tooltip({ formatter: (point) => chart.y_name + " " + chart.y[point.value[1]] + "\n" + chart.x_name + " " + chart.x[point.value[0]] + "\n" + short(point.value[2]) }),
+    tooltip: tooltip("item", ({ value }) => [chart.y_name + " " + chart.y[value[1]], chart.x_name + " " + chart.x[value[0]], short(value[2])]
+      .concat(group(chart, value) ? ["Enter or a click leads to its photos"] : []).join("\n")),
     // The list gives the order: by itself the axis would have that of first appearance.
     xAxis: axis(chart.x, chart.x_name, { nameGap: 8, nameLocation: "end", name: "", axisLabel: Object.assign(labels(chart.x), { rotate: chart.x.length > 6 && chart.x.length <= TURNED ? 55 : 0 }) }),
     yAxis: axis(chart.y, "", { inverse: true, axisLabel: labels(chart.y) }),
@@ -147,6 +134,10 @@ function heatOption(chart, width) {
       text: [short(largest), "0"], textStyle: { color: colour("soft") }, inRange: { color: [colour("heat0"), colour("heat1"), colour("heat2")] } },
     series: [{ type: "heatmap", data: chart.cells, label: { show: numbers, formatter: (point) => short(point.value[2]) }, itemStyle: { borderWidth: chart.x.length <= 30 ? 1 : 0, borderColor: colour("page") } }],
   });
+}
+
+function aboutTrial(chart, at) {
+  return [chart.lines[at].name].concat(chart.x.map((name, place) => name + ": " + short(chart.lines[at].values[place]))).join("\n");
 }
 
 function parallelOption(chart, width) {
@@ -158,7 +149,7 @@ function parallelOption(chart, width) {
     return place !== last && Math.min(...held) > 0 && Math.max(...held) / Math.min(...held) > 50;
   };
   return Object.assign(base(), {
-    tooltip: tooltip({ formatter: (point) => [point.name].concat(chart.x.map((name, place) => name + ": " + short(point.value[place]))).join("\n") }),
+    tooltip: tooltip("item", (point) => aboutTrial(chart, point.dataIndex)),
     parallel: { left: 56, right: 72, top: 40, bottom: 64 },
     parallelAxis: chart.x.map((name, place) => ({
       dim: place, name: cut(name, letters), type: logarithmic(place) ? "log" : "value", scale: true,
@@ -167,79 +158,113 @@ function parallelOption(chart, width) {
     })),
     visualMap: { min: Math.min(...values), max: Math.max(...values) || 1, dimension: last, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12,
       formatter: short, text: ["best", "worst"], textStyle: { color: colour("soft") }, inRange: { color: [colour("c8"), colour("c1"), colour("c2")] } },
-    series: [{ type: "parallel", lineStyle: { width: 2, opacity: 0.7 }, data: chart.lines.map((line) => ({ name: line.name, value: line.values.map((value) => (value === null ? "-" : value)) })) }],
+    series: [{ type: "parallel", lineStyle: { width: 2, opacity: 0.7 }, emphasis: { lineStyle: { width: 5, opacity: 1 } }, data: chart.lines.map((line) => ({ name: line.name, value: line.values.map((value) => (value === null ? "-" : value)) })) }],
   });
 }
 
-const OPTIONS = { line: lineOption, bar: barOption, interval: intervalOption, heat: heatOption, parallel: parallelOption };
+const OPTIONS = { line: lineOption, bar: lineOption, interval: intervalOption, heat: heatOption, parallel: parallelOption };
 
 // The height is known before anything is drawn, so that nothing moves under the reader's pointer.
 function fit(element) {
-  const rows = Number(element.dataset.rows);
-  const kind = facts[element.dataset.chart].kind;
+  const [rows, { kind }] = [Number(element.dataset.rows), facts[element.dataset.chart]];
   if (kind === "interval") element.style.height = 70 + 30 * rows + "px";
   if (kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
 }
 
 // The library is text until a chart is to be drawn: compiling it would keep the first screen back.
 function library() {
-  if (!window.echarts) {
-    const script = document.createElement("script");
-    script.textContent = document.getElementById("library").textContent;
-    document.body.append(script);
-  }
+  const text = document.getElementById("library").textContent;
+  if (!window.echarts) document.body.append(Object.assign(document.createElement("script"), { text }));
   return window.echarts;
 }
 
 function draw(element) {
   const chart = facts[element.dataset.chart];
   if (element.hidden) return;
+  seen.unobserve(element);
   if (drawn.has(element)) drawn.get(element).dispose();
   // A heat map has too many cells for elements of their own.
   const plot = library().init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
   plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth, element.clientHeight));
-  plot.on("click", (point) => {
-    const group = Array.isArray(point.value) && chart.links[point.value[0] + "," + point.value[1]];
-    if (group) location.hash = group;
-  });
+  plot.on("click", (point) => lead(chart, point.value));
   drawn.set(element, plot);
   element.dataset.drawn = "yes";
 }
 
+const group = (chart, cell) => (Array.isArray(cell) ? chart.links[cell[0] + "," + cell[1]] : undefined); // of photos
+const points = (chart) => ({ heat: chart.cells, parallel: chart.lines })[chart.kind] || chart.x;
+
+function lead(chart, cell) {
+  if (!group(chart, cell)) return;
+  location.hash = group(chart, cell);
+  document.getElementById(group(chart, cell)).scrollIntoView(); // by itself the browser scrolls only if the hash changes
+}
+
+// The place of the next point in this direction; in a heat map, that of the next cell that is not empty.
+function next(chart, at, [x, y]) {
+  if (chart.kind !== "heat") return Math.max(0, Math.min(at + x + y, points(chart).length - 1));
+  const far = (cell) => (cell[0] - chart.cells[at][0]) * x + (cell[1] - chart.cells[at][1]) * y;
+  const inLine = chart.cells.filter((cell) => far(cell) > 0 && (x ? cell[1] === chart.cells[at][1] : cell[0] === chart.cells[at][0]));
+  return inLine.length ? chart.cells.indexOf(inLine.reduce((a, b) => (far(b) < far(a) ? b : a))) : at;
+}
+
+// Does by keyboard what the pointer does in a chart; the page says how while a chart has the focus.
+function walk(event) {
+  const { currentTarget: element, key } = event;
+  if (!drawn.has(element)) draw(element);
+  const [chart, plot] = [facts[element.dataset.chart], drawn.get(element)];
+  const at = element.dataset.at < points(chart).length ? Number(element.dataset.at) : -1; // a followed chart may have lost points
+  const [trials, last] = [chart.kind === "parallel", chart.x.length - 1];
+  const act = (type, more) => plot.dispatchAction(Object.assign({ type: type, seriesIndex: plot.getOption().series.length - 1 }, more));
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (WAYS[key]) {
+    const to = at < 0 ? 0 : next(chart, at, WAYS[key]);
+    element.dataset.at = to;
+    act("downplay");
+    act("highlight", { dataIndex: to });
+    // The library has no place for the tip of a trial's line.
+    const place = { x: element.clientWidth / 3, y: 50, tooltip: { formatter: () => announce(aboutTrial(chart, to)) } };
+    act("showTip", trials ? place : { dataIndex: to });
+  } else if (key === "Escape") {
+    delete element.dataset.at;
+    ["downplay", "hideTip"].forEach((type) => act(type));
+    if (trials) act("axisAreaSelect", { parallelAxisIndex: last, intervals: [] });
+  } else if (key === "Enter" && at >= 0) {
+    if (trials) act("axisAreaSelect", { parallelAxisIndex: last, intervals: [[chart.lines[at].values[last], Infinity]] });
+    else lead(chart, chart.cells[at]);
+  } else if (chart.lines.length > 1 && chart.lines[key - 1]) act("legendToggleSelect", { name: chart.lines[key - 1].name });
+  else return;
+  event.preventDefault();
+}
+
 let places = [];
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (entry.isIntersecting) {
-      seen.unobserve(entry.target);
-      draw(entry.target);
-    }
-  }
-}, { rootMargin: "200px" });
+const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+  if (entry.isIntersecting) draw(entry.target);
+}), { rootMargin: "200px" });
 
 // Makes the charts, buttons and tables of the document work, those that it holds now.
 function begin() {
   places = Array.from(document.querySelectorAll("div.chart"));
   places.forEach(fit);
+  places.forEach((element) => element.addEventListener("keydown", walk));
   places.filter((element) => !element.hidden && !drawn.has(element)).forEach((element) => seen.observe(element));
   for (const button of document.querySelectorAll("button.draw")) {
     button.addEventListener("click", () => {
       const element = button.parentElement.querySelector("div.chart");
       element.hidden = false;
       draw(element);
+      element.focus();
       button.remove();
     });
   }
-  for (const table of document.querySelectorAll("table.sortable")) {
-    Array.from(table.tHead.rows[0].cells).forEach((cell, place) => {
-      cell.querySelector("button").addEventListener("click", () => sort(table, place));
-    });
+  for (const button of document.querySelectorAll("table.sortable th button")) {
+    button.addEventListener("click", () => sort(button.closest("table"), button.parentElement.cellIndex));
   }
 }
 
 const redraw = () => Array.from(drawn.keys()).forEach(draw);
 dark.addEventListener("change", redraw);
-let width = innerWidth;
-let waiting = 0;
+let [width, waiting] = [innerWidth, 0];
 addEventListener("resize", () => {
   if (innerWidth === width) return; // a phone's address bar comes and goes
   width = innerWidth;
@@ -251,17 +276,14 @@ matchMedia("print").addEventListener("change", () => places.forEach(draw));
 addEventListener("beforeprint", () => places.forEach(draw));
 
 function key(row, place, number) {
-  const cell = row.cells[place];
-  if (!number) return cell.textContent.trim();
-  const text = cell.dataset.value;
-  return text === undefined || text === "" ? null : Number(text);
+  const { textContent, dataset } = row.cells[place];
+  return number ? (dataset.value ? Number(dataset.value) : null) : textContent.trim();
 }
 
 function sort(table, place) {
   const header = table.tHead.rows[0].cells[place];
   const number = header.classList.contains("number");
-  const first = number ? "descending" : "ascending";
-  const other = number ? "ascending" : "descending";
+  const [first, other] = number ? ["descending", "ascending"] : ["ascending", "descending"];
   const direction = header.getAttribute("aria-sort") === first ? other : first;
   const sign = direction === "ascending" ? 1 : -1;
   const rows = Array.from(table.tBodies[0].rows).map((row) => [key(row, place, number), row]);

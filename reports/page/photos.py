@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from reports.facts import Run
+from reports.names import isolated
 from reports.page.document import Cell, Column, Gallery, Group, Picture, Section, Table, table_of
 from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 
@@ -76,7 +77,8 @@ def _mislabelled(found: Suspects | None) -> Gallery | None:
                 pictures=(
                     Picture(
                         photo=one.photo,
-                        words=f"labelled {one.photo.label}, looks like {one.suggestion} ({one.photo.split}, score {one.score:.2f})",
+                        words=f"labelled {isolated(one.photo.label)}, looks like {isolated(one.suggestion)} "
+                        f"({one.photo.split}, score {one.score:.2f})",
                     ),
                 )
             )
@@ -100,7 +102,8 @@ def _duplicates(pairs: Duplicates | None) -> Gallery | None:
 def _both(pair: Pair) -> tuple[Picture, ...]:
     alike = f"{100 * pair.cosine:.1f} % alike"
     return tuple(
-        Picture(photo=photo, words=f"{photo.split}, {photo.label} ({alike})") for photo in (pair.first, pair.second)
+        Picture(photo=photo, words=f"{photo.split}, {isolated(photo.label)} ({alike})")
+        for photo in (pair.first, pair.second)
     )
 
 
@@ -148,8 +151,8 @@ def words(answer: Answer) -> str:
     """Return what the model takes a photo for, and what it is."""
     how = f"{100 * answer.probability:.0f} %"
     if answer.prediction == answer.photo.label:
-        return f"{answer.photo.label}, predicted rightly ({how})"
-    return f"{answer.photo.label}, taken for {answer.prediction} ({how})"
+        return f"{isolated(answer.photo.label)}, predicted rightly ({how})"
+    return f"{isolated(answer.photo.label)}, taken for {isolated(answer.prediction)} ({how})"
 
 
 def _suspects_table(found: Suspects | None) -> Table | None:

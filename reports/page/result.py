@@ -1,6 +1,7 @@
 """Section "Result": accuracy with its interval, the most confused pairs, every class, and the confusion matrix."""
 
 from reports.facts import Run, Split
+from reports.names import isolated, quoted
 from reports.page.calibration import calibration_chart
 from reports.page.confused import confused_gallery
 from reports.page.document import Chart, Column, Line, Section, Table, table_of
@@ -108,9 +109,9 @@ def _pairs(run: Run, split: Split) -> Chart | None:
         id="pairs",
         kind="interval",
         title=f"Most confused pairs of {split.name}",
-        sentence=f"{first.photos} of {first.of} photos of {first.truth!r} are taken for {first.prediction!r} "
+        sentence=f"{first.photos} of {first.of} photos of {quoted(first.truth)} are taken for {quoted(first.prediction)} "
         f"(95 % interval {100 * first.low:.0f} to {100 * first.high:.0f} %). Pairs that are confused at least once: {len(found)}.",
-        x=tuple(f"{pair.truth} → {pair.prediction}" for pair in shown),
+        x=tuple(f"{isolated(pair.truth)} → {isolated(pair.prediction)}" for pair in shown),
         x_name="photos of the class, %",
         lines=(
             Line(

@@ -52,7 +52,7 @@ def _facts(run: Run | None) -> list[tuple[str, str]]:
     found = []
     if total := run.part_seconds.get("total"):
         found.append(("Whole job", seconds(total)))
-    elif run.job and run.job.started and run.last_time:
+    elif run.job and run.job.started and run.last_time and run.last_time > run.job.started:
         found.append(("Until the last record", seconds(run.last_time - run.job.started)))
     stepping = sum(epoch.seconds or 0 for epoch in run.epochs)
     waited = sum((epoch.seconds or 0) * (epoch.data_wait_share or 0) for epoch in run.epochs)
@@ -69,11 +69,12 @@ def _facts(run: Run | None) -> list[tuple[str, str]]:
 def _parts(run: Run | None) -> Chart | None:
     """Draw the parts of a job, with what they do not cover as a part of its own, so that they add up to 100 %."""
     held = dict(run.part_seconds) if run else {}
-    total = held.pop("total", sum(held.values()))
+    whole, covered = held.pop("total", 0.0), sum(held.values())
+    total = max(whole, covered)  # more in the parts than in the whole is damage, which the section "Missing" names
     parts = [(name, value) for name, value in held.items() if value > 0]
     if not parts or not total > 0:
         return None
-    rest = total - sum(value for _, value in parts)
+    rest = total - covered
     if rest > 0.001 * total:
         parts.append(("rest", rest))
     name, most = max(parts, key=lambda part: part[1])

@@ -17,7 +17,7 @@ def suspects(record: Fields) -> Suspects | None:
         return None
     found = []
     for item in _objects(record, "photos"):
-        photo, score = _photo(item), item.number("score")
+        photo, score = _photo(item), item.share("score")
         if photo and score is not None:
             found.append(Suspect(photo=photo, suggestion=item.text("suggestion"), score=score))
     return Suspects(
@@ -53,14 +53,14 @@ def answers(record: Fields) -> tuple[Answer, ...] | None:
         return None
     found = []
     for item in _objects(record, "photos"):
-        photo, probability = _photo(item, split), item.number("probability")
+        photo, probability = _photo(item, split), item.share("probability")
         if photo and probability is not None:
             found.append(
                 Answer(
                     photo=photo,
                     prediction=item.text("prediction"),
                     probability=probability,
-                    margin=item.number("margin") or 0.0,
+                    margin=item.share("margin") or 0.0,
                     reasons=tuple(str(reason) for reason in item.items("reasons")),
                 )
             )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from reports.facts import Run, Split
+from reports.names import quoted
 from reports.rules.intervals import wilson
 from reports.rules.stages import NO_RUN
 from reports.rules.thresholds import Classes, Thresholds
@@ -90,8 +91,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     small, large = weighed.index(min(weighed)), weighed.index(max(weighed))
     ratio = weighed[large] / max(weighed[small], 1)
     said = (
-        f"{'train' if learnt else split.name}: {names[large]!r} has {weighed[large]} photos and {names[small]!r} {weighed[small]}"
-        + ("" if learnt else " (the records hold the classes of this split, not those of train)")
+        f"{'train' if learnt else split.name}: {quoted(names[large])} has {weighed[large]} photos and {quoted(names[small])} "
+        f"{weighed[small]}" + ("" if learnt else " (the records hold the classes of this split, not those of train)")
     )
     missed = _missed(split, limits.classes)
     if ratio < limits.classes.imbalance and not missed:
@@ -99,7 +100,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     found = [f"{said}: {ratio:.0f} times as many"] if ratio >= limits.classes.imbalance else []
     if missed:
         worst = ", ".join(
-            f"{names[place]!r} ({split.confusion[place][place]} of {counts[place]} right)" for place in missed[:NAMED]
+            f"{quoted(names[place])} ({split.confusion[place][place]} of {counts[place]} right)"
+            for place in missed[:NAMED]
         )
         found.append(
             f"Classes of {split.name} that are predicted wrongly in more than {100 * limits.classes.misprediction:g} % of "
@@ -148,7 +150,7 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
             f"{split.name}: no pair of classes is surely confused in {100 * limits.classes.pair_share:g} %.", total
         )
     named = "; ".join(
-        f"{pair.photos} of {pair.of} photos of {pair.truth!r} are taken for {pair.prediction!r} "
+        f"{pair.photos} of {pair.of} photos of {quoted(pair.truth)} are taken for {quoted(pair.prediction)} "
         f"(95 % interval {100 * pair.low:.0f} to {100 * pair.high:.0f} %)"
         for pair in found[:NAMED]
     )
@@ -173,7 +175,7 @@ def _by_columns(run: Run, split: Split, limits: Classes, total: int) -> Verdict:
         low = limits.diagonal is not None and predicted and column[place] / predicted < limits.diagonal
         high = limits.off_diagonal is not None and predicted and others / predicted > limits.off_diagonal
         if low or high:
-            bad.append(f"{name!r} ({column[place]} of {predicted} right)")
+            bad.append(f"{quoted(name)} ({column[place]} of {predicted} right)")
     said = f"{split.name}: of the predictions of {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % are right"
     if not bad:
         return quiet(f"{said}.", total)

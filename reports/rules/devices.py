@@ -68,7 +68,7 @@ def _growth(used: Sequence[Series], limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         points,
-        advice="Memory that grows from step to step fills up at last: look for tensors that are kept, such as losses with their graphs.",
+        advice="Memory that grows from step to step is full one day: look for tensors that are kept, such as losses with their graphs.",
         loss=0.3,
         episodes=sum(growth > limits.system.memory_growth for growth, _, _ in grown.values()),
     )

@@ -12,22 +12,22 @@ NO_RULE = "no such rule"
 
 
 def errors(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """EndpointErrors: a share of the answers are errors."""
+    """Judge EndpointErrors: whether too many of the answers are errors."""
     return _judged(evidence, thresholds, _errors)
 
 
 def tail(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """EndpointTail: the slowest hundredth of the answers takes far longer than half of them."""
+    """Judge EndpointTail: whether the slowest hundredth of the answers takes far longer than the median."""
     return _judged(evidence, thresholds, _tail)
 
 
 def cold_starts(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """EndpointColdStarts: a share of the requests waited for a model to be loaded."""
+    """Judge EndpointColdStarts: whether too many requests waited for a model to be loaded."""
     return _judged(evidence, thresholds, _cold)
 
 
 def limits_of_errors(thresholds: Thresholds) -> str:
-    """EndpointErrors."""
+    """Say when EndpointErrors triggers."""
     serving = thresholds.serving
     return (
         NO_RULE
@@ -37,7 +37,7 @@ def limits_of_errors(thresholds: Thresholds) -> str:
 
 
 def limits_of_tail(thresholds: Thresholds) -> str:
-    """EndpointTail."""
+    """Say when EndpointTail triggers."""
     serving = thresholds.serving
     return (
         NO_RULE
@@ -48,7 +48,7 @@ def limits_of_tail(thresholds: Thresholds) -> str:
 
 
 def limits_of_cold_starts(thresholds: Thresholds) -> str:
-    """EndpointColdStarts."""
+    """Say when EndpointColdStarts triggers."""
     serving = thresholds.serving
     return (
         NO_RULE

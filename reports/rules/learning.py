@@ -68,7 +68,7 @@ def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, lim
 
 
 def overtraining(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether training went on after it had stopped to be of use."""
+    """Judge whether training went on although nothing improved any more."""
     return worst_stage(evidence, lambda run, stage, epochs: _overtraining(run, stage, epochs, limits.overtraining))
 
 

@@ -96,7 +96,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}, later than {limits.steps.start_minutes:g} minutes.",
         1,
-        advice="Downloads come first: fast file mode starts at once, and a smaller image or data set is there sooner.",
+        advice="Photos and image are downloaded first: the input mode FastFile starts at once, and a smaller image arrives sooner.",
         loss=seconds / (total + downloaded) if total else 0.1,
         seconds=seconds,
     )

@@ -161,7 +161,7 @@ RULES = (
     ),
     Rule(
         name="Overtraining",
-        about="training went on after it was of use",
+        about="training went on although nothing improved any more",
         judge=learning.overtraining,
         limits=words.overtraining,
     ),
@@ -190,7 +190,7 @@ RULES = (
     ),
     Rule(
         name="UnchangedTensor",
-        about="weights have stopped to change",
+        about="weights have stopped changing",
         judge=updates.unchanged,
         limits=words.unchanged,
     ),
@@ -231,7 +231,7 @@ RULES = (
 RULES_ACROSS = (
     Rule(
         name="SimilarAcrossRuns",
-        about="two runs with other settings are the same, or two with the same settings are not",
+        about="two runs with different settings learn the same, or two with the same settings learn differently",
         judge=across.similar,
         limits=lambda t: (
             "no threshold is known"

@@ -19,7 +19,7 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """LossNotDecreasing."""
+    """The thresholds of LossNotDecreasing."""
 
     steps: int  # SageMaker: a loss is compared with the one at least so many steps before; ours: fewer are not judged
     decrease_percent: float  # a smaller decrease is none
@@ -30,7 +30,7 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class Overfit:
-    """Overfit."""
+    """The thresholds of Overfit."""
 
     ratio: (
         float  # SageMaker: (validation loss - train loss) / train loss; ours: rise of the validation loss over its best
@@ -42,7 +42,7 @@ class Overfit:
 
 @dataclass(frozen=True, kw_only=True)
 class Overtraining:
-    """Overtraining."""
+    """The thresholds of Overtraining."""
 
     train_patience: int  # epochs without improvement of the train loss; 0: not looked at
     validation_patience: int
@@ -156,14 +156,14 @@ class Serving:
 
 @dataclass(frozen=True, kw_only=True)
 class Similar:
-    """SimilarAcrossRuns."""
+    """The thresholds of SimilarAcrossRuns."""
 
-    tolerance: float  # losses that differ by no larger share of the larger one are the same
+    tolerance: float  # two losses count as the same if they differ by at most this share of the larger one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """One named set."""
+    """One named set of thresholds."""
 
     name: str
     loss: Loss

@@ -47,7 +47,7 @@ def _ratio(one: LayerStatistics) -> float:
 
 
 def unchanged(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether weights have stopped to change."""
+    """Judge whether weights have stopped changing."""
     held = [one for one in in_order(evidence, "updates") if None not in (one.minimum, one.maximum, one.weight_rms)]
     if evidence.run is None or not held:
         return not_judged(NO_RUN if evidence.run is None else NO_LAYERS.format(kind="updates"))

@@ -5,7 +5,7 @@ from reports.rules.thresholds import Thresholds
 
 
 def overfit(t: Thresholds) -> str:
-    """Overfit."""
+    """Say when Overfit triggers."""
     if t.overfit.validation_rises:
         return (
             f"validation loss {100 * t.overfit.ratio:g} % above its best in the last {t.overfit.patience} epochs "
@@ -15,7 +15,7 @@ def overfit(t: Thresholds) -> str:
 
 
 def loss(t: Thresholds) -> str:
-    """LossNotDecreasing."""
+    """Say when LossNotDecreasing triggers."""
     if t.loss.whole_run:
         return (
             f"smoothed over 1/{SMOOTH} of the steps: falls by less than {t.loss.decrease_percent:g} % in the whole run, "
@@ -26,7 +26,7 @@ def loss(t: Thresholds) -> str:
 
 
 def overtraining(t: Thresholds) -> str:
-    """Overtraining."""
+    """Say when Overtraining triggers."""
     unit = "of the best loss" if t.overtraining.relative else "of loss"
     share = f" and {100 * t.overtraining.patience_share:g} % of the run" if t.overtraining.patience_share else ""
     train = f"{t.overtraining.train_patience} epochs of training and " if t.overtraining.train_patience else ""
@@ -39,7 +39,7 @@ def overtraining(t: Thresholds) -> str:
 
 
 def confusion(t: Thresholds) -> str:
-    """Confusion."""
+    """Say when Confusion triggers."""
     if t.classes.pair_share is not None:
         return (
             f"a pair whose 95 % interval lies {100 * t.classes.pair_share:g} % of the class's photos above the share of the other "
@@ -49,7 +49,7 @@ def confusion(t: Thresholds) -> str:
 
 
 def imbalance(t: Thresholds) -> str:
-    """ClassImbalance."""
+    """Say when ClassImbalance triggers."""
     how = "by its 95 % interval, " if t.classes.pair_share is not None else ""
     return (
         f"largest class {t.classes.imbalance:g} times the smallest, or {how}more than {t.classes.misprediction:g} of a class "
@@ -74,7 +74,7 @@ def bottleneck(t: Thresholds, busy: float) -> str:
 
 
 def outlier(t: Thresholds) -> str:
-    """StepOutlier."""
+    """Say when StepOutlier triggers."""
     times = f", the longest {t.steps.times_median:g} times the median" if t.steps.times_median else ""
     share = f" and {100 * t.steps.share:g} % of all" if t.steps.share else ""
     lost = f", and {100 * t.steps.outlier_share:g} % of the time lost by them" if t.steps.outlier_share else ""
@@ -82,12 +82,12 @@ def outlier(t: Thresholds) -> str:
 
 
 def memory(t: Thresholds) -> str:
-    """GPUMemoryIncrease."""
+    """Say when GPUMemoryIncrease triggers."""
     used = (
         f"the bytes in use grow from fifth to fifth of the run, by more than {100 * t.system.memory_growth:g} % in all"
     )
     if t.system.memory_increase is None:
-        return f"{used}; not judged where only is measured how busy the memory is"
+        return f"{used}; not judged if only the memory's activity is measured"
     return (
         f"{used}; where they are not known, the mean of {t.system.memory_window} points of memory activity more than "
         f"{t.system.memory_increase:g} above that of the points before"
@@ -95,7 +95,7 @@ def memory(t: Thresholds) -> str:
 
 
 def low(t: Thresholds) -> str:
-    """LowGPUUtilization."""
+    """Say when LowGPUUtilization triggers."""
     low = "median" if t.system.gpu_low_percentile == 50 else f"p{t.system.gpu_low_percentile}"
     return f"p95 below {t.system.gpu_p95:g} %, or {low} below {t.system.gpu_low:g} %; {waiting(t)}"
 
@@ -105,7 +105,7 @@ def _often(share: float) -> str:
 
 
 def update_ratio(t: Thresholds) -> str:
-    """WeightUpdateRatio."""
+    """Say when WeightUpdateRatio triggers."""
     held = t.updates
     smallest = f", of weights of {held.smallest_weight:g} at least," if held.smallest_weight else ""
     return (
@@ -115,7 +115,7 @@ def update_ratio(t: Thresholds) -> str:
 
 
 def unchanged(t: Thresholds) -> str:
-    """UnchangedTensor."""
+    """Say when UnchangedTensor triggers."""
     held = t.updates
     share = f", and in more than {100 * held.unchanged_share:g} % of all" if held.unchanged_share else ""
     return (
@@ -125,13 +125,13 @@ def unchanged(t: Thresholds) -> str:
 
 
 def dead(t: Thresholds) -> str:
-    """DeadRelu."""
+    """Say when DeadRelu triggers."""
     held = t.start
     return f"more than {held.dead_percent:g} % of a layer's channels above 0 in 1 % of their values at most,{_often(held.dead_records)}"
 
 
 def poor(t: Thresholds) -> str:
-    """PoorWeightInitialization."""
+    """Say when PoorWeightInitialization triggers."""
     held = t.start
     return (
         f"random weights; in the first {held.steps} recorded steps variances of weights a factor of {held.variance_ratio:g} apart "
@@ -141,7 +141,7 @@ def poor(t: Thresholds) -> str:
 
 
 def inputs(t: Thresholds) -> str:
-    """CheckInputImages."""
+    """Say when CheckInputImages triggers."""
     held = t.start
     narrow = f", or a standard deviation below {held.input_std:g}" if held.input_std else ""
     return (

@@ -1,4 +1,4 @@
-"""What the details of SageMaker's verdicts counted, so that our rules can judge where the points are not at hand."""
+"""Reads the counts in the details of SageMaker's verdicts, so that our rules can judge a job without its metrics."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,7 +7,7 @@ from reports.system import BatchUse, Bottlenecks, Details, GpuUse, Loaders, Work
 
 
 def details(files: Mapping[str, Fields]) -> Details:
-    """Return what the verdicts' details counted, by name of the rule."""
+    """Return the counts in the details of SageMaker's verdicts; `files` holds each verdict's file by the name of its rule."""
 
     def inside(rule: str) -> Fields:
         return files[rule].inside("Details") if rule in files else Fields({})

@@ -1,4 +1,4 @@
-"""Samples of /metrics, one after the other, as an endpoint: totals since the server began, and the course between samples."""
+"""Makes an Endpoint of successive samples of /metrics: totals since the server began, and what happened between the samples."""
 
 from collections.abc import Sequence
 from itertools import pairwise

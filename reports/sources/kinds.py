@@ -4,6 +4,7 @@ from reports.facts import CalibrationBin, ClassScore, Epoch, Job, LayerStatistic
 from reports.sources.values import Fields, number, setting
 
 Matrix = tuple[tuple[int, ...], ...]
+ROUNDING = 1e-6
 
 
 def job(record: Fields) -> Job:
@@ -35,16 +36,18 @@ def epoch(record: Fields) -> Epoch | None:
     return Epoch(
         stage=record.text("stage") or "training",
         number=count,
-        train_loss=record.number("train_loss"),
-        train_accuracy=record.number("train_accuracy"),
-        validation_loss=record.number("validation_loss"),
-        validation_accuracy=record.number("validation_accuracy"),
-        learning_rate=record.number("learning_rate"),
-        seconds=record.number("epoch_seconds"),
-        images_per_second=record.number("images_per_second"),
-        data_wait_share=record.number("data_wait_share"),
+        train_loss=record.amount("train_loss"),
+        train_accuracy=record.share("train_accuracy"),
+        validation_loss=record.amount("validation_loss"),
+        validation_accuracy=record.share("validation_accuracy"),
+        learning_rate=record.amount("learning_rate"),
+        seconds=record.amount("epoch_seconds"),
+        images_per_second=record.amount("images_per_second"),
+        data_wait_share=record.share("data_wait_share"),
         step_losses=tuple(number(loss) for loss in record.items("step_losses")),
-        step_seconds=tuple(time for item in record.items("step_seconds") if (time := number(item)) is not None),
+        step_seconds=tuple(
+            time for item in record.items("step_seconds") if (time := number(item)) is not None and time >= 0
+        ),
     )
 
 
@@ -56,33 +59,40 @@ def trial(record: Fields) -> Trial | None:
     return Trial(
         number=count,
         hyperparameters={name: setting(value) for name, value in record.inside("hyperparameters").values.items()},
-        accuracy=record.number("validation_accuracy"),
-        loss=record.number("validation_loss"),
-        seconds=record.number("seconds"),
+        accuracy=record.share("validation_accuracy"),
+        loss=record.amount("validation_loss"),
+        seconds=record.amount("seconds"),
         reason=record.text("reason"),
     )
 
 
 def result(record: Fields) -> Result | None:
     """A split's result; its name, accuracy and count must be there."""
-    split, accuracy, count = record.text("split"), record.number("accuracy"), record.count("count")
+    split, accuracy, count = record.text("split"), record.share("accuracy"), record.count("count")
     if not split or accuracy is None or count is None:
         return None
-    ends = [end for item in record.items("accuracy_interval") if (end := number(item)) is not None]
     return Result(
         split=split,
         stage=record.text("stage"),
         best_epoch=record.count("best_epoch"),
         count=count,
         accuracy=accuracy,
-        interval=(ends[0], ends[1]) if len(ends) == 2 else None,
-        loss=record.number("loss"),
-        top5=record.number("top5"),
-        macro_f1=record.number("macro_f1"),
-        ece=record.number("ece"),
-        temperature=record.number("temperature"),
+        interval=_interval(record, accuracy),
+        loss=record.amount("loss"),
+        top5=record.share("top5"),
+        macro_f1=record.share("macro_f1"),
+        ece=record.share("ece"),
+        temperature=record.amount("temperature"),
         calibration=_calibration(record.inside("calibration")),
     )
+
+
+def _interval(record: Fields, accuracy: float) -> tuple[float, float] | None:
+    """The interval of an accuracy; None where it does not lie around it, or not between 0 and 1, by more than rounding."""
+    ends = [end for item in record.items("accuracy_interval") if (end := number(item)) is not None]
+    if len(ends) != 2 or not -ROUNDING <= ends[0] <= accuracy + ROUNDING <= ends[1] + 2 * ROUNDING <= 1 + 3 * ROUNDING:
+        return None
+    return ends[0], ends[1]
 
 
 def _calibration(held: Fields) -> tuple[CalibrationBin, ...]:
@@ -117,9 +127,9 @@ def classes(record: Fields) -> tuple[ClassScore, ...] | None:
         ClassScore(
             name=str(score.values.get("class", "?")),
             count=score.count("count") or 0,
-            precision=score.number("precision"),
-            recall=score.number("recall"),
-            f1=score.number("f1"),
+            precision=score.share("precision"),
+            recall=score.share("recall"),
+            f1=score.share("f1"),
         )
         for score in scores
     )
@@ -140,7 +150,7 @@ def _layer(record: Fields, name: str, values: Fields) -> LayerStatistics:
         step=record.count("step") or 0,
         mean=values.number("mean"),
         std=values.number("std"),
-        share_zero=values.number("share_zero"),
+        share_zero=values.share("share_zero"),
         minimum=values.number("min"),
         maximum=values.number("max"),
         rms=values.number("rms"),
@@ -148,5 +158,5 @@ def _layer(record: Fields, name: str, values: Fields) -> LayerStatistics:
         p95=values.number("p95"),
         weight_rms=values.number("weight_rms"),
         weight_std=values.number("weight_std"),
-        share_dead=values.number("share_dead"),
+        share_dead=values.share("share_dead"),
     )

@@ -14,13 +14,17 @@ from reports.sources.archives import beginning
 from reports.sources.measured import column
 from reports.sources.text import json_lines
 from reports.sources.values import Fields
-from reports.system import Numbers, Profile, Series
+from reports.system import MEASURES, MOST_PERCENT, Numbers, Profile, Series
 
 NAME = "system-"  # begins the name of each file
 VERSION = 1
 START = 10.0  # seconds in which points lie closer together than later
-SHORT = 15.0  # a shorter job keeps these points; in a longer one they would weigh more than the later ones
+SHORT = (
+    15.0  # a job up to this long keeps its dense first points; in a longer job they would count more than later ones
+)
 SPACING = 0.5
+CLOCK = 5.0  # seconds by which a clock may be corrected without a word
+GAP = 3600.0  # seconds without a point
 # Column -> device, measure. A core's column is cpu and its number, or the numbers of a group's first and last core.
 COLUMNS = {
     "busiest_core_percent": ("busiest core", "busiest_core"),
@@ -46,6 +50,8 @@ def read_machines(records: Path, missing: list[str]) -> tuple[Series, ...]:
 def _host(path: Path, missing: list[str]) -> list[Series]:
     """Return the series of one file."""
     held = [Fields(values) for values in json_lines(path, missing)]
+    if not held:
+        missing.append(f"{one_line(path)} holds no record of the machine.")
     parts = [part for record in held if (part := _columns(record)) is not None]
     if len(parts) < len(held):
         missing.append(f"{one_line(path)}: {len(held) - len(parts)} records are not of the system, or hold no times.")
@@ -59,7 +65,30 @@ def _host(path: Path, missing: list[str]) -> list[Series]:
         name: np.concatenate([columns.get(name, np.full(len(columns["times"]), np.nan)) for _, columns in parts])
         for name in names
     }
-    return _series(about, joined)
+    missing += _clock(path, joined["times"])
+    series, impossible = _series(about, joined)
+    if impossible:
+        missing.append(
+            f"{one_line(path)}: {impossible} values above {MOST_PERCENT} % are impossible, and were left out."
+        )
+    return series
+
+
+def _clock(path: Path, times: Numbers) -> list[str]:
+    """Return a sentence if the clock was set back, and one if there is a long gap between two points."""
+    steps = np.diff(times)
+    if not len(steps):
+        return []
+    said, back, gap = [], float(-steps.min()), float(np.diff(np.sort(times)).max())
+    if back > CLOCK:
+        said.append(
+            f"{one_line(path)}: the clock was set back by {back:,.0f} seconds; its points are shown in the clock's order."
+        )
+    if gap > GAP:
+        said.append(
+            f"{one_line(path)} has a gap of {gap / 3600:,.1f} hours: the clock was set, or the machine stood still."
+        )
+    return said
 
 
 def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
@@ -73,14 +102,18 @@ def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
     return record, {name: values for name, values in found.items() if len(values) == len(times)}
 
 
-def _series(about: Fields, columns: dict[str, Numbers]) -> list[Series]:
+def _series(about: Fields, columns: dict[str, Numbers]) -> tuple[list[Series], int]:
+    """Return the series of a host, and how many values were left out because no device can be that busy or full."""
     times = columns.pop("times")
     order = np.argsort(times, kind="stable")
     times, columns = _thinned(times[order], {name: values[order] for name, values in columns.items()})
-    host, found = about.text("host") or "host", list[Series]()
+    host, found, impossible = about.text("host") or "host", list[Series](), 0
 
     def add(device: str, measure: str, values: Numbers) -> None:
-        known = ~np.isnan(values)
+        nonlocal impossible
+        above = (values > MOST_PERCENT) & (MEASURES[measure] == "%")
+        impossible += int(above.sum())
+        known = ~np.isnan(values) & ~above
         if known.any():
             found.append(Series(host=host, device=device, measure=measure, times=times[known], values=values[known]))
 
@@ -101,11 +134,11 @@ def _series(about: Fields, columns: dict[str, Numbers]) -> list[Series]:
             limit = Fields({"": gpus[place]}).number("") if place < len(gpus) else None
             if measure == "gpu_memory_used" and limit:
                 add(f"gpu{match[1]}", "gpu_memory_full", 100 * values / limit)
-    return found
+    return found, impossible
 
 
 def _thinned(times: Numbers, columns: dict[str, Numbers]) -> tuple[Numbers, dict[str, Numbers]]:
-    """Join the points of the first seconds, so that all points lie about as far from each other; keep those of a short job."""
+    """Join the dense points of the first seconds, so that all points are about equally far apart; a short job keeps its points."""
     since = times - times[0]
     if since[-1] < SHORT:
         return times, columns

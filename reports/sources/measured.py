@@ -13,14 +13,17 @@ KINDS = ("steps", "batches", "operators", "inputs")
 
 
 def column(record: Fields, name: str) -> Numbers | None:
-    """Return a list of numbers, NaN for each that is null or cannot be right; None where it is not such a list."""
+    """Return a list of times, bytes or shares, NaN for each that is null or cannot be right; None where it is not such a list."""
+    items = record.items(name)
     try:
-        values = np.array(record.items(name), dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
+        values = np.array(items, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):  # one of them is damaged
+        values = np.array([np.nan if (found := number(item)) is None else found for item in items])
+        if np.isnan(values).all():
+            return None
     if values.ndim != 1:
         return None
-    values[~(np.abs(values) <= LARGEST)] = np.nan
+    values[~((values >= 0) & (values <= LARGEST))] = np.nan
     return values
 
 
@@ -28,12 +31,13 @@ def column(record: Fields, name: str) -> Numbers | None:
 class Measurements:
     """Collects the records of one job."""
 
-    _steps: dict[tuple[str, float], dict[str, Numbers]] = field(default_factory=dict)  # by stage, epoch, first step
+    _steps: dict[str, list[dict[str, Numbers]]] = field(default_factory=dict)  # by stage, in the order of the records
     _clocks: dict[str, str] = field(default_factory=dict)  # by stage
     _passes: dict[tuple[str, str], PassTimes] = field(default_factory=dict)
     _traces: list[Trace] = field(default_factory=list)
     _inputs: list[Inputs] = field(default_factory=list)
     _pause: float | None = None
+    _back: float = 0.0
     _last: float | None = None
     _signs: int = 0
     _first_work: float | None = None
@@ -43,7 +47,13 @@ class Measurements:
         if time is not None:
             if self._last is not None:
                 self._pause = max(self._pause or 0.0, time - self._last)
+                self._back = max(self._back, self._last - time)
             self._last, self._signs = time, self._signs + 1
+
+    @property
+    def back(self) -> float:
+        """The most seconds by which a record is older than the one before it."""
+        return self._back
 
     def take(self, kind: str, record: Fields) -> bool:
         """Add a record of one of KINDS; return whether it could be used."""
@@ -66,7 +76,7 @@ class Measurements:
     def found(self, machines: Sequence[Series]) -> Measured:
         """Return everything that was collected, and the series of the machines."""
         return Measured(
-            steps=tuple(self._joined(stage) for stage in dict.fromkeys(stage for stage, _ in self._steps)),
+            steps=tuple(self._joined(stage) for stage in self._steps),
             passes=tuple(self._passes.values()),
             traces=tuple(self._traces),
             inputs=tuple(self._inputs),
@@ -86,16 +96,22 @@ class Measurements:
         if any(len(values) != count for values in columns.values()):
             return False
         columns["epoch"] = np.full(count, float(epoch))
-        # After an interruption steps may come again.
-        self._steps[stage, 1e9 * epoch + columns["step"][0]] = columns
+        self._steps.setdefault(stage, []).append(columns)
         self._clocks[stage] = record.text("clock") or "processor"
         return True
 
     def _joined(self, stage: str) -> StepTimes:
-        held = [self._steps[key] for key in sorted(key for key in self._steps if key[0] == stage)]
+        held = self._steps[stage]
+        epochs, steps = (np.concatenate([one[name] for one in held]) for name in ("epoch", "step"))
+        order = np.lexsort((steps, epochs))
+        # After an interruption steps may come again: the last of them counts.
+        again = (np.diff(epochs[order]) == 0) & (np.diff(steps[order]) == 0)
+        order = order[np.append(~again, True)]
 
         def joined(name: str) -> Numbers:
-            return np.concatenate([one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held])
+            parts = [one.get(name, np.full(len(one["seconds"]), np.nan)) for one in held]
+            values: Numbers = np.concatenate(parts)[order]
+            return values
 
         return StepTimes(
             stage=stage,

@@ -7,7 +7,7 @@ import numpy as np
 
 from reports.align import mean, together
 from reports.sources.values import Fields
-from reports.system import Numbers, Series, Usage
+from reports.system import MEASURES, MOST_PERCENT, Numbers, Series, Usage
 
 MEASURE_OF = {
     ("cpu", "CPUUtilization"): "cpu",
@@ -53,9 +53,9 @@ class Metrics:
     def take(self, point: Fields) -> None:
         """Add one point; points that are not known or not complete are counted."""
         kind, name, dimension = point.text("Type"), point.text("Name"), point.text("Dimension")
-        value, time = point.number("Value"), point.number("Timestamp")
+        value, time = point.amount("Value"), point.amount("Timestamp")
         measure = MEASURE_OF.get((kind, dimension)) or NAMED.get(name)
-        if measure is None or value is None or time is None:
+        if measure is None or value is None or time is None or (MEASURES[measure] == "%" and value > MOST_PERCENT):
             self.unknown += 1
         elif dimension != "Algorithm":  # its traffic is a part of the platform's
             device = name if (kind, dimension) in MEASURE_OF else kind

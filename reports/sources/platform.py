@@ -30,7 +30,7 @@ def is_verdict(value: Mapping[str, object]) -> bool:
 
 
 def verdict(rule: str, value: Fields) -> PlatformVerdict:
-    """Return what SageMaker said."""
+    """Return SageMaker's own verdict of one rule, as its file holds it."""
     pairs = (line.partition(":") for line in value.text("RuleParameters").splitlines())
     return PlatformVerdict(
         rule=rule,

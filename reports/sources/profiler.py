@@ -118,7 +118,10 @@ def _points(path: Path, text: str, found: _Found, problems: list[str]) -> None:
     if damaged:
         problems.append(f"{one_line(path)}: {damaged} of {len(lines)} lines are damaged; the others were read.")
     if found.points.unknown > unknown:
-        problems.append(f"{one_line(path)}: {found.points.unknown - unknown} points are of no kind that is known here.")
+        count = found.points.unknown - unknown
+        problems.append(
+            f"{one_line(path)}: {count} points are of no kind that is known here, or hold an impossible number."
+        )
 
 
 def _missing(found: _Found, series: bool, spans: bool) -> list[str]:

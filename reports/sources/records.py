@@ -9,6 +9,7 @@ from reports.facts import ClassScore, Epoch, Job, LayerStatistics, Result, Run, 
 from reports.photos import records as photos
 from reports.photos.facts import Answer, Duplicates, Photos, Suspects
 from reports.sources import kinds
+from reports.sources.contradictions import contradictions
 from reports.sources.kinds import Matrix
 from reports.sources.machines import read_machines
 from reports.sources.measured import Measurements
@@ -16,6 +17,7 @@ from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
 VERSION = 1  # the newest format that is understood
+CLOCK = 5.0  # seconds by which a clock may be corrected without a word
 NOT_SHOWN = ("system",)  # kinds that docs/records.md reserves and that the report does not show yet
 
 
@@ -25,7 +27,7 @@ class _Collected:
 
     job: Job | None = None
     epochs: dict[tuple[str, int], Epoch] = field(default_factory=dict)
-    trials: list[Trial] = field(default_factory=list)
+    trials: dict[int, Trial] = field(default_factory=dict)  # by number
     results: dict[str, Result] = field(default_factory=dict)
     confusions: dict[str, Matrix] = field(default_factory=dict)
     classes: dict[str, tuple[ClassScore, ...]] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class _Collected:
             case "trial":
                 if (trial := kinds.trial(record)) is None:
                     return False
-                self.trials.append(trial)
+                self.trials[trial.number] = trial
             case "result":
                 if (result := kinds.result(record)) is None:
                     return False
@@ -119,7 +121,7 @@ def read_records(path: Path) -> Run:
         source=one_line(path),
         job=found.job,
         epochs=tuple(found.epochs.values()),
-        trials=tuple(found.trials),
+        trials=tuple(found.trials[number] for number in sorted(found.trials)),
         splits=tuple(
             Split(
                 name=name,
@@ -131,8 +133,8 @@ def read_records(path: Path) -> Run:
         ),
         layers=tuple(found.layers),
         unreadable=tuple(found.unreadable),
-        part_seconds=found.done.inside("seconds").numbers() if found.done else {},
-        peak_memory_bytes=found.done.number("peak_memory_bytes") if found.done else None,
+        part_seconds=_part_seconds(found.done) if found.done else {},
+        peak_memory_bytes=found.done.amount("peak_memory_bytes") if found.done else None,
         finished=found.done is not None,
         last_time=found.last_time,
         missing=tuple(missing),
@@ -145,8 +147,18 @@ def read_records(path: Path) -> Run:
     )
 
 
+def _part_seconds(done: Fields) -> dict[str, float]:
+    held = done.inside("seconds")
+    return {name: seconds for name in held.values if (seconds := held.amount(name)) is not None}
+
+
 def _missing(path: Path, found: _Collected) -> list[str]:
-    sentences = []
+    sentences = contradictions(found.results, found.confusions, _part_seconds(found.done) if found.done else {})
+    if found.measured.back > CLOCK:
+        sentences.append(
+            f"A record is {found.measured.back:,.0f} seconds older than the one before it: the clock was set back, or the file was "
+            "put together from others. Times between records may be wrong."
+        )
     if found.versions:
         count, names = sum(found.versions.values()), ", ".join(sorted(found.versions))
         sentences.append(

@@ -9,7 +9,7 @@ from reports.sources.archives import inside
 from reports.sources.artifact import MODEL, read_artifact
 from reports.sources.records import read_records
 from reports.sources.text import parse, read_text
-from reports.sources.values import Fields, setting
+from reports.sources.values import Fields, number, setting
 
 RECORDS = "records.jsonl"
 # Below the folder of byoc run, of byoc train, of a SageMaker job, of its unpacked output.tar.gz.
@@ -84,9 +84,10 @@ def _parsed(value: object) -> str | float | bool | None:
     """Return a hyperparameter of a tuning run, which are all texts, as a number where it is one."""
     if isinstance(value, str):
         try:
-            return float(value)
+            found = number(float(value))
         except ValueError:
             return value
+        return value if found is None else found
     return setting(value)
 
 

@@ -35,8 +35,8 @@ class _Found:
 def read_tensors(folder: Path, run: Run | None) -> tuple[Run | None, tuple[str, ...]]:
     """Return a run with what the Debugger saved below a folder, and what is missing of that.
 
-    Records of ours know more of losses, so that only statistics of layers are added to their run. Without such records the
-    tensors make a run of their own, without settings and results. The run is returned unchanged where there are no tensors.
+    A run with our own records knows its losses better than the Debugger, so it gets only the statistics of layers. Without our
+    records the tensors make a run of their own, without settings and results. Without tensors the run is returned unchanged.
     """
     missing: list[str] = []
     root, paths = _files(folder, missing)

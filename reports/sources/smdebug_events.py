@@ -117,7 +117,7 @@ def _values(tensor: dict[int, list[int | bytes]]) -> "np.ndarray[tuple[int], np.
     kind = TYPES.get(number(tensor, 1))
     content = message(tensor.get(4, [b""])[0])
     if kind is None:
-        raise Damaged("a tensor is not of numbers")
+        raise Damaged("the values of a tensor are not numbers")
     if not content or len(content) % np.dtype(kind).itemsize:
         raise Damaged("a tensor has no values, or a part of one")
     return np.frombuffer(content, dtype=kind).astype(np.float64)

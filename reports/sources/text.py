@@ -10,7 +10,7 @@ from classifier.names import one_line
 from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
-MOST = 512 * 2**20  # bytes of one file, unpacked; a file of a minute is below one million
+MOST = 512 * 2**20  # bytes of one file, unpacked; the profiler's file of one minute has less than a million
 
 
 def read_text(path: Path, missing: list[str]) -> str:
@@ -33,11 +33,20 @@ def read_text(path: Path, missing: list[str]) -> str:
 
 
 def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
-    """Yield the object of each line that holds one; damaged lines are counted in one sentence."""
+    """Yield the object of each line that holds one; damaged and repeated lines are counted in one sentence each.
+
+    A record holds its time to the millisecond, so a line that is there again was copied, and counts once.
+    """
     damaged: list[int] = []
+    seen: set[str] = set()
+    again = 0
     for number, line in enumerate(read_text(path, missing).split("\n"), 1):
         if not line.strip():
             continue
+        if line in seen:
+            again += 1
+            continue
+        seen.add(line)
         value = parse(line)
         if isinstance(value, dict):
             yield value
@@ -47,6 +56,10 @@ def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
         lines = "line" if len(damaged) == 1 else "lines"
         missing.append(
             f"{one_line(path)}: {len(damaged)} {lines} not readable as JSON objects, the first is line {damaged[0]}."
+        )
+    if again:
+        missing.append(
+            f"{one_line(path)}: {again} {'line repeats' if again == 1 else 'lines repeat'} an earlier one; each counts once."
         )
 
 

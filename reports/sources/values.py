@@ -20,11 +20,13 @@ def number(value: object) -> float | None:
 
 
 def setting(value: object) -> Setting:
-    """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of a list."""
-    if value is None or isinstance(value, bool | str | int):
+    """Return a hyperparameter's value as it can be shown: text, number, truth value, or the text of anything else."""
+    if value is None or isinstance(value, bool | str):
         return value
     found = number(value)
-    return found if found is not None else str(value)
+    if found is None:
+        return str(value)
+    return value if isinstance(value, int) else found
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,20 @@ class Fields:
         """Return a finite number, or None."""
         return number(self.values.get(name))
 
+    def amount(self, name: str) -> float | None:
+        """Return a number that is not negative, as a time or a loss, or None."""
+        found = self.number(name)
+        return found if found is not None and found >= 0 else None
+
+    def share(self, name: str) -> float | None:
+        """Return a number from 0 to 1, or None; a float32 that is 1 may be a little above it."""
+        found = self.amount(name)
+        return min(found, 1.0) if found is not None and found <= 1 + 1e-6 else None
+
     def count(self, name: str) -> int | None:
         """Return a whole number that is not negative, or None."""
-        found = self.number(name)
-        return int(found) if found is not None and found >= 0 else None
+        found = self.amount(name)
+        return None if found is None else int(found)
 
     def text(self, name: str) -> str:
         """Return a text, empty where there is none."""

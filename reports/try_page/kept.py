@@ -84,7 +84,7 @@ def folder_name(label: str) -> str:
 
 
 def file_name(name: str, digest: str) -> str:
-    """Return the name of a kept file: what is plain of its first name, the photo's digest, and the suffix of a photo."""
+    """Return the name of a kept file: the letters, digits and dashes of its first name, the photo's digest, and its suffix."""
     suffix = photo_suffix(name)
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name.removesuffix(suffix)).strip("-")[:LONGEST]
     return f"{plain or 'photo'}-{digest[:12]}{suffix.lower()}"

@@ -16,7 +16,7 @@ GONE = "the process that computes where the model looked has ended; start byoc t
 
 
 class Looker:
-    """The program, while it runs. Threads may share it."""
+    """The running program that computes where a model looked. Threads may share it."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process, self._lock = process, threading.Lock()

@@ -262,7 +262,7 @@ find("clear").addEventListener("click", () => {
   tell();
   find("choose").focus();
 });
-// A photo that is dropped beside the place must not take the page's place.
+// By itself the browser opens a photo that misses the drop area, and the page is gone.
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
   addEventListener(name, (event) => {
     event.preventDefault();

@@ -98,6 +98,34 @@ def test_a_chart_whose_numbers_change_is_drawn_anew_in_its_place(browser: Any) -
         assert visit.complaints == []
 
 
+@pytest.mark.slow
+def test_a_keyboard_walks_on_where_it_was_when_the_page_is_renewed(browser: Any, report: Report) -> None:
+    page = LivePage(report)
+    with serving(page) as url:
+        visit = Visit(browser, url, DESKTOP)
+        visit.page.focus('figure div.chart[data-chart="matrix"]')
+        for key in ("ArrowRight", "ArrowDown"):
+            visit.page.keyboard.press(key)
+        told = visit.page.text_content("#said")
+        assert told.startswith("true class breed 1\npredicted breed 0")
+        renewed(visit, page, report, "another page")
+        assert visit.page.evaluate("document.activeElement.dataset.chart") == "matrix"
+        visit.page.keyboard.press("ArrowUp")
+        assert visit.page.text_content("#said").startswith("true class breed 0\npredicted breed 0")
+        assert visit.complaints == []
+
+
+def test_a_program_that_ended_and_serves_the_page_again_is_asked_again(browser: Any, report: Report) -> None:
+    page = LivePage(report)
+    with serving(page) as url:
+        visit = Visit(browser, url, DESKTOP)
+        renewed(visit, page, report, "first")
+    waits_for(visit, "does not answer any more")
+    page.renew(dataclasses.replace(report, headline="second"), "again")
+    with serving(page, int(url.rstrip("/").rpartition(":")[2])):
+        waits_for(visit, "second")
+
+
 def test_an_end_of_the_program_is_said_and_the_page_stays(browser: Any) -> None:
     with serving(LivePage(endpoint_report(5))) as url:
         visit = Visit(browser, url, DESKTOP)

@@ -153,6 +153,11 @@ def test_paper_gets_every_chart_in_print_colours(browser: Any, page: Path) -> No
     assert "#0b5cad" in visit.page.inner_html('div[data-chart="loss"]')
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(visit.page.pdf()) > 20_000
+    a4 = 794 - 2 * 38  # pixels between the margins
+    parts = ":is(div.chart svg, div.chart canvas, table)"
+    widths = visit.page.evaluate(f"Array.from(document.querySelectorAll('{parts}')).map((one) => one.clientWidth)")
+    assert len(widths) > 20 and max(widths) <= a4
+    assert not any(one.is_visible() for one in visit.page.query_selector_all("figure summary"))
 
 
 @pytest.mark.slow
@@ -166,6 +171,36 @@ def test_labels_that_are_markup_are_shown_as_they_are(browser: Any, tmp_path: Pa
     assert visit.page.query_selector_all("main img, main script, main b, header b") == []
     assert set(bad) <= set(visit.texts("td"))
     assert any(text.startswith("</script><script>") for text in visit.texts('div[data-chart="pairs"] text'))
+
+
+@pytest.mark.slow
+def test_names_that_objects_of_javascript_have_are_labels_as_any_others(browser: Any, tmp_path: Path) -> None:
+    names = ("__proto__", "constructor", "toString")
+    visit = Visit(browser, full_page(tmp_path, names, photos=True), DESKTOP)
+    visit.draw_all()
+    # The library measures texts by their names: without care it would write into the prototype of all objects.
+    assert visit.page.evaluate("(() => { for (const name in {}) return name; return ''; })()") == ""
+    shown = {text.replace("\u200b", "") for text in visit.texts('div[data-chart="pairs"] text')}
+    assert "constructor → __proto__" in shown and visit.complaints == []
+
+
+def test_a_name_that_turns_the_direction_of_writing_turns_no_other_words(browser: Any, tmp_path: Path) -> None:
+    names = ("left", "\u202etfel ot thgir", "ימין")
+    visit = Visit(browser, full_page(tmp_path, names, photos=True), DESKTOP)
+    (heading,) = visit.page.query_selector_all("#pair-1-0 h4")
+    assert heading.text_content().startswith("\u2068\u202etfel ot thgir\u2069 taken for left: ")
+    places = visit.page.evaluate(
+        """(heading) => {
+          const text = heading.firstChild, at = text.data.indexOf(" taken"), range = document.createRange();
+          return [at + 1, at + 7, text.data.indexOf("left:")].map((place) => {
+            range.setStart(text, place), range.setEnd(text, place + 1);
+            const box = range.getBoundingClientRect();
+            return Math.round(box.top) * 1e4 + box.left;
+          });
+        }""",
+        heading,
+    )
+    assert places == sorted(places)  # line by line, and from left to right
 
 
 def test_a_page_of_broken_records_opens_without_a_complaint(browser: Any, tmp_path: Path) -> None:

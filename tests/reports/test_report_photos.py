@@ -67,7 +67,7 @@ def test_the_confused_pairs_are_shown_the_largest_first_and_cells_of_the_matrix_
     assert groups[0].heading == "beagle taken for pug: 2 of 8 photos"
     matrix = next(chart for chart in found.charts if chart.id == "matrix")
     assert set(matrix.links) == {(1, 0, "pair-0-1"), (0, 1, "pair-1-0")}  # x is the predicted class
-    assert "A click on a cell leads to its photos; cells that have some: 2." in matrix.sentence
+    assert "A click or Enter on a cell leads to its photos; cells that have some: 2." in matrix.sentence
 
 
 def test_the_json_file_lists_the_photos_without_thumbnails(tmp_path: Path) -> None:

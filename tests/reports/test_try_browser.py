@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from launch.server import serving
 from launch.try_page.timed import TimedServer
@@ -226,6 +227,19 @@ def test_damaged_and_large_files_are_refused_with_a_sentence_and_the_others_are_
     assert sentences["whole.jpg"] == "" and visit.texts("#status") == ["1 of 5 photos answered, 4 refused."]
     assert str(real.folder) not in " ".join(said)
     assert {complaint.removeprefix(COMPLAINT)[:3] for complaint in visit.complaints} == {"422"}
+
+
+@pytest.mark.slow
+def test_a_photo_of_50_megapixels_and_one_that_is_chosen_twice_are_answered(
+    browser: Any, real: Trying, photos: list[Path], tmp_path: Path
+) -> None:
+    Image.open(photos[0]).convert("RGB").resize((8700, 5800)).save(tmp_path / "large.jpg")
+    visit = Visit(browser, real.url, PHONE)
+    visit.page.set_input_files("#choose", [tmp_path / "large.jpg", photos[1], photos[1]])
+    answered(visit, 3)
+    assert visit.texts("#status") == ["3 of 3 photos answered."] and visit.complaints == []
+    first, again = visit.texts(".labels")[1:]
+    assert first == again and visit.page.is_visible("article canvas >> nth=0")
 
 
 def test_a_page_whose_server_has_ended_says_so_and_tries_again(

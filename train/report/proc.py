@@ -53,7 +53,7 @@ class Machine:
         return min(limits, default=None)
 
     def cores(self) -> list[int]:
-        """Return the numbers of the cores that this process may use and that the kernel tells of."""
+        """Return the numbers of the cores that this process may use and whose times the kernel reports."""
         return sorted(self._counted_cores())
 
     def cpu_limit(self) -> float | None:

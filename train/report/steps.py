@@ -54,6 +54,6 @@ class StepRecords:
         self._records.write("inputs", split=split, photos=photos, mean=mean, std=std)
 
     def flush(self) -> None:
-        """Write what waits for further rows."""
+        """Write the rows that still wait for their record to be full."""
         self._steps.flush()
         self._batches.flush()

@@ -62,7 +62,8 @@ class Sampler:
                 due += min(self._interval, START_INTERVAL) if due - started < START_SECONDS else self._interval
                 if self._closed.wait(max(0.0, due - time.monotonic())):
                     break
-                due = max(due, time.monotonic())  # what was missed while others had the cores is not made up
+                # Points that were missed while other processes had the cores are not taken later.
+                due = max(due, time.monotonic())
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
             self._columns.flush()
             self._records.close()

@@ -23,7 +23,7 @@ class Answer:
 
 
 def notable(logits: Tensor, labels: Tensor) -> list[Answer]:
-    """Choose photos by calibrated logits [N, classes] and labels [N]: those of each reason, the clearest first."""
+    """Choose the photos to show from calibrated logits [N, classes] and labels [N]: for each reason, the clearest first."""
     best = logits.softmax(1).topk(2)
     probability, prediction = best.values[:, 0], best.indices[:, 0]
     margin = probability - best.values[:, 1]

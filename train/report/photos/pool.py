@@ -10,7 +10,7 @@ from classifier.photos import Photo
 from train.features import Features
 from train.processes.world import World
 
-MOST_BYTES = 2**27  # of features; of a larger data set, every second photo is taken, or every third ...
+MOST_BYTES = 2**27  # of features; where all photos need more, every second or third photo is taken, and so on
 
 
 @dataclass(frozen=True, kw_only=True)
