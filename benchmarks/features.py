@@ -42,13 +42,19 @@ OURS, LANES = "ours, with decoding", "bare, in lanes"
 Way = Callable[[list[Path]], int]
 
 
-def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
-    """Time every way over the photos, and compare ours with the others."""
-    torch.set_num_threads(options.threads)
+def lite() -> Classifier:
+    """Return lite0 with its pretrained weights and without a head, as training makes it."""
     backbone, _, preprocessing = build_backbone(LITE)
     load_pretrained(backbone, LITE, None)
     model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
+    """Time every way over the photos, and compare ours with the others."""
+    torch.set_num_threads(options.threads)
+    model = lite()
     turns = _measure(_ways(model, paths), paths, options.rounds)
     ratios = {}
     for name, taken in turns.items():

@@ -23,6 +23,8 @@ SEEN = ("train", "validation")  # the copied loop has no test photos
 
 OPTIONS = {
     "small": (Path("../shared/data/dogs"), "the smaller set of photos"),
+    "samples": (Path("data/samples"), "the crops that byoc data sample makes, heads"),
+    "cache": ("runs/features", "a folder that keeps features, heads"),
     "threads": (len(os.sched_getaffinity(0)), "of both sides"),
     "backbone": ("inception_v3", "of epochs and trials"),
     "batch-size": (64, "of epochs and trials"),
@@ -58,6 +60,12 @@ def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
     yield from measure(options, paths)
 
 
+def _heads(options: Options) -> Iterator[Figure]:
+    from benchmarks.heads import measure  # it loads torch too
+
+    yield from measure(options)
+
+
 # In the order in which they run. epochs-accuracy has real weights, whose accuracy says something.
 PARTS: dict[str, parts.Part] = {
     "epochs-dogs": _on(epochs.epochs, "small", photos="small_photos"),
@@ -67,6 +75,7 @@ PARTS: dict[str, parts.Part] = {
     "finetune": epochs.finetune,
     "growth": growth.measure,
     "features": _features,
+    "heads": _heads,
     # Below 1,000 photos batch normalisation is not folded.
     "unfolded": partial(_features, most=800),
 }
