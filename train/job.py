@@ -140,7 +140,7 @@ def _train_head(
     won: Found | None = None
     if config.optimizer == LBFGS:
         stage = head_stage(head, splits["train"], splits["validation"], config, world)
-        won = optimum(stage, splits["train"], config, setup.report.records, checkpoints, resumed, kept)
+        won = optimum(stage, splits["train"], config, setup.report.records, checkpoints, resumed)
     elif config.search_trials:
         names = searched(setup.job.hyperparameters)
         won = search(head, splits, config, names, setup.report.records, world)

@@ -153,7 +153,7 @@ def test_a_search_that_is_stopped_keeps_its_best_value_and_goes_on_from_there(tm
             kind(tmp_path / folder),
         )
         try:
-            result = optimum(stage, TRAIN, config, records, kept, saved, kept.load_best("head"))
+            result = optimum(stage, TRAIN, config, records, kept, saved)
         finally:
             stop.requested.clear()
             records.close()
