@@ -44,8 +44,8 @@ def optimum(
     """
     values = (config.weight_decay,) if config.weight_decay else VALUES
     tried: list[dict[str, Any]] = list(saved.epochs) if saved else []
-    for value in tried:
-        _tell(stage, config, value, records)
+    for earlier in tried:
+        _tell(stage, config, earlier, records)
     first, best, since = 1, None, 0
     if checkpoints and saved:
         first, kept = saved.restore(stage).epoch, checkpoints.load_best(stage.name)

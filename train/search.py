@@ -108,8 +108,8 @@ def search(
                     number=number,
                     total=str(config.search_trials),
                     hyperparameters=chosen,
-                    epoch=best and best.epoch,
-                    score=best and best.score,
+                    epoch=best.epoch if best else None,
+                    score=best.score if best else None,
                     seconds=result.seconds,
                     failure=failure,
                 )
@@ -132,8 +132,8 @@ def _lanes(config: Config, world: World) -> Generator[Lanes, None, None]:
 
     Threads that compute one trial together wait for one another in each of its thousands of steps: on two cores that others use
     too, 20 trials took 55 s on two threads and 7 s on one. All heads of a batch size as one product took half of the processor's
-    time, but that would be a second training loop, for heads without hidden layers alone. Dropout draws from the process's one random generator, and several
-    processes add up their gradients in one order; both need one trial after the other.
+    time, but that would be a second training loop, for heads without hidden layers alone. Dropout draws from the process's one
+    random generator, and several processes add up their gradients in one order; both need one trial after the other.
     """
     threads = torch.get_num_threads()
     lanes = 1 if config.dropout or world.size > 1 else min(local_threads(), ROUND)

@@ -227,7 +227,8 @@ def test_a_job_that_a_signal_ends_goes_on_with_the_next_values(
     (tmp_path / "checkpoints" / "features").symlink_to(feature_cache)
     given = {"optimizer": "lbfgs", "precision": "fp32"}
     # A checkpoint after each evaluation leaves time for the signal.
-    with training(tmp_path, samples, **given, **{"checkpoint-seconds": "0"}) as process:
+    slowed: dict[str, Any] = given | {"checkpoint-seconds": "0"}
+    with training(tmp_path, samples, **slowed) as process:
         wait_for_line(process, "trial 3 of at most 15: weight-decay 0.1; ")
         process.send_signal(number)
         output = process.communicate(timeout=60)[0]

@@ -150,7 +150,7 @@ def _descend(start: Tensor, evaluate: Callable[[Tensor], tuple[float, Tensor]], 
         loss, point.grad = evaluate(world.broadcast(point.detach().clone()))
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     world.broadcast(None)
 
 
