@@ -29,6 +29,7 @@ WAYS = {"adam": (Config(), 3), "20 trials": (Config(search_trials=20), 3), LBFGS
 
 def measure(options: Options) -> Iterator[Figure]:
     """On the test photos, calibrated as in a job: accuracy and loss of several seeds; and the processor's seconds."""
+    torch.set_num_threads(1)  # threads that wait for one another would count as the processor's time
     feature_pass = FeaturePass(model=lite(), precision=resolve_precision("auto"))
     for folder, few in ((options.folder, 0), (options.folder, 5), (options.small, 0), (options.samples, 0)):
         photos = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
