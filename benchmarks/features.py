@@ -38,12 +38,18 @@ OURS, LANES = "ours, with decoding", "bare, in lanes"
 ALONE = {f"bare, one thread, batch {size}": size for size in (8, 32)}
 
 
+def lite() -> Classifier:
+    """Return lite0 with its pretrained weights and without a head, as training makes it."""
+    model = small_model()
+    load_pretrained(model.backbone, LITE, None)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
 def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
     """Time every way over the photos, and compare ours with the others."""
     torch.set_num_threads(options.threads)
-    model, precision = small_model(), resolve_precision("auto")
-    load_pretrained(model.backbone, LITE, None)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, precision = lite(), resolve_precision("auto")
     pixels = [load_pixels(read_photo(path), model.preprocessing) for path in paths[:READY]]
     ready = torch.from_numpy(np.stack(list(islice(cycle(pixels), READY))))
 

@@ -22,6 +22,8 @@ SEEN = ("train", "validation")  # the copied loop has no test photos
 
 OPTIONS = {
     "small": (Path("../shared/data/dogs"), "the smaller set of photos"),
+    "samples": (Path("data/samples"), "the crops that byoc data sample makes, heads"),
+    "cache": ("runs/features", "a folder that keeps features, heads"),
     "threads": (len(os.sched_getaffinity(0)), "of both sides"),
     "backbone": ("inception_v3", "of epochs and trials"),
     "batch-size": (64, "of epochs and trials"),
@@ -60,6 +62,12 @@ def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
     yield from measure(options, paths)
 
 
+def _heads(options: Options) -> Iterator[Figure]:
+    from benchmarks.heads import measure  # it loads torch too
+
+    yield from measure(options)
+
+
 # They run in this order. epochs-accuracy has pretrained weights, because the accuracy of random ones says nothing.
 PARTS: dict[str, parts.Part] = {
     "epochs-dogs": _on(jobs.epochs, "small", photos="small_photos"),
@@ -69,6 +77,7 @@ PARTS: dict[str, parts.Part] = {
     "finetune": jobs.finetune,
     "growth": jobs.growth,
     "features": _features,
+    "heads": _heads,
     # Below 1,000 photos batch normalisation is not folded.
     "unfolded": partial(_features, most=800),
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from launch.training import Recipe, new_folder, recipe, result, terminate_running, train
-from train.config import OBJECTIVE, TRIAL, TUNING_RANGES, parse, searched, suggest
+from train.config import OBJECTIVE, TRIAL, nothing_left, parse, searched, suggest
 
 
 def check_tuning(recipe: Recipe, trials: int) -> None:
@@ -20,7 +20,7 @@ def check_tuning(recipe: Recipe, trials: int) -> None:
         raise ConfigError(f"--trials is {trials}; it must be at least 1")
     if not searched(recipe.hyperparameters):
         raise ConfigError(
-            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, or run byoc train"
+            f"{nothing_left(recipe.hyperparameters)}; leave out those that are to be tuned, or run byoc train"
         )
 
 

@@ -155,3 +155,11 @@ class Run:
     missing: tuple[str, ...]  # one sentence for each thing that is damaged, unknown or not there
     photos: Photos = Photos()  # noqa: RUF009 - frozen
     measured: Measured = field(default_factory=Measured)
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The trial that training keeps: lbfgs that of the lowest validation loss, every other search the most accurate one."""
+        done = [trial for trial in self.trials if trial.accuracy is not None]
+        if self.job and self.job.hyperparameters.get("optimizer") == "lbfgs":
+            return min(done, key=lambda trial: trial.loss or 0, default=None)
+        return max(done, key=lambda trial: (trial.accuracy or 0, -(trial.loss or 0)), default=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from classifier.errors import ConfigError
 from train.foreign_names.translate import Given, translate
-from train.values import cast, short
+from train.values import canonical, cast, short
 
 
 def _knob(
@@ -18,6 +18,8 @@ def _knob(
 
 
 MOST_TRACED = 5
+LBFGS = "lbfgs"
+NOT_LBFGS = ("lr", "batch-size", "epochs", "momentum", "search-trials")  # without a meaning for lbfgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,14 @@ class Config:
     lr: float = _knob(0.003, "Learning rate of the head's own training.", low=1e-7, high=10)
     batch_size: int = _knob(64, "Photos in one step, over all processes.", low=1, high=65536)
     epochs: int = _knob(5, "Passes of the head over the training photos' features.", low=1, high=10000)
-    optimizer: str = _knob("adam", "Optimizer of both stages, one of torch.optim.", choices=("adam", "adamw", "sgd"))
-    weight_decay: float = _knob(0.0, "Weight decay of the optimizer.", low=0, high=1)
+    optimizer: str = _knob(
+        "adam",
+        "Optimizer of both stages, one of torch.optim. lbfgs finds the head's optimum on all photos at once; fine-tuning then uses adam.",
+        choices=("adam", "adamw", "sgd", "lbfgs"),
+    )
+    weight_decay: float = _knob(
+        0.0, "Weight decay of the optimizer. With lbfgs, the head's L2 term, which 0 lets it search.", low=0, high=1
+    )
     momentum: float = _knob(0.9, "Momentum of sgd.", low=0, high=0.999)
     hidden: tuple[int, ...] = _knob(
         (), "Widths of hidden layers before the last one, as in 512,256.", low=1, high=65536
@@ -55,7 +63,8 @@ class Config:
     )
     early_stopping: int = _knob(
         0,
-        "A stage ends after this many epochs without a better validation accuracy; 0 never ends it early.",
+        "A stage ends after this many epochs without a better validation accuracy; 0 never ends it early. "
+        "With lbfgs it counts values of weight-decay.",
         low=0,
         high=10000,
     )
@@ -148,6 +157,11 @@ class Config:
                 f"hyperparameter trace-steps names {len(self.trace_steps)} steps; name {MOST_TRACED} at most, since each trace is a "
                 "large file"
             )
+        if self.optimizer == LBFGS and (self.hidden or self.dropout):
+            raise ConfigError(
+                "hyperparameter optimizer is lbfgs, which finds the optimum of a head without hidden layers and dropout; this one has "
+                f"hidden {','.join(map(str, self.hidden)) or 'none'} and dropout {self.dropout:g}: leave them out, or use adam"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the hyperparameters by their hyphenated names."""
@@ -212,7 +226,13 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
                 problems.append(str(error))
             else:
                 problems.append(_out_of_range(called, value, knob.metadata))
-    if values.get("search_trials") and not searched(hyperparameters):
+    if values.get("optimizer") == LBFGS:
+        if senseless := [given.called[name] for name in NOT_LBFGS if name in given.values]:
+            problems.append(
+                f"hyperparameter optimizer is lbfgs, which has no {', '.join(senseless)}: it uses all photos in each step until the "
+                "loss falls no more, and searches weight-decay; leave out what it has not"
+            )
+    elif values.get("search_trials") and not searched(hyperparameters):
         problems.append(
             f"search-trials is {values['search_trials']}, but {', '.join(TUNING_RANGES)} all have values; leave out "
             "those that are to be searched, or set search-trials to 0"
@@ -223,9 +243,24 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
 
 
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:
-    """Return the names in TUNING_RANGES that a search may vary, because the job does not set them under any name."""
+    """Return the names in TUNING_RANGES that a search may vary, because the job does not set them under any name.
+
+    With lbfgs there is none, since it has none of them.
+    """
     given = translated(hyperparameters).values
-    return [name for name in TUNING_RANGES if name not in given]
+    return [] if _by_lbfgs(given) else [name for name in TUNING_RANGES if name not in given]
+
+
+def nothing_left(hyperparameters: Mapping[str, object]) -> str:
+    """Return why searched() is empty."""
+    names = ", ".join(TUNING_RANGES)
+    if _by_lbfgs(translated(hyperparameters).values):
+        return f"{names} have no place with the optimizer lbfgs, which searches weight-decay itself"
+    return f"{names} all have fixed values"
+
+
+def _by_lbfgs(given: Mapping[str, str]) -> bool:
+    return canonical(given.get("optimizer", "")) == LBFGS
 
 
 def suggest(trial: Any, names: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from train.config import Config
 from train.evaluation import judge
 from train.features import Features
+from train.loop.descent import last_layer
 from train.loop.engine import copied
 from train.loop.optimizers import make_optimizer
 from train.loop.stage import Batch, Best, Stage
@@ -57,9 +58,7 @@ def predict(head: nn.Module, split: Features, world: World) -> Tensor:
 
 def classes_of(head: nn.Module) -> int:
     """Return how many classes a head has. The photos may have fewer, if some class has no readable photo."""
-    last = list(head.modules())[-1]
-    assert isinstance(last, nn.Linear)
-    return last.out_features
+    return last_layer(head).out_features
 
 
 def class_weights(labels: Tensor, classes: int, config: Config) -> Tensor | None:

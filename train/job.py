@@ -11,7 +11,7 @@ from torch import Tensor
 from classifier.names import one_line
 from classifier.photos import PhotoSet
 from train import stop
-from train.config import TUNING_RANGES, Config, searched
+from train.config import LBFGS, TUNING_RANGES, Config, searched
 from train.contract import Job, warm_pool
 from train.features import Features
 from train.finetune import finetune_stage, predict_photos
@@ -20,9 +20,10 @@ from train.head import as_it_is, head_stage, predict
 from train.loop.checkpoint import Checkpoints, Saved
 from train.loop.engine import copied, fit
 from train.loop.stage import Best, State
+from train.optimum import optimum
 from train.processes.world import World, device
 from train.report.photos import write_photos
-from train.search import search
+from train.search import Found, search
 from train.setup import Setup, set_up
 
 SELFTEST_PHOTOS = 16
@@ -130,20 +131,26 @@ def _train_head(
     """
     config, world, head = setup.config, setup.world, setup.start.model.cpu().head
     kept = checkpoints.load_best("head") if checkpoints else None
-    if checkpoints and (resumed or (kept and kept.finished is not None)):
-        _replay(setup, checkpoints, resumed.epochs if resumed else kept.epochs if kept else [])
-    if kept and kept.finished is not None:
+    if checkpoints and kept and kept.finished is not None:
+        _replay(setup, checkpoints, resumed.epochs if resumed and resumed.stage != "head" else kept.epochs)
         head.load_state_dict(kept.best.model)
         print(f"the head is kept from before, as it was after epoch {kept.best.epoch}", flush=True)
         return dataclasses.replace(config, **kept.finished), kept.best
 
-    if config.search_trials:
+    won: Found | None = None
+    if config.optimizer == LBFGS:
+        stage = head_stage(head, splits["train"], splits["validation"], config, world)
+        won = optimum(stage, splits["train"], config, setup.report.records, checkpoints, resumed)
+    elif config.search_trials:
         names = searched(setup.job.hyperparameters)
         won = search(head, splits, config, names, setup.report.records, world)
+    if won:
         config, best = won.config, won.best
         for number, metrics in won.epochs:
             setup.report.epoch("head", number, metrics)
     else:
+        if checkpoints and resumed:
+            _replay(setup, checkpoints, resumed.epochs)
         stage = head_stage(head, splits["train"], splits["validation"], config, world)
         found = fit(
             stage,
@@ -156,7 +163,7 @@ def _train_head(
         best = found or as_it_is(head, splits["validation"], world)
     if checkpoints and not world.stopped():
         # The hyperparameters that a search may have chosen.
-        names = [name.replace("-", "_") for name in TUNING_RANGES]
+        names = [name.replace("-", "_") for name in (*TUNING_RANGES, "weight-decay")]
         checkpoints.save_best("head", best, {name: getattr(config, name) for name in names})
     return config, best
 

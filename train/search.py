@@ -1,11 +1,14 @@
 """The search for a head: one job tries many configurations of the head on the same features."""
 
+import contextlib
 import copy
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
 from torch import nn
 
 from classifier.errors import ConfigError
@@ -15,10 +18,15 @@ from train.features import Features
 from train.head import as_it_is, head_stage
 from train.loop.engine import fit
 from train.loop.stage import Best
-from train.processes.world import World
+from train.processes.world import World, local_threads
 from train.report import Records
 
+# Trials of a round: they are suggested together, and then trained side by side. It is a constant, so that the number of cores
+# decides no result. The sampler's first ten suggestions look at no other trial anyway.
+ROUND = 10
+
 Epoch = tuple[int, Mapping[str, Any]]
+Lanes = Callable[[Callable[[Config], "_Tried"], Sequence[Config]], Iterator["_Tried"]]  # as map()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,12 +39,25 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Trial:
-    """A configuration and its result: `found`, or the reason why it failed."""
+class Trial:
+    """What the records and the log say of one trial: its best epoch and that one's score, or why it failed."""
 
-    config: Config
+    number: int
+    total: str  # how many trials there are
+    hyperparameters: Mapping[str, Any]  # those that were chosen for it
+    epoch: int | None
+    score: tuple[float, float] | None  # as in Best
+    seconds: float
+    failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """What became of a configuration: `found`, or the reason why it failed."""
+
     found: Found | None
     seconds: float
+    stopped: bool  # by SIGTERM, before its end
     failure: str = ""
 
 
@@ -55,6 +76,9 @@ def search(
     hyperparameters would, and writes a record and a line. The best trial is not trained again: that would cost time, and as
     threads add up sums in another order, it would end in another model than the one that won. A trial whose loss is no
     longer a number fails alone; raises ConfigError when all do.
+
+    The trials of a round run side by side, one on each core. After SIGTERM those that had ended are compared, and the others
+    are left out.
     """
     import optuna
 
@@ -62,23 +86,39 @@ def search(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
     won: Found | None = None
     kept, failure = 0, ""
-    with Progress("search", config.search_trials, "trials") as progress:
-        for number in range(1, config.search_trials + 1):
-            suggestion = study.ask()
-            chosen = suggest(suggestion, names)
-            tried = dataclasses.replace(config, **{name.replace("-", "_"): value for name, value in chosen.items()})
-            trial = _try(head, splits, tried, world)
+
+    def tried(chosen: Mapping[str, Any]) -> Config:
+        return dataclasses.replace(config, **{name.replace("-", "_"): value for name, value in chosen.items()})
+
+    with Progress("search", config.search_trials, "trials") as progress, _lanes(config, world) as lanes:
+        for first in range(1, config.search_trials + 1, ROUND):
+            numbers = range(first, min(first + ROUND, config.search_trials + 1))
+            suggestions = [study.ask() for _ in numbers]
+            choices = [suggest(suggestion, names) for suggestion in suggestions]
+            results = lanes(lambda one: _try(head, splits, one, world), list(map(tried, choices)))
+            for number, suggestion, chosen, result in zip(numbers, suggestions, choices, results, strict=True):
+                found, failure = result.found, result.failure
+                if result.stopped:
+                    if won is None:  # keep what the trial has learnt so far, because there is nothing better
+                        won, kept = found, number
+                    continue
+                best = found.best if found else None
+                study.tell(suggestion, best and best.score[0], state=None if best else optuna.trial.TrialState.FAIL)
+                trial = Trial(
+                    number=number,
+                    total=str(config.search_trials),
+                    hyperparameters=chosen,
+                    epoch=best.epoch if best else None,
+                    score=best.score if best else None,
+                    seconds=result.seconds,
+                    failure=failure,
+                )
+                write_trial(trial, records)
+                if found and (won is None or found.best.score > won.best.score):
+                    won, kept = found, number
+                progress.advance()
             if world.stopped():
-                if won is None:  # keep what the current trial has learnt so far, because there is nothing better
-                    won, kept, failure = trial.found, number, trial.failure
                 break
-            accuracy = trial.found.best.score[0] if trial.found else None
-            study.tell(suggestion, accuracy, state=None if trial.found else optuna.trial.TrialState.FAIL)
-            _report(trial, number, chosen, records)
-            failure = trial.failure
-            if trial.found and (won is None or trial.found.best.score > won.best.score):
-                won, kept = trial.found, number
-            progress.advance()
     if won is None:
         raise ConfigError(f"all {config.search_trials} trials of the search failed; the last one: {failure}")
     head.load_state_dict(won.best.model)
@@ -86,7 +126,26 @@ def search(
     return won
 
 
-def _try(head: nn.Module, splits: Mapping[str, Features], config: Config, world: World) -> _Trial:
+@contextlib.contextmanager
+def _lanes(config: Config, world: World) -> Generator[Lanes, None, None]:
+    """Give a map() over trials: a thread for each core, where each trial computes alone, or one trial after the other.
+
+    Threads that compute one trial together wait for one another in each of its thousands of steps: on two cores that others use
+    too, 20 trials took 55 s on two threads and 7 s on one. All heads of a batch size as one product took half of the processor's
+    time, but that would be a second training loop, for heads without hidden layers alone. Dropout draws from the process's one
+    random generator, and several processes add up their gradients in one order; both need one trial after the other.
+    """
+    threads = torch.get_num_threads()
+    lanes = 1 if config.dropout or world.size > 1 else min(local_threads(), ROUND)
+    with ThreadPoolExecutor(lanes, initializer=lambda: torch.set_num_threads(1)) as pool:
+        try:
+            yield pool.map
+        finally:
+            # Trap: set_num_threads(1) in a lane also reaches the libraries below torch, and there it counts for all threads.
+            torch.set_num_threads(threads)
+
+
+def _try(head: nn.Module, splits: Mapping[str, Features], config: Config, world: World) -> _Tried:
     started = time.perf_counter()
     head, epochs = copy.deepcopy(head), list[Epoch]()
     found, failure = None, ""
@@ -96,25 +155,24 @@ def _try(head: nn.Module, splits: Mapping[str, Features], config: Config, world:
         found = Found(config=config, best=best, epochs=epochs)
     except ConfigError as error:
         failure = str(error)
-    return _Trial(config=config, found=found, seconds=time.perf_counter() - started, failure=failure)
+    seconds = time.perf_counter() - started
+    return _Tried(found=found, seconds=seconds, stopped=world.stopped(), failure=failure)
 
 
-def _report(trial: _Trial, number: int, chosen: Mapping[str, Any], records: Records) -> None:
-    best = trial.found.best if trial.found else None
+def write_trial(trial: Trial, records: Records) -> None:
+    """Write a trial's record and its line."""
+    accuracy, loss = (trial.score[0], -trial.score[1]) if trial.score else (None, None)
     records.write(
         "trial",
-        number=number,
-        hyperparameters=chosen,
-        validation_loss=-best.score[1] if best else None,
-        validation_accuracy=best.score[0] if best else None,
-        best_epoch=best.epoch if best else None,
+        number=trial.number,
+        hyperparameters=trial.hyperparameters,
+        validation_loss=loss,
+        validation_accuracy=accuracy,
+        best_epoch=trial.epoch,
         seconds=trial.seconds,
         **({"reason": trial.failure} if trial.failure else {}),
     )
-    settings = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
+    settings = ", ".join(f"{name} {value:g}" for name, value in trial.hyperparameters.items())
     # METRIC_DEFINITIONS must not match this line: SageMaker reads the metrics of the best trial's epochs only.
-    outcome = trial.failure
-    if best:
-        accuracy, loss = best.score[0], -best.score[1]
-        outcome = f"validation accuracy {accuracy:.4f}, loss {loss:.4f} after epoch {best.epoch}"
-    print(f"trial {number} of {trial.config.search_trials}: {settings}; {outcome}; {trial.seconds:.2f} s", flush=True)
+    outcome = trial.failure or f"validation accuracy {accuracy:.4f}, loss {loss:.4f} after epoch {trial.epoch}"
+    print(f"trial {trial.number} of {trial.total}: {settings}; {outcome}; {trial.seconds:.2f} s", flush=True)

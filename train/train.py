@@ -16,7 +16,7 @@ from classifier import device
 from classifier.errors import ConfigError, UserError
 from classifier.photos import PhotoSet, load_photo_set
 from train import environment, gpu_memory, processes, script, stop
-from train.config import Config, help_table, parse, translated
+from train.config import LBFGS, Config, help_table, parse, translated
 from train.contract import Job, forget_failure, read_job, refuse_shards, write_failure
 from train.foreign_names.checks import check_class_count
 from train.places import check_writable, denied
@@ -137,7 +137,9 @@ def _announce(config: Config, photos: PhotoSet) -> None:
         print(note, flush=True)
     counts = ", ".join(f"{len(split):,} {name}" for name, split in photos.splits.items())
     settings = f"lr {config.lr:g}, batch-size {config.batch_size}, epochs {config.epochs}"
-    if config.search_trials:
+    if config.optimizer == LBFGS:
+        settings = f"lbfgs, weight-decay {f'{config.weight_decay:g}' if config.weight_decay else 'searched'}"
+    elif config.search_trials:
         settings = f"{config.search_trials} trials of the head"
     if config.finetune_epochs:
         settings += f"; then {config.finetune_epochs} epochs of fine-tuning"

@@ -22,7 +22,7 @@ def learning_section(run: Run | None) -> Section:
         reason = "These records are not of a training run of ours." if run is None else "No epoch was recorded."
         return Section(id="learning", title="Learning", missing=(reason,))
     epochs = [epoch for held in stages(run).values() for epoch in held]
-    charts = [*_curves(epochs), _steps(epochs), trials_chart(run.trials), importance_chart(run.trials)]
+    charts = [*_curves(epochs), _steps(epochs), trials_chart(run), importance_chart(run.trials)]
     missing = [] if run.trials else ["No search and no tuning run is in these records."]
     if 0 < len(run.trials) < FEWEST:
         missing.append(

@@ -1,8 +1,6 @@
 """The chart of the trials of a search."""
 
-from collections.abc import Sequence
-
-from reports.facts import Trial
+from reports.facts import Run
 from reports.page.document import Cell, Chart, Column, Line, table_of
 from reports.page.numbers import plain, plain_all, share
 
@@ -10,13 +8,13 @@ MOST_TRIALS = 300  # lines of the parallel coordinates
 ROWS = 1_000  # of the table
 
 
-def trials_chart(trials: Sequence[Trial]) -> Chart | None:
+def trials_chart(run: Run) -> Chart | None:
     """Return the trials of a search or a tuning run as parallel coordinates."""
+    trials, best = run.trials, run.best_trial
     if not trials:
         return None
     names = [name for name in dict.fromkeys(name for trial in trials for name in trial.hyperparameters)]
     done = [trial for trial in trials if trial.accuracy is not None]
-    best = max(done, key=lambda trial: (trial.accuracy or 0, -(trial.loss or 0)), default=None)
     axes = [name for name in names if any(isinstance(trial.hyperparameters.get(name), int | float) for trial in done)]
     ordered = sorted(done, key=lambda trial: -(trial.accuracy or 0))[:MOST_TRIALS]
     failed = len(trials) - len(done)

@@ -46,9 +46,8 @@ def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
 def settings(run: Run) -> Mapping[str, Setting]:
     """Return the hyperparameters of the kept model: those of the best trial take the place of the job's."""
     held = dict(run.job.hyperparameters) if run.job else {}
-    done = [trial for trial in run.trials if trial.accuracy is not None]
-    if done:
-        held |= max(done, key=lambda trial: (trial.accuracy or 0, -(trial.loss or 0))).hyperparameters
+    if run.best_trial:
+        held |= run.best_trial.hyperparameters
     return held
 
 

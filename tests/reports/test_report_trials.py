@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from reports.page.document import Chart
 from reports.page.importance import correlation
 from reports.report import make
-from tests.reports.made import healthy, record, write
+from tests.reports.made import healthy, job, record, write
 
 
 def charts(folder: Path, count: int, **fixed: float) -> dict[str, Chart]:
@@ -58,3 +58,22 @@ def test_the_correlation_is_that_of_ranks_with_ties_shared() -> None:
     assert rho == pytest.approx(1) and high == pytest.approx(1) and low > 0.9
     tied, other = np.array([1.0, 2, 2, 4, 3, 2]), np.array([4.0, 1, 3, 2, 2, 9])
     assert correlation(tied, other)[0] == pytest.approx(spearmanr(tied, other).statistic)
+
+
+@pytest.mark.parametrize(("optimizer", "kept"), [("lbfgs", 2), ("adam", 1)])
+def test_the_best_trial_of_lbfgs_is_the_one_of_the_lowest_loss(tmp_path: Path, optimizer: str, kept: int) -> None:
+    tried = [(1, 0.1, 0.9, 0.5), (2, 0.01, 0.8, 0.4), (3, 0.001, None, None)]
+    trials = [
+        record(
+            "trial",
+            number=number,
+            hyperparameters={"weight-decay": value},
+            validation_accuracy=accuracy,
+            validation_loss=loss,
+            seconds=1.0,
+        )
+        for number, value, accuracy, loss in tried
+    ]
+    report = make(write(tmp_path, [job(hyperparameters={"optimizer": optimizer}), *trials]))
+    found = next(chart for section in report.sections for chart in section.charts if chart.id == "trials")
+    assert f"the best is trial {kept} with weight-decay {tried[kept - 1][1]:g}" in found.sentence

@@ -15,7 +15,9 @@ from train.config import (
     Config,
     help_table,
     metric_line,
+    nothing_left,
     parse,
+    searched,
 )
 
 
@@ -114,6 +116,37 @@ def test_hidden_may_be_none_as_its_default_is_called() -> None:
 def test_a_wrong_hyperparameter_is_one_sentence(given: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         parse(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": "0.1", "epochs": "5"}, "optimizer is lbfgs, which has no learning_rate, epochs: it uses all photos"),
+        ({"search-trials": "20"}, "lbfgs, which has no search-trials: "),
+        ({"momentum": "0.9", "batch-size": "64"}, "lbfgs, which has no batch-size, momentum: "),
+        ({"hidden": "64"}, "this one has hidden 64 and dropout 0: leave them out, or use adam"),
+        ({"dropout": "0.1"}, "this one has hidden none and dropout 0.1: leave them out, or use adam"),
+    ],
+)  # fmt: skip
+def test_what_has_no_meaning_for_lbfgs_is_refused(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse({"optimizer": "lbfgs"} | given)
+
+
+def test_what_has_a_meaning_for_lbfgs_is_taken() -> None:
+    given = {"weight-decay": "0.01", "label-smoothing": "0.1", "class-weights": "balanced", "finetune-epochs": "2"}
+    assert parse({"optimizer": '"LBFGS"', "early-stopping": "3", "seed": "1"} | given).optimizer == "lbfgs"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimizer": "LBFGS"}, "lr, batch-size, epochs have no place with the optimizer lbfgs, which searches weight-decay"),
+        ({"lr": "1", "batch-size": "1", "n_epochs": "1"}, "lr, batch-size, epochs all have fixed values"),
+    ],
+)  # fmt: skip
+def test_why_nothing_is_left_to_search(given: dict[str, str], message: str) -> None:
+    assert searched(given) == [] and nothing_left(given).startswith(message)
 
 
 def test_all_that_is_wrong_is_reported_at_once() -> None:

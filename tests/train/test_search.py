@@ -100,6 +100,26 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another(tmp_path: 
     assert first.trials[0]["hyperparameters"] != other.trials[0]["hyperparameters"]
 
 
+def test_trials_side_by_side_are_those_of_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studies = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        studies.append(Study(tmp_path / threads, {"search-trials": "13"}))  # more than one round
+    alone, together = studies
+    assert len(alone.trials) == 13 and alone.winner == together.winner
+    for one, other in zip(alone.trials, together.trials, strict=True):
+        assert (one["number"], one["hyperparameters"]) == (other["number"], other["hyperparameters"])
+        assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-5)
+        assert one["validation_accuracy"] == other["validation_accuracy"]
+    torch.testing.assert_close(alone.head.state_dict(), together.head.state_dict(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_threads_of_torch_are_as_many_after_a_search_as_before(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    Study(tmp_path, {})
+    assert torch.get_num_threads() == before
+
+
 def test_what_is_given_is_not_searched(tmp_path: Path) -> None:
     study = Study(tmp_path, {"lr": "0.02", "batch_size": "100"})
     assert study.winner.lr == 0.02 and study.winner.batch_size == 100

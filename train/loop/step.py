@@ -53,9 +53,9 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
         with stage.autocast():
             output = runner(pixels)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-        loss = _loss(stage, logits, target) / step.size
+        loss = loss_of(stage, logits, target) / step.size
         if auxiliary is not None:
-            loss = loss + stage.auxiliary * _loss(stage, auxiliary, target) / step.size
+            loss = loss + stage.auxiliary * loss_of(stage, auxiliary, target) / step.size
         between = clock.mark()
         # Not backward(): when lanes add to the same .grad at the same time, some of the sums are lost.
         gradients = torch.autograd.grad(updates.scaled(loss), parameters, materialize_grads=True)
@@ -97,7 +97,7 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
     return tally
 
 
-def _loss(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
+def loss_of(stage: Stage, logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(
         logits.float(), targets, stage.class_weights, label_smoothing=stage.label_smoothing, reduction="sum"
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from classifier.errors import ConfigError
 from launch.aws.specification import Range, Strategy
-from train.config import TUNING_RANGES, Config, hyphenated, parse, searched, translated
+from train.config import TUNING_RANGES, Config, hyphenated, nothing_left, parse, searched, translated
 
 Scale = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
 SCALES: dict[str, Scale] = {
@@ -78,7 +78,7 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
     names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
     if not names:
         raise ConfigError(
-            f"{', '.join(TUNING_RANGES)} all have fixed values; leave out those that are to be tuned, name it with "
+            f"{nothing_left(hyperparameters)}; leave out those that are to be tuned, name it with "
             "--range or --choice, or "
             "run byoc train"
         )
