@@ -1,8 +1,7 @@
-"""Part of benchmarks.train: the feature pass, reading and decoding included, against the bare forward pass.
+"""Part of benchmarks.train: the feature pass, reading and decoding included, on the backend that training chooses.
 
-The limit is the same backbone at the same precision on pixels that lie ready in memory, measured in two ways:
-as one would write it, one Python thread and torch's own threads, with batches of 8 and of 32; and
-in lanes as the feature pass runs them, a thread per core with batches of its own. All are measured in turn, round by round.
+It is compared with the same pass on torch, and with its limit: what its two halves take alone, in lanes as the pass has them. These
+are decoding, and the backend on pixels that lie ready in memory. All are measured in turn, round by round.
 """
 
 import contextlib
@@ -10,10 +9,10 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
@@ -32,67 +31,68 @@ from train.pretrained import load_pretrained
 from train.processes.world import local_threads
 
 TARGET = 0.9
-BATCHES = (8, 32)
 READY = 256  # photos kept as pixels; the bare passes go over them again and again
-# The ways take turns. A turn has over 1,000 photos, because from that number on our feature pass folds batch normalisation;
-# the bare passes do not.
+# The ways take turns. A turn has over 1,000 photos where there are as many: from that number on the pass on torch folds batch
+# normalisation, and training leaves torch.
 TURN, WARM = 1200, 64  # photos of a turn and of the warm-up
-SECONDS = 0.7  # a turn of one thread
-OURS, LANES = "ours, with decoding", "bare, in lanes"
+OURS, TORCH, BARE, DECODING = "ours", "on torch", "bare", "decoding"
 Way = Callable[[list[Path]], int]
 
 
-def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
+def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figure]:
     """Time every way over the photos, and compare ours with the others."""
     torch.set_num_threads(options.threads)
-    backbone, _, preprocessing = build_backbone(LITE)
-    load_pretrained(backbone, LITE, None)
-    model = Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()
+    network, _, preprocessing = build_backbone(backbone)
+    if backbone == LITE:
+        load_pretrained(network, backbone, None)
+    model = Classifier(network, nn.Identity(), preprocessing, 1.0).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    turns = _measure(_ways(model, paths), paths, options.rounds)
-    ratios = {}
+    on_torch = FeaturePass(model=model, precision=resolve_precision("auto"))
+    start = time.perf_counter()
+    chosen = on_torch.choose(_photos(list(islice(cycle(paths), TURN))))
+    print(chosen, flush=True)
+    yield Figure("opening the backend and its probe, s", time.perf_counter() - start)
+
+    def bare(batch: int, turn: list[Path]) -> None:
+        pixels = ready[batch * CHUNK % READY :][:CHUNK]
+        _ = chosen.forward(pixels) if chosen.forward else forward(model, torch.from_numpy(pixels), on_torch.precision)
+
+    def decode(batch: int, turn: list[Path]) -> list[object]:
+        return [load_pixels(read_photo(path), preprocessing) for path in turn[batch * CHUNK :][:CHUNK]]
+
+    ready = np.stack([load_pixels(read_photo(path), preprocessing) for path in islice(cycle(paths), READY)])
+    ways = {
+        OURS: partial(_pass, replace(on_torch, forward=chosen.forward)),
+        TORCH: partial(_pass, on_torch),
+        BARE: partial(_in_lanes, bare),
+        DECODING: partial(_in_lanes, decode),
+    }
+    turns = _measure(ways, paths, options.rounds)
     for name, taken in turns.items():
         yield Figure.of(f"{name}, photos/s", [1 / turn for turn in taken])
-        # The median over turns, each compared with the turn beside it.
-        ratios[name] = median(theirs / own for own, theirs in zip(turns[OURS], taken, strict=True))
-    yield Figure("ours / bare, in lanes", ratios[LANES], at_least=TARGET)
-    best = min(ratio for name, ratio in ratios.items() if name not in (OURS, LANES))
-    yield Figure("ours / bare, torch's threads at their best batch", best, at_least=TARGET)
+    # Medians over turns, each compared with the turns beside it.
+    yield Figure.of("ours / on torch", [theirs / own for own, theirs in zip(turns[OURS], turns[TORCH], strict=True)])
+    halves = zip(turns[OURS], turns[BARE], turns[DECODING], strict=True)
+    yield Figure.of("ours / bare and decoding", [(one + other) / own for own, one, other in halves], at_least=TARGET)
 
 
-def _ways(model: Classifier, paths: list[Path]) -> dict[str, Way]:
-    """Return the passes to time by name; each does the photos that a turn gives it, and returns how many it did."""
-    precision = resolve_precision("auto")
-    pixels = [load_pixels(read_photo(path), model.preprocessing) for path in paths[:READY]]
-    ready = torch.from_numpy(np.stack(list(islice(cycle(pixels), READY))))
+def _photos(paths: list[Path]) -> PhotoSet:
+    return PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)})
 
-    def ours(turn: list[Path]) -> int:
-        photos = PhotoSet((), {"all": tuple(Photo(path, 0) for path in turn)})
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
-            FeaturePass(model=model, precision=precision).extract(photos)
-        return len(turn)
 
-    def bare(batch: int, size: int) -> None:
-        start = batch * size % (len(ready) - size + 1)
-        forward(model, ready[start : start + size], precision)
+def _pass(feature_pass: FeaturePass, turn: list[Path]) -> int:
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress lines
+        feature_pass.extract(_photos(turn))
+    return len(turn)
 
-    def in_lanes(turn: list[Path]) -> int:
-        batches, threads = max(1, len(turn) // CHUNK), torch.get_num_threads()
-        with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
-            list(pool.map(lambda batch: bare(batch, CHUNK), range(batches)))
-        torch.set_num_threads(threads)
-        return batches * CHUNK
 
-    def alone(size: int, turn: list[Path]) -> int:
-        # By the clock: on a busy machine torch's own threads, which wait for each other, may be several times slower.
-        index, end = 0, time.perf_counter() + SECONDS
-        while index == 0 or time.perf_counter() < end:
-            bare(index, size)
-            index += 1
-        return index * size
-
-    one_thread: dict[str, Way] = {f"bare, one thread, batch {size}": partial(alone, size) for size in BATCHES}
-    return {OURS: ours, LANES: in_lanes} | one_thread
+def _in_lanes(one: Callable[[int, list[Path]], object], turn: list[Path]) -> int:
+    """Call `one` for each batch of a turn on a thread per core, and return how many photos that were."""
+    batches, threads = max(1, len(turn) // CHUNK), torch.get_num_threads()
+    with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
+        list(pool.map(lambda batch: one(batch, turn), range(batches)))
+    torch.set_num_threads(threads)
+    return batches * CHUNK
 
 
 def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, list[float]]:

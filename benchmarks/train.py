@@ -34,8 +34,8 @@ OPTIONS = {
     "finetune-epochs": (3, "of the part finetune"),
     "growth-sizes": ("1000,10000,100000", "numbers of photos"),
     "growth-backbone": ("mobilenet_v3_small", "of the part growth"),
-    "features-photos": (3600, "of FOLDER, features; unfolded takes at most 800"),
-    "rounds": (3, "of features and unfolded"),
+    "features-photos": (1200, "of FOLDER and of --small, features"),
+    "rounds": (5, "of features"),
 }
 
 
@@ -50,12 +50,12 @@ def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **li
     return part
 
 
-def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
-    paths = sample_photos(options.folder, min(most, options.features_photos))
+def _features(options: Options, folder: str, backbone: str) -> Iterator[Figure]:
+    paths = sample_photos(getattr(options, folder), options.features_photos)
     # It loads torch into this process, which would spoil the memory that growth measures.
     from benchmarks.features import measure
 
-    yield from measure(options, paths)
+    yield from measure(options, paths, backbone)
 
 
 # In the order in which they run. epochs-accuracy has real weights, whose accuracy says something.
@@ -66,9 +66,10 @@ PARTS: dict[str, parts.Part] = {
     "trials-breeds": _on(epochs.trials, "folder", photos="trials_photos"),
     "finetune": epochs.finetune,
     "growth": growth.measure,
-    "features": _features,
-    # Below 1,000 photos batch normalisation is not folded.
-    "unfolded": partial(_features, most=800),
+    "features-breeds": partial(_features, folder="folder", backbone=LITE),
+    "features-dogs": partial(_features, folder="small", backbone=LITE),
+    "features-inception-breeds": partial(_features, folder="folder", backbone="inception_v3"),
+    "features-inception-dogs": partial(_features, folder="small", backbone="inception_v3"),
 }
 
 if __name__ == "__main__":

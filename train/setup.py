@@ -70,7 +70,8 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
     )
     start = build_start(job, config, photos.classes)
     check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
-    precision = resolve_precision(start.config.precision)
+    # Hosts of different kinds would choose differently, and the features of all must be computed alike.
+    precision = world.broadcast(resolve_precision(start.config.precision))
     pack = Pack() if job.fast_file and start.config.finetune_epochs else None
     report = Report(
         records=records,
