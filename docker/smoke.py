@@ -31,7 +31,7 @@ def main(program: str, device: str) -> None:
     """Import the modules, check the command and the device, and fail on anything that must not be in the image."""
     other = "serve" if program == "train" else "train"
     use_what_users_import()
-    for name in [*COMMON, *MODULES[program], *(["openvino"] if (program, device) == ("serve", "cpu") else [])]:
+    for name in [*COMMON, *MODULES[program], *(["openvino"] if device == "cpu" else [])]:
         importlib.import_module(name)
     build = torch.version.cuda
     assert (build is not None) == (device == "cuda"), f"torch was built for CUDA {build} in an image for {device}"

@@ -19,7 +19,8 @@ from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
-from train.features.backend import CONVERTED_FROM, Choice, choose, without_head
+from train.features import backend
+from train.features.backend import Choice, without_head
 from train.features.cache import FeatureCache, cache_key
 from train.features.collector import BATCH, collected
 from train.features.inputs import Moments, normalised
@@ -79,13 +80,13 @@ class FeaturePass:
 
     def choose(self, photos: PhotoSet, *, cache: Path | None = None, views: int = 0) -> Choice:
         """Return the fastest backend for these photos; a copy of this pass with its `forward` then computes on it."""
-        store = self._store(cache) if cache and self.world.chief else None
         images = _images(photos.splits, views)
         # In a small pass no photo is opened for this.
-        enough = images >= CONVERTED_FROM
+        enough = images >= backend.CONVERTED_FROM
         sampled = read_sample(photos, views, self.model.preprocessing, self.pack) if enough else []
+        store = self._store(cache) if enough and cache and self.world.chief else None
         missing = round(images * share_missing(sampled, store))
-        return choose(self.model, self.precision, missing, [one.pixels for one in sampled], self.world)
+        return backend.choose(self.model, self.precision, missing, [one.pixels for one in sampled], self.world)
 
     def extract(
         self, photos: PhotoSet, *, cache: Path | None = None, max_unreadable: float = 0, views: int = 0, sample: int = 0
