@@ -1,9 +1,10 @@
 """The start of a job: opens its records, builds its model, and decides how photos go through the model."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -30,7 +31,7 @@ from train.report import (
 )
 from train.spool.pack import Pack
 
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,5 +113,9 @@ def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes."""
-    return {name: version(name) for name in LIBRARIES}
+    """Return the versions of the libraries that decide what a model computes, of those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):  # the CUDA image has no openvino
+            found[name] = version(name)
+    return found

@@ -18,6 +18,7 @@ from classifier.images import Pixels
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from tests.conftest import LITE, needs_openvino
+from train import stop
 from train.features import FeaturePass, Features
 from train.features.backend import Choice
 from train.features.cache import FeatureCache
@@ -207,6 +208,26 @@ def test_each_lane_computes_its_own_photos(tiny: Path, monkeypatch: pytest.Monke
     on_torch = FeaturePass(model=classifier(), precision="fp32")
     found = features(replace(on_torch, forward=on_torch.choose(photos).forward), photos)["train"].features
     torch.testing.assert_close(found, features(on_torch, photos)["train"].features, atol=1e-4, rtol=1e-4)
+
+
+@needs_openvino
+@pytest.mark.usefixtures("always")
+def test_a_stopped_pass_on_openvino_keeps_what_was_computed(tiny: Path, tmp_path: Path) -> None:
+    photos, on_torch = photos_of(tiny), FeaturePass(model=classifier(), precision="fp32")
+    forward = on_torch.choose(photos).forward
+    assert forward is not None
+
+    def stopping(pixels: Pixels) -> Logits:
+        stop.requested.set()
+        return forward(pixels)
+
+    try:
+        with pytest.raises(stop.Stopped, match=r"stopped by SIGTERM after \d+ of 16 photos"):
+            features(replace(on_torch, forward=stopping), photos, cache=tmp_path / "cache")
+    finally:
+        stop.requested.clear()
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert len(FeatureCache(tmp_path / "cache", folder.name)) >= 4
 
 
 @needs_openvino
