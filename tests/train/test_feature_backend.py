@@ -18,6 +18,7 @@ from classifier.images import Pixels
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from tests.conftest import LITE, needs_openvino
+from tests.train.test_job import job
 from train import stop
 from train.features import FeaturePass, Features
 from train.features.backend import Choice
@@ -235,10 +236,18 @@ def test_a_stopped_pass_on_openvino_keeps_what_was_computed(tiny: Path, tmp_path
 def test_a_job_says_and_records_which_backend_computed_its_features(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.train.test_job import job
-
     _, records = job(tmp_path, tiny)
     (record,) = [one for one in records if one["kind"] == "backend"]
     assert f"features by {record['backend']}, as {record['reason']}\n" in capsys.readouterr().out
     assert record["stage"] == "features" and record["probe"]["photos"] == 8
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["backend"] == record["backend"]
+
+
+@pytest.mark.slow
+@needs_openvino
+@pytest.mark.usefixtures("always")
+def test_a_fine_tuned_model_was_measured_on_torch(tiny: Path, tmp_path: Path) -> None:
+    _, records = job(tmp_path, tiny, **{"finetune-epochs": "2", "finetune-lr": "0.01"})
+    assert [one["backend"] for one in records if one["kind"] == "backend"] == ["openvino"]
+    training = json.loads((tmp_path / "model" / "model.json").read_text())["training"]
+    assert (training["stage"], training["backend"]) == ("finetune", "torch")
