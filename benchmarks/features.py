@@ -61,7 +61,7 @@ def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figu
         return [load_pixels(read_photo(path), preprocessing) for path in turn[batch * CHUNK :][:CHUNK]]
 
     ready = np.stack([load_pixels(read_photo(path), preprocessing) for path in islice(cycle(paths), READY)])
-    ways = {
+    ways: dict[str, Way] = {
         OURS: partial(_pass, replace(on_torch, forward=chosen.forward)),
         TORCH: partial(_pass, on_torch),
         BARE: partial(_in_lanes, bare),
