@@ -147,7 +147,7 @@ bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
-	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") --part features,unfolded
+	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") --part features
 
 bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
 	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")

@@ -1,24 +1,24 @@
-"""Part of benchmarks.train: the feature pass, reading and decoding included, against the bare forward pass.
+"""Part of benchmarks.train: the feature pass, reading and decoding included, on the backend that training chooses.
 
-The limit is the same backbone at the same precision on pixels that lie ready in memory, measured in two ways:
-as one would write it, one Python thread and torch's own threads, with batches of 8 and of 32; and
-in lanes as the feature pass runs them, a thread per core with batches of its own. All are measured in turn, round by round.
+It is compared with the same pass on torch, and with its limit: what its two halves take alone, in lanes as the pass has them. These
+are decoding, and the backend on pixels that lie ready in memory. All are measured in turn, round by round.
 """
 
 import contextlib
 import io
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.machine import LITE, in_turns
+from benchmarks.machine import LITE
 from benchmarks.parts import Figure, Options
 from classifier.backbones import build_backbone
 from classifier.images import load_pixels, read_photo
@@ -30,72 +30,96 @@ from train.precision import resolve_precision
 from train.pretrained import load_pretrained
 from train.processes.world import local_threads
 
-TARGET = 0.9  # of the limit
-# A turn has over 1,000 photos, because from that number on our feature pass folds batch normalisation; the bare passes do not.
+TARGET = 0.9
+READY = 256  # photos kept as pixels; the bare passes go over them again and again
+# The ways take turns. A turn has over 1,000 photos where there are as many: from that number on the pass on torch folds batch
+# normalisation, and training leaves torch.
 TURN, WARM = 1200, 64  # photos of a turn and of the warm-up
-READY = 256  # photos whose pixels are kept in memory; the bare passes use them again and again
-OURS, LANES = "ours, with decoding", "bare, in lanes"
-ALONE = {f"bare, one thread, batch {size}": size for size in (8, 32)}
+OURS, TORCH, BARE, DECODING = "ours", "on torch", "bare", "decoding"
+Way = Callable[[list[Path]], int]
 
 
-def lite() -> Classifier:
-    """Return lite0 with its pretrained weights and without a head, as training makes it."""
-    model = small_model()
-    load_pretrained(model.backbone, LITE, None)
+def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figure]:
+    """Time every way over the photos, and compare ours with the others."""
+    torch.set_num_threads(options.threads)
+    model = without_head(backbone)
+    on_torch = FeaturePass(model=model, precision=resolve_precision("auto"))
+    start = time.perf_counter()
+    chosen = on_torch.choose(_photos(list(islice(cycle(paths), TURN))))
+    print(chosen, flush=True)
+    yield Figure("opening the backend and its probe, s", time.perf_counter() - start)
+
+    def bare(batch: int, turn: list[Path]) -> None:
+        pixels = ready[batch * CHUNK % READY :][:CHUNK]
+        _ = chosen.forward(pixels) if chosen.forward else forward(model, torch.from_numpy(pixels), on_torch.precision)
+
+    def decode(batch: int, turn: list[Path]) -> list[object]:
+        return [load_pixels(read_photo(path), model.preprocessing) for path in turn[batch * CHUNK :][:CHUNK]]
+
+    ready = np.stack([load_pixels(read_photo(path), model.preprocessing) for path in islice(cycle(paths), READY)])
+    ways: dict[str, Way] = {
+        OURS: partial(extract, replace(on_torch, forward=chosen.forward)),
+        TORCH: partial(extract, on_torch),
+        BARE: partial(_in_lanes, bare),
+        DECODING: partial(_in_lanes, decode),
+    }
+    clocks = _measure(ways, paths, options.rounds)
+    for name, taken in clocks[""].items():
+        yield Figure.of(f"{name}, photos/s", [1 / turn for turn in taken])
+    for clock, turns in clocks.items():  # medians over turns, each compared with the turns beside it
+        ratios = [theirs / own for own, theirs in zip(turns[OURS], turns[TORCH], strict=True)]
+        yield Figure.of(f"ours / on torch{clock}", ratios)
+        halves = zip(turns[OURS], turns[BARE], turns[DECODING], strict=True)
+        yield Figure.of(
+            f"ours / bare and decoding{clock}", [(one + other) / own for own, one, other in halves], at_least=TARGET
+        )
+
+
+def without_head(backbone: str) -> Classifier:
+    """Return a model without a head, as the feature pass takes it: lite0 with its pretrained weights, others with random ones."""
+    network, _, preprocessing = build_backbone(backbone)
+    if backbone == LITE:
+        load_pretrained(network, backbone, None)
+    model = Classifier(network, nn.Identity(), preprocessing, 1.0).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
 
-def measure(options: Options, paths: list[Path]) -> Iterator[Figure]:
-    """Time every way over the photos, and compare ours with the others."""
-    torch.set_num_threads(options.threads)
-    model, precision = lite(), resolve_precision("auto")
-    pixels = [load_pixels(read_photo(path), model.preprocessing) for path in paths[:READY]]
-    ready = torch.from_numpy(np.stack(list(islice(cycle(pixels), READY))))
-
-    def bare(size: int, batch: int) -> None:
-        start = batch * size % len(ready)
-        forward(model, ready[start : start + size], precision)
-
-    def in_lanes(batches: int) -> None:
-        with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
-            list(pool.map(partial(bare, CHUNK), range(batches)))
-        torch.set_num_threads(options.threads)
-
-    def alone(size: int) -> None:
-        for batch in range(READY // size):
-            bare(size, batch)
-
-    turns = [paths[start : start + TURN] for start in range(0, len(paths) - TURN + 1, TURN)] or [paths]
-    ours, turn, batches = FeaturePass(model=model, precision=precision), cycle(turns), max(1, len(turns[0]) // CHUNK)
-    ways: dict[str, Callable[[], None]] = {
-        OURS: lambda: extract(ours, next(turn)),
-        LANES: lambda: in_lanes(batches),
-        **{name: partial(alone, size) for name, size in ALONE.items()},
-    }
-    counts = {OURS: len(turns[0]), LANES: batches * CHUNK} | dict.fromkeys(ALONE, READY)
-    extract(ours, turns[0][:WARM])
-    in_lanes(WARM // CHUNK)
-    taken = {
-        name: [seconds / counts[name] for seconds in each]
-        for name, each in in_turns(ways, options.rounds * len(turns)).items()
-    }
-    for name, each in taken.items():
-        yield Figure.of(f"{name}, photos/s", [1 / seconds for seconds in each])
-    # Each turn is compared with the turn of ours in the same round; then the median is taken.
-    ratios = {name: median(other / own for own, other in zip(taken[OURS], taken[name], strict=True)) for name in counts}
-    yield Figure("ours / bare, in lanes", ratios[LANES], at_least=TARGET)
-    best = min(ratios[name] for name in ALONE)
-    yield Figure("ours / bare, torch's threads at their best batch", best, at_least=TARGET)
+def _photos(paths: Sequence[Path]) -> PhotoSet:
+    return PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)})
 
 
-def small_model() -> Classifier:
-    """Return lite0 without a head, with random weights, as the feature pass takes it."""
-    backbone, _, preprocessing = build_backbone(LITE)
-    return Classifier(backbone, nn.Identity(), preprocessing, 1.0).eval()
-
-
-def extract(work: FeaturePass, paths: Sequence[Path]) -> None:
-    """Send photos through a feature pass, without its progress lines."""
+def extract(feature_pass: FeaturePass, paths: Sequence[Path]) -> int:
+    """Send photos through a feature pass, without its progress lines, and return how many they were."""
     with contextlib.redirect_stderr(io.StringIO()):
-        work.extract(PhotoSet((), {"all": tuple(Photo(path, 0) for path in paths)}))
+        feature_pass.extract(_photos(paths))
+    return len(paths)
+
+
+def _in_lanes(one: Callable[[int, list[Path]], object], turn: list[Path]) -> int:
+    """Call `one` for each batch of a turn on a thread per core, and return how many photos that were."""
+    batches, threads = max(1, len(turn) // CHUNK), torch.get_num_threads()
+    with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
+        list(pool.map(lambda batch: one(batch, turn), range(batches)))
+    torch.set_num_threads(threads)
+    return batches * CHUNK
+
+
+def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds a photo of every turn of every way, by the clock and in processor time.
+
+    Other work on the machine changes the first threefold, and hardly the second.
+    """
+    # Short turns, forwards and backwards: a shared machine's speed may change threefold from one turn to the next.
+    turns = [paths[start : start + TURN] for start in range(0, len(paths) - TURN + 1, TURN)] or [paths]
+    for way in ways.values():
+        way(turns[0][:WARM])
+    clocks = {"": time.perf_counter, ", processor time": time.process_time}
+    measured: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in ways} for clock in clocks}
+    for index, turn in list(enumerate(turns)) * rounds:
+        for name in list(ways)[:: -1 if index % 2 else 1]:
+            starts = {clock: now() for clock, now in clocks.items()}
+            done = ways[name](turn)
+            for clock, now in clocks.items():
+                measured[clock][name].append((now() - starts[clock]) / done)
+    return measured

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.features import lite
+from benchmarks.features import without_head
+from benchmarks.machine import LITE
 from benchmarks.parts import Figure, Options
 from classifier.models import build_head
 from classifier.photos import load_photo_set
@@ -30,7 +31,7 @@ WAYS = {"adam": (Config(), 3), "20 trials": (Config(search_trials=20), 3), LBFGS
 def measure(options: Options) -> Iterator[Figure]:
     """On the test photos, calibrated as in a job: accuracy and loss of several seeds; and the processor's seconds."""
     torch.set_num_threads(1)  # threads that wait for one another would count as the processor's time
-    feature_pass = FeaturePass(model=lite(), precision=resolve_precision("auto"))
+    feature_pass = FeaturePass(model=without_head(LITE), precision=resolve_precision("auto"))
     for folder, few in ((options.folder, 0), (options.folder, 5), (options.small, 0), (options.samples, 0)):
         photos = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
         splits, _ = feature_pass.extract(photos, cache=Path(options.cache))

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from benchmarks import parts
-from benchmarks.features import extract, small_model
-from benchmarks.machine import in_turns, sample_photos, seconds
+from benchmarks.features import extract, without_head
+from benchmarks.machine import LITE, in_turns, sample_photos, seconds
 from benchmarks.parts import Figure, Options
 from train.config import Config
 from train.features import FeaturePass, Features
@@ -36,7 +36,7 @@ def _cost(options: Options) -> Iterator[Figure]:
     paths = sample_photos(options.folder, options.count)
     # On a busy machine, the time that threads wait for each other would be larger than the difference.
     torch.set_num_threads(1)
-    model = small_model()
+    model = without_head(LITE)
 
     def feature_pass(times: StepRecords | None) -> None:
         extract(FeaturePass(model=model, precision="fp32", times=times), paths)

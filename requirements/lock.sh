@@ -3,7 +3,8 @@
 #   plain    training and serving without images, and the driver; without torch, whose builds differ by index
 #   dev      what tests and lint need in addition
 #   samples  the wheel that contains the demo's photographs
-#   shared-D what both images need on device D, cpu or cuda: torch, smdebug's numpy, sagemaker-inference's setuptools; cuda.in adds to it
+#   shared-D what both images need on device D, cpu or cuda, by cpu.in and cuda.in: torch, OpenVINO or nvidia-ml-py, smdebug's
+#            numpy, sagemaker-inference's setuptools
 #   train-D  the training image: smdebug's protobuf, and the version of the toolkit that works with it
 #   serve-D  the serving image
 #   images   the tools that test the push of images and list their contents
@@ -44,9 +45,9 @@ sed -n 's/^\([^ ]*==[^ ]*\) .*/\1/p' requirements/plain.lock | grep -v '^setupto
 compile --unsafe-package torch --no-annotate --constraint "$tools/plain.txt" --output-file requirements/peers.lock requirements/peers.in
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in
 compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
-compile --allow-unsafe --output-file requirements/shared-cpu.lock requirements/shared.in
-compile --allow-unsafe --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,train}.in
-compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,serve,serve-cpu}.in
+compile --unsafe-package openvino-telemetry --output-file requirements/shared-cpu.lock requirements/{shared,cpu}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,cpu,train}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,cpu,serve}.in
 
 # The CUDA images have the same versions, and torch and its libraries come from PyPI only. pip-compile would download torch's wheels
 # for every platform to hash them, 20 GB. pip's report has the hashes of the files that the images install.

@@ -38,7 +38,10 @@ def measured(name: str, tmp_path: Path, *arguments: str | Path) -> tuple[str, Pa
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("train", ("--part", "unfolded", "--features-photos", "96", "--rounds", "1")), ("decode", ("--photos", "2"))],
+    [
+        ("train", ("--part", "features-breeds", "--features-photos", "96", "--rounds", "1")),
+        ("decode", ("--photos", "2")),
+    ],
 )
 def test_a_benchmark_writes_its_numbers_with_machine_and_date(
     samples: Path, tmp_path: Path, name: str, options: tuple[str, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from classifier import __version__, artifact
+from classifier.backends import Backend
 from train.calibrate import fit_temperature
 from train.config import Config
 from train.evaluation import Evaluation, calibration_bins, calibration_error, judge
@@ -17,12 +18,14 @@ from train.setup import Setup, versions
 class Outcome:
     """The model that a job ends with: the stage and epoch of its weights, and its outputs.
 
-    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test if there is one.
+    `outputs` holds logits [N, classes] and labels [N] of the split validation, and of test if there is one; `backend` computed
+    them, or the features that they come from.
     """
 
     stage: str
     epoch: int  # 0 means that no epoch of the stage was finished
     outputs: Mapping[str, tuple[Tensor, Tensor]]
+    backend: Backend
 
 
 def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> None:
@@ -41,6 +44,7 @@ def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> 
         "weights": setup.start.source,
         "stage": outcome.stage,
         "best_epoch": outcome.epoch,
+        "backend": outcome.backend.name,
         "metrics": {name: result.metrics() for name, result in results.items()},
     }
     spec = dataclasses.replace(setup.start.spec, temperature=model.temperature)

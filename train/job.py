@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from classifier.backends import Backend, named
 from classifier.names import one_line
 from classifier.photos import PhotoSet
 from train import stop
@@ -48,12 +49,12 @@ def run(
 
 def _train(setup: Setup, photos: PhotoSet, feature_cache: Path | None, laps: "_Laps") -> None:
     """Do the parts of a job that follow on its set-up."""
-    splits = _pass_photos(setup, photos, feature_cache)
+    splits, backend = _pass_photos(setup, photos, feature_cache)
     checkpoints = _open_checkpoints(setup, photos, splits)
     laps.end("features")
     resumed = _resumed(checkpoints)
     config, best = _train_head(setup, splits, checkpoints, resumed)
-    outcome = Outcome(stage="head", epoch=best.epoch, outputs=_outputs_of_head(setup, splits))
+    outcome = Outcome(stage="head", epoch=best.epoch, outputs=_outputs_of_head(setup, splits), backend=backend)
     laps.end("head")
     if config.finetune_epochs and not setup.world.stopped():
         outcome = _finetune(setup, splits, best, checkpoints, resumed) or outcome
@@ -78,23 +79,36 @@ class _Laps:
         self.seconds[name], self._mark = time.perf_counter() - self._mark, time.perf_counter()
 
 
-def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> Splits:
-    """Pass all photos through the frozen backbone and return the splits' features; unreadable photos are reported."""
+def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> tuple[Splits, Backend]:
+    """Pass all photos through the frozen backbone; return the splits' features and the backend that computed them.
+
+    Unreadable photos are reported.
+    """
     # The folder of a warm pool still exists for the pool's next job. Without a warm pool, the checkpoints' folder still exists
     # after a spot interruption.
     kept = warm_pool() or setup.job.places.checkpoints
-    splits, unreadable = setup.feature_pass.extract(
+    cache, views = feature_cache or (kept / "features" if kept else None), setup.config.views
+    chosen = setup.feature_pass.choose(photos, cache=cache, views=views)
+    print(chosen, flush=True)
+    setup.report.records.write(
+        "backend",
+        stage="features",
+        backend=chosen.backend.name,
+        reason=chosen.reason,
+        probe=chosen.probe and vars(chosen.probe),
+    )
+    splits, unreadable = dataclasses.replace(setup.feature_pass, forward=chosen.forward).extract(
         photos,
-        cache=feature_cache or (kept / "features" if kept else None),
+        cache=cache,
         max_unreadable=setup.config.max_unreadable,
-        views=setup.config.views,
+        views=views,
         sample=SELFTEST_PHOTOS,
     )
     for item in unreadable:
         path = one_line(item.path)
         setup.report.records.write("unreadable", path=path, reason=item.reason)
         print(f"left out {path}: {item.reason}", flush=True)
-    return splits
+    return splits, chosen.backend
 
 
 def _open_checkpoints(setup: Setup, photos: PhotoSet, splits: Splits) -> Checkpoints | None:
@@ -212,7 +226,8 @@ def _finetune(
     if not found.epoch:
         print("no epoch of fine-tuning was better on validation than the head alone, whose model is kept", flush=True)
         return None
-    return Outcome(stage="finetune", epoch=found.epoch, outputs=_outputs(setup, splits, found))
+    backend = named("torch", device().type, setup.feature_pass.precision)
+    return Outcome(stage="finetune", epoch=found.epoch, outputs=_outputs(setup, splits, found), backend=backend)
 
 
 def _outputs(setup: Setup, splits: Splits, best: Best) -> dict[str, tuple[Tensor, Tensor]]:

@@ -1,10 +1,11 @@
 """The start of a job: opens its records, builds its model, and decides how photos go through the model."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -31,7 +32,7 @@ from train.report import (
 )
 from train.spool.pack import Pack
 
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors")
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "safetensors", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,8 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
     )
     start = build_start(job, config, photos.classes)
     check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
-    precision = resolve_precision(start.config.precision)
+    # Hosts of different kinds would choose differently, and the features of all must be computed alike.
+    precision = world.broadcast(resolve_precision(start.config.precision))
     pack = Pack() if job.fast_file and start.config.finetune_epochs else None
     report = Report(
         records=records,
@@ -113,5 +115,9 @@ def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes."""
-    return {name: version(name) for name in LIBRARIES}
+    """Return the versions of the libraries that decide what a model computes, of those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):  # the CUDA image has no openvino
+            found[name] = version(name)
+    return found

@@ -51,6 +51,12 @@ AUTO = "auto"  # the name that stands for the fastest backend within the guard
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
+def named(library: str, device: str, precision: str) -> Backend:
+    """Return the backend of a library on a device at a precision; the three together must be one of BACKENDS."""
+    sought = (library, device, precision)
+    return next(one for one in BACKENDS.values() if (one.library, one.device, one.precision) == sought)
+
+
 def candidates() -> list[Backend]:
     """Return the backends to try, the fastest first, without those on a GPU where there is none."""
     return [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]

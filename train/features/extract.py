@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from classifier.backends import Forward
 from classifier.errors import DataError
-from classifier.fold import folded
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet
@@ -19,10 +19,13 @@ from classifier.progress import Progress
 from classifier.spec import Preprocessing
 from classifier.unreadable import faults, too_many
 from train import stop
+from train.features import backend
+from train.features.backend import Choice, without_head
 from train.features.cache import FeatureCache, cache_key
 from train.features.collector import BATCH, collected
 from train.features.inputs import Moments, normalised
 from train.features.lanes import CHUNK, Chunk, Shared, Work, in_flight
+from train.features.sample import read_sample, share_missing
 from train.features.share import Contribution, Share
 from train.precision import compute_exactly
 from train.processes.world import World, local_threads
@@ -65,7 +68,7 @@ class FeaturePass:
     """Sends photos through a classifier's frozen backbone, at one precision and in all processes of `world`.
 
     With a `pack`, each photo's file is opened only once: its bytes come from the pack afterwards. `times` records how long
-    the photos took.
+    the photos took. On a processor an open backend, `forward`, may compute in place of torch; choose() opens one.
     """
 
     model: Classifier
@@ -73,6 +76,17 @@ class FeaturePass:
     pack: Pack | None = None
     world: World = World()  # noqa: RUF009 - frozen
     times: StepRecords | None = None
+    forward: Forward | None = None
+
+    def choose(self, photos: PhotoSet, *, cache: Path | None = None, views: int = 0) -> Choice:
+        """Return the fastest backend for these photos; a copy of this pass with its `forward` then computes on it."""
+        images = _images(photos.splits, views)
+        # In a small pass no photo is opened for this.
+        enough = images >= backend.CONVERTED_FROM
+        sampled = read_sample(photos, views, self.model.preprocessing, self.pack) if enough else []
+        store = self._store(cache) if enough and cache and self.world.chief else None
+        missing = round(images * share_missing(sampled, store))
+        return backend.choose(self.model, self.precision, missing, [one.pixels for one in sampled], self.world)
 
     def extract(
         self, photos: PhotoSet, *, cache: Path | None = None, max_unreadable: float = 0, views: int = 0, sample: int = 0
@@ -95,7 +109,7 @@ class FeaturePass:
         works = _works(splits, views, sample, self.world)
         rows = sum(len(work.photos) * (1 + work.views) for work in works)
         shares = {name: Share([work for work in works if work.split == name], rows) for name in splits}
-        images = sum(len(split) * (1 + views * (name == "train")) for name, split in splits.items())
+        images = _images(splits, views)
         mine, done, inputs = sum(len(work.photos) for work in works), 0, list[Moments]()
         with (
             Progress(_label(splits), mine, "photos", shown=self.world.chief) as progress,
@@ -148,8 +162,9 @@ class FeaturePass:
         `images` counts the photos and views of all processes; it decides whether folding the backbone is worth its time.
         """
         compute_exactly()
-        model = _folded(self.model) if images - len(store or ()) >= FOLDED_FROM else self.model
-        shared = Shared(model=model, precision=self.precision, store=store, pack=self.pack)
+        folds = self.forward is None and images - len(store or ()) >= FOLDED_FROM
+        model = without_head(self.model) if folds else self.model
+        shared = Shared(model=model, precision=self.precision, opened=self.forward, store=store, pack=self.pack)
         batch, lanes = BATCH[next(model.parameters()).device.type], local_threads()
         threads = torch.get_num_threads()
         try:
@@ -166,10 +181,9 @@ def _label(splits: Mapping[str, Sequence[Photo]]) -> str:
     return "features" if "train" in splits else ", ".join(splits)
 
 
-def _folded(model: Classifier) -> Classifier:
-    """Return the model with a folded backbone and no head, on the same device."""
-    backbone = folded(model.backbone, model.preprocessing.crop)
-    return Classifier(backbone, nn.Identity(), model.preprocessing, 1.0).eval().to(next(model.parameters()).device)
+def _images(splits: Mapping[str, Sequence[Photo]], views: int) -> int:
+    """Return how many photos and views all splits have together."""
+    return sum(len(split) * (1 + views * (name == "train")) for name, split in splits.items())
 
 
 def _works(splits: Mapping[str, Sequence[Photo]], views: int, sample: int, world: World) -> list[Work]:

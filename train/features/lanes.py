@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from classifier.backends import Forward
 from classifier.errors import PhotoError
 from classifier.images import Decoded, Pixels, read_photo
 from classifier.models import Classifier
@@ -82,10 +83,14 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The objects that all lanes share: the model, the features on disk, and the photos' bytes on disk."""
+    """The objects that all lanes share: the model, the features on disk, and the photos' bytes on disk.
+
+    An `opened` backend computes in place of torch. Each lane calls it from its own thread.
+    """
 
     model: Classifier
     precision: str
+    opened: Forward | None
     store: FeatureCache | None
     pack: Pack | None
 
@@ -151,8 +156,13 @@ class Shared:
 
     def _compute(self, chunk: Chunk, count: int) -> None:
         views = chunk.waiting[:count]
-        pixels = torch.from_numpy(np.stack([view.pixels for view in views]))
-        features = forward(self.model, pixels, self.precision, chunk.seconds)
+        pixels = np.stack([view.pixels for view in views])
+        if self.opened is None:
+            features = forward(self.model, torch.from_numpy(pixels), self.precision, chunk.seconds)
+        else:
+            started = time.perf_counter()
+            features = torch.from_numpy(self.opened(pixels))
+            chunk.seconds.forward += time.perf_counter() - started
         self.keep(chunk, views, features)
         del chunk.waiting[:count]
 
