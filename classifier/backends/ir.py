@@ -12,7 +12,8 @@ from classifier.images import Pixels
 if TYPE_CHECKING:
     from classifier.models import Classifier
 
-IR = "model.xml"  # the model's file for OpenVINO
+IR = "openvino_model.xml"  # the model's file for OpenVINO
+IR_FILES = (IR, "openvino_model.bin")  # the second one has the weights
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # OpenVINO's names
 
 
@@ -58,11 +59,18 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    from classifier.side_by_side import side_by_side
+
     pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
+
+    def trace(pixels: torch.Tensor) -> Any:
+        with torch.no_grad():
+            return torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
+
+    with warnings.catch_warnings():
         # torch warns that its tracer is deprecated and that a trace may miss branches of a model; the guard checks the result.
         warnings.simplefilter("ignore")
-        traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
+        (traced,) = side_by_side(trace, [pixels])
     # openvino.convert_model takes twice the time, and reports its use over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
     # Trap: the frontend keeps no reference to the decoder, which has to live until the conversion ends.
