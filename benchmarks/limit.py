@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.machine import seconds
 from classifier import artifact, backends
 from classifier.backends import eager, ir
+from classifier.guard import NEAR, softmax
 from classifier.images import load_pixels
 from classifier.selftest import compare, probabilities
 from classifier.spec import ModelSpec
-from serve.predictor import GUARD, softmax
 
 # As serve.model_server sets them for its workers.
 WORKER = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
@@ -72,7 +72,7 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
         found[name] = {
             "largest": float(moved.max()),
             "mean of each photo's largest": float(moved.mean()),
-            "photos moved by more than the guard allows": int((moved > GUARD).sum()),
+            "photos moved by more than the guard allows": int((moved > NEAR).sum()),
             "top-1 changes": compare(ours, expected).top1_changes,
         }
     return found
