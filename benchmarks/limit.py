@@ -21,9 +21,10 @@ import numpy as np
 
 from benchmarks.machine import in_turns
 from classifier import artifact
+from classifier.guard import NEAR
 from classifier.images import load_pixels
 from classifier.selftest import compare, probabilities, read_selftest
-from serve.predictor import GUARD, Predictor
+from serve.predictor import Predictor
 from serve.prepare import prepare
 
 # As serve.model_server sets them for its workers.
@@ -77,7 +78,7 @@ def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> di
         found[name] = {
             "largest": float(moved.max()),
             "mean of each photo's largest": float(moved.mean()),
-            "photos moved by more than the guard allows": int((moved > GUARD).sum()),
+            "photos moved by more than the guard allows": int((moved > NEAR).sum()),
             "top-1 changes": compare(ours, expected).top1_changes,
         }
     return found
@@ -95,7 +96,7 @@ def _onnxruntime(folder: Path, work: Path) -> Callable[[Any], object]:
     import torch
 
     model, spec = artifact.load(folder)
-    artifact.save(work, model, spec, torch.from_numpy(read_selftest(folder).pixels), {}, onnx=True)
+    artifact.save(work, model, spec, torch.from_numpy(read_selftest(folder).pixels), {}, artifact.Extras(onnx=True))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(work / artifact.ONNX, options, providers=["CPUExecutionProvider"])

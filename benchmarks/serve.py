@@ -102,7 +102,7 @@ def _start(options: Options) -> Iterator[Figure]:
                 load(server, listed, 4, options.seconds)
             workers = [each for each in running.processes() if each.pid != running.pid and each.name() != "java"]
             memory.append(max(process.memory_info().rss for process in workers) / 2**20)
-    yield Figure.of("lite0: seconds from serve to the first 200", seconds, at_most=8)
+    yield Figure.of("lite0: seconds from serve to the first 200", seconds, at_most=3)
     yield Figure("lite0: largest worker after photos of 12 megapixels, MB", max(memory), at_most=350)
 
 

@@ -1,19 +1,23 @@
-"""The artifact: model.safetensors, model.json and selftest.safetensors, optionally model.onnx. Nothing is pickled.
+"""The artifact: weights, description and self-test, and optionally the guard's photos, an OpenVINO model and an ONNX model.
 
-`check` reads the artifact without torch; `save` and `load` import torch.
+Nothing is pickled. `check` reads the artifact without torch; `save` and `load` import torch.
 """
 
+import functools
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifier.backends.ir import IR_FILES
 from classifier.errors import ArtifactError
+from classifier.guard_photos import GUARD, GuardPhotos
 from classifier.selftest import SELFTEST, probabilities
-from classifier.spec import FORMAT_VERSION, ModelSpec
+from classifier.spec import FORMAT_VERSION, OLDEST_VERSION, Measured, ModelSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +25,20 @@ if TYPE_CHECKING:
     from classifier.models import Classifier
 
 WEIGHTS, ONNX, SPEC = "model.safetensors", "model.onnx", "model.json"
+_OPTIONAL = (ONNX, GUARD, *IR_FILES)  # the files besides weights and self-test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """The parts that an artifact may lack.
+
+    `ir` is a folder with the model as OpenVINO IR; `onnx` says whether the model is exported to ONNX.
+    """
+
+    guard: GuardPhotos | None = None
+    measured: Measured | None = None
+    ir: Path | None = None
+    onnx: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,12 +46,13 @@ class Contents:
     """The content of model.json.
 
     `training` says how the model was trained: hyperparameters, metrics, library versions. `files` has the checksum and
-    the length of each other file.
+    the length of each other file. `measured` is None in artifacts of version 1, and where training did not say it.
     """
 
     spec: ModelSpec
     training: Mapping[str, Any]
     files: Mapping[str, Any]
+    measured: Measured | None = None
 
 
 def save(
@@ -42,8 +61,7 @@ def save(
     spec: ModelSpec,
     selftest: "Tensor",
     training: Mapping[str, Any],
-    *,
-    onnx: bool = False,
+    extras: Extras = Extras(),
 ) -> None:
     """Write the artifact into `folder`. model.json is written last, so an artifact that has it is complete.
 
@@ -52,19 +70,27 @@ def save(
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SPEC).unlink(missing_ok=True)
-    (folder / ONNX).unlink(missing_ok=True)
+    for name in (SPEC, *_OPTIONAL):  # of an earlier model
+        (folder / name).unlink(missing_ok=True)
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     _replace(folder / WEIGHTS, lambda path: save_file(state, path))
     outputs = {"pixels": selftest.contiguous(), "probabilities": probabilities(model, selftest)}
     _replace(folder / SELFTEST, lambda path: save_file(outputs, path))
     names = [WEIGHTS, SELFTEST]
-    if onnx:
+    if extras.guard:
+        _replace(folder / GUARD, extras.guard.write)
+        names.append(GUARD)
+    if extras.ir:
+        for name in IR_FILES:
+            _replace(folder / name, functools.partial(shutil.copyfile, extras.ir / name))
+        names += IR_FILES
+    if extras.onnx:
         _replace(folder / ONNX, lambda path: _export_onnx(model, selftest, path))
         names.append(ONNX)
     document = {
         "format_version": FORMAT_VERSION,
         "model": spec.to_json(),
+        "measured": extras.measured and extras.measured.to_json(),
         "training": training,
         "files": {name: _fingerprint(folder / name) for name in names},
     }
@@ -79,22 +105,28 @@ def check(folder: Path) -> Contents:
     """
     document = _read_document(folder / SPEC)
     version = document.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in range(OLDEST_VERSION, FORMAT_VERSION + 1):
         raise ArtifactError(
-            f"{folder / SPEC} has format version {version!r}, this program reads version {FORMAT_VERSION}; "
-            "use the version of this program that wrote it"
+            f"{folder / SPEC} has format version {version!r}, this program reads versions {OLDEST_VERSION} to "
+            f"{FORMAT_VERSION}; use the version of this program that wrote it"
         )
     for key in ("model", "training", "files"):
         if not isinstance(document.get(key), dict):
             raise ArtifactError(f"{folder / SPEC} lacks the object {key!r}; save the artifact again")
     files = document["files"]
     for name in sorted({WEIGHTS, SELFTEST} | files.keys()):
-        if name not in (WEIGHTS, SELFTEST, ONNX) or name not in files:
+        if name not in (WEIGHTS, SELFTEST, *_OPTIONAL) or name not in files:
             raise ArtifactError(f"{folder / SPEC} names the files {sorted(files)}; expected {WEIGHTS} and {SELFTEST}")
         _require_file(folder / name, "copy the whole artifact, as model.tar.gz holds it")
         if _fingerprint(folder / name) != files[name]:
             raise ArtifactError(f"{folder / name} does not match its checksum in {SPEC}; it is damaged, copy it again")
-    return Contents(ModelSpec.from_json(document["model"]), document["training"], files)
+    measured = document.get("measured")
+    return Contents(
+        spec=ModelSpec.from_json(document["model"]),
+        training=document["training"],
+        files=files,
+        measured=None if measured is None else Measured.from_json(measured),
+    )
 
 
 def load(folder: Path) -> tuple["Classifier", ModelSpec]:

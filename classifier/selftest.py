@@ -109,5 +109,11 @@ def probabilities(model: "Classifier", pixels: "Tensor") -> "Tensor":
     """Return float32 probabilities [N, classes] for uint8 pixels [N, H, W, 3], one image at a time as serving does."""
     import torch
 
-    with torch.inference_mode():
-        return torch.cat([model(image[None]).softmax(1) for image in pixels])
+    from classifier.side_by_side import side_by_side
+
+    def compute(image: "Tensor") -> "Tensor":
+        with torch.inference_mode():
+            found: Tensor = model(image[None]).softmax(1)
+        return found
+
+    return torch.cat(side_by_side(compute, pixels))

@@ -6,7 +6,9 @@ from typing import Any
 
 from classifier.errors import ArtifactError
 
-FORMAT_VERSION = 1
+# Version 2 added the guard's photos, what training measured with which precision, and the OpenVINO model. An artifact of version 1
+# has none of them.
+OLDEST_VERSION, FORMAT_VERSION = 1, 2
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
@@ -68,6 +70,27 @@ class ModelSpec:
             **_checked(Preprocessing, fields["preprocessing"], "model.preprocessing")
         )
         return cls(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What training measured on validation, and how it computed the photos' features then."""
+
+    library: str
+    device: str  # cpu or cuda
+    precision: str  # fp32, bf16 or fp16
+    photos: int
+    accuracy: float
+    log_likelihood: float  # the mean of the photos' log-likelihoods, in nats
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Measured":
+        """Rebuild a record; raises ArtifactError for a missing or unknown key or a value of the wrong type."""
+        return cls(**_checked(cls, value, "measured"))
 
 
 # What JSON may hold for each annotated type; lists become tuples.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from classifier.backends import AUTO, BACKENDS
+from classifier.backends import AUTO, CHOICES, EXACT
 from classifier.errors import ConfigError
 from serve.formats import ACCEPTS
 
@@ -112,8 +112,9 @@ WORKERS = _number(
 BACKEND = _text(
     "BYOC_BACKEND",
     AUTO,
-    f"How the model is computed; `{AUTO}` takes the first of the others that this machine can run and that is within the guard.",
-    values=", ".join((AUTO, *BACKENDS)),
+    f"How the model is computed; `{AUTO}` takes the first of the others that this machine can run and that is within the guard, "
+    f"and `{EXACT}` the first of those at float32.",
+    values=", ".join(CHOICES),
 )
 BATCH_SIZE = _number(
     "BYOC_BATCH_SIZE",

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from classifier.errors import UserError
+from classifier.guard_photos import GUARD
 from serve.front import FRONT, STOPPING, error, invoke
 from serve.memory import NoRoom, memory_left, no_room
 from serve.model_server import ModelServer
@@ -175,7 +176,8 @@ class MultiModel:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.glob("*.safetensors"))
+    """Return the bytes of a model's weights."""
+    return sum(path.lstat().st_size for path in folder.glob("*.safetensors") if path.name != GUARD)
 
 
 def _not_loaded(request: web.Request) -> web.Response:

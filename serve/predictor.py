@@ -9,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier import artifact
-from classifier.backends import BACKENDS, Backend, Forward, Logits, ir
+from classifier.backends import BACKENDS, Backend, Forward, ir
 from classifier.errors import ArtifactError, short_reason
+from classifier.guard import NEAR, Verdict, softmax
 from classifier.images import Pixels, load_pixels
 from classifier.limits import MAX_PIXELS
-from classifier.selftest import Difference, check_selftest, read_selftest
+from classifier.selftest import Difference, compare, read_selftest
 from classifier.spec import ModelSpec
 
 PREPARED = "prepared.json"
-# On the photos of the self-test, no probability may differ from the trained model's by more.
-GUARD = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,9 @@ class Prepared:
     backend: Backend
     spec: ModelSpec
     artifact: Path  # the artifact's folder, from which a backend on torch loads the weights
+    ir: Path | None  # the file that a backend on OpenVINO opens
     difference: Difference  # how far the backend's probabilities are from the trained model's, on the self-test
+    verdict: Verdict | None  # how its answers compare with the trained model's on the guard's photos, if there are some
     refused: dict[str, str]  # the backends that were tried before, and why each is not used
 
     def write(self, folder: Path) -> None:
@@ -38,7 +39,9 @@ class Prepared:
             "precision": self.backend.precision,
             "model": self.spec.to_json(),
             "artifact": str(self.artifact),
+            "ir": self.ir and str(self.ir),
             "difference": vars(self.difference),
+            "verdict": self.verdict and vars(self.verdict),
             "refused": self.refused,
         }
         temporary = folder / f".{PREPARED}"
@@ -53,7 +56,9 @@ class Prepared:
             backend=BACKENDS[document["backend"]],
             spec=ModelSpec.from_json(document["model"]),
             artifact=Path(document["artifact"]),
+            ir=Path(document["ir"]) if document["ir"] else None,
             difference=Difference(**document["difference"]),
+            verdict=Verdict(**document["verdict"]) if document["verdict"] else None,
             refused=document["refused"],
         )
 
@@ -61,7 +66,7 @@ class Prepared:
 class Predictor:
     """The prepared model in `folder`, on `threads` threads, for photos of up to `max_pixels` pixels.
 
-    Raises ArtifactError when the model cannot be opened or fails its self-test.
+    Raises ArtifactError when the model cannot be opened, or computes other answers to the self-test than serve.prepare did.
     """
 
     def __init__(self, folder: Path, *, threads: int, max_pixels: int = MAX_PIXELS) -> None:
@@ -69,9 +74,15 @@ class Predictor:
         self.backend = prepared.backend
         self.classes = prepared.spec.classes
         self._preprocessing, self._max_pixels = prepared.spec.preprocessing, max_pixels
-        self._forward = _open(folder, prepared, threads)
+        self._forward = _open(prepared, threads)
         selftest = read_selftest(folder)
-        check_selftest(folder, self.probabilities(selftest.pixels), selftest, GUARD)
+        # Best classes are not compared: two that are equally likely may change places when the number of threads changes.
+        difference = compare(self.probabilities(selftest.pixels), selftest.probabilities)
+        if not difference.largest <= NEAR:
+            raise ArtifactError(
+                f"a worker on {self.backend.name} fails the self-test: a probability differs by {difference.largest:.4f} from what "
+                f"the preparation saw (at most {NEAR} is allowed); start the server again, or choose another backend"
+            )
         self.probe: Pixels = selftest.pixels[0]  # a photo that shows whether the model still computes
 
     def decode(self, body: bytes) -> Pixels:
@@ -89,18 +100,11 @@ class Predictor:
             torch.cuda.empty_cache()  # does nothing if no GPU is in use
 
 
-def softmax(logits: Logits) -> npt.NDArray[np.float32]:
-    """Return the probabilities of logits [N, classes]."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def _open(folder: Path, prepared: Prepared, threads: int) -> Forward:
+def _open(prepared: Prepared, threads: int) -> Forward:
     backend = prepared.backend
     try:
-        if backend.library == "openvino":
-            return ir.open_ir(folder / ir.IR, backend.precision, threads)
+        if prepared.ir:
+            return ir.open_ir(prepared.ir, backend.precision, threads)
         import torch
 
         from classifier.backends import eager

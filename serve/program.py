@@ -5,6 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from classifier.backends.ir import IR_FILES
 from classifier.errors import ArtifactError
 from classifier.names import is_system, one_line
 from serve.settings import Settings
@@ -84,7 +85,9 @@ def how_to_load(model_dir: Path) -> str:
     """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty where there are none."""
     ends = _MODELS if (model_dir / _OURS).exists() else (*_MODELS, ".safetensors")
     found = [
-        path for path in sorted(model_dir.glob("*")) if path.name.lower().endswith(ends) and not is_system(path.name)
+        path
+        for path in sorted(model_dir.glob("*"))
+        if path.name.lower().endswith(ends) and path.name not in IR_FILES and not is_system(path.name)
     ]
     files = [path for path in found if path.is_file() and not path.is_symlink()]
     script = next((one_line(path.name) for path in files if _is_torchscript(path)), None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.backends import AUTO, BACKENDS
+from classifier.backends import CHOICES
 from classifier.errors import ConfigError
 from classifier.limits import MAX_PIXELS
 from serve import environment as env
@@ -117,8 +117,8 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
     for name, value in (("workers", options.workers), ("top-k", options.top_k)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
-    if options.backend not in (AUTO, *BACKENDS):
-        raise ConfigError(f"backend {options.backend!r} must be one of {', '.join((AUTO, *BACKENDS))}")
+    if options.backend not in CHOICES:
+        raise ConfigError(f"backend {options.backend!r} must be one of {', '.join(CHOICES)}")
     accept, code = env.DEFAULT_ACCEPT.read(environment), env.ALLOW_MODEL_CODE.read(environment)
     if not code and accepted(accept) is None:
         raise ConfigError(
@@ -178,7 +178,7 @@ def _arguments(base: Path, environment: Mapping[str, str]) -> argparse.ArgumentP
         help="requests that one pass of the model answers (default: 1, on a GPU 16)",
     )
     parser.add_argument("--top-k", type=int, default=5, help="labels in an answer (default: %(default)s)")
-    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join((AUTO, *BACKENDS)))
+    parser.add_argument("--backend", default=env.BACKEND.read(environment), help=", ".join(CHOICES))
     return parser
 
 

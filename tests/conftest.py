@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from classifier.backends.ir import IR_FILES
+from classifier.guard_photos import GUARD
 from launch import opt_ml
 from launch.samples import write_samples
 from launch.server import serving
@@ -37,12 +39,11 @@ IMAGES = (
 TORCH = importlib.util.find_spec("torch")
 WITHOUT_TORCH = "needs torch, which is not in the environments of tests/others.sh"
 needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
-needs_openvino = pytest.mark.skipif(
-    not importlib.util.find_spec("openvino"), reason="needs openvino, which the CUDA image does not hold"
-)
 # With ONNX a server starts in half of the time, since it reads the model without torch; the images hold no exporter.
 ONNX = {"export-onnx": "1"} if importlib.util.find_spec("onnxscript") else {}
-TRAINED_WITH = {"precision": "fp32", "lr": "0.01"} | ONNX
+TRAINED_WITH = {"precision": "fp32", "lr": "0.01", "export-openvino": "auto"} | ONNX
+OPENVINO = importlib.util.find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(not OPENVINO, reason="needs openvino, which the CUDA image does not hold")
 # Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
 PREPARED = os.environ.get("BYOC_PREPARED")
 
@@ -120,10 +121,30 @@ def model(trained: "Run") -> Path:
 @pytest.fixture(scope="session")
 def plain_model(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model as training writes it by default, without ONNX."""
-    folder = tmp_path_factory.mktemp("plain") / "model"
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.onnx"))
+    return lacking(model, tmp_path_factory.mktemp("plain") / "model", "model.onnx")
+
+
+@pytest.fixture(scope="session")
+def torch_model(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model as training writes it where OpenVINO is missing."""
+    return lacking(plain_model, tmp_path_factory.mktemp("torch") / "model", *IR_FILES)
+
+
+@pytest.fixture(scope="session")
+def old_model(torch_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model as the first version of the artifact's format has it."""
+    folder = lacking(torch_model, tmp_path_factory.mktemp("old") / "model", GUARD)
     document = json.loads((folder / "model.json").read_text())
-    document["files"].pop("model.onnx", None)
+    del document["measured"]
+    (folder / "model.json").write_text(json.dumps(document | {"format_version": 1}))
+    return folder
+
+
+def lacking(model: Path, folder: Path, *names: str) -> Path:
+    """Copy an artifact without some of its files, and return the copy."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(*names))
+    document = json.loads((folder / "model.json").read_text())
+    document["files"] = {name: file for name, file in document["files"].items() if name not in names}
     (folder / "model.json").write_text(json.dumps(document))
     return folder
 
@@ -229,7 +250,7 @@ def run_training(
         pytest.skip(WITHOUT_TORCH)
     if INSIDE == "serve":
         pytest.skip("in the training image only: the serving image cannot train")
-    given = {"backbone": LITE, "epochs": "2"} | dict(hyperparameters)
+    given = {"backbone": LITE, "epochs": "2", "export-openvino": "off"} | dict(hyperparameters)
     opt_ml.lay_out(base, channels, given, channel={"TrainingInputMode": mode}, resources=None)
     arguments = ["--feature-cache", str(feature_cache)] if feature_cache else []
     variables = os.environ | {"SAGEMAKER_BASE_DIR": str(base)} | dict(environment or {})

@@ -53,7 +53,13 @@ def prepared_for(backend: str) -> Prepared:
     )
     difference = Difference(largest=0.002, mean=0.001, top1_changes=0)
     return Prepared(
-        backend=BACKENDS[backend], spec=spec, artifact=Path("artifact"), difference=difference, refused={"torch": "why"}
+        backend=BACKENDS[backend],
+        spec=spec,
+        artifact=Path("artifact"),
+        ir=None,
+        difference=difference,
+        verdict=None,
+        refused={"torch": "why"},
     )
 
 

@@ -145,7 +145,12 @@ class Config:
         low=1,
         high=1_000_000,
     )
-    export_onnx: bool = _knob(False, "Also write model.onnx, for runtimes that start without torch.")
+    export_openvino: str = _knob(
+        "auto",
+        "Also write the model for OpenVINO, with which serving starts without torch. auto does so up to 400 MB of weights.",
+        choices=("auto", "on", "off"),
+    )
+    export_onnx: bool = _knob(False, "Also write model.onnx, for other runtimes.")
 
     def __post_init__(self) -> None:
         for knob in dataclasses.fields(self):

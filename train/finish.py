@@ -1,16 +1,22 @@
 """The end of a job: fits the temperature, judges the model on each split, and writes the artifact."""
 
 import dataclasses
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from classifier import __version__, artifact
 from classifier.backends import Backend
+from classifier.spec import Measured
+from train import stop
 from train.calibrate import fit_temperature
 from train.config import Config
 from train.evaluation import Evaluation, calibration_bins, calibration_error, judge
+from train.extras import keep_guard, write_ir
+from train.features import Features
 from train.setup import Setup, versions
 
 
@@ -28,10 +34,10 @@ class Outcome:
     backend: Backend
 
 
-def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> None:
+def finish(setup: Setup, config: Config, outcome: Outcome, validation: Features) -> None:
     """Judge a trained model and write its artifact; only the chief does this.
 
-    `config` holds the hyperparameters with those that a search has chosen, `selftest` pixels uint8 [S, crop, crop, 3].
+    `config` holds the hyperparameters with those that a search has chosen.
     """
     model = setup.start.model.cpu().eval()
     model.temperature, sentence = fit_temperature(*outcome.outputs["validation"])
@@ -44,11 +50,27 @@ def finish(setup: Setup, config: Config, outcome: Outcome, selftest: Tensor) -> 
         "weights": setup.start.source,
         "stage": outcome.stage,
         "best_epoch": outcome.epoch,
-        "backend": outcome.backend.name,
         "metrics": {name: result.metrics() for name, result in results.items()},
     }
     spec = dataclasses.replace(setup.start.spec, temperature=model.temperature)
-    artifact.save(setup.job.model_dir, model, spec, selftest, training, onnx=config.export_onnx)
+    with tempfile.TemporaryDirectory() as scratch:
+        extras = artifact.Extras(measured=_measured(outcome.backend, results["validation"]), onnx=config.export_onnx)
+        if not stop.requested.is_set():  # a job that is stopped has two minutes to write its model
+            guard, folder = keep_guard(model, validation.photos, config.seed), Path(scratch)
+            written = guard and write_ir(model, guard, folder, config.export_openvino)
+            extras = dataclasses.replace(extras, guard=guard, ir=folder if written else None)
+        artifact.save(setup.job.model_dir, model, spec, validation.sample, training, extras)
+
+
+def _measured(backend: Backend, validation: Evaluation) -> Measured:
+    return Measured(
+        library=backend.library,
+        device=backend.device,
+        precision=backend.precision,
+        photos=validation.count,
+        accuracy=validation.accuracy,
+        log_likelihood=-validation.loss,
+    )
 
 
 def _judge(setup: Setup, outcome: Outcome, split: str, temperature: float) -> Evaluation:

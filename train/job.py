@@ -60,7 +60,7 @@ def _train(setup: Setup, photos: PhotoSet, feature_cache: Path | None, laps: "_L
         outcome = _finetune(setup, splits, best, checkpoints, resumed) or outcome
         laps.end("finetune")
     if setup.world.chief:
-        finish(setup, config, outcome, splits["validation"].sample)
+        finish(setup, config, outcome, splits["validation"])
     laps.end("artifact")
     if not (setup.job.is_trial or setup.world.stopped()):
         write_photos(setup, splits, outcome)

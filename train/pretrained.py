@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from classifier.archives import is_archive
 from classifier.backbones import AUXILIARY, download
+from classifier.backends.ir import IR_FILES
 from classifier.errors import WeightsError
+from classifier.guard_photos import GUARD
 from classifier.names import is_system
 from classifier.selftest import SELFTEST
 
@@ -47,8 +49,9 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 
 def _weights_file(folder: Path) -> Path:
     held = sorted(file for file in folder.iterdir() if not is_system(file.name)) if folder.is_dir() else []
-    # The folder may be an artifact of this project, which also has a self-test.
-    files = [file for file in held if file.suffix in SUFFIXES and file.name != SELFTEST]
+    # The folder may be an artifact of this project, which has such files besides its weights.
+    others = (SELFTEST, GUARD, *IR_FILES)
+    files = [file for file in held if file.suffix in SUFFIXES and file.name not in others]
     if len(files) == 1:
         return files[0]
     names = ", ".join(file.name for file in held[:8]) + (", ..." if len(held) > 8 else "")

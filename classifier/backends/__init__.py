@@ -47,7 +47,11 @@ BACKENDS = {
         Backend(name="torch", library="torch", device="cpu", precision="fp32"),
     )
 }
-AUTO = "auto"  # the name that stands for the fastest backend within the guard
+AUTO, EXACT = (
+    "auto",
+    "exact",
+)  # the names that stand for the fastest backend within the guard, of all or of those at float32
+CHOICES = (AUTO, EXACT, *BACKENDS)
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -57,9 +61,12 @@ def named(library: str, device: str, precision: str) -> Backend:
     return next(one for one in BACKENDS.values() if (one.library, one.device, one.precision) == sought)
 
 
-def candidates() -> list[Backend]:
-    """Return the backends to try, the fastest first, without those on a GPU where there is none."""
-    return [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]
+def candidates(choice: str = AUTO) -> list[Backend]:
+    """Return the backends to try for one of CHOICES, the fastest first; auto and exact leave out GPUs where there is none."""
+    if choice in BACKENDS:
+        return [BACKENDS[choice]]
+    found = [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]
+    return [backend for backend in found if choice == AUTO or backend.precision == "fp32"]
 
 
 def check(backend: Backend) -> None:

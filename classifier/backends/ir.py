@@ -13,7 +13,8 @@ from classifier.images import Pixels
 if TYPE_CHECKING:
     from classifier.models import Classifier
 
-IR = "model.xml"  # the model's file for OpenVINO
+IR = "openvino_model.xml"  # the model's file for OpenVINO
+IR_FILES = (IR, "openvino_model.bin")  # the second one has the weights
 # Photos that a lane computes together. In bf16 on two lanes a photo took, by 1, 2, 4 and 8, in milliseconds of processor time: 3.3,
 # 2.8, 2.7 and 3.2 for tf_efficientnet_lite0, and 27.4, 26.8, 26.9 and 26.7 for inception_v3.
 BATCH = 4
@@ -83,11 +84,18 @@ def from_torch(model: "Classifier", crop: int) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    from classifier.side_by_side import side_by_side
+
     pixels = torch.zeros(1, crop, crop, 3, dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
+
+    def trace(pixels: torch.Tensor) -> Any:
+        with torch.no_grad():
+            return torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
+
+    with warnings.catch_warnings():
         # torch warns that its tracer is deprecated and that a trace may miss branches of a model; the guard checks the result.
         warnings.simplefilter("ignore")
-        traced: Any = torch.jit.trace(model, pixels, check_trace=False)  # type: ignore[no-untyped-call]
+        (traced,) = side_by_side(trace, [pixels])
     # openvino.convert_model takes twice the time, and reports its use over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
     # Trap: the frontend keeps no reference to the decoder, which has to live until the conversion ends.

@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from classifier import artifact
+from classifier.backends.ir import IR_FILES
 from classifier.errors import ArtifactError
 from classifier.models import Classifier, build_head
 from classifier.selftest import Selftest, check_selftest, read_selftest, run_selftest
 from classifier.spec import ModelSpec, Preprocessing
-from tests.conftest import ONNX, Run
+from tests.conftest import ONNX, OPENVINO, Run
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_training_writes_the_artifact_and_nothing_else(model: Path) -> None:
-    names = {"model.json", "model.safetensors", "selftest.safetensors"} | ({"model.onnx"} if ONNX else set())
+    names = {"model.json", "model.safetensors", "selftest.safetensors", "guard.safetensors"}
+    names |= ({"model.onnx"} if ONNX else set()) | (set(IR_FILES) if OPENVINO else set())
     assert {path.name for path in model.iterdir()} == names
 
 
@@ -73,7 +75,10 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(format_version=2), "format version 2"),
+        (lambda d: d.update(format_version=3), "format version 3, this program reads versions 1 to 2"),
+        (lambda d: d.update(format_version=0), "format version 0"),
+        (lambda d: d["measured"].pop("precision"), "measured in model.json lacks the key 'precision'"),
+        (lambda d: d.update(measured=[]), "measured in model.json must be an object"),
         (lambda d: d.pop("format_version"), "format version None"),
         (lambda d: d.pop("model"), "lacks the object 'model'"),
         (lambda d: d["model"].pop("classes"), "lacks the key 'classes'"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.backends.ir import IR_FILES
 from tests.conftest import LITE, ROOT
 from tests.local_scripts import MODES, SERVE, TRAIN, Machine, wait_for
 
@@ -27,11 +28,8 @@ def artifact(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_plain_training_leaves_the_artifact_and_its_files_belong_to_the_user(artifact: Path) -> None:
-    assert sorted(path.name for path in artifact.iterdir()) == [
-        "model.json",
-        "model.safetensors",
-        "selftest.safetensors",
-    ]
+    always = {"model.json", "model.safetensors", "selftest.safetensors", "guard.safetensors"}
+    assert {path.name for path in artifact.iterdir()} - set(IR_FILES) == always
     assert {path.owner() for path in artifact.parent.rglob("*")} == {pwd.getpwuid(os.getuid()).pw_name}
 
 

@@ -98,21 +98,24 @@ SPOILED: Spoiled = {
     "weights-link": (linked("model.safetensors"), "model.safetensors is a link"),
     "document-link": (linked("model.json"), "model.json is a link"),
     "selftest-link": (dangling, "selftest.safetensors is a link"),
+    "guard-link": (linked("guard.safetensors"), "guard.safetensors is a link"),
+    "guard-pickle": (pickled("guard.safetensors"), "is not a safetensors file"),
     "document-pipe": (pipe, "model.json is missing"),
     "files-up": (files("../../../../etc/passwd"), "names the files"),
     "files-absolute": (files("/etc/passwd"), "names the files"),
     "files-pickle": (files("model.pth"), "names the files"),
-    "weights-pickle": (pickled("model.safetensors"), "is not a safetensors file"),
     "document-deep": (deep, "cannot be read as JSON"),
-    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is neither a torchvision classification model"),
     "code": (code("code/inference.py"), "brings code, which is not run"),
     "requirements": (code("code/requirements.txt"), "brings code, which is not run"),
     "code-link": (code_link, "brings code, which is not run"),
 }
 
 
-# These are found only after torch is imported, which takes seconds, so they are tried without a server, through the worker's function.
+# These are found only when torch loads the model, which takes seconds and is not done where OpenVINO opens it. So they are tried without
+# a server.
 FOUND_LATE: Spoiled = {
+    "weights-pickle": (pickled("model.safetensors"), "is not a safetensors file"),
+    "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is neither a torchvision classification model"),
     "selftest-pickle": (pickled("selftest.safetensors"), "is not a safetensors file"),
     "selftest-other": (other_selftest, "not pixels and probabilities"),
     "backbone-folder": (backbone("timm/local-dir:/tmp"), "is neither a torchvision classification model"),

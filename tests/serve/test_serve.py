@@ -186,12 +186,12 @@ def test_a_missing_model_ends_the_program_with_one_sentence(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_model_that_fails_its_selftest_ends_the_program(plain_model: Path, tmp_path: Path) -> None:
+def test_a_model_that_fails_its_selftest_ends_the_program(torch_model: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     from classifier import artifact
 
-    broken = Path(shutil.copytree(plain_model, tmp_path / "model"))
+    broken = Path(shutil.copytree(torch_model, tmp_path / "model"))
     weights = load_file(broken / "model.safetensors")
     weights["head.0.bias"] = weights["head.0.bias"].flip(0) + 1
     save_file(weights, broken / "model.safetensors")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from classifier.backbones import build_backbone
-from classifier.backends import BACKENDS, Forward, Logits, Unavailable, check, ir
+from classifier.backends import BACKENDS, Forward, Logits, Unavailable, check, ir, named
 from classifier.images import Pixels
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet, load_photo_set
@@ -240,7 +240,8 @@ def test_a_job_says_and_records_which_backend_computed_its_features(
     (record,) = [one for one in records if one["kind"] == "backend"]
     assert f"features by {record['backend']}, as {record['reason']}\n" in capsys.readouterr().out
     assert record["stage"] == "features" and record["probe"]["photos"] == 8
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["backend"] == record["backend"]
+    measured = json.loads((tmp_path / "model" / "model.json").read_text())["measured"]
+    assert named(measured["library"], measured["device"], measured["precision"]).name == record["backend"]
 
 
 @pytest.mark.slow
@@ -249,5 +250,5 @@ def test_a_job_says_and_records_which_backend_computed_its_features(
 def test_a_fine_tuned_model_was_measured_on_torch(tiny: Path, tmp_path: Path) -> None:
     _, records = job(tmp_path, tiny, **{"finetune-epochs": "2", "finetune-lr": "0.01"})
     assert [one["backend"] for one in records if one["kind"] == "backend"] == ["openvino"]
-    training = json.loads((tmp_path / "model" / "model.json").read_text())["training"]
-    assert (training["stage"], training["backend"]) == ("finetune", "torch")
+    document = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert (document["training"]["stage"], document["measured"]["library"]) == ("finetune", "torch")

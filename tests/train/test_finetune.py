@@ -51,7 +51,7 @@ def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tune
     before, after = (run.record("result", split="validation") for run in (frozen, tuned))
     assert after["stage"] == "finetune" and after["loss"] < before["loss"]
     written = sorted(path.name for path in (tuned.base / "model").iterdir())
-    assert written == ["model.json", "model.safetensors", "selftest.safetensors"]
+    assert written == ["guard.safetensors", "model.json", "model.safetensors", "selftest.safetensors"]
     weights = [load_file(run.base / "model" / "model.safetensors") for run in (frozen, tuned)]
     assert not torch.equal(weights[0]["backbone.conv_stem.weight"], weights[1]["backbone.conv_stem.weight"])
     # Statistics of batch normalisation are those of the pretraining.

@@ -270,7 +270,7 @@ def test_the_onnx_model_computes_what_the_selftest_holds(tiny: Path, train: Trai
     run = train(tiny, **{"export-onnx": "true"})
     assert run.status == 0, run.errors
     files = json.loads((run.base / "model/model.json").read_text())["files"]
-    assert files.keys() == {"model.safetensors", "selftest.safetensors", "model.onnx"}
+    assert files.keys() == {"model.safetensors", "selftest.safetensors", "guard.safetensors", "model.onnx"}
     assert {path.name for path in (run.base / "model").iterdir()} == files.keys() | {"model.json"}
     stored = load_file(run.base / "model" / "selftest.safetensors")
     session = onnxruntime.InferenceSession(run.base / "model" / "model.onnx", providers=["CPUExecutionProvider"])

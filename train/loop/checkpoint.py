@@ -26,7 +26,7 @@ FORMAT = 1
 KEPT = 2
 STAGES = ("head", "finetune")  # in the order in which they are trained
 # Hyperparameters that may differ when a job goes on: they affect nothing already computed.
-FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-onnx")
+FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
 
 
 @dataclasses.dataclass(frozen=True)

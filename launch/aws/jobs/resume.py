@@ -14,7 +14,7 @@ from launch.aws.session import Session
 from train.config import parse
 
 # Hyperparameters that a resumed job may change; train/loop/checkpoint.py does not compare them either.
-FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-onnx")
+FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
 # With a `model` channel the training program takes these from that model, and ignores the job's values.
 OF_MODEL = ("backbone", "hidden")
 

@@ -1,0 +1,102 @@
+"""What the guard accepts and refuses, and what a user would see, judged on labelled photos that the guard does not see.
+
+    python -m benchmarks.guard ARTIFACT FOLDER
+
+FOLDER has a folder of photos for each class, as a test split. Prints rows of the table in docs/serving-speed.md.
+"""
+
+import copy
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import machine
+from classifier import artifact
+from classifier.backends import BACKENDS, Forward, eager, ir
+from classifier.guard import examine, judge
+from classifier.guard_photos import GuardPhotos, read_guard
+from classifier.images import load_pixels, read_photo
+from classifier.models import Classifier
+
+
+def main(folder: Path, photos: Path) -> None:
+    """Print a row for each backend, and for each corruption of the model as the float32 backend would compute it."""
+    model, spec = artifact.load(folder)
+    crop, guard = spec.preprocessing.crop, read_guard(folder, len(spec.classes))
+    # A class of ImageNet is named by its WordNet id, with which the folder's name begins.
+    places = {name: place for place, name in enumerate(spec.classes)}
+    paths = [path for path in sorted(photos.glob("*/*")) if path.is_file()]
+    labels = np.array([places.get(path.parent.name, places.get(path.parent.name[:9], -1)) for path in paths])
+    assert (labels >= 0).all(), "FOLDER has classes that the model does not know"
+    pixels = np.stack([load_pixels(read_photo(path), spec.preprocessing) for path in paths])
+    unseen = GuardPhotos((), labels, _opened(model, "openvino")(pixels), guard.rounding)
+    for name, forward in _forwards(model):
+        chosen, seen = examine(forward, guard, crop), judge(forward(pixels), unseen)
+        print(
+            f"| {name} | {'refused' if chosen.refusal() else 'accepted'} | {chosen.photos} | {chosen.noise:.1%} of {chosen.most_noise:.1%} "
+            f"| {seen.trained_hits / seen.photos:.3f} | {seen.hits / seen.photos:.3f} | {seen.gain:+.4f} | {seen.changes} |",
+            flush=True,
+        )
+
+
+def _forwards(model: Classifier) -> Iterator[tuple[str, Forward]]:
+    for name, backend in BACKENDS.items():
+        if backend.device == "cpu" and (backend.precision == "fp32" or machine.has_bf16()):
+            yield name, _opened(model, name)
+    for name, corrupt in _CORRUPTIONS.items():
+        corrupted = copy.deepcopy(model)
+        corrupt(corrupted)
+        yield name, _opened(corrupted, "openvino")
+
+
+def _opened(model: Classifier, name: str) -> Forward:
+    backend, crop = BACKENDS[name], model.preprocessing.crop
+    if backend.library == "torch":
+        torch.set_num_threads(1)
+        return eager.open_torch(model, backend, crop)
+    with tempfile.TemporaryDirectory() as place:
+        ir.write_ir(ir.from_torch(model, crop), Path(place))
+        return ir.open_ir(Path(place) / ir.IR, backend.precision, 1)
+
+
+def _swap(model: Classifier) -> None:
+    # Of the pairs of the same shape, this one changes the answers least, and so is the hardest to find.
+    one, other = (model.backbone.get_submodule(f"blocks.3.{number}.conv_pw") for number in (1, 2))
+    one.weight, other.weight = other.weight, one.weight
+
+
+def _leave_out(stage: int, block: int) -> Callable[[Classifier], None]:
+    return lambda model: setattr(model.backbone.get_submodule(f"blocks.{stage}"), str(block), nn.Identity())
+
+
+def _preprocess(mean: float, std: float) -> Callable[[Classifier], None]:
+    def corrupt(model: Classifier) -> None:
+        model.mean, model.scale = torch.full((3, 1, 1), 255 * mean), torch.full((3, 1, 1), 255 * std)
+
+    return corrupt
+
+
+def _shift(model: Classifier) -> None:
+    *_, last = model.head.children()
+    for parameter in last.parameters():
+        parameter.data = parameter.data.roll(1, 0)
+
+
+_CORRUPTIONS: dict[str, Callable[[Classifier], None]] = {
+    "two layers swapped": _swap,
+    "block 3.1 left out": _leave_out(3, 1),
+    "block 5.2 left out": _leave_out(5, 2),
+    "mean 0 instead of 0.5": _preprocess(0, 0.5),
+    "scale 0.25 instead of 0.5": _preprocess(0.5, 0.25),
+    "scale 0.45 instead of 0.5": _preprocess(0.5, 0.45),
+    "scale 1 instead of 0.5": _preprocess(0.5, 1),
+    "classes shifted by one": _shift,
+}
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
