@@ -16,13 +16,13 @@ from train.calibrate import fit_temperature
 from train.config import LBFGS, TUNING_RANGES, Config
 from train.evaluation import judge
 from train.features import FeaturePass, Features
-from train.head import head_stage, predict
+from train.head.optimum import optimum
+from train.head.search import search
+from train.head.stage import head_stage, predict
 from train.loop.engine import fit
-from train.optimum import optimum
 from train.precision import resolve_precision
 from train.processes.world import World
 from train.report import Records
-from train.search import search
 
 # lbfgs ends at the same optimum for each seed, as the photos bring their own validation.
 WAYS = {"adam": (Config(), 3), "20 trials": (Config(search_trials=20), 3), LBFGS: (Config(optimizer=LBFGS), 1)}

@@ -20,7 +20,7 @@ from benchmarks.machine import LITE, in_turns, sample_photos, seconds
 from benchmarks.parts import Figure, Options
 from train.config import Config
 from train.features import FeaturePass, Features
-from train.head import head_stage
+from train.head.stage import head_stage
 from train.loop.engine import fit
 from train.processes.world import World
 from train.report import Monitor, Records, StepRecords

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from train.config import Config
 from train.features import Features
-from train.head import head_stage
+from train.head.stage import head_stage
 from train.loop.engine import fit
 from train.loop.stage import Best
 from train.processes.world import World

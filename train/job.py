@@ -17,14 +17,14 @@ from train.contract import Job, warm_pool
 from train.features import Features
 from train.finetune import finetune_stage, predict_photos
 from train.finish import Outcome, finish
-from train.head import as_it_is, head_stage, predict
+from train.head.optimum import optimum
+from train.head.search import Found, search
+from train.head.stage import as_it_is, head_stage, predict
 from train.loop.checkpoint import Checkpoints, Saved
 from train.loop.engine import copied, fit
 from train.loop.stage import Best, State
-from train.optimum import optimum
 from train.processes.world import World, device
 from train.report.photos import write_photos
-from train.search import Found, search
 from train.setup import Setup, set_up
 
 SELFTEST_PHOTOS = 16

@@ -9,7 +9,7 @@ import torch
 
 from tests.small_head import clouds
 from train.config import Config
-from train.head import head_stage
+from train.head.stage import head_stage
 from train.loop import feed
 from train.loop.engine import fit
 from train.loop.stage import Batch, State

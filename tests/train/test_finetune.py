@@ -22,7 +22,7 @@ from train.features import Features
 from train.finetune.augment import batch_augmentation, photo_augmentation
 from train.finetune.loading import die_with_parent
 from train.finetune.stage import WithAuxiliary
-from train.head import class_weights, head_stage
+from train.head.stage import class_weights, head_stage
 from train.loop import compiler
 from train.loop.engine import fit
 from train.loop.optimizers import LEVELS, layer_groups, make_optimizer, warmup_cosine

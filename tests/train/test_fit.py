@@ -12,7 +12,7 @@ from classifier.errors import ConfigError
 from tests.small_head import RATE, SGD, Epochs, clouds, trained, weights
 from train.config import Config
 from train.features import Features
-from train.head import head_stage, predict
+from train.head.stage import head_stage, predict
 from train.loop.engine import fit
 from train.loop.stage import Batch, Stage
 from train.loop.updates import Updates

@@ -23,12 +23,12 @@ from train import stop
 from train.config import METRIC_DEFINITIONS, Config
 from train.evaluation import judge
 from train.features import Features
-from train.head import class_weights, head_stage, predict
+from train.head.optimum import VALUES, optimum
+from train.head.search import Found
+from train.head.stage import class_weights, head_stage, predict
 from train.loop.checkpoint import Checkpoints
-from train.optimum import VALUES, optimum
 from train.processes.world import World
 from train.report.records import Records
-from train.search import Found
 
 JOB: dict[str, Any] = {"hyperparameters": {}, "classes": [], "photos": {}}
 
@@ -188,8 +188,8 @@ import sys, torch
 from torch import distributed
 from tests.train.test_optimum import VALIDATION, clouds, fresh
 from train.config import Config
-from train.head import head_stage
-from train.optimum import optimum
+from train.head.stage import head_stage
+from train.head.optimum import optimum
 from train.processes.world import World
 from train.report.records import Records
 

@@ -15,7 +15,7 @@ from train.config import Config
 from train.contract import read_job, write_failure
 from train.features.share import Share
 from train.finetune.loading import _collate
-from train.head import class_weights, classes_of
+from train.head.stage import class_weights, classes_of
 from train.processes.agree import Held, difference
 from train.processes.launch import _forget_consequence, lost
 from train.processes.world import World, local_threads

@@ -19,11 +19,11 @@ from train import stop
 from train.config import METRIC_DEFINITIONS, TUNING_RANGES, Config, parse, searched
 from train.evaluation import Evaluation, judge
 from train.features import Features
-from train.head import head_stage, predict
+from train.head.search import search
+from train.head.stage import head_stage, predict
 from train.loop.engine import fit
 from train.processes.world import World
 from train.report.records import Records
-from train.search import search
 
 TRIALS = 6
 

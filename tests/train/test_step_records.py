@@ -12,7 +12,7 @@ from torch import nn
 from classifier.errors import ConfigError
 from tests.small_head import SGD, clouds
 from train.config import Config
-from train.head import head_stage
+from train.head.stage import head_stage
 from train.loop.engine import fit
 from train.processes.world import World
 from train.report import Monitor, Records, StepRecords, TensorRecords

@@ -10,7 +10,7 @@ from classifier.errors import ConfigError
 from tests.small_head import SGD, clouds, trained, weights
 from train import stop
 from train.config import Config
-from train.head import head_stage
+from train.head.stage import head_stage
 from train.loop.engine import LOOK, fit
 from train.loop.stage import Batch, State
 from train.processes.world import World

@@ -27,7 +27,7 @@ from classifier.models import Classifier
 from classifier.photos import PhotoSet, load_photo_set
 from train import stop
 from train.features import FeaturePass
-from train.head import predict
+from train.head.stage import predict
 from train.processes.world import World
 
 rank, size, port, folder, out, options = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6], json.loads(sys.argv[6])

@@ -18,7 +18,7 @@ from train.config import Config
 from train.features import CHUNK, FeaturePass
 from train.finetune.augment import batch_augmentation
 from train.finetune.loading import Photos, load
-from train.head import class_weights, classes_of, predict
+from train.head.stage import class_weights, classes_of, predict
 from train.loop.optimizers import layer_groups, make_optimizer, warmup_cosine
 from train.loop.stage import Batch, Stage
 from train.loop.updates import Updates

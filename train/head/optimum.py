@@ -13,12 +13,12 @@ from train import stop
 from train.config import Config
 from train.evaluation import judge
 from train.features import Features
+from train.head.search import Found, Trial, write_trial
 from train.loop.checkpoint import Checkpoints, Saved
 from train.loop.descent import descent
 from train.loop.engine import copied
 from train.loop.stage import Best, Stage, State
 from train.report import Records
-from train.search import Found, Trial, write_trial
 
 # Of weight-decay: half powers of 10 from 1 to 1e-7. The best value was 0.0003 for lite0's features of 120 breeds, whose squared
 # norm around their mean is about 150; it grows and falls with that number.

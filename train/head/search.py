@@ -15,7 +15,7 @@ from classifier.errors import ConfigError
 from classifier.progress import Progress
 from train.config import Config, suggest
 from train.features import Features
-from train.head import as_it_is, head_stage
+from train.head.stage import as_it_is, head_stage
 from train.loop.engine import fit
 from train.loop.stage import Best
 from train.processes.world import World, local_threads
