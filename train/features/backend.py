@@ -21,10 +21,12 @@ from classifier.models import Classifier
 from train.features.lanes import forward
 from train.processes.world import World, local_threads
 
-# From this number of photos and views on, OpenVINO saves more time than converting the model and the probe take.
+# From this number of photos and views on, OpenVINO saves more time than opening it takes: 1.3 s of processor time for lite0 and 3.1 s for
+# inception_v3, which saved 2 ms and 3 ms a photo on two lanes.
 CONVERTED_FROM = 1000
 # How far the features may be from torch's in float32: this share of their length at float32, and at bfloat16 this many times as
-# far as torch's own bfloat16 features.
+# far as torch's own bfloat16 features. For 18 networks with random weights it was 1e-6 at
+# most, and 0.83 to 1.13 times.
 EXACT, AS_TORCH = 1e-4, 1.25
 TURNS = 2  # of each library in the probe; the faster one counts
 GAIN = 1.1  # OpenVINO must be this many times as fast as torch; less may be noise
