@@ -146,8 +146,8 @@ contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the 
 bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
-bench-features: .venv/.ready-dev ## features per second against the bare forward pass (PHOTOS=folder)
-	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") --part features
+bench-features: .venv/.ready-dev ## features per second, against torch and against the bare forward pass (PHOTOS=folder SMALL=folder)
+	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") --part features-breeds,features-dogs,features-inception-breeds,features-inception-dogs
 
 bench-serve: .venv/.ready-dev .venv-peers/.ready ## serving against other servers and one thread's limit (PHOTOS=folder PARTS=backends,inception_v3,start,...; needs wrk)
 	$(BIN)/python -m benchmarks.serve $(if $(PHOTOS),"$(PHOTOS)") $(if $(PARTS),--part "$(PARTS)")
