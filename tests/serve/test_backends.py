@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks import artifacts
 from classifier import artifact, backends
-from classifier.backends import Unavailable, eager, ir
+from classifier.backends import eager, ir
 from classifier.errors import ArtifactError
 from classifier.guard import NEAR
 from classifier.guard_photos import GUARD
@@ -28,19 +28,10 @@ from classifier.selftest import SELFTEST, compare, probabilities, read_selftest
 from launch.server import serving
 from serve.predictor import Predictor
 from serve.prepare import prepare
+from tests.bf16 import BF16, usable
 from tests.conftest import SHARED, lacking, needs_openvino
 
-
-def usable(name: str) -> bool:
-    try:
-        backends.check(backends.BACKENDS[name])
-    except Unavailable:
-        return False
-    return True
-
-
 OPEN_TORCH = eager.open_torch  # kept, because tests replace it
-BF16 = pytest.mark.skipif(not usable("openvino-bf16"), reason="the processor has no bfloat16")
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from classifier.models import Classifier
 from classifier.selftest import read_selftest
 from serve.predictor import Predictor
 from serve.prepare import _compare, _Unlike, prepare
+from tests.bf16 import BF16
 from tests.conftest import TRAINED_WITH, run_training
-from tests.serve.test_backends import BF16
 
 Corrupt = Callable[[Classifier], None]
 

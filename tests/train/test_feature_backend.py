@@ -18,7 +18,7 @@ from classifier.images import Pixels
 from classifier.models import Classifier
 from classifier.photos import Photo, PhotoSet, load_photo_set
 from tests.conftest import LITE, needs_openvino
-from tests.train.test_job import job
+from tests.small_job import job
 from train import stop
 from train.features import FeaturePass, Features
 from train.features.backend import Choice

@@ -1,48 +1,24 @@
 """The job in this process: the photos that its two stages train on, and the effects of its seed."""
 
-import json
 import re
 import shutil
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from classifier.backbones import build_backbone
 from classifier.models import Classifier, build_head
 from classifier.photos import load_photo_set
+from tests.small_job import SMALL, job
 from train import stop
 from train.config import parse
-from train.contract import read_job
 from train.features import FeaturePass, Features
-from train.job import _outputs, run
+from train.job import _outputs
 from train.loop.stage import Best
-from train.processes.world import World
 from train.setup import Setup
-
-SMALL = {"backbone": "timm/test_efficientnet", "weights": "random", "precision": "fp32", "epochs": "1", "lr": "1e-7"}
-SMALL |= {"batch-size": "4", "finetune-batch-size": "4"}
-
-
-def job(base: Path, photos: Path, **hyperparameters: str) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Run a job over a folder of photos and return its model's tensors and its records."""
-    (base / "input" / "data").mkdir(parents=True)
-    (base / "input" / "data" / "training").symlink_to(photos)
-    (base / "checkpoints").mkdir(exist_ok=True)
-    config = parse(SMALL | hyperparameters)
-    threads = torch.get_num_threads()
-    found = load_photo_set({"training": photos}, validation_share=config.validation_share, seed=config.seed)
-    try:
-        run(read_job(base), config, found, None, World(), time.perf_counter())
-    finally:
-        torch.set_num_threads(threads)
-    lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
-    return load_file(base / "model" / "model.safetensors"), [json.loads(line) for line in lines]
 
 
 def test_the_head_learns_from_the_views_too_and_fine_tuning_from_each_photo_once(tiny: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from classifier.errors import ConfigError
-from classifier.models import build_head
+from tests.clouds import TRAIN, VALIDATION, fresh
 from tests.conftest import ROOT, lay_out, run_to_the_end, run_training, training, wait_for_line
 from tests.ports import free_port
 from train import stop
@@ -31,25 +31,6 @@ from train.processes.world import World
 from train.report.records import Records
 
 JOB: dict[str, Any] = {"hyperparameters": {}, "classes": [], "photos": {}}
-
-
-def clouds(count: int, seed: int, rank: int = 0, size: int = 1) -> Features:
-    """Overlapping clouds of 16 numbers that are all above 0, one cloud for each of 8 classes, of which one is rarer."""
-    random = torch.Generator().manual_seed(seed)
-    centres = torch.randn(8, 16, generator=torch.Generator().manual_seed(99)) + 3
-    labels = torch.arange(count) % 8
-    labels[labels == 7] *= torch.arange(count)[labels == 7] % 3 == 0
-    features = (centres[labels] + 1.5 * torch.randn(count, 16, generator=random)).clamp(min=0)
-    rows = torch.arange(count)[rank::size]
-    return Features(features=features[rows], rows=rows, labels=labels, photos=(), fingerprint="")
-
-
-TRAIN, VALIDATION = clouds(1200, 1), clouds(400, 2)
-
-
-def fresh(seed: int = 0) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return build_head(16, (), 0.0, 8)
 
 
 def found(head: nn.Module, folder: Path | None = None, train: Features = TRAIN, **settings: Any) -> Found:
@@ -186,7 +167,7 @@ def test_features_that_are_no_numbers_fail_with_one_sentence() -> None:
 PROCESS = """
 import sys, torch
 from torch import distributed
-from tests.train.test_optimum import VALIDATION, clouds, fresh
+from tests.clouds import VALIDATION, clouds, fresh
 from train.config import Config
 from train.head.stage import head_stage
 from train.head.optimum import optimum
