@@ -47,18 +47,18 @@ def command(
     base: Path,
     channels: Mapping[str, Path],
     feature_cache: Path,
-    threads: int | None,
+    settings: Mapping[str, str],
     *,
     gpus: bool = False,
 ) -> list[str]:
     """Return the command for one job in the folder `base`, which is laid out as /opt/ml; the files that the job writes will
-    belong to this user.
+    belong to this user. `settings` are environment variables of the program.
     """
     base, feature_cache = base.resolve(), feature_cache.resolve()
     for folder in (base / "model", base / "output" / "data", feature_cache):
         folder.mkdir(parents=True, exist_ok=True)
     options = ["--rm", "--label", f"{LABEL}={base}", "--user", f"{os.getuid()}:{os.getgid()}", "--network", "none"]
-    options += ["--env", f"OMP_NUM_THREADS={threads}"] if threads else []
+    options += [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
     options += OPTIONS if gpus else ()
     mounts = [f"{base}/input/config:/opt/ml/input/config:ro"]
     mounts += [f"{folder.resolve()}:/opt/ml/input/data/{name}:ro" for name, folder in channels.items()]

@@ -80,25 +80,25 @@ def new_folder(out: Path | None) -> Path:
 
 
 def train(
-    base: Path, recipe: Recipe, hyperparameters: Mapping[str, str], *, threads: int | None = None, quiet: bool = False
+    base: Path, recipe: Recipe, hyperparameters: Mapping[str, str], *, threads: int | None = None, kept: bool = True
 ) -> list[dict[str, Any]]:
     """Run the training program once in the folder `base` and return its records.
 
-    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. If it fails, raises UserError with the
-    text of output/failure.
+    If its model is not `kept`, the artifact lacks what serving alone needs; metric lines go to base/log.txt, and only progress is
+    shown. If the program fails, raises UserError with the text of output/failure.
     """
     lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
-    environment = os.environ | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
-    if threads:
-        environment["OMP_NUM_THREADS"] = str(threads)
+    settings = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    settings |= {} if kept else {"BYOC_DISCARD_MODEL": "1"}
+    environment = os.environ | settings | {"SAGEMAKER_BASE_DIR": str(base.resolve())}
     if recipe.image:
         command = container.command(
-            recipe.image, base, recipe.all_channels, recipe.feature_cache, threads, gpus=recipe.gpus
+            recipe.image, base, recipe.all_channels, recipe.feature_cache, settings, gpus=recipe.gpus
         )
     else:
         command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
     with (base / "log.txt").open("w") as log:
-        status = _wait(command, environment, log if quiet else None)
+        status = _wait(command, environment, None if kept else log)
     if status:
         failure = base / "output" / "failure"
         raise UserError(

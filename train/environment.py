@@ -128,6 +128,12 @@ OMP_NUM_THREADS = Variable(
     sentence="The most threads that the only process of a host uses, 0 for one for each core. `byoc tune` sets it for trials "
     "that run side by side. The value that torchrun sets for several processes is ignored.",
 )
+DISCARD_MODEL = _presence(
+    "BYOC_DISCARD_MODEL",
+    YOU,
+    "Nobody will serve the model: the artifact lacks `guard.safetensors` and the model for OpenVINO, which take seconds to make. "
+    "`byoc tune` sets it for its trials, whose models it removes.",
+)
 MASTER_ADDR = _text("MASTER_ADDR", TORCHRUN, "The address of the first host, where the processes meet.")
 SCRIPT = _text(
     "BYOC_SCRIPT", TRAINING, "The script below which this process runs; such a process may not call `train`."

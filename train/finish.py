@@ -14,6 +14,7 @@ from classifier.spec import Measured
 from train import stop
 from train.calibrate import fit_temperature
 from train.config import Config
+from train.environment import DISCARD_MODEL
 from train.evaluation import Evaluation, calibration_bins, calibration_error, judge
 from train.extras import keep_guard, write_ir
 from train.features import Features
@@ -55,7 +56,8 @@ def finish(setup: Setup, config: Config, outcome: Outcome, validation: Features)
     spec = dataclasses.replace(setup.start.spec, temperature=model.temperature)
     with tempfile.TemporaryDirectory() as scratch:
         extras = artifact.Extras(measured=_measured(outcome.backend, results["validation"]), onnx=config.export_onnx)
-        if not stop.requested.is_set():  # a job that is stopped has two minutes to write its model
+        # A job that is stopped has two minutes to write its model.
+        if not stop.requested.is_set() and not DISCARD_MODEL.read():
             guard, folder = keep_guard(model, validation.photos, config.seed), Path(scratch)
             written = guard and write_ir(model, guard, folder, config.export_openvino)
             extras = dataclasses.replace(extras, guard=guard, ir=folder if written else None)

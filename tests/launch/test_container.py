@@ -44,7 +44,9 @@ def test_an_images_json_without_a_training_image_is_refused_with_a_sentence(
 
 def test_the_container_has_no_network_reads_the_photos_and_writes_as_this_user(tmp_path: Path) -> None:
     base, photos, cache = tmp_path / "job", tmp_path / "photos", tmp_path / "cache"
-    arguments = command("the-image", base, {"training": photos, "model": tmp_path / "m"}, cache, 3)
+    arguments = command(
+        "the-image", base, {"training": photos, "model": tmp_path / "m"}, cache, {"OMP_NUM_THREADS": "3"}
+    )
     options, inside = arguments[: arguments.index("the-image")], arguments[arguments.index("the-image") + 1 :]
     assert options[:2] == ["docker", "run"] and "--rm" in options
     pairs = list(itertools.pairwise(options))
@@ -61,7 +63,7 @@ def test_the_container_has_no_network_reads_the_photos_and_writes_as_this_user(t
     assert inside == ["train", "--feature-cache", "/tmp/features"]
     # Docker would make them as root.
     assert (base / "model").is_dir() and (base / "output" / "data").is_dir() and cache.is_dir()
-    assert "--env" not in command("the-image", base, {}, cache, None)
+    assert "--env" not in command("the-image", base, {}, cache, {})
 
 
 @pytest.mark.docker

@@ -77,6 +77,12 @@ def test_what_is_given_reaches_every_trial_and_is_not_tuned(tuned: Any, tmp_path
         assert given == {"lr": "0.02", "dropout": "0.5"} | trial["hyperparameters"]
 
 
+def test_trials_make_nothing_that_serving_alone_needs(tuned: Any, tmp_path: Path) -> None:
+    tuned("out", [(0.9, 0.5)] * 2)
+    for number in (1, 2):
+        assert "BYOC_DISCARD_MODEL=1" in json.loads((tmp_path / f"out/00{number}/command.json").read_text())
+
+
 def test_the_first_trial_has_all_cores_and_the_others_share_them(tuned: Any, tmp_path: Path) -> None:
     cores = len(os.sched_getaffinity(0))
     tuned("out", [(0.9, 0.5)] * 2)

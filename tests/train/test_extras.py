@@ -17,6 +17,7 @@ from classifier.guard_photos import GuardPhotos
 from classifier.models import Classifier, build_head
 from classifier.photos import Photo, load_photo_set
 from tests.conftest import Run, needs_openvino
+from tests.small_job import job
 from train import extras
 from train.extras import keep_guard, write_ir
 
@@ -130,3 +131,18 @@ def test_training_writes_the_model_for_openvino_with_its_checksums(model: Path, 
     for name in ir.IR_FILES:
         assert files[name] == artifact._fingerprint(model / name)
     assert LEFT_OUT not in trained.output
+
+
+def test_a_model_that_will_be_discarded_gets_no_extras(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job(tmp_path / "kept", tiny)
+    monkeypatch.setenv("BYOC_DISCARD_MODEL", "1")
+    job(tmp_path / "discarded", tiny)
+    assert (tmp_path / "kept" / "model" / "guard.safetensors").exists()
+    assert sorted(path.name for path in (tmp_path / "discarded" / "model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "selftest.safetensors",
+    ]
+    assert artifact.load(tmp_path / "discarded" / "model")[1] == artifact.load(tmp_path / "kept" / "model")[1]
