@@ -79,7 +79,7 @@ def look(options: Namespace) -> Looked:
         feature_cache=options.feature_cache,
     )
     with tempfile.TemporaryDirectory() as folder:
-        train(Path(folder), recipe, {}, kept=False)
+        train(Path(folder), recipe, {}, quiet=True, kept=False)
         return looked(Path(folder), options.data, "a head that was trained for it")
 
 

@@ -80,12 +80,18 @@ def new_folder(out: Path | None) -> Path:
 
 
 def train(
-    base: Path, recipe: Recipe, hyperparameters: Mapping[str, str], *, threads: int | None = None, kept: bool = True
+    base: Path,
+    recipe: Recipe,
+    hyperparameters: Mapping[str, str],
+    *,
+    threads: int | None = None,
+    quiet: bool = False,
+    kept: bool = True,
 ) -> list[dict[str, Any]]:
     """Run the training program once in the folder `base` and return its records.
 
-    If its model is not `kept`, the artifact lacks what serving alone needs; metric lines go to base/log.txt, and only progress is
-    shown. If the program fails, raises UserError with the text of output/failure.
+    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. If its model is not `kept`, the artifact lacks
+    what serving alone needs. If the program fails, raises UserError with the text of output/failure.
     """
     lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
     settings = {"OMP_NUM_THREADS": str(threads)} if threads else {}
@@ -98,7 +104,7 @@ def train(
     else:
         command = [sys.executable, "-P", "-m", "train", "--feature-cache", str(recipe.feature_cache.resolve())]
     with (base / "log.txt").open("w") as log:
-        status = _wait(command, environment, None if kept else log)
+        status = _wait(command, environment, log if quiet else None)
     if status:
         failure = base / "output" / "failure"
         raise UserError(

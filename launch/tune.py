@@ -45,7 +45,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         started = time.monotonic()
         base = folder / f"{number:03d}"
         threads = cores if number == 1 else max(1, cores // parallel)
-        records = train(base, recipe, {**chosen, TRIAL: OBJECTIVE}, threads=threads, kept=False)
+        records = train(base, recipe, {**chosen, TRIAL: OBJECTIVE}, threads=threads, quiet=True, kept=False)
         shutil.rmtree(base / "model")
         judged = result(records, "validation")
         study.tell(trial, judged["accuracy"])

@@ -92,7 +92,7 @@ def test_a_program_gets_its_hyperparameters_threads_and_cache_and_a_quiet_one_pr
     said = f"-P -m train --feature-cache {tmp_path}/cache\n"
     records = train(tmp_path / "loud", recipe, {"lr": "0.2"})
     assert capfd.readouterr().out == f"threads unset: {said}" and not (tmp_path / "loud" / "log.txt").read_text()
-    train(tmp_path / "quiet", recipe, {}, threads=3, kept=False)
+    train(tmp_path / "quiet", recipe, {}, threads=3, quiet=True)
     assert capfd.readouterr().out == "" and (tmp_path / "quiet" / "log.txt").read_text() == f"threads 3: {said}"
     given = tmp_path / "loud" / "input" / "config" / "hyperparameters.json"
     assert json.loads(given.read_text()) == {"lr": "0.2", "epochs": "3"}
