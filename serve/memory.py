@@ -1,6 +1,7 @@
 """Memory: how much this container may use, how much is left, and which errors say that there was too little."""
 
 import errno
+import os
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 def no_room(error: BaseException) -> bool:
     """Return whether an error says that memory or the disk was too small."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
-    return full or out_of_memory(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
+        return True
+    # safetensors and OpenVINO write files themselves, and put the system's words into errors of their own types.
+    text = str(error).lower()
+    return out_of_memory(error) or any(os.strerror(number).lower() in text for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def memory_limit(root: Path = _CGROUP) -> int:

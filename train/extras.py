@@ -2,7 +2,7 @@
 
 import copy
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +27,18 @@ CHECKED = 16  # photos that check a conversion
 LARGEST = 400_000_000  # bytes of weights
 
 
-def keep_guard(model: Classifier, photos: Sequence[Photo], seed: int) -> GuardPhotos | None:
+def keep_guard(
+    model: Classifier, photos: Sequence[Photo], seed: int, read: Callable[[Path], bytes] = read_photo
+) -> GuardPhotos | None:
     """Return as many photos of validation as the guard keeps, evenly over the classes; None if none of them can be read.
 
-    `model` is the trained one, on the processor and in eval mode; it computes at float32.
+    `model` is the trained one, on the processor and in eval mode; it computes at float32. `read` returns a photo's bytes.
     """
     labels = [photo.label for photo in photos]
     kept, pixels, size = [], [], 0
     for place in chosen(labels, seed):
         try:
-            photo = load_pixels(read_photo(photos[place].path), model.preprocessing)
+            photo = load_pixels(read(photos[place].path), model.preprocessing)
         except (OSError, PhotoError):  # its file was removed since the feature pass
             continue
         file = lossless(photo)

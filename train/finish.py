@@ -10,6 +10,7 @@ from torch import Tensor
 
 from classifier import __version__, artifact
 from classifier.backends import Backend
+from classifier.images import read_photo
 from classifier.spec import Measured
 from train import stop
 from train.calibrate import fit_temperature
@@ -58,7 +59,8 @@ def finish(setup: Setup, config: Config, outcome: Outcome, validation: Features)
         extras = artifact.Extras(measured=_measured(outcome.backend, results["validation"]), onnx=config.export_onnx)
         # A job that is stopped has two minutes to write its model.
         if not stop.requested.is_set() and not DISCARD_MODEL.read():
-            guard, folder = keep_guard(model, validation.photos, config.seed), Path(scratch)
+            pack, folder = setup.feature_pass.pack, Path(scratch)
+            guard = keep_guard(model, validation.photos, config.seed, pack.read if pack else read_photo)
             written = guard and write_ir(model, guard, folder, config.export_openvino)
             extras = dataclasses.replace(extras, guard=guard, ir=folder if written else None)
         artifact.save(setup.job.model_dir, model, spec, validation.sample, training, extras)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from classifier import backends, device
 from classifier.backends import BACKENDS, Unavailable, candidates, check
@@ -107,6 +108,7 @@ def test_of_an_error_so_much_is_reported_as_a_line_holds() -> None:
         (OSError(errno.ENOSPC, "No space left on device"), False, True, False),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), False, True, False),
         (OSError(errno.ENOMEM, "Cannot"), False, True, False),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), False, True, False),
         (OSError(errno.EACCES, "Permission denied"), False, False, False),
         (ValueError(28), False, False, False),
     ],

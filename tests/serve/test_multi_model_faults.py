@@ -1,5 +1,6 @@
 """A multi-model endpoint in trouble, over HTTP: a full disk, a stop while it loads, a model that is unloaded while a body arrives."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -33,11 +34,11 @@ def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
 ) -> None:
     port = free_port()
     variables = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)}
-    with started(models, port, models, **variables) as process:
+    with started(models, port, models, **variables) as process, contextlib.ExitStack() as stack:
         wait_for(process, f"http://127.0.0.1:{port}")
         endpoint = Endpoint(port, models / "models", process.pid)
         assert endpoint.load("first")[0] == 200
-        filler = (disk / "filler").open("wb", buffering=0)
+        filler = stack.enter_context((disk / "filler").open("wb", buffering=0))
         left = os.statvfs(disk)
         # A nearly full disk is noticed before; a disk that fills up while the model is prepared is noticed by the process that writes.
         for room in (5 << 20, 60 << 20):
