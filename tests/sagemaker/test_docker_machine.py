@@ -1,6 +1,7 @@
 """Containers in a real Docker as SageMaker runs them, with programs of our image that print their inputs."""
 
 import http.client
+import ipaddress
 import os
 import shutil
 import socket
@@ -137,8 +138,9 @@ def test_an_image_that_is_not_there_is_named_with_the_remedy(machine: DockerMach
 @contextmanager
 def listening() -> Iterator[tuple[str, int]]:
     """Listen on this machine's address on Docker's own network, where a container that is not isolated finds it."""
-    gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-    with socket.create_server((gateway, 0)) as server:
+    # An engine that made this network itself may name only the subnet, whose first address is the machine's.
+    subnet = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}")
+    with socket.create_server((str(ipaddress.ip_network(subnet)[1]), 0)) as server:
         yield server.getsockname()
 
 
