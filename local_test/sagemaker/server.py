@@ -60,5 +60,5 @@ def listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         raise StartError(f"port {port} cannot be used: {error.strerror}; name another with --port") from None
-    listener.listen(128)
+    listener.listen(128)  # the web server raises it when it starts
     return listener

@@ -20,6 +20,8 @@ from local_test.sagemaker.threads import Threads
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 BLOCK = 1 << 18
+# Connections that wait to be accepted. Trap: cheroot's own number is 5; of 50 clients at once, some were then reset or waited a second.
+WAITING = 1024
 IDLE = (
     60  # seconds after which a connection that brings no request is closed, and a client that sends nothing is given up
 )
@@ -102,7 +104,13 @@ class WebServer(Server):  # type: ignore[misc]
     max_request_header_size = 1 << 16  # bytes
 
     def __init__(self, listener: socket.socket, application: Application) -> None:
-        super().__init__(listener.getsockname(), _read_whole(application), server_name="127.0.0.1", timeout=IDLE)
+        super().__init__(
+            listener.getsockname(),
+            _read_whole(application),
+            server_name="127.0.0.1",
+            request_queue_size=WAITING,
+            timeout=IDLE,
+        )
         self.gateway = Gateway
         self.requests = _Requests(self)
         self._listener = listener

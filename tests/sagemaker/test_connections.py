@@ -36,6 +36,13 @@ def test_a_connection_carries_one_request_after_another(connection: http.client.
     assert connection.sock is first
 
 
+def test_a_hundred_clients_may_connect_at_the_same_moment(emulator: Emulator) -> None:
+    port = emulator.url.rpartition(":")[2]
+    listed = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+    most = int(listed.split()[2])  # connections that the kernel keeps until the server accepts them
+    assert most >= 100
+
+
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_a_body_that_a_refusal_leaves_unread_does_not_spoil_the_next_request(
     connection: http.client.HTTPConnection, size: int
