@@ -52,8 +52,8 @@ def test_the_switch_decides_against_what_is_found(log: Path, tmp_path: Path) -> 
 
 
 def test_a_container_with_gpus_has_shared_memory_for_nccl(tmp_path: Path) -> None:
-    plain = command("image", tmp_path, {}, tmp_path / "cache", None)
-    with_gpus = command("image", tmp_path, {}, tmp_path / "cache", None, gpus=True)
+    plain = command("image", tmp_path, {}, tmp_path / "cache", {})
+    with_gpus = command("image", tmp_path, {}, tmp_path / "cache", {}, gpus=True)
     options = list(itertools.pairwise(with_gpus[: with_gpus.index("image")]))
     assert ("--gpus", "all") in options and ("--shm-size", "1g") in options
     assert [part for part in with_gpus if part not in ("--gpus", "all", "--shm-size", "1g")] == plain
