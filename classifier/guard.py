@@ -112,7 +112,9 @@ def noise(found: Logits, trained: Logits) -> float:
     Each photo's mean is subtracted before, since it has no influence on probabilities.
     """
     expected = _centred(trained)
-    return float(np.sqrt(np.square(_centred(found) - expected).mean() / np.square(expected).mean()))
+    # A model that gives every class the same logit has nothing to divide by.
+    size = max(np.square(expected).mean(), np.finfo(np.float64).tiny)
+    return float(np.sqrt(np.square(_centred(found) - expected).mean() / size))
 
 
 def near(difference: Difference) -> bool:

@@ -48,6 +48,12 @@ def test_the_trained_models_own_logits_are_as_good() -> None:
     assert verdict.hits == verdict.trained_hits == (guard.logits.argmax(axis=1) == guard.labels).sum()
 
 
+def test_a_model_that_gives_all_classes_the_same_logit_is_like_itself_and_like_no_other() -> None:
+    same = np.zeros((4, 3), np.float32)
+    assert noise(same, same) == 0 and noise(same + np.eye(4, 3, dtype=np.float32), same) > 1
+    assert np.isnan(noise(same * np.float32("nan"), same))
+
+
 def test_noise_is_allowed_as_far_as_rounding_explains_it() -> None:
     guard, small = made(rounding=0.02), made(rounding=0.001)
     for photos, limit in ((guard, 0.02 * TIMES_ROUNDING), (small, LEAST_NOISE)):

@@ -160,7 +160,7 @@ def test_features_that_are_no_numbers_fail_with_one_sentence() -> None:
     broken = Features(
         features=TRAIN.features * torch.nan, rows=TRAIN.rows, labels=TRAIN.labels, photos=(), fingerprint=""
     )
-    with pytest.raises(ConfigError, match="the head's loss is no number on the backbone's features; set precision"):
+    with pytest.raises(ConfigError, match="the head's loss is not a number on the backbone's features; set precision"):
         found(fresh(), train=broken)
 
 

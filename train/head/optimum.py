@@ -38,9 +38,8 @@ def optimum(
 
     With `weight_decay` 0 the L2 terms of VALUES are tried, each as a trial with a record and a line, and the one of the lowest
     validation loss is kept. The loss has less noise than the accuracy, of which neighbours often have the same. `saved` is the
-    checkpoint to continue from. After SIGTERM the evaluation under way is
-    finished, and the best value so far is kept, else what the first one has learnt. Raises ConfigError for a loss that is no
-    number.
+    checkpoint to continue from. After SIGTERM the evaluation under way is finished, and the best value so far is kept, else what the
+    first one has learnt. Raises ConfigError for a loss that is not a number.
     """
     values = (config.weight_decay,) if config.weight_decay else VALUES
     tried: list[dict[str, Any]] = list(saved.epochs) if saved else []

@@ -128,7 +128,7 @@ class Descent:
         gradient = self.stage.world.total(gradient)
         loss, hits = self.stage.world.total(tally).tolist()
         if not math.isfinite(loss):
-            raise ConfigError("the head's loss is no number on the backbone's features; set precision to fp32")
+            raise ConfigError("the head's loss is not a number on the backbone's features; set precision to fp32")
         weights = at.detach()[:, :-1]
         gradient[:, :-1] += l2 * weights
         with_l2 = loss + l2 / 2 * float(weights.double().square().sum())
