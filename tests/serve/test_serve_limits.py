@@ -73,7 +73,7 @@ def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:
     prepare(model, tmp_path, "auto")
-    # Passes may begin in the first 5.4 seconds (0.9 of 6): two of the four at most. Decoding 128 small photos takes 0.04 s; it may take 3 s.
+    # Passes may begin in the first 5.4 seconds (0.9 of 6): two of the four at most. Decoding takes 0.04 s and may take 3 s.
     worker = Worker(SlowPredictor(tmp_path, threads=1), top_k=5, seconds=6)
     with Image.open(io.BytesIO(photo)) as image:
         buffer = io.BytesIO()
