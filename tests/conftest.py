@@ -257,7 +257,7 @@ def run_training(
     if not (prefix or program) and environment is None:
         return Run(base, run_to_the_end(arguments, variables))
     command = [*prefix, *([program] if program else TRAIN), *arguments]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=900, check=False)
     return Run(base, done)
 
 
@@ -268,7 +268,7 @@ def run_to_the_end(arguments: list[str], environment: dict[str, str]) -> "subpro
     """Run the training program: inside the images as a command, else from a process that has imported the libraries."""
     if INSIDE:
         command = [*TRAIN, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     return warm().run(arguments, environment)
 
 
@@ -333,4 +333,4 @@ def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess
     if INSIDE:
         pytest.skip("on the host only: the driver runs there")
     command = [str(Path(sys.executable).parent / "byoc"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, **options)
