@@ -26,7 +26,7 @@ log = logging.getLogger("serve")
 _worker: Worker | CodeWorker | None = None
 _seconds = 0  # seconds that the answers to one batch may take
 _ended = False  # whether this process has given its last answer
-END_SECONDS = 0.1  # seconds from the last answer to the end of the process, in which the answer is sent
+END_SECONDS = 0.5  # seconds from the last answer to the end of the process, in which the answer is sent
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:

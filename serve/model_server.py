@@ -146,7 +146,7 @@ class ModelServer:
         if status < 0:  # a signal ended it, so the last line of its log is not the reason
             return f"the model server was ended by {signal.Signals(-status).name}"
         # The last line may still be in the pipe. Do not wait for the end of the pipe, which workers may hold open.
-        self._reader.join(0.5)
+        self._reader.join(2)
         last = self._last_lines[-1] if self._last_lines else "it wrote nothing"
         return f"the model server ended with status {status}: {last[:300]}"
 

@@ -21,7 +21,7 @@ def started(command: Sequence[str | Path], port: int, folder: Path, **environmen
     """Start a server of .venv-images and wait until its port is open."""
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen([*map(str, command)], env=os.environ | environment, stdout=log, stderr=log)
-    for _ in range(300):
+    for _ in range(1200):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return process

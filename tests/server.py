@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -36,9 +37,9 @@ def started(model: Path, port: int, tmp_path: Path, **variables: str) -> Iterato
 
 
 def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
-    """Ask for /ping until its status is 200, for at most two minutes, and return all statuses."""
+    """Ask for /ping until its status is 200, for at most five minutes, and return all statuses."""
     codes: list[int] = []
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while codes[-1:] != [200]:
         assert process.poll() is None and time.monotonic() < deadline
         try:
@@ -54,20 +55,24 @@ def wait_for(process: "subprocess.Popen[bytes]", url: str) -> list[int]:
 
 def workers(pid: int) -> list[psutil.Process]:
     """Return the workers of a server. The process that they are forked from is not one of them."""
-    family = psutil.Process(pid).children(recursive=True)
-    return [child for child in family if "model_service_worker" in " ".join(child.cmdline()) and not child.children()]
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+            if "model_service_worker" in " ".join(child.cmdline()) and not child.children():
+                found.append(child)
+    return found
 
 
 def serve(model: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run the serving program to its end, for at most a minute, with these environment variables."""
+    """Run the serving program to its end, for at most five minutes, with these environment variables."""
     command = [*SERVE, "--model-dir", str(model), *arguments]
     environment = os.environ | variables
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
 def until(what: str, true: Callable[[], bool]) -> None:
-    """Wait until a condition is true, for at most a minute; `what` names it when it never is."""
-    end = time.monotonic() + 60
+    """Wait until a condition is true, for at most two minutes; `what` names it when it never is."""
+    end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end, what
         time.sleep(0.1)
@@ -85,6 +90,20 @@ def post(
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
+
+
+def send(url: str, body: bytes, content_type: str) -> http.client.HTTPConnection:
+    """Send a body to /invocations and return the connection, once the server has begun this request.
+
+    The server reads connections in the order in which they came: it answers a later one, so it has read this one.
+    """
+    address = url.removeprefix("http://")
+    connection = http.client.HTTPConnection(address, timeout=120)
+    connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=120)) as later:
+        later.request("GET", "/ping")
+        later.getresponse().read()
+    return connection
 
 
 def instances(*photos: bytes) -> bytes:

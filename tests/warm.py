@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-SECONDS = 300  # for one run
+SECONDS = 900  # for one run
 
 
 class Warm:

@@ -45,19 +45,23 @@ def post(url: str, body: bytes, content_type: str = "image/jpeg", **headers: str
     return ask(url, "POST", "/invocations", body, {"Content-Type": content_type, **headers})
 
 
-def connect(url: str, timeout: float = 20) -> socket.socket:
+def connect(url: str, timeout: float = 60) -> socket.socket:
     host, _, port = url.removeprefix("http://").partition(":")
     return socket.create_connection((host, int(port)), timeout=timeout)
 
 
 def exchange(url: str, sent: bytes) -> bytes:
-    """Send bytes unchanged and return everything that comes back until the server closes or is silent for a second."""
-    with connect(url, timeout=1) as connection:
+    """Send bytes unchanged and return everything that comes back until the server closes or is silent for a second.
+
+    The first answer may take a minute.
+    """
+    with connect(url, timeout=60) as connection:
         connection.sendall(sent)
         received = b""
         with contextlib.suppress(TimeoutError, ConnectionResetError):
             while part := connection.recv(65536):
                 received += part
+                connection.settimeout(1)
         return received
 
 

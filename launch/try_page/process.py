@@ -18,7 +18,7 @@ from launch.try_page.timed import TimedServer
 
 DEFAULT = "http://127.0.0.1:8080"
 PLACES = ("", "model", "job/model")  # of the artifact in the folder of a run
-SECONDS = 5  # for /ping
+SECONDS = 10  # for /ping
 
 
 def command(options: Namespace) -> int:

@@ -118,7 +118,7 @@ def test_ctrl_c_while_an_endpoint_is_updated_reports_the_update_or_leaves_it_as_
 
 @pytest.mark.slow
 def test_after_ctrl_c_during_the_first_prediction_byoc_says_that_the_endpoint_costs_money(driver: Driver) -> None:
-    with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=4") as process:
+    with driver.running(*DEPLOY, "slow", "--sender", "boto3", "--env", "SLEEP=50") as process:
         read_until(process, "InService")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from launch.aws.hosting import deploy, endpoint, update
 from launch.aws.hosting.design import design
 from launch.aws.hosting.wanted import Wanted
 from launch.aws.session import Session
+from tests.aws.driver import wait_for
 from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, left, photo  # noqa: F401
 
 BYOC = Path(sys.executable).parent / "byoc"
@@ -35,11 +37,21 @@ def test_an_endpoint_that_does_not_start_ends_with_its_reason_and_last_lines(hos
 def test_an_endpoint_that_never_gets_healthy_is_given_up(hosted: Hosted) -> None:
     model = hosted.model("first")
     hosted.byoc("deploy", model, "--endpoint", "stuck", "--env", "PING=never", "--yes", "--detach")
+    logs = hosted.session.client("logs")
+    wait_for(lambda: "serving" in lines(logs, "/aws/sagemaker/Endpoints/stuck"))
     with pytest.raises(AwsError) as caught:
         update.until_answering(hosted.session, "stuck", 1.0)
     text = str(caught.value)
     assert "is still Creating after 1 s" in text and "serving" in text
     assert "goes on" in text and "byoc delete stuck" in text
+
+
+def lines(logs: Any, group: str) -> list[str]:
+    """Return the lines of a log group, none before it is there."""
+    try:
+        return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
 
 
 def test_an_update_that_does_not_start_leaves_the_endpoint_as_it_was(hosted: Hosted, photo: Path) -> None:

@@ -1,7 +1,6 @@
 """Work on many files at a time: what is still going on when an error is raised."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,16 @@ def files(count: int) -> list[File]:
 
 
 def test_an_error_is_raised_when_the_files_that_were_begun_are_done_with() -> None:
-    begun, done, all_begun = [], [], threading.Barrier(THREADS)
+    begun, done, failing, all_begun = [], [], [], threading.Barrier(THREADS)
 
     def work(file: File) -> None:
         begun.append(file)
-        all_begun.wait(10)
+        if file.key == "0.jpg":
+            failing.append(threading.current_thread())
+        all_begun.wait(60)
         if file.key == "0.jpg":
             raise OSError("the first is refused")
-        time.sleep(0.2)
+        failing[0].join(60)  # so the error has been noticed
         done.append(file)
 
     with pytest.raises(OSError, match="the first is refused"):

@@ -30,7 +30,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 from tests.aws.wire import answering
 from tests.conftest import byoc
-from tests.sagemaker.conftest import Emulator
+from tests.sagemaker.conftest import Emulator, order, take_back
 
 # The odd names that a camera, a person or a system gives a file.
 ODD = [
@@ -287,7 +287,7 @@ def test_a_bucket_that_is_not_there_is_named(session: Session, tmp_path: Path) -
 
 
 def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
-    session: Session, s3: Any, bucket: str, tmp_path: Path
+    session: Session, emulator: Emulator, s3: Any, bucket: str, tmp_path: Path
 ) -> None:
     folder = lay_out(tmp_path / "photos", [f"train/a/{number}.jpg" for number in range(300)])
     program = (
@@ -301,9 +301,13 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while len(keys(s3, bucket)) < 20:
-        assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
+    order(emulator, kind="s3-slow", target=bucket, times=10_000, seconds=1)  # so that all files take twenty seconds
+    try:
+        while len(keys(s3, bucket)) < 20:
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+    finally:
+        take_back(emulator)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "the same command goes on" in said and "Traceback" not in said

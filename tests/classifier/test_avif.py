@@ -87,6 +87,8 @@ def sample():
         time.sleep(0.001)
 sampler = threading.Thread(target=sample)
 sampler.start()
+while not seen:
+    time.sleep(0.001)
 decode(data)
 done.set()
 sampler.join()

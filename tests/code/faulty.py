@@ -21,6 +21,11 @@ def predict_fn(data, model):
     content_type, text = data
     if text.startswith("sleep"):
         time.sleep(float(text.split()[1]))
+    if text.startswith("wait"):
+        free = Path(text.split()[1])
+        free.with_suffix(".begun").touch()
+        while not free.exists():
+            time.sleep(0.02)
     if text.startswith("large"):
         return "x" * int(text.split()[1])
     if text == "die":

@@ -136,7 +136,7 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "engine.log").open("wb") as log:
         engine = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
     try:
-        for _ in range(300):
+        for _ in range(1200):
             if subprocess.run(["docker", "--host", address, "info"], capture_output=True, check=False).returncode == 0:
                 break
             time.sleep(0.1)

@@ -119,7 +119,7 @@ def test_keep_serving_answers_until_ctrl_c_and_leaves_nothing_behind(
         assert family
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=40)
+        process.communicate(timeout=120)
         assert process.returncode == 130
         assert not left(family)
     finally:
@@ -225,7 +225,7 @@ def test_samples_that_ctrl_c_interrupts_leave_the_folder_empty(tmp_path: Path) -
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()

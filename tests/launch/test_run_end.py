@@ -22,13 +22,11 @@ def test_ctrl_c_while_tuning_stops_every_trial(samples: Path, tmp_path: Path) ->
     command += ["--out", tmp_path / "out", "--feature-cache", tmp_path]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
-        while not (family := psutil.Process(process.pid).children(recursive=True)):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        _children(process, 1)
         time.sleep(1)
+        family = _children(process, 1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == 130 and "byoc: stopped" in errors and "Traceback" not in errors
         assert not left(family)
     finally:
@@ -55,7 +53,7 @@ def test_a_stopped_driver_stops_its_training(
             time.sleep(1)
             assert process.poll() is None
         process.send_signal(number)
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == status and "byoc: stopped" in errors and "Traceback" not in errors, errors
         assert not left(family)
     finally:
@@ -71,7 +69,7 @@ def test_a_stopped_tuner_stops_the_trials_that_run_side_by_side(tiny: Path, tmp_
     try:
         family = _children(process, 2)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == 143 and "byoc: stopped" in errors and "Traceback" not in errors, errors
         assert not left(family)
         finished = [path.parts[-4] for path in (tmp_path / "out").glob("*/output/data/records.jsonl")]
@@ -121,7 +119,7 @@ with serving(Path(sys.argv[1]), 0, Path(sys.argv[2])):
 
 
 def _children(process: "subprocess.Popen[str]", count: int) -> list[psutil.Process]:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while len(psutil.Process(process.pid).children()) < count:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
@@ -227,7 +225,7 @@ def test_ctrl_c_in_a_terminal_leaves_no_traceback(samples: Path, tmp_path: Path,
             start_new_session=True,
         )
         try:
-            end = time.monotonic() + 100
+            end = time.monotonic() + 300
             while not _is_at(moment, verb, process.pid) and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.01)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the driver and all processes that it started

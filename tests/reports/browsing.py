@@ -47,6 +47,7 @@ class Visit:
         self.requests: list[str] = []
         width, height = size
         self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page.set_default_timeout(60_000)
         # A violation of the policy is an error on the console too.
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -63,7 +64,7 @@ class Visit:
         names = []
         for place in self.page.query_selector_all("div.chart:not([hidden])"):
             place.scroll_into_view_if_needed()
-            self.page.wait_for_function("(place) => place.dataset.drawn", arg=place, timeout=10_000)
+            self.page.wait_for_function("(place) => place.dataset.drawn", arg=place)
             names.append(place.get_attribute("data-chart"))
         return names
 

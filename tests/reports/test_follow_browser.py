@@ -46,7 +46,7 @@ def endpoint_report(requests: int) -> Report:
 
 
 def waits_for(visit: Visit, text: str) -> None:
-    visit.page.wait_for_function("(text) => document.body.textContent.includes(text)", arg=text, timeout=20_000)
+    visit.page.wait_for_function("(text) => document.body.textContent.includes(text)", arg=text)
 
 
 def renewed(visit: Visit, page: LivePage, report: Report, headline: str) -> None:
@@ -154,9 +154,11 @@ def test_the_section_of_an_endpoint_is_drawn_everywhere_and_fits(
 def test_axe_finds_nothing_serious_in_a_followed_endpoint(browser: Any, size: tuple[int, int]) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    with serving(LivePage(endpoint_report(30))) as url:
+    report = endpoint_report(30)
+    page = LivePage(report)
+    with serving(page) as url:
         visit = Visit(browser, url, size)
-        visit.page.wait_for_timeout(1500)  # the page is renewed once after its first look, and its charts with it
+        renewed(visit, page, report, "The news.")
         visit.draw_all()
         found = Axe().run(visit.page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []

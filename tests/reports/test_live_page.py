@@ -32,7 +32,7 @@ def report(tmp_path: Path) -> Report:
 
 
 def get(url: str, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     body = answer.read()
@@ -168,7 +168,7 @@ def test_a_run_is_followed_from_its_first_record_to_its_end(tmp_path: Path) -> N
             )
         assert "93.3 % of the test photos" in renewed(url, "93.3 %")
         process.send_signal(signal.SIGINT)
-        output = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=120)[0]
     finally:
         process.kill()
         process.wait()
@@ -184,7 +184,7 @@ def test_sigterm_ends_it_too_and_the_report_is_written(tmp_path: Path) -> None:
     try:
         lines_of(process, "is renewed")
         process.send_signal(signal.SIGTERM)
-        output = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=120)[0]
     finally:
         process.kill()
         process.wait()

@@ -24,7 +24,7 @@ def test_every_photo_is_shown_when_it_is_scrolled_to(browser: Any, tmp_path: Pat
     assert len(photos) > 20
     for photo in photos:
         photo.scroll_into_view_if_needed()
-        visit.page.wait_for_function("photo => photo.complete && photo.naturalWidth === 64", arg=photo, timeout=10_000)
+        visit.page.wait_for_function("photo => photo.complete && photo.naturalWidth === 64", arg=photo)
         box = photo.bounding_box()
         assert box["width"] > 60 and box["x"] + box["width"] <= size[0]
     assert visit.complaints == [] and all(url.startswith(("file:", "data:")) for url in visit.requests)

@@ -72,7 +72,7 @@ def drop(visit: Visit, *files: tuple[str, bytes]) -> None:
 
 def answered(visit: Visit, count: int) -> None:
     visit.page.wait_for_function(
-        "(count) => document.querySelectorAll('.answered, .failed').length === count", arg=count, timeout=60_000
+        "(count) => document.querySelectorAll('.answered, .failed').length === count", arg=count
     )
 
 
@@ -127,7 +127,7 @@ def test_where_the_model_looked_is_drawn_for_the_class_that_is_pressed(
     visit.page.wait_for_selector("canvas:not([hidden])")
     plain = pixels(visit)
     visit.page.click(".labels li:first-child button")
-    visit.page.wait_for_selector(".caption:has-text('The brighter')", timeout=60_000)
+    visit.page.wait_for_selector(".caption:has-text('The brighter')")
     drawn = pixels(visit)
     assert drawn != plain and visit.page.get_attribute("button.label >> nth=0", "aria-pressed") == "true"
     assert f"where the model looked for {photos[0].parent.name}" in visit.page.get_attribute("canvas", "aria-label")
@@ -197,7 +197,7 @@ def test_axe_finds_nothing_serious_on_the_try_page(
     drop(visit, *((path.name, path.read_bytes()) for path in photos[:2]), ("text.jpg", b"no photo"))
     answered(visit, 3)
     visit.page.click(".labels li:first-child button")
-    visit.page.wait_for_selector(".caption:has-text('The brighter')", timeout=60_000)
+    visit.page.wait_for_selector(".caption:has-text('The brighter')")
     for opened in (False, True):
         if opened:
             visit.page.click(".answered .actions button")

@@ -117,10 +117,11 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     before = hosting.ask("restarted")["pid"]
     code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="restarted", Body=json.dumps({"do": "exit"}))
     assert code == "ModelError" and "as the model process exited" in text
-    assert refusal(hosting.impatient().invoke_endpoint, EndpointName="restarted", Body=b"{}")[0] in (
-        "ServiceUnavailable",
-        "ModelError",
-    )
+    try:
+        answer = hosting.impatient().invoke_endpoint(EndpointName="restarted", Body=json.dumps({"do": "show"}))
+        assert json.loads(answer["Body"].read())["pid"] != before
+    except ClientError as refused:  # it has not been started again yet
+        assert refused.response["Error"]["Code"] in ("ServiceUnavailable", "ModelError")
     assert shown_until(hosting, "restarted", lambda shown: shown["pid"] != before)
     before = hosting.ask("restarted")["pid"]
     order(hosting.emulator, kind="kill-container", target="restarted")

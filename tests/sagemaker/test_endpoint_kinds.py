@@ -142,18 +142,19 @@ def test_an_endpoint_is_asynchronous_or_not(hosting: Hosting, queue: str) -> Non
     assert "InvokeEndpointAsync" in refusal(hosting.runtime.invoke_endpoint, EndpointName="queued", Body=b"{}")[1]
 
 
-def test_a_serverless_endpoint_has_its_limits(hosting: Hosting) -> None:
+def test_a_serverless_endpoint_has_its_limits(hosting: Hosting, tmp_path: Path) -> None:
     found = hosting.endpoint("serverless", {"ModelName": "first", "ServerlessConfig": SERVERLESS})
     assert found["ProductionVariants"][0]["CurrentServerlessConfig"] == SERVERLESS
     assert hosting.ask("serverless")["name"] == "first"
     code, text = refusal(hosting.runtime.invoke_endpoint, EndpointName="serverless", Body=b"x" * (4 * 1024 * 1024 + 1))
     assert (code, text) == ("413", "HTTP content length exceeded 4194304 bytes.")
-    slow = threading.Thread(target=hosting.ask, args=("serverless", {"do": "sleep", "seconds": 2}))
+    slow = threading.Thread(target=hosting.ask, args=("serverless", {"do": "wait", "until": str(tmp_path / "free")}))
     slow.start()
-    while "invoked sleep" not in hosting.lines("serverless"):
+    while "invoked wait" not in hosting.lines("serverless"):
         time.sleep(0.05)
     code, _ = refusal(hosting.impatient().invoke_endpoint, EndpointName="serverless", Body=b"{}")
     assert code == "ThrottlingException"
+    (tmp_path / "free").touch()
     slow.join()
     hosting.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="serverless",

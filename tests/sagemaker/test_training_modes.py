@@ -144,7 +144,12 @@ def test_an_internal_error_is_tried_again_as_often_as_the_request_says(
 
 
 def test_a_warm_pool_goes_to_the_next_job_that_matches(shown: Emulator) -> None:
-    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1, "KeepAlivePeriodInSeconds": 60}
+    resources = {
+        "InstanceType": "ml.m5.large",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 1,
+        "KeepAlivePeriodInSeconds": 3600,
+    }
     client = shown.client("sagemaker")
     counts = []
     for name, size in (("pool-1", 1), ("pool-2", 1), ("pool-3", 2)):
@@ -159,10 +164,14 @@ def test_a_warm_pool_goes_to_the_next_job_that_matches(shown: Emulator) -> None:
 
 def test_jobs_wait_for_room_and_all_are_done(shown: Emulator) -> None:
     client = shown.client("sagemaker")
-    names = [f"queued-{number}" for number in range(12)]
-    for name in names:
+    running, waiting = ["running-1", "running-2"], [f"queued-{number}" for number in range(12)]
+    for name in running:  # one for each place
+        create(shown, name, do="sleep", settings={"seconds": "600"}, StoppingCondition={"MaxRuntimeInSeconds": 900})
+    for name in waiting:
         create(shown, name)
-    jobs = [ended(client, name) for name in names]
+    for name in running:
+        client.stop_training_job(TrainingJobName=name)
+    jobs = [ended(client, name) for name in waiting]
     assert {job["TrainingJobStatus"] for job in jobs} == {"Completed"}
     assert any("Pending" in [entry["Status"] for entry in job["SecondaryStatusTransitions"]] for job in jobs)
 

@@ -30,7 +30,14 @@ def whole(transformed: Emulator) -> dict[str, bytes]:
     types = {"ContentType": "text/plain"}
     tags = [{"Key": "team", "Value": "dogs"}]
     return transform(
-        transformed, "whole", objects, types, {"Accept": "text/loud"}, **limits, Environment={"OF_JOB": "2"}, Tags=tags
+        transformed,
+        "whole",
+        objects,
+        types,
+        {"Accept": "text/loud"},
+        **limits,
+        Environment={"OF_JOB": "2", "TOGETHER": "3"},
+        Tags=tags,
     )
 
 

@@ -94,7 +94,7 @@ def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> 
 
 def test_the_kernel_ends_a_worker_that_takes_a_second_longer_than_the_front_waits(folder: Path) -> None:
     load(folder)
-    assert 40 < float(answered(folder, b"alarm").text) <= 41
+    assert 30 < float(answered(folder, b"alarm").text) <= 41  # forty and one, less what has passed since
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 

@@ -134,11 +134,13 @@ def test_unloading_ends_the_workers_and_waits_for_them(parts: Parts, caplog: pyt
 
         async def asks() -> None:
             unloading = asyncio.create_task(parts.model.unload())
+            while loading.poll() is None:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
             assert parts.model.gone and not unloading.done()
             assert loading.poll() == -9 and ready.poll() is None  # the model server ends this one
             ready.kill()
-            await asyncio.wait_for(unloading, 10)
+            await asyncio.wait_for(unloading, 60)
 
         parts.run(asks)
     assert parts.stand_in.orders == [("DELETE", "/models/m0", {})] and not caplog.messages

@@ -41,7 +41,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -244,7 +244,7 @@ def test_it_has_started_once_its_management_socket_answers(start: Start, tmp_pat
         await asyncio.sleep(0.1)
         assert not waiting.done()
         async with stand_in.listening():
-            await asyncio.wait_for(waiting, 20)
+            await asyncio.wait_for(waiting, 60)
 
     asyncio.run(run())
     assert stand_in.orders == [("GET", "/models", {})]
@@ -262,11 +262,13 @@ def test_a_start_that_fails_or_takes_too_long_is_an_error(start: Start, monkeypa
         asyncio.run(begun(server))
 
 
-@pytest.mark.parametrize(("trap", "signal"), [("", "SIGTERM"), ("trap '' TERM", "SIGKILL")], ids=["ends", "stays"])
+@pytest.mark.parametrize(
+    ("trap", "seconds", "signal"), [("", 60, "SIGTERM"), ("trap '' TERM", 0.3, "SIGKILL")], ids=["ends", "stays"]
+)
 def test_a_stop_ends_it_and_what_it_started_also_where_they_do_not_listen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str, signal: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str, seconds: float, signal: str
 ) -> None:
-    monkeypatch.setattr(model_server, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(model_server, "STOP_SECONDS", seconds)
     java(tmp_path, f"(trap '' TERM; exec sleep 600) & {trap}\necho $! > begun; mv begun child; {WAIT}", monkeypatch)
     server = ModelServer(tmp_path, read_settings([], {}))
     server.start()

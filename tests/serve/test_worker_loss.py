@@ -24,9 +24,8 @@ def artifact(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(artifact: Path) -> None:
     (artifact / "die").touch()
-    start = time.monotonic()
     done = serve(artifact, "--port", str(free_port()), "--workers", "1", ALLOW_MODEL_CODE="true")
-    assert done.returncode == 1 and time.monotonic() - start < 30
+    assert done.returncode == 1
     assert "3 workers ended while they loaded the model" in done.stderr.splitlines()[-1]
 
 
@@ -57,16 +56,17 @@ def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Pa
     with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_MODEL_SERVER_WORKERS="1") as process:
         wait_for(process, url)
         codes: list[int] = []
-        clients = [threading.Thread(target=lambda: codes.append(answer_to(url, "sleep 8")[0])) for _ in range(4)]
+        free, begun = tmp_path / "free", tmp_path / "free.begun"
+        clients = [threading.Thread(target=lambda: codes.append(answer_to(url, f"wait {free}")[0])) for _ in range(4)]
         for client in clients:
             client.start()
-        time.sleep(1)
+        until("the first request is being computed", begun.exists)
         workers(process.pid)[0].kill()
         until("it is gone", lambda: metric(url, "byoc_workers_ready") == 0)
         until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 1)
-        start = time.monotonic()
         wait_for(process, url)
-        assert time.monotonic() - start < 4 and len(codes) <= 1
+        assert codes == [503]
+        free.touch()
         for client in clients:
             client.join()
         assert sorted(codes) == [200, 200, 200, 503]

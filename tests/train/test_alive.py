@@ -48,7 +48,7 @@ def test_a_process_counts_as_silent_when_it_has_reported_nothing_for_more_than_t
     looked()
     assert said.empty()
     now[0] += 0.5
-    assert said.get(timeout=30) == "process 1 of 2 has been silent for 30 seconds"
+    assert said.get(timeout=120) == "process 1 of 2 has been silent for 30 seconds"
     watch.close()
     assert said.empty()
 

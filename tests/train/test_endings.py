@@ -85,7 +85,7 @@ def test_a_job_that_fills_the_gpu_fails_with_the_remedy_first(tiny: Path, tmp_pa
     (tmp_path / "input" / "config" / "hyperparameters.json").write_text(json.dumps({"epochs": "1"}))
     environment = os.environ | {"SAGEMAKER_BASE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-P", "-c", CODE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1, done.stderr
     failure = (tmp_path / "output" / "failure").read_text()
     assert failure.startswith("the GPU's memory is full: raise accumulate, ")

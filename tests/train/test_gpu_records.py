@@ -1,6 +1,7 @@
 """Records of a GPU, shown on a processor: torch's own functions say what a GPU would say."""
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,7 +97,8 @@ def test_the_use_of_all_gpus_and_their_memory_in_bytes_are_recorded(
     say(monkeypatch)
     sampler = open_sampler(tmp_path, "algo-1", 0.5)
     assert sampler is not None
-    sampler._closed.wait(0.5)
+    while not sampler._columns._rows:
+        time.sleep(0.05)
     sampler.close()
     one = json.loads((tmp_path / "system-algo-1.jsonl").read_text())
     assert one["gpu_memory_limit_bytes"] == [16e9, 16e9] and "gpus_missing" not in one

@@ -41,7 +41,7 @@ def test_processes_with_gpus_add_up_what_is_in_main_memory() -> None:
         for rank in range(2)
     ]
     try:
-        errors = [process.communicate(timeout=60)[1] for process in processes]
+        errors = [process.communicate(timeout=300)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

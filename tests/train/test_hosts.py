@@ -18,7 +18,16 @@ server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 fcntl.ioctl(server, 0x8914, struct.pack("16sH14x", b"lo", 0x49))  # SIOCSIFFLAGS: up, loopback, running
 server.bind(("127.0.0.1", 53))
 """
-TERMINATE = "import os, threading; threading.Timer(1, os.kill, (os.getpid(), 15)).start()"
+# Sends SIGTERM once the program has said that it waits.
+TERMINATE = """
+import builtins, os
+say = builtins.print
+def print_and_terminate(*words, **options):
+    say(*words, **options)
+    if words[0].startswith("waiting"):
+        os.kill(os.getpid(), 15)
+builtins.print = print_and_terminate
+"""
 WAIT = """
 import sys, time
 from train.processes.hosts import wait_for_hosts
@@ -38,14 +47,14 @@ def wait(
     folder: Path, hosts: str, *seconds: str, before: str = "", environment: tuple[str, ...] = ()
 ) -> tuple[list[str], float]:
     """Return the lines that waiting printed, and the seconds it took."""
-    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
     script = before + WAIT
     command = f'mount --bind {folder}/resolv.conf /etc/resolv.conf && exec env {" ".join(environment)} "$@"'
     done = subprocess.run(
         [*ISOLATED, "sh", "-c", command, "sh", sys.executable, "-c", script, hosts, *seconds],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -68,7 +77,7 @@ def test_names_that_never_resolve_are_named_at_the_deadline(tmp_path: Path) -> N
 def test_a_resolver_that_blocks_does_not_outlast_the_deadline(tmp_path: Path) -> None:
     lines, took = wait(tmp_path, "algo-2.invalid", "2", before=SILENT)
     assert "no address was found within 2 s for algo-2.invalid" in lines[-1]
-    assert 2 <= took < 5  # one question takes the resolver 10 s
+    assert 2 <= took < 120  # one question takes the resolver 150 s
 
 
 def test_the_environment_sets_the_deadline(tmp_path: Path) -> None:
@@ -90,5 +99,5 @@ def test_an_odd_name_is_waited_for_like_any_other(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_the_wait(tmp_path: Path) -> None:
-    lines, took = wait(tmp_path, "algo-2.invalid", "30", before=TERMINATE)
-    assert lines[-1] == "Stopped: stopped by SIGTERM while waiting for the addresses of algo-2.invalid" and took < 10
+    lines, _ = wait(tmp_path, "algo-2.invalid", "3000", before=TERMINATE)
+    assert lines[-1] == "Stopped: stopped by SIGTERM while waiting for the addresses of algo-2.invalid"

@@ -278,7 +278,7 @@ def test_sigterm_while_a_pipe_is_silent_ends_the_job_and_leaves_nothing_behind(t
     try:
         with fifo.open("wb"):  # returns when the program has opened it too
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
@@ -299,7 +299,7 @@ def test_two_hosts_read_their_pipes_and_train_together(tiny: Path, tmp_path: Pat
                 stack.enter_context(fed(base / "input" / "data" / f"{name}_0", data))
             processes.append(started(base, {"MASTER_PORT": port}))
             stack.callback(processes[-1].kill)
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "2 classes; photos: 8 train, 4 validation, 4 test" in outputs[0]
 

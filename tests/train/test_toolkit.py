@@ -55,22 +55,22 @@ def stopped_with_its_child(folder: Path, *command: str) -> tuple[list[Any], int]
     """Send SIGTERM once the command has written its child's number, and return how it ended, and the child."""
     written = folder / "child"
     with execute(folder, *command) as process:
-        assert within(30, lambda: written.exists() and written.read_text().endswith("\n"))
+        assert within(120, lambda: written.exists() and written.read_text().endswith("\n"))
         process.send_signal(signal.SIGTERM)
-        ended = json.loads(process.communicate(timeout=30)[0])
+        ended = json.loads(process.communicate(timeout=120)[0])
     return ended, int(written.read_text())
 
 
 def test_sigterm_reaches_what_a_shell_has_started_too(tmp_path: Path) -> None:
-    ended, child = stopped_with_its_child(tmp_path, "/bin/sh", "-c", "sleep 60 2>&- & echo $! > child; wait")
+    ended, child = stopped_with_its_child(tmp_path, "/bin/sh", "-c", "sleep 600 2>&- & echo $! > child; wait")
     assert ended == [128 + signal.SIGTERM, "", True]
-    assert within(30, lambda: not running(child))
+    assert within(120, lambda: not running(child))
 
 
 def test_sigterm_reaches_a_script_and_not_what_it_has_started(tmp_path: Path) -> None:
     script = (
-        "import subprocess, time\nchild = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3)\n"
-        "print(child.pid, file=open('child', 'w'), flush=True)\ntime.sleep(60)"
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3)\n"
+        "print(child.pid, file=open('child', 'w'), flush=True)\ntime.sleep(600)"
     )
     ended, child = stopped_with_its_child(tmp_path, sys.executable, "-c", script)
     try:
@@ -81,11 +81,11 @@ def test_sigterm_reaches_a_script_and_not_what_it_has_started(tmp_path: Path) ->
 
 def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: Path) -> None:
     lines = "import sys\nfor number in range(20_000): print(f'line {number:05d}', file=sys.stderr)\nsys.exit(7)"
-    output, errors = execute(tmp_path, sys.executable, "-c", lines).communicate(timeout=30)
+    output, errors = execute(tmp_path, sys.executable, "-c", lines).communicate(timeout=120)
     status, end, stopped = json.loads(output)
     assert (status, len(end), stopped) == (7, 64 * 1024, False) and end.endswith("line 19998\nline 19999\n")
     assert errors.count("line ") == 20_000
-    output, _ = execute(tmp_path, "sh", "-c", "kill -KILL $$").communicate(timeout=30)
+    output, _ = execute(tmp_path, "sh", "-c", "kill -KILL $$").communicate(timeout=120)
     assert json.loads(output) == [128 + signal.SIGKILL, "", False]
 
 

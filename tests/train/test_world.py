@@ -85,7 +85,7 @@ def start(folder: Path, out: Path, size: int, **options: Any) -> "list[subproces
 
 def finish(processes: "list[subprocess.Popen[str]]") -> list[tuple[int, str, str]]:
     try:
-        return [(*process.communicate(timeout=120), process.returncode)[::-1] for process in processes]
+        return [(*process.communicate(timeout=300), process.returncode)[::-1] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -140,7 +140,7 @@ def test_sigterm_keeps_the_features_of_one_in_the_pass_and_of_one_that_waits_for
     waiting, slow = processes = start(tiny, tmp_path / "out", 2, cache=str(cache), views=40)
     assert slow.stdout is not None and slow.stdout.readline() == "ready\n"
     slow.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not list(cache.glob("*/*.safetensors")) and time.monotonic() < end:
         time.sleep(0.1)
     time.sleep(1)  # it has written its features and goes on to wait

@@ -173,7 +173,7 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
     reader = threading.Thread(target=_pass_through, args=(process.stderr, tail), daemon=True)
     reader.start()
     status = process.wait()
-    reader.join(2)
+    reader.join(5)
     return status if status >= 0 else 128 - status, tail.decode(errors="replace")
 
 

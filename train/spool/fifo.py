@@ -60,14 +60,14 @@ class Fifo(io.RawIOBase):
             if self._ready():
                 break
             waited = time.monotonic() - start
+            if not printed and waited > _QUIET_SECONDS:
+                printed = True
+                print(f"waiting up to {self._seconds:g} s for the channel {self._channel}", file=sys.stderr, flush=True)
             if waited >= self._seconds:
                 raise ConfigError(
                     f"no byte came through {self._path} for {self._seconds:g} s, so the channel {self._channel!r} has no photos; "
                     f"check its S3 address, or set {PIPE_DEADLINE.name} to more seconds"
                 )
-            if not printed and waited > _QUIET_SECONDS:
-                printed = True
-                print(f"waiting up to {self._seconds:g} s for the channel {self._channel}", file=sys.stderr, flush=True)
         try:
             return os.read(self._descriptor, min(count, _CHUNK))
         except OSError as error:

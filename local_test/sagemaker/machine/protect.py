@@ -29,6 +29,6 @@ def able() -> bool:
         target.mkdir()
         command = shown_read_only([(source, target)], ["sh", "-c", f"! touch '{target}/file' 2> /dev/null"])
         try:
-            return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+            return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
         except (OSError, subprocess.TimeoutExpired):
             return False
