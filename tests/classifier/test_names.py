@@ -20,6 +20,9 @@ SYSTEM = (
     "desktop.ini",
     "@eaDir",
     "ZbThumbnail.info",
+    "ehthumbs_vista.db",
+    "cat.jpg:Zone.Identifier",
+    "Thumbs.db:encryptable",
 )
 STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
 
