@@ -41,7 +41,12 @@ _NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 def is_system(name: str) -> bool:
     """Return whether a file or folder is hidden or made by a system; it is then never a photo, manifest, archive or weights."""
     folded = name.casefold()
-    return name.startswith((".", "~$")) or folded in SYSTEM_NAMES or folded.endswith(_STREAMS) or name.endswith("_$folder$")
+    return (
+        name.startswith((".", "~$"))
+        or folded in SYSTEM_NAMES
+        or folded.endswith(_STREAMS)
+        or name.endswith("_$folder$")
+    )
 
 
 def class_name(name: str, where: str) -> str:
