@@ -24,6 +24,13 @@ class Classifier(nn.Module):
         for name, values in (("mean", preprocessing.mean), ("scale", preprocessing.std)):
             self.register_buffer(name, 255 * torch.tensor(values).view(3, 1, 1), persistent=False)
 
+    def channels_last(self) -> "Classifier":
+        """Put the weights into the layout channels_last, if torch can, and return the model; its answers stay the same."""
+        # torch refuses a module that holds tensors of five dimensions, as timm's lambda networks do.
+        if all(weights.dim() < 5 for weights in self.state_dict().values()):
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
     def features(self, pixels: Tensor) -> Tensor:
         """Return the backbone's float32 features [N, D] for uint8 pixels [N, H, W, 3]."""
         # A permuted NHWC tensor already has the memory layout channels_last, so nothing is copied.
@@ -37,12 +44,10 @@ class Classifier(nn.Module):
 
 
 def build(spec: ModelSpec) -> Classifier:
-    """Return the model of a spec in eval mode and in channels_last layout; its weights are still random."""
+    """Return the model of a spec in eval mode and, if torch can, in channels_last layout; its weights are still random."""
     backbone, _, _ = build_backbone(spec.backbone)
     head = build_head(spec.features, spec.head_hidden, spec.head_dropout, len(spec.classes))
-    model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
+    return Classifier(backbone, head, spec.preprocessing, spec.temperature).eval().channels_last()
 
 
 def build_head(features: int, hidden: tuple[int, ...], dropout: float, classes: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ SYSTEM_NAMES = frozenset(
     {
         "thumbs.db",
         "ehthumbs.db",
+        "ehthumbs_vista.db",
         "zbthumbnail.info",
         "desktop.ini",
         "$recycle.bin",
@@ -29,14 +30,23 @@ SYSTEM_NAMES = frozenset(
         "_success",
     }
 )
+# What Windows keeps beside a file, as WSL and storage servers show it: photo.jpg:Zone.Identifier. In lower case.
+_STREAMS = (":zone.identifier", ":encryptable")
 # Letters and marks that are invisible: Hangul fillers, the empty Braille pattern, joiners and variation selectors.
 _UNSEEN = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
-_NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, ends of lines, and the characters with Unicode's property Bidi_Control, which can show a name in another order.
+_NOT_ON_ONE_LINE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def is_system(name: str) -> bool:
     """Return whether a file or folder is hidden or made by a system; it is then never a photo, manifest, archive or weights."""
-    return name.startswith((".", "~$")) or name.casefold() in SYSTEM_NAMES or name.endswith("_$folder$")
+    folded = name.casefold()
+    return (
+        name.startswith((".", "~$"))
+        or folded in SYSTEM_NAMES
+        or folded.endswith(_STREAMS)
+        or name.endswith("_$folder$")
+    )
 
 
 def class_name(name: str, where: str) -> str:
@@ -72,6 +82,14 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
 
 
 def one_line(path: Path | str) -> str:
-    """Return a path as one printable line; bytes that are not UTF-8 and control characters are escaped."""
+    """Return a path or a text as one line that a terminal shows in order.
+
+    Bytes that are not UTF-8, control characters and direction marks are escaped.
+    """
     text = str(path).encode(errors="backslashreplace").decode()
     return _NOT_ON_ONE_LINE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def printable(text: str) -> str:
+    """Return a text of any number of lines for a terminal or a log, each line as `one_line` gives it."""
+    return "\n".join(map(one_line, text.split("\n")))

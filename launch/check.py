@@ -105,7 +105,7 @@ def report(findings: dict[str, Any]) -> str:
     lines += [f"note: {text}" for text in findings["notes"]]
     lines += [f"warning: {text}" for text in findings["warnings"]]
     lines += [f"training would fail: {text}" for text in findings["fatal"]]
-    return "\n".join(lines if findings["fatal"] else [*lines, "training can start"])
+    return "\n".join(map(one_line, lines if findings["fatal"] else [*lines, "training can start"]))
 
 
 def command(options: Namespace) -> int:
@@ -119,7 +119,7 @@ def command(options: Namespace) -> int:
     if options.json:
         print(json.dumps(findings | ({"look": looked.to_json()} if looked else {}), indent=2))
     else:
-        print("\n".join([*(looked.lines() if looked else []), report(findings)]))
+        print("\n".join([*(map(one_line, looked.lines()) if looked else []), report(findings)]))
     return int(bool(findings["fatal"]))
 
 

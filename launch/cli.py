@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from classifier.errors import UserError
+from classifier.names import printable
 from launch import emulate, interrupts
 from launch.aws.errors import Detached
 from launch.aws.options import account, common, hosting, jobs, reporting
@@ -86,7 +87,7 @@ def _drop_output() -> None:
 
 def _say(text: str, status: int = 1) -> int:
     with contextlib.suppress(OSError):  # the terminal was closed
-        print(f"byoc: {text}", file=sys.stderr)
+        print(f"byoc: {printable(text)}", file=sys.stderr)
     return status
 
 

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,12 +81,12 @@ def line(photo: str, best: list[dict[str, Any]]) -> str:
 
 def table(predictions: Sequence[dict[str, Any]]) -> str:
     """Return a table of predictions: true class, predicted class, probability and file."""
-    names = [name for item in predictions for name in (item["truth"], item["label"], "predicted")]
-    width = max(map(len, names), default=0) + 2
+    names = [(one_line(item["truth"]), one_line(item["label"])) for item in predictions]
+    width = max(map(len, ("predicted", *chain(*names)))) + 2
     lines = [f"{'truth':<{width}}{'predicted':<{width}}{'probability':<13}photo"]
     lines += [
-        f"{item['truth']:<{width}}{item['label']:<{width}}{item['probability']:<13.4f}{item['file']}"
-        for item in predictions
+        f"{truth:<{width}}{label:<{width}}{item['probability']:<13.4f}{item['file']}"
+        for (truth, label), item in zip(names, predictions, strict=True)
     ]
     return "\n".join(lines)
 

@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 
 from classifier.backends import AUTO, CHOICES, EXACT
 from classifier.errors import ConfigError
+from classifier.switches import yes_or_no
 from serve.formats import ACCEPTS
 
 MAX_BODY_MB = 2000  # asynchronous inference takes up to 1 GB
-_YES, _NO = ("true", "yes", "on", "1", "y", "t"), ("", "false", "no", "off", "0", "n", "f")
 _SWITCH = ("auto", "on", "off")
 
 T = TypeVar("T")
@@ -71,12 +71,12 @@ def _flag(name: str, meaning: str) -> Variable[bool]:
     """A flag that is false if it is not set or empty."""
 
     def cast(text: str) -> bool:
-        text = text.strip().lower()
-        if text not in (*_YES, *_NO):
+        said = yes_or_no(text) if text.strip() else False
+        if said is None:
             raise ConfigError(
                 f"the environment variable {name} is {text!r}; it must be true or false, yes or no, on or off, 1 or 0"
             )
-        return text in _YES
+        return said
 
     return Variable(name=name, default=False, cast=cast, values="true, false", shown="false", meaning=meaning)
 
@@ -85,8 +85,7 @@ def _switch(name: str, meaning: str) -> Variable[str]:
     """One of auto, on and off; an empty text means auto."""
 
     def cast(text: str) -> str:
-        text = text.strip().lower() or "auto"
-        text = "on" if text in _YES else "off" if text in _NO else text
+        text = {True: "on", False: "off", None: text.strip().lower() or "auto"}[yes_or_no(text)]
         if text not in _SWITCH:
             raise ConfigError(f"the environment variable {name} is {text!r}; it must be one of {', '.join(_SWITCH)}")
         return text

@@ -30,7 +30,8 @@ class Intake:
     async def body(self, request: web.Request, *, code: bool = False) -> AsyncIterator[bytes]:
         """Read a request's body and count its bytes as held until the block ends; `code` says that it is for a model's own code.
 
-        Raises Refused: 400 when it is empty, 408 when it is too slow, 413 when it is too large, 503 when too many bytes are held.
+        Raises Refused: 400 when it is empty and not for such code, 408 when it is too slow, 413 when it is too large, 503 when too
+        many bytes are held.
         """
         limit, taken = self._settings.max_body, 0
         if (request.content_length or 0) > limit:
@@ -59,9 +60,8 @@ class Intake:
                 raise Refused(408, f"the body did not arrive within {self._settings.timeout} seconds") from None
             finally:
                 self._arriving.pop(limited, None)
-            if not taken:
-                wanted = "what the model's code reads" if code else "the bytes of one photo, or JSON with instances"
-                raise Refused(400, f"the body is empty; send {wanted}")
+            if not taken and not code:
+                raise Refused(400, "the body is empty; send the bytes of one photo, or JSON with instances")
             body = b"".join(parts) if len(parts) != 1 else parts[0]
             parts.clear()  # otherwise the bytes would be in memory twice
             yield body

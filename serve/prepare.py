@@ -20,6 +20,7 @@ from classifier.backends import AUTO, BACKENDS, CHOICES, Backend, Forward, Unava
 from classifier.errors import ArtifactError, UserError, short_reason
 from classifier.guard import NEAR, Verdict, examine, near, softmax
 from classifier.guard_photos import GUARD, GuardPhotos, read_guard
+from classifier.names import printable
 from classifier.selftest import SELFTEST, Difference, Selftest, compare
 from serve.memory import NO_ROOM_STATUS, no_room
 from serve.model_source import ModelSource
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(_device(prepare(options.model_dir, options.out, options.backend)), flush=True)
     except UserError as error:
-        print(error, file=sys.stderr, flush=True)
+        print(printable(str(error)), file=sys.stderr, flush=True)
         return 1
     except Exception as error:  # the libraries raise many types
         print(short_reason(error), file=sys.stderr, flush=True)

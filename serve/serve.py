@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from classifier.errors import ConfigError, UserError
+from classifier.names import printable
 from serve.front import Endpoint, Front, make_app
 from serve.intake import Intake
 from serve.model_server import ModelServer
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _allow_connections()
         asyncio.run(_serve(settings))
     except UserError as error:
-        print(f"serving failed: {error}", file=sys.stderr, flush=True)
+        print(f"serving failed: {printable(str(error))}", file=sys.stderr, flush=True)
         return 1
     except OSError as error:  # a full or read-only disk
         print(f"serving failed: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr, flush=True)

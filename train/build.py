@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from classifier import artifact
@@ -102,8 +101,7 @@ def _start(
     source: str,
     auxiliary: tuple[str, nn.Module] | None,
 ) -> Start:
-    model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Classifier(backbone, head, spec.preprocessing, spec.temperature).eval().channels_last()
     return Start(model=model, spec=spec, config=config, source=source, auxiliary=auxiliary)
 
 

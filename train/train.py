@@ -14,6 +14,7 @@ from pathlib import Path
 
 from classifier import device
 from classifier.errors import ConfigError, UserError
+from classifier.names import printable
 from classifier.photos import PhotoSet, load_photo_set
 from train import environment, gpu_memory, processes, script, stop
 from train.config import LBFGS, Config, help_table, parse, translated
@@ -134,7 +135,7 @@ def _listed(job: Job, config: Config) -> PhotoSet | UserError:
 
 def _announce(config: Config, photos: PhotoSet) -> None:
     for note in photos.notes:
-        print(note, flush=True)
+        print(printable(note), flush=True)
     counts = ", ".join(f"{len(split):,} {name}" for name, split in photos.splits.items())
     settings = f"lr {config.lr:g}, batch-size {config.batch_size}, epochs {config.epochs}"
     if config.optimizer == LBFGS:
@@ -148,7 +149,7 @@ def _announce(config: Config, photos: PhotoSet) -> None:
 
 def _failed(base: Path, message: str) -> int:
     with contextlib.suppress(BrokenPipeError):  # the failure text is written even if nobody reads the output
-        print(f"training failed: {message}", file=sys.stderr, flush=True)
+        print(f"training failed: {printable(message)}", file=sys.stderr, flush=True)
     try:
         write_failure(base, message)
     except OSError as error:

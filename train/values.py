@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from classifier.errors import ConfigError
+from classifier.switches import yes_or_no
 
 # Python's and JSON's texts for a value that is not given.
 NOT_GIVEN = ("null", "None")
-BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number, as in 0.01"}
 
 
@@ -34,7 +34,7 @@ def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any
     """Return the text as a value of `type_`; raises ConfigError if it is not one. One of `choices` may have capital letters."""
     try:
         if type_ is bool:
-            return BOOLEANS[text.lower()]
+            return _switch(text)
         if type_ is int:
             return _whole(text)
         if type_ == tuple[int, ...]:
@@ -49,8 +49,9 @@ def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any
 def canonical(text: str) -> str:
     """Return one spelling for all texts of the same value: lower case, 0.1 for 0.10, true for yes."""
     text = text.lower()
-    if text in BOOLEANS and text not in ("0", "1"):
-        return str(BOOLEANS[text]).lower()
+    said = yes_or_no(text)
+    if said is not None and text not in ("0", "1"):
+        return str(said).lower()
     try:
         return f"{float(text):.12g}"
     except ValueError:
@@ -65,6 +66,14 @@ def short(text: str) -> str:
 def plain_name(name: str) -> str:
     """Return a hyperparameter's name in our spelling: lower case, with hyphens for underscores."""
     return name.strip().lower().replace("_", "-")
+
+
+def _switch(text: str) -> bool:
+    """Return what a spelling of yes or no means; raises ValueError for other text."""
+    said = yes_or_no(text)
+    if said is None:
+        raise ValueError(text)
+    return said
 
 
 def _whole(text: str) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from classifier.errors import ConfigError
+from classifier.switches import yes_or_no
 
 Kind = Literal["text", "list", "seconds", "money", "switch", "pairs"]
 
@@ -51,7 +52,8 @@ class Key:
             pairs = [pair.partition("=") for pair in text.split(",")]
             return {name.strip(): value.strip() for name, equals, value in pairs} if "=" in text else text
         if self.kind == "switch":
-            return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+            said = yes_or_no(text)
+            return text if said is None else said
         for number in (int, float) if self.kind in ("seconds", "money") else ():
             try:
                 return number(text)

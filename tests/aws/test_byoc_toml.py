@@ -84,7 +84,7 @@ def test_each_setting_has_a_variable(folder: Path, monkeypatch: pytest.MonkeyPat
         "BYOC_INSTANCES_SERVE": "ml.m5.large, ml.c5.large",
         "BYOC_LIMITS_MAX_RUN": "60",
         "BYOC_LIMITS_ASK_ABOVE": "2.5",
-        "BYOC_NETWORK_ISOLATION": "true",
+        "BYOC_NETWORK_ISOLATION": "yes",
         "BYOC_KEYS_OUTPUT": "alias/x",
         "BYOC_TAGS": "team=vision,cost=42",
     }.items():

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from classifier.backbones import build_backbone
 from classifier.errors import ConfigError, WeightsError
 from classifier.images import load_pixels
-from classifier.models import Classifier, build_head
+from classifier.models import Classifier, build, build_head
+from classifier.spec import ModelSpec
 from tests.conftest import LITE, Run, run_training
 from train.pretrained import load_pretrained
 
@@ -57,6 +58,22 @@ def test_every_torchvision_classification_model_is_a_backbone() -> None:
 )
 def test_timm_models_are_backbones(name: str) -> None:
     check_backbone(f"timm/{name}")
+
+
+def test_a_network_with_tensors_of_five_dimensions_is_built_in_the_usual_layout() -> None:
+    backbone, features, preprocessing = build_backbone("timm/lambda_resnet26t")
+    spec = ModelSpec(
+        backbone="timm/lambda_resnet26t",
+        features=features,
+        head_hidden=(),
+        head_dropout=0.0,
+        classes=("cat", "dog"),
+        preprocessing=preprocessing,
+    )
+    assert any(weights.dim() == 5 for weights in backbone.state_dict().values())
+    pixels = torch.zeros((1, preprocessing.crop, preprocessing.crop, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert build(spec)(pixels).shape == (1, 2)
 
 
 def test_inception_takes_299_pixels_and_has_no_auxiliary_head() -> None:

@@ -20,6 +20,9 @@ SYSTEM = (
     "desktop.ini",
     "@eaDir",
     "ZbThumbnail.info",
+    "ehthumbs_vista.db",
+    "cat.jpg:Zone.Identifier",
+    "Thumbs.db:encryptable",
 )
 STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
 
@@ -59,6 +62,8 @@ def test_names_that_look_alike_are_grouped() -> None:
         ("a\nb", "a\\nb"),
         ("caf\udce9", "caf\\udce9"),
         ("\x1b[2J\u2028", "\\x1b[2J\\u2028"),
+        ("cat\u202egpj.exe\u2066\u200f", "cat\\u202egpj.exe\\u2066\\u200f"),
+        ("family \U0001f468\u200d\U0001f467", "family \U0001f468\u200d\U0001f467"),
         ("a\\b", "a\\b"),
     ],
 )

@@ -28,6 +28,15 @@ def test_a_sound_folder_passes_on_one_screen(samples: Path) -> None:
     assert "420 photos in 14 classes, 30 to 30 a class" in done.stdout and len(done.stdout.splitlines()) < 24
 
 
+def test_no_name_can_command_the_terminal_or_turn_its_text_round(tiny: Path) -> None:
+    absent = tiny / "no\u202e\x1b[31mfolder"
+    for verb in (("data", "check", absent), ("train", "--data", absent), ("serve", absent)):
+        done = byoc(*verb)
+        assert done.returncode == 1
+        assert f"{tiny}/no\\u202e\\x1b[31mfolder" in (done.stdout + done.stderr).splitlines()[-1], verb
+    assert "no\\nfolder is not a folder" in byoc("data", "check", tiny / "no\nfolder").stdout
+
+
 def test_a_closed_standard_error_changes_nothing(tiny: Path) -> None:
     done = byoc("data", "check", tiny, preexec_fn=lambda: os.close(2))
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "training can start"

@@ -72,12 +72,13 @@ def test_a_body_that_is_empty_or_not_encoded_as_it_says_is_400(served: Served) -
     served.run(asks)
 
 
-def test_an_empty_body_for_a_models_own_code_is_reported_without_photos(served_code: Served) -> None:
+def test_an_empty_body_reaches_a_models_own_code(served_code: Served) -> None:
     def asks() -> None:
-        assert sent(served_code, b"") == (400, "the body is empty; send what the model's code reads")
-        assert chunked(served_code)[1] == "the body is empty; send what the model's code reads"
+        assert sent(served_code, b"") == (200, "")
+        assert chunked(served_code) == (200, "")
 
     served_code.run(asks)
+    assert [body for _, _, body in served_code.stand_in.requests] == [b"", b""]
 
 
 def stalled(served: Served, sent: bytes) -> socket.socket:

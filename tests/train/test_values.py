@@ -45,6 +45,8 @@ def test_quotes_that_do_not_match_are_refused(value: str) -> None:
         (float, "1e-3", 0.001),
         (bool, "Yes", True),
         (bool, "OFF", False),
+        (bool, "y", True),
+        (bool, "F", False),
         (str, "resnet18", "resnet18"),
         (tuple[int, ...], "512,256", (512, 256)),
         (tuple[int, ...], "[512, 256.0]", (512, 256)),

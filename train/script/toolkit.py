@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError, UserError
+from classifier.names import one_line
 from train import stop
 from train.contract import write_failure
 from train.environment import BASE, PYTHONPATH, SCRIPT, SMDEBUG_CONFIG, SUBMIT_DIRECTORY
@@ -226,7 +227,7 @@ def name_of(number: int) -> str:
 
 def fail(base: Path, message: str) -> int:
     """Print the first line of why the job failed, write all of it to output/failure, and return status 1."""
-    print(f"training failed: {message.splitlines()[0]}", file=sys.stderr, flush=True)
+    print(f"training failed: {one_line(message.splitlines()[0])}", file=sys.stderr, flush=True)
     path = base / "output" / "failure"
     try:
         if not path.exists():  # the script may have written its own

@@ -1,0 +1,10 @@
+"""The spellings of yes and no, in hyperparameters, environment variables and byoc.toml's variables."""
+
+_YES = frozenset(("true", "yes", "on", "1", "y", "t"))
+_NO = frozenset(("false", "no", "off", "0", "n", "f"))
+
+
+def yes_or_no(text: str) -> bool | None:
+    """Return what a text means, with capital letters and blanks or without; None if it is no spelling of yes or no."""
+    text = text.strip().lower()
+    return True if text in _YES else False if text in _NO else None
