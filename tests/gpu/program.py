@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.features import extract
+from benchmarks.jobs import ours
 from benchmarks.machine import seconds
-from benchmarks.runs import ours
 from classifier.errors import UserError
 from launch.server import serving as server
 from launch.training import terminate_running
