@@ -42,12 +42,14 @@ session.upload_data(sys.argv[1], key_prefix="sdk")
 print(time.monotonic() - started)
 """
 OUR_UPLOAD = """
-import sys
+import sys, time
 from pathlib import Path
 from launch.aws.account.upload import upload
 from launch.aws.session import Session
 from launch.aws.settings import Settings
-print(upload(Session(Settings(region="us-east-1")), Path(sys.argv[1]), "s3://bench/byoc").seconds)
+session, started = Session(Settings(region="us-east-1")), time.monotonic()
+upload(session, Path(sys.argv[1]), "s3://bench/byoc")
+print(time.monotonic() - started)
 """
 
 
