@@ -143,7 +143,7 @@ contract: samples .venv/.ready-dev $(if $(EMULATOR),.venv-sagemaker/.ready) ## c
 contract-docs: samples .venv/.ready-dev ## docs/contract.md: our images and the stock ones side by side
 	DATA="$(DATA)" HYPERPARAMETERS='$(HYPERPARAMETERS)' local_test/contract/report.sh
 
-bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,trials,...)
+bench-train: .venv/.ready-dev ## training against a plain loop, and its growth (PHOTOS=folder SMALL=folder PARTS=epochs,growth,...)
 	$(BIN)/python -m benchmarks.train $(if $(PHOTOS),"$(PHOTOS)") $(if $(SMALL),--small "$(SMALL)") $(if $(PARTS),--part "$(PARTS)")
 
 bench-features: .venv/.ready-dev ## features per second, against torch and against the bare forward pass (PHOTOS=folder SMALL=folder)
@@ -168,7 +168,7 @@ bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc d
 	$(BIN)/python -m benchmarks.emulator --part upload $(if $(PHOTOS),--sent "$(PHOTOS)")
 
 gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
-	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m tests.gpu
 
 build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag)
 	docker/build.sh train $(DEVICE)

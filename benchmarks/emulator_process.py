@@ -21,13 +21,12 @@ import psutil
 BYOC = str(Path(sys.executable).parent / "byoc")
 START_SECONDS = 60
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
-FAKE = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
-# So that client libraries look for keys nowhere else.
-FAKE |= {"AWS_EC2_METADATA_DISABLED": "true"}
+# They take the place of a real account's, and client libraries look for keys nowhere else.
+FAKE = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+FAKE |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local")
 FAKE |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
 # The emulator checks no signature; it reads the service's name here.
 S3 = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request, Signature=0"}
-LIST = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Content-Type": "application/x-amz-json-1.1"}
 TRAIN = """
 import os, pathlib, time
 time.sleep(5)
@@ -38,22 +37,17 @@ print(f"ended={time.time()}", flush=True)
 SERVE = """
 import http.server, json, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])
-answer = json.dumps({"predictions": [{"label": "beagle", "probability": 0.9}], "port": port}).encode()
+body = json.dumps({"predictions": [{"label": "beagle", "probability": 0.9}], "port": port})
+answer = f"HTTP/1.1 200 OK\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}".encode()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         self.rfile.read(int(self.headers["Content-Length"] or 0))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
         self.wfile.write(answer)
 
     do_POST = do_GET
-
-    def log_message(self, *arguments):
-        pass
 
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -68,10 +62,10 @@ class Emulator:
     url: str
     seconds: float
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of a program whose requests go to it."""
-        return os.environ | {"AWS_ENDPOINT_URL": self.url}
+    def run(self, *command: object) -> str:
+        """Run a program whose requests go to the emulator, and return what it prints; raises CalledProcessError if it fails."""
+        words, environment = [*map(str, command)], os.environ | {"AWS_ENDPOINT_URL": self.url}
+        return subprocess.check_output(words, cwd=self.folder, env=environment, text=True)
 
     def client(self, service: str) -> Any:
         """Return boto3's client of a service."""
@@ -87,40 +81,39 @@ class Emulator:
 
 
 @contextlib.contextmanager
-def emulate() -> Iterator[Emulator]:
-    """Run an emulator in a new folder, with the small programs of this module as its images' programs."""
+def emulate(*options: object) -> Iterator[Emulator]:
+    """Run an emulator with a bucket `bench` in a new folder, with the small programs of this module or those of the options."""
     with TemporaryDirectory(prefix="bench-emulator-") as name:
         folder, start = Path(name), time.perf_counter()
         log, address = folder / "log", folder / "data" / "address"
         with log.open("w") as output:
-            process = subprocess.Popen(emulating(folder), stdout=output, stderr=output)
+            process = subprocess.Popen(emulating(folder, *options), stdout=output, stderr=output)
         try:
             while not (address.exists() and (url := address.read_text().strip())):
                 if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
                     raise RuntimeError(f"byoc emulate did not start: {log.read_text()[-1000:]}")
                 time.sleep(0.01)
-            ask(url, b"{}", LIST)
+            ask(f"{url}/bench", None, S3, "PUT")
             yield Emulator(folder, process.pid, url, seconds=time.perf_counter() - start)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
 
 
-def emulating(folder: Path, *options: str) -> list[str]:
+def emulating(folder: Path, *options: object) -> list[str]:
     """Write the small programs into `folder`; return the command that starts an emulator with them and its data there."""
     programs = folder / "programs"
     programs.mkdir()
     for name, text in (("train", TRAIN), ("serve", SERVE)):
         (programs / name).write_text(f"#!{sys.executable}\n{text}")
         (programs / name).chmod(0o700)
-    data = ("--data", str(folder / "data"))
-    return [BYOC, "emulate", "--run", "process", *data, "--programs", str(programs), *options]
+    command = [BYOC, "emulate", "--run", "process", "--data", folder / "data", "--programs", programs, *options]
+    return [*map(str, command)]
 
 
 def make_endpoint(emulator: Emulator) -> dict[str, Any]:
     """Make the endpoint `bench` and return its first answer."""
     archive = shutil.make_archive(str(emulator.folder / "model"), "gztar", emulator.folder / "programs")
-    emulator.s3("PUT", "/bench")
     emulator.s3("PUT", "/bench/model.tar.gz", Path(archive).read_bytes())
     client = emulator.client("sagemaker")
     container = {"Image": "byoc-classifier-serve", "ModelDataUrl": "s3://bench/model.tar.gz"}

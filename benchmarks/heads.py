@@ -39,10 +39,8 @@ def measure(options: Options) -> Iterator[Figure]:
         if few:
             name += f", {few} a class"
             rows = torch.cat([(train.labels == label).nonzero()[:few, 0] for label in range(len(photos.classes))])
-            features, labels = train.features[rows], train.labels[rows]
-            splits |= {
-                "train": dataclasses.replace(train, features=features, labels=labels, rows=torch.arange(len(rows)))
-            }
+            features, labels, order = train.features[rows], train.labels[rows], torch.arange(len(rows))
+            splits["train"] = dataclasses.replace(train, features=features, labels=labels, rows=order)
         for way, (config, seeds) in WAYS.items():
             started, found = time.process_time(), []
             for seed in range(seeds):
@@ -56,11 +54,8 @@ def measure(options: Options) -> Iterator[Figure]:
 def _trained(splits: dict[str, Features], config: Config, classes: int) -> tuple[torch.nn.Module, float]:
     """Return a trained head and its temperature."""
     torch.manual_seed(config.seed)
-    head, records, validation = (
-        build_head(splits["train"].features.shape[1], (), 0.0, classes),
-        Records(None),
-        splits["validation"],
-    )
+    head = build_head(splits["train"].features.shape[1], (), 0.0, classes)
+    records, validation = Records(None), splits["validation"]
     stage = head_stage(head, splits["train"], validation, config, World())
     if config.search_trials:
         search(head, splits, config, list(TUNING_RANGES), records, World())

@@ -1,62 +1,109 @@
-"""Parts of benchmarks.train that run whole jobs: beside the copied loop, with fine-tuning, and with ever more photos."""
+"""Whole jobs of the training program, and the parts of benchmarks.train that run them: beside the copied loop, with fine-tuning, and
+with ever more photos.
+
+Trap: nothing here may import torch. Linux starts the peak memory of a new process at that of its parent, so a parent that holds
+torch would spoil the measurement.
+"""
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from benchmarks.machine import LITE, NotRun, has_bf16, sample_photos
+from benchmarks.machine import LITE, NotRun, has_bf16, sample_photos, seconds
 from benchmarks.parts import Figure, Options
-from benchmarks.photos import Split, selected
-from benchmarks.runs import Run, copied, extrapolated, ours
-from launch.training import result
+from benchmarks.photos import selected
+from launch.training import Recipe, read_records, result, train
 
 EPOCHS, LR = 5, 0.003
-TRIALS, TRIAL_EPOCHS = 20, 3.5  # the original space draws 2 or 5 epochs
 SOURCES = 1000  # photos that growth copies; the same for every size, so that they take equally long to decode
 CLASSES, VALIDATION = 10, 10  # of growth: the number of classes; one photo in VALIDATION is for validation
 
 
-def epochs(split: Split, options: Options, backbone: str | None = None) -> Iterator[Figure]:
-    """Compare time and accuracy of five epochs of ours and of the copied loop. Ours runs before and after it."""
-    name, batch = backbone or options.backbone, options.batch_size
+@dataclass(frozen=True)
+class Run:
+    """A job of the training program: the seconds that it took, and the records that it wrote."""
+
+    seconds: float
+    records: list[dict[str, Any]]
+
+    def record(self, kind: str) -> dict[str, Any]:
+        """Return the first record of a kind; `done` has the seconds of each step and the largest memory."""
+        return next(record for record in self.records if record["kind"] == kind)
+
+    def epochs(self, stage: str) -> list[dict[str, Any]]:
+        """Return the records of a stage's epochs; the stages are head and finetune."""
+        return [record for record in self.records if record["kind"] == "epoch" and record["stage"] == stage]
+
+
+def ours(
+    folder: Path,
+    backbone: str,
+    hyperparameters: Mapping[str, object],
+    threads: int | None = None,
+    *,
+    cache: Path | None = None,
+    base: Path | None = None,
+) -> Run:
+    """Run the training program. It finds cached features only if `cache` holds some.
+
+    `base` is the job's folder, which stays and may hold the same job's checkpoints; a temporary folder without it.
+    Raises UserError when the job fails.
+    """
+    with TemporaryDirectory(prefix="bench-ours-") as name:
+        job = base or Path(name) / "job"
+        job.mkdir(parents=True, exist_ok=True)
+        # Both sides start from the weights that a package brings, or from random ones.
+        fixed = {"backbone": backbone, "weights": "pretrained" if backbone == LITE else "random"}
+        fixed |= {option: str(value) for option, value in hyperparameters.items()}
+        recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
+        taken = seconds(lambda: train(job, recipe, {}, threads=threads, quiet=True))
+        return Run(taken, read_records(job))
+
+
+def epochs(options: Options, folder: Path, backbone: str, **limits: int | None) -> Iterator[Figure]:
+    """Compare time and accuracy of five epochs of ours and of the copied loop. Ours runs before and after it.
+
+    `limits` are those of `selected`.
+    """
     runs: dict[str, list[Run]] = {"auto": [], "fp32": []}
+    settings = {"epochs": EPOCHS, "lr": LR, "batch-size": 64}
+    with (
+        selected(folder, splits=("train", "validation"), **limits) as split,  # the copied loop has no test photos
+        TemporaryDirectory(prefix="bench-baseline-") as work,
+    ):
+        out = Path(work) / "baseline.json"
+        words = {"out": out, "backbone": backbone, **settings}
+        copied = [sys.executable, "-m", "benchmarks.baseline", str(split.folder)]
+        copied += [f"--{name}={value}" for name, value in words.items()]
+        environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
 
-    def run_ours() -> None:
-        for precision, ran in runs.items():
-            settings = {"precision": precision, "epochs": EPOCHS, "lr": LR, "batch-size": batch}
-            ran.append(ours(split.folder, name, settings, options.threads))
+        def run_ours() -> None:
+            for precision, ran in runs.items():
+                ran.append(ours(split.folder, backbone, settings | {"precision": precision}, options.threads))
 
-    run_ours()
-    theirs = copied(split.folder, name, options.threads, epochs=EPOCHS, lr=LR, batch_size=batch)
-    run_ours()
+        run_ours()
+        # Its lines show progress, so they go to standard error like those of our own program.
+        theirs = seconds(partial(subprocess.run, copied, env=environment, check=True, stdout=sys.stderr))
+        run_ours()
+        phases = json.loads(out.read_text())
     yield from split.figures()
-    yield Figure("copied loop, s", theirs.seconds)
+    yield Figure("copied loop, s", theirs)
     for precision, ran in runs.items():
         taken = Figure.of(f"ours, {precision}, s", [run.seconds for run in ran])
         target = 10 if precision == "auto" and has_bf16() else 5
         yield taken
-        yield Figure(f"copied loop / ours, {precision}", theirs.seconds / taken.value, at_least=target)
-    best = max(phase["accuracy"] for phase in theirs.phases if phase["phase"] == "validation")
+        yield Figure(f"copied loop / ours, {precision}", theirs / taken.value, at_least=target)
+    best = max(phase["accuracy"] for phase in phases if phase["phase"] == "validation")
     yield Figure("validation accuracy of ours", runs["auto"][0].epochs("head")[-1]["validation_accuracy"])
     yield Figure("validation accuracy of the copied loop in its best epoch", best)
-
-
-def trials(split: Split, options: Options) -> Iterator[Figure]:
-    """Compare a search of 20 trials with 20 runs of the copied loop. The time of these is extrapolated from a few measured steps."""
-    common, batch = (split.folder, options.backbone), options.batch_size
-    # The search space has two batch sizes, so half of the measured photos pass in batches of each size.
-    runs = [copied(*common, options.threads, steps=max(2, options.steps), batch_size=batch)]
-    own = ours(*common, {"search-trials": TRIALS}, options.threads).seconds
-    runs += [copied(*common, options.threads, steps=max(2, options.steps // 2), batch_size=2 * batch)]
-    theirs = TRIALS * extrapolated(runs, split.counts, TRIAL_EPOCHS)
-    yield from split.figures()
-    yield Figure(f"{TRIALS} copied loops, s", theirs)
-    yield Figure("of which measured, steps", sum(len(phase["step_photos"]) for run in runs for phase in run.phases))
-    yield Figure(f"{TRIALS} trials of ours, s", own)
-    yield Figure("copied loops / ours", theirs / own, at_least=100)
 
 
 def finetune(options: Options) -> Iterator[Figure]:
@@ -88,7 +135,7 @@ def finetune(options: Options) -> Iterator[Figure]:
 
 def growth(options: Options) -> Iterator[Figure]:
     """Train on ever more photos and compare the feature pass's photos per second and the process's largest memory."""
-    sizes = sorted(int(size) for size in options.growth_sizes.split(","))
+    sizes = sorted(map(int, options.growth_sizes.split(",")))
     runs: dict[int, list[Run]] = {size: [] for size in sizes}
     with TemporaryDirectory(prefix="bench-growth-") as name:
         photos = Path(name) / "photos"
@@ -97,8 +144,7 @@ def growth(options: Options) -> Iterator[Figure]:
         for number, size in enumerate([*sizes, *sizes[-2::-1], *sizes[:-1]]):
             job = Path(name) / f"job-{number}"
             with selected(photos, photos=size) as split:
-                run = ours(split.folder, options.growth_backbone, {"epochs": 1}, options.threads, base=job)
-            runs[size].append(run)
+                runs[size].append(ours(split.folder, options.growth_backbone, {"epochs": 1}, options.threads, base=job))
         width = json.loads((job / "model" / "model.json").read_text())["model"]["features"]
     rates, beyond = [], []
     for size, ran in runs.items():

@@ -1,9 +1,8 @@
 """How fast one thread decodes photos and runs a model: what no server can beat, and what each backend does.
 
-    python -m benchmarks.limit ARTIFACT LIST BACKEND,BACKEND ROUNDS
+    python -m benchmarks.limit ARTIFACT BACKEND,BACKEND ROUNDS PHOTO...
 
-LIST is a file with one path a line. Prints JSON. This runs as its own process, so that its environment and memory are like a
-worker's.
+Prints JSON. This runs as its own process, so that its environment and memory are like a worker's.
 """
 
 import contextlib
@@ -17,91 +16,44 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from benchmarks.machine import in_turns
-from classifier import artifact
-from classifier.guard import NEAR
-from classifier.images import load_pixels
-from classifier.selftest import compare, probabilities, read_selftest
 from serve.predictor import Predictor
 from serve.prepare import prepare
 
 # As serve.model_server sets them for its workers.
 WORKER = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
-ONNXRUNTIME = "onnxruntime"  # measured, not shipped
-DECODE = "decode"
 
 
-def measure(folder: Path, listed: Path, names: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
+def measure(folder: Path, photos: Sequence[Path], names: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
     """Return the milliseconds a photo of decoding and of each backend by round, from a process with a worker's environment."""
-    command = [sys.executable, "-m", "benchmarks.limit", str(folder), str(listed), ",".join(names), str(rounds)]
-    done = subprocess.run(command, env=os.environ | WORKER, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.limit", str(folder), ",".join(names), str(rounds), *map(str, photos)]
+    found: dict[str, list[float]] = json.loads(subprocess.check_output(command, env=os.environ | WORKER))
     return found
 
 
-def main(folder: Path, listed: Path, names: list[str], rounds: int) -> None:
+def main(folder: Path, names: list[str], rounds: int, photos: list[str]) -> None:
     """Time decoding and every backend in turn, round by round, and print the milliseconds a photo."""
-    bodies = [Path(path).read_bytes() for path in listed.read_text().splitlines()]
-
-    def each(function: Callable[[Any], object], photos: Sequence[Any]) -> None:
-        for photo in photos:
-            function(photo)
-
-    with TemporaryDirectory() as name:
-        opened = {backend: _opened(folder, Path(name), backend) for backend in names if backend != ONNXRUNTIME}
-        decode = next(iter(opened.values())).decode
+    bodies = [Path(path).read_bytes() for path in photos]
+    opened = {}
+    with TemporaryDirectory() as work:
+        for name in names:
+            with contextlib.redirect_stdout(sys.stderr):
+                prepare(folder, Path(work) / name, name)  # also a backend outside the guard, as it is named
+            opened[name] = Predictor(Path(work) / name, threads=1)
+        decode = opened[names[0]].decode
         pixels = [decode(body)[None] for body in bodies]
-        forwards: dict[str, Callable[[Any], object]] = {name: one.probabilities for name, one in opened.items()}
-        if ONNXRUNTIME in names:
-            forwards[ONNXRUNTIME] = _onnxruntime(folder, Path(name))
-        for forward in forwards.values():
-            forward(pixels[0])
-        ways = {DECODE: partial(each, decode, bodies)}
-        ways |= {name: partial(each, forward, pixels) for name, forward in forwards.items()}
+        ways = {"decode": partial(_each, decode, bodies)}
+        for name, predictor in opened.items():
+            predictor.probabilities(pixels[0])  # the first one takes longer
+            ways[name] = partial(_each, predictor.probabilities, pixels)
         times = in_turns(ways, rounds)
     print(json.dumps({name: [1000 * one / len(bodies) for one in taken] for name, taken in times.items()}))
 
 
-def differences(folder: Path, paths: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return how far each backend is from the float32 model on photos, whatever the guard says of it."""
-    import torch
-
-    model, spec = artifact.load(folder)
-    pixels = np.stack([load_pixels(path.read_bytes(), spec.preprocessing) for path in paths])
-    expected, found = probabilities(model, torch.from_numpy(pixels)).numpy(), {}
-    for name in names:
-        with TemporaryDirectory() as place:
-            ours = _opened(folder, Path(place), name).probabilities(pixels)
-        moved = np.abs(ours - expected).max(axis=1)
-        found[name] = {
-            "largest": float(moved.max()),
-            "mean of each photo's largest": float(moved.mean()),
-            "photos moved by more than the guard allows": int((moved > NEAR).sum()),
-            "top-1 changes": compare(ours, expected).top1_changes,
-        }
-    return found
-
-
-def _opened(folder: Path, work: Path, backend: str) -> Predictor:
-    """Open a backend as a worker with one thread does. A backend that is named is opened although it is outside the guard."""
-    with contextlib.redirect_stdout(sys.stderr):
-        prepare(folder, work / backend, backend)
-    return Predictor(work / backend, threads=1)
-
-
-def _onnxruntime(folder: Path, work: Path) -> Callable[[Any], object]:
-    import onnxruntime
-    import torch
-
-    model, spec = artifact.load(folder)
-    artifact.save(work, model, spec, torch.from_numpy(read_selftest(folder).pixels), {}, artifact.Extras(onnx=True))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(work / artifact.ONNX, options, providers=["CPUExecutionProvider"])
-    return lambda pixels: session.run(None, {"pixels": pixels})
+def _each(function: Callable[[Any], object], photos: Sequence[Any]) -> None:
+    for photo in photos:
+        function(photo)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2].split(","), int(sys.argv[3]), sys.argv[4:])

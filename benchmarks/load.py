@@ -12,16 +12,17 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from benchmarks import limit, servers
 from benchmarks.machine import NotRun, sample_photos
 from benchmarks.parts import Figure, Options
 from benchmarks.photos import resized
-from benchmarks.servers import OURS, ROLES, Running, Server
+from benchmarks.servers import OURS, ROLES, Server
 from serve.prepare import prepare
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
@@ -29,30 +30,48 @@ WARM_SECONDS, QUIET_SECONDS = 2.0, 60.0
 Row = dict[str, float]  # what wrk measured, and the processor time of each role meanwhile, in seconds
 
 
-def compare(options: Options, artifact: Path, part: str) -> Iterator[Figure]:
-    """Load every server with photos of the kind that ends the part's name; raises NotRun if .venv-peers is missing."""
-    python, work, kind = options.peers_python.absolute(), options.work / part, part.rpartition("-")[2]
+def compare(options: Options, artifact: Path, kind: str) -> Iterator[Figure]:
+    """Load every server with photos of a kind; raises NotRun if .venv-peers is missing."""
+    python = options.peers_python.absolute()
     if not python.exists():
         raise NotRun(f"{python} is missing; make it with bash requirements/setup_peers.sh")
-    photos = inputs(options.folder, kind, options.work / kind, options.large)
-    backend = prepare(artifact, work / "prepared", "auto").name
-    wanted = [servers.ours(artifact), *servers.peers(artifact, work / "prepared", python, work)]
     rows: dict[str, list[Row]] = defaultdict(list)  # by server and number of clients
-    with _running(wanted, work, Path(photos.read_text().splitlines()[0]).read_bytes()) as running:
-        for server in running:  # the first seconds after a start are slower, those of Java most of all
-            with contextlib.suppress(NotRun):
-                load(server.server, photos, 4, options.seconds)
-        for _ in range(options.rounds):
-            for server, clients in [*((server, 4) for server in running), (running[0], 1)]:
-                _until_quiet(running)
-                # Just before ours, so that the machine is as fast for both.
-                limits = {"limit": _limit(artifact, photos, backend)} if (server, clients) == (running[0], 4) else {}
-                try:
-                    row = _measured(server, photos, clients, options.seconds) | limits
-                    rows[f"{server.server.name}, {clients} clients"].append(row)
-                except NotRun as error:
-                    print(f"left out: {error}", file=sys.stderr)
+    with TemporaryDirectory(prefix="bench-serve-") as name, contextlib.ExitStack() as stack:
+        work = Path(name)
+        photos = inputs(options.folder, kind, work / "photos", options.large)
+        backend = prepare(artifact, work / "prepared", "auto").name
+        running = []
+        for server in (servers.ours(artifact), *servers.peers(artifact, work / "prepared", python, work)):
+            with _naming_failures(server):
+                started = servers.running(server, photos[0].read_bytes(), work / servers.slug(server.name))
+                running.append(stack.enter_context(started))
+        turns = [*((server, 4) for server in running), (running[0], 1)]
+        # The first round does not count: the seconds after a start are slower, those of Java most of all.
+        for number, (server, clients) in product(range(options.rounds + 1), turns):
+            _until_quiet(running)
+            row: Row = {}
+            if (server, clients) == turns[0]:  # just before ours, so that the machine is as fast for both
+                times = limit.measure(artifact, photos, [backend], rounds=2)
+                # The requests a second if only decoding and the forward pass took time.
+                row["limit"] = 1000 * len(os.sched_getaffinity(0)) / sum(median(each) for each in times.values())
+            with _naming_failures(server):
+                before = server.cpu_seconds()
+                row |= load(server, photos, clients, options.seconds)
+                row |= {role: after - before[role] for role, after in server.cpu_seconds().items()}
+                if number:
+                    rows[f"{server.name}, {clients} clients"].append(row)
     yield from _figures(rows, backend)
+
+
+@contextlib.contextmanager
+def _naming_failures(server: Server) -> Iterator[None]:
+    """Name a peer that fails, and go on without it."""
+    try:
+        yield
+    except NotRun as error:
+        if server.name == OURS:
+            raise
+        print(f"left out: {error}", file=sys.stderr)
 
 
 def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
@@ -79,36 +98,7 @@ def _milliseconds(own: list[Row], role: str) -> float:
     return 1000 * sum(row[role] for row in own) / sum(row["requests"] + row["warm_requests"] for row in own)
 
 
-@contextlib.contextmanager
-def _running(wanted: list[Server], work: Path, photo: bytes) -> Iterator[list[Running]]:
-    """Start every server, ours first; a peer that does not start is named and left out."""
-    found = []
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(wanted)) as pool:
-        contexts = [servers.running(server, photo, work / servers.slug(server.name)) for server in wanted]
-        for started in [pool.submit(stack.enter_context, context) for context in contexts]:
-            try:
-                found.append(started.result())
-            except NotRun as error:
-                if not found:
-                    raise
-                print(f"left out: {error}", file=sys.stderr)
-        yield found
-
-
-def _limit(artifact: Path, photos: Path, backend: str) -> float:
-    """Return how many requests a second would be possible if only decoding and the forward pass took time."""
-    times = limit.measure(artifact, photos, [backend], rounds=2)
-    return 1000 * len(os.sched_getaffinity(0)) / sum(median(each) for each in times.values())
-
-
-def _measured(server: Running, photos: Path, clients: int, seconds: float) -> Row:
-    """Load a server; return what wrk measured, and the processor time of each role meanwhile."""
-    before = server.cpu_seconds()
-    found = load(server.server, photos, clients, seconds)
-    return found | {role: after - before[role] for role, after in server.cpu_seconds().items()}
-
-
-def _until_quiet(running: list[Running]) -> None:
+def _until_quiet(running: list[Server]) -> None:
     """Wait until no server computes. Some go on for seconds with their last requests, which would slow the next server down."""
     end, before = time.monotonic() + QUIET_SECONDS, float("-inf")
     while time.monotonic() < end:
@@ -119,23 +109,22 @@ def _until_quiet(running: list[Running]) -> None:
         time.sleep(0.5)
 
 
-def inputs(folder: Path, kind: str, target: Path, large: int) -> Path:
-    """Return a file that lists photos of natural size, `large` photos of 12 megapixels, or photos of 224 px, written to `target`."""
+def inputs(folder: Path, kind: str, target: Path, large: int) -> list[Path]:
+    """Return photos of natural size, or write `large` photos of 12 megapixels or photos of 224 px to `target` and return those."""
     paths = sorted(sample_photos(folder, sys.maxsize))
     random.Random(0).shuffle(paths)  # in an order that is the same for every server
+    if kind == "natural":
+        return paths
     target.mkdir(parents=True, exist_ok=True)
-    if kind != "natural":
-        sources, paths = paths[: large if kind == "12mp" else None], []
-        for number, path in enumerate(sources):
-            paths.append(target / f"{number:03d}.jpg")
-            paths[-1].write_bytes(resized(path, 224 if kind == "224" else None))
-    listed = target / "photos.txt"
-    listed.write_text("".join(f"{path.resolve()}\n" for path in paths))
-    return listed
+    found = []
+    for number, path in enumerate(paths[: large if kind == "12mp" else None]):
+        found.append(target / f"{number:03d}.jpg")
+        found[-1].write_bytes(resized(path, 224 if kind == "224" else None))
+    return found
 
 
-def load(server: Server, photos: Path, clients: int, seconds: float) -> dict[str, float]:
-    """Load a server with the listed photos after a short warm-up; return requests, seconds, percentiles in ms, and errors.
+def load(server: Server, photos: Sequence[Path], clients: int, seconds: float) -> Row:
+    """Load a server with photos after a short warm-up; return requests, seconds, percentiles in ms, and errors.
 
     Raises NotRun if wrk is missing, or the server answers nothing.
     """
@@ -149,9 +138,11 @@ def load(server: Server, photos: Path, clients: int, seconds: float) -> dict[str
     raise NotRun(f"{server.name} answered nothing in {5 * seconds:g} s; load for longer")
 
 
-def _wrk(server: Server, photos: Path, clients: int, seconds: float) -> dict[str, float]:
+def _wrk(server: Server, photos: Sequence[Path], clients: int, seconds: float) -> Row:
     command = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", SCRIPT]
-    command += [server.url, "--", str(photos), *filter(None, [server.field])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    with NamedTemporaryFile("w", suffix=".txt") as listed:
+        listed.writelines(f"{path.resolve()}\n" for path in photos)
+        listed.flush()
+        command += [server.url, "--", listed.name, *filter(None, [server.form])]
+        found: Row = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
     return found

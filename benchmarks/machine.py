@@ -1,13 +1,12 @@
 """What every benchmark shares: the machine's description, JPEG photos to measure with, and clocks."""
 
-import contextlib
 import os
 import platform
 import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,13 @@ def describe() -> dict[str, Any]:
     """Return the processor, its cores and the flags that decide speed, the versions, the load now and the date."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     info = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    versions = {}
-    for name in LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
     return {
         "cpu": info.get("model name", platform.machine()),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in FLAGS if flag in info.get("flags", "").split()],
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {found.name: found.version for found in distributions() if found.name in LIBRARIES},
         "date": date.today().isoformat(),
     }
 

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +40,6 @@ class Figure:
 Part = Callable[[Options], Iterable[Figure]]
 
 
-def main(
-    name: str, parts: Mapping[str, Part], options: Mapping[str, tuple[Any, str]], folder: str | None = None
-) -> int:
-    """Run `python -m benchmarks.NAME` as its command line says; see parse and run."""
-    return run(name, parts, parse(name, parts, options, folder))
-
-
 def parse(
     name: str, parts: Iterable[str], options: Mapping[str, tuple[Any, str]], folder: str | None = None
 ) -> Options:
@@ -78,25 +70,27 @@ def _chosen(text: str, parts: list[str]) -> list[str]:
     return [name for name in parts if name.startswith(tuple(wanted))]
 
 
-def run(name: str, parts: Mapping[str, Part], options: Options) -> int:
-    """Run the chosen parts, keep their figures in results/NAME.json, and print all figures there. Other parts keep their entries."""
+def main(
+    name: str, parts: Mapping[str, Part], options: Mapping[str, tuple[Any, str]], folder: str | None = None
+) -> int:
+    """Run the parts that the command line of `python -m benchmarks.NAME` chooses, and print all figures of results/NAME.json.
+
+    Figures are kept there, with the machine and the options; parts that are not run keep theirs. See parse for the arguments.
+    """
+    given, path = parse(name, parts, options, folder), RESULTS / f"{name}.json"
     # So that what a part started is ended when the benchmark is.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    path = RESULTS / f"{name}.json"
     known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
-    for part in options.part:
-        described, started = machine.describe(), time.perf_counter()
+    settings = {key: value for key, value in vars(given).items() if isinstance(value, int | float | str)}
+    for part in given.part:
+        described = machine.describe()
         try:
-            figures = [vars(figure) for figure in parts[part](options)]
+            figures = [vars(figure) for figure in parts[part](given)]
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
             print(f"{part}: not run, since {error}\n")
             continue
-        known[part] = {
-            "machine": described,
-            "seconds": time.perf_counter() - started,
-            "settings": {key: value for key, value in vars(options).items() if isinstance(value, int | float | str)},
-            "figures": [{key: value for key, value in one.items() if value is not None} for one in figures],
-        }
+        rows = [{key: value for key, value in figure.items() if value is not None} for figure in figures]
+        known[part] = {"machine": described, "settings": settings, "figures": rows}
         _write(path, {"parts": {each: known[each] for each in parts if each in known}})
     for part, entry in known.items():
         print(f"\n{part}, {entry['machine']['date']}")

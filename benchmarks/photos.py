@@ -42,11 +42,8 @@ def selected(
     found = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
     kept = classes or len(found.classes)
     labels = {index * len(found.classes) // kept for index in range(kept)}
-    listed = {
-        split: [photo for photo in found.splits[split] if photo.label in labels]
-        for split in splits
-        if split in found.splits
-    }
+    present = [split for split in splits if split in found.splits]
+    listed = {split: [photo for photo in found.splits[split] if photo.label in labels] for split in present}
     share = min(1.0, photos / sum(map(len, listed.values()))) if photos else 1.0
     counts = {split: round(share * len(chosen)) for split, chosen in listed.items()}
     with TemporaryDirectory(prefix="bench-") as name:

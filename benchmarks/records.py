@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmarks import parts
 from benchmarks.features import extract, without_head
-from benchmarks.machine import LITE, in_turns, sample_photos, seconds
+from benchmarks.machine import LITE, in_turns, sample_photos
 from benchmarks.parts import Figure, Options
 from train.config import Config
 from train.features import FeaturePass, Features
@@ -47,15 +47,12 @@ def _cost(options: Options) -> Iterator[Figure]:
             ways = {"with": partial(work, StepRecords(records)), "without": partial(work, None)}
             taken = in_turns(ways, options.rounds, clock=time.process_time)
             records.close()
-        ratios = [one / other for one, other in zip(taken["with"], taken["without"], strict=True)]
-        yield Figure.of(
-            f"{name}: processor time with records / without", ratios[1:], at_most=1.02
-        )  # the first warms up
-    machine, gpus = Machine(), Gpus()
-    reads = [
-        (seconds(machine.read, clock=time.thread_time), seconds(gpus.read, clock=time.thread_time)) for _ in range(50)
-    ]
-    yield Figure("two measurements of the machine a second, share of a core", median(map(sum, reads)) / INTERVAL)
+        # Without the first round, which warms up.
+        ratios = [one / other for one, other in zip(taken["with"][1:], taken["without"][1:], strict=True)]
+        yield Figure.of(f"{name}: processor time with records / without", ratios, at_most=1.02)
+    reads = in_turns({"machine": Machine().read, "gpus": Gpus().read}, 50, clock=time.thread_time)
+    share = sum(map(median, reads.values())) / INTERVAL
+    yield Figure("two measurements of the machine a second, share of a core", share)
 
 
 def _head() -> Callable[[StepRecords | None], None]:

@@ -28,11 +28,9 @@ window.drawnAt = [];
 new MutationObserver((changes) => changes.forEach(() => window.drawnAt.push(performance.now())))
   .observe(document, { subtree: true, attributeFilter: ["data-drawn"] });
 """
-SEEN = """() => [
-  performance.getEntriesByType("navigation")[0].loadEventEnd,
-  performance.getEntriesByName("first-contentful-paint")[0].startTime,
-  Math.max(0, ...window.drawnAt),
-]"""
+LOADED = 'performance.getEntriesByType("navigation")[0].loadEventEnd'
+FIRST = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
+DRAWN = "Math.max(0, ...window.drawnAt)"
 
 
 def _huge(options: Options) -> Iterator[Figure]:
@@ -74,7 +72,7 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    found: list[list[float]] = []  # for each load, what SEEN returns, in milliseconds
+    seconds: dict[str, list[float]] = {LOADED: [], FIRST: [], DRAWN: []}  # of each load
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         for _ in range(loads):
@@ -82,13 +80,12 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
             tab.add_init_script(WATCH)
             tab.goto(page.as_uri())
             tab.wait_for_timeout(1000)  # until the charts of the first screen are drawn
-            found.append(tab.evaluate(SEEN))
+            for moment, found in seconds.items():
+                found.append(tab.evaluate(moment) / 1000)
             tab.close()
-        browser.close()
-    loaded, first, charts = ([milliseconds / 1000 for milliseconds in column] for column in zip(*found, strict=True))
-    yield Figure.of("loaded by Chromium, s", loaded, at_most=1)
-    yield Figure.of("first text, s", first, at_most=0.3)
-    yield Figure.of("charts of the first screen drawn, s", charts)
+    yield Figure.of("loaded by Chromium, s", seconds[LOADED], at_most=1)
+    yield Figure.of("first text, s", seconds[FIRST], at_most=0.3)
+    yield Figure.of("charts of the first screen drawn, s", seconds[DRAWN])
 
 
 PARTS = {"huge": _huge, "normal": _normal}

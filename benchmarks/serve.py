@@ -2,120 +2,86 @@
 
     python -m benchmarks.serve [FOLDER] [--peers-python PATH] [--part inception_v3,start,...] [sizes, which --help lists]
 
-FOLDER (../shared/data/photos) holds photos of natural size; if it does not exist, the sample photos are used. PATH is the
-Python of .venv-peers (bash requirements/setup_peers.sh). wrk loads one server at a time, round by round.
+FOLDER (../shared/data/photos) holds photos of natural size. PATH is the Python of .venv-peers (bash requirements/setup_peers.sh).
+wrk loads one server at a time, round by round. The artifacts stay in --artifacts; remove them when the training program has changed.
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks import limit, parts, servers
+from benchmarks.artifacts import random_weights
+from benchmarks.jobs import ours
 from benchmarks.load import compare, inputs, load
 from benchmarks.machine import LITE, has_bf16, sample_photos
 from benchmarks.parts import Figure, Options
-from benchmarks.runs import ours
+from classifier.backends import BACKENDS
 
-# lite0 is trained on photos of three breeds, or on the samples; lite0-1000 has its own head of 1,000 classes.
-MODELS = {
-    "inception_v3": ("natural", "12mp", "224"),
-    "lite0": ("natural", "12mp", "224"),
-    "lite0-1000": ("natural",),
-}
+MODELS = ("inception_v3", "lite0")  # lite0 is trained on photos of three breeds, inception_v3 has random weights
+KINDS = ("natural", "12mp", "224")  # of photos
+TIMED = 24  # photos, by the part backends
 OPTIONS = {
     "train": (Path("../shared/data/dogs"), "folder of photos on which lite0 is trained"),
     "peers-python": (Path(".venv-peers/bin/python"), "the Python that has the peers"),
     "seconds": (5.0, "of load at a time"),
     "rounds": (3, "of all servers"),
     "large": (24, "photos of 12 megapixels"),
-    "artifacts": (Path(), "where the artifacts are kept, and made if absent; a temporary folder without it"),
+    "artifacts": (Path("runs/bench-serve"), "where the artifacts are kept, and made if absent"),
 }
-
-
-def main() -> int:
-    """Run the chosen parts, print all that is known and keep it in results/serve.json."""
-    options = parts.parse("serve", PARTS, OPTIONS, folder="../shared/data/photos")
-    with tempfile.TemporaryDirectory(prefix="bench-serve-") as work:
-        options.work = Path(work)
-        if options.artifacts == Path():
-            options.artifacts = options.work / "artifacts"
-        if not options.folder.is_dir():
-            from launch.samples import write_samples
-
-            options.folder = options.train = options.work / "samples"
-            write_samples(options.folder)
-        return parts.run("serve", PARTS, options)
 
 
 def _artifact(options: Options, model: str) -> Path:
     """Return the model's artifact, made where there is none yet."""
-    job: Path = options.artifacts / model
+    job: Path = options.artifacts.resolve() / model
     folder = job / "model"
     if not (folder / "model.json").exists():
-        from benchmarks import artifacts
-
-        photos = sorted(sample_photos(options.folder, 200))
-        if model == "inception_v3":
-            artifacts.random_weights(folder, model, photos)
-        elif model == "lite0-1000":
-            artifacts.imagenet_lite(folder, photos)
-        else:
+        if model == "lite0":
             ours(options.train, LITE, {}, base=job)
+        else:
+            random_weights(folder, model, sorted(sample_photos(options.folder, 200)))
     return folder
 
 
 def _backends(options: Options) -> Iterator[Figure]:
-    """Time every backend on one thread, and show how far each is from float32 on real photos."""
-    from classifier.backends import BACKENDS
-
+    """Time every backend on one thread."""
     precisions = ("fp32", "bf16") if has_bf16() else ("fp32",)
     names = [name for name, one in BACKENDS.items() if one.device == "cpu" and one.precision in precisions]
-    paths = sorted(sample_photos(options.folder, 200))
-    timed = options.work / "timed.txt"
-    timed.write_text("".join(f"{path.resolve()}\n" for path in paths[:24]))
+    photos = sample_photos(options.folder, TIMED)
     for model in MODELS:
-        times = limit.measure(_artifact(options, model), timed, [*names, limit.ONNXRUNTIME], rounds=options.rounds)
-        for name, taken in times.items():
+        for name, taken in limit.measure(_artifact(options, model), photos, names, rounds=options.rounds).items():
             yield Figure.of(f"{model}: {name}, ms a photo", taken)
-    # Not for inception_v3: its weights are random, so its answers mean nothing. Only the test photos show the classes of lite0.
-    own = sorted((options.train / "test").rglob("*.jp*g"))
-    judged = {"lite0-1000": paths, "lite0": paths} | ({"lite0, test photos": own} if own else {})
-    for shown, photos in judged.items():
-        for name, difference in limit.differences(_artifact(options, shown.split(",")[0]), photos, names).items():
-            for key, value in difference.items():
-                yield Figure(f"{shown}: {name}, {key}", value)
 
 
 def _start(options: Options) -> Iterator[Figure]:
     """Measure from the start of `serve` to the first answer, and what a worker then holds."""
     seconds, memory = [], []
-    photos = [inputs(options.folder, kind, options.work / kind, options.large) for kind in ("natural", "12mp")]
-    first = Path(photos[0].read_text().splitlines()[0]).read_bytes()
-    for number in range(options.rounds):
-        server = servers.ours(_artifact(options, "lite0"))
-        started = time.monotonic()
-        with servers.running(server, first, options.work / f"start-{number}") as running:
-            seconds.append(time.monotonic() - started)
-            for listed in photos:
-                load(server, listed, 4, options.seconds)
-            workers = [each for each in running.processes() if each.pid != running.pid and each.name() != "java"]
-            memory.append(max(process.memory_info().rss for process in workers) / 2**20)
+    with TemporaryDirectory(prefix="bench-serve-") as name:
+        photos = [inputs(options.folder, kind, Path(name) / kind, options.large) for kind in ("natural", "12mp")]
+        for number in range(options.rounds):
+            server, started = servers.ours(_artifact(options, "lite0")), time.monotonic()
+            with servers.running(server, photos[0][0].read_bytes(), Path(name) / f"start-{number}") as running:
+                seconds.append(time.monotonic() - started)
+                for paths in photos:
+                    load(running, paths, 4, options.seconds)
+                workers = [each for each in running.processes() if each.pid != running.pid and each.name() != "java"]
+                memory.append(max(process.memory_info().rss for process in workers) / 2**20)
     yield Figure.of("lite0: seconds from serve to the first 200", seconds, at_most=3)
     yield Figure("lite0: largest worker after photos of 12 megapixels, MB", max(memory), at_most=350)
 
 
 def _part(model: str, kind: str) -> parts.Part:
     """Return the part that loads every server with a model and a kind of photo."""
-    return lambda options: compare(options, _artifact(options, model), f"{model}-{kind}")
+    return lambda options: compare(options, _artifact(options, model), kind)
 
 
 PARTS: dict[str, parts.Part] = {
     "backends": _backends,
-    **{f"{model}-{kind}": _part(model, kind) for model, kinds in MODELS.items() for kind in kinds},
+    **{f"{model}-{kind}": _part(model, kind) for model in MODELS for kind in KINDS},
     "start": _start,
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(parts.main("serve", PARTS, OPTIONS, folder="../shared/data/photos"))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +28,23 @@ ROLES = ("front", "java", "workers")  # of a server's processes
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How to start a server, and where to send photos: in the field `field` of a form, or as the body if it is None."""
+    """How to start a server, and where to send photos: in the field `form` of a form, or as the body if it is None."""
 
     name: str
     command: list[str]
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    field: str | None = None
+    form: str | None = None
+    pid: int = 0  # of the process that was started for it; 0 before
 
     def answers(self, photo: bytes) -> bool:
         """Return whether it answers a photo."""
         sent: dict[str, Any] = {"body": photo, "headers": {"Content-Type": "image/jpeg"}}
-        if self.field:
-            sent = {"fields": {self.field: ("photo.jpg", photo, "image/jpeg")}}
+        if self.form:
+            sent = {"fields": {self.form: ("photo.jpg", photo, "image/jpeg")}}
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             return urllib3.request("POST", self.url, timeout=60, retries=False, **sent).status == 200
         return False
-
-
-@dataclass(frozen=True)
-class Running:
-    """A server that answers, and the process that was started for it."""
-
-    server: Server
-    pid: int
 
     def processes(self) -> list[psutil.Process]:
         """Return its processes: those of its session, whoever started them, and all descendants."""
@@ -78,21 +71,18 @@ def ours(artifact: Path) -> Server:
     return Server(name=OURS, command=command, url=url, environment={"BYOC_REQUEST_LOG": "off"})
 
 
-def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> list[Server]:
-    """Return the peers; `prepared` is the artifact as serve.prepare wrote it, `python` that of .venv-peers."""
+def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> Iterator[Server]:
+    """Yield the peers; `prepared` is the artifact as serve.prepare wrote it, `python` that of .venv-peers."""
     models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
-    cores = len(os.sched_getaffinity(0))
     tuned = models | {"OMP_NUM_THREADS": "1"}
-    found = [_stock(python, folder / STOCK, models)]
+    yield _stock(python, folder / STOCK, models)
     # As documented; with a worker for each core, one thread each; and the same with our decode and model.
-    for suffix, workers, environment in (
-        ("", 1, models),
-        (", tuned", cores, tuned),
-        (", ours inside", cores, tuned | {"BENCH_OURS": "1"}),
-    ):
-        found.append(_litserve(f"litserve{suffix}", python, workers, environment))
-        found.append(_torchserve(f"torchserve{suffix}", python, folder, environment))
-    return found
+    for way, environment in (("", models), (", tuned", tuned), (", ours inside", tuned | {"BENCH_OURS": "1"})):
+        port, workers = str(free_port()), str(len(os.sched_getaffinity(0)) if way else 1)
+        command = [str(python), "-m", "benchmarks.peers.litserve_server", port, workers]
+        url = f"http://127.0.0.1:{port}/predict"
+        yield Server(name=f"litserve{way}", command=command, url=url, environment=environment, form="photo")
+        yield _torchserve(f"torchserve{way}", python, folder, environment)
 
 
 def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
@@ -100,16 +90,9 @@ def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
     (base / "model" / "code").mkdir(parents=True)
     shutil.copy(PEERS / "notebook.py", base / "model" / "code" / "inference.py")
     environment = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": port, "SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}
-    environment |= {"TEMP": str(folder), "LOG_LOCATION": str(folder), "METRICS_LOCATION": str(folder), **models}
+    environment |= {**models, **_writing_to(folder)}
     command = [str(python), "-m", "benchmarks.peers.stock_server", str(folder)]
     return Server(name=STOCK, command=command, url=f"http://127.0.0.1:{port}/invocations", environment=environment)
-
-
-def _litserve(name: str, python: Path, workers: int, environment: Mapping[str, str]) -> Server:
-    port = free_port()
-    command = [str(python), "-m", "benchmarks.peers.litserve_server", str(port), str(workers)]
-    url = f"http://127.0.0.1:{port}/predict"
-    return Server(name=name, command=command, url=url, environment=environment, field="photo")
 
 
 def _torchserve(name: str, python: Path, work: Path, environment: Mapping[str, str]) -> Server:
@@ -118,17 +101,20 @@ def _torchserve(name: str, python: Path, work: Path, environment: Mapping[str, s
     archiver = [str(python.parent / "torch-model-archiver"), "--model-name", "m", "--version", "1", "--force"]
     archiver += ["--handler", str(PEERS / "torchserve_handler.py"), "--export-path", str(folder)]
     subprocess.run(archiver, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    settings: dict[str, object] = {"max_request_size": 25 * 2**20}
-    for door in ("inference", "management", "metrics"):
-        settings[f"{door}_address"] = f"http://127.0.0.1:{free_port()}"
-    settings |= {f"grpc_{door}_port": free_port() for door in ("inference", "management")}
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = {"max_request_size": str(25 * 2**20), "inference_address": url}
+    settings |= {f"{door}_address": f"http://127.0.0.1:{free_port()}" for door in ("management", "metrics")}
+    settings |= {f"grpc_{door}_port": str(free_port()) for door in ("inference", "management")}
     file = folder / "config.properties"
     file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     command = [str(python.parent / "torchserve"), "--start", "--foreground", "--ncs", "--disable-token-auth"]
     command += ["--model-store", str(folder), "--models", "m=m.mar", "--ts-config", str(file)]
-    environment = {**environment, **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TEMP"), str(folder))}
-    url = f"{settings['inference_address']}/predictions/m"
-    return Server(name=name, command=command, url=url, environment=environment)
+    environment = {**environment, **_writing_to(folder)}
+    return Server(name=name, command=command, url=f"{url}/predictions/m", environment=environment)
+
+
+def _writing_to(folder: Path) -> dict[str, str]:
+    return dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TEMP"), str(folder))
 
 
 def slug(name: str) -> str:
@@ -146,16 +132,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(server: Server, photo: bytes, folder: Path) -> Iterator[Running]:
+def running(server: Server, photo: bytes, folder: Path) -> Iterator[Server]:
     """Start a server and wait until it has answered a photo; raises NotRun when it does not."""
     folder.mkdir(parents=True, exist_ok=True)
     path = f"{Path(server.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
     common = {"PYTHONPATH": str(ROOT), "PATH": path, "JAVA_HOME": str(JAVA_HOME)}
-    environment = {**os.environ, **common, **server.environment}
-    where: dict[str, Any] = {"cwd": folder, "env": environment, "start_new_session": True}
+    where: dict[str, Any] = {"cwd": folder, "env": {**os.environ, **common, **server.environment}}
+    where |= {"stdin": subprocess.DEVNULL, "start_new_session": True}
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(server.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **where)
-    found = Running(server, process.pid)
+        process = subprocess.Popen(server.command, stdout=log, stderr=log, **where)
+    found = replace(server, pid=process.pid)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not server.answers(photo):

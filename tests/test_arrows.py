@@ -52,6 +52,10 @@ def _within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
+def test_tests_use_the_benchmarks_and_not_the_other_way_round() -> None:
+    assert not {module for module in imported_modules("benchmarks") if _within(module, "tests")}
+
+
 def modules_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.gpu_checks import ready_model
 from tests.conftest import ROOT
+from tests.gpu.checks import ready_model
 
 
 def script(out: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(out), *options]
+    command = [sys.executable, "-m", "tests.gpu", "--out", str(out), *options]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

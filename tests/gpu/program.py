@@ -1,4 +1,4 @@
-"""Checks of benchmarks.gpu that need photos or run a whole program: the feature pass, fine-tuning, serving."""
+"""The checks of a GPU that need photos or run a whole program: the feature pass, fine-tuning, serving."""
 
 import http.client
 import time
@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.features import extract
-from benchmarks.gpu import WRONG
-from benchmarks.gpu_checks import MEASURED, RIGHT, Line, Setting, memory, ready_model, reset_memory
+from benchmarks.jobs import ours
 from benchmarks.machine import seconds
-from benchmarks.runs import ours
 from classifier.errors import UserError
 from launch.server import serving as server
 from launch.training import terminate_running
+from tests.gpu import MEASURED, RIGHT, WRONG
+from tests.gpu.checks import Line, Setting, memory, ready_model, reset_memory
 from train.features import FeaturePass
 from train.features.collector import BATCH
 from train.precision import resolve_precision

@@ -1,4 +1,4 @@
-"""Checks of benchmarks.gpu that call our code directly. Each yields lines of the table: what, figure, verdict."""
+"""The checks of a GPU that call our code directly. Each yields lines of the table: what, figure, verdict."""
 
 import copy
 import importlib.util
@@ -15,16 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.gpu import WRONG
 from benchmarks.machine import ROOT, seconds
 from classifier.backbones import build_backbone
 from classifier.device import found
 from classifier.fold import folded
 from classifier.models import Classifier, build_head
+from tests.gpu import MEASURED, RIGHT, WRONG
 from train.loop.engine import set_learning
 from train.precision import autocast, compute_exactly, resolve_precision
 
-MEASURED, RIGHT = "measured", "right"
 Line = tuple[str, str, str]  # what, figure, verdict
 WARM = 10  # steps
 # The tests whose code computes on a GPU if there is one.
@@ -102,10 +101,10 @@ def device(setting: Setting) -> Iterator[Line]:
 
 
 def tests(setting: Setting) -> Iterator[Line]:
-    """Run the tests of what runs on a GPU, if pytest and the tests are here."""
+    """Run the tests of what runs on a GPU, if pytest is here."""
     paths = [str(ROOT / "tests" / name) for name in TESTS]
-    if importlib.util.find_spec("pytest") is None or not (ROOT / "tests").is_dir():
-        yield "tests", "", "not run: there is no pytest or no folder tests"
+    if importlib.util.find_spec("pytest") is None:
+        yield "tests", "", "not run: there is no pytest"
         return
     chosen = paths[:1] if setting.quick else paths
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=ROOT, capture_output=True, text=True)
@@ -139,7 +138,7 @@ def _steps(setting: Setting, precision: str) -> Line:
             with autocast(device, precision):
                 loss = functional.cross_entropy(model(pixels), labels)
             optimizer.zero_grad()
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
         synchronise(device)
@@ -244,7 +243,7 @@ def _cast_forward(model: Classifier, pixels: Tensor) -> Tensor:
 
 def _graph(model: Classifier, pixels: Tensor) -> Callable[[], Tensor]:
     """Return the forward pass of these pixels as one CUDA graph; it runs in a stream of its own first, as torch asks."""
-    side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side: Any = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):

@@ -1,12 +1,13 @@
-"""Checks and measures both programs on a GPU in at most ten minutes; needs neither a network nor Docker.
+"""Check and measure both programs on a GPU in at most ten minutes, without a network or Docker.
 
-    python -m benchmarks.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 590] [--out FILE]
+    python -m tests.gpu [--device cpu] [--quick] [--only NAME,...] [--seconds 590] [--out FILE]
 
-Prints a table with one verdict a line, and keeps it in results/gpu.json even if it is stopped early. Each check runs in its
-own process, so that an error on the GPU does not reach the next check. --device cpu --quick runs the same code without a GPU;
-its figures say nothing.
+Prints a table with one verdict a line, and keeps it in runs/gpu.json even if it is stopped early. Each check runs in its own
+process, so that an error on the GPU does not reach the next check. --device cpu --quick runs the same code without a GPU; its
+figures say nothing.
 """
 
+import argparse
 import importlib
 import json
 import os
@@ -16,39 +17,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
-from benchmarks import machine, parts
-from benchmarks.parts import Options
+from benchmarks import machine
+from tests.gpu import WRONG
 
 # In this order, each with its function and the seconds after which it is given up.
 CHECKS = {
-    "device": ("gpu_checks.device", 40),
-    "tests": ("gpu_checks.tests", 100),
-    "steps": ("gpu_checks.steps", 90),
-    "pass": ("gpu_program.feature_pass", 80),
-    "finetune": ("gpu_program.finetune", 190),
-    "ranks": ("gpu_checks.ranks", 40),
-    "serving": ("gpu_program.serving", 90),
-    "errors": ("gpu_checks.errors", 40),
-    "folding": ("gpu_checks.folding", 40),
-    "casting": ("gpu_checks.casting", 60),
+    "device": ("checks.device", 40),
+    "tests": ("checks.tests", 100),
+    "steps": ("checks.steps", 90),
+    "pass": ("program.feature_pass", 80),
+    "finetune": ("program.finetune", 190),
+    "ranks": ("checks.ranks", 40),
+    "serving": ("program.serving", 90),
+    "errors": ("checks.errors", 40),
+    "folding": ("checks.folding", 40),
+    "casting": ("checks.casting", 60),
 }
-WRONG = "wrong"  # this verdict makes the script end with status 1
 LEAST = 10  # seconds without which no check is begun
-OPTIONS = {
-    "device": ("cuda", "cuda or cpu"),
-    "quick": (False, "a small model and few photos, to try the code"),
-    "seconds": (590.0, "of all checks together"),
-    "out": (parts.RESULTS / "gpu.json", "where the table is kept"),
-    "here": (False, "run the check in this process, whose lines are JSON"),
-}
 Row = dict[str, str]
 
 
 def main() -> int:
     """Run the checks, print the table and return 1 when a line says that something is wrong."""
-    options = parts.parse("gpu", CHECKS, OPTIONS)
+    options = _parse()
     if options.here:
         return _run_here(options)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -58,7 +52,7 @@ def main() -> int:
     # The table as the docs take it.
     print(f"{json.dumps(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |", flush=True)
     try:
-        for name in options.part:
+        for name in options.only:
             for row in _rows(name, options, end):
                 rows.append(row)
                 part = options.out.with_name(f".{options.out.name}.part")
@@ -71,18 +65,41 @@ def main() -> int:
     return int(any(row["verdict"] == WRONG for row in rows))
 
 
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.gpu", description="Check and measure both programs on a GPU."
+    )
+    only = f"some of {', '.join(CHECKS)}"
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=list(CHECKS), metavar="NAME,...", help=only
+    )
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--quick", action="store_true", help="a small model and few photos, to try the code")
+    parser.add_argument("--seconds", type=float, default=590, help="of all checks together (default: %(default)s)")
+    out = machine.ROOT / "runs" / "gpu.json"
+    parser.add_argument(
+        "--out", type=Path, default=out, metavar="FILE", help="where the table is kept (default: %(default)s)"
+    )
+    parser.add_argument("--here", action="store_true", help="run the check in this process, whose lines are JSON")
+    options = parser.parse_args()
+    unknown = [name for name in options.only if name not in CHECKS]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is not a check; the checks are {', '.join(CHECKS)}")
+    return options
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _rows(name: str, options: Options, end: float) -> Iterator[Row]:
+def _rows(name: str, options: argparse.Namespace, end: float) -> Iterator[Row]:
     """Run a check in its own process and yield its rows as they come. If it fails or is stopped, the last row says why."""
     left = min(CHECKS[name][1], end - time.monotonic())
     other = {"check": name, "name": "", "figure": ""}
     if left < LEAST:
         yield other | {"verdict": "not run: no time was left"}
         return
-    command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", "benchmarks.gpu", "--here"]
+    command = ["timeout", "--kill-after=5", f"{left:.0f}", sys.executable, "-m", "tests.gpu", "--here"]
     command += ["--only", name, "--device", options.device, *(["--quick"] if options.quick else [])]
     # The programs that a check starts find the packages of this checkout, which need not be installed.
     path = os.pathsep.join([str(machine.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -108,11 +125,11 @@ def _rows(name: str, options: Options, end: float) -> Iterator[Row]:
         yield other | {"figure": said[-1][:200] if said else "", "verdict": WRONG}
 
 
-def _run_here(options: Options) -> int:
+def _run_here(options: argparse.Namespace) -> int:
     """Run one check and print its rows as JSON."""
     import torch
 
-    from benchmarks.gpu_checks import Setting
+    from tests.gpu.checks import Setting
 
     # So that what was started is ended, and temporary folders go.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -122,9 +139,9 @@ def _run_here(options: Options) -> int:
     setting = Setting(device=options.device, quick=False)
     if options.quick:
         setting = Setting(device=options.device, quick=True, backbone="timm/test_efficientnet", batch=4, repeats=3)
-    (name,) = options.part
+    (name,) = options.only
     module, function = CHECKS[name][0].split(".")
-    for what, figure, verdict in getattr(importlib.import_module(f"benchmarks.{module}"), function)(setting):
+    for what, figure, verdict in getattr(importlib.import_module(f"tests.gpu.{module}"), function)(setting):
         print(json.dumps({"check": name, "name": what, "figure": figure, "verdict": verdict}), flush=True)
     return 0
 

@@ -1,6 +1,6 @@
 """What the guard accepts and refuses, and what a user would see, judged on labelled photos that the guard does not see.
 
-    python -m benchmarks.guard ARTIFACT FOLDER
+    python -m tests.serve.guard_table ARTIFACT FOLDER
 
 FOLDER has a folder of photos for each class, as a test split. Prints rows of the table in docs/serving-speed.md.
 """
@@ -9,19 +9,20 @@ import copy
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks import machine
 from classifier import artifact
 from classifier.backends import BACKENDS, Forward, eager, ir
 from classifier.guard import examine, judge
 from classifier.guard_photos import GuardPhotos, read_guard
 from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier
+from tests.bf16 import usable
 
 
 def main(folder: Path, photos: Path) -> None:
@@ -46,7 +47,7 @@ def main(folder: Path, photos: Path) -> None:
 
 def _forwards(model: Classifier) -> Iterator[tuple[str, Forward]]:
     for name, backend in BACKENDS.items():
-        if backend.device == "cpu" and (backend.precision == "fp32" or machine.has_bf16()):
+        if backend.device == "cpu" and usable(name):
             yield name, _opened(model, name)
     for name, corrupt in _CORRUPTIONS.items():
         corrupted = copy.deepcopy(model)
@@ -70,15 +71,12 @@ def _swap(model: Classifier) -> None:
     one.weight, other.weight = other.weight, one.weight
 
 
-def _leave_out(stage: int, block: int) -> Callable[[Classifier], None]:
-    return lambda model: setattr(model.backbone.get_submodule(f"blocks.{stage}"), str(block), nn.Identity())
+def _leave_out(model: Classifier, stage: int, block: int) -> None:
+    setattr(model.backbone.get_submodule(f"blocks.{stage}"), str(block), nn.Identity())
 
 
-def _preprocess(mean: float, std: float) -> Callable[[Classifier], None]:
-    def corrupt(model: Classifier) -> None:
-        model.mean, model.scale = torch.full((3, 1, 1), 255 * mean), torch.full((3, 1, 1), 255 * std)
-
-    return corrupt
+def _preprocess(model: Classifier, mean: float, std: float) -> None:
+    model.mean, model.scale = torch.full((3, 1, 1), 255 * mean), torch.full((3, 1, 1), 255 * std)
 
 
 def _shift(model: Classifier) -> None:
@@ -89,12 +87,12 @@ def _shift(model: Classifier) -> None:
 
 _CORRUPTIONS: dict[str, Callable[[Classifier], None]] = {
     "two layers swapped": _swap,
-    "block 3.1 left out": _leave_out(3, 1),
-    "block 5.2 left out": _leave_out(5, 2),
-    "mean 0 instead of 0.5": _preprocess(0, 0.5),
-    "scale 0.25 instead of 0.5": _preprocess(0.5, 0.25),
-    "scale 0.45 instead of 0.5": _preprocess(0.5, 0.45),
-    "scale 1 instead of 0.5": _preprocess(0.5, 1),
+    "block 3.1 left out": partial(_leave_out, stage=3, block=1),
+    "block 5.2 left out": partial(_leave_out, stage=5, block=2),
+    "mean 0 instead of 0.5": partial(_preprocess, mean=0, std=0.5),
+    "scale 0.25 instead of 0.5": partial(_preprocess, mean=0.5, std=0.25),
+    "scale 0.45 instead of 0.5": partial(_preprocess, mean=0.5, std=0.45),
+    "scale 1 instead of 0.5": partial(_preprocess, mean=0.5, std=1),
     "classes shifted by one": _shift,
 }
 
