@@ -12,20 +12,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import limit, parts, servers
+from benchmarks import limit, parts, request, servers
 from benchmarks.load import compare, inputs, load
 from benchmarks.machine import LITE, has_bf16, sample_photos
 from benchmarks.parts import Figure, Options
 from benchmarks.runs import ours
 
-# lite0 is trained on photos of three breeds, or on the samples; lite0-1000 has its own head of 1,000 classes.
+# lite0 is trained on photos of 120 breeds, or on the samples; lite0-1000 has its own head of 1,000 classes.
 MODELS = {
     "inception_v3": ("natural", "12mp", "224"),
     "lite0": ("natural", "12mp", "224"),
     "lite0-1000": ("natural",),
 }
+REQUESTS = {model: MODELS[model] for model in ("inception_v3", "lite0")}
 OPTIONS = {
-    "train": (Path("../shared/data/dogs"), "folder of photos on which lite0 is trained"),
+    "train": (Path("../shared/data/breeds"), "folder of photos on which lite0 is trained"),
     "peers-python": (Path(".venv-peers/bin/python"), "the Python that has the peers"),
     "seconds": (5.0, "of load at a time"),
     "rounds": (3, "of all servers"),
@@ -111,9 +112,15 @@ def _part(model: str, kind: str) -> parts.Part:
     return lambda options: compare(options, _artifact(options, model), f"{model}-{kind}")
 
 
+def _where(model: str, kind: str) -> parts.Part:
+    """Return the part that loads our server alone and shows where the time of a request goes."""
+    return lambda options: request.where(options, _artifact(options, model), kind)
+
+
 PARTS: dict[str, parts.Part] = {
     "backends": _backends,
     **{f"{model}-{kind}": _part(model, kind) for model, kinds in MODELS.items() for kind in kinds},
+    **{f"request-{model}-{kind}": _where(model, kind) for model, kinds in REQUESTS.items() for kind in kinds},
     "start": _start,
 }
 

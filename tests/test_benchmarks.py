@@ -140,6 +140,22 @@ def test_without_wrk_the_start_is_not_measured_and_that_is_said(samples: Path, a
     assert "start: not run, since wrk is not installed; apt-get install wrk" in text and not results.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk, which loads the server, is not installed")
+def test_the_time_of_a_request_is_divided_among_steps_and_processes(
+    samples: Path, artifacts: Path, tmp_path: Path
+) -> None:
+    options = ("--part", "request-lite0-224", "--rounds", "1", "--seconds", "1", "--artifacts", artifacts)
+    _, parts = measured("serve", tmp_path, samples / "test", *options)
+    found = {figure["name"]: figure["value"] for figure in parts["request-lite0-224"]["figures"]}
+    cores = parts["request-lite0-224"]["machine"]["cores"]
+    assert all(found[name] > 0 for name in ("decoding", "forward pass", "front", "java", "workers", "wrk"))
+    # Within 0.1 %, as the results have five digits.
+    assert found["limit, requests/s"] * (found["decoding"] + found["forward pass"]) == pytest.approx(1000 * cores, 1e-3)
+    processes = sum(found[name] for name in ("front", "java", "workers", "wrk", "all cores beside these processes"))
+    assert processes == pytest.approx(found["all cores"], rel=1e-3)
+
+
 def test_servers_are_not_compared_without_their_packages(samples: Path, artifacts: Path, tmp_path: Path) -> None:
     options = ("--part", "lite0-natural", "--artifacts", artifacts, "--peers-python", tmp_path / "absent")
     text, results = bench("serve", tmp_path, samples / "test", *options)
