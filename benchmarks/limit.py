@@ -22,10 +22,17 @@ from serve.prepare import prepare
 
 # As serve.model_server sets them for its workers.
 WORKER = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+DECODE = "decode"
+IN_TURNS = (
+    "in turns"  # decode and compute photo by photo, as a worker does: each step finds the other's data in the caches
+)
 
 
 def measure(folder: Path, photos: Sequence[Path], names: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
-    """Return the milliseconds a photo of decoding and of each backend by round, from a process with a worker's environment."""
+    """Return the milliseconds a photo of decoding, of each backend, and of decoding and the first backend in turns, by round.
+
+    They are measured in a process that has a worker's environment.
+    """
     command = [sys.executable, "-m", "benchmarks.limit", str(folder), ",".join(names), str(rounds), *map(str, photos)]
     found: dict[str, list[float]] = json.loads(subprocess.check_output(command, env=os.environ | WORKER))
     return found
@@ -42,10 +49,11 @@ def main(folder: Path, names: list[str], rounds: int, photos: list[str]) -> None
             opened[name] = Predictor(Path(work) / name, threads=1)
         decode = opened[names[0]].decode
         pixels = [decode(body)[None] for body in bodies]
-        ways = {"decode": partial(_each, decode, bodies)}
+        ways = {DECODE: partial(_each, decode, bodies)}
         for name, predictor in opened.items():
             predictor.probabilities(pixels[0])  # the first one takes longer
             ways[name] = partial(_each, predictor.probabilities, pixels)
+        ways[IN_TURNS] = partial(_each, lambda body: opened[names[0]].probabilities(decode(body)[None]), bodies)
         times = in_turns(ways, rounds)
     print(json.dumps({name: [1000 * one / len(bodies) for one in taken] for name, taken in times.items()}))
 

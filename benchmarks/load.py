@@ -27,13 +27,15 @@ from serve.prepare import prepare
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
 WARM_SECONDS, QUIET_SECONDS = 2.0, 60.0
-Row = dict[str, float]  # what wrk measured, and the processor time of each role meanwhile, in seconds
+Row = dict[
+    str, float
+]  # what wrk measured, the processor time of each role meanwhile in seconds, and one thread's times in ms
 
 
-def compare(options: Options, artifact: Path, kind: str) -> Iterator[Figure]:
-    """Load every server with photos of a kind; raises NotRun if .venv-peers is missing."""
+def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iterator[Figure]:
+    """Load every server, or ours alone, with photos of a kind; raises NotRun if the peers are wanted and .venv-peers is missing."""
     python = options.peers_python.absolute()
-    if not python.exists():
+    if not alone and not python.exists():
         raise NotRun(f"{python} is missing; make it with bash requirements/setup_peers.sh")
     rows: dict[str, list[Row]] = defaultdict(list)  # by server and number of clients
     with TemporaryDirectory(prefix="bench-serve-") as name, contextlib.ExitStack() as stack:
@@ -41,7 +43,8 @@ def compare(options: Options, artifact: Path, kind: str) -> Iterator[Figure]:
         photos = inputs(options.folder, kind, work / "photos", options.large)
         backend = prepare(artifact, work / "prepared", "auto").name
         running = []
-        for server in (servers.ours(artifact), *servers.peers(artifact, work / "prepared", python, work)):
+        peers = [] if alone else servers.peers(artifact, work / "prepared", python, work)
+        for server in (servers.ours(artifact), *peers):
             with _naming_failures(server):
                 started = servers.running(server, photos[0].read_bytes(), work / servers.slug(server.name))
                 running.append(stack.enter_context(started))
@@ -52,8 +55,9 @@ def compare(options: Options, artifact: Path, kind: str) -> Iterator[Figure]:
             row: Row = {}
             if (server, clients) == turns[0]:  # just before ours, so that the machine is as fast for both
                 times = limit.measure(artifact, photos, [backend], rounds=2)
+                row |= {name: median(taken) for name, taken in times.items()}
                 # The requests a second if only decoding and the forward pass took time.
-                row["limit"] = 1000 * len(os.sched_getaffinity(0)) / sum(median(each) for each in times.values())
+                row["limit"] = 1000 * len(os.sched_getaffinity(0)) / (row[limit.DECODE] + row[backend])
             with _naming_failures(server):
                 before = server.cpu_seconds()
                 row |= load(server, photos, clients, options.seconds)
@@ -82,6 +86,8 @@ def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
         for role in ROLES:
             yield Figure(f"{name}: processor time of {role}, ms a request", _milliseconds(own, role))
     ours, alone = rows[f"{OURS}, 4 clients"], rows[f"{OURS}, 1 clients"]
+    for step in (limit.DECODE, backend, limit.IN_TURNS):
+        yield Figure.of(f"one thread: {step}, ms a photo", [row[step] for row in ours])
     yield Figure.of(f"limit with {backend}, requests/s", [row["limit"] for row in ours])
     yield Figure.of("share of the limit", [row["requests/s"] / row["limit"] for row in ours])
     # With one client nothing overlaps, so the time of a request is the sum of the times of all steps.

@@ -9,6 +9,7 @@ wrk loads one server at a time, round by round. The artifacts stay in --artifact
 import sys
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,14 +73,15 @@ def _start(options: Options) -> Iterator[Figure]:
     yield Figure("lite0: largest worker after photos of 12 megapixels, MB", max(memory), at_most=350)
 
 
-def _part(model: str, kind: str) -> parts.Part:
-    """Return the part that loads every server with a model and a kind of photo."""
-    return lambda options: compare(options, _artifact(options, model), kind)
+def _part(model: str, kind: str, *, alone: bool) -> parts.Part:
+    """Return the part that loads every server, or ours alone, with a model and a kind of photo."""
+    return lambda options: compare(options, _artifact(options, model), kind, alone=alone)
 
 
 PARTS: dict[str, parts.Part] = {
     "backends": _backends,
-    **{f"{model}-{kind}": _part(model, kind) for model in MODELS for kind in KINDS},
+    **{f"{model}-{kind}": _part(model, kind, alone=False) for model, kind in product(MODELS, KINDS)},
+    **{f"alone-{model}-{kind}": _part(model, kind, alone=True) for model, kind in product(MODELS, KINDS)},
     "start": _start,
 }
 

@@ -137,6 +137,23 @@ def test_without_wrk_the_start_is_not_measured_and_that_is_said(samples: Path, a
     assert "start: not run, since wrk is not installed; apt-get install wrk" in text and not results.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk, which loads the server, is not installed")
+def test_our_server_alone_shows_where_the_time_of_a_request_goes(
+    samples: Path, artifacts: Path, tmp_path: Path
+) -> None:
+    options = ("--part", "alone-lite0-224", "--rounds", "1", "--seconds", "1", "--artifacts", artifacts)
+    _, parts = measured("serve", tmp_path, samples / "test", *options)
+    found = {figure["name"]: figure["value"] for figure in parts["alone-lite0-224"]["figures"]}
+    for role in ("front", "java", "workers"):
+        assert found[f"ours, 4 clients: processor time of {role}, ms a request"] > 0
+    steps = {name.split(": ")[1]: value for name, value in found.items() if name.startswith("one thread: ")}
+    assert steps.pop("in turns, ms a photo") > 0 and len(steps) == 2
+    (limit,) = (value for name, value in found.items() if name.startswith("limit with "))
+    cores = parts["alone-lite0-224"]["machine"]["cores"]
+    assert limit * sum(steps.values()) == pytest.approx(1000 * cores, rel=1e-3)  # the results have five digits
+
+
 def test_servers_are_not_compared_without_their_packages(samples: Path, artifacts: Path, tmp_path: Path) -> None:
     options = ("--part", "lite0-natural", "--artifacts", artifacts, "--peers-python", tmp_path / "absent")
     text, results = bench("serve", tmp_path, samples / "test", *options)
