@@ -33,9 +33,12 @@ class Classifier(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return the backbone's float32 features [N, D] for uint8 pixels [N, H, W, 3]."""
+        width = pixels.shape[2]
+        mean, scale = self.mean.flatten().repeat(width), self.scale.flatten().repeat(width)
+        # By whole rows, [N, H, W * 3]: OpenVINO computes these in full vectors, and then moves no pixel.
+        rows = (pixels.flatten(2).float() - mean) / scale
         # A permuted NHWC tensor already has the memory layout channels_last, so nothing is copied.
-        images = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.scale
-        features: Tensor = self.backbone(images)
+        features: Tensor = self.backbone(rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2))
         return features.float()
 
     def forward(self, pixels: Tensor) -> Tensor:
