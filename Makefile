@@ -170,14 +170,14 @@ bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## byoc d
 gpu-check: .venv/.ready ## what a GPU decides, in ten minutes, as one table with a verdict a line (on a machine with a GPU)
 	$(BIN)/python -m tests.gpu
 
-build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag)
-	docker/build.sh train $(DEVICE)
+build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag; DEVICE=openvino: only serving, without torch)
+	$(if $(filter openvino,$(DEVICE)),,docker/build.sh train $(DEVICE))
 	docker/build.sh serve $(DEVICE)
 
 push: ## build both images, push them and write images.json (DEVICE=cuda|cpu PUSH="--tag T --region R --dry-run" REGISTRY=host)
 	./build_and_push.sh all --device $(DEVICE) $(PUSH)
 
-test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready .venv-sagemaker/.ready ## test the CPU images, the push, local mode and the local SageMaker from outside, and test-inside QUICK=1 (make build DEVICE=cpu comes first)
+test-images: .venv/.ready-dev .venv-images/.ready .venv-sdk/.ready .venv-sagemaker/.ready ## test the CPU images, the push, local mode and the local SageMaker from outside, and test-inside QUICK=1 (make build DEVICE=cpu and DEVICE=openvino come first)
 	$(BIN)/pytest -m docker tests
 	BYOC_SERVE_IMAGE=byoc-classifier-serve:cpu $(BIN)/pytest tests/serve/test_serve.py tests/serve/test_answers.py
 	@$(MAKE) --no-print-directory test-inside QUICK=1

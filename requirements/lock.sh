@@ -4,7 +4,7 @@
 #   dev      what tests and lint need in addition
 #   samples  the wheel that contains the demo's photographs
 #   shared-D what both images need on device D, cpu or cuda, by cpu.in and cuda.in: torch, OpenVINO or nvidia-ml-py, smdebug's
-#            numpy, sagemaker-inference's setuptools
+#            numpy, sagemaker-inference's setuptools; on openvino, what the serving image without torch needs of that
 #   train-D  the training image: smdebug's protobuf, and the version of the toolkit that works with it
 #   serve-D  the serving image
 #   images   the tools that test the push of images and list their contents
@@ -45,9 +45,11 @@ sed -n 's/^\([^ ]*==[^ ]*\) .*/\1/p' requirements/plain.lock | grep -v '^setupto
 compile --unsafe-package torch --no-annotate --constraint "$tools/plain.txt" --output-file requirements/peers.lock requirements/peers.in
 compile --allow-unsafe --output-file requirements/build.lock requirements/build.in
 compile --allow-unsafe --output-file requirements/images.lock requirements/images.in
-compile --unsafe-package openvino-telemetry --output-file requirements/shared-cpu.lock requirements/{shared,cpu}.in
-compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,cpu,train}.in
-compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,cpu,serve}.in
+compile --unsafe-package openvino-telemetry --output-file requirements/shared-cpu.lock requirements/{shared,torch,cpu}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/train-cpu.lock requirements/{shared,torch,cpu,train}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu.lock --output-file requirements/serve-cpu.lock requirements/{shared,torch,cpu,serve}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/shared-openvino.lock requirements/{shared,cpu}.in
+compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/serve-openvino.lock requirements/{shared,cpu,serve}.in
 
 # The CUDA images have the same versions, and torch and its libraries come from PyPI only. pip-compile would download torch's wheels
 # for every platform to hash them, 20 GB. pip's report has the hashes of the files that the images install.
@@ -63,6 +65,6 @@ cuda() {
   "$PYTHON" requirements/report.py "$tools/report" $without > "requirements/$name-cuda.lock"
 }
 # triton is left out: it compiles for the GPU, with a compiler that no image has. Serving does not need cusolver either.
-cuda shared "triton nvidia-cusolver" shared cuda
-cuda train "triton" shared cuda train
-cuda serve "triton nvidia-cusolver" shared cuda serve
+cuda shared "triton nvidia-cusolver" shared torch cuda
+cuda train "triton" shared torch cuda train
+cuda serve "triton nvidia-cusolver" shared torch cuda serve

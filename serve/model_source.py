@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from classifier import artifact
 from classifier.artifact import Contents
 from classifier.backends import Backend, Forward, ir
-from classifier.errors import short_reason
+from classifier.errors import ArtifactError, short_reason
 from classifier.guard import softmax
 from classifier.selftest import check_selftest, read_selftest, run_selftest
 from serve.memory import no_room
@@ -39,7 +39,13 @@ class ModelSource:
 
     def _model(self) -> "Classifier":
         if self._torch is None:
-            model, _ = artifact.load(self.model_dir)
+            try:
+                model, _ = artifact.load(self.model_dir)
+            except ImportError as error:
+                raise ArtifactError(
+                    f"{self.model_dir} holds no {ir.IR} that can be used, and torch, which would make one, cannot be imported ({error}); "
+                    "serve it with an image that holds torch, or train it again with export-openvino=on"
+                ) from error
             run_selftest(self.model_dir, model)
             self._torch = model
         return self._torch

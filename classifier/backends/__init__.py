@@ -4,6 +4,7 @@ An open backend is a function from uint8 pixels [N, H, W, 3] to logits [N, class
 `ir` opens the backends on OpenVINO, which need no torch; `eager` opens those on torch, and `gpu` those of them that are on a GPU.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,15 @@ def candidates(choice: str = AUTO) -> list[Backend]:
 
 def check(backend: Backend) -> None:
     """Raise Unavailable if the machine lacks what the backend needs."""
+    if backend.device == "cuda" and not _has_gpu():
+        raise Unavailable("there is no GPU")
+    if backend.device == "cpu" and backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
+        raise Unavailable("the processor has no bfloat16")
+    try:
+        importlib.import_module(backend.library)
+    except ImportError as error:
+        raise Unavailable(f"{backend.library} cannot be imported ({error})") from error
     if backend.device == "cuda":
-        if not _has_gpu():
-            raise Unavailable("there is no GPU")
         import torch
 
         if not torch.cuda.is_available():
@@ -81,13 +88,6 @@ def check(backend: Backend) -> None:
         # A GPU that is fast in bfloat16 is also fast in float16.
         if backend.precision != "fp32" and gpu_precision() not in ("bf16", backend.precision):
             raise Unavailable(f"the GPU has no fast {_NAMES[backend.precision]}")
-    elif backend.precision == "bf16" and not _flags() & {"avx512_bf16", "amx_bf16"}:
-        raise Unavailable("the processor has no bfloat16")
-    if backend.library == "openvino":
-        try:
-            import openvino  # noqa: F401
-        except ImportError as error:
-            raise Unavailable(f"openvino cannot be imported ({error})") from error
 
 
 def _has_gpu() -> bool:

@@ -5,19 +5,22 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import IMAGES, LITE
+from classifier.backends.ir import IR_FILES
+from tests.conftest import IMAGES, LITE, lacking
 
 pytestmark = pytest.mark.docker
 
 TRAIN, SERVE = "byoc-classifier-train:cpu", "byoc-classifier-serve:cpu"
+WITHOUT_TORCH = "byoc-classifier-serve:openvino"
 # An ordinary user and no network; only /tmp (where nothing may execute) and the mounts are writable.
 LOCKED = ("--user", "4321:4321", "--read-only", "--tmpfs", "/tmp", "--network", "none")
-BUDGET = {TRAIN: 1.8e9, SERVE: 1.6e9}
+BUDGET = {TRAIN: 1.8e9, SERVE: 1.6e9, WITHOUT_TORCH: 0.8e9}
 
 CLIENT = """
 import sys, urllib.error, urllib.request
@@ -44,7 +47,7 @@ def docker(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedP
 
 def inspect(image: str) -> dict[str, Any]:
     found = docker("image", "inspect", image, check=False)
-    assert found.returncode == 0, f"{image} is not built; make build DEVICE=cpu"
+    assert found.returncode == 0, f"{image} is not built; make build DEVICE={image.rpartition(':')[2]}"
     description: dict[str, Any] = json.loads(found.stdout)[0]
     return description
 
@@ -84,10 +87,10 @@ def job(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@pytest.fixture(scope="module")
-def served(job: Path) -> Iterator[str]:
-    """A serving container under LOCKED, with the model mounted read-only."""
-    container = docker("run", "--detach", *LOCKED, "-v", f"{job}/model:/opt/ml/model:ro", SERVE, "serve").stdout.strip()
+@contextmanager
+def serving(image: str, job: Path) -> Iterator[str]:
+    """A serving container under LOCKED, with the job's model mounted read-only."""
+    container = docker("run", "--detach", *LOCKED, "-v", f"{job}/model:/opt/ml/model:ro", image, "serve").stdout.strip()
     try:
         for _ in range(300):
             if ask(container, "/ping")[0] == 200:
@@ -96,6 +99,12 @@ def served(job: Path) -> Iterator[str]:
         yield container
     finally:
         docker("rm", "--force", container)
+
+
+@pytest.fixture(scope="module")
+def served(job: Path) -> Iterator[str]:
+    with serving(SERVE, job) as container:
+        yield container
 
 
 def ask(container: str, path: str, body: Path | None = None) -> tuple[int, str]:
@@ -146,7 +155,7 @@ def test_an_image_holds_no_compiler_and_lets_every_user_read_it(image: str) -> N
     assert inside(image, "find /opt/venv /usr/local -not -type l -not -perm -o=r -print") == ""
 
 
-@pytest.mark.parametrize("image", [TRAIN, SERVE])
+@pytest.mark.parametrize("image", BUDGET)
 def test_an_image_keeps_to_its_size_budget(image: str) -> None:
     assert inspect(image)["Size"] <= BUDGET[image]
 
@@ -216,6 +225,21 @@ def test_an_ordinary_user_serves_on_a_read_only_root_without_network(served: str
     photo = next((job / "input/data/training/test/coffee").iterdir())
     status, text = ask(served, "/invocations", photo)
     assert status == 200 and json.loads(text)["predictions"][0]["label"] == "coffee"
+
+
+def test_the_image_without_torch_serves_what_training_wrote(job: Path) -> None:
+    photo = next((job / "input/data/training/test/coffee").iterdir())
+    with serving(WITHOUT_TORCH, job) as container:
+        status, text = ask(container, "/invocations", photo)
+    assert status == 200 and json.loads(text)["predictions"][0]["label"] == "coffee"
+
+
+def test_the_image_without_torch_says_what_a_model_that_needs_torch_takes(job: Path, tmp_path: Path) -> None:
+    older = lacking(job / "model", tmp_path / "model", *IR_FILES)
+    tmp_path.chmod(0o755)
+    done = docker("run", "--rm", *LOCKED, "-v", f"{older}:/opt/ml/model:ro", WITHOUT_TORCH, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.endswith("serve it with an image that holds torch, or train it again with export-openvino=on\n")
 
 
 def test_serving_stops_by_itself_when_docker_stops_it(served: str) -> None:

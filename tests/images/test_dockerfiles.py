@@ -59,6 +59,12 @@ def test_training_and_serving_pin_the_stack_that_works_together() -> None:
     assert (serve["multi-model-server"], serve["sagemaker-inference"]) == ("1.1.11", "1.10.1")
 
 
+def test_the_image_without_torch_holds_the_versions_of_the_serving_image_and_nothing_that_only_torch_needs() -> None:
+    own, cpu = pins("serve-openvino"), pins("serve-cpu")
+    assert pins("shared-openvino").items() <= own.items() <= cpu.items()
+    assert {"torch", "torchvision", "timm", "sympy", "networkx", "huggingface-hub"} <= cpu.keys() - own.keys()
+
+
 def test_pip_is_in_what_both_images_hold_for_users_who_add_packages() -> None:
     assert pins("shared-cpu")["pip"] == pins("shared-cuda")["pip"]
 

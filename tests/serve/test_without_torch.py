@@ -53,11 +53,26 @@ def test_a_server_answers_where_no_process_can_import_torch(
 
 
 @needs_openvino
-def test_without_the_model_for_openvino_the_same_server_needs_torch(
+def test_without_torch_and_without_the_model_for_openvino_the_server_says_what_to_do(
     ir_model: Path, tmp_path: Path, no_torch: None
 ) -> None:
     folder = lacking(ir_model, tmp_path / "model", *ir.IR_FILES)
-    with pytest.raises(Exception, match="torch is not to be imported"), serving(folder, 0, tmp_path / "log.txt"):
+    sentence = (
+        f"holds no {ir.IR} that can be used, and torch, which would make one, cannot be imported \\(torch is not to be imported\\); "
+        "serve it with an image that holds torch, or train it again with export-openvino=on"
+    )
+    with pytest.raises(Exception, match=sentence), serving(folder, 0, tmp_path / "log.txt"):
+        pass
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+
+
+@needs_openvino
+def test_without_torch_a_backend_on_torch_that_a_user_names_is_refused(
+    ir_model: Path, tmp_path: Path, no_torch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BYOC_BACKEND", "torch")
+    sentence = "backend 'torch' cannot serve .*: torch cannot be imported .*; leave the choice to 'auto'"
+    with pytest.raises(Exception, match=sentence), serving(ir_model, 0, tmp_path / "log.txt"):
         pass
 
 
