@@ -14,19 +14,13 @@ from launch.server import serving
 from launch.try_page.timed import TimedServer
 from reports.try_page.looker import looking
 from tests.conftest import needs_torch
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, needs_chromium
 from tests.reports.trying import Trying, named, trying
 
 pytestmark = [needs_chromium, needs_torch]
 EVERYWHERE = pytest.mark.parametrize("scheme", ["light", "dark"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 COMPLAINT = "error: Failed to load resource: the server responded with a status of "  # the browser's own, of a refusal
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
