@@ -63,6 +63,15 @@ def test_a_newcomer_without_an_account_reads_in_sentences_what_is_missing(folder
     assert "no AWS credentials were found; run `aws configure`" in rows["credentials"]
     assert "failed" in rows["bucket"] and "failed" in rows["role"]
     assert "unverified" in rows["quotas"]
+    done = bare("run", "--on", "sagemaker", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    missing = [line.partition("  missing: ")[2] for line in done.stdout.splitlines() if line.startswith("  missing: ")]
+    wanted = ("no region", "no role", "no train image", "no bucket", "no serve image", "no photos")
+    assert [any(line.startswith(f"{what} ") for line in missing) for what in wanted] == [True] * len(wanted), missing
+    assert done.stdout.endswith("dry run: nothing was sent\n")
+    for other in (("--on", "sagemaker"), ()):
+        done = bare("run", *other)
+        assert done.returncode == 1 and done.stderr.startswith("byoc: no photos are named; pass --data DIR")
 
 
 def test_without_a_byoc_toml_the_check_says_so(folder: Path) -> None:
