@@ -22,6 +22,10 @@ WANTED = {
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": f"write at most 63 {NAME}",
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": f"write at most 32 {NAME}",
     r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?": f"write {NAME}",
+    # An ARN would do too, but byoc names groups of the account itself.
+    r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*\/)?([a-zA-Z0-9]([a-zA-Z0-9-]){0,62})(?<!-)": (
+        f"write at most 63 {NAME}"
+    ),
     r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+": (
         "write the whole ARN of the role, as in arn:aws:iam::123456789012:role/name"
     ),
@@ -40,6 +44,7 @@ SOURCES = {
     "HyperParameterTuningJobName": "--name",
     "TransformJobName": "--name",
     "EndpointName": "--endpoint",
+    "ModelPackageGroupName": "--group",
     "RoleArn": f"--role, or {in_toml('role')}",
     "ExecutionRoleArn": f"--role, or {in_toml('role')}",
     "TrainingImage": in_toml("train_image"),

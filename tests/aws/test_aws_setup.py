@@ -126,6 +126,8 @@ def test_init_never_overwrites(folder: Path) -> None:
 def test_a_dry_init_prints_the_file(folder: Path) -> None:
     done = byoc("init", *HERE, "--dry-run")
     assert tomllib.loads(done.stdout)["region"] == "us-east-1" and not (folder / "byoc.toml").exists()
+    told = json.loads(byoc("init", *HERE, "--dry-run", "--json").stdout)
+    assert told["values"]["region"] == "us-east-1" and "role" in told["missing"] and not (folder / "byoc.toml").exists()
 
 
 def test_each_line_of_a_new_file_is_valid_without_its_comment_sign(folder: Path) -> None:
@@ -196,6 +198,8 @@ def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_bac
     assert (read.role, read.bucket) == (role["Arn"], bucket)
     again = byoc("setup", "create", "--yes")
     assert again.returncode == 0 and again.stdout.startswith("both are there")
+    plan = json.loads(byoc("setup", "create", "--dry-run", "--json").stdout)
+    assert plan["requests"] == [] and plan["bucket"] == f"{bucket}, is there"
 
     s3.put_object(Bucket=bucket, Key="photo.jpg", Body=b"x")
     done = byoc("setup", "remove", "--yes")

@@ -159,6 +159,11 @@ def test_above_the_users_limit_a_person_is_asked(driver: Driver, answer: str, st
     assert names(driver) - before == ({"asked-y"} if answer == "y" else set())
 
 
+def test_the_plan_as_json_holds_every_quota(driver: Driver) -> None:
+    both = driver.json(*TRAIN, "--keep-alive", "600", "--dry-run")["quota"].splitlines()
+    assert ["training job usage" in both[0], "training warm pool usage" in both[1]] == [True, True]
+
+
 def test_a_quota_that_is_too_small_is_warned_of(driver: Driver) -> None:
     quota = {"QuotaName": "ml.m5.large for training job usage", "QuotaCode": "L-1", "Value": 0}
     answers = {
