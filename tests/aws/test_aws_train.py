@@ -56,6 +56,17 @@ def test_out_brings_the_model_and_the_records_here(driver: Driver) -> None:
     assert names(driver) == before, "a job was started whose results have no place"
 
 
+def test_a_bucket_of_another_region_is_refused_before_the_job_is_sent(driver: Driver) -> None:
+    s3 = driver.emulator.client("s3")
+    s3.create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket="far", Key="photos/1.jpg", Body=b"a photo")
+    before = names(driver)
+    for more in (("--data", "s3://far/photos/"), ("--bucket", "far")):
+        refusal = driver.run(*TRAIN, *more, status=1).stderr
+        assert "bucket far is in eu-west-1, and SageMaker works in us-east-1" in refusal
+    assert names(driver) == before
+
+
 def test_a_dry_run_shows_plan_and_request_and_sends_nothing(driver: Driver) -> None:
     before = names(driver)
     found = driver.json(*TRAIN, "--dry-run", "--instance", "ml.m5.large,ml.g4dn.xlarge", "--max-run", "7200")
