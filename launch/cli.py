@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     verb = verbs.add_parser("run", help="the main job: check, tune, train, test, serve, predict")
-    _add_job_options(verb)
+    _add_job_options(verb, data_required=False)
     verb.add_argument("--trials", type=int, default=8, help="trials of the tuner (default: %(default)s)")
     verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
@@ -121,9 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--backbone", help="of --look without RUN; default: inception_v3")
     verb.add_argument("--pretrained", type=Path, metavar="DIR", help="of --look without RUN: the backbone's weights")
     verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
+    common.show_examples(verb, "  byoc data check photos/\n  byoc data check photos/ --look runs/one")
     verb.set_defaults(call="launch.check")
     verb = data.add_parser("sample", help="write the demo's small set of labelled photos")
     verb.add_argument("data", type=Path, metavar="DIR")
+    common.show_examples(verb, "  byoc data sample data/samples")
     verb.set_defaults(call="launch.samples")
     account.add_upload(data)
 
@@ -145,12 +147,19 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("serve", help="serve a model artifact in the foreground")
     verb.add_argument("model", type=Path, metavar="DIR", help="the folder that holds model.json")
     verb.add_argument("--port", type=int, default=8080, help="default: %(default)s")
+    common.show_examples(verb, "  byoc serve runs/one/model --port 8080")
     verb.set_defaults(call="launch.server")
 
     verb = verbs.add_parser("predict", help="send photos to a running server")
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
     verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
     hosting.on_endpoint(verb)
+    common.show_examples(
+        verb,
+        "  byoc predict photo.jpg\n"
+        "  byoc predict *.jpg --url http://127.0.0.1:8081 --json\n"
+        "  byoc predict photo.jpg --endpoint dogs",
+    )
     verb.set_defaults(call="launch.predict", aws_call="launch.aws.hosting.predict")
 
     _add_try(verbs)
@@ -225,11 +234,11 @@ def _add_image(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_job_options(verb: argparse.ArgumentParser) -> None:
+def _add_job_options(verb: argparse.ArgumentParser, *, data_required: bool = True) -> None:
     verb.add_argument(
         "--data",
         type=jobs.place,
-        required=True,
+        required=data_required,  # if not, check_place refuses to go without it, unless only a plan is shown
         metavar="DIR",
         help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest; with --on sagemaker "
         "it is uploaded, or s3://BUCKET/PREFIX/",

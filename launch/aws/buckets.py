@@ -17,7 +17,9 @@ def split(uri: str) -> tuple[str, str]:
     """Return the bucket and the key, or the prefix, of an S3 address; raises ConfigError for anything else."""
     found = ADDRESS.fullmatch(uri)
     if found is None:
-        raise ConfigError(f"{uri!r} is not an address in S3; write s3://BUCKET/PREFIX")
+        raise ConfigError(
+            f"{uri!r} is not an address in S3; write s3://BUCKET/PREFIX; a bucket's name is 3 to 63 of a-z, 0-9, . and -"
+        )
     return found[1], found[2] or ""
 
 

@@ -49,7 +49,8 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
         )
     dearest = max(types, key=lambda kind: prices.hour(use, kind) or 0.0)
     price = prices.hour(use, dearest) or 0.0
-    why = f"{count} x {dearest} x {price:g} an hour"
+    old = f" on {prices.read}, which byoc prices renews," if prices.old else ""
+    why = f"{count} x {dearest} x {price:g} an hour{old}"
     return Bound(amount=count * price, currency=prices.currency, why=why)
 
 

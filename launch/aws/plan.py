@@ -29,7 +29,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         return {
             "plan": self.title,
-            **dict(self.lines),
+            **self._labelled(),
             "cost": {
                 "at_most": self.cost.amount,
                 "currency": self.cost.currency,
@@ -40,6 +40,13 @@ class Plan:
             "missing": list(self.missing),
             "requests": [{"operation": operation, "request": request} for operation, request in self.requests],
         }
+
+    def _labelled(self) -> dict[str, str]:
+        """Return the lines by their labels; the texts of lines with the same label, such as several quotas, are lines of one text."""
+        found: dict[str, str] = {}
+        for label, text in self.lines:
+            found[label] = f"{found[label]}\n{text}" if label in found else text
+        return found
 
     def text(self) -> str:
         wide = max((len(label) for label, _ in self.lines), default=0)

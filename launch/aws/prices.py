@@ -5,12 +5,13 @@ type that is not in the file.
 """
 
 import json
+import math
 import os
 import re
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ Use = Literal["training", "hosting", "async", "transform"]
 LIST_REGION = "us-east-1"
 SERVICE = "AmazonSageMaker"
 USES: dict[str, Use] = {"Train": "training", "Host": "hosting", "AsyncInf": "async", "Tsform": "transform"}
+OLD = 180  # days after which a plan names the day of its prices
 USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
 
 
@@ -43,6 +45,11 @@ class Prices:
     def source(self) -> str:
         """Who says what an hour costs."""
         return "--price" if self.said is not None else f"on demand, {self.file.name if self.file else 'byoc prices'}"
+
+    @property
+    def old(self) -> bool:
+        """Whether the list was read so long ago that the prices may have changed."""
+        return bool(self.read) and (datetime.now(UTC).date() - date.fromisoformat(self.read)).days > OLD
 
     def hour(self, use: Use, kind: str) -> float | None:
         """Return the hourly price of an instance type; None where neither the user nor the file says it."""
@@ -126,9 +133,12 @@ def _read(file: Path, region: str) -> Prices:
             use: {str(kind): float(hour) for kind, hour in content["hours"].get(use, {}).items()}
             for use in USES.values()
         }
-        return Prices(
-            region=region, hours=hours, currency=str(content["currency"]), read=str(content["read"]), file=file
-        )
+        if content["region"] != region:
+            raise ValueError(f"its prices are of {content['region']}")
+        if wrong := [hour for types in hours.values() for hour in types.values() if not 0 <= hour < math.inf]:
+            raise ValueError(f"it has the price {wrong[0]:g}")
+        read = str(date.fromisoformat(content["read"]))
+        return Prices(region=region, hours=hours, currency=str(content["currency"]), read=read, file=file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} is not a price file ({error}); run byoc prices, which writes a new one") from None
 

@@ -22,7 +22,7 @@ from launch.aws.errors import Detached
 from launch.aws.hosting import delete, deploy, design, invocation
 from launch.aws.images import image
 from launch.aws.jobs import job, results, train, trials, tune
-from launch.aws.jobs.account import IMAGE
+from launch.aws.jobs.account import BUCKET, IMAGE
 from launch.aws.jobs.ended import left_running
 from launch.aws.jobs.job import Prepared
 from launch.aws.plan import Plan, agreed, outcome
@@ -65,11 +65,16 @@ def prepare(options: Namespace) -> Run:
         raise ConfigError(
             f"--name is {name!r}; a run's name has at most {STEM} characters, since the names of its jobs begin with it"
         )
+    without_photos = options.data is None  # only in a dry run
+    if without_photos:
+        options.data = f"s3://{BUCKET}/photos/"
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
     chosen = overrides.parse(options.override, (*tune.OPERATIONS, *train.OPERATIONS, *HOSTED))
     tuning = tune.prepare(_options(options, tune.OPERATIONS, name=f"{name}-tune"))
     training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train"))
     hosting, missing = _hosting(options, name, training)
+    if without_photos:
+        missing.append("no photos are named; pass --data DIR or --data s3://BUCKET/PREFIX/")
     model = dataclasses.replace(hosting.model, overrides=chosen)
     hosting = dataclasses.replace(hosting, model=model, overrides=chosen)
     return Run(
@@ -87,16 +92,14 @@ def plan(run: Run, options: Namespace) -> Plan:
     known = prices.load(run.session.settings, run.session.region)
     endpoint = cost.endpoint(known, run.hosting)
     read = [] if run.missing else quotas.read(run.session, "endpoint", run.hosting.types, run.hosting.count)
+    end = "deleted after the predictions" if options.delete_after else "until you delete it"
     lines = [
         *((f"tune: {label}", text) for label, text in tuning.lines),
         *((f"train: {label}", text) for label, text in training.lines if label != "settings"),
         ("train: settings", f"the hyperparameters of the best trial of {run.tuning.name}"),
-        ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}"),
+        ("endpoint", f"{run.hosting.endpoint}, {run.hosting.count} x {', '.join(run.hosting.types)}, {end}"),
         ("endpoint: image", run.hosting.model.image),
-        (
-            "endpoint: cost",
-            f"{endpoint}, {'deleted after the predictions' if options.delete_after else 'until you delete it'}",
-        ),
+        ("endpoint: cost", str(endpoint)),
         *(("endpoint: quota", str(one)) for one in read),
     ]
     return Plan(
@@ -251,6 +254,6 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
         lines.append("the endpoint is deleted; nothing of the run costs money any more, except for what is in S3")
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
-    lines.append(f"the endpoint {run.name} costs money until it is deleted, {cost.endpoint(known, run.hosting)}")
+    lines.append(f"the endpoint {run.name} costs money until it is deleted: {cost.endpoint(known, run.hosting)}")
     lines.append(f"ask it: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}")
     return "\n".join(lines)

@@ -91,7 +91,7 @@ class Completion:
     """Conditions that end a tuning job before all its training jobs have run; by default there are none."""
 
     target: float | None = None  # the value of the objective that ends it
-    without_improvement: int = 0  # the number of training jobs without a better value that ends it
+    without_improvement: int | None = None  # the number of training jobs without a better value that ends it
     convergence: bool = False
 
 

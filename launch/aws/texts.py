@@ -17,5 +17,5 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def items(text: str) -> tuple[str, ...]:
-    """Split a text at its commas, as in --instance a,b; an empty text has no parts."""
-    return tuple(part.strip() for part in text.split(",")) if text else ()
+    """Split a text at its commas, as in --instance a,b; empty parts are left out."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -16,12 +16,16 @@ def in_toml(setting: str) -> str:
     )
 
 
-NAME = "write letters, digits and single hyphens, with a letter or digit at both ends"
+NAME = "letters, digits and single hyphens, with a letter or digit at both ends"
 # What each pattern of botocore's model allows, in words.
 WANTED = {
-    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": NAME,
-    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": NAME,
-    r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?": NAME,
+    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": f"write at most 63 {NAME}",
+    "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": f"write at most 32 {NAME}",
+    r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?": f"write {NAME}",
+    # An ARN would do too, but byoc names groups of the account itself.
+    r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*\/)?([a-zA-Z0-9]([a-zA-Z0-9-]){0,62})(?<!-)": (
+        f"write at most 63 {NAME}"
+    ),
     r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+": (
         "write the whole ARN of the role, as in arn:aws:iam::123456789012:role/name"
     ),
@@ -40,6 +44,7 @@ SOURCES = {
     "HyperParameterTuningJobName": "--name",
     "TransformJobName": "--name",
     "EndpointName": "--endpoint",
+    "ModelPackageGroupName": "--group",
     "RoleArn": f"--role, or {in_toml('role')}",
     "ExecutionRoleArn": f"--role, or {in_toml('role')}",
     "TrainingImage": in_toml("train_image"),
@@ -53,6 +58,11 @@ SOURCES = {
     "InstanceConfigs": f"--instance, or {in_toml('train_types')}",
     "InstanceCount": "--count",
     "InitialInstanceCount": "--count",
+    "RetryStrategy.MaximumRetryAttempts": "--retries",
+    "KeepAlivePeriodInSeconds": "--keep-alive",
+    "MaxNumberOfTrainingJobsNotImproving": "--without-improvement",
+    "RandomSeed": "--seed",
+    "Environment": "--env",
     "MaxRuntimeInSeconds": f"--max-run, or {in_toml('max_run')}",
     "ResourceLimits.MaxRuntimeInSeconds": "",
     "VpcConfig.Subnets": in_toml("subnets"),
@@ -105,7 +115,8 @@ def compiled(pattern: str) -> "re.Pattern[str]":
 
 def meant(word: object, words: Collection[str]) -> str:
     """Return "; did you mean ...?" if a known word is similar, else all words if they are few, else a remedy."""
-    close = difflib.get_close_matches(str(word), words, n=1)
+    whole = f"ml.{word}"  # an instance type as EC2 names it
+    close = [whole] if whole in words else difflib.get_close_matches(str(word), words, n=1)
     if close:
         return f"; did you mean {close[0]}?"
     if len(words) <= 12:

@@ -11,7 +11,7 @@ from launch.aws.hosting.predict import Client
 from launch.aws.session import Session
 from launch.try_page.process import artifact_in
 from launch.try_page.show import check_place, prepared, show
-from launch.try_page.timed import ALL, answer, without_name
+from launch.try_page.timed import ALL, answer, ask_for_page
 from reports.try_page.answer import Answer
 
 AT_A_TIME = 4
@@ -27,9 +27,9 @@ class Endpoint:
         self._client = Client(session, target)
 
     def __call__(self, photo: Path) -> Answer:
-        """Return the endpoint's answer to a photo; raises UserError with its sentence, and AwsError."""
+        """Return the endpoint's answer to a photo; raises PhotoError if the photo is not usable, UserError, and AwsError."""
         started = time.perf_counter()
-        best = without_name(photo, self._client, photo)
+        best = ask_for_page(photo, self._client, photo)
         return answer(best, time.perf_counter() - started)
 
 

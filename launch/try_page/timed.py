@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from classifier.errors import UserError
+from classifier.errors import PhotoError, UserError
 from classifier.names import one_line
 from launch.predict import Rankings, address, predict
 from reports.try_page.answer import Answer, Label, Parts
@@ -16,6 +16,7 @@ from reports.try_page.answer import Answer, Label, Parts
 ALL = 10_000  # labels; the most that a server lists, so that every class can be chosen
 SECONDS = 10  # for /metrics
 PARTS = ("decode", "model", "queue")
+UNUSABLE = "422 the body is not a usable photo: "  # with which serve/worker.py begins its sentence about a photo
 
 
 class TimedServer:
@@ -26,11 +27,14 @@ class TimedServer:
         self._before = self._totals()
 
     def __call__(self, photo: Path) -> Answer:
-        """Return the server's answer to a photo; raises UserError with its sentence, or where nobody answers."""
+        """Return the server's answer to a photo; raises PhotoError if the photo is not usable.
+
+        Raises UserError with any other sentence of the server, or where nobody answers.
+        """
         with self._lock:
             started = time.perf_counter()
             try:
-                best = without_name(photo, predict, self._url, photo, top_k=ALL)
+                best = ask_for_page(photo, predict, self._url, photo, top_k=ALL)
             finally:
                 seconds = time.perf_counter() - started
                 before, self._before = self._before, self._totals()
@@ -49,12 +53,18 @@ class TimedServer:
         return totals
 
 
-def without_name(photo: Path, ask: Callable[..., Rankings], *arguments: Any, **options: Any) -> Rankings:
-    """Call a function of `byoc predict`; of its UserError, take away the photo's path, which means nothing to the page."""
+def ask_for_page(photo: Path, ask: Callable[..., Rankings], *arguments: Any, **options: Any) -> Rankings:
+    """Call a function of `byoc predict`; of its UserError, take away the photo's path, which means nothing to the page.
+
+    Raises PhotoError with the reason alone if the server says that the photo is not usable.
+    """
     try:
         return ask(*arguments, **options)
     except UserError as error:
-        raise UserError(str(error).removeprefix(f"{one_line(photo)}: ")) from error
+        sentence = str(error).removeprefix(f"{one_line(photo)}: ")
+        if sentence.startswith(UNUSABLE):
+            raise PhotoError(sentence.removeprefix(UNUSABLE)) from error
+        raise UserError(sentence) from error
 
 
 def answer(rankings: Rankings, seconds: float, parts: Parts | None = None) -> Answer:

@@ -113,8 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="byoc emulate",
         usage="byoc emulate [OPTIONS] [-- COMMAND...]\n       byoc emulate fault KIND [TARGET]",
-        description="A local SageMaker: it answers SageMaker's API on this machine and really runs the jobs. With a command, it "
-        "runs as long as the command. The command's code needs no changes: requests to AWS go to the emulator.",
+        description="A local SageMaker: it answers SageMaker's API on this machine and really runs the jobs. With a command,\n"
+        "it runs as long as the command. The command's code needs no changes: requests to AWS go to the emulator.",
+        epilog="examples:\n"
+        "  byoc emulate -- python notebook.py\n"
+        "  byoc emulate --run process --data runs/one-sagemaker\n"
+        "  byoc emulate fault interrupt my-job",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, default=0, help="a port on the loopback interface (default: any free one)")
     parser.add_argument(

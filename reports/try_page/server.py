@@ -90,10 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, page.encode(), "text/html; charset=utf-8", policy())
 
     def do_POST(self) -> None:
+        name = ""
         try:
             guard.check_host(self.headers)
             length = guard.check_post(self.headers, self.server.token)
             path, query = _address(self.path)
+            name = query.get("name", "")
             if path not in ROUTES:
                 raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing at {path[:100]}")
             if not self.server.photos.acquire(timeout=SILENCE):
@@ -109,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             if isinstance(error, OSError) and error.filename is None:  # of the connection: nobody reads an answer
                 raise
-            status, sentence = _explained(error)
+            status, sentence = _explained(error, name)
             self._send_json(status, {"message": sentence})
 
     def _answer(self, route: str, query: dict[str, str], length: int) -> object:
@@ -182,10 +184,10 @@ def _address(text: str) -> tuple[str, dict[str, str]]:
     return parts.path, {name: values[0] for name, values in query.items()}
 
 
-def _explained(error: Exception) -> tuple[HTTPStatus, str]:
-    """Return the status and the sentence for an error; one that no user can make goes to the terminal as it is."""
+def _explained(error: Exception, name: str) -> tuple[HTTPStatus, str]:
+    """Return the status and the sentence for an error about the photo `name`; one that no user can make goes to the terminal as it is."""
     if isinstance(error, PhotoError):
-        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the photo cannot be used: {error}"
+        return HTTPStatus.UNPROCESSABLE_ENTITY, f"{one_line(name) or 'the photo'} is not a usable photo: {error}"
     if isinstance(error, UserError):
         return HTTPStatus.UNPROCESSABLE_ENTITY, str(error)
     if isinstance(error, OSError):

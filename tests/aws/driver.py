@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ max_run = 600
 PRICES = {
     "region": "us-east-1",
     "currency": "USD",
-    "read": "2026-08-11",
+    "read": f"{datetime.now(UTC):%Y-%m-%d}",
     "hours": {
         "training": {"ml.m5.large": 0.115, "ml.g4dn.xlarge": 0.7364},
         "hosting": {"ml.m5.large": 0.115},

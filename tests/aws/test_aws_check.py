@@ -45,14 +45,21 @@ def only(*ranges: Range, **more: Any) -> Any:
 
 CASES: dict[str, tuple[Any, str]] = {
     # The API's model.
-    "name": (changed(TRAINING, name="my_dogs"), "TrainingJobName is 'my_dogs'; write letters, digits.*--name"),
-    "long name": (changed(TRAINING, name="a" * 64), "TrainingJobName is 'a+'; write letters"),
-    "tuning name": (changed(TUNING, training__name="a" * 33), "HyperParameterTuningJobName is 'a+'"),
+    "name": (
+        changed(TRAINING, name="my_dogs"),
+        "TrainingJobName is 'my_dogs'; write at most 63 letters, digits.*--name",
+    ),
+    "long name": (changed(TRAINING, name="a" * 64), "TrainingJobName is 'a+'; write at most 63 letters"),
+    "tuning name": (
+        changed(TUNING, training__name="a" * 33),
+        "HyperParameterTuningJobName is 'a+'; write at most 32 letters",
+    ),
     "type": (
         changed(TRAINING, machines__types=("ml.g4dn.xlarg",)),
         r"ResourceConfig.InstanceType is 'ml.g4dn.xlarg', which AWS does not have; did you mean ml.g4dn.xlarge\? "
         r"\(--instance, or train in .instances. of byoc.toml\)",
     ),
+    "type of EC2": (changed(TRAINING, machines__types=("m5.large",)), r"did you mean ml.m5.large\?"),
     "unlike any type": (changed(TRAINING, machines__types=("?",)), "a newer version may know this one"),
     "endpoint type": (changed(HOSTING, types=("ml.m5.huge",)), "--instance, or serve in .instances. of byoc.toml"),
     "transform type": (
@@ -70,7 +77,10 @@ CASES: dict[str, tuple[Any, str]] = {
         "VolumeSizeInGB is 0; at least 1 is needed .--volume",
     ),
     "warm pool": (changed(TRAINING, machines__keep_alive=99999), "KeepAlivePeriodInSeconds is 99999; at most 21600 is"),
-    "retries": (changed(TRAINING, machines__retries=31), "MaximumRetryAttempts is 31; at most 30 is allowed"),
+    "retries": (
+        changed(TRAINING, machines__retries=31),
+        "MaximumRetryAttempts is 31; at most 30 is allowed .--retries",
+    ),
     "no subnet": (
         changed(TRAINING, identity__security__groups=("sg-1",)),
         r"VpcConfig.Subnets has 0 entries; at least 1 is allowed \(subnets in .network. of byoc.toml\)",
@@ -83,7 +93,14 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "parallel": (changed(TUNING, parallel=0), "MaxParallelTrainingJobs is 0; at least 1 is allowed"),
     "short search": (changed(TUNING, max_run=60), "MaxRuntimeInSeconds is 60; at least 120 is allowed"),
-    "completion": (changed(TUNING, completion=Completion(without_improvement=2)), "NotImproving is 2; at least 3 is"),
+    "no completion": (
+        changed(TUNING, completion=Completion(without_improvement=0)),
+        "NotImproving is 0; at least 3 is",
+    ),
+    "completion": (
+        changed(TUNING, completion=Completion(without_improvement=2)),
+        "NotImproving is 2; at least 3 is .*--without-",
+    ),
     "parents": (
         changed(TUNING, parents=tuple("abcdef")),
         "ParentHyperParameterTuningJobs has 6 entries; at most 5 are",

@@ -63,6 +63,15 @@ def test_a_newcomer_without_an_account_reads_in_sentences_what_is_missing(folder
     assert "no AWS credentials were found; run `aws configure`" in rows["credentials"]
     assert "failed" in rows["bucket"] and "failed" in rows["role"]
     assert "unverified" in rows["quotas"]
+    done = bare("run", "--on", "sagemaker", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    missing = [line.partition("  missing: ")[2] for line in done.stdout.splitlines() if line.startswith("  missing: ")]
+    wanted = ("no region", "no role", "no train image", "no bucket", "no serve image", "no photos")
+    assert [any(line.startswith(f"{what} ") for line in missing) for what in wanted] == [True] * len(wanted), missing
+    assert done.stdout.endswith("dry run: nothing was sent\n")
+    for other in (("--on", "sagemaker"), ()):
+        done = bare("run", *other)
+        assert done.returncode == 1 and done.stderr.startswith("byoc: no photos are named; pass --data DIR")
 
 
 def test_without_a_byoc_toml_the_check_says_so(folder: Path) -> None:
@@ -117,6 +126,8 @@ def test_init_never_overwrites(folder: Path) -> None:
 def test_a_dry_init_prints_the_file(folder: Path) -> None:
     done = byoc("init", *HERE, "--dry-run")
     assert tomllib.loads(done.stdout)["region"] == "us-east-1" and not (folder / "byoc.toml").exists()
+    told = json.loads(byoc("init", *HERE, "--dry-run", "--json").stdout)
+    assert told["values"]["region"] == "us-east-1" and "role" in told["missing"] and not (folder / "byoc.toml").exists()
 
 
 def test_each_line_of_a_new_file_is_valid_without_its_comment_sign(folder: Path) -> None:
@@ -187,6 +198,8 @@ def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_bac
     assert (read.role, read.bucket) == (role["Arn"], bucket)
     again = byoc("setup", "create", "--yes")
     assert again.returncode == 0 and again.stdout.startswith("both are there")
+    plan = json.loads(byoc("setup", "create", "--dry-run", "--json").stdout)
+    assert plan["requests"] == [] and plan["bucket"] == f"{bucket}, is there"
 
     s3.put_object(Bucket=bucket, Key="photo.jpg", Body=b"x")
     done = byoc("setup", "remove", "--yes")

@@ -56,6 +56,17 @@ def test_out_brings_the_model_and_the_records_here(driver: Driver) -> None:
     assert names(driver) == before, "a job was started whose results have no place"
 
 
+def test_a_bucket_of_another_region_is_refused_before_the_job_is_sent(driver: Driver) -> None:
+    s3 = driver.emulator.client("s3")
+    s3.create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket="far", Key="photos/1.jpg", Body=b"a photo")
+    before = names(driver)
+    for more in (("--data", "s3://far/photos/"), ("--bucket", "far")):
+        refusal = driver.run(*TRAIN, *more, status=1).stderr
+        assert "bucket far is in eu-west-1, and SageMaker works in us-east-1" in refusal
+    assert names(driver) == before
+
+
 def test_a_dry_run_shows_plan_and_request_and_sends_nothing(driver: Driver) -> None:
     before = names(driver)
     found = driver.json(*TRAIN, "--dry-run", "--instance", "ml.m5.large,ml.g4dn.xlarge", "--max-run", "7200")
@@ -157,6 +168,11 @@ def test_above_the_users_limit_a_person_is_asked(driver: Driver, answer: str, st
     os.close(theirs)
     assert process.returncode == status and "send it? [y/N]" in output
     assert names(driver) - before == ({"asked-y"} if answer == "y" else set())
+
+
+def test_the_plan_as_json_holds_every_quota(driver: Driver) -> None:
+    both = driver.json(*TRAIN, "--keep-alive", "600", "--dry-run")["quota"].splitlines()
+    assert ["training job usage" in both[0], "training warm pool usage" in both[1]] == [True, True]
 
 
 def test_a_quota_that_is_too_small_is_warned_of(driver: Driver) -> None:

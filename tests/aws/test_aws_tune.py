@@ -88,7 +88,12 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
     "options, text",
     [
         (("--strategy", "Grid"), "write --choice lr=A,B instead"),
+        (
+            ("--strategy", "Grid", "--choice", "lr=0.1,0.2", "--choice", "epochs=1,2", "--trials", "3"),
+            "needs 4 training jobs, and --trials is 3; pass --trials 4, or fewer values",
+        ),
         (("--strategy", "Hyperband"), "--set epochs=20"),
+        (("--without-improvement", "0"), "at least 3 is allowed (--without-improvement)"),
         (("--strategy", "Hyperband", "--set", "epochs=4", "--early-stopping"), "arly"),
         (("--trials", "0"), "--trials is 0"),
         (("--range", "lr=1:2:3:4"), "write NAME=LOW:HIGH"),

@@ -165,6 +165,7 @@ def test_a_job_that_has_ended_is_not_stopped_again(driver: Driver) -> None:
     name = create(driver, "over")
     driver.run("logs", name, "--follow")
     assert driver.json("stop", name) == [{"name": "over", "kind": "training", "state": "Completed", "artifact": ""}]
+    assert driver.json("stop", name, "--dry-run") == [{"name": "over", "kind": "training", "state": "Completed"}]
 
 
 def test_answered_requests_are_counted_and_not_shown_one_by_one() -> None:

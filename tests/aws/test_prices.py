@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,38 @@ def test_a_region_without_prices_is_reported(
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", server.url)
         assert main(["prices", "--region", "eu-central-1"]) == 1
     assert "no instance of SageMaker in eu-central-1" in capsys.readouterr().err
+
+
+def write(home: Path, **changes: Any) -> None:
+    """Write a user's file of prices."""
+    content = {"region": "eu-central-1", "currency": "USD", "read": f"{datetime.now(UTC):%Y-%m-%d}", "hours": HOURS}
+    (home / "byoc").mkdir(exist_ok=True)
+    (home / "byoc" / "prices-eu-central-1.json").write_text(json.dumps(content | changes))
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"region": "us-east-1"}, "its prices are of us-east-1"),
+        ({"hours": {"training": {"ml.m5.large": -1}}}, "it has the price -1"),
+        ({"read": "yesterday"}, "yesterday"),
+    ],
+)
+def test_prices_that_cannot_be_are_not_used(home: Path, changes: dict[str, Any], text: str) -> None:
+    write(home, **changes)
+    with pytest.raises(ConfigError, match=f"is not a price file .*{text}.*; run byoc prices, which writes a new one"):
+        prices.load(Settings(), "eu-central-1")
+
+
+def test_a_plan_names_the_day_of_old_prices(home: Path) -> None:
+    said = []
+    for day in (datetime.now(UTC), datetime(2020, 1, 1, tzinfo=UTC)):
+        write(home, read=f"{day:%Y-%m-%d}")
+        said.append(cost.hour(prices.load(Settings(), "eu-central-1"), "training", ["ml.m5.large"], 1).why)
+    assert said == [
+        "1 x ml.m5.large x 0.1 an hour",
+        "1 x ml.m5.large x 0.1 an hour on 2020-01-01, which byoc prices renews,",
+    ]
 
 
 def test_a_damaged_price_file_is_reported(home: Path) -> None:

@@ -66,7 +66,7 @@ MORE = {
     ),
     "small numbers": changed(TUNING, ranges=(changed(LR, low="1e-5", high="1e-2"),)),
     "target alone": changed(
-        COMPLETED, completion=changed(COMPLETED.completion, without_improvement=0, convergence=False)
+        COMPLETED, completion=changed(COMPLETED.completion, without_improvement=None, convergence=False)
     ),
     "tuning with variables and spot": changed(
         TUNING, training=changed(SPOT, hyperparameters={"backbone": "resnet18"}, identity__security=APART)

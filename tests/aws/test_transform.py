@@ -95,6 +95,8 @@ def test_what_cannot_be_transformed_is_refused(hosted: Hosted, photos: Path, arg
 
 def test_a_version_is_registered_approved_and_deployed(hosted: Hosted) -> None:
     model = hosted.model("registered")
+    hosted.byoc("register", model, "--group", "my_dogs", "--dry-run", status=1)
+    assert hosted.errors.count("\n") == 1 and "write at most 63 letters" in hosted.errors and "--group" in hosted.errors
     shown = hosted.json("register", model, "--group", "dogs", "--dry-run")
     assert [call["operation"] for call in shown["requests"]] == ["CreateModelPackageGroup", "CreateModelPackage"]
     said = hosted.json("register", model, "--group", "dogs", "--about", "the first one")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.errors import PhotoError
 from launch.aws.hosting.invocation import Target
 from launch.try_page.sagemaker import Endpoint
 from launch.try_page.timed import ALL
@@ -30,7 +31,7 @@ def test_what_an_endpoint_refuses_and_an_endpoint_that_is_absent_are_sentences(h
     hosted.deploy("refusing", "first")
     photo.write_bytes(b"no photo")
     found = Endpoint(hosted.session, Target(name="refusing", top_k=ALL))
-    with pytest.raises(Exception, match=r"^422 the body is not a usable photo"):
+    with pytest.raises(PhotoError, match=r"^not an image$"):
         found(photo)
     with pytest.raises(Exception, match="absent"):
         Endpoint(hosted.session, Target(name="absent", top_k=ALL))(photo)

@@ -1,8 +1,10 @@
 """The driver's own steps around training: folders, results of a run, and the arguments of each verb."""
 
+import argparse
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,7 @@ def test_a_verb_has_these_defaults(
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "data", "run", "train", "data check", "serve", "predict", "train --data d --gpus two", "walk"]
+    "arguments", ["", "data", "tune", "train", "data check", "serve", "predict", "train --data d --gpus two", "walk"]
 )
 def test_a_verb_or_a_value_that_is_missing_or_unknown_is_a_usage_error(
     capsys: pytest.CaptureFixture[str], arguments: str
@@ -142,6 +144,22 @@ def test_a_verb_or_a_value_that_is_missing_or_unknown_is_a_usage_error(
     with pytest.raises(SystemExit) as ended:
         _parser().parse_args(arguments.split())
     assert ended.value.code == 2 and capsys.readouterr().err.startswith("usage: byoc")
+
+
+def test_the_help_of_every_verb_shows_an_example() -> None:
+    verbs = list(_verbs(_parser()))
+    assert len(verbs) > 25
+    assert [verb.prog for verb in verbs if f"examples:\n  {verb.prog}" not in verb.format_help()] == []
+
+
+def _verbs(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parsers of the verbs that have no verbs below them; byoc emulate has its own program, and so its own help."""
+    (below,) = [one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction)] or [{}]
+    for name, verb in below.items():
+        if name != "emulate":
+            yield from _verbs(verb)
+    if not below:
+        yield parser
 
 
 def test_what_would_make_training_fail_ends_the_main_job_before_anything_runs(

@@ -1,7 +1,6 @@
 """The page that is followed, in a browser: it is renewed under the reader's hands, and nothing the reader did is lost."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,13 @@ from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Event
 from reports.sources.endpoint_samples import sampled_endpoint
 from serve.metrics import Metrics
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, full_page, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, full_page, needs_chromium
 from tests.reports.endpoints import SAID, asked, on_cloudwatch, sample
 
 pytestmark = needs_chromium
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
 CLASSES = "#section-result > .scroll table.sortable"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.reports.browsing import DESKTOP, Visit, chromium, full_page, needs_chromium
+from tests.reports.browsing import DESKTOP, Visit, full_page, needs_chromium
 
 pytestmark = needs_chromium
 KEPT = """(place) => drawn.get(place).getModel().queryComponents({ mainType: "parallelAxis" })
   .map((axis) => axis.activeIntervals.length)"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Pages of other kinds in a browser: two runs side by side, a job of SageMaker's with an endpoint; and pages of impossible names."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from reports.comparison import write_comparison
 from reports.report import compose, read, save
 from reports.sagemaker_job import SageMakerJob, TuningTrial
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, full_page, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, full_page, needs_chromium
 from tests.reports.endpoints import SAID, on_cloudwatch
 from tests.reports.trying import named, trying
 
@@ -18,12 +17,6 @@ pytestmark = needs_chromium
 BAD = ('<img src=x onerror="alert(1)">', "</script><script>alert(2)</script>", "a" * 300)
 EVERYWHERE = pytest.mark.parametrize("scheme", ["light", "dark"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

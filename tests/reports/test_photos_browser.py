@@ -1,20 +1,13 @@
 """The photos of the page in a browser: they are shown, cells of the matrix lead to them, and names stay text."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, full_page, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, full_page, needs_chromium
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -1,25 +1,18 @@
 """The page in a browser: at two widths and in two colour schemes, on paper, by keyboard, and with labels that are markup."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.report import write
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, full_page, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, full_page, needs_chromium
 from tests.reports.made import healthy
 from tests.reports.made import write as write_records
 
 pytestmark = needs_chromium
 EVERYWHERE = pytest.mark.parametrize("scheme", ["light", "dark"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

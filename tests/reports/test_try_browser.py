@@ -14,19 +14,13 @@ from launch.server import serving
 from launch.try_page.timed import TimedServer
 from reports.try_page.looker import looking
 from tests.conftest import needs_torch
-from tests.reports.browsing import DESKTOP, PHONE, Visit, chromium, needs_chromium
+from tests.reports.browsing import DESKTOP, PHONE, Visit, needs_chromium
 from tests.reports.trying import Trying, named, trying
 
 pytestmark = [needs_chromium, needs_torch]
 EVERYWHERE = pytest.mark.parametrize("scheme", ["light", "dark"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 COMPLAINT = "error: Failed to load resource: the server responded with a status of "  # the browser's own, of a refusal
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -212,19 +206,26 @@ def test_damaged_and_large_files_are_refused_with_a_sentence_and_the_others_are_
     whole = photos[0].read_bytes()
     (tmp_path / "half.jpg").write_bytes(whole[: len(whole) // 3])
     (tmp_path / "text.jpg").write_text("a letter to nobody\n" * 50)
+    (tmp_path / "page.jpg").write_text("<html>")
     (tmp_path / "empty.jpg").touch()
     with (tmp_path / "large.jpg").open("wb") as file:
         file.truncate(60_000_000)
     shutil.copy(photos[0], tmp_path / "whole.jpg")
     visit = Visit(browser, real.url, PHONE)
     visit.page.set_input_files("#choose", sorted(tmp_path.iterdir()))
-    answered(visit, 5)
+    answered(visit, 6)
     names, said = visit.texts("article .name"), visit.texts("article .sentence")
     sentences = dict(zip(names, said, strict=True))
     assert sentences["large.jpg"] == "60.0 MB are over the limit of 25 MB; make the photo smaller"
     assert sentences["empty.jpg"] == "the file is empty; choose a photo"
-    assert sentences["half.jpg"].startswith("422 ") and sentences["text.jpg"].startswith("422 ")
-    assert sentences["whole.jpg"] == "" and visit.texts("#status") == ["1 of 5 photos answered, 4 refused."]
+    assert sentences["half.jpg"] == (
+        "half.jpg is not a usable photo: damaged image: its end is missing, and pixels with it; copy or download it again"
+    )
+    assert sentences["text.jpg"] == "text.jpg is not a usable photo: not an image"
+    assert (
+        sentences["page.jpg"] == "page.jpg is not a usable photo: an HTML page, not an image; download the photo itself"
+    )
+    assert sentences["whole.jpg"] == "" and visit.texts("#status") == ["1 of 6 photos answered, 5 refused."]
     assert str(real.folder) not in " ".join(said)
     assert {complaint.removeprefix(COMPLAINT)[:3] for complaint in visit.complaints} == {"422"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reports.try_page.answer import Answer
-from tests.reports.browsing import DESKTOP, Visit, chromium, needs_chromium
+from tests.reports.browsing import DESKTOP, Visit, needs_chromium
 from tests.reports.trying import TOKEN, Trying, trying
 
 pytestmark = needs_chromium
@@ -73,12 +73,6 @@ def page(tmp_path: Path, asked: list[Path]) -> Iterator[Trying]:
 
     with trying(ask, tmp_path / "photos", keep=tmp_path / "kept") as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def test_requests_of_another_page_reach_no_model_and_read_nothing(

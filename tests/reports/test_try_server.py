@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.errors import UserError
+from classifier.errors import PhotoError, UserError
 from reports.try_page.answer import Answer
 from tests.reports.trying import TOKEN, Trying, named, trying
 
@@ -133,10 +133,21 @@ def test_a_body_that_is_empty_too_short_or_of_unknown_length_is_refused(page: Tr
 
 def test_what_the_model_refuses_reaches_the_page_as_its_sentence(tmp_path: Path) -> None:
     def refuse(photo: Path) -> Answer:
-        raise UserError("422 the body is not a photo")
+        raise UserError("415 the server takes no photos")
 
     with trying(refuse, tmp_path) as page:
-        assert page.post("predict", b"text") == (422, {"message": "422 the body is not a photo"})
+        assert page.post("predict", b"text") == (422, {"message": "415 the server takes no photos"})
+
+
+def test_a_file_that_is_not_a_usable_photo_is_named(tmp_path: Path) -> None:
+    def refuse(photo: Path) -> Answer:
+        raise PhotoError("not an image")
+
+    said = {"letter.jpg": "letter.jpg", "two\nlines.jpg": "two\\nlines.jpg", "": "the photo"}
+    with trying(refuse, tmp_path) as page:
+        for name, start in said.items():
+            status, answer = page.post("predict", b"text", name=name)
+            assert (status, answer["message"]) == (422, f"{start} is not a usable photo: not an image")
 
 
 def test_a_mistake_of_ours_is_told_in_the_terminal_and_not_on_the_page(

@@ -45,10 +45,11 @@ def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str)
 class FeatureCache:
     """The kept features of one backbone, preprocessing and precision, which together are the `key`.
 
-    In memory it holds only the place of each feature on disk. A damaged shard is named and left out. Threads may share it.
+    In memory it holds only the place of each feature on disk. A damaged shard is left out, and named unless `quiet`. Threads may
+    share it.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: Path, key: str, *, quiet: bool = False) -> None:
         self._folder = folder / key
         self._pending: dict[bytes, Tensor] = {}
         self._shards: list[Path] = []
@@ -59,7 +60,8 @@ class FeatureCache:
             try:
                 digests = _digests(path)
             except Exception as error:  # safetensors raises its own type of error, and KeyError for another file
-                print(f"feature cache: {path} is damaged ({error}) and left out", file=sys.stderr)
+                if not quiet:
+                    print(f"feature cache: {path} is damaged ({error}) and left out", file=sys.stderr)
                 continue
             start = len(self._shards) * _ROWS
             self._shards.append(path)

@@ -84,7 +84,8 @@ class FeaturePass:
         # In a small pass no photo is opened for this.
         enough = images >= backend.CONVERTED_FROM
         sampled = read_sample(photos, views, self.model.preprocessing, self.pack) if enough else []
-        store = self._store(cache) if enough and cache and self.world.chief else None
+        # Quiet, because `extract` opens the cache again, and names its damaged shards.
+        store = self._store(cache, quiet=True) if enough and cache and self.world.chief else None
         missing = round(images * share_missing(sampled, store))
         return backend.choose(self.model, self.precision, missing, [one.pixels for one in sampled], self.world)
 
@@ -153,8 +154,9 @@ class FeaturePass:
             times = BatchTimes(photos=len(chunk.work.photos), **vars(chunk.seconds))
             self.times.batch(stage, chunk.work.split, times)
 
-    def _store(self, folder: Path) -> FeatureCache:
-        return FeatureCache(folder, cache_key(self.model.backbone, self.model.preprocessing, self.precision))
+    def _store(self, folder: Path, *, quiet: bool = False) -> FeatureCache:
+        key = cache_key(self.model.backbone, self.model.preprocessing, self.precision)
+        return FeatureCache(folder, key, quiet=quiet)
 
     def _chunks(self, works: Sequence[Work], images: int, store: FeatureCache | None) -> Generator[Chunk, None, None]:
         """Do this process's work and yield the results in any order.

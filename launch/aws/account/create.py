@@ -92,18 +92,17 @@ def command(options: Namespace) -> int:
     session = Session(account_settings.load(options))
     wanted = needed(session)
     requests = [*wanted.of_bucket, *wanted.of_role]
-    if requests and not agreed(_plan(session, wanted, requests), options, session.settings.ask_above):
+    if (requests or options.dry_run) and not agreed(
+        _plan(session, wanted, requests), options, session.settings.ask_above
+    ):
         return outcome(options)
-    if options.dry_run:
-        print(f"bucket {wanted.bucket} and role {wanted.arn} are there; nothing is to be made")
-        return 0
     done = create(session, wanted)
     print(json.dumps(asdict(done), indent=2) if options.json else _text(done))
     return 0
 
 
 def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
-    """Return the plan. The user is always asked to agree, because what the plan makes stays in the account."""
+    """Return the plan. The user is asked to agree to every request, because what it makes stays in the account."""
     return Plan(
         title="what SageMaker needs in your account",
         lines=(
@@ -115,7 +114,7 @@ def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
         ),
         requests=tuple(requests),
         cost=FREE,
-        warnings=("this makes what stays in your account; byoc setup remove takes it back",),
+        warnings=("this makes what stays in your account; byoc setup remove takes it back",) if requests else (),
     )
 
 

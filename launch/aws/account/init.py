@@ -62,7 +62,12 @@ def init(values: dict[str, str]) -> Written:
             new.write(text(values))
     except FileExistsError:
         raise ConfigError(f"{file} exists and is left as it is; change it there, or remove it first") from None
-    return Written(file, values, tuple(name for name in ("region", "role", "bucket") if name not in values))
+    return Written(file, values, missing(values))
+
+
+def missing(values: dict[str, str]) -> tuple[str, ...]:
+    """Return the keys that SageMaker needs and that have no value yet."""
+    return tuple(name for name in ("region", "role", "bucket") if name not in values)
 
 
 def found(options: Namespace) -> dict[str, str]:
@@ -102,7 +107,8 @@ def command(options: Namespace) -> int:
     """`byoc init`."""
     values = found(options)
     if options.dry_run:
-        print(text(values), end="")
+        entry = {"file": "", "values": values, "missing": missing(values)}
+        print(json.dumps(entry, indent=2) if options.json else text(values).removesuffix("\n"))
         return 0
     above = toml_file.find(Path.cwd().parent)
     written = init(values)

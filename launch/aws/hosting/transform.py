@@ -11,7 +11,7 @@ from typing import Any
 
 from classifier.errors import ConfigError, DataError
 from classifier.names import one_line
-from launch.aws import check, cost, identity, images, names, overrides, plan, prices, quotas, settings
+from launch.aws import buckets, check, cost, identity, images, names, overrides, plan, prices, quotas, settings
 from launch.aws.account import upload
 from launch.aws.errors import AwsError, Detached, explained
 from launch.aws.hosting import answers, artifact, endpoint
@@ -94,6 +94,8 @@ def transform(session: Session, wanted: Batch, *, choice: Choice = "auto", wait:
     another reason.
     """
     job = wanted.job
+    for bucket in dict.fromkeys(buckets.split(uri)[0] for uri in (job.source, job.output)):
+        buckets.check(session, bucket)
     if wanted.artifact:
         artifact.upload(session, wanted.artifact)
     if wanted.folder:

@@ -2,7 +2,7 @@
 
 import functools
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ def splits(session: Session, one: Input) -> list[str]:
             f"{one.folder or one.uri} holds no folders; --input-mode Pipe needs train/ with RecordIO files"
         )
     return names
+
+
+def in_buckets(own: str, wanted: Sequence[Input]) -> list[str]:
+    """Return the buckets that a job uses: byoc's own one, and those of the inputs."""
+    return list(dict.fromkeys([own, *(one.uri.removeprefix("s3://").partition("/")[0] for one in wanted)]))
 
 
 def check_there(session: Session, one: Input) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TextIO, TypeVar
 
+from launch.aws import buckets
 from launch.aws.jobs import data, follow, start
 from launch.aws.jobs.account import Account
 from launch.aws.jobs.ended import Ended, goes_on
@@ -45,6 +46,8 @@ class Prepared(Generic[Wanted]):
 def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
     """Upload the folders and send the request. Raises Detached after Ctrl-C if the job was started nevertheless."""
     session = prepared.session
+    for bucket in data.in_buckets(prepared.account.bucket, prepared.inputs):
+        buckets.check(session, bucket)
     for one in prepared.inputs:
         data.check_there(session, one)
     carrier = find_sender(session, sender)

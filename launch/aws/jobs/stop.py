@@ -48,10 +48,7 @@ def command(options: Namespace) -> int:
     session = Session(account_settings.load(options))
     aside = sys.stderr if options.json else sys.stdout
     if options.dry_run:
-        for name in options.names:
-            kind, answer = kinds.find(session, name)
-            print(f"dry run: {kind.title} {name} is {kinds.state(kind, answer)}; nothing was sent")
-        return 0
+        return _dry_run(session, options)
     stopping = []
     for name in options.names:
         job = stop(session, name)
@@ -79,4 +76,15 @@ def command(options: Namespace) -> int:
         return 0
     for end in ended:
         print(f"{end.name}: {end.status}" + (f"; the model that it had: {end.artifact}" if end.artifact else ""))
+    return 0
+
+
+def _dry_run(session: Session, options: Namespace) -> int:
+    found = [(name, *kinds.find(session, name)) for name in options.names]
+    if options.json:
+        rows = [{"name": name, "kind": kind.name, "state": kinds.state(kind, answer)} for name, kind, answer in found]
+        print(json.dumps(rows))
+        return 0
+    for name, kind, answer in found:
+        print(f"dry run: {kind.title} {name} is {kinds.state(kind, answer)}; nothing was sent")
     return 0

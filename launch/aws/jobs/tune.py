@@ -121,7 +121,14 @@ def _jobs(options: Namespace, wanted: tuple[Range, ...]) -> tuple[int, int]:
     """Return the number of training jobs, and how many of them run at a time."""
     if options.trials < 1 or options.parallel < 1:
         raise ConfigError(f"--trials is {options.trials} and --parallel {options.parallel}; both must be at least 1")
-    most = ranges.combinations(wanted) if options.strategy == "Grid" else options.trials
+    if options.strategy != "Grid":
+        return options.trials, min(options.parallel, options.trials)
+    most = ranges.combinations(wanted)
+    if most > options.trials:
+        raise ConfigError(
+            f"a grid of these values needs {most} training jobs, and --trials is {options.trials}; pass --trials {most}, or fewer "
+            "values"
+        )
     return most, min(options.parallel, most)
 
 

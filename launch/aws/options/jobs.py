@@ -148,7 +148,6 @@ def tuning(verb: argparse.ArgumentParser) -> None:
         group.add_argument(
             "--without-improvement",
             type=int,
-            default=0,
             metavar="N",
             help="end the search after this many jobs without a better one",
         ),
@@ -194,6 +193,10 @@ def check_place(options: argparse.Namespace) -> None:
             raise ConfigError(
                 f"{flag} is an option of {other}, but this is --on {on}; leave out the option, or pass {other}"
             )
+    if options.data is None and not options.dry_run:
+        raise ConfigError(
+            "no photos are named; pass --data DIR, or with --on sagemaker also --data s3://BUCKET/PREFIX/"
+        )
     if on == "process":
         for name in ("data", "pretrained", "model"):
             if str(getattr(options, name) or "").startswith("s3://"):

@@ -73,7 +73,7 @@ def _completion(completion: Completion) -> dict[str, Any] | None:
     jobs = completion.without_improvement
     members = {
         "TargetObjectiveMetricValue": completion.target,
-        "BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": jobs} if jobs else None,
+        "BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": jobs} if jobs is not None else None,
         "ConvergenceDetected": {"CompleteOnConvergence": "Enabled"} if completion.convergence else None,
     }
     return present(members) or None

@@ -241,7 +241,7 @@ def _completion(completion: Completion) -> Any:
     if completion == Completion():
         return None
     return TuningJobCompletionCriteriaConfig(
-        max_number_of_training_jobs_not_improving=completion.without_improvement or None,
+        max_number_of_training_jobs_not_improving=completion.without_improvement,
         complete_on_convergence=completion.convergence or None,
         target_objective_metric_value=completion.target,
     )
