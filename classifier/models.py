@@ -38,7 +38,8 @@ class Classifier(nn.Module):
         # By whole rows, [N, H, W * 3]: OpenVINO computes these in full vectors, and then moves no pixel.
         rows = (pixels.flatten(2).float() - mean) / scale
         # A permuted NHWC tensor already has the memory layout channels_last, so nothing is copied.
-        features: Tensor = self.backbone(rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2))
+        images = rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
+        features: Tensor = self.backbone(images)
         return features.float()
 
     def forward(self, pixels: Tensor) -> Tensor:
