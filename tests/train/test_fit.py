@@ -1,5 +1,6 @@
 """The training loop: one step compared with torch's own loss, the steps of an epoch, the epoch that is kept, and the end."""
 
+import copy
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -219,6 +220,22 @@ def test_the_epoch_that_is_kept_is_the_most_accurate_then_the_one_of_the_lowest_
     assert best is not None and best.epoch == kept
     assert torch.equal(weights(head), seen[kept - 1]) and torch.equal(best.model["weight"], seen[kept - 1])
     assert len({tuple(one.flatten().tolist()) for one in seen}) == len(answers)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_a_head_with_a_hidden_layer_learns_as_by_torchs_plain_adam(name: str, plain: type[torch.optim.Adam]) -> None:
+    torch.manual_seed(0)
+    head, data = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), clouds()
+    expected = copy.deepcopy(head)
+    optimizer = plain(expected.parameters(), lr=0.01, weight_decay=0.0, foreach=False)
+    for _ in range(4):
+        optimizer.zero_grad()
+        functional.cross_entropy(expected(data.features), data.labels).backward()
+        optimizer.step()
+    stage = head_stage(head, data, data, Config(optimizer=name, lr=0.01, epochs=4), World())
+    stage.predict = judged([(THREE, sure) for sure in (1.0, 2.0, 3.0, 4.0)])  # the last epoch is the best
+    fit(stage, lambda epoch, metrics: None)
+    torch.testing.assert_close(head.state_dict(), expected.state_dict())
 
 
 @pytest.mark.parametrize(("patience", "ended"), [(0, 7), (1, 2), (2, 5), (3, 6)])

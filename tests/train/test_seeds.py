@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from train.loop.seeds import generator, seed_for
+from train.loop.seeds import generator, seed_for, seed_torch
 
 
 def test_a_seed_is_the_first_63_bits_of_a_hash_of_the_place() -> None:
@@ -22,3 +22,12 @@ def test_a_generator_draws_what_torch_draws_from_the_seed() -> None:
     expected = torch.randperm(50, generator=torch.Generator().manual_seed(seed_for(0, "head", 1)))
     assert torch.equal(torch.randperm(50, generator=generator(0, "head", 1)), expected)
     assert not torch.equal(torch.randperm(50, generator=generator(0, "head", 2)), expected)
+
+
+def test_a_seeded_place_draws_what_torch_draws_after_its_own_seeding() -> None:
+    torch.manual_seed(seed_for(0, "head", 1, 2))
+    expected = torch.rand(5)
+    seed_torch(torch.device("cpu"), 0, "head", 1, 2)
+    assert torch.equal(torch.rand(5), expected)
+    seed_torch(torch.device("cpu"), 0, "head", 1, 3)
+    assert not torch.equal(torch.rand(5), expected)

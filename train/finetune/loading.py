@@ -19,7 +19,7 @@ from classifier.photos import Photo
 from classifier.spec import Preprocessing
 from train.config import Config
 from train.finetune.augment import photo_augmentation
-from train.loop.seeds import seed_for
+from train.loop.seeds import seed_torch
 from train.loop.stage import Batch
 from train.processes.world import local_threads
 from train.spool.pack import Pack
@@ -46,7 +46,7 @@ class Photos(Dataset[Sample]):
     def __getitem__(self, place: tuple[int, int]) -> Sample:
         epoch, position = place
         photo = self.photos[position]
-        torch.manual_seed(seed_for(self.config.seed, "augment", epoch, position))
+        seed_torch(torch.device("cpu"), self.config.seed, "augment", epoch, position)
         try:
             data = self.pack.read(photo.path) if self.pack else read_photo(photo.path)
             return self._augment(decode(data, short_side=self._short_side)), photo.label

@@ -131,7 +131,7 @@ def _lanes(config: Config, world: World) -> Generator[Lanes, None, None]:
     """Give a map() over trials: a thread for each core, where each trial computes alone, or one trial after the other.
 
     Threads that compute one trial together wait for one another in each of its thousands of steps: on two cores that others use
-    too, 20 trials took 55 s on two threads and 7 s on one. All heads of a batch size as one product took half of the processor's
+    too, 20 trials took 55 s on two threads and 7 s on one. All heads of a batch size as one product took 0.9 of the processor's
     time, but that would be a second training loop, for heads without hidden layers alone. Dropout draws from the process's one
     random generator, and several processes add up their gradients in one order; both need one trial after the other.
     """

@@ -27,10 +27,11 @@ def head_stage(head: nn.Module, train: Features, validation: Features, config: C
                 step = step[own[step] >= 0]
             yield train.features[own[step]], train.labels[step]
 
+    optimizer = make_optimizer([{"params": head.parameters()}], config, config.lr, fused=True)
     return Stage(
         name="head",
         seed=config.seed,
-        updates=Updates(model=head, optimizer=make_optimizer([{"params": head.parameters()}], config, config.lr)),
+        updates=Updates(model=head, optimizer=optimizer),
         epochs=config.epochs,
         batch_size=config.batch_size,
         labels=train.labels,

@@ -17,7 +17,7 @@ from train.evaluation import Evaluation, judge
 from train.loop.checkpoint import Checkpoints
 from train.loop.compiler import compiled
 from train.loop.feed import fed
-from train.loop.seeds import generator, seed_for
+from train.loop.seeds import generator, seed_torch
 from train.loop.stage import Best, Stage, State
 from train.loop.step import Step, lanes_of, learn
 from train.loop.timing import Clocks, StepClock
@@ -107,7 +107,7 @@ def _learn_epoch(
             number = (state.epoch - 1) * len(steps) + state.step
             place = Place(stage=stage.name, epoch=state.epoch, step=state.step + 1, number=number)
             watch = monitor.watch(place, stage.model)
-            torch.manual_seed(seed_for(stage.seed, stage.name, state.epoch, state.step, world.rank))
+            seed_torch(device, stage.seed, stage.name, state.epoch, state.step, world.rank)
             step = Step(batch=batch, size=len(steps[state.step]), clock=clock, watch=watch)
             with monitor.traced(place):
                 unread.append(learn(stage, runner, lanes, step))

@@ -12,8 +12,14 @@ from train.config import Config
 LEVELS = 8  # groups of equal size into which the backbone's layers are divided, each with its own learning rate
 
 
-def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: float) -> torch.optim.Optimizer:
-    """Return the configuration's optimizer for groups of parameters, without weight decay for vectors (norms, biases)."""
+def make_optimizer(
+    groups: Iterable[dict[str, object]], config: Config, lr: float, *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """Return the configuration's optimizer for groups of parameters, without weight decay for vectors (norms, biases).
+
+    `fused` lets Adam change all of a tensor in one pass. Trap: it then pairs weights with gradients by their place in memory, so both
+    must have the same layout. The gradients of a convolution in channels_last may not.
+    """
     split = []
     for group in groups:
         parameters = list(group["params"])  # type: ignore[call-overload]
@@ -25,7 +31,7 @@ def make_optimizer(groups: Iterable[dict[str, object]], config: Config, lr: floa
                 split.append({**group, "params": chosen, "weight_decay": decay})
     if config.optimizer == "sgd":
         return torch.optim.SGD(split, lr=lr, momentum=config.momentum)
-    return (torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam)(split, lr=lr)
+    return (torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam)(split, lr=lr, fused=fused or None)
 
 
 def layer_groups(backbone: nn.Module, above: Iterable[nn.Module], lr: float, decay: float) -> list[dict[str, object]]:

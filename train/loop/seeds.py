@@ -17,3 +17,16 @@ def seed_for(*place: int | str) -> int:
 def generator(*place: int | str) -> torch.Generator:
     """Return a generator seeded for a place in the job."""
     return torch.Generator().manual_seed(seed_for(*place))
+
+
+def seed_torch(device: torch.device, *place: int | str) -> None:
+    """Seed torch's global generators for a place in the job: those of a processor, and of a GPU if the device is one.
+
+    Trap: torch.manual_seed also seeds each kind of accelerator that the machine lacks, and writes down the whole stack of calls for
+    it. That takes 0.1 to 0.6 ms (`python -m timeit -s 'import torch' 'torch.manual_seed(0)'`), which was half of a small head's step.
+    """
+    seed = seed_for(*place)
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
