@@ -168,6 +168,9 @@ class FeaturePass:
         model = without_head(self.model) if folds else self.model
         shared = Shared(model=model, precision=self.precision, opened=self.forward, store=store, pack=self.pack)
         batch, lanes = BATCH[next(model.parameters()).device.type], local_threads()
+        # OpenVINO computes in threads of its own, one a core, while the lane that asked waits. Two lanes a core keep the cores busy: the
+        # pass is 1.05 times as fast as with one (lite0, two cores, medians of nine turns each; 1.01 with three lanes).
+        lanes *= 2 if self.forward else 1
         threads = torch.get_num_threads()
         try:
             yield from collected(shared, batch, works, lanes) if batch else in_flight(shared.run, works, lanes)
