@@ -288,7 +288,7 @@ def test_every_pattern_of_the_requests_compiles_and_those_explained_exist() -> N
             if shape.type_name == "map":
                 walk(shape.key, seen)
 
-    for operation in (*OPERATIONS, "CreateModelPackageGroup", "CreateModelPackage"):
+    for operation in (*OPERATIONS, "CreateModelPackageGroup"):
         walk(model.request_shape(operation), frozenset())
     assert WANTED.keys() <= patterns
     assert {step for path in SOURCES for step in path.split(".")} <= members
