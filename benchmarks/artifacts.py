@@ -33,10 +33,10 @@ def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:
 
 def untrained(backbone: str, classes: tuple[str, ...]) -> tuple[Classifier, ModelSpec]:
     """Return a model with one linear layer as its head, and its spec."""
-    _, features, preprocessing = build_backbone(backbone)
+    _, width, preprocessing = build_backbone(backbone)
     spec = ModelSpec(
         backbone=backbone,
-        features=features,
+        features=width,
         head_hidden=(),
         head_dropout=0.0,
         classes=classes,

@@ -80,9 +80,7 @@ def without_head(backbone: str) -> Classifier:
     network, _, preprocessing = build_backbone(backbone)
     if backbone == LITE:
         load_pretrained(network, backbone, None)
-    model = Classifier(network, nn.Identity(), preprocessing, 1.0).eval()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
+    return Classifier(network, nn.Identity(), preprocessing, 1.0).eval().channels_last()
 
 
 def _photos(paths: Sequence[Path]) -> PhotoSet:

@@ -83,25 +83,19 @@ def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
         for key in ("requests/s", "p50", "p95", "p99"):  # the percentiles in ms
             yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
+        requests = sum(row["requests"] + row["warm_requests"] for row in own)  # the processor time includes the warm-up
         for role in ROLES:
-            yield Figure(f"{name}: processor time of {role}, ms a request", _milliseconds(own, role))
-    ours, alone = rows[f"{OURS}, 4 clients"], rows[f"{OURS}, 1 clients"]
+            used = sum(row[role] for row in own) / requests
+            yield Figure(f"{name}: processor time of {role}, ms a request", 1000 * used)
+    ours = rows[f"{OURS}, 4 clients"]
     for step in (limit.DECODE, backend, limit.IN_TURNS):
         yield Figure.of(f"one thread: {step}, ms a photo", [row[step] for row in ours])
     yield Figure.of(f"limit with {backend}, requests/s", [row["limit"] for row in ours])
     yield Figure.of("share of the limit", [row["requests/s"] / row["limit"] for row in ours])
-    # With one client nothing overlaps, so the time of a request is the sum of the times of all steps.
-    share = _milliseconds(alone, "front") * median(row["requests/s"] for row in alone) / 1000
-    yield Figure("front's share of a lone request's time", share)
     for name, own in rows.items():
         for key in ("requests/s", "p99") if not name.startswith(OURS) else ():
             ratio = median(row[key] for row in ours) / median(row[key] for row in own)
             yield Figure(f"{key}, ours / {name.removesuffix(', 4 clients')}", ratio)
-
-
-def _milliseconds(own: list[Row], role: str) -> float:
-    """Return the processor time of a request in ms. The rows' times include the warm-up, so its requests count too."""
-    return 1000 * sum(row[role] for row in own) / sum(row["requests"] + row["warm_requests"] for row in own)
 
 
 def _until_quiet(running: list[Server]) -> None:
