@@ -83,10 +83,11 @@ def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
         for key in ("requests/s", "p50", "p95", "p99"):  # the percentiles in ms
             yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
-        requests = sum(row["requests"] + row["warm_requests"] for row in own)  # the processor time includes the warm-up
+        ms = 1000 / sum(
+            row["requests"] + row["warm_requests"] for row in own
+        )  # the processor time includes the warm-up
         for role in ROLES:
-            used = sum(row[role] for row in own) / requests
-            yield Figure(f"{name}: processor time of {role}, ms a request", 1000 * used)
+            yield Figure(f"{name}: processor time of {role}, ms a request", ms * sum(row[role] for row in own))
     ours = rows[f"{OURS}, 4 clients"]
     for step in (limit.DECODE, backend, limit.IN_TURNS):
         yield Figure.of(f"one thread: {step}, ms a photo", [row[step] for row in ours])
