@@ -83,9 +83,8 @@ def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
         for key in ("requests/s", "p50", "p95", "p99"):  # the percentiles in ms
             yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
-        ms = 1000 / sum(
-            row["requests"] + row["warm_requests"] for row in own
-        )  # the processor time includes the warm-up
+        # The processor time includes that of the warm-up's requests.
+        ms = 1000 / sum(row["requests"] + row["warm_requests"] for row in own)
         for role in ROLES:
             yield Figure(f"{name}: processor time of {role}, ms a request", ms * sum(row[role] for row in own))
     ours = rows[f"{OURS}, 4 clients"]
