@@ -24,10 +24,9 @@ class Job:
     notes: tuple[str, ...]
     processes: int | None
     started: float | None  # seconds since 1970
-    class_photos: Mapping[str, tuple[int, ...]] = field(
-        default_factory=dict
-    )  # photos by split, for each class in the order of `classes`
-    cores: int | None = None  # the device of the chief's host
+    # Photos by split, for each class in the order of `classes`.
+    class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    cores: int | None = None  # the chief's host has so many cores
     loaders: int | None = None  # threads or processes of the chief's host that load photos
 
 
@@ -134,9 +133,8 @@ class LayerStatistics:
     p95: float | None = None
     weight_rms: float | None = None  # for updates only: the root mean square of the weights before the update
     weight_std: float | None = None
-    share_dead: float | None = (
-        None  # for activations that cut off values below 0: channels that are hardly ever above 0
-    )
+    # For activations that cut off values below 0: channels that are hardly ever above 0.
+    share_dead: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

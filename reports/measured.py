@@ -82,6 +82,5 @@ class Measured:
     machines: tuple[Series, ...] = ()
     longest_pause: float | None = None  # seconds between two records of the job
     signs: int = 0  # how many records of the job have a time
-    first_work: float | None = (
-        None  # seconds since 1970 when the first step or batch of photos began, or a few seconds after that
-    )
+    # Seconds since 1970 when the first step or batch of photos began, or a few seconds after that.
+    first_work: float | None = None

@@ -136,9 +136,8 @@ async def _execution_parameters(request: web.Request) -> web.Response:
 class _Record:
     """The facts about a request for metrics and the log."""
 
-    start: float = field(
-        default_factory=time.perf_counter
-    )  # when the whole body had arrived; until then, when the request began
+    # When the whole body had arrived; until then, when the request began.
+    start: float = field(default_factory=time.perf_counter)
     size: int = 0  # bytes of the body
     timing: Timing | None = None
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from reports.live.server import LivePage, serving
 from reports.page.document import Report
 
-SHARE = (
-    4.0  # A report that takes long is made less often: the pause between two is so many times the time that one takes.
-)
+# A report that takes long is made less often: the pause between two is so many times the time that one takes.
+SHARE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)

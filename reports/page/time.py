@@ -70,9 +70,8 @@ def _parts(run: Run | None) -> Chart | None:
     """Draw the parts of a job. The time that no part covers is shown as a further part, so that all add up to 100 %."""
     held = dict(run.part_seconds) if run else {}
     whole, covered = held.pop("total", 0.0), sum(held.values())
-    total = max(
-        whole, covered
-    )  # if the parts take more than the whole, the records are damaged, and the section "Missing" says so
+    # If the parts take more than the whole, the records are damaged, and the section "Missing" says so.
+    total = max(whole, covered)
     parts = [(name, value) for name, value in held.items() if value > 0]
     if not parts or not total > 0:
         return None

@@ -32,9 +32,8 @@ class Stage:
     mix: Callable[[Tensor, Tensor], Batch] | None = None  # changes a batch first: mixup or cutmix
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
-    early_stopping: int = (
-        0  # the stage ends after so many epochs without a better one; 0 means that it never ends early
-    )
+    # The stage ends after so many epochs without a better one; 0 means that it never ends early.
+    early_stopping: int = 0
     auxiliary: float = 0.0  # weight of the auxiliary logits' loss
     autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     accumulate: int = 1  # parts that each step is split into, one after the other

@@ -8,9 +8,8 @@ from torch.nn import functional
 
 LEAST = 0.95  # cosine of two features from which on photos count as near-duplicates
 BLOCK = 512  # how many photos of one split are compared at a time with all photos of another
-MOST_COMPARED = (
-    50_000_000  # the most pairs of photos that are compared, in about 2 s for features of 2,048 numbers on 2 cores
-)
+# The most pairs of photos that are compared, in about 2 s for features of 2,048 numbers on 2 cores.
+MOST_COMPARED = 50_000_000
 KEPT = 200  # pairs that are returned
 # If a larger share of all pairs counts, the backbone hardly tells photos apart, like one with random weights.
 MEANINGLESS = 0.5

@@ -10,9 +10,8 @@ from classifier.photos import Photo
 from train.features import Features
 from train.processes.world import World
 
-MOST_BYTES = (
-    2**27
-)  # bytes of features; if all photos need more, only every second photo (or every third, and so on) is taken
+# Bytes of features; if all photos need more, only every second photo (or every third, and so on) is taken.
+MOST_BYTES = 2**27
 
 
 @dataclass(frozen=True, kw_only=True)
