@@ -22,7 +22,7 @@ MEMBERS = 200_000  # a limit above the number of files of any model or source fo
 READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
 HEAD = 265  # bytes at the beginning that say what a file is
 GZIP = b"\x1f\x8b"
-# What is sent in place of a tar.gz, by its first bytes.
+# Files that users send by mistake instead of a tar.gz, by their first bytes.
 OTHERS = {
     GZIP: "another gzip file",
     b"PK\x03\x04": "a zip file",
@@ -154,8 +154,8 @@ def _open(source: _Bounded) -> tarfile.TarFile:
 
 
 def _check_kind(head: bytes, sentence: str) -> None:
-    """Raise _Refused with the sentence, whose {} names what begins with `head`, if it is known not to be a tar archive."""
-    if _is_tar(head):  # whose first file may be called BZh
+    """Raise _Refused if data that begins with `head` is known not to be a tar archive; its kind replaces {} in the sentence."""
+    if _is_tar(head):  # checked first: a tar begins with its first file's name, which may be BZh
         return
     if other := _kind(head):
         raise _Refused(sentence.format(other))
@@ -221,7 +221,7 @@ def _inside(member: tarfile.TarInfo) -> PurePosixPath:
 
 
 def _of_macos(name: PurePosixPath) -> bool:
-    """Return whether macOS added this file, or a tar program that does not know pax made it from a header."""
+    """Return whether the file is macOS's metadata, or a pax header that an old tar program unpacked as a file."""
     return any(part.startswith(("._", "PaxHeader")) or part in (".DS_Store", "__MACOSX") for part in name.parts)
 
 

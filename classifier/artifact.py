@@ -70,7 +70,7 @@ def save(
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SPEC, *_OPTIONAL):  # of an earlier model
+    for name in (SPEC, *_OPTIONAL):  # left there by an earlier model
         (folder / name).unlink(missing_ok=True)
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     _replace(folder / WEIGHTS, lambda path: save_file(state, path))

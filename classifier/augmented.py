@@ -71,7 +71,7 @@ def all_numbers(classes: Iterable[str]) -> bool:
 
 
 def find_class(texts: Sequence[bytes], classes: Classes, where: str) -> str:
-    """Return a photo's class from its attributes as they come through a pipe; raises DataError, which begins with `where`.
+    """Return a photo's class from its attributes in pipe mode; raises DataError, which begins with `where`.
 
     The attributes `texts` are a label, metadata with a `class-name`, or both, in any order.
     """

@@ -136,7 +136,7 @@ def decode_as_stored(data: bytes, short_side: int | None, max_pixels: int) -> St
     raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200])
 
 
-# Each returns a file of its format without the parts that the pixels do not need, or None if nothing would change.
+# Each function returns its format's file without the parts that the pixels do not need, or None if nothing would change.
 _MENDERS = (jpeg.mended, png.mended, tiff.mended, webp.mended, avif.mended)
 
 

@@ -13,7 +13,7 @@ _BITS, _INVERTED, _MOST, _FORMAT, _MOST_OF_ANY_TYPE = 258, 262, 281, 339, 341  #
 _SIGNED = 2
 # The values of white that programs use in 32-bit samples when the file does not state it. 1 is used in floats only.
 _USUAL = (1, 255, 65_535)
-# A share of samples this small decides nothing: a hot pixel, a stamped date, a highlight above white.
+# A smaller share of samples is ignored: it may be a hot pixel, a stamped date or a highlight above white.
 _FEW = 0.01
 _DARK = (
     "it has samples of 16 bits, and nearly all are below 4,096: it is dark, or it uses only 12 bits and its file does not "

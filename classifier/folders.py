@@ -17,7 +17,7 @@ NOT_PHOTOS = re.compile(
     r"\.(json|jsonl|manifest|lst|rec|idx|csv|tsv|txt|xml|yaml|yml|toml|ini|cfg|md|rst|html?|css|js|log|pdf|docx?|xlsx?|pptx?"
     r"|zip|tar|gz|tgz|bz2|xz|7z|rar|mp4|mov|avi|mkv|webm|mp3|wav|aae|xmp|thm|py|pyc|ipynb|sh|r|mat|npy|npz|pkl|pickle|pth?"
     r"|safetensors|onnx|h5|hdf5|parquet|tfrecords?|db|sqlite|lock|tmp|part|bak|md5|sha256"
-    # Links of desktops, downloads that were broken off, settings of programs for photos, copies before an edit.
+    # Desktop links, unfinished downloads, settings of photo programs, and copies that editors made before a change.
     r"|lnk|url|webloc|desktop|torrent|crdownload|download|partial|swp|pp3|dop|nksc|orig|[a-z]+_original|[a-z]*~)",
     re.IGNORECASE,
 )
@@ -70,7 +70,7 @@ def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
         known |= {
             (resolve(parent), name),
             os.path.split(resolve(parent)),
-        }  # a record in a RecordIO file has it as parent
+        }  # a record's RecordIO file
     found = []
     # Ignore a folder that may not be listed, because training needs nothing from it.
     with contextlib.suppress(DataError):

@@ -15,7 +15,7 @@ from classifier.guard_photos import GuardPhotos
 from classifier.selftest import Difference
 
 # The amounts of the rule. docs/serving-speed.md has the table from which they were chosen.
-WORSE = 0.03  # nats a photo: a backend's log-likelihood is, with two standard errors, not lower than the trained model's by more
+WORSE = 0.03  # nats a photo: how much lower than the trained model's a backend's log-likelihood may be, two standard errors included
 # Where the trained model's two largest probabilities are this near to each other, it was undecided, and another best class is as good.
 # bfloat16 changed 31 best classes in 2,900 comparisons, the most decided of them with probabilities 0.2 apart.
 UNDECIDED = 0.25

@@ -103,7 +103,7 @@ def lossless(pixels: Pixels) -> bytes:
 def _decoded(file: bytes, crop: int) -> Pixels:
     try:
         with Image.open(io.BytesIO(file), formats=("WEBP",)) as image:
-            if image.size == (crop, crop) and image.mode == "RGB":  # known before anything is decoded
+            if image.size == (crop, crop) and image.mode == "RGB":  # the size is known before anything is decoded
                 return np.array(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise ArtifactError(f"{GUARD} holds a photo that cannot be read ({error}); save the artifact again") from error

@@ -24,7 +24,7 @@ def refuse_costly_file(data: bytes, max_pixels: int) -> None:
 
 
 def refuse_large_image(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
-    """Raise PhotoError for an opened image that has more pixels than its format may; `data` is its file."""
+    """Raise PhotoError for an opened image with more pixels than its format may have; `data` is its file."""
     width, height = image.size
     most = _most(data, max_pixels)
     if width * height > most:

@@ -92,7 +92,7 @@ class Below:
         parts = written.split("/")
         # Begin after s3://bucket/, or after DATA.
         for start in range(3 if written.startswith("s3:") else DATA.count("/"), len(parts)):
-            with contextlib.suppress(ValueError):  # not a valid name; `find` reports that for its own line
+            with contextlib.suppress(ValueError):  # not a valid name; `find` reports it with the line's number
                 if os.path.lexists(self._folder / self._as_stored("/".join(parts[start:]))):
                     return "/".join(parts[:start]) + "/"
         return None

@@ -74,7 +74,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 
 
 def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
-    """Return the classes whose names resemble train and another split, as training_set beside test_set; else none.
+    """Return the classes whose names resemble train and another split, such as training_set and test_set; else none.
 
     Raises DataError when all photos of these classes are in subfolders: then the subfolders are the classes.
     """

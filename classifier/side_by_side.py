@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def side_by_side(compute: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Return `compute` of each item; as many threads as torch may use compute at a time, each with one thread of torch's.
+    """Return `compute(item)` of each item. As many Python threads run as torch may use, and torch uses one thread in each.
 
     Threads that share one photo wait for each other at every layer. Where another program has a core, that took 4 to 15 times
     as long on 2 cores.

@@ -5,6 +5,6 @@ _NO = frozenset(("false", "no", "off", "0", "n", "f"))
 
 
 def yes_or_no(text: str) -> bool | None:
-    """Return what a text means, with capital letters and blanks or without; None if it is no spelling of yes or no."""
+    """Return what a text means, ignoring case and blanks around it; None if it spells neither yes nor no."""
     text = text.strip().lower()
     return True if text in _YES else False if text in _NO else None

@@ -1,10 +1,10 @@
-"""Series of several devices brought to the same moments, without making up values where a device has none."""
+"""Brings the series of several devices to the same moments. It makes up no values where a device has none."""
 
 import numpy as np
 
 from reports.system import Numbers, Series
 
-TOGETHER = 0.25  # seconds between two points of one moment; the profiler takes one every 0.5 s
+TOGETHER = 0.25  # points at most so many seconds apart belong to one moment; the profiler takes one every 0.5 s
 
 
 def nearest(times: Numbers, one: Series, within: float) -> Numbers:

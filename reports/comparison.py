@@ -1,4 +1,4 @@
-"""Two runs side by side: which is better and how sure that is, the curves of both in one chart, and what differs."""
+"""Compares two runs: which is better and how sure that is, the curves of both in one chart, and what differs."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def compare(first: Path, second: Path) -> Report:
 
 
 def _labels(first: Path, second: Path) -> tuple[str, str]:
-    """Return a short name of each run, with as many folders of its path as tell the two apart."""
+    """Return a short name for each run, with as many folders of its path as are needed to tell the two apart."""
     one, other = first.resolve().parts, second.resolve().parts
     length = next((n for n in range(1, max(len(one), len(other)) + 1) if one[-n:] != other[-n:]), 1)
     names = [one_line("/".join(parts[-length:])) for parts in (one, other)]

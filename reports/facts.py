@@ -1,4 +1,4 @@
-"""What a report knows of a training run, as the sources hand it to rules and page. None stands for "not recorded".
+"""The facts about a training run, which the sources give to the rules and the page. None means "not recorded".
 
 A number that the records hold as null was NaN or infinite when it was written; `Epoch.step_losses` keeps it as None.
 """
@@ -24,8 +24,9 @@ class Job:
     notes: tuple[str, ...]
     processes: int | None
     started: float | None  # seconds since 1970
-    class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # by split, in the order of `classes`
-    cores: int | None = None  # of the chief's host
+    # Photos by split, for each class in the order of `classes`.
+    class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    cores: int | None = None  # the chief's host has so many cores
     loaders: int | None = None  # threads or processes of the chief's host that load photos
 
 
@@ -45,7 +46,7 @@ class Epoch:
     data_wait_share: float | None
     step_losses: tuple[float | None, ...]
     step_seconds: tuple[float, ...]
-    step_numbers: tuple[int, ...] = ()  # of the losses, where not every step was saved; empty: every step was
+    step_numbers: tuple[int, ...] = ()  # the steps of the losses; empty if every step was saved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class CalibrationBin:
     low: float
     high: float
     count: int
-    hits: int  # photos that are predicted rightly
+    hits: int  # photos that are predicted correctly
     confidence: float  # their mean
 
 
@@ -128,13 +129,12 @@ class LayerStatistics:
     minimum: float | None = None
     maximum: float | None = None
     rms: float | None = None
-    p5: float | None = None  # of gradients: percentiles
+    p5: float | None = None  # for gradients: percentiles
     p95: float | None = None
-    weight_rms: float | None = None  # of updates only: root mean square of the weights before the update
+    weight_rms: float | None = None  # for updates only: the root mean square of the weights before the update
     weight_std: float | None = None
-    share_dead: float | None = (
-        None  # of activations that cut off what is below 0: channels that are hardly ever above it
-    )
+    # For activations that cut off values below 0: channels that are hardly ever above 0.
+    share_dead: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,17 +148,17 @@ class Run:
     splits: tuple[Split, ...]
     layers: tuple[LayerStatistics, ...]
     unreadable: tuple[tuple[str, str], ...]  # photos that training left out, each with the reason
-    part_seconds: Mapping[str, float]  # of the `done` record
+    part_seconds: Mapping[str, float]  # from the `done` record
     peak_memory_bytes: float | None
     finished: bool
-    last_time: float | None  # of the last record, seconds since 1970
+    last_time: float | None  # the time of the last record, in seconds since 1970
     missing: tuple[str, ...]  # one sentence for each thing that is damaged, unknown or not there
     photos: Photos = Photos()  # noqa: RUF009 - frozen
     measured: Measured = field(default_factory=Measured)
 
     @property
     def best_trial(self) -> Trial | None:
-        """The trial that training keeps: lbfgs that of the lowest validation loss, every other search the most accurate one."""
+        """The trial that training keeps: with lbfgs the one of lowest validation loss, in every other search the most accurate one."""
         done = [trial for trial in self.trials if trial.accuracy is not None]
         if self.job and self.job.hyperparameters.get("optimizer") == "lbfgs":
             return min(done, key=lambda trial: trial.loss or 0, default=None)

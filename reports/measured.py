@@ -1,11 +1,11 @@
-"""What training measured of itself while it ran, as docs/records.md describes it: steps, photos, tensors' inputs, machines."""
+"""The measurements that training made while it ran (docs/records.md): steps, passes of photos, inputs of the network, machines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.system import Numbers, Series
 
-# The parts of a step, in their order, and what the page calls them.
+# The parts of a step, in their order, with their names on the page.
 PARTS = {
     "wait": "waiting for photos",
     "move": "moving to the device",
@@ -18,19 +18,19 @@ PARTS = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepTimes:
-    """The steps of one stage in their order: all arrays are as long; NaN stands for what is not known. Times are in seconds."""
+    """The steps of one stage in their order. All arrays have the same length; NaN means "not known". Times are in seconds."""
 
     stage: str
-    clock: str  # processor or gpu: by which the forward and the backward pass were timed
+    clock: str  # processor or gpu: whose clock timed the forward and the backward pass
     epochs: Numbers
     steps: Numbers  # from 1 in each epoch
-    parts: Mapping[str, Numbers]  # by the names of PARTS
+    parts: Mapping[str, Numbers]  # seconds by part, with the names of PARTS
     seconds: Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class PassTimes:
-    """The passes of one split through the backbone: seconds of all lanes together."""
+    """The passes of one split through the backbone; the seconds are the sum over all lanes."""
 
     stage: str  # features, or evaluation in the course of fine-tuning
     split: str
@@ -73,7 +73,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """All of it; empty for records of before it was measured."""
+    """All measurements of a run; empty if the records are older than these measurements."""
 
     steps: tuple[StepTimes, ...] = ()
     passes: tuple[PassTimes, ...] = ()
@@ -81,5 +81,6 @@ class Measured:
     inputs: tuple[Inputs, ...] = ()
     machines: tuple[Series, ...] = ()
     longest_pause: float | None = None  # seconds between two records of the job
-    signs: int = 0  # records of the job that say when they were written
-    first_work: float | None = None  # when the first step or batch of photos began, or a few seconds later; since 1970
+    signs: int = 0  # how many records of the job have a time
+    # Seconds since 1970 when the first step or batch of photos began, or a few seconds after that.
+    first_work: float | None = None

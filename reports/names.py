@@ -1,4 +1,4 @@
-"""Names of classes and photos in sentences."""
+"""Makes names of classes and photos safe to put into sentences."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ TURNING = frozenset({"R", "AL", "RLE", "RLO", "LRE", "LRO", "PDF", "RLI", "LRI",
 
 
 def isolated(name: str) -> str:
-    """Return a name that does not turn the direction of the words around it, as one with a mark of right to left would."""
+    """Return a name isolated so that right-to-left letters or marks in it do not change the direction of the words around it."""
     if all(unicodedata.bidirectional(letter) not in TURNING for letter in name):
         return name
     held = name.replace(POP_ISOLATE, "")  # it would end the isolation

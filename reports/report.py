@@ -1,4 +1,4 @@
-"""From a folder to a report: read what lies there, judge it, lay out the sections, write one HTML and one JSON file."""
+"""Makes a report of a folder: read its files, judge them, lay out the sections, write one HTML and one JSON file."""
 
 import dataclasses
 import datetime
@@ -38,7 +38,7 @@ class Written:
 
 
 def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
-    """Return what lies in a folder or a file, and what is missing; raises DataError where nothing is of a known kind."""
+    """Return the evidence in a folder or a file, and what is missing; raises DataError if nothing in it is of a known kind."""
     if not folder.exists():
         raise DataError(
             f"{one_line(folder)} does not exist; name the folder of a run, or of SageMaker's profiler output"
@@ -58,7 +58,7 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
 
 
 def read_any(folder: Path, *, called: str) -> tuple[Evidence, tuple[str, ...]]:
-    """Return what lies in a folder of downloads, which sentences name as `called`; it may hold nothing."""
+    """Return the evidence in a folder of downloads, which may be empty; sentences call the folder `called`."""
     try:
         evidence, missing = read(folder)
     except DataError:
@@ -85,7 +85,7 @@ def make(folder: Path, price: Price | None = None) -> Report:
 def compose(
     evidence: Evidence, *, name: str, source: str, missing: Sequence[str] = (), price: Price | None = None
 ) -> Report:
-    """Return the report on what was read; `source` says from where, `missing` what could not be read."""
+    """Return the report on some evidence; `source` says where it was read, `missing` what could not be read."""
     alone = evidence.endpoint is not None and not (evidence.run or evidence.profile or evidence.job)
     judged = judge(evidence, ENDPOINT_RULES if alone else RULES, price)
     sections = [
@@ -155,7 +155,7 @@ def write(folder: Path, out: Path | None = None, price: Price | None = None) -> 
 
 
 def check_page(page: Path) -> None:
-    """Raise DataError where the page would have the name of the JSON file."""
+    """Raise DataError if the page would have the same name as the JSON file."""
     if page.with_suffix(".json") == page:
         raise DataError(
             f"{one_line(page)} is to be the page, and {page.name} would be the JSON file beside it too; name a file that "

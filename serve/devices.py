@@ -1,4 +1,4 @@
-"""The disks and GPUs of this server's machine, as they are now; GPUs by the package nvidia-ml-py, which only the CUDA images hold."""
+"""What the disks and GPUs of this machine report now. The package nvidia-ml-py, which only the CUDA images hold, reads the GPUs."""
 
 import contextlib
 import shutil
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU; None for what it does not tell, as some parts of a divided GPU do not."""
+    """One GPU's state. A value is None if the GPU does not report it, as some parts of a divided GPU do not."""
 
-    busy: float | None  # share of the last second or less in which it computed, from 0 to 1
+    busy: float | None  # the share of the last second (or less) in which the GPU computed, from 0 to 1
     memory_used: int | None  # bytes, of all programs
     memory_size: int | None
 
@@ -29,11 +29,11 @@ def disk_used(folders: Iterable[Path]) -> float | None:
 
 
 def gpus() -> list[Gpu]:
-    """Return what NVML tells of all GPUs of this machine, in its order; none without the package, a driver or a GPU."""
+    """Return what NVML reports about each GPU, in NVML's order; empty without the package, a driver or a GPU."""
     try:
         import pynvml
 
-        pynvml.nvmlInit()  # counts its calls; the first one loads the driver's library
+        pynvml.nvmlInit()  # NVML counts these calls; the first one loads the driver's library
         handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
     except Exception:  # ImportError, and NVML's own errors: no driver, a lost GPU
         return []

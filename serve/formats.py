@@ -26,7 +26,7 @@ PHOTO_TYPES = (
 )
 JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
-# Types of photos that are accepted too, since S3, curl and old programs send them. So is any other image/..., such as image/jpg.
+# Further types that are read as photos, since S3, curl and old programs send them. Any other image/..., such as image/jpg, is too.
 _OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
 # The forms of an answer, in order of preference: if Accept allows several, the first of these is used.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")

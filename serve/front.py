@@ -136,7 +136,8 @@ async def _execution_parameters(request: web.Request) -> web.Response:
 class _Record:
     """The facts about a request for metrics and the log."""
 
-    start: float = field(default_factory=time.perf_counter)  # when the whole body had arrived, or else the request
+    # When the whole body had arrived; until then, when the request began.
+    start: float = field(default_factory=time.perf_counter)
     size: int = 0  # bytes of the body
     timing: Timing | None = None
 
@@ -201,7 +202,7 @@ async def _answer(request: web.Request, model: ModelWorkers, record: _Record) ->
 
 
 def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> tuple[WorkerRequest, str]:
-    """Return a request as the worker gets it, and the Custom-Attributes to echo; raises Refused and RequestError.
+    """Return the request for the worker, and the Custom-Attributes to echo; raises Refused and RequestError.
 
     `raw` is for a model's own code, whose functions decide which types they take and give.
     """

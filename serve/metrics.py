@@ -60,13 +60,13 @@ class Metrics:
             self._seconds[name].observe(value)
 
     def started(self) -> None:
-        """Note that requests can be answered from now on: how long the start took is a metric from then on."""
+        """Note that requests can be answered now. From this call on, the duration of the start is one of the metrics."""
         seconds = max(0.0, time.time() - psutil.Process().create_time())
         name, text = "byoc_start_seconds", "From the start of the server until it could answer."
         Gauge(name, text, registry=self._registry).set(seconds)
 
     def text(self) -> bytes:
-        """Return all of it as Prometheus text."""
+        """Return all metrics as Prometheus text."""
         return generate_latest(self._registry)
 
 
@@ -111,7 +111,7 @@ def _gpus(found: Sequence[devices.Gpu]) -> Iterator[Metric]:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of this process and of all processes below it, with those of them that have ended."""
+    """Return the processor time of this process and of all processes below it, including those that have ended."""
     total = 0.0
     process = psutil.Process()
     for member in [process, *process.children(recursive=True)]:
@@ -122,7 +122,7 @@ def cpu_seconds() -> float:
 
 
 class RequestLog:
-    """Writes a JSON line for each request to standard output; in mode auto at most ten a second, and how many it left out."""
+    """Writes a JSON line for each request to standard output; in mode auto at most ten a second, and the number of those left out."""
 
     def __init__(self, mode: str) -> None:
         self._mode, self._second, self._lines, self._left_out = mode, 0, 0, 0

@@ -22,7 +22,7 @@ from serve.settings import Settings
 from serve.status import StatusReader
 from serve.worker_api import Answer, WorkerRequest, WorkerSettings
 
-LOAD_SECONDS = 300.0  # seconds for a model to be loaded, or for its workers to end
+LOAD_SECONDS = 300.0  # seconds in which a model has to be loaded, or its workers have to end
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0  # seconds for the answer to a probe
 
@@ -36,7 +36,7 @@ class ModelWorkers:
     def __init__(self, name: str, model_dir: Path, server: ModelServer, settings: Settings) -> None:
         self.name, self.model_dir = name, model_dir
         self.folder, self._server = server.store / name, server
-        self.settings = settings  # with no GPUs if the preparation has chosen the processor
+        self.settings = settings  # `gpus` is 0 if the preparation chose the processor
         self._status = StatusReader(self.folder)
         self.code = code_folder(model_dir, settings)  # the folder of the model's own code; None if it has none
         self._program: Path | None = None

@@ -110,7 +110,7 @@ class MultiModel:
             await model.load()
         except BaseException as problem:
             if request.app[FRONT].draining and isinstance(problem, asyncio.CancelledError):
-                raise  # the workers end with the model server
+                raise  # nothing to unload: the workers end with the model server
             await self._forget(model)
             if isinstance(problem, UserError):
                 status = 507 if isinstance(problem, NoRoom) else 400

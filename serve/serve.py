@@ -30,7 +30,7 @@ DISK = 100 * MB  # bytes that must be free, for the prepared model, sockets and 
 # this is longer, so that no proxy sends a request into a connection that we are closing.
 IDLE_SECONDS = 300.0
 CONNECTIONS = 65_536
-# Seconds for requests in flight at a stop; with the model server's 4 s the stop takes up to 25 s, and the platform kills after 30.
+# Seconds that a stop gives to requests in flight. With the model server's 4 s a stop takes up to 25 s; the platform kills after 30.
 DRAIN_SECONDS = 18.0
 
 
@@ -135,7 +135,7 @@ async def _load(front: Front) -> None:
 
 
 async def _watch(front: Front) -> None:
-    """Ask every model again and again whether it can answer; raises UserError when the endpoint never will."""
+    """Probe every model again and again; raises UserError when the endpoint will never answer a request."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         await asyncio.gather(*(model.probe() for model in front.endpoint.all_models()))
@@ -145,7 +145,7 @@ async def _watch(front: Front) -> None:
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
-    """Run the work until `stop` is set; raises what any of the work raises."""
+    """Run the coroutines until `stop` is set; raises what any of them raises."""
     stopped = asyncio.create_task(_wait(stop))
     tasks = {stopped, *map(asyncio.create_task, work)}
     try:

@@ -131,12 +131,12 @@ def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
         )
     try:
         return artifact.load(scratch)
-    except ArtifactError as error:  # the message must name the archive, since the folder is gone then
+    except ArtifactError as error:  # the message names the archive, since the folder no longer exists when it is shown
         raise ArtifactError(str(error).replace(str(scratch), str(archive))) from error
 
 
 def _archive(channel: Path) -> Path:
-    """Return the archive in a channel, known by its bytes or its name; of several archives the one called model.tar.gz."""
+    """Return the archive in a channel, recognised by its bytes or name; if there are several, the one called model.tar.gz."""
     archives = [
         path
         for path in _visible(channel)

@@ -19,7 +19,7 @@ def _knob(
 
 MOST_TRACED = 5
 LBFGS = "lbfgs"
-NOT_LBFGS = ("lr", "batch-size", "epochs", "momentum", "search-trials")  # without a meaning for lbfgs
+NOT_LBFGS = ("lr", "batch-size", "epochs", "momentum", "search-trials")  # hyperparameters that lbfgs does not use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,14 +250,14 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:
     """Return the names in TUNING_RANGES that a search may vary, because the job does not set them under any name.
 
-    With lbfgs there is none, since it has none of them.
+    With lbfgs there is none, since lbfgs uses none of these hyperparameters.
     """
     given = translated(hyperparameters).values
     return [] if _by_lbfgs(given) else [name for name in TUNING_RANGES if name not in given]
 
 
 def nothing_left(hyperparameters: Mapping[str, object]) -> str:
-    """Return why searched() is empty."""
+    """Return a sentence that says why searched() is empty."""
     names = ", ".join(TUNING_RANGES)
     if _by_lbfgs(translated(hyperparameters).values):
         return f"{names} have no place with the optimizer lbfgs, which searches weight-decay itself"

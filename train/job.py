@@ -48,7 +48,7 @@ def run(
 
 
 def _train(setup: Setup, photos: PhotoSet, feature_cache: Path | None, laps: "_Laps") -> None:
-    """Do the parts of a job that follow on its set-up."""
+    """Do the parts of a job that follow its set-up."""
     splits, backend = _pass_photos(setup, photos, feature_cache)
     checkpoints = _open_checkpoints(setup, photos, splits)
     laps.end("features")
@@ -139,7 +139,7 @@ def _resumed(checkpoints: Checkpoints | None) -> Saved | None:
 def _train_head(
     setup: Setup, splits: Splits, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> tuple[Config, Best]:
-    """Train the head on the features, or continue its training, and leave it as it was after its best epoch.
+    """Train the head on the features, or continue its training, and leave it with the weights of its best epoch.
 
     Returns that epoch's model, and the hyperparameters with those that a search has chosen.
     """
@@ -200,7 +200,7 @@ def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]
 def _finetune(
     setup: Setup, splits: Splits, head: Best, checkpoints: Checkpoints | None, resumed: Saved | None
 ) -> Outcome | None:
-    """Train the whole model, starting with the trained head, or continue this; returns None if the head alone is better."""
+    """Fine-tune the whole model from the trained head, or continue to; returns None if the model without fine-tuning is better."""
     config, report = setup.config, setup.report
     setup.start.model.to(device())
     # Views are only for the head.

@@ -115,7 +115,7 @@ def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide what a model computes, of those that are installed."""
+    """Return the versions of those installed libraries that decide what a model computes."""
     found = {}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):  # the CUDA image has no openvino

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from classifier.models import Classifier
 
 IR = "openvino_model.xml"  # the model's file for OpenVINO
-IR_FILES = (IR, "openvino_model.bin")  # the second one has the weights
-# Photos that a lane computes together. In bf16 on two lanes a photo took, by 1, 2, 4 and 8, in milliseconds of processor time: 3.3,
-# 2.8, 2.7 and 3.2 for tf_efficientnet_lite0, and 27.4, 26.8, 26.9 and 26.7 for inception_v3.
+IR_FILES = (IR, "openvino_model.bin")  # the description, and the weights
+# Photos that a lane computes together. With 1, 2, 4 and 8 of them, in bf16 on two lanes, a photo took 3.3, 2.8, 2.7 and 3.2 ms of processor
+# time for tf_efficientnet_lite0, and 27.4, 26.8, 26.9 and 26.7 ms for inception_v3.
 BATCH = 4
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # OpenVINO's names
 

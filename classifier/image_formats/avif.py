@@ -7,7 +7,7 @@ from classifier.errors import PhotoError
 
 _SEQUENCE, _HAS_SIZE, _EXTENDED = 1, 2, 4  # a kind of OBU (AV1's unit of data), and two flags in its header
 _MOST_ITEMS = 4096  # items are cells of a grid, transparency and thumbnails
-_HEADER = 512  # the bytes of a sequence header that are read
+_HEADER = 512  # how many bytes of a sequence header are read
 
 
 def limit_frames(data: bytes, most: int) -> None:

@@ -12,7 +12,7 @@ _MOST, _LONG, _PADDING = 10_000, 64, 65_536
 
 
 def still(data: bytes) -> bytes:
-    """Return a GIF without the extensions before its first image, but with the one that says what is transparent.
+    """Return a GIF without the extensions before its first image, except the one that says which colour is transparent.
 
     Data that is not a GIF comes back unchanged. Raises PhotoError for more blocks or longer gaps than any photo has.
     """

@@ -32,7 +32,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BPG\xfb", f"a BPG image is not read; {_SAVE}"),
     (0, b"\x8aMNG", f"an MNG animation is not read; {_SAVE}"),
     (0, b"SIMPLE  =", f"a FITS image is not read; {_SAVE}"),
-    # Netpbm: P1 to P7 and a blank. Sets of traffic signs and of faces come so.
+    # Netpbm: P1 to P7 and a blank. Datasets of traffic signs and of faces use this format.
     *(
         (0, b"P%d%c" % (number, blank), f"a Netpbm image (PBM, PGM, PPM) is not read; {_SAVE}")
         for number in range(1, 8)

@@ -119,7 +119,7 @@ def orientation(block: bytes) -> int | None:
 
 
 def is_webp(data: bytes) -> bool:
-    """Return whether a TIFF is compressed as WebP, as maps are, which Pillow knows but its libtiff does not read."""
+    """Return whether a TIFF is compressed as WebP, as some maps are. Pillow knows this compression, but its libtiff cannot read it."""
     return _number(data, _COMPRESSION) == _WEBP
 
 

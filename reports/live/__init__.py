@@ -1,1 +1,1 @@
-"""A report that is renewed while a run goes on: a loopback server of the page, and samples of a server's /metrics."""
+"""Renews a report while a run goes on: a loopback server shows the page; a sampler asks a serving program for /metrics."""

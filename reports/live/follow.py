@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from reports.live.server import LivePage, serving
 from reports.page.document import Report
 
-SHARE = 4.0  # a report that takes long to compute is made less often: between two of them is so many times that long
+# A report that takes long is made less often: the pause between two is so many times the time that one takes.
+SHARE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What a look at the thing that is followed brought: a report, or None where nothing has changed, and what goes on."""
+    """The result of one look at a run: a report, or None if nothing has changed, and a sentence on what is going on."""
 
     report: Report | None
     state: str
@@ -26,8 +27,8 @@ def follow(
 ) -> None:
     """Serve a report, and renew it by `look` every so many seconds, until Ctrl-C.
 
-    `begun` gets the address of the page once it is served, `ended` the last report, whatever ends it: an error of `look` and
-    SIGTERM too, which are raised again. Raises ConfigError where the port cannot be used.
+    `begun` gets the address of the page once it is served. `ended` gets the last report, whatever ends the serving. Errors of `look` and
+    SIGTERM are raised again after that. Raises ConfigError where the port cannot be used.
     """
     page, report = LivePage(first), first
     with serving(page, port) as url:

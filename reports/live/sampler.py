@@ -22,8 +22,8 @@ class Sampler:
 
     def __init__(self, url: str) -> None:
         self.url = address(url)
-        self.problem = ""  # why the last look failed; empty after one that did not
-        self.answered = False  # something did, whatever it said
+        self.problem = ""  # why the last request failed; empty if it did not
+        self.answered = False  # something answered, whatever it said
         self._samples: list[Sample] = []
         self._failed = self._looks = 0
         self._stride = 1  # only every so many samples are kept
@@ -44,7 +44,7 @@ class Sampler:
         return True
 
     def endpoint(self) -> Endpoint:
-        """Return what the samples say."""
+        """Return the endpoint that the samples describe."""
         missing = []
         if self.problem:
             missing.append(f"{self.problem}.")
@@ -53,7 +53,7 @@ class Sampler:
         return sampled_endpoint(self.url, self._samples, missing)
 
     def _keep(self, sample: Sample) -> None:
-        """Keep a sample. Where there are too many, every second one is dropped, and only half as many are kept from then on."""
+        """Keep a sample. When there are too many, drop every second one, and keep only half as many of the later ones."""
         # The newest sample is always held; if it is not one of those to keep, the next one takes its place.
         if len(self._samples) > 1 and self._looks % self._stride:
             self._samples[-1] = sample
@@ -65,7 +65,7 @@ class Sampler:
 
 
 def address(text: str) -> str:
-    """Return a server's address without its last part; raises ConfigError for what is not one."""
+    """Return a server's address without its last part; raises ConfigError if it is not an address."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

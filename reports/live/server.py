@@ -1,6 +1,6 @@
 """Serves one page on the loopback address and nothing else. It only answers; no request changes anything.
 
-The header Host is checked: a page of the internet whose name points to this machine would else be able to read the report.
+The header Host is checked: otherwise a web page whose host name points to this machine could read the report.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from reports.page.render import html, json_text
 
 HOST = "127.0.0.1"
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-SECONDS = 10  # that a client may be silent
+SECONDS = 10  # seconds for which a client may be silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # a browser keeps its connection open
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing where a client went away."""
+        """Print nothing if the client has disconnected."""
 
 
 def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
@@ -129,5 +129,5 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
 
 
 def _is_here(host: str, port: int) -> bool:
-    """Return whether a client asked for this server by a name of this machine."""
+    """Return whether the header Host names this machine."""
     return host in {f"{name}:{port}" for name in NAMES} or (port == 80 and host in NAMES)

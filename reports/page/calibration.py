@@ -1,4 +1,4 @@
-"""The reliability diagram: how often the model is right, by how sure it says it is."""
+"""The reliability diagram: how often the model is right at each level of its confidence."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from reports.rules.intervals import wilson
 
 
 def calibration_chart(splits: Sequence[Split]) -> Chart | None:
-    """Return the diagram of test, else of the first split whose bins were recorded, None where there is none."""
+    """Return the diagram of test, else of the first split with recorded bins; None if no split has any."""
     held = [split.result for split in splits if split.result and split.result.calibration]
     result = next((one for one in held if one.split == "test"), held[0] if held else None)
     return _chart(result) if result else None

@@ -8,7 +8,7 @@ from reports.page.numbers import plain, share
 from reports.rules.intervals import difference
 from reports.rules.table import Judged
 
-CLASSES = 30  # that changed most
+CLASSES = 30  # how many classes, those that changed most, are listed
 
 
 @dataclass(frozen=True, kw_only=True)

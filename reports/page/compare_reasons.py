@@ -1,4 +1,4 @@
-"""The sections of a page on two runs that say why they differ: findings of each, what differs, and time."""
+"""The sections that say why two runs differ: the findings on each, the settings that differ, and where the time went."""
 
 from collections.abc import Mapping
 
@@ -53,7 +53,7 @@ def what_differs(first: Side, second: Side) -> Section:
 
 
 def _rows(one: Mapping[str, object], other: Mapping[str, object]) -> list[tuple[str, str, str]]:
-    """Return name and both values of what differs."""
+    """Return the name and both values of each setting that differs."""
     return [(name, _said(one.get(name)), _said(other.get(name))) for name in different(one, other)]
 
 

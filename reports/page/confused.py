@@ -13,7 +13,7 @@ Cell = tuple[int, int]  # true class and predicted class, by their places
 
 
 def confused_groups(run: Run, split: Split) -> Mapping[Cell, Group]:
-    """Return the photos of each cell of a split's confusion matrix that has some in the records, the largest cell first."""
+    """Return the recorded photos of each cell of a split's confusion matrix, the largest cell first."""
     places = {name: place for place, name in enumerate(class_names(run, split))}
     held: dict[Cell, list[Answer]] = {}
     for answer in run.photos.answers:

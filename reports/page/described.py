@@ -1,4 +1,4 @@
-"""What SageMaker says of a job, as facts and tables of the section "Job"."""
+"""Turns SageMaker's description of a job into facts and tables of the section "Job"."""
 
 from reports.page.document import Column, Table, table_of
 from reports.page.numbers import plain

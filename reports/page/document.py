@@ -1,4 +1,4 @@
-"""What the page says, before it is written as HTML or JSON: sections of facts, tables and charts."""
+"""The content of the page before it is written as HTML or JSON: sections of facts, tables and charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Chart:
     behind_button: bool = False
     links: tuple[
         tuple[int, int, str], ...
-    ] = ()  # cells of a heat chart, by x and y, and the group of photos they lead to
+    ] = ()  # cells of a heat chart, by x and y, and the id of the group of photos that each links to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Photos side by side below one heading, empty where they need none; `id` is where links lead, empty without any."""
+    """Photos side by side below a heading, which may be empty; `id` is the target of links, empty if none lead here."""
 
     pictures: tuple[Picture, ...]
     heading: str = ""
@@ -91,7 +91,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section; `missing` says why it is empty, or what of it is not there."""
+    """One section; `missing` says why it is empty or incomplete."""
 
     id: str
     title: str

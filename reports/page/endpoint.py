@@ -10,9 +10,9 @@ from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.sources.endpoint import Endpoint, Latency, Measure, Variant
 from reports.system import Numbers
 
-POINTS = 300  # of a chart
+POINTS = 300  # the most points of a chart
 ROWS = 500  # of a table behind a chart
-EVENTS = 100  # that are listed, the newest
+EVENTS = 100  # the most events that are listed, the newest ones
 CODES = 50
 MILLI = 1000.0
 # Measure -> title, unit, and what its values are divided by.

@@ -9,8 +9,8 @@ from reports.page.document import Chart, Column, Line, table_of
 from reports.page.numbers import plain
 from reports.system import Numbers
 
-FEWEST = 10  # trials; the correlation of fewer says next to nothing
-SAMPLES = 500  # of the bootstrap
+FEWEST = 10  # the fewest trials; a correlation over fewer says next to nothing
+SAMPLES = 500  # resamples of the bootstrap
 
 
 def importance_chart(trials: Sequence[Trial]) -> Chart | None:
@@ -60,7 +60,7 @@ def importance_chart(trials: Sequence[Trial]) -> Chart | None:
 
 def correlation(values: Numbers, outcome: Numbers) -> tuple[float, float, float]:
     """Return Spearman's rank correlation of two lists, and the ends of its 95 % bootstrap interval (percentiles)."""
-    chance = np.random.default_rng(0)  # the same trials give the same interval
+    chance = np.random.default_rng(0)  # a fixed seed, so that the same trials give the same interval
     places = chance.integers(0, len(values), (SAMPLES, len(values)))
     drawn = np.array([_spearman(values[place], outcome[place]) for place in places])
     low, high = np.percentile(drawn, (2.5, 97.5))
@@ -74,7 +74,7 @@ def _spearman(values: Numbers, outcome: Numbers) -> float:
 
 
 def _ranks(values: Numbers) -> Numbers:
-    """Return the rank of each value; equal ones share the mean of theirs."""
+    """Return the rank of each value; equal values all get the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[place])

@@ -107,7 +107,7 @@ def _course(lines: Sequence[Line], labels: Sequence[str], *, lowest: bool, const
 
 
 def _numbered(epochs: Sequence[Epoch]) -> bool:
-    """Return whether the records say which steps the losses are of, as those do that do not hold every step."""
+    """Return whether the records name the steps of their losses, as records do that leave out some steps."""
     return any(epoch.step_numbers for epoch in epochs)
 
 

@@ -9,7 +9,7 @@ from reports.system import MEASURES, Numbers, Profile, Series, Usage
 
 TIMELINE = 300  # points of a timeline
 COLUMNS = 120  # of a heat map
-ROWS = 16  # of a heat map; more cores are joined
+ROWS = 16  # the most rows of a heat map; with more cores, several share a row
 TIMELINES = {
     "gpu": "GPU use",
     "gpu_memory_used": "GPU memory used",
@@ -27,7 +27,7 @@ MOST_HOSTS = 8
 
 
 def usage_tables(profile: Profile) -> list[Table]:
-    """Return the use of each resource of each host: most, percentiles, median and least."""
+    """Return a table of each host's use of each resource: maximum, percentiles, median and minimum."""
     rates = [row for row in profile.usage if row.resource.startswith(("Network", "Disk"))]
     sizes = [row for row in profile.usage if row.resource.startswith("GPU memory used")]
     shares = [row for row in profile.usage if row not in rates and row not in sizes]

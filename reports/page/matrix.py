@@ -1,4 +1,4 @@
-"""The confusion matrix of the worst classes, and of all."""
+"""Draws the confusion matrix of the worst classes, and that of all classes."""
 
 from collections.abc import Mapping
 

@@ -45,7 +45,7 @@ def money(amount: float, currency: str) -> str:
 
 
 def cost(one: Cost) -> str:
-    """Return the time that something took, with the money where that is known."""
+    """Return the time that something took, and its cost if that is known."""
     each = f" on each of {one.instances} instances" if one.instances > 1 else ""
     time = f"{seconds(one.seconds)}{each}"
     return time if one.money is None else f"{money(one.money, one.currency)} ({time})"
@@ -66,17 +66,17 @@ def share(hits: float, interval: tuple[float, float] | None) -> str:
 
 
 def plain(value: float | None) -> float | None:
-    """Return a number as short as the eye can tell it, None for what JSON cannot hold."""
+    """Return a number rounded to the digits that a chart can show, None if JSON cannot hold it."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
 
 
 def plain_all(values: Sequence[float | None] | Numbers) -> tuple[float | None, ...]:
-    """Return numbers as short as the eye can tell them."""
+    """Return numbers rounded to the digits that a chart can show."""
     return tuple(plain(None if value is None else float(value)) for value in values)
 
 
 def bands(values: Numbers, most: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Return place, mean, least and largest of at most `most` runs of neighbours; nothing between them gets lost.
+    """Divide values into at most `most` runs of neighbours, and return place, mean, minimum and maximum of each; no peak is lost.
 
     A value that is not known (NaN) is left out; a run of such values gives NaN.
     """

@@ -7,8 +7,8 @@ from reports.names import isolated
 from reports.page.document import Cell, Column, Gallery, Group, Picture, Section, Table, table_of
 from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 
-SUSPECTS, PAIRS = 48, 24  # that are shown; the tables have all of the records
-OF_A_SPLIT = 16  # most wrong and least certain photos of one split
+SUSPECTS, PAIRS = 48, 24  # the most photos that are shown; the tables list all that the records hold
+OF_A_SPLIT = 16  # the most photos of one split that are shown as most wrong, and as least certain
 NOT_RECORDED = (
     "The records hold no photos: this was a trial of a tuning job, which chooses none, or training was stopped before it chose "
     "them, or an earlier version of the program ran."
@@ -148,7 +148,7 @@ def _of_reason(
 
 
 def words(answer: Answer) -> str:
-    """Return what the model takes a photo for, and what it is."""
+    """Return a caption with the class that the model predicts and the true class."""
     how = f"{100 * answer.probability:.0f} %"
     if answer.prediction == answer.photo.label:
         return f"{isolated(answer.photo.label)}, predicted rightly ({how})"

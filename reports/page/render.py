@@ -16,7 +16,7 @@ from reports.page.document import Chart, Report
 
 HERE = Path(__file__).parent
 FORMAT = 1  # of the JSON file
-SCRIPTS = ("page.js", "follow.js")  # the second is for a followed page alone
+SCRIPTS = ("page.js", "follow.js")  # only a page that is followed has the second one
 # Rule -> beginning of the title of the chart that shows what it is about.
 SHOWN_BY = {
     "ClassImbalance": "Confusion matrix",
@@ -80,7 +80,7 @@ def json_text(report: Report) -> str:
     """Return the same facts as JSON; docs/reports.md describes the members."""
     facts = {"format": FORMAT, **dataclasses.asdict(report)}
     for section in facts["sections"]:
-        del section["galleries"]  # `photos` holds what they show
+        del section["galleries"]  # left out, because `photos` holds the data that they show
     facts["photos"] = _without_thumbnails(facts["photos"])
     return json.dumps(_finite(facts), indent=1, allow_nan=False) + "\n"
 

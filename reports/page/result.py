@@ -9,7 +9,7 @@ from reports.page.matrix import matrix_charts
 from reports.page.numbers import plain, share
 from reports.rules.classes import judged_split, pairs
 
-PAIRS = 12  # in the chart; the table has all
+PAIRS = 12  # the most classes in the chart; the table has all
 PAIR_ROWS = 2_000
 
 

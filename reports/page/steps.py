@@ -1,4 +1,4 @@
-"""Charts and tables of what training measured of its steps and of its passes through the backbone."""
+"""Charts and tables of the measured steps of training and passes through the backbone."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from reports.page.numbers import plain, seconds
 from reports.page.shares import shares
 
 LONGEST = 12  # steps in the table
-OPERATORS = 15  # in a chart; its table has all
+OPERATORS = 15  # the most operators in a chart; its table has all
 CLOCKS = {"gpu": " The forward and the backward pass, the exchange and the optimizer are timed by the GPU's own clock."}
 
 
 def step_charts(run: Run | None) -> list[Chart]:
-    """Return the parts of the steps of each stage, those of the feature pass, and the operators of the traced steps."""
+    """Return charts of where the time went: for each stage's steps, for the feature pass, and for the operators of traced steps."""
     if run is None:
         return []
     charts = [_parts(place, one) for place, one in enumerate(run.measured.steps)]
@@ -24,7 +24,7 @@ def step_charts(run: Run | None) -> list[Chart]:
 
 
 def _parts(place: int, one: StepTimes) -> Chart | None:
-    """Draw the parts of a stage's steps, with what they do not cover as a part of its own."""
+    """Draw the parts of a stage's steps; the time that no part covers is shown as a further part."""
     whole = float(np.nansum(one.seconds))
     parts = [(label, float(np.nansum(one.parts[name]))) for name, label in PARTS.items()]
     parts = [(label, value) for label, value in parts if value > 0]

@@ -1,4 +1,4 @@
-"""Section "Time and system": where the time went, the steps, and what processors, GPUs, memory, disk and network did."""
+"""Section "Time and system": where the time went, the steps, and the use of processors, GPUs, memory, disk and network."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from reports.rules.steps import step_statistics
 from reports.rules.verdict import Evidence
 from reports.system import Profile
 
-BINS = 40  # of a histogram of durations
+BINS = 40  # bins of a histogram of durations
 OPERATORS = 15
 
 
@@ -67,10 +67,11 @@ def _facts(run: Run | None) -> list[tuple[str, str]]:
 
 
 def _parts(run: Run | None) -> Chart | None:
-    """Draw the parts of a job, with what they do not cover as a part of its own, so that they add up to 100 %."""
+    """Draw the parts of a job. The time that no part covers is shown as a further part, so that all add up to 100 %."""
     held = dict(run.part_seconds) if run else {}
     whole, covered = held.pop("total", 0.0), sum(held.values())
-    total = max(whole, covered)  # more in the parts than in the whole is damage, which the section "Missing" names
+    # If the parts take more than the whole, the records are damaged, and the section "Missing" says so.
+    total = max(whole, covered)
     parts = [(name, value) for name, value in held.items() if value > 0]
     if not parts or not total > 0:
         return None

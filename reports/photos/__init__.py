@@ -1,1 +1,1 @@
-"""Photos that are worth a look: what the records say of them, and how the report and scripts get it."""
+"""Photos that are worth a look: the facts in the records about them, for the report and for scripts."""

@@ -1,4 +1,4 @@
-"""What a report knows of single photos. A `jpeg` is a thumbnail in base64, empty where there is none."""
+"""The facts about single photos. A `jpeg` is a thumbnail in base64, empty if there is none."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Duplicates:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the model takes a photo for. `reasons` are some of wrong, uncertain and confused; `margin` is to the second class."""
+    """The model's answer to a photo. `reasons` are some of wrong, uncertain and confused; `margin` is the lead over the second class."""
 
     photo: Photo
     prediction: str
@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """All that the records of a run say of single photos; None where a kind of record is not there."""
+    """All facts in a run's records about single photos; None for a kind of record that is absent."""
 
     suspects: Suspects | None = None
     duplicates: Duplicates | None = None

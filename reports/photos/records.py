@@ -1,13 +1,13 @@
-"""The records on single photos: a record's JSON object in, what it says out; None where it lacks what it must hold."""
+"""Reads the records about single photos: a record's JSON object becomes facts, or None if a required member is missing."""
 
 import re
 
 from reports.photos.facts import Answer, Duplicates, Pair, Photo, Suspect, Suspects
 from reports.sources.values import Fields
 
-MOST = 400  # photos or pairs of one record; training writes 200 at most
-LARGEST = 10_000  # characters of a thumbnail; training's have about 3,000
-_JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # base64 of what begins as a JPEG does
+MOST = 400  # the most photos or pairs that are read of one record; training writes at most 200
+LARGEST = 10_000  # the most characters of a thumbnail; those that training writes have about 3,000
+_JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # the beginning of a JPEG in base64
 
 
 def suspects(record: Fields) -> Suspects | None:
@@ -72,7 +72,7 @@ def _objects(record: Fields, name: str) -> list[Fields]:
 
 
 def _photo(item: Fields, split: str = "") -> Photo | None:
-    """Return a photo, None without a path; an answer names its class `truth`, and its split stands in the record."""
+    """Return a photo, None without a path. An answer calls the class `truth`, and the record around it holds the split."""
     if not item.text("path"):
         return None
     jpeg = item.text("jpeg")

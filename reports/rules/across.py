@@ -1,4 +1,4 @@
-"""The rule SimilarAcrossRuns, which compares two runs, and what may make them differ."""
+"""The rule SimilarAcrossRuns, which compares the numbers and the settings of two runs."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 
 
 def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
-    """Judge whether two runs whose settings differ gave the same numbers, or two with the same settings others.
+    """Judge whether two runs with different settings gave the same numbers, or two with the same settings different ones.
 
-    None for the set that has no thresholds for it.
+    None for a set without thresholds for this rule.
     """
     if limits.similar is None:
         return None
@@ -52,7 +52,7 @@ def settings(run: Run) -> Mapping[str, Setting]:
 
 
 def different(first: Mapping[str, object], second: Mapping[str, object]) -> list[str]:
-    """Return the names whose values differ, or that one of the two lacks."""
+    """Return the names whose values differ, or which only one of the two has."""
     return [name for name in dict.fromkeys([*first, *second]) if first.get(name) != second.get(name)]
 
 

@@ -1,4 +1,4 @@
-"""Rules on what training begins with: PoorWeightInitialization, DeadRelu, CheckInputImages."""
+"""Rules on the state in which training begins: PoorWeightInitialization, DeadRelu, CheckInputImages."""
 
 from reports.facts import LayerStatistics, Run
 from reports.rules import settings
@@ -7,7 +7,7 @@ from reports.rules.tensors import NO_LAYERS, by_layer, in_order
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NARROW = 0.01  # of the root mean square; weights of a smaller standard deviation were not drawn at random
+NARROW = 0.01  # as a share of the root mean square; weights with a smaller standard deviation were not drawn at random
 
 
 def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -32,7 +32,7 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
         f"narrowest gradients span {narrow:.2g}, and the loss falls no more for {pause} steps"
     )
     uneven = ratio > start.variance_ratio, narrow < start.gradient_range
-    # Layers of different width have different variances in each network; ours wants that nothing is learnt.
+    # In every network, layers of different width have different variances. So our set also requires that the loss does not fall.
     poor = (all(uneven) if start.all_signs else any(uneven)) and pause >= start.patience
     if not poor:
         return quiet(f"{said}.", points)
@@ -48,7 +48,7 @@ def _first(held: list[LayerStatistics], count: int) -> list[LayerStatistics]:
 
 
 def _without_decrease(run: Run) -> int:
-    """Return how many steps the loss went without a new lowest value in the first epoch, at most."""
+    """Return the longest run of steps in the first epoch without a new lowest loss."""
     first = next(iter(stages(run).values()), [])
     losses = [loss for epoch in first[:1] for loss in epoch.step_losses if loss is not None]
     best, since, most = float("inf"), 0, 0

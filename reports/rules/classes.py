@@ -9,15 +9,15 @@ from reports.rules.stages import NO_RUN
 from reports.rules.thresholds import Classes, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NAMED = 3  # pairs or classes in a sentence
+NAMED = 3  # the most pairs or classes that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """Photos of one class that were taken for another, with the 95 % interval of their share of the class's photos.
 
-    `others` is the share of the photos of all further classes that were taken for the same class: where it is large, the model
-    takes everything for that class, and the two are no pair.
+    `others` is the share of the photos of all further classes that were taken for the same class. If it is large, the model takes
+    everything for that class, and the two classes are not a pair.
     """
 
     truth: str
@@ -39,7 +39,7 @@ def class_names(run: Run, split: Split) -> tuple[str, ...]:
 
 
 def pairs(run: Run, split: Split) -> list[Pair]:
-    """Return all pairs of classes of which one photo at least was confused; the surest first."""
+    """Return all pairs of classes with at least one confused photo, the most certain confusion first."""
     names = class_names(run, split)
     columns, count = [sum(column) for column in zip(*split.confusion, strict=True)], sum(map(sum, split.confusion))
     found = []
@@ -65,7 +65,7 @@ def pairs(run: Run, split: Split) -> list[Pair]:
 
 
 def judged_split(run: Run) -> Split | None:
-    """Return the split that tells most of new photos: test, else validation, else any with a confusion matrix."""
+    """Return the split that best represents new photos: test, else validation, else any with a confusion matrix."""
     held = {split.name: split for split in run.splits if split.confusion}
     return held.get("test") or held.get("validation") or next(iter(held.values()), None)
 

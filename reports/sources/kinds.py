@@ -88,7 +88,7 @@ def result(record: Fields) -> Result | None:
 
 
 def _interval(record: Fields, accuracy: float) -> tuple[float, float] | None:
-    """The interval of an accuracy; None where it does not lie around it, or not between 0 and 1, by more than rounding."""
+    """The interval of an accuracy; None if, beyond rounding, it does not contain the accuracy or leaves the range from 0 to 1."""
     ends = [end for item in record.items("accuracy_interval") if (end := number(item)) is not None]
     if len(ends) != 2 or not -ROUNDING <= ends[0] <= accuracy + ROUNDING <= ends[1] + 2 * ROUNDING <= 1 + 3 * ROUNDING:
         return None

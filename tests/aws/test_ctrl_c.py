@@ -200,7 +200,7 @@ def told(driver: Driver, operation: str, name: str, said: str) -> None:
 
 
 def told_of_transform(driver: Driver, operation: str, said: str) -> None:
-    """Fail unless byoc reports a transform job that was made, with its model, and leaves nothing behind if it was not made."""
+    """Fail unless byoc names the transform job that it made, so that it can be deleted with its model, or else leaves nothing behind."""
     if operation == "CreateTransformJob":
         name = said.partition("stop it: byoc stop ")[2].partition("\n")[0]
         assert name.startswith("transform-") and f"byoc delete {name}" in said

@@ -95,7 +95,7 @@ def test_every_format_comes_out_upright_once(name: str, orientation: int) -> Non
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "tiff", "tiff lzw", "tiff tiled big-endian"])
 def test_the_crop_and_the_views_are_in_the_upright_photo(name: str, orientation: int) -> None:
-    large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # a JPEG of this size is drafted
+    large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # draft applies to a JPEG so large
     data = WRITERS[name](lying(orientation, large), orientation)
     crop = load_pixels(data, PREPROCESSING).astype(int)
     for row, column, colour in ((4, 4, (255, 0, 0)), (4, 43, (0, 255, 0)), (43, 4, (0, 0, 255)), (43, 43, (255,) * 3)):

@@ -1,4 +1,4 @@
-"""Try errors on the product and print those that no test noticed: python -m tests.mutation, or make mutation."""
+"""Put errors into the product, one at a time, and print those that no test notices: python -m tests.mutation, or make mutation."""
 
 import argparse
 import queue

@@ -16,7 +16,7 @@ LOSS, GRADIENT = "CrossEntropyLoss_output_0", "gradient/fc.weight"
 
 
 def tensors(folder: Path, steps: Mapping[int, tuple[int, float]], gradient: tuple[float, ...] = (1.0, 0.0)) -> Path:
-    """Write a file for each step: the loss, given with its mode, and in training a gradient. Return the folder."""
+    """Write a file for each step, with the given loss and mode, and for a training step also a gradient. Return the folder."""
     for step, (mode, loss) in steps.items():
         path = event_file(folder, step)
         path.parent.mkdir(parents=True)

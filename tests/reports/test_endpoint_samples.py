@@ -1,4 +1,4 @@
-"""Samples of /metrics: what is read of them, what two of them say of the time between, and what becomes of damaged ones."""
+"""Samples of /metrics: reading one, computing the time between two, and refusing damaged ones."""
 
 import math
 

@@ -36,7 +36,7 @@ def compared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def job(folder: Path) -> Path:
-    """The page of a tuning job of SageMaker's with its best run and with an endpoint, all of whose texts are markup."""
+    """The page of a SageMaker tuning job, its best run and an endpoint. All texts that come from outside are markup."""
     evidence, missing = read(folder)
     trial = TuningTrial(
         name=BAD[0], status="Failed", hyperparameters={BAD[1]: BAD[0]}, value=None, seconds=5, reason=BAD[1]

@@ -19,7 +19,7 @@ from tests.conftest import needs_openvino
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """An artifact of the smallest backbone, with a model.onnx that is not one."""
+    """An artifact of the smallest backbone, whose model.onnx is not an ONNX model."""
     backbone, features, preprocessing = build_backbone("timm/test_efficientnet")
     spec = ModelSpec(
         backbone="timm/test_efficientnet",

@@ -83,7 +83,7 @@ def assert_same(base: Path, reference: Path) -> None:
 
 @pytest.fixture(scope="module")
 def few(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of eight, four and four photos."""
+    """Two classes, each with eight photos in train and four in each other split."""
     folder = tmp_path_factory.mktemp("few")
     for split, count in (("train", 8), ("validation", 4), ("test", 4)):
         for label in ("brick", "coffee"):

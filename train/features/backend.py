@@ -28,13 +28,13 @@ CONVERTED_FROM = 1000
 # far as torch's own bfloat16 features. For 18 networks with random weights it was 1e-6 at
 # most, and 0.83 to 1.13 times.
 EXACT, AS_TORCH = 1e-4, 1.25
-TURNS = 2  # of each library in the probe; the faster one counts
+TURNS = 2  # runs of each library in the probe; the faster run counts
 GAIN = 1.1  # OpenVINO must be this many times as fast as torch; less may be noise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What the probe saw. An error is the mean distance of features from torch's in float32, as a share of their length."""
+    """The probe's measurements. An error is the mean distance of features from torch's in float32, as a share of their length."""
 
     photos: int
     error: float
@@ -58,8 +58,8 @@ class Choice:
 def choose(model: Classifier, precision: str, missing: int, pixels: list[Pixels], world: World) -> Choice:
     """Return the backend for a pass that has to compute about `missing` features; `pixels` are those of a few of its photos.
 
-    All processes of `world` choose the same one: each of them opens OpenVINO and probes it, and one that cannot sends all back to
-    torch. How many features are missing, and which library is faster, is what the chief sees.
+    All processes of `world` choose the same one: each of them opens OpenVINO and probes it, and if one fails, all use torch. The chief
+    alone decides how many features are missing, and which library is faster.
     """
     device = next(model.parameters()).device.type
     here = (backends.named("torch", device, precision), missing) if world.chief else None
@@ -88,7 +88,7 @@ def choose(model: Classifier, precision: str, missing: int, pixels: list[Pixels]
 
 
 def _open(model: Classifier, precision: str, pixels: list[Pixels]) -> tuple[Forward | None, Probe | str]:
-    """Open OpenVINO for this process's lanes and probe it; in place of what was seen, return why it cannot be used."""
+    """Open OpenVINO for this process's lanes and probe it. Return the measurements, or a clause that says why it cannot be used."""
     threads = torch.get_num_threads()
     # One thread, as in a lane. Trap: on a busy machine torch's threads wait for each other, and a trace took 3 s instead of 0.9.
     torch.set_num_threads(1)
@@ -106,7 +106,7 @@ def _open(model: Classifier, precision: str, pixels: list[Pixels]) -> tuple[Forw
     finally:
         torch.set_num_threads(threads)
     allowed = EXACT if precision == "fp32" else AS_TORCH * probe.torch_error
-    if not probe.error <= allowed:  # also where it is not a number
+    if not probe.error <= allowed:  # this also refuses nan
         return None, f"OpenVINO's features are {probe.error:.2g} off torch's in float32, and {allowed:.2g} is allowed"
     return opened, probe
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from classifier.images import Pixels
 from classifier.spec import Preprocessing
 
-PHOTOS = 500  # at the start of train that are looked at, as SageMaker's rule CheckInputImages does
+PHOTOS = 500  # how many photos are measured, from the start of train, as in SageMaker's rule CheckInputImages
 STRIDE = 8  # every 8th pixel of every 8th row is enough, and takes 20 microseconds a photo
 Moments = npt.NDArray[np.float64]
 

@@ -54,7 +54,7 @@ class Chunk:
     unreadable: dict[int, str] = field(default_factory=dict)
     waiting: "list[View]" = field(default_factory=list)  # views that have no features yet
     seconds: "PassSeconds" = field(default_factory=lambda: PassSeconds())
-    inputs: list[Moments] = field(default_factory=list)  # of some photos of train
+    inputs: list[Moments] = field(default_factory=list)  # the moments of some photos of train
 
 
 @dataclass

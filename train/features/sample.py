@@ -1,4 +1,4 @@
-"""A few photos of a job, from all of its splits: what a backend is probed with, and how many features are kept from before."""
+"""A few photos from all splits of a job. They probe a backend, and show which share of the features an earlier job has stored."""
 
 import contextlib
 import hashlib

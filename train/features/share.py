@@ -45,7 +45,7 @@ class Share:
         self._table: Tensor | None = None
 
     def take(self, chunk: Chunk) -> None:
-        """Keep a chunk's features, its photos' digests and pixels, and what is wrong with those that cannot be read."""
+        """Keep a chunk's features, its photos' digests and pixels, and why some of them cannot be read."""
         first, count = chunk.work.first, len(self.places)
         for index, view, row in chunk.rows:
             self._room(len(row))[view * count + first + index] = row

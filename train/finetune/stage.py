@@ -32,7 +32,7 @@ def finetune_stage(
     config: Config,
     auxiliary: tuple[str, nn.Module] | None = None,
 ) -> Stage:
-    """Return the stage that trains the whole classifier of `feature_pass` on photos; the pass also judges it on validation.
+    """Return the stage that trains the whole classifier of `feature_pass` on photos. The same feature pass judges it on validation.
 
     Batches come from worker processes as plain arrays through pipes. Nothing is kept in /dev/shm, which has only 64 MB in
     some containers.

@@ -20,10 +20,10 @@ from train.loop.engine import copied
 from train.loop.stage import Best, Stage, State
 from train.report import Records
 
-# Of weight-decay: half powers of 10 from 1 to 1e-7. The best value was 0.0003 for lite0's features of 120 breeds, whose squared
+# Values of weight-decay: half powers of 10 from 1 to 1e-7. The best value was 0.0003 for lite0's features of 120 breeds, whose squared
 # norm around their mean is about 150; it grows and falls with that number.
 VALUES = tuple(float(f"{10 ** (-half / 2):.2g}") for half in range(15))
-PATIENCE = 2  # values without a lower validation loss after which the search ends, if early-stopping is 0
+PATIENCE = 2  # The search ends after so many values without a lower validation loss, if early-stopping is 0.
 
 
 def optimum(
@@ -37,9 +37,10 @@ def optimum(
     """Leave a stage's head at the optimum of its loss on the features, and return that as the only epoch of the best trial.
 
     With `weight_decay` 0 the L2 terms of VALUES are tried, each as a trial with a record and a line, and the one of the lowest
-    validation loss is kept. The loss has less noise than the accuracy, of which neighbours often have the same. `saved` is the
-    checkpoint to continue from. After SIGTERM the evaluation under way is finished, and the best value so far is kept, else what the
-    first one has learnt. Raises ConfigError for a loss that is not a number.
+    validation loss is kept. The loss decides because it has less noise than the accuracy, which is often equal for neighbouring values.
+    `saved` is the
+    checkpoint to continue from. After SIGTERM the current evaluation is finished and the best value so far is kept; if there is none, the
+    weights that the first value has reached. Raises ConfigError for a loss that is not a number.
     """
     values = (config.weight_decay,) if config.weight_decay else VALUES
     tried: list[dict[str, Any]] = list(saved.epochs) if saved else []
@@ -69,7 +70,7 @@ def optimum(
             if checkpoints:
                 checkpoints.save(stage, State(epoch=number + 1))
             _tell(stage, config, tried[-1], records)
-    if best is None:  # stopped in the first value
+    if best is None:  # SIGTERM came while the first value was fitted
         logits, labels = stage.predict(stage.model)
         judged = judge(logits, labels)
         stopped = Best(epoch=0, score=(judged.accuracy, -judged.loss), model=copied(stage.model), logits=logits)
@@ -88,7 +89,7 @@ def optimum(
 
 
 def _tell(stage: Stage, config: Config, tried: Mapping[str, Any], records: Records) -> None:
-    """Write a value's record and line. A value that the job gives is no trial."""
+    """Write a value's record and line. If the job itself sets the value, it is not a trial and nothing is written."""
     if config.weight_decay:
         return
     metrics = tried["metrics"]

@@ -40,11 +40,11 @@ class Found:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the records and the log say of one trial: its best epoch and that one's score, or why it failed."""
+    """The facts about one trial for the records and the log: its best epoch and that epoch's score, or why it failed."""
 
     number: int
     total: str  # how many trials there are
-    hyperparameters: Mapping[str, Any]  # those that were chosen for it
+    hyperparameters: Mapping[str, Any]  # the hyperparameters that were chosen for it
     epoch: int | None
     score: tuple[float, float] | None  # as in Best
     seconds: float
@@ -53,11 +53,11 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Tried:
-    """What became of a configuration: `found`, or the reason why it failed."""
+    """The outcome of a trial: `found`, or the reason why it failed."""
 
     found: Found | None
     seconds: float
-    stopped: bool  # by SIGTERM, before its end
+    stopped: bool  # whether SIGTERM stopped it before its end
     failure: str = ""
 
 
@@ -73,8 +73,8 @@ def search(
 
     Only the hyperparameters in `names` vary. The best trial has the highest validation accuracy, then the lowest loss, then
     the lowest number. Every trial starts from the head as it is and from the same random numbers, as a job with its
-    hyperparameters would, and writes a record and a line. The best trial is not trained again: that would cost time, and as
-    threads add up sums in another order, it would end in another model than the one that won. A trial whose loss is no
+    hyperparameters would, and writes a record and a line. The best trial is not trained again. That would cost time, and it would give a
+    slightly different model, because threads add up sums in another order. A trial whose loss is no
     longer a number fails alone; raises ConfigError when all do.
 
     The trials of a round run side by side, one on each core. After SIGTERM those that had ended are compared, and the others
@@ -131,9 +131,10 @@ def _lanes(config: Config, world: World) -> Generator[Lanes, None, None]:
     """Give a map() over trials: a thread for each core, where each trial computes alone, or one trial after the other.
 
     Threads that compute one trial together wait for one another in each of its thousands of steps: on two cores that others use
-    too, 20 trials took 55 s on two threads and 7 s on one. All heads of a batch size as one product took 0.9 of the processor's
-    time, but that would be a second training loop, for heads without hidden layers alone. Dropout draws from the process's one
-    random generator, and several processes add up their gradients in one order; both need one trial after the other.
+    too, 20 trials took 55 s on two threads and 7 s on one. Computing all heads of one batch size as one matrix product took 0.9 of the
+    processor's time, but it would need a second training loop, which could train only heads without hidden layers. Two cases need one trial
+    after the other: dropout, which draws from the process's only random generator, and several processes, which must add up their gradients
+    in the same order.
     """
     threads = torch.get_num_threads()
     lanes = 1 if config.dropout or world.size > 1 else min(local_threads(), ROUND)

@@ -70,7 +70,7 @@ def class_weights(labels: Tensor, classes: int, config: Config) -> Tensor | None
 
 
 def as_it_is(head: nn.Module, validation: Features, world: World) -> Best:
-    """Return an untrained head as the best one so far, for a job that ended before its first epoch did."""
+    """Return an untrained head as the best one so far, for a job that ended before its first epoch was finished."""
     logits = predict(head, validation, world)
     judged = judge(logits, validation.labels)
     return Best(epoch=0, score=(judged.accuracy, -judged.loss), model=copied(head), logits=logits)

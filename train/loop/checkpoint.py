@@ -40,7 +40,7 @@ class Kept:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Saved:
-    """A checkpoint: how far its stage was, what the stage's updates had, and the epochs so far of both stages."""
+    """A checkpoint: the place in its stage, the state of the stage's updates, and the finished epochs of both stages."""
 
     stage: str
     state: State

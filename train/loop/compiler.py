@@ -1,4 +1,4 @@
-"""torch.compile, where its compilers are installed."""
+"""Calls torch.compile if the compilers that it needs are installed."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from train.environment import CXX
 
 
 def compiled(model: nn.Module) -> nn.Module:
-    """Return the model compiled. Without a C++ compiler, or on a GPU without triton, say so and return it as it is."""
+    """Return the compiled model. Without a C++ compiler, or on a GPU without triton, print that and return the model unchanged."""
     if not any(shutil.which(name) for name in (CXX.read(), "clang++")):
         print("compile: no C++ compiler is installed (g++ or clang++), so the model is trained as it is", flush=True)
         return model

@@ -41,7 +41,7 @@ def fit(
     called after every epoch with its number (from 1) and its metrics; the metrics `step_losses` and `step_seconds` hold one
     number for each step. After SIGTERM the step under way is finished. Every random number of a step follows from seed,
     stage, epoch, step and process, so a run that goes on from `state` draws the same as one that was never interrupted.
-    `monitor` is told of each step. Raises ConfigError when the loss is no longer a number.
+    `monitor` gets each step. Raises ConfigError when the loss is no longer a number.
     """
     state, monitor = state or State(), monitor or Monitor()
     runner = compiled(stage.model) if stage.compile else stage.model
@@ -86,7 +86,7 @@ def _learn_epoch(
     checkpoints: Checkpoints | None,
     monitor: Monitor,
 ) -> bool:
-    """Do the steps that are left of an epoch, and return whether it ended before SIGTERM."""
+    """Do the remaining steps of an epoch, and return whether they ended before SIGTERM."""
     set_learning(stage.model)
     unread: list[Tensor] = []
     clocks = Clocks(stage.name, state.epoch, monitor.steps)
@@ -116,7 +116,7 @@ def _learn_epoch(
             stopped, due = world.any(stop.requested.is_set(), bool(checkpoints and checkpoints.due()))
             if stopped or due or len(unread) == LOOK or state.step == len(steps):
                 _read(unread, stage, state)
-            # What watching costs is not a part of the step.
+            # The time that watching takes is not counted as part of the step.
             watching = monitor.tracing_seconds - traced + (watch.seconds if watch else 0.0)
             clock.seconds = time.perf_counter() - started - watching
             state.seconds.append(clock.seconds)
@@ -147,7 +147,7 @@ def _read(unread: list[Tensor], stage: Stage, state: State) -> None:
 
 
 def _judge(stage: Stage) -> tuple[Tensor, Evaluation] | None:
-    """Return the validation logits and how good they are, or None if SIGTERM interrupted."""
+    """Return the validation logits and their score, or None if SIGTERM interrupted."""
     try:
         logits, labels = stage.predict(stage.updates.judged)
     except stop.Stopped:
@@ -174,7 +174,7 @@ def _metrics(stage: Stage, state: State, evaluation: Evaluation) -> dict[str, An
 
 def _not_a_number(stage: Stage, step: int, epoch: int) -> ConfigError:
     name = "lr" if stage.name == "head" else "finetune-lr"
-    # In fp16 a value above 65,504 becomes infinite, which may happen at a rate that suits bf16 and fp32.
+    # In fp16 a value above 65,504 becomes infinite. This may happen at a learning rate that suits bf16 and fp32.
     remedy = "set precision to bf16 or fp32, or " if stage.updates.scaler else ""
     return ConfigError(
         f"the loss is no longer a number at step {step} of epoch {epoch}; {remedy}lower {name}, now {stage.updates.highest_rate:g}"

@@ -48,6 +48,6 @@ def _taken(batch: Batch, done: Any, device: torch.device) -> Batch:
     current = torch.cuda.current_stream(device)
     current.wait_event(done)
     for tensor in batch:
-        # Trap: without this, the next copy may get the memory while this batch is still read.
+        # Trap: without this, the next copy may overwrite the memory while this batch is still read.
         tensor.record_stream(current)
     return batch

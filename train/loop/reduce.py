@@ -40,7 +40,7 @@ def overlapped(parameters: Sequence[nn.Parameter], passes: int, size: int = BUCK
     finally:
         for handle in handles:
             handle.remove()
-    # The loss does not depend on some parameter of each bucket that is left.
+    # Each remaining bucket has a parameter on which the loss does not depend, so no hook sent it.
     sent += [_send(bucket) for bucket in buckets[len(sent) :]]
     for bucket, (whole, work) in zip(buckets, sent, strict=True):
         work.wait()

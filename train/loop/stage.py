@@ -19,7 +19,7 @@ class Stage:
     """How a model is trained: where its batches come from, what its loss is, how it learns and how it is judged."""
 
     name: str
-    seed: int  # the job's; every random number of a step follows from it, the name, and the step's place
+    seed: int  # the job's seed; it, the stage's name and the step's place decide every random number of a step
     updates: Updates
     epochs: int
     batch_size: int
@@ -32,11 +32,12 @@ class Stage:
     mix: Callable[[Tensor, Tensor], Batch] | None = None  # changes a batch first: mixup or cutmix
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
-    early_stopping: int = 0  # epochs without a better one after which the stage ends; 0 never ends it
+    # The stage ends after so many epochs without a better one; 0 means that it never ends early.
+    early_stopping: int = 0
     auxiliary: float = 0.0  # weight of the auxiliary logits' loss
     autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     accumulate: int = 1  # parts that each step is split into, one after the other
-    # Photos in each part of a step where every core computes one part at a time; 0 where the parts take turns.
+    # If every core computes one part of a step at a time: the photos in a part. 0 means that the parts are computed in turn.
     lane: int = 0
     compile: bool = False
 
@@ -59,12 +60,12 @@ class State:
     seconds: list[float] = field(default_factory=list)
     hits: float = 0.0
     waited: float = 0.0  # seconds spent waiting for data
-    since_best: int = 0  # epochs since the best one
+    since_best: int = 0  # finished epochs since the best one
 
 
 @dataclass(kw_only=True)
 class Best:
-    """The best epoch so far, 0 for the model from before the stage: its score, weights and validation logits."""
+    """The best epoch so far, with its score, weights and validation logits. Epoch 0 is the model from before the stage."""
 
     epoch: int
     score: tuple[float, float]  # validation accuracy, and minus validation loss

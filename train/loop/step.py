@@ -20,7 +20,7 @@ Lanes = Callable[..., Any]  # as map()
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one step is done on: its batch, the number of its photos in all processes, and what takes its time."""
+    """The input of one step: its batch, the number of its photos in all processes, and the object that measures its time."""
 
     batch: Batch
     size: int
@@ -30,7 +30,7 @@ class Step:
 
 @contextlib.contextmanager
 def lanes_of(stage: Stage) -> Generator[Lanes, None, None]:
-    """Give a map() over the parts of a step: on a thread for each core, or one part after the other."""
+    """Yield a map() over the parts of a step: on a thread for each core, or one part after the other."""
     if not stage.lane:
         yield map
         return
@@ -67,7 +67,7 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
     parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
     tally = torch.zeros(2, device=inputs.device)
     updates.optimizer.zero_grad()
-    # On processors nothing is gained: all cores compute to the end, and the network is not the slow part.
+    # On processors this would gain nothing: all cores compute to the end, and the network is not the slow part.
     overlap = world.size > 1 and inputs.is_cuda
     began = clock.mark()
     with (

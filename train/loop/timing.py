@@ -1,7 +1,7 @@
-"""When the parts of a step began and ended: by the processor's clock, or on a GPU by the GPU's own.
+"""Measures when the parts of a step began and ended: by the processor's clock, or on a GPU by the GPU's own clock.
 
-A GPU computes after the program has asked it to, so that the processor's clock would take the time of the asking. Events are
-put between the kernels instead, and read when the GPU has passed them. Nothing waits for that.
+A GPU computes some time after the program has queued its work, so the processor's clock would only show when the work was queued.
+Therefore events are put between the kernels, and read once the GPU has passed them. Nothing waits for that.
 """
 
 import time
@@ -15,18 +15,18 @@ Mark = float | torch.cuda.Event
 
 
 class StepClock:
-    """Takes the time of one step's parts. Several threads may compute parts of the step at once."""
+    """Measures the times of one step's parts. Several threads may compute parts of the step at once."""
 
     def __init__(self, device: torch.device, wait: float, move: float) -> None:
         self.name = "gpu" if device.type == "cuda" else "processor"
-        self.seconds = 0.0  # of the whole step, which the loop sets
+        self.seconds = 0.0  # of the whole step; the loop sets it
         self._wait, self._move = wait, move
         self._spans: list[tuple[str, Mark, Mark]] = []
         self._last: Mark | None = None
         self._together: tuple[Mark, Mark] | None = None
 
     def mark(self) -> Mark:
-        """Return a moment: now, or when the GPU will have done what it was asked to so far."""
+        """Return a moment: now, or on a GPU the one at which it will have done all work queued so far."""
         if self.name == "processor":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -34,12 +34,12 @@ class StepClock:
         return event
 
     def add(self, part: str, first: Mark, last: Mark) -> None:
-        """Add what lies between two moments to a part of the step."""
-        self._spans.append((part, first, last))  # which is safe in several threads
+        """Add the time between two moments to a part of the step."""
+        self._spans.append((part, first, last))  # append is safe in several threads
         self._last = last
 
     def side_by_side(self, first: Mark, last: Mark) -> None:
-        """Say that the parts forward and backward were computed on several threads at once, between these two moments."""
+        """Note that several threads computed the parts forward and backward at once, between these two moments."""
         self._together = first, last
 
     def done(self) -> bool:
@@ -52,7 +52,7 @@ class StepClock:
         for part, first, last in self._spans:
             found[part] += _between(first, last)
         if self._together:
-            # Each thread took its own time; together they took less.
+            # The threads' times overlap: together they took less than their sum.
             computed = found["forward"] + found["backward"]
             share = _between(*self._together) / computed if computed else 0.0
             found |= {part: share * found[part] for part in ("forward", "backward")}
@@ -67,13 +67,13 @@ class Clocks:
         self._waiting: deque[tuple[int, StepClock]] = deque()
 
     def add(self, step: int, clock: StepClock) -> None:
-        """Take in the times of a step, counted from 1."""
+        """Add the times of a step; steps count from 1."""
         if self._records:
             self._waiting.append((step, clock))
             self._record_done(self._records)
 
     def close(self) -> None:
-        """Record what is done by now, at the end of the epoch."""
+        """Record the steps that are done; call this at the end of the epoch."""
         if self._records:
             self._record_done(self._records)
             self._records.flush()

@@ -15,10 +15,10 @@ class Updates:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR | None = None  # of the learning rates, by step
-    scaler: torch.amp.GradScaler | None = None  # of the loss, in fp16
-    ema: AveragedModel | None = None  # the average of the weights that is kept in place of the last ones
-    clip_norm: float = 0.0  # the largest norm of all gradients together; 0 leaves them as they are
+    schedule: torch.optim.lr_scheduler.LambdaLR | None = None  # the schedule of the learning rates, by step
+    scaler: torch.amp.GradScaler | None = None  # scales the loss, in fp16
+    ema: AveragedModel | None = None  # the moving average of the weights, which is kept instead of the last weights
+    clip_norm: float = 0.0  # the largest norm that all gradients together may have; 0 does not clip them
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -37,12 +37,12 @@ class Updates:
 
     @property
     def highest_rate(self) -> float:
-        """The highest learning rate that any parameter has in the course of the schedule."""
+        """The highest learning rate that the schedule gives any parameter."""
         return max(float(group.get("initial_lr", group["lr"])) for group in self.optimizer.param_groups)
 
     @property
     def scale(self) -> float:
-        """By how much scaled() multiplies a loss, and with it the gradients."""
+        """The factor by which scaled() multiplies a loss, and so its gradients."""
         return float(self.scaler.get_scale()) if self.scaler else 1.0
 
     def scaled(self, loss: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Updates:
             self.ema.update_parameters(self.model)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next step depends on, as a checkpoint keeps it; None for each part that there is not."""
+        """Return everything that the next step depends on, for a checkpoint; None for each part that is not in use."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -76,7 +76,7 @@ class Updates:
         }
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from where state_dict() was; other keys are not looked at."""
+        """Restore the state that state_dict() returned; other keys are ignored."""
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         for part, name in ((self.schedule, "schedule"), (self.scaler, "scaler"), (self.ema, "ema")):

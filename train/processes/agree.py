@@ -14,7 +14,7 @@ from train.contract import Job
 from train.processes.world import World
 
 REMEDY = "give all hosts the same photos, with S3DistributionType FullyReplicated in each channel"
-NAMED = 3  # hosts in a message
+NAMED = 3  # how many hosts a message names
 
 
 @dataclass(frozen=True)

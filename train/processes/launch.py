@@ -78,7 +78,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
 
 
 def killed(statuses: Mapping[int, int]) -> str:
-    """Return a sentence on the process of lowest rank that a signal ended, "" where there is none.
+    """Return a sentence about the process of lowest rank that a signal ended, "" if there is none.
 
     `statuses` are exit statuses by rank; one below 0 is minus a signal's number.
     """

@@ -77,7 +77,8 @@ class World:
 def local_threads() -> int:
     """Return how many threads this process should use: its share of the cores that this host's processes may run on.
 
-    Trap: two trials side by side with a thread too many each wait for one another; a self-test then took 18 s instead of 0.5 s.
+    Trap: if two trials that run side by side have one thread too many each, their threads wait for one another. A self-test then took 18 s
+    instead of 0.5 s.
     """
     cores, processes = len(os.sched_getaffinity(0)), environment.LOCAL_WORLD_SIZE.read()
     # torchrun sets OMP_NUM_THREADS to 1 for each of several processes, even if there are more cores.

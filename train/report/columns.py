@@ -6,8 +6,8 @@ from typing import Any
 
 from train.report.records import Records
 
-ROWS = 1000  # of one record at most
-SECONDS = 5.0  # that a row waits at most for the record's other rows, as long as rows come; SIGKILL loses no more
+ROWS = 1000  # rows in one record at most
+SECONDS = 5.0  # seconds that a row waits at most for the record's other rows, while rows keep coming; SIGKILL loses no more than these
 
 
 class Columns:
@@ -42,5 +42,5 @@ class Columns:
 
 
 def _short(column: Sequence[float | None]) -> list[float | None]:
-    """Return numbers with six digits behind the point, which for seconds are microseconds."""
+    """Return numbers with six digits behind the point; for times in seconds these are microseconds."""
     return [value if value is None else round(value, 6) for value in column]

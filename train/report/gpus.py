@@ -1,4 +1,4 @@
-"""How busy the GPUs are and how full their memory is, by NVML, which torch asks where the package nvidia-ml-py is installed.
+"""Measures how busy the GPUs are and how full their memory is. torch asks NVML for it, if the package nvidia-ml-py is installed.
 
 Without that package only the memory of this process's own GPU is known.
 """
@@ -25,11 +25,11 @@ class Gpus:
 
     def __init__(self) -> None:
         self.count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        self.missing = ""  # why their use is not known
+        self.missing = ""  # why the GPUs' use is not known; empty if it is
         if self.count:
             try:
                 torch.cuda.utilization(0)
-            except Exception as error:  # also NVML's own, where the driver refuses
+            except Exception as error:  # also NVML's own errors, if the driver refuses
                 self.missing = f"{type(error).__name__}: {str(error)[:200]}"
 
     def memory_limits(self) -> list[int]:
@@ -37,7 +37,7 @@ class Gpus:
         return [torch.cuda.get_device_properties(number).total_memory for number in range(self.count)]
 
     def read(self) -> list[GpuReading]:
-        """Return what is known of each GPU now."""
+        """Return what is known about each GPU now."""
         return [self._read(number) for number in range(self.count)]
 
     def _read(self, number: int) -> GpuReading:
@@ -48,9 +48,9 @@ class Gpus:
                     memory_activity=float(torch.cuda.memory_usage(number)),
                     memory_bytes=float(torch.cuda.device_memory_used(number)),
                 )
-            except Exception:  # a GPU that is lost, or one that does not tell this
+            except Exception:  # the GPU is lost, or does not report this
                 return GpuReading(use=None, memory_activity=None, memory_bytes=None)
-        # Asking for another process's GPU would take memory on it.
+        # Asking about another process's GPU would take up memory on that GPU.
         own = number == torch.cuda.current_device()
         free, total = torch.cuda.mem_get_info(number) if own else (0, 0)
         return GpuReading(use=None, memory_activity=None, memory_bytes=float(total - free) if own else None)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from train import environment
 
-# The reductions that SageMaker's rules on gradients read; saved where the configuration names none.
+# The reductions that SageMaker's rules on gradients read. They are saved if the configuration names none.
 REDUCTIONS = "min,max,mean,std,abs_mean,l2_norm"
 KEPT = frozenset({"losses", "gradients"})
 _MODES = {"train": "TRAIN", "validation": "EVAL"}
@@ -38,7 +38,7 @@ class Hook:
         self._model = model
 
     def step(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
-        """Count one step of the mode `train` or `validation`, and save what is due; the loss `loss` as `loss_output_0`.
+        """Count one step of the mode `train` or `validation`, and save what is due. `loss` is saved as `loss_output_0`.
 
         In training it must be called after the backward pass, while the parameters have their gradients.
         """
@@ -86,7 +86,7 @@ class Hook:
 
     def _off(self, error: Exception) -> None:
         _say(error)
-        # When its files are dropped they are closed again, and Python would print a traceback if that fails.
+        # When Python drops the file objects it closes them again, and would print a traceback if that fails.
         printer, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._hook.writer, self._hook.tb_writers = None, {}
@@ -124,7 +124,7 @@ def _open(config: dict[str, Any], folder: Path) -> Hook:
     environment.SMDEBUG_LOG.set_default("critical")
     # smdebug's profiler is not used, and it evaluates text of its configuration as Python.
     environment.SMDEBUG_PROFILER.set_default(os.devnull)
-    # Where there are checkpoints, smdebug would list all of their files in every step.
+    # If there are checkpoints, smdebug would list all of their files in every step.
     environment.SMDEBUG_CHECKPOINTS.set_default(f"{os.devnull}/none")
     import smdebug.pytorch as smd
 
@@ -139,7 +139,7 @@ def _open(config: dict[str, Any], folder: Path) -> Hook:
 
 
 def _narrowed(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the configuration with a folder to save to; of what it saves, only losses and reductions of gradients stay."""
+    """Return the configuration with a folder to save to; it keeps only losses and reductions of gradients."""
     parameters = dict(config.get("HookParameters") or {})
     collections = {
         item["CollectionName"]: dict(item.get("CollectionParameters") or {})

@@ -1,4 +1,4 @@
-"""What watches the steps of training: their times, statistics of their tensors, traces of a few, and the Debugger's hook."""
+"""Watches the steps of training: their times, statistics of their tensors, traces of a few steps, and the Debugger's hook."""
 
 import contextlib
 import time
@@ -25,18 +25,18 @@ class Place:
 
 @dataclass(kw_only=True)
 class Monitor:
-    """Everything that the training loop tells of its steps goes through here; what is None is not wanted."""
+    """Receives everything that the training loop reports about its steps. A field that is None is not wanted."""
 
     steps: StepRecords | None = None
     tensors: TensorRecords | None = None
     tracer: Tracer | None = None
     hook: Hook | None = None
-    tracing_seconds: float = 0.0  # that starting, ending and writing traces has taken so far
+    tracing_seconds: float = 0.0  # seconds that starting, ending and writing traces has taken so far
 
     def watch(self, place: Place, model: nn.Module) -> Watch | None:
-        """Return what records the statistics of this step's tensors, None where none are due.
+        """Return the object that records the statistics of this step's tensors, None if none are due.
 
-        In a step that is traced none are, as their own operators would be in the trace.
+        None are due in a traced step, because the trace would contain the operators that compute them.
         """
         if self.tracer and self.tracer.wants(place.epoch, place.step):
             return None
@@ -58,6 +58,6 @@ class Monitor:
         self.tracing_seconds += time.perf_counter() - mark
 
     def losses(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
-        """Tell the Debugger's hook the losses of a step of the mode `train` or `validation`."""
+        """Give the Debugger's hook the losses of a step of the mode `train` or `validation`."""
         if self.hook:
             self.hook.step(mode, losses)

@@ -1,6 +1,6 @@
-"""What Linux tells of this machine in /proc, and of this container in the files of its control group.
+"""Reads what Linux reports about this machine in /proc, and about this container in the files of its control group.
 
-The counters only grow. Each reading is compared with the one before, so that the first one gives no rates.
+The counters only grow, so a rate is the difference between two readings. The first reading gives no rates.
 """
 
 import os
@@ -22,14 +22,14 @@ CPU_LIMIT_V1, CPU_USED_V1 = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"), "
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The machine since the reading before, or now; None for what could not be read.
+    """The machine's rates since the reading before and its present values; None for what could not be read.
 
     Percentages are from 0 to 100. `cores` are those that this process may use, by their number in the kernel.
     """
 
     cores: Mapping[int, float]
-    cpu: float | None  # of the time on processors that this container may use
-    io_wait: float | None  # of the core that waited most
+    cpu: float | None  # the share of the processor time that this container may use
+    io_wait: float | None  # the share of the core that waited most
     memory: float | None  # bytes in use, without what the kernel uses only to cache files
     rates: Mapping[str, float | None]  # bytes each second: receive, transmit, disk_read, disk_write
 
@@ -65,7 +65,7 @@ class Machine:
         return int(quota) / int(period) if known else None
 
     def read(self) -> Reading:
-        """Return what has happened since the last call."""
+        """Return the rates since the last call, and the present values."""
         cores, bytes_, now = self._counted_cores(), self._counted_bytes(), time.monotonic()
         shares = {
             number: _shares(self._cores[number], counts) for number, counts in cores.items() if number in self._cores

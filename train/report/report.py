@@ -19,8 +19,8 @@ class Report:
     records: Records
     board: Board
     monitor: Monitor
-    sampler: Sampler | None = None  # of this host
-    epochs: int = 0  # done so far, of both stages
+    sampler: Sampler | None = None  # the sampler of this host
+    epochs: int = 0  # how many epochs are done, in both stages
 
     def epoch(self, stage: str, epoch: int, metrics: Mapping[str, Any], *, again: bool = False) -> None:
         """Record an epoch and print its metric line.

@@ -1,4 +1,4 @@
-"""Records of where the time of each step went, and that of each batch of the feature pass."""
+"""Records where the time of each step and of each batch of the feature pass went."""
 
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from train.report.records import Records
 class StepTimes(NamedTuple):
     """Where the time of one step went, in seconds. docs/records.md says what each one is on a processor and on a GPU."""
 
-    wait: float  # for the photos
-    move: float  # to the device
+    wait: float  # waiting for the photos
+    move: float  # copying to the device
     forward: float
     backward: float
-    exchange: float  # of the gradients, between the processes
+    exchange: float  # adding up the gradients of the processes
     optimizer: float
     seconds: float  # of the whole step
 

@@ -11,10 +11,10 @@ from train.report.gpus import Gpus
 from train.report.proc import Machine, Reading
 from train.report.records import Records
 
-START_SECONDS = 10.0  # in which a point is taken every
+START_SECONDS = 10.0  # for so long a point is taken every START_INTERVAL seconds, later every INTERVAL
 START_INTERVAL = 0.1
 INTERVAL = 0.5
-GROUPS = 16  # of neighbouring cores at most; the cores of a group have one column
+GROUPS = 16  # the most columns of cores; on larger machines, neighbouring cores share one
 RATES = ("receive", "transmit", "disk_read", "disk_write")
 
 
@@ -67,7 +67,7 @@ class Sampler:
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
             self._columns.flush()
             self._records.close()
-        except Exception as error:  # a full disk, a GPU that is lost, or files of another kernel; training goes on
+        except Exception as error:  # a full disk, a lost GPU, or a kernel with other files; training goes on
             print(
                 f"the records of the system end here: {' '.join(str(error).split())[:200]}", file=sys.stderr, flush=True
             )

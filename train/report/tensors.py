@@ -1,4 +1,4 @@
-"""Statistics of gradients, of the weights' updates and of activations, of every N-th step; the other steps cost nothing."""
+"""Records statistics of gradients, of the weights' updates and of activations in every N-th step; the other steps cost nothing."""
 
 import contextlib
 import threading
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from train.report.records import Records
 
-SAMPLE = 10_000  # numbers of a tensor that its percentiles are taken from
-LAYERS = 256  # whose activations are recorded at most
+SAMPLE = 10_000  # how many numbers of a tensor its percentiles are computed from
+LAYERS = 256  # the most layers whose activations are recorded
 INACTIVE = 0.01  # a channel with a larger share of values above 0 is alive
 
 
@@ -28,7 +28,7 @@ class TensorRecords:
         return self._every > 0 and number % self._every == 0
 
     def watch(self, about: dict[str, Any], model: nn.Module) -> "Watch":
-        """Return what watches a step; `about` becomes a part of the records: stage, epoch, and step in the epoch."""
+        """Return the object that watches a step. `about` (stage, epoch, and step in the epoch) becomes a part of its records."""
         return Watch(records=self._records, about=about, model=model)
 
 
@@ -36,7 +36,7 @@ class TensorRecords:
 class Watch:
     """Watches one step. It changes nothing that the step computes, and draws no random number.
 
-    `seconds` is the time that it takes beside the step; what it does inside of the forward pass counts as a part of that.
+    `seconds` is the time that this takes outside of the step's parts; its work within the forward pass counts as forward pass.
     """
 
     records: Records
@@ -152,7 +152,7 @@ class _Output:
             "share_zero": 1 - float(self.active.sum()) / self.count,
             "rms": square**0.5,
         }
-        # Only a layer that cuts off what is below 0 can have dead channels.
+        # Only a layer that cuts off values below 0 can have dead channels.
         return found | ({"share_dead": float((shares <= INACTIVE).double().mean())} if low == 0 else {})
 
 
@@ -185,7 +185,7 @@ def _channel(output: Tensor) -> int:
 
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the layers whose outputs tell most: activations, linear layers, and convolutions with their activation."""
+    """Return the layers whose outputs say most: activations, linear layers, and convolutions together with their activation."""
     found = []
     for name, module in model.named_modules():
         kind = type(module).__name__.lower()

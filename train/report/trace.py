@@ -1,4 +1,4 @@
-"""Traces of a few steps by torch.profiler: the operators go into the records, the whole trace into a file beside them."""
+"""Traces a few steps with torch.profiler: the operators go into the records, the whole trace into a file beside them."""
 
 import contextlib
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.autograd.profiler_util import EventList
     from torch.profiler import profile
 
-OPERATORS = 40  # that take most time; the trace holds all of them
+OPERATORS = 40  # how many operators, those that take most time, are recorded; the trace holds all of them
 
 
 class Tracer:
@@ -74,7 +74,7 @@ def _started() -> "profile | None":
 
 
 def _operators(averages: "EventList") -> list[dict[str, Any]]:
-    """Return the operators that take most time themselves, without that of the operators that they call."""
+    """Return the operators that take most time, not counting the operators that they call."""
     rows = [
         {
             "name": row.key,

@@ -41,9 +41,9 @@ CALL = (
 )
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
 MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
-STARTER = "subprocess.CalledProcessError: "  # of a script that starts another with check_call
+STARTER = "subprocess.CalledProcessError: "  # the error of a script that starts another program with check_call
 GONE = ("Connection closed by peer", "Connection reset by peer")  # in the errors of gloo and NCCL
-PIPS = "ERROR: "  # what pip's errors begin with; scripts start it with check_call too
+PIPS = "ERROR: "  # the beginning of pip's errors; scripts also start pip with check_call
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -166,7 +166,7 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
         if command[0] == "/bin/sh":
             os.killpg(process.pid, signal.SIGTERM)  # a shell does not pass signals on
         else:
-            process.terminate()  # not to its children too: a script fails when its data loaders end
+            process.terminate()  # not to the script's children: a script fails when its data loaders end
 
     signal.signal(signal.SIGTERM, forward)
     tail = bytearray()
@@ -187,16 +187,16 @@ def _pass_through(stream: Any, tail: bytearray) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line that says what went wrong: that of the last exception, else the last line.
+    """Return the line that says what went wrong: the last exception's, else the last line.
 
-    Where the last exception says only that a process ended, it is that of the process.
+    If that exception only says that a process ended, the line is the process's own.
     """
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # The tracebacks of torchrun, of a script that starts others, and of the processes that one left say only what followed.
+        # Tracebacks of torchrun, of a script that starts others, and of processes that lost another one are consequences, not the reason.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         follows = line.startswith(STARTER) or any(words in line for words in GONE)

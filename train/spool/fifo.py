@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 
 class Fifo(io.RawIOBase):
-    """Reads a FIFO that the platform may make late, and write to later still.
+    """Reads a FIFO that the platform may create late, and may begin to write even later.
 
     Reading raises ConfigError when no byte has come for the seconds of BYOC_PIPE_DEADLINE, and Stopped on SIGTERM.
     """

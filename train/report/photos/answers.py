@@ -1,18 +1,19 @@
-"""The answers of the trained model that are worth a look: the most wrong, the least certain, and those of confused pairs."""
+"""Chooses answers of the trained model that are worth a look: the most wrong, the least certain, and those of confused pairs."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-WRONG, UNCERTAIN = 16, 12  # photos of a split
+WRONG, UNCERTAIN = 16, 12  # photos that are shown of a split
 PAIRS, OF_A_PAIR = 8, 3  # pairs of classes, and photos of each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A photo, by its place, what the model takes it for, with which probability, and why it is shown.
+    """A photo's place, the class that the model predicts, its probability, and why the photo is shown.
 
-    `reasons` holds some of `wrong`, `uncertain` and `confused`. `margin` is how much less likely the second class is.
+    `reasons` holds some of `wrong`, `uncertain` and `confused`. `margin` is the difference between the probabilities of the best class and
+    the second.
     """
 
     place: int
@@ -47,7 +48,7 @@ def notable(logits: Tensor, labels: Tensor) -> list[Answer]:
 
 
 def _confused(wrong: list[int], labels: Tensor, prediction: Tensor) -> list[int]:
-    """Return photos of the pairs of classes that are confused most; `wrong` lists all wrong ones, the surest first."""
+    """Return photos of the pairs of classes that are confused most; `wrong` lists all wrongly classified photos, the surest first."""
     pairs: dict[tuple[int, int], list[int]] = {}
     for place in wrong:
         pairs.setdefault((int(labels[place]), int(prediction[place])), []).append(place)

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 LEAST = 0.95  # cosine of two features from which on photos count as near-duplicates
-BLOCK = 512  # photos of one split that are compared with all of another at a time
-MOST_COMPARED = 50_000_000  # pairs of photos; about 2 s for features of 2,048 numbers on 2 cores
+BLOCK = 512  # how many photos of one split are compared at a time with all photos of another
+# The most pairs of photos that are compared, in about 2 s for features of 2,048 numbers on 2 cores.
+MOST_COMPARED = 50_000_000
 KEPT = 200  # pairs that are returned
-# Where more than this share of all pairs counts, the backbone hardly tells photos apart, as one with random weights.
+# If a larger share of all pairs counts, the backbone hardly tells photos apart, like one with random weights.
 MEANINGLESS = 0.5
 
 
@@ -33,14 +34,14 @@ class Duplicates:
 
     @property
     def meaningless(self) -> bool:
-        """Whether so many pairs count that the features tell nothing."""
+        """Whether so many pairs count as near-duplicates that the features are of no use for this."""
         return self.count > MEANINGLESS * self.compared
 
 
 def near_duplicates(features: Tensor, splits: Tensor) -> Duplicates:
     """Compare photos of different splits by their features float32 [N, D]; `splits` int64 [N] says which split each is in.
 
-    Of very large splits only every second photo is compared, or every third ..., so that at most MOST_COMPARED pairs are.
+    In very large splits only every second photo (or every third, and so on) is compared, so that there are at most MOST_COMPARED pairs.
     """
     places = [(splits == number).nonzero().flatten() for number in range(int(splits.max()) + 1)]
     total = sum(len(one) * len(other) for one, other in combinations(places, 2))

@@ -1,7 +1,7 @@
-"""What heads say of photos whose labels they have not seen: five folds, each judged by a head that was fitted on the others.
+"""Judges photos by heads that have not seen their labels: in five folds, each judged by a head that was fitted on the others.
 
-The heads are ridge regressions on labels of 0 and 1. Their solution is closed: five of them cost less than one head that is
-trained step by step.
+The heads are ridge regressions on labels of 0 and 1. They have a closed solution, so five of them cost less than one head that is trained
+step by step.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 FOLDS = 5
-RIDGE = 1.0  # penalty, as a share of the mean of the features' variances; from 0.1 to 3 the lists hardly differ
-SMALLEST = 1e-6  # penalty for features that are all alike
-FITTED = 6_000  # photos that heads are fitted on at most; all are judged
+RIDGE = 1.0  # the ridge penalty, as a share of the features' mean variance; between 0.1 and 3 the lists of suspects hardly differ
+SMALLEST = 1e-6  # the penalty if all features are alike, so that their variance is 0
+FITTED = 6_000  # the heads are fitted on at most so many photos; all photos are judged
 
 
 def out_of_fold(features: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -43,7 +43,7 @@ def _by_photos(features: Tensor, labels: Tensor, shares: Tensor, folds: Tensor) 
 
 
 def _by_columns(features: Tensor, labels: Tensor, shares: Tensor, folds: Tensor) -> Tensor:
-    """Return the same by systems of D equations: X_f (X_o' X_o + p)^-1 X_o' Y_o, of which each fold's part is computed once."""
+    """Return the same scores by systems of D equations: X_f (X_o' X_o + p)^-1 X_o' Y_o. The sums over each fold are computed once."""
     fitted = torch.zeros(len(labels), dtype=torch.bool)
     fitted[torch.linspace(0, len(labels) - 1, min(FITTED, len(labels))).long()] = True
     parts = [
@@ -77,7 +77,7 @@ def _solved(system: Tensor, right: Tensor) -> Tensor:
 
 
 def _folds(labels: Tensor) -> Tensor:
-    """Return each photo's fold, int64 [N]: drawn at random, and as many photos of a class in each fold as can be."""
+    """Return each photo's fold, int64 [N]. Folds are drawn at random, with the photos of each class spread evenly over them."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     order = order[labels[order].argsort(stable=True)]
     folds = torch.empty_like(labels)

@@ -10,7 +10,8 @@ from classifier.photos import Photo
 from train.features import Features
 from train.processes.world import World
 
-MOST_BYTES = 2**27  # of features; where all photos need more, every second or third photo is taken, and so on
+# Bytes of features; if all photos need more, only every second photo (or every third, and so on) is taken.
+MOST_BYTES = 2**27
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,6 @@ def pooled(splits: Mapping[str, Features], views: int, world: World) -> Pool:
 
 
 def _every(split: Features, count: int, step: int) -> tuple[Tensor, Tensor]:
-    """Return the places of this process's photos among `count`, each `step`-th one alone, and their features."""
+    """Return the places of this process's photos among `count`, only every `step`-th photo, and their features."""
     chosen = (split.rows < count) & (split.rows % step == 0)
     return split.rows[chosen], split.features[chosen]

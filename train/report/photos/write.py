@@ -18,8 +18,8 @@ from train.report.photos.suspects import Suspects, mislabelled
 from train.report.photos.thumbnails import thumbnails
 from train.setup import Setup
 
-LISTED = 200  # suspects in the records
-SHOWN, SHOWN_PAIRS = 48, 24  # suspects and near-duplicates with thumbnails, the first of the lists
+LISTED = 200  # the most suspects in the records
+SHOWN, SHOWN_PAIRS = 48, 24  # how many suspects and near-duplicates, from the start of their lists, have thumbnails
 
 
 def write_photos(setup: Setup, splits: Mapping[str, Features], outcome: Outcome) -> None:
@@ -38,7 +38,7 @@ def write_photos(setup: Setup, splits: Mapping[str, Features], outcome: Outcome)
 
 @dataclass(frozen=True, kw_only=True)
 class _Compared:
-    """What comparing photos with each other found."""
+    """The results of comparing photos with each other."""
 
     pool: Pool
     suspects: Suspects
