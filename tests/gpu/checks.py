@@ -104,7 +104,7 @@ def tests(setting: Setting) -> Iterator[Line]:
     """Run the tests of what runs on a GPU, if pytest is here."""
     paths = [str(ROOT / "tests" / name) for name in TESTS]
     if importlib.util.find_spec("pytest") is None:
-        yield "tests", "", "not run: there is no pytest"
+        yield "tests", "", "not run: pytest is not installed"
         return
     chosen = paths[:1] if setting.quick else paths
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen], cwd=ROOT, capture_output=True, text=True)
