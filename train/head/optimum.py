@@ -38,9 +38,8 @@ def optimum(
 
     With `weight_decay` 0 the L2 terms of VALUES are tried, each as a trial with a record and a line, and the one of the lowest
     validation loss is kept. The loss decides because it has less noise than the accuracy, which is often equal for neighbouring values.
-    `saved` is the
-    checkpoint to continue from. After SIGTERM the current evaluation is finished and the best value so far is kept; if there is none, the
-    weights that the first value has reached. Raises ConfigError for a loss that is not a number.
+    `saved` is the checkpoint to continue from. After SIGTERM the current evaluation is finished and the best value so far is kept; if there
+    is none, the weights that the first value has reached. Raises ConfigError for a loss that is not a number.
     """
     values = (config.weight_decay,) if config.weight_decay else VALUES
     tried: list[dict[str, Any]] = list(saved.epochs) if saved else []
