@@ -62,3 +62,30 @@ def test_a_signal_at_any_moment_ends_the_wait(begin: str, right: int, before: bo
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (0, "True 99\n"), done.stdout + done.stderr
+
+
+IN_A_THREAD = """
+import functools, signal, subprocess, threading, time
+from local_test.sagemaker.signals import Signals
+
+signal.alarm(60)  # ends a process that waits for ever
+waiting = begin(Signals())
+
+def send():
+    # The main thread waits by then, or will: this thread goes on until the end.
+    while True:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=send, daemon=True).start()
+print(waiting())
+"""
+
+
+@pytest.mark.parametrize("begin, right", [(WAIT, 15), (COMMAND, 143)], ids=["without a command", "with a command"])
+def test_a_signal_that_the_kernel_gives_to_another_thread_ends_the_wait(begin: str, right: int) -> None:
+    program = f"begin = {begin}\n{IN_A_THREAD}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{right}\n"), done.stdout + done.stderr

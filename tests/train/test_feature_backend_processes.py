@@ -40,6 +40,8 @@ splits, _ = dataclasses.replace(feature_pass, forward=chosen.forward).extract(ph
 alone, _ = FeaturePass(model=model, precision="fp32").extract(photos)
 off = max(float((split.features - alone[name].features[split.rows]).abs().max()) for name, split in splits.items())
 Path(out).write_text(json.dumps([chosen.backend.name, chosen.reason, chosen.forward is not None, off]))
+distributed.barrier()
+distributed.destroy_process_group()  # an open group sometimes ends its process by SIGABRT
 """
 
 
@@ -57,7 +59,7 @@ def chosen(photos: Path, out: Path, without: list[int]) -> list[Any]:
     ]
     try:
         for process in processes:
-            _, errors = process.communicate(timeout=120)
+            _, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors
     finally:
         for process in processes:

@@ -63,6 +63,9 @@ torch.save(
     | {"unreadable": [str(item.path) for item in unreadable]},
     out,
 )
+if size > 1:
+    distributed.barrier()
+    distributed.destroy_process_group()  # an open group sometimes ends its process by SIGABRT
 """
 BACKBONE = "squeezenet1_1"
 

@@ -57,11 +57,14 @@ class Sampler:
     def _run(self) -> None:
         started = due = time.monotonic()
         self._machine.read()  # the first reading gives no rates
+        taken = 0
         try:
             while True:
                 due += min(self._interval, START_INTERVAL) if due - started < START_SECONDS else self._interval
-                if self._closed.wait(max(0.0, due - time.monotonic())):
+                # A short job has a point too, also on a machine so busy that this thread got no time before the job's end.
+                if self._closed.wait(max(0.0, due - time.monotonic())) and taken:
                     break
+                taken += 1
                 # Points that were missed while other processes had the cores are not taken later.
                 due = max(due, time.monotonic())
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
