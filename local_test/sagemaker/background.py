@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -59,12 +60,13 @@ class Background:
                 self._freed.notify_all()
 
     def end(self, seconds: float) -> None:
-        """Ask all threads to end, and wait at most `seconds` for each."""
+        """Ask all threads to end, and wait at most `seconds` for all of them."""
         self.ending.set()
+        until = time.monotonic() + seconds
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _has_room(self, turn: object, hosts: int) -> bool:
         """Return whether enough places are free, and no earlier job waits for them."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,16 @@ class Emulator:
         return boto3.client(service, endpoint_url=self.url, config=once)
 
     def end(self, number: int = signal.SIGINT) -> int:
-        """End it by a signal and return its exit status."""
+        """End it by a signal and return its exit status; raises AssertionError with what its threads do if it does not end."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        try:
+            return self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+            self.process.kill()
+            raise AssertionError(f"byoc emulate did not end: {self.output.read_text()}") from None
 
 
 def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
