@@ -1,6 +1,7 @@
 """The script that measures on a GPU: its code runs on a processor, and it keeps its results when it is stopped."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,21 @@ def test_its_checks_run_without_a_gpu_and_give_a_verdict_a_line(tmp_path: Path) 
         ("errors", "not run: it takes a GPU"),
     ]
     assert "| ranks | two ranks, gloo, the processor | the same sums | right |" in output
+
+
+@pytest.mark.slow
+def test_it_compares_networks_fed_from_files_with_networks_fed_from_memory_and_the_two_decoders(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--device", "cpu", "--quick", "--only", "networks,decoding") as process:
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    passed, tuned, decoded = kept(tmp_path / "gpu.json")
+    assert [passed["name"].split(": ")[1], tuned["name"].split(": ")[1]] == ["feature pass", "fine-tuning"]
+    for line in (passed, tuned):
+        rate, share, limit = re.fullmatch(r"(\d+) photos/s, ([\d.]+) of the (\d+) from memory", line["figure"]).groups()  # type: ignore[union-attr]
+        assert float(share) == pytest.approx(int(rate) / int(limit), abs=0.05 + 1 / int(limit))
+    # torchvision decodes only beside the torch that it was built for.
+    equal = re.fullmatch(r"\d+ photos/s; \d of 8 equal Pillow's, else up to \d+ of 255 off", decoded["figure"])
+    assert equal or "was built for another torch" in decoded["verdict"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

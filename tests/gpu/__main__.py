@@ -35,6 +35,8 @@ CHECKS = {
     "errors": ("checks.errors", 40),
     "folding": ("checks.folding", 40),
     "casting": ("checks.casting", 60),
+    "networks": ("networks.networks", 120),
+    "decoding": ("networks.decoding", 40),
 }
 LEAST = 10  # seconds without which no check is begun
 Row = dict[str, str]

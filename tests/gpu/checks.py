@@ -117,10 +117,13 @@ def steps(setting: Setting) -> Iterator[Line]:
     """Time training steps on tensors in memory at each precision, and their GPU memory: fine-tuning cannot be faster."""
     compute_exactly()
     for precision in ("fp32", "bf16") if setting.device == "cpu" else ("fp32", "bf16", "fp16"):
-        yield _steps(setting, precision)
+        rate, fine = step_rate(setting, precision)
+        figure = f"{rate:.0f} photos/s, {memory(setting.device):.2f} GiB"
+        yield f"training step, {precision}, batch {setting.batch}", figure, MEASURED if fine else WRONG
 
 
-def _steps(setting: Setting, precision: str) -> Line:
+def step_rate(setting: Setting, precision: str) -> tuple[float, bool]:
+    """Return how many photos a second training steps take from memory, and whether all weights stay finite."""
     torch.manual_seed(0)
     device, batch = setting.device, setting.batch
     model, crop = ready_model(setting.backbone, 10)
@@ -145,9 +148,7 @@ def _steps(setting: Setting, precision: str) -> Line:
 
     run(min(WARM, setting.repeats))
     rate = batch * setting.repeats / seconds(run, setting.repeats)
-    fine = all(bool(parameter.isfinite().all()) for parameter in model.parameters())
-    figure = f"{rate:.0f} photos/s, {memory(device):.2f} GiB"
-    return f"training step, {precision}, batch {batch}", figure, MEASURED if fine else WRONG
+    return rate, all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 def ranks(setting: Setting) -> Iterator[Line]:

@@ -29,7 +29,7 @@ CLASSES = ("red", "green", "blue")
 def feature_pass(setting: Setting) -> Iterator[Line]:
     """Measure photos a second in two ways: one thread computes for all lanes, or each lane computes. The second pass of each counts."""
     with TemporaryDirectory() as name:
-        paths = sorted(_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
+        paths = sorted(make_photos(Path(name), 8 if setting.quick else 200).rglob("*.jpg"))
         model = ready_model(setting.backbone, 3)[0].eval().to(setting.device)
         precision, taken = resolve_precision("auto"), 0.0
         for batch, way in ((64, "one thread computes"), (0, "each lane computes")):
@@ -45,7 +45,7 @@ def finetune(setting: Setting) -> Iterator[Line]:
     """Run a job with fine-tuning at each precision; then stop another job during fine-tuning, and go on with it."""
     with TemporaryDirectory() as name, ThreadPoolExecutor(1) as pool:
         folder = Path(name)
-        photos = _photos(folder / "photos", 8 if setting.quick else 60)
+        photos = make_photos(folder / "photos", 8 if setting.quick else 60)
         for precision in ("fp32",) if setting.device == "cpu" else ("bf16", "fp16", "fp32"):
             yield f"a job, {precision}", *_job(folder / precision, photos, setting, {"precision": precision})
         base = folder / "stopped"
@@ -61,7 +61,7 @@ def serving(setting: Setting) -> Iterator[Line]:
     """Load the server with different numbers of clients: photos a second, and how long the clients wait for an answer."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        photos = _photos(folder / "photos", 8)
+        photos = make_photos(folder / "photos", 8)
         figure, verdict = _job(folder / "job", photos, setting, {"finetune-epochs": "0"})
         if verdict == WRONG:
             yield "a model to serve", figure, WRONG
@@ -98,7 +98,7 @@ def _load(url: str, bodies: list[bytes], clients: int, duration: float) -> Line:
     return f"{clients} clients", figure, RIGHT if {status for status, _ in answers} == {200} else WRONG
 
 
-def _photos(folder: Path, each: int) -> Path:
+def make_photos(folder: Path, each: int) -> Path:
     """Write `each` photos of each class for training, and a third as many for validation; return the folder."""
     chance = np.random.default_rng(0)
     for split, count in (("train", each), ("validation", max(2, each // 3))):
