@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from classifier.backends import Logits, ir
 from classifier.errors import PhotoError, short_reason
 from classifier.guard import FIRST, noise, softmax
 from classifier.guard_photos import MOST_BYTES, GuardPhotos, chosen, lossless
-from classifier.images import load_pixels, read_photo
+from classifier.images import Pixels, load_pixels, read_photo
 from classifier.models import Classifier
 from classifier.photos import Photo
 from classifier.selftest import Selftest, check_selftest
@@ -35,18 +36,24 @@ def keep_guard(
     `model` is the trained one, on the processor and in eval mode; it computes at float32. `read` returns a photo's bytes.
     """
     labels = [photo.label for photo in photos]
-    kept, pixels, size = [], [], 0
-    for place in chosen(labels, seed):
+
+    def prepared(place: int) -> tuple[bytes, Pixels] | None:
         try:
             photo = load_pixels(read(photos[place].path), model.preprocessing)
         except (OSError, PhotoError):  # its file was removed since the feature pass
-            continue
-        file = lossless(photo)
-        size += len(file)
-        if size > MOST_BYTES:
-            break
-        kept.append((file, labels[place]))
-        pixels.append(torch.from_numpy(photo))
+            return None
+        return lossless(photo), photo
+
+    places, kept, pixels, size = chosen(labels, seed), [], [], 0
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # Pillow works outside of Python's lock
+        for place, found in zip(places, threads.map(prepared, places), strict=True):
+            if not found:
+                continue
+            size += len(found[0])
+            if size > MOST_BYTES:
+                break
+            kept.append((found[0], labels[place]))
+            pixels.append(torch.from_numpy(found[1]))
     if not kept:
         return None
     files, kept_labels = zip(*kept, strict=True)
