@@ -6,6 +6,7 @@ isolated, so other images cannot run. docs/emulator.md says what this does not p
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -177,10 +178,16 @@ def _made(folder: Path) -> Path:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of the loopback interface on which nothing listens.
+
+    Trap: a port that the kernel chooses may go to a connection of any program before the server listens on it. Linux gives connections
+    no port below 32768, unless it is set up otherwise.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _kill_group(pid: int) -> None:
