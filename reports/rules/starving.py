@@ -1,4 +1,4 @@
-"""Rules on processors, GPUs and disks that do not keep up: the bottlenecks, LowGPUUtilization, BatchSize."""
+"""Rules on processors, GPUs and disks: CPUBottleneck, IOBottleneck, LowGPUUtilization, BatchSize."""
 
 from reports.rules import settings
 from reports.rules.snapshots import Snapshots, batch_use, bottlenecks, gpu_use, snapshots
@@ -63,7 +63,7 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
 
 
 def gpu_rows(profile: Profile) -> list[Usage]:
-    """Return the use of the GPUs over the whole job, of each host or of each GPU."""
+    """Return the rows of use of the GPUs over the whole job: one row for each host, or one for each GPU."""
     return [row for row in profile.usage if row.resource == "GPU" or row.resource.startswith("GPU gpu")]
 
 
@@ -112,7 +112,7 @@ def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tu
         return gpu_use(hosts, limits.system)
     if (
         limits.system.waiting.last_points
-    ):  # the window of the last scan, of which SageMaker's report keeps the percentiles
+    ):  # SageMaker's report holds the percentiles of the last scan's window
         held = profile.details
         return (list(held.gpus), held.gpu_points) if held else ([], 0)
     rows = gpu_rows(profile)
@@ -121,7 +121,7 @@ def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tu
 
 
 def _batch(evidence: Evidence) -> str:
-    """Return the option that doubles the batch, in brackets; empty for a job that is not of our program."""
+    """Return the option that doubles the batch size, in parentheses; empty if the job did not run our program."""
     if evidence.run is None:
         return ""
     held = settings.hyperparameters(evidence.run)
@@ -131,7 +131,7 @@ def _batch(evidence: Evidence) -> str:
 
 
 def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether processor, GPUs and their memory all have room for larger batches."""
+    """Judge whether processor, GPUs and GPU memory all have capacity for larger batches."""
     if evidence.profile is None:
         return not_judged(NO_PROFILE)
     hosts = snapshots(evidence.profile)

@@ -1,4 +1,4 @@
-"""All rules: what each looks for, its limits in words, and its verdicts under both sets of thresholds."""
+"""The table of all rules, with their limits in words, and `judge`, which applies them under both sets of thresholds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from reports.system import PlatformVerdict
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule; `limits` puts a set's thresholds in words."""
+    """One rule. `about` says in words what it finds; `limits` returns a set's thresholds in words."""
 
     name: str
     about: str
@@ -36,14 +36,14 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A rule with its verdicts; `sagemaker` is our computation with SageMaker's values, `platform` what SageMaker said."""
+    """The verdicts of a rule: `ours` and `sagemaker` are computed here under the two sets; `platform` comes from SageMaker's own rule."""
 
     rule: str
     about: str
     ours: Verdict
     sagemaker: Verdict | None
     platform: PlatformVerdict | None
-    cost: Cost | None  # of what ours found
+    cost: Cost | None  # the cost of the finding of `ours`
 
 
 ENDPOINT_RULES = (
@@ -227,7 +227,7 @@ RULES = (
     *ENDPOINT_RULES,
 )
 
-# The rules that need two runs.
+# The rules that compare two runs.
 RULES_ACROSS = (
     Rule(
         name="SimilarAcrossRuns",
@@ -243,7 +243,7 @@ RULES_ACROSS = (
 
 
 def judge(evidence: Evidence, rules: Sequence[Rule] = RULES, price: Price | None = None) -> tuple[Judged, ...]:
-    """Return these rules' verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
+    """Return the verdicts of these rules: first triggered, then quiet, then not judged; within each state, the largest loss first."""
     platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
     found = []
     for rule in rules:

@@ -56,7 +56,7 @@ def test_the_feature_pass_is_shown_by_its_parts(tmp_path: Path) -> None:
     )
     found = chart(time_section(write(tmp_path, run(batches))), "Parts of the feature pass")
     assert found.sentence.startswith(
-        "16 photos in 2 batches took 800 ms of all lanes together, most of it reading and decoding: 75 %"
+        "16 photos in 2 batches took 800 ms, summed over lanes, most of it for reading and decoding: 75 %"
     )
 
 
@@ -88,7 +88,7 @@ def test_the_operators_of_traced_steps_are_shown_as_their_mean_with_the_names_of
 )
 def test_a_record_without_what_it_must_hold_is_named_and_left_out(tmp_path: Path, broken: Record) -> None:
     report = make(write(tmp_path, run(broken)))
-    assert f"1 records of kind {broken['kind']} lack what such a record must hold, and were left out." in report.missing
+    assert f"1 records of kind {broken['kind']} lack required members and were left out." in report.missing
 
 
 def test_numbers_that_are_not_known_or_far_too_large_are_left_out_of_sums(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_damaged_lines_and_other_records_cost_themselves_alone(tmp_path: Path) -
     path.write_text(path.read_text() + "".join(json.dumps(one) + "\n" for one in odd) + '{"kind": "sys')
     evidence, missing = read(folder)
     assert evidence.profile is not None and len(evidence.profile.series) > 5
-    assert any("3 records are not of the system, or hold no times" in sentence for sentence in missing)
+    assert any("3 records are not of kind system, or hold no times" in sentence for sentence in missing)
     assert any("1 line not readable" in sentence for sentence in missing)
 
 
@@ -228,5 +228,5 @@ def test_why_gpus_were_not_measured_is_said(tmp_path: Path) -> None:
     columns = {name: values for name, values in COLUMNS.items() if not name.startswith("gpu")}
     report = make(machine(write(tmp_path, healthy()), columns, gpus_missing="ModuleNotFoundError: nvidia-ml-py"))
     assert any(
-        "How busy the GPUs of algo-1 were was not recorded: ModuleNotFoundError" in one for one in report.missing
+        "The use of the GPUs of algo-1 was not recorded: ModuleNotFoundError" in one for one in report.missing
     )

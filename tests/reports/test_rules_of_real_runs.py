@@ -46,7 +46,7 @@ def test_epochs_of_a_moment_are_not_worth_a_finding(tmp_path: Path) -> None:
     losses = [2.0, 1.0, *[0.5] * 8]
     records = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=0.1)]
     found = verdict("Overtraining", write(tmp_path / "short", records))
-    assert found.state == "quiet" and "the 7 after it took 0.7 s only" in found.sentence
+    assert found.state == "quiet" and "the 7 after it took only 0.7 s" in found.sentence
     longer = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=2.0)]
     assert verdict("Overtraining", write(tmp_path / "long", longer)).state == "triggered"
     patient = dataclasses.replace(OURS, overtraining=dataclasses.replace(OURS.overtraining, seconds=0))
