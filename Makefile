@@ -17,7 +17,7 @@ HYPERPARAMETERS ?= {"backbone": "timm/tf_efficientnet_lite0"}
 # The photos of local-test: the optional folder beside the project, if it exists.
 DOGS := $(wildcard ../shared/data/dogs)
 
-# The tests start Python hundreds of times. With this variable, each process would compile the project again.
+# The tests start Python hundreds of times. With PYTHONDONTWRITEBYTECODE, each process would compile the project again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup dev emulator sdk notebook notebook-outputs demo check fix test test-slow test-script test-others coverage mutation test-soak test-stock test-long docs picture report-picture samples local-test contract contract-docs bench-train bench-features bench-serve bench-decode bench-emulator bench-upload bench-driver bench-report gpu-check build push test-images test-inside image-sizes sbom lock clean

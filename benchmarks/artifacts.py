@@ -13,7 +13,7 @@ from classifier.images import load_pixels, read_photo
 from classifier.models import Classifier, build
 from classifier.spec import ModelSpec
 
-SELFTEST_PHOTOS = 16  # the number that training keeps
+SELFTEST_PHOTOS = 16  # training keeps as many photos for the self-test
 
 
 def random_weights(folder: Path, backbone: str, photos: Sequence[Path]) -> None:

@@ -33,7 +33,7 @@ time.sleep(5)
 (pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model" / "model").write_text("model")
 print(f"ended={time.time()}", flush=True)
 """
-# Answers at once, in the form of `serve`. The answer holds the port, so that a benchmark can also send requests to the container directly.
+# Answers at once, like `serve`. The answer holds the port, so that a benchmark can also send requests to the container directly.
 SERVE = """
 import http.server, json, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])

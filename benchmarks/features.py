@@ -33,7 +33,7 @@ from train.processes.world import local_threads
 TARGET = 0.9
 READY = 256  # photos that are kept as pixels; the measurement of the backend alone uses them repeatedly
 # Photos of a turn and of the warm-up. A turn has over 1,000 photos, if the folder has as many: from that number on, the pass on
-# torch folds batch normalisation, and training leaves torch.
+# torch folds batch normalisation, and training may choose another backend than torch.
 TURN, WARM = 1200, 64
 OURS, TORCH, BARE, DECODING = "ours", "on torch", "bare", "decoding"
 Way = Callable[[list[Path]], int]

@@ -1,5 +1,5 @@
-"""Runs whole jobs of the training program. Holds the parts of benchmarks.train that use them: the comparison with the copied loop,
-fine-tuning, and growing numbers of photos.
+"""Runs whole jobs of the training program. Holds the parts of benchmarks.train that use such jobs: the comparison with the
+training loop of benchmarks.baseline (the copied loop), fine-tuning, and growing numbers of photos.
 
 Trap: this module must not import torch. On Linux, the peak memory of a new process starts at that of its parent, so a parent that
 has loaded torch would spoil the measurement.
@@ -23,7 +23,9 @@ from benchmarks.photos import selected
 from launch.training import Recipe, read_records, result, train
 
 EPOCHS, LR = 5, 0.003
-SOURCES = 1000  # photos that the part growth copies: the same for every size, so that decoding a photo takes equally long
+SOURCES = (
+    1000  # photos that the part growth copies: the same for every size, so that decoding a photo takes equally long
+)
 CLASSES, VALIDATION = 10, 10  # for the part growth: number of classes; one photo in VALIDATION is for validation
 
 

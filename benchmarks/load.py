@@ -52,7 +52,9 @@ def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iter
         for number, (server, clients) in product(range(options.rounds + 1), turns):
             _until_quiet(running)
             row: Row = {}
-            if (server, clients) == turns[0]:  # just before the load on our server, so that the machine is equally fast for both
+            if (server, clients) == turns[
+                0
+            ]:  # just before the load on our server, so that the machine is equally fast for both
                 times = limit.measure(artifact, photos, [backend], rounds=2)
                 row |= {name: median(taken) for name, taken in times.items()}
                 # Requests a second on all cores if only decoding and the forward pass took time.
@@ -132,11 +134,11 @@ def load(server: Server, photos: Sequence[Path], clients: int, seconds: float) -
     if not shutil.which("wrk"):
         raise NotRun("wrk is not installed; apt-get install wrk")
     warm = _wrk(server, photos, clients, WARM_SECONDS)
-    for longer in (1, 5):  # a slow server may answer nothing in the first time
+    for longer in (1, 5):  # if a slow server answers nothing in `seconds`, load it five times as long
         found = _wrk(server, photos, clients, longer * seconds)
         if found["requests"]:
             return found | {"requests/s": found["requests"] / found["seconds"], "warm_requests": warm["requests"]}
-    raise NotRun(f"{server.name} answered nothing in {5 * seconds:g} s; load for longer")
+    raise NotRun(f"{server.name} answered nothing in {5 * seconds:g} s; use a larger --seconds")
 
 
 def _wrk(server: Server, photos: Sequence[Path], clients: int, seconds: float) -> Row:

@@ -28,7 +28,7 @@ from train.report.gpus import Gpus
 from train.report.proc import Machine
 from train.report.system import INTERVAL
 
-PHOTOS, CLASSES, WIDTH = 2000, 120, 1280  # data of the head; small backbones have this width, and their steps are short
+PHOTOS, CLASSES, WIDTH = 2000, 120, 1280  # the head's data; small backbones have this width, and their steps are short
 
 
 def _cost(options: Options) -> Iterator[Figure]:

@@ -76,7 +76,7 @@ def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> Iterato
     models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
     tuned = models | {"OMP_NUM_THREADS": "1"}
     yield _stock(python, folder / STOCK, models)
-    # As documented; tuned: one worker with one thread for each core; ours inside: tuned, with our decoding and model.
+    # Three ways: as documented; tuned, with one worker for each core and one thread each; tuned, with our decoding and model.
     for way, environment in (("", models), (", tuned", tuned), (", ours inside", tuned | {"BENCH_OURS": "1"})):
         port, workers = str(free_port()), str(len(os.sched_getaffinity(0)) if way else 1)
         command = [str(python), "-m", "benchmarks.peers.litserve_server", port, workers]

@@ -25,7 +25,7 @@ def main() -> int:
     """Print the packages that were left out, then the libraries of the image, the largest first. The size of each is in MB."""
     listed = docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n")
     if listed.returncode:
-        print(f"{IMAGE} cannot be looked into: {listed.stderr.strip()}; make build DEVICE=cuda", file=sys.stderr)
+        print(f"{IMAGE} cannot be examined: {listed.stderr.strip()}; make build DEVICE=cuda", file=sys.stderr)
         return 1
     for requirement in LEFT_OUT:
         print(f"{unpacked(requirement) / 1e6:7.0f}  left out    {requirement}", flush=True)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Executes the program that SageMaker's argument names, `train` or `serve`. The program becomes process 1 and receives the signals.
+# Executes the program that the first argument names, `train` or `serve`. The program becomes process 1 and receives the signals.
 set -eu
 case "${1:-}" in
   train | serve)

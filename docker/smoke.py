@@ -41,7 +41,9 @@ def main(program: str, device: str) -> None:
     for name in ["safetensors", *MODULES[program], *OF_DEVICE[device]]:
         importlib.import_module(name)
     command = Path(shutil.which(program) or "")
-    assert re.search(rf"from {program}\.{program} import main", command.read_text()), f"{command} belongs to another package"
+    assert re.search(rf"from {program}\.{program} import main", command.read_text()), (
+        f"{command} belongs to another package"
+    )
     assert shutil.which(other) is None, f"the image also holds {other}"
     found = [name for name in COMPILERS if shutil.which(name)]
     assert not found, f"compilers left in the image: {found}"

@@ -37,7 +37,7 @@ text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mo
 
 @dataclass(frozen=True)
 class Line:
-    """A complete line of the terminal. `seconds` is the time from the start to the end of the line."""
+    """A complete line of the terminal. `seconds` is the time from the start of the command to the end of the line."""
 
     text: str
     seconds: float

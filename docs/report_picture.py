@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 from reports.report import write
 
 PICTURE = Path(__file__).with_name("report.png")
-WIDTH, HEIGHT = 760, 1150  # of each half, in pixels
+WIDTH, HEIGHT = 760, 1150  # size of each half, in pixels
 COLOURS = 128
 
 

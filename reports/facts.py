@@ -32,7 +32,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One pass over the training photos. Losses are mean cross entropies; accuracies and shares lie between 0 and 1."""
+    """One pass over the training photos. Losses are mean cross entropies; accuracies and shares are between 0 and 1."""
 
     stage: str
     number: int  # counted from 1 in each stage
@@ -74,7 +74,7 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """The photos whose confidence, the probability of the predicted class, lies between `low` and `high`."""
+    """The photos whose confidence, the probability of the predicted class, is between `low` and `high`."""
 
     low: float
     high: float

@@ -30,7 +30,7 @@ class StepTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class PassTimes:
-    """The time that the photos of one split took through the backbone. `read`, `move` and `forward` are seconds, summed over all lanes."""
+    """The times of one split's passes through the backbone. `read`, `move` and `forward` are seconds, summed over all lanes."""
 
     stage: str  # "features", or "evaluation" during fine-tuning
     split: str
@@ -73,7 +73,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """All measurements of a run; empty if the program that wrote the records did not measure yet."""
+    """All measurements of a run; empty for records of an older program, which did not measure."""
 
     steps: tuple[StepTimes, ...] = ()
     passes: tuple[PassTimes, ...] = ()

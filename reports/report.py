@@ -158,7 +158,7 @@ def check_page(page: Path) -> None:
     """Raise DataError if the page would have the same name as the JSON file."""
     if page.with_suffix(".json") == page:
         raise DataError(
-            f"{one_line(page)} is to be the page, and {page.name} would be the JSON file beside it too; name a file that "
+            f"{one_line(page)} cannot be the page, because the JSON file beside it would have the same name; name a file that "
             "ends in .html"
         )
 

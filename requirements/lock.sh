@@ -51,8 +51,8 @@ compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu
 compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/shared-openvino.lock requirements/{shared,cpu}.in
 compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/serve-openvino.lock requirements/{shared,cpu,serve}.in
 
-# The CUDA images have the same versions, and torch and its libraries come from PyPI only. pip-compile would download torch's wheels
-# for every platform to hash them, 20 GB. pip's report has the hashes of the files that the images install.
+# The CUDA images have the same versions, but torch and its libraries come only from PyPI. To hash torch's wheels, pip-compile would
+# download those of every platform (20 GB). pip's report holds the hashes of only the files that the images install.
 #   cuda NAME "LEFT OUT ..." INPUT...
 cuda() {
   local name=$1 without=$2 pins=$tools/pins inputs=() input

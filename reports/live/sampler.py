@@ -14,7 +14,7 @@ from reports.sources.endpoint_samples import sampled_endpoint
 
 TIMEOUT = 5.0  # seconds that a request may take
 LONGEST = 8 * 2**20  # bytes; a longer answer is refused (those of our own server have a few thousand)
-MOST = 600  # number of samples that are kept at most
+MOST = 600  # at most so many samples are kept
 
 
 class Sampler:
@@ -80,7 +80,7 @@ def address(text: str) -> str:
 
 
 def _fetch(url: str) -> str:
-    """Return the text of an answer. Raises DataError with the reason if there is none or it is unusable."""
+    """Return the text of an answer. Raises DataError with the reason if there is no usable answer."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             body: bytes = answer.read(LONGEST + 1)

@@ -99,7 +99,7 @@ class Section:
     galleries: tuple[Gallery, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
-    notes_title: str = "What training said of the photos"
+    notes_title: str = "What training reported about the photos"
     missing: tuple[str, ...] = ()
 
 

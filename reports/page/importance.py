@@ -29,7 +29,11 @@ def importance_chart(trials: Sequence[Trial]) -> Chart | None:
         return None
     found.sort(key=lambda item: -abs(item[1]))
     name, rho, low, high = found[0]
-    sure = "" if low > 0 or high < 0 else " The interval contains 0: the trials do not show that it matters."
+    sure = (
+        ""
+        if low > 0 or high < 0
+        else " The interval contains 0: the trials do not show that this hyperparameter matters."
+    )
     return Chart(
         id="importance",
         kind="interval",

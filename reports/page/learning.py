@@ -19,7 +19,7 @@ ROWS = 1_000  # the table of a chart has at most so many rows
 def learning_section(run: Run | None) -> Section:
     """Return the section with the learning curves and the trials."""
     if run is None or not (run.epochs or run.trials):
-        reason = "These records are not of a training run of ours." if run is None else "No epoch was recorded."
+        reason = "These records do not come from our training program." if run is None else "No epoch was recorded."
         return Section(id="learning", title="Learning", missing=(reason,))
     epochs = [epoch for held in stages(run).values() for epoch in held]
     charts = [*_curves(epochs), _steps(epochs), trials_chart(run), importance_chart(run.trials)]

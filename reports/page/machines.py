@@ -15,7 +15,7 @@ TIMELINES = {
     "gpu_memory_used": "GPU memory used",
     "gpu_memory": "GPU memory activity",
     "cpu": "CPU use, mean of the cores",
-    "cpu_limit": "CPU use, of what the container may use",
+    "cpu_limit": "CPU use, share of the container's limit",
     "io_wait": "I/O wait, mean of the cores",
     "memory": "Memory in use",
     "receive": "Network received",

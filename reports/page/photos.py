@@ -19,7 +19,7 @@ def photos_section(run: Run | None) -> Section:
     """Return the section on single photos."""
     photos = run.photos if run else Photos()
     if photos == Photos():
-        reason = "These records are not of a training run of ours." if run is None else NOT_RECORDED
+        reason = "These records do not come from our training program." if run is None else NOT_RECORDED
         return Section(id="photos", title="Photos", missing=(reason,))
     galleries = [_mislabelled(photos.suspects), _duplicates(photos.duplicates), *_judged(photos.answers)]
     tables = [_suspects_table(photos.suspects), _duplicates_table(photos.duplicates)]
@@ -93,8 +93,8 @@ def _duplicates(pairs: Duplicates | None) -> Gallery | None:
     return Gallery(
         title="Near-duplicates across splits",
         sentence=f"The features of {pairs.count:,} pairs of photos in different splits have a cosine above "
-        f"{pairs.least_cosine:g}; the most similar are first. Accuracy on photos that training has nearly seen means little: "
-        "keep each scene in one split.",
+        f"{pairs.least_cosine:g}; the most similar are first. Training has almost seen such photos, so the accuracy on them "
+        "means little: keep each scene in one split.",
         groups=tuple(Group(pictures=_both(pair)) for pair in pairs.pairs[:PAIRS]),
     )
 

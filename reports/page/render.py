@@ -17,7 +17,7 @@ from reports.page.document import Chart, Report
 HERE = Path(__file__).parent
 FORMAT = 1  # version of the format of the JSON file
 SCRIPTS = ("page.js", "follow.js")  # follow.js is only in a page that is updated while a run goes on
-# Rule -> a part of the title of the chart that shows its subject.
+# Rule -> a part of the title of the chart that shows the measurements of the rule.
 SHOWN_BY = {
     "ClassImbalance": "Confusion matrix",
     "Confusion": "Most confused pairs",
@@ -93,7 +93,7 @@ def _without_thumbnails(value: object) -> object:
 
 
 def _shown_by(report: Report) -> Mapping[str, Chart]:
-    """Return, by rule, the chart that shows its subject, for the rules that have such a chart on this page."""
+    """Return the charts of this page that show the measurements of a rule, by the name of the rule."""
     charts = [chart for section in report.sections for chart in section.charts]
     found = {rule: next((one for one in charts if title in one.title), None) for rule, title in SHOWN_BY.items()}
     return {rule: chart for rule, chart in found.items() if chart}

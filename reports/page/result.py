@@ -16,7 +16,7 @@ PAIR_ROWS = 2_000
 def result_section(run: Run | None) -> Section:
     """Return the section on the result of the kept model."""
     if run is None or not run.splits:
-        reason = "These records are not of a training run of ours." if run is None else "No result was recorded."
+        reason = "These records do not come from our training program." if run is None else "No result was recorded."
         return Section(id="result", title="Result", missing=(reason,))
     split = judged_split(run)
     charts = [

@@ -38,7 +38,7 @@ def _parts(place: int, one: StepTimes) -> Chart | None:
     return shares(
         f"step-parts-{place}",
         f"Parts of the steps of {one.stage}",
-        f"Of {len(one.seconds):,} steps, which took {seconds(whole)}, most went into {name}: {share:.0f} % or {seconds(most)}."
+        f"The {len(one.seconds):,} steps took {seconds(whole)}. Most of this time went into {name}: {share:.0f} % or {seconds(most)}."
         + CLOCKS.get(one.clock, ""),
         parts,
         in_seconds=True,

@@ -19,7 +19,7 @@ def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
     first, second = evidence.run, evidence.other
     apart = _apart(first, second)
     if not apart:
-        return not_judged("The two runs have no epoch in common with a loss.")
+        return not_judged("The two runs have no losses of the same epoch.")
     largest = max(apart.values())
     place = next(name for name, value in apart.items() if value == largest)
     said = f"Both runs have {len(apart)} losses of the same epochs; the largest difference is {100 * largest:.2g} % ({place})"

@@ -7,7 +7,9 @@ from reports.rules.tensors import NO_LAYERS, by_layer, in_order
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NARROW = 0.01  # share of the root mean square; weights with a smaller standard deviation than this were not drawn at random
+NARROW = (
+    0.01  # share of the root mean square; weights with a smaller standard deviation than this were not drawn at random
+)
 
 
 def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -18,7 +20,7 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
     if settings.hyperparameters(run).get("weights") != "random":
         return not_judged("Training began with pretrained weights, or the records do not hold the setting 'weights'.")
     updates, gradients = (_first(in_order(evidence, kind), start.steps) for kind in ("updates", "gradients"))
-    # This drops the scales of normalisation layers, which all begin at 1.
+    # Leave out the scales of normalisation layers, which all begin at 1.
     drawn = [one for one in updates if (one.weight_std or 0.0) > NARROW * (one.weight_rms or 0.0)]
     variances = [one.weight_std**2 for one in drawn if one.weight_std and one.layer.endswith("weight")]
     ranges = [one.p95 - one.p5 for one in gradients if one.p95 is not None and one.p5 is not None]
@@ -32,7 +34,7 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
         f"narrowest gradients span {narrow:.2g}, and the loss has no new minimum for {pause} steps"
     )
     uneven = ratio > start.variance_ratio, narrow < start.gradient_range
-    # In every network, layers of different width have different variances. So our set requires both signs, not one.
+    # In every network, layers of different width have different variances. So our set requires uneven variances and narrow gradients.
     poor = (all(uneven) if start.all_signs else any(uneven)) and pause >= start.patience
     if not poor:
         return quiet(f"{said}.", points)

@@ -92,7 +92,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     ratio = weighed[large] / max(weighed[small], 1)
     said = (
         f"{'train' if learnt else split.name}: {quoted(names[large])} has {weighed[large]} photos and {quoted(names[small])} "
-        f"{weighed[small]}" + ("" if learnt else " (the records hold the number of photos by class for this split only, not for train)")
+        f"{weighed[small]}"
+        + ("" if learnt else " (the records hold the number of photos by class for this split only, not for train)")
     )
     missed = _missed(split, limits.classes)
     if ratio < limits.classes.imbalance and not missed:
@@ -150,7 +151,8 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
     ]
     if not found:
         return quiet(
-            f"{split.name}: for no pair of classes is a confusion of {100 * limits.classes.pair_share:g} % certain.", total
+            f"{split.name}: for no pair of classes is a confusion of {100 * limits.classes.pair_share:g} % certain.",
+            total,
         )
     named = "; ".join(
         f"{pair.photos} of {pair.of} photos of {quoted(pair.truth)} are taken for {quoted(pair.prediction)} "
@@ -179,7 +181,7 @@ def _by_columns(run: Run, split: Split, limits: Classes, total: int) -> Verdict:
         high = limits.off_diagonal is not None and predicted and others / predicted > limits.off_diagonal
         if low or high:
             bad.append(f"{quoted(name)} ({column[place]} of {predicted} right)")
-    said = f"{split.name}: of the predictions of {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % are right"
+    said = f"{split.name}: for {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % of predictions are right"
     if not bad:
         return quiet(f"{said}.", total)
     return triggered(

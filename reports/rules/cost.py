@@ -19,7 +19,7 @@ class Price:
     source: str  # where the price was read: an option or a file
     instances: int | None = None  # None: the number of hosts in the records, at least 1
     instance_type: str = ""
-    billed_seconds: float | None = None  # seconds that each instance was billed
+    billed_seconds: float | None = None  # billed seconds of each instance
 
 
 @dataclass(frozen=True, kw_only=True)

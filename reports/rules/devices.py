@@ -32,7 +32,7 @@ def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
         return not_judged("The histograms of the GPUs have different bins.", points)
     (one, other), most = max(apart.items(), key=lambda item: item[1])
     said = (
-        f"Of {len(held)} GPUs {one.host} {one.gpu} and {other.host} {other.gpu} differ most: distance {most:.3f} "
+        f"Of {len(held)} GPUs, {one.host} {one.gpu} and {other.host} {other.gpu} differ most: distance {most:.3f} "
         "between their histograms of use (0: the same, 0.83: nothing in common)"
     )
     if most <= limits.system.balance:

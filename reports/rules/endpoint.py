@@ -99,10 +99,10 @@ def _tail(variant: Variant, serving: Serving) -> Verdict:
     if _ratio(found) < serving.tail or (found.p99 or 0) < serving.slow:
         return quiet(f"{said[:1].upper()}{said[1:]}", requests)
     advice = {
-        "queue": "Requests wait for a worker: more instances, --autoscale 1:4, or SAGEMAKER_MODEL_SERVER_WORKERS.",
-        "overhead": "This time passes in SageMaker: cold starts, large bodies, or too few instances; --autoscale 1:4.",
+        "queue": "Requests wait for a worker: use more instances, --autoscale 1:4, or SAGEMAKER_MODEL_SERVER_WORKERS.",
+        "overhead": "SageMaker's overhead is large because of cold starts, large bodies or too few instances; try --autoscale 1:4.",
         "decode": "Some photos are far larger than others: let clients send them smaller.",
-    }.get(found.part, "Look at the use of the processors in these minutes: more instances, or a faster type.")
+    }.get(found.part, "Look at the use of the processors in these minutes; use more instances or a faster type.")
     return triggered(f"{said[:1].upper()}{said[1:]}", requests, advice=advice, loss=0.01)
 
 

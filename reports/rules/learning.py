@@ -29,15 +29,13 @@ def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) ->
     if limits.validation_rises:
         return _rising(stage, pairs, patience, limits)
     places = [place for place, (train, held) in enumerate(pairs) if train > 0 and (held - train) / train > limits.ratio]
-    last = (
-        f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and that of validation {pairs[-1][1]:.4g}"
-    )
+    last = f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and the validation loss {pairs[-1][1]:.4g}"
     if len(places) < patience:
         return quiet(f"{last}.", len(pairs))
     return triggered(
         f"{last}; in {len(places)} of {len(pairs)} epochs validation was more than {100 * limits.ratio:g} % worse.",
         len(pairs),
-        advice="A gap alone is no harm while the validation loss still falls; see the verdict of our own thresholds.",
+        advice="A gap alone does no harm while the validation loss still falls; see the verdict of our own thresholds.",
         loss=len(places) / len(pairs),
         episodes=stretches(places),
     )
@@ -79,7 +77,9 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     if len(held) <= patience:
         return not_judged(f"{stage}: {len(held)} epochs are too few; more than {patience} are needed.", len(held))
     useful = last_improvement(held, limits)
-    if limits.relative:  # a higher accuracy counts as an improvement too, because training keeps the epoch with the highest
+    if (
+        limits.relative
+    ):  # a higher accuracy counts as an improvement too, because training keeps the epoch with the highest
         accuracies = [-(epoch.validation_accuracy or 0) for epoch in epochs]
         useful = max(
             useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0)
@@ -92,9 +92,7 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     if idle < patience or stopped or (limits.train_patience and stale < limits.train_patience):
         return quiet(f"{said}.", len(held))
     if limits.relative and not _learns(epochs):
-        return quiet(
-            f"{said}, but the training loss itself does not fall; see the rule LossNotDecreasing.", len(held)
-        )
+        return quiet(f"{said}, but the training loss itself does not fall; see the rule LossNotDecreasing.", len(held))
     seconds = sum(epoch.seconds or 0 for epoch in epochs[useful + 1 :])
     if 0 < seconds < limits.seconds:
         return quiet(f"{said}; the {idle} after it took only {seconds:.1f} s.", len(held))

@@ -39,8 +39,10 @@ def _ours(run: Run, held: Loaders, evidence: Evidence, limits: Thresholds) -> Ve
         said += f", while the median use of a GPU was {idle:.0f} %."
         return triggered(said, 1, advice=advice, loss=1 - idle / 100)
     if not total and not (evidence.profile and gpu_rows(evidence.profile)):
-        return not_judged(f"{said}; without fine-tuning and without a GPU, the records cannot show whether anything waited.", 1)
-    return quiet(f"{said}; nothing waits for them.", 1)
+        return not_judged(
+            f"{said}; without fine-tuning and without a GPU, the records cannot show whether anything waited.", 1
+        )
+    return quiet(f"{said}; nothing waits for photos.", 1)
 
 
 def _waited(run: Run) -> tuple[float, float]:
@@ -72,7 +74,7 @@ def _sagemakers(held: Loaders, profile: Profile, limits: Thresholds) -> Verdict:
     if held.seconds_p50 is not None:
         said += f"; getting a batch took {held.seconds_p50:.2f} s (median)"
     if not low or held.workers >= limits.system.loaders_percent / 100 * held.cores:
-        return quiet(f"{said}; no GPU waits for them." if not low else f"{said}.", 1)
+        return quiet(f"{said}; no GPU waits for photos." if not low else f"{said}.", 1)
     return triggered(
         f"{said}, while the median use of a GPU was {low[0].p50:.0f} %.",
         1,

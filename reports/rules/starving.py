@@ -55,7 +55,7 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
     share = 100 * counted.starved / points
     said = (
         f"In {counted.starved:,} of {points:,} snapshots ({share:.1f} %) {what} while a GPU was below "
-        f"{limits.system.idle_gpu:g} %. A GPU was that idle in {counted.idle_gpu:,}."
+        f"{limits.system.idle_gpu:g} %. A GPU was that idle in {counted.idle_gpu:,} snapshots."
     )
     if share <= limits.system.bottleneck_percent:
         return quiet(said, points)
@@ -63,7 +63,7 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
 
 
 def gpu_rows(profile: Profile) -> list[Usage]:
-    """Return the rows of use of the GPUs over the whole job: one row for each host, or one for each GPU."""
+    """Return the use of the GPUs over the whole job: one row for each host or for each GPU."""
     return [row for row in profile.usage if row.resource == "GPU" or row.resource.startswith("GPU gpu")]
 
 
@@ -110,9 +110,7 @@ def low_gpu(evidence: Evidence, limits: Thresholds) -> Verdict:
 def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tuple[list[GpuUse], int]:
     if hosts:
         return gpu_use(hosts, limits.system)
-    if (
-        limits.system.waiting.last_points
-    ):  # SageMaker's report holds the percentiles of the last scan's window
+    if limits.system.waiting.last_points:  # SageMaker's report holds the percentiles of the last scan's window
         held = profile.details
         return (list(held.gpus), held.gpu_points) if held else ([], 0)
     rows = gpu_rows(profile)

@@ -10,7 +10,9 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 from reports.sources.traces import STEP
 from reports.system import Profile, StepStatistics
 
-CLOSE = 120  # seconds between the first step and the nearest metric at most; the profiler takes a point every 0.5 s
+CLOSE = (
+    120  # largest time in seconds between the first step and the nearest metric; the profiler takes a point every 0.5 s
+)
 
 
 def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
@@ -59,7 +61,7 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
     total = one.count * one.mean
     share = one.lost / total if one.lost is not None and total else None
     if share is not None and one.outliers:
-        said += f". They took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
+        said += f". Together, these steps took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
     little = share is not None and share < limits.outlier_share
     if not many or little or one.maximum < limits.times_median * one.p50:
         return quiet(f"{said}.", one.count)
@@ -88,7 +90,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     if seconds is None:
         return not_judged("The time from the start of the job to its first step was not recorded.")
     said = said.format(seconds / 60) + (
-        f", of which SageMaker downloaded for {downloaded / 60:.1f}" if downloaded else ""
+        f", including {downloaded / 60:.1f} minutes of SageMaker's download" if downloaded else ""
     )
     if seconds <= 60 * limits.steps.start_minutes:
         return quiet(f"{said}.", 1)
@@ -96,7 +98,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}, later than {limits.steps.start_minutes:g} minutes.",
         1,
-        advice="Photos and image are downloaded first: the input mode FastFile starts at once, and a smaller image arrives sooner.",
+        advice="SageMaker downloads photos and image first. Use the input mode FastFile, which starts at once, and a smaller image.",
         loss=seconds / (total + downloaded) if total else 0.1,
         seconds=seconds,
     )

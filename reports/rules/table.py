@@ -125,7 +125,7 @@ RULES = (
     ),
     Rule(
         name="MaxInitializationTime",
-        about="long until the first step",
+        about="it takes long until the first step",
         judge=steps.initialization,
         limits=lambda t: f"more than {t.steps.start_minutes:g} minutes",
     ),
@@ -202,7 +202,7 @@ RULES = (
     ),
     Rule(
         name="PoorWeightInitialization",
-        about="random first weights keep the network from learning",
+        about="randomly initialised weights prevent the network from learning",
         judge=beginning.poor_weights,
         limits=words.poor,
     ),
@@ -236,7 +236,7 @@ RULES_ACROSS = (
         limits=lambda t: (
             "no threshold is known"
             if t.similar is None
-            else f"the losses of all epochs differ by {100 * t.similar.tolerance:g} % at most, or by more"
+            else f"different settings: all losses differ by {100 * t.similar.tolerance:g} % at most; same settings: a loss differs by more"
         ),
     ),
 )

@@ -28,7 +28,9 @@ def exploding(evidence: Evidence, limits: Thresholds) -> Verdict:
         return quiet(f"All {count:,} recorded values are finite numbers.", count)
     stage = next((stage for stage, found in places.items() if found), next(iter(losses), "head"))
     said = [f"the loss of {lost} of {sum(map(len, losses.values()))} steps is infinite or not a number"] if lost else []
-    said += [f"gradients of {len(layers)} layers are infinite or not a number, first {layers[0]}"] if layers else []
+    said += (
+        [f"gradients of {len(layers)} layers are infinite or not a number, the first is {layers[0]}"] if layers else []
+    )
     first = f" (first in step {places[stage][0] + 1} of {stage})" if places.get(stage) else ""
     return triggered(
         f"{'; '.join(said)}{first}.",
@@ -101,7 +103,7 @@ def _size(one: LayerStatistics) -> float:
 
 
 def _often(found: Iterable[LayerStatistics], held: Iterable[LayerStatistics], share: float) -> list[str]:
-    """Return the layers of which more than this share of the records is in `found`."""
+    """Return the layers with more than this share of their records in `found`."""
     counts: dict[str, int] = {}
     for one in held:
         counts[one.layer] = counts.get(one.layer, 0) + 1

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The points of a series that a rule judges, and how many it needs."""
+    """The number of points that a rule needs, and the part of the points that it judges."""
 
     points: int  # a series with fewer points is not judged
-    start_share: float = 0.0  # share of the run at its start that is ignored, because the job is still loading and warming up
+    start_share: float = (
+        0.0  # share of the run at its start that is ignored, because the job is still loading and warming up
+    )
     last_points: int = 0  # only this many points at the end are judged; 0: all points
 
 
@@ -87,7 +89,7 @@ class Start:
     patience: int  # number of successive steps without a new lowest loss
     steps: int  # number of recorded steps that are judged
     dead_percent: float  # percentage of a layer's channels that may be dead
-    dead_records: float  # share of a layer's records in which more channels may be dead
+    dead_records: float  # share of a layer's records that may be above dead_percent
     input_mean: float  # limit for the absolute value of a channel's mean after normalisation
     input_std: float  # lowest standard deviation of a channel after normalisation; below it the photos show almost nothing; 0: ignored
     photos: int  # fewer photos are not judged
@@ -101,8 +103,12 @@ class Classes:
     misprediction: float  # share of a class's photos that may be predicted wrongly
     photos: int  # fewer photos are not judged
     diagonal: float | None  # at least this share of the predictions of a class must be right; None: not judged
-    off_diagonal: float | None  # at most this share of the predictions of a class may be of one other class; None: not judged
-    pair_share: float | None  # lower bound of the 95 % interval of a pair's confused share; None: pairs are not judged
+    off_diagonal: (
+        float | None
+    )  # at most this share of the predictions of a class may be of one other class; None: not judged
+    pair_share: (
+        float | None
+    )  # limit for the lower bound of the 95 % interval of a pair's confused share; None: pairs are not judged
     pair_photos: int  # a pair with fewer confused photos is not a finding
 
 
@@ -118,7 +124,9 @@ class Steps:
     fewest: int  # fewer steps are not judged
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record
-    wait_share: float | None  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
+    wait_share: (
+        float | None
+    )  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
     wait_seconds: float  # steps that took less time in all are not judged
 
 

@@ -73,7 +73,7 @@ def unchanged(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _stopped(records: Sequence[LayerStatistics], limits: Updates) -> bool:
-    """Return True if enough successive recorded steps change nothing, and enough of a layer's recorded steps in all."""
+    """Return True if a layer has `unchanged_steps` successive recorded steps without a change, and a share above `unchanged_share`."""
     still = [
         max(abs(one.minimum or 0.0), abs(one.maximum or 0.0)) <= limits.atol + limits.rtol * (one.weight_rms or 0.0)
         for one in records

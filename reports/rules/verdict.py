@@ -15,7 +15,7 @@ State = Literal["triggered", "quiet", "not judged"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything that rules judge. None means that the folder holds no such data."""
+    """Everything that rules judge. None means that there are no such data."""
 
     run: Run | None
     profile: Profile | None
@@ -32,7 +32,9 @@ class Verdict:
     sentence: str
     points: int  # number of measurements that were judged, or that were too few to be judged
     advice: str = ""  # what the user should change; for a triggered rule only
-    loss: float = 0.0  # for a triggered rule: share of the run that the problem affects, from 0 to 1; sorts the findings
+    loss: float = (
+        0.0  # for a triggered rule: share of the run that the problem affects, from 0 to 1; sorts the findings
+    )
     episodes: int = 0  # for a triggered rule: number of separate stretches of the run with the problem
     seconds: float | None = None  # for a triggered rule: the lost time, if the rule itself computes it
 
@@ -40,7 +42,7 @@ class Verdict:
 def triggered(
     sentence: str, points: int, *, advice: str, loss: float, episodes: int = 1, seconds: float | None = None
 ) -> Verdict:
-    """Return the verdict of a rule that found its problem. `loss` is cut to 0 to 1."""
+    """Return the verdict of a rule that found its problem. `loss` is limited to the range from 0 to 1."""
     share = min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 1.0
     return Verdict(
         state="triggered",

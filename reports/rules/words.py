@@ -69,7 +69,7 @@ def bottleneck(t: Thresholds, busy: float) -> str:
     """Return the limits at which CPUBottleneck and IOBottleneck trigger. `busy` is the limit of a core in percent."""
     return (
         f"in more than {t.system.bottleneck_percent:g} % of the snapshots a core above {busy:g} % and a GPU below "
-        f"{t.system.idle_gpu:g} %; {t.system.waiting.points} at least"
+        f"{t.system.idle_gpu:g} %; {t.system.waiting.points} snapshots at least"
     )
 
 
@@ -77,7 +77,7 @@ def outlier(t: Thresholds) -> str:
     """Return the limits at which StepOutlier triggers."""
     times = f", the longest {t.steps.times_median:g} times the median" if t.steps.times_median else ""
     share = f" and {100 * t.steps.share:g} % of all" if t.steps.share else ""
-    lost = f", and {100 * t.steps.outlier_share:g} % of the time lost by them" if t.steps.outlier_share else ""
+    lost = f", and {100 * t.steps.outlier_share:g} % of the time is lost by them" if t.steps.outlier_share else ""
     return f"more than {t.steps.count} steps{share} above mean + {t.steps.sigma:g} sigma{times}{lost}; {t.steps.fewest} steps at least"
 
 
@@ -107,10 +107,10 @@ def _often(share: float) -> str:
 def update_ratio(t: Thresholds) -> str:
     """Return the limits at which WeightUpdateRatio triggers."""
     held = t.updates
-    smallest = f", of weights of {held.smallest_weight:g} at least," if held.smallest_weight else ""
+    smallest = f" (if that is at least {held.smallest_weight:g})" if held.smallest_weight else ""
     return (
-        f"update over weights{smallest} above {held.ratio_high:g} or below {held.ratio_low:g}, by root mean squares, for a layer"
-        + _often(held.share_of_records)
+        f"root mean square of an update divided by that of the weights{smallest} above {held.ratio_high:g} or below "
+        f"{held.ratio_low:g} for a layer" + _often(held.share_of_records)
     )
 
 

@@ -23,7 +23,7 @@ def contradictions(
         if photos and (photos != result.count or abs(right / photos - result.accuracy) > ROUNDING):
             said.append(
                 f"The records of {split} contradict each other: its result has an accuracy of {100 * result.accuracy:.1f} % of "
-                f"{result.count:,} photos, its confusion matrix {100 * right / photos:.1f} % of {photos:,}. One of these is damaged."
+                f"{result.count:,} photos, its confusion matrix {100 * right / photos:.1f} % of {photos:,}. One is damaged."
             )
     total = part_seconds.get("total")
     parts = sum(seconds for name, seconds in part_seconds.items() if name != "total")

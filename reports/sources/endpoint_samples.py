@@ -131,7 +131,9 @@ def _events(samples: Sequence[Sample]) -> tuple[Event, ...]:
             found.append(Event(time=later.time, text=f"{grown:.0f} workers were replaced"))
         before, now = (one.gauges.get("byoc_workers_ready") for one in (earlier, later))
         if before is not None and now is not None and before != now:
-            found.append(Event(time=later.time, text=f"the number of ready workers changed from {before:.0f} to {now:.0f}"))
+            found.append(
+                Event(time=later.time, text=f"the number of ready workers changed from {before:.0f} to {now:.0f}")
+            )
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ RESOURCES = {
     "gpu_memory_used": "GPU memory used",
     "gpu_memory_full": "GPU memory filled",
     "busiest_core": "Busiest core",
-    "cpu_limit": "CPU of the container's limit",
+    "cpu_limit": "CPU, share of the container's limit",
     "memory": "CPU memory",
     "receive": "Network received",
     "transmit": "Network sent",

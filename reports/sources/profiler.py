@@ -18,7 +18,7 @@ OURS_NAMED = ("system-", "trace-head-", "trace-finetune-")
 OURS_BELOW = ("input", "model", "trials")
 DEBUGGERS_BELOW = ("collections", "index")  # folders that reports.sources.smdebug reads
 GAP = 3600  # seconds without a point; after a longer gap, the files may be of several jobs
-OTHERS = 5  # number of unread files that a sentence names at most
+OTHERS = 5  # a sentence names at most so many unread files
 
 
 @dataclass
@@ -119,15 +119,15 @@ def _points(path: Path, text: str, found: _Found, problems: list[str]) -> None:
         problems.append(f"{one_line(path)}: {damaged} of {len(lines)} lines are damaged; the others were read.")
     if found.points.unknown > unknown:
         count = found.points.unknown - unknown
-        problems.append(
-            f"{one_line(path)}: {count} points are of an unknown kind, or hold an impossible number."
-        )
+        problems.append(f"{one_line(path)}: {count} points are of an unknown kind, or hold an impossible number.")
 
 
 def _missing(found: _Found, series: bool, spans: bool) -> list[str]:
     sentences = []
     if not series and "OverallSystemUsage" not in found.verdicts:
-        sentences.append("System metrics are missing: the report shows no use of processors, GPUs, memory, disk and network.")
+        sentences.append(
+            "System metrics are missing: the report shows no use of processors, GPUs, memory, disk and network."
+        )
     elif not series:
         sentences.append(
             "The raw system metrics are missing: the report shows SageMaker's summaries, without values over time."

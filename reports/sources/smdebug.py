@@ -27,8 +27,12 @@ END = "training_job_end.ts"
 
 @dataclass
 class _Found:
-    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(default_factory=dict)  # tensors by name, then by step and mode
-    reduced: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)  # value of each reduction by tensor and step
+    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(
+        default_factory=dict
+    )  # tensors by name, then by step and mode
+    reduced: dict[tuple[str, int], dict[str, float]] = field(
+        default_factory=dict
+    )  # value of each reduction by tensor and step
     layers: list[LayerStatistics] = field(default_factory=list)
 
 
@@ -140,7 +144,7 @@ def _reduced(found: _Found, missing: list[str]) -> Iterable[LayerStatistics]:
 def _own(root: Path, found: _Found, missing: list[str]) -> Run:
     """Return a run that holds only losses."""
     missing.append(
-        "The report rests on the files of SageMaker's Debugger only: they hold no settings, no accuracy and no classes."
+        "The report is based only on the files of SageMaker's Debugger, which hold no settings, no accuracy and no classes."
     )
     name = min(found.losses, key=lambda name: (-len(found.losses[name]), len(name), name), default="")
     if not name:

@@ -17,7 +17,7 @@ import numpy as np
 from reports.sources.smdebug_wire import Damaged, fields, message, number, text
 
 CONSTANT = b"0x12345678"  # smdebug writes the checksum of this text instead of that of the content
-MOST = 64 * 2**20  # bytes of one record at most; a larger record counts as damage
+MOST = 64 * 2**20  # bytes; a larger record counts as damage
 TYPES = {
     1: "<f4",
     2: "<f8",

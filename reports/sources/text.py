@@ -10,7 +10,9 @@ from classifier.names import one_line
 from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
-MOST = 512 * 2**20  # unpacked bytes that are read of a file at most; the profiler's file of one minute has less than 1 MB
+MOST = (
+    512 * 2**20
+)  # at most so many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB
 
 
 def read_text(path: Path, missing: list[str]) -> str:

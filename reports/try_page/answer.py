@@ -25,7 +25,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The model's answer to one photo, the most probable label first. `parts` is None if the server does not report them."""
+    """The model's answer to one photo, the most probable label first. `parts` is None if the server does not report its times."""
 
     labels: tuple[Label, ...]
     seconds: float  # from the request to the answer, network included

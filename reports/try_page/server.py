@@ -1,4 +1,4 @@
-"""The HTTP server of the page. It stores no photo between requests: each POST request holds its photo.
+"""The HTTP server of the page. It holds no photo between requests: each POST request contains its photo.
 
 | request | answer |
 | --- | --- |
@@ -109,7 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(refused.status, {"message": str(refused)})
             self._linger()
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is None:  # an error of the connection: no answer can be sent
+            if (
+                isinstance(error, OSError) and error.filename is None
+            ):  # an error of the connection: no answer can be sent
                 raise
             status, sentence = _explained(error, name)
             self._send_json(status, {"message": sentence})

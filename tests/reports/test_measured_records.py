@@ -32,7 +32,7 @@ def test_the_parts_of_a_stages_steps_add_up_to_100_percent(tmp_path: Path) -> No
     found = chart(section, "Parts of the steps of head")
     assert found.x[:3] == ("waiting for photos", "forward", "backward") and found.x[-1] == "rest"
     assert sum(value or 0 for value in found.lines[0].values) == pytest.approx(100, abs=0.01)
-    assert found.sentence.startswith("Of 20 steps, which took 4 s, most went into forward: 40 % or 1.6 s.")
+    assert found.sentence.startswith("The 20 steps took 4 s. Most of this time went into forward: 40 % or 1.6 s.")
 
 
 def test_the_longest_steps_are_named_with_what_took_longest_in_them(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_all_hosts_are_shown_and_a_containers_own_limit_is(tmp_path: Path) -> No
     for host in ("algo-1", "algo-2"):
         machine(folder, COLUMNS | {"cpu_percent": [80.0] * 600}, host=host, cpu_limit_cores=1.5)
     titles = {one.title for one in time_section(folder).charts}
-    assert {f"{host}: CPU use, of what the container may use" for host in ("algo-1", "algo-2")} <= titles
+    assert {f"{host}: CPU use, share of the container's limit" for host in ("algo-1", "algo-2")} <= titles
 
 
 def test_the_points_of_the_first_seconds_weigh_no_more_than_later_ones(tmp_path: Path) -> None:
@@ -227,6 +227,4 @@ def test_machines_are_read_from_the_archive_of_a_sagemaker_job(tmp_path: Path) -
 def test_why_gpus_were_not_measured_is_said(tmp_path: Path) -> None:
     columns = {name: values for name, values in COLUMNS.items() if not name.startswith("gpu")}
     report = make(machine(write(tmp_path, healthy()), columns, gpus_missing="ModuleNotFoundError: nvidia-ml-py"))
-    assert any(
-        "The use of the GPUs of algo-1 was not recorded: ModuleNotFoundError" in one for one in report.missing
-    )
+    assert any("The use of the GPUs of algo-1 was not recorded: ModuleNotFoundError" in one for one in report.missing)

@@ -149,9 +149,7 @@ def test_the_page_stays_small_whatever_number_of_photos_the_records_hold(tmp_pat
 def test_a_record_without_what_it_must_hold_is_named_and_left_out(tmp_path: Path, damaged: dict[str, object]) -> None:
     folder = write_records(tmp_path, [*healthy(), {"version": 1, **damaged}])
     run = read_records(folder / "output" / "data" / "records.jsonl")
-    assert run.missing == (
-        f"1 records of kind {damaged['kind']} lack required members and were left out.",
-    )
+    assert run.missing == (f"1 records of kind {damaged['kind']} lack required members and were left out.",)
 
 
 def test_photos_without_a_path_or_a_number_are_left_out_of_their_list(tmp_path: Path) -> None:

@@ -134,7 +134,10 @@ def test_files_of_other_kinds_are_named_and_not_read(tmp_path: Path) -> None:
     (tmp_path / "holiday.json").write_text('{"place": "Rügen"}')
     profile = read_profile(tmp_path)
     assert profile is not None
-    assert any(sentence == "Not read, because they are not files of the profiler: holiday.json." for sentence in profile.missing)
+    assert any(
+        sentence == "Not read, because they are not files of the profiler: holiday.json."
+        for sentence in profile.missing
+    )
 
 
 @needs_real
