@@ -158,7 +158,7 @@ def test_a_clock_that_was_set_back_is_named(tmp_path: Path) -> None:
     first, second = job(), done()
     second["time"] = first["time"] - 3600
     report = make(write(tmp_path, [first, second]))
-    assert any("3,600 seconds older than the one before it" in sentence for sentence in report.missing)
+    assert any("3,600 seconds older than the record before it" in sentence for sentence in report.missing)
     facts = [name for section in report.sections for name, _ in section.facts]
     assert "Until the last record" not in facts
 

@@ -204,7 +204,7 @@ def test_damaged_lines_and_other_records_cost_themselves_alone(tmp_path: Path) -
     evidence, missing = read(folder)
     assert evidence.profile is not None and len(evidence.profile.series) > 5
     assert any("3 records are not of kind system, or hold no times" in sentence for sentence in missing)
-    assert any("1 line not readable" in sentence for sentence in missing)
+    assert any("1 line could not be read" in sentence for sentence in missing)
 
 
 def test_our_files_are_not_taken_for_damaged_files_of_the_profiler(tmp_path: Path) -> None:

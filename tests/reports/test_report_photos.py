@@ -172,7 +172,7 @@ def test_calibration_is_a_chart_of_the_bins_that_hold_photos(tmp_path: Path) -> 
     right, sure = chart.lines
     assert right.values == (90, 100) and sure.values == (83, 99)
     assert right.low[0] is not None and right.high[0] is not None and right.low[0] < 60 < 98 < right.high[0]
-    assert "97.2 % on average" in chart.sentence and "98.9 % of these predictions are right" in chart.sentence
+    assert "classes is 97.2 %" in chart.sentence and "98.9 % of these predictions are right" in chart.sentence
 
 
 @pytest.mark.parametrize("held", [{}, {"count": [1], "hits": [2], "confidence": [0.5]}, {"count": [1, 2], "hits": [1]}])

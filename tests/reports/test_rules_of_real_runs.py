@@ -24,7 +24,9 @@ def steps(*losses: list[float], **values: object) -> list[dict[str, object]]:
 
 def test_a_loss_that_shoots_up_is_found_though_it_comes_down_again(tmp_path: Path) -> None:
     found = verdict("LossNotDecreasing", write(tmp_path, [job(), *steps(SHOT_UP, SHOT_UP, COMES_DOWN, COMES_DOWN)]))
-    assert found.state == "triggered" and "guessing gives 1.1" in found.sentence and "--set lr=0.001" in found.advice
+    assert (
+        found.state == "triggered" and "loss of guessing is 1.1" in found.sentence and "--set lr=0.001" in found.advice
+    )
 
 
 def test_a_first_step_that_is_high_by_chance_is_no_loss_that_shot_up(tmp_path: Path) -> None:
