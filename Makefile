@@ -101,7 +101,7 @@ test-slow: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready-notebook ## 
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not long and not docker and not trainenv"
 	@if [ -x $(TRAIN_BIN)/python ] || requirements/python.sh 3.11 > /dev/null 2>&1; then $(MAKE) --no-print-directory test-script SPEED=slow; fi
 
-test-script: .venv-train/.ready ## script mode and hooks with the packages of the training image (a part of test; SPEED=slow: of test-slow)
+test-script: .venv-train/.ready ## run the tests of script mode and hooks with the packages of the training image (a part of test; with SPEED=slow, a part of test-slow)
 	$(TRAIN_BIN)/pytest -n 2 --dist load -m "trainenv and $(or $(SPEED),not slow)" $$(grep -rl mark.trainenv tests --include="test_*.py")
 
 test-others: .venv/.ready-dev ## the tests that need no torch, on the other installed versions of Python (3.11, 3.12, 3.13)

@@ -101,7 +101,7 @@ def emulate(*options: object) -> Iterator[Emulator]:
 
 
 def emulating(folder: Path, *options: object) -> list[str]:
-    """Write the small programs into `folder`. Return the command that starts an emulator with these programs, and its data in `folder`."""
+    """Write the small programs into `folder`. Return the command that starts an emulator with these programs. Its data are in `folder`."""
     programs = folder / "programs"
     programs.mkdir()
     for name, text in (("train", TRAIN), ("serve", SERVE)):

@@ -58,7 +58,7 @@ def compare(first: Path, second: Path) -> Report:
 
 
 def _labels(first: Path, second: Path) -> tuple[str, str]:
-    """Return a short name for each run: the last folders of its path, as many as it takes for the two names to differ."""
+    """Return a short name for each run: the last folders of its path, just enough for the two names to differ."""
     one, other = first.resolve().parts, second.resolve().parts
     length = next((n for n in range(1, max(len(one), len(other)) + 1) if one[-n:] != other[-n:]), 1)
     names = [one_line("/".join(parts[-length:])) for parts in (one, other)]

@@ -71,7 +71,7 @@ def judged_split(run: Run) -> Split | None:
 
 
 def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether some classes have far more photos than others, or are mostly predicted wrongly."""
+    """Judge whether some classes have far more photos than others, and whether some are mostly predicted wrongly."""
     if evidence.run is None:
         return not_judged(NO_RUN)
     split = judged_split(evidence.run)

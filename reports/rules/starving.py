@@ -7,7 +7,7 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 from reports.system import BatchUse, Bottlenecks, GpuUse, Profile, Usage
 
 NO_PROFILE = "There are no system metrics: neither points nor SageMaker's reports."
-NO_GPU = "The system metrics hold no GPU."
+NO_GPU = "The system metrics hold no data of a GPU."
 FASTER = "load photos in more processes, store smaller photos"
 
 
@@ -153,7 +153,7 @@ def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         points,
-        advice=f"A larger batch{_batch(evidence)}, or a smaller instance.",
+        advice=f"Use a larger batch{_batch(evidence)}, or a smaller instance.",
         loss=len(free) / len(used) * (1 - max(max(use.gpu_p95) for use in free) / 100),
         episodes=len(free),
     )

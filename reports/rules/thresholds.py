@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Waiting:
     """The number of points that a rule needs, and the part of the points that it judges."""
 
-    points: int  # a series with fewer points is not judged
+    points: int  # the rules need at least so many points
     start_share: float = (
         0.0  # share of the run at its start that is ignored, because the job is still loading and warming up
     )
@@ -39,7 +39,7 @@ class Overfit:
     # Ours: limit for the rise of the validation loss from its lowest value, as a share of that value.
     ratio: float
     patience: int  # number of epochs above the limit; ours: at the end of the run, in a row
-    patience_share: float  # the same as a share of the run's epochs; the larger number counts
+    patience_share: float  # patience as a share of the run's epochs; the larger of the two patiences counts
     validation_rises: bool  # True: the rise of the validation loss is judged; False: its distance to the training loss
 
 
@@ -49,9 +49,9 @@ class Overtraining:
 
     train_patience: int  # epochs without an improvement of the training loss; 0: the training loss is ignored
     validation_patience: int  # epochs without an improvement of the validation loss
-    patience_share: float  # the same as a share of the run's epochs; the larger number counts
+    patience_share: float  # patience as a share of the run's epochs; the larger of the two patiences counts
     delta: float  # a smaller decrease of the loss is not an improvement
-    relative: bool  # True: delta is a share of the best loss; False: delta is a loss
+    relative: bool  # True: delta is a share of the best loss; False: delta is an absolute loss
     seconds: float  # no finding if the epochs without an improvement took less than this in all
 
 
@@ -92,7 +92,7 @@ class Start:
     dead_records: float  # share of a layer's records that may be above dead_percent
     input_mean: float  # limit for the absolute value of a channel's mean after normalisation
     input_std: float  # lowest standard deviation of a channel after normalisation; below it the photos show almost nothing; 0: ignored
-    photos: int  # fewer photos are not judged
+    photos: int  # the rules need at least so many photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Classes:
 
     imbalance: float  # limit for the photos of the largest class divided by those of the smallest
     misprediction: float  # share of a class's photos that may be predicted wrongly
-    photos: int  # fewer photos are not judged
+    photos: int  # the rules need at least so many photos
     diagonal: float | None  # at least this share of the predictions of a class must be right; None: not judged
     off_diagonal: (
         float | None
@@ -121,13 +121,13 @@ class Steps:
     share: float  # share of the steps that may be outliers
     times_median: float  # no finding if the longest step takes less than so many times the median
     outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
-    fewest: int  # fewer steps are not judged
+    fewest: int  # StepOutlier needs at least so many steps
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record
     wait_share: (
         float | None
     )  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
-    wait_seconds: float  # steps that took less time in all are not judged
+    wait_seconds: float  # DataWait needs steps of at least so many seconds in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +157,11 @@ class System:
 class Serving:
     """The thresholds of the rules on an endpoint."""
 
-    requests: int  # fewer requests are not judged
+    requests: int  # the rules need at least so many requests
     errors: float  # share of the answers that may be errors
     tail: float  # limit for the 99th percentile of a part of the latency divided by its median
     slow: float  # seconds; a 99th percentile below this is not a finding
-    tail_requests: int  # fewer requests are too few for a 99th percentile
+    tail_requests: int  # EndpointTail needs at least so many requests for a 99th percentile
     cold: float  # share of the requests that may wait until a model is loaded
 
 

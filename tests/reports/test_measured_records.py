@@ -165,7 +165,7 @@ def test_without_a_gpu_the_rules_on_gpus_say_so(tmp_path: Path) -> None:
     columns = {name: values for name, values in COLUMNS.items() if "gpu" not in name}
     folder = machine(write(tmp_path, healthy()), columns, gpu_memory_limit_bytes=[])
     for rule in ("LowGPUUtilization", "CPUBottleneck", "GPUMemoryIncrease"):
-        assert verdict(rule, folder).sentence == "The system metrics hold no GPU."
+        assert verdict(rule, folder).sentence == "The system metrics hold no data of a GPU."
 
 
 def test_all_hosts_are_shown_and_a_containers_own_limit_is(tmp_path: Path) -> None:
