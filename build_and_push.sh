@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds the images, pushes them to the account's ECR (or another registry) and writes their digests to images.json.
 #   ./build_and_push.sh [train|serve|all] [--device cuda|cpu] [--tag T] [--region R] [--dry-run]
-# Each image gets three tags: the version (or T), the git revision and latest; those of CPU images end in -cpu. With
-# uncommitted changes only a T that looks like no release is pushed, and nothing else.
-# Variables, beside those of docker/build.sh:
-#   REGISTRY      another registry, as host[:port][/folder]: no call to AWS, Docker must be logged in there
+# Each image gets three tags: the version (or T), the git revision, and latest. The tags of CPU images end in -cpu. With
+# uncommitted changes, --tag T is required, T must not look like a release, and T is the only tag.
+# Variables, in addition to those of docker/build.sh:
+#   REGISTRY      another registry, as host[:port][/folder]. Docker must be logged in there; AWS is not called
 #   ECR_REGISTRY  another host name for the account's own ECR
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -33,11 +33,11 @@ suffix=""
 [[ -z $tag || $tag =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || fail "--tag '$tag' is not a tag; use letters, digits, '.', '_' and '-'"
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
-revision=$(git rev-parse --short=12 HEAD 2> /dev/null) || fail "this folder is not a git repository, so the images could not name their source; clone the project"
+revision=$(git rev-parse --short=12 HEAD 2> /dev/null) || fail "this folder is not a git repository, so the images could not record their revision; clone the project with git"
 tags="${tag:-$version$suffix} $revision$suffix latest$suffix"
 if [ -n "$(git status --porcelain)" ]; then
   [[ -n $tag && ! $tag =~ ^v?[0-9]+\.[0-9] ]] ||
-    fail "there are uncommitted changes, so the tag ${tag:-$version} would not say what is in the image; commit them, or pass a tag such as --tag try"
+    fail "there are uncommitted changes, so the tag ${tag:-$version} would not identify the code in the image; commit them, or pass a tag such as --tag try"
   tags=$tag revision=$revision-dirty
 fi
 
@@ -57,7 +57,7 @@ push() {
   local answer
   "$docker" tag "$1" "$2"
   answer=$("$docker" push "$2" 2>&1) || case "$answer" in
-    *"no basic auth"* | *nauthorized* | *denied*) fail "the registry of $2 wants a login that may push there; run docker login ${registry%%/*}, or correct REGISTRY" ;;
+    *"no basic auth"* | *nauthorized* | *denied*) fail "the registry of $2 requires a login with permission to push; run docker login ${registry%%/*}, or correct REGISTRY" ;;
     *"no such host"* | *refused* | *timeout* | *"no route"*) fail "the registry ${registry%%/*} cannot be reached; correct REGISTRY or the region, or look at the network and its proxy" ;;
     *immutable*) fail "$2 exists with another image and cannot be overwritten; pass another --tag" ;;
     *"no space left"*) fail "no disk space is left for $2; free some, for example with docker system prune" ;;
@@ -83,7 +83,7 @@ for program in $what; do
   image=$("$docker" image inspect --format '{{.Id}}' "$repository:$device")
   for name in $tags; do
     if [ -z "${REGISTRY:-}" ] && [[ $name != latest* ]] && holds "$repository" "$name" "$image"; then
-      echo "push: $repository:$name is there already"
+      echo "push: $repository:$name exists already"
       continue
     fi
     push "$repository:$device" "$registry/$repository:$name"

@@ -1,10 +1,10 @@
-"""The training loop that people copy, for comparison: the whole frozen model runs on every photo in every epoch.
+"""The training loop of many tutorials, for comparison: the whole frozen model runs on every photo in every epoch.
 
     python -m benchmarks.baseline FOLDER [--out FILE] [--backbone NAME] [--epochs N] [--lr X] [--batch-size N]
 
 FOLDER holds train/ and validation/ with a folder per class. The loop uses torchvision's ImageFolder and transforms, a
-DataLoader with its defaults, and Adam on the last layer alone, in fp32; weights are random except those of
-timm/tf_efficientnet_lite0. FILE gets what each phase of each epoch reached.
+DataLoader with its defaults, and Adam on only the last layer, in fp32. Weights are random except those of
+timm/tf_efficientnet_lite0. The loop writes the loss and the accuracy of each phase of each epoch to FILE.
 """
 
 import json
@@ -22,7 +22,7 @@ from classifier.backbones import build_backbone
 from train.pretrained import load_pretrained
 
 OPTIONS = {
-    "out": (Path("baseline.json"), "what each phase of each epoch reached"),
+    "out": (Path("baseline.json"), "file for loss and accuracy of each phase of each epoch"),
     "backbone": ("inception_v3", "name of the network"),
     "epochs": (5, "number of epochs"),
     "lr": (0.003, "learning rate of the last layer"),
@@ -31,7 +31,7 @@ OPTIONS = {
 
 
 def main() -> int:
-    """Train, and write what each phase of each epoch reached."""
+    """Train, and write the loss and the accuracy of each phase of each epoch."""
     options = parse("baseline", (), OPTIONS, folder="../shared/data/dogs")
     torch.manual_seed(0)
     loaders = _loaders(options.folder, options.backbone, options.batch_size)
@@ -50,7 +50,7 @@ def main() -> int:
 
 def _loaders(folder: Path, name: str, batch_size: int) -> dict[str, Any]:
     size = build_backbone(name)[2]
-    # The notebook resizes to 299; the weights' own recipe, 342, would cost it a little more time.
+    # The original notebook resizes to 299. The recipe of the weights, 342, would make the loop a little slower.
     side = size.crop if name == "inception_v3" else size.resize
     resize = transforms.Resize(side, interpolation=transforms.InterpolationMode(size.interpolation))
     sized = [resize, transforms.CenterCrop(size.crop)]
@@ -63,7 +63,7 @@ def _loaders(folder: Path, name: str, batch_size: int) -> dict[str, Any]:
 
 
 def _model(name: str, classes: int) -> nn.Module:
-    """Return the whole model, frozen but for a new last layer."""
+    """Return the whole model with a new last layer. All other layers are frozen."""
     if name.startswith("timm/"):
         import timm
 
@@ -86,7 +86,7 @@ def _run_phase(model: nn.Module, loader: Any, optimizer: torch.optim.Optimizer) 
         optimizer.zero_grad()
         with torch.set_grad_enabled(model.training):
             outputs = model(inputs)
-            if isinstance(outputs, tuple):  # inception_v3 in train mode adds its auxiliary logits
+            if isinstance(outputs, tuple):  # in train mode, inception_v3 also returns auxiliary logits
                 outputs = outputs[0]
             loss = criterion(outputs, labels)
             if model.training:

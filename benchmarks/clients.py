@@ -1,6 +1,6 @@
-"""Parts of benchmarks.emulator that time its clients: fit() and upload_data() of SDK v2, and `byoc`.
+"""Parts of benchmarks.emulator that time clients of the emulator: fit() and upload_data() of SDK v2, and `byoc`.
 
-An endpoint answers at once, and a job is a program that sleeps. Only in `tuning` the jobs are real ones.
+The endpoint is a program that answers at once, and a job is a program that sleeps. Only the part `tuning` runs real jobs.
 """
 
 import os
@@ -20,7 +20,7 @@ from benchmarks.parts import Figure, Options
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 SAMPLES = ROOT / "data" / "samples"
 TRIALS, PARALLEL = 8, 2
-# SDK v2's own fit(), unchanged. The job's program prints the time when it ends. All these programs print seconds as their last line.
+# Calls SDK v2's fit(). The job's program prints the time at its end. This program and the two below print seconds as their last line.
 FIT = """
 import sys, time
 from sagemaker.estimator import Estimator
@@ -33,7 +33,7 @@ print(end - estimator.latest_training_job.describe()["FinalMetricDataList"][0]["
 """
 JOB = ("--on", "sagemaker", "--image", "byoc-classifier-train:cpu", "--instance", "ml.m5.large", "--yes", "--detach")
 ACCOUNT = (*JOB, "--region", "us-east-1", "--role", ROLE, "--bucket", "bench")
-SENT_BYTES = 45_000  # of each file that is uploaded
+SENT_BYTES = 45_000  # bytes of each uploaded file
 SDK_UPLOAD = """
 import sys, time
 import sagemaker
@@ -54,7 +54,7 @@ print(time.monotonic() - started)
 
 
 def fit(options: Options) -> Iterator[Figure]:
-    """Measure how long fit() goes on after the job's program has ended; that includes the model's archive and its upload."""
+    """Measure the time from the end of the job's program to the end of fit(). It includes packing and uploading the model."""
     for shown, hold, target in (("", (), 12), (", with --hold", ("--hold", "20"), 1)):
         waits = []
         for _ in range(options.rounds):
@@ -65,7 +65,7 @@ def fit(options: Options) -> Iterator[Figure]:
 
 
 def tuning(options: Options) -> Iterator[Figure]:
-    """The same search by `byoc tune`, whose trials share their features, and by a tuning job, whose jobs share nothing."""
+    """Time the same search in two ways: `byoc tune`, whose trials share their features, and a tuning job, whose jobs share nothing."""
     search = ["tune", "--data", options.photos.resolve(), "--backbone", LITE, "--trials", TRIALS]
     ours, job = [], []
     for _ in range(options.rounds):
@@ -87,7 +87,7 @@ def tuning(options: Options) -> Iterator[Figure]:
 
 
 def driver(options: Options) -> Iterator[Figure]:
-    """Time `byoc --help`, what `byoc predict` adds to its request, and `byoc train` from its start to the job's creation."""
+    """Time `byoc --help`, `byoc predict` without its request, and `byoc train` from its start to the job's creation."""
     photo, headers = next(SAMPLES.glob("test/*/*.jpg")), {"Content-Type": "image/jpeg"}
     helps, predictions, creations = [], [], []
     with emulate() as emulator:
@@ -110,10 +110,10 @@ def driver(options: Options) -> Iterator[Figure]:
 
 
 def upload(options: Options) -> Iterator[Figure]:
-    """Upload the same files by SDK v2's upload_data, by `byoc`, and by `byoc` once more.
+    """Time three uploads of the same files: by SDK v2's upload_data, by `byoc`, and by `byoc` a second time.
 
-    Each upload runs in its own process, and its imports are not timed. `byoc data upload` also checks the photos first; upload_data
-    does not, so that check is left out here.
+    Each upload runs in its own process, and its imports are not timed. `byoc data upload` also checks the photos first. This
+    check is left out here, because upload_data does not check them.
     """
     with emulate() as emulator:
         photos = emulator.folder / "photos"

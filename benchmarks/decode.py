@@ -1,8 +1,8 @@
-"""What draft decoding of JPEG saves at 12 megapixels.
+"""Measures how much time draft decoding of JPEG saves at 12 megapixels.
 
     python -m benchmarks.decode [FOLDER] [--photos N]
 
-Times are milliseconds a photo of one thread: the best of REPEATS for each photo, and the median over photos.
+Times are milliseconds a photo on one thread: the shortest of REPEATS times for each photo, then the median over the photos.
 """
 
 import sys
@@ -20,7 +20,7 @@ REPEATS = 3
 
 
 def _measure(options: Options) -> Iterator[Figure]:
-    """Time each photo at full size and drafted, one after the other."""
+    """Time decoding each photo at full size and as a draft, in turns."""
     photos = [resized(path) for path in sample_photos(options.folder, options.photos)]
     for backbone in ("inception_v3", LITE):
         load = partial(load_pixels, preprocessing=build_backbone(backbone)[2])
@@ -37,4 +37,4 @@ def _measure(options: Options) -> Iterator[Figure]:
 PARTS = {"drafted": _measure}
 
 if __name__ == "__main__":
-    sys.exit(parts.main("decode", PARTS, {"photos": (20, "timed")}, folder="../shared/data/photos"))
+    sys.exit(parts.main("decode", PARTS, {"photos": (20, "number of photos")}, folder="../shared/data/photos"))

@@ -1,9 +1,9 @@
-"""What the local SageMaker costs, and how fast `byoc` is with it.
+"""Measures the time and memory of the local SageMaker, and the speed of `byoc` with it.
 
     python -m benchmarks.emulator [--part start,s3,...] [sizes, which --help lists]
 
-A job is a program that sleeps for 5 s, and an endpoint one that answers at once; only the part `tuning` runs our two programs.
-The objects go to TMPDIR and need --s3-mb megabytes there.
+A job is a program that sleeps for 5 s, and an endpoint is a program that answers at once. Only the part `tuning` runs our training
+program. The S3 objects are stored in TMPDIR and take --s3-mb megabytes there.
 """
 
 import os
@@ -18,14 +18,14 @@ from benchmarks.machine import in_turns, seconds
 from benchmarks.parts import Figure, Options
 
 OBJECT = 64_000_000  # bytes of a large object
-BODY = os.urandom(110_000)  # of an invocation: as many bytes as a photo of 500 x 375
+BODY = os.urandom(110_000)  # the body of an invocation, as large as a photo of 500 x 375 pixels
 OPTIONS = {
-    "s3-mb": (256, "put into S3"),
-    "objects": (2000, "small ones, listed"),
-    "invocations": (200, "of an endpoint"),
-    "rounds": (3, "of starts, listings and jobs"),
-    "photos": (clients.SAMPLES, "tuned on"),
-    "sent": (8400, "files that are uploaded"),
+    "s3-mb": (256, "megabytes that are put into S3"),
+    "objects": (2000, "number of small objects that are listed"),
+    "invocations": (200, "number of invocations"),
+    "rounds": (3, "number of starts, listings and jobs"),
+    "photos": (clients.SAMPLES, "folder of photos for the part tuning"),
+    "sent": (8400, "number of uploaded files"),
 }
 
 
@@ -55,7 +55,7 @@ def _s3(options: Options) -> Iterator[Figure]:
 
 
 def _list(emulator: Emulator, count: int) -> None:
-    """List the small objects, a page of 1,000 after another; each page begins after the last key of the one before."""
+    """List the small objects in pages of 1,000. Each page begins after the last key of the page before."""
     for start in range(0, count, 1000):
         page = emulator.s3("GET", f"/bench?list-type=2&prefix=small/&start-after=small/{start - 1:07d}")
         listed, expected = page.count(b"<Contents>"), min(1000, count - start)
@@ -64,7 +64,7 @@ def _list(emulator: Emulator, count: int) -> None:
 
 
 def _invocation(options: Options) -> Iterator[Figure]:
-    """Invoke an endpoint, and ask its container directly, in turns; each on a connection of its own."""
+    """In turns, invoke an endpoint and send the same request to its container directly. Each request has its own connection."""
     headers = {"Content-Type": "image/jpeg"}
     with emulate() as emulator:
         direct = f"http://127.0.0.1:{make_endpoint(emulator)['port']}/invocations"

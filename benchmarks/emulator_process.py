@@ -1,4 +1,4 @@
-"""A local SageMaker to measure, the small programs of its images, and plain HTTP to it."""
+"""Starts a local SageMaker for the benchmarks, with small programs in place of the images, and sends requests to it."""
 
 import contextlib
 import json
@@ -21,11 +21,11 @@ import psutil
 BYOC = str(Path(sys.executable).parent / "byoc")
 START_SECONDS = 60
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
-# They take the place of a real account's, and client libraries look for keys nowhere else.
+# Variables that replace those of a real account, and keep client libraries from looking for keys elsewhere.
 FAKE = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
 FAKE |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local")
 FAKE |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-# The emulator checks no signature; it reads the service's name here.
+# The emulator does not check the signature. It reads the name of the service from this header.
 S3 = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request, Signature=0"}
 TRAIN = """
 import os, pathlib, time
@@ -33,7 +33,7 @@ time.sleep(5)
 (pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"]) / "model" / "model").write_text("model")
 print(f"ended={time.time()}", flush=True)
 """
-# Answers at once as `serve` does, and adds its port, so that it can be asked directly too.
+# Answers at once, like `serve`. The answer holds the port, so that a benchmark can also send requests to the container directly.
 SERVE = """
 import http.server, json, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])
@@ -55,7 +55,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running `byoc emulate`: its folder, process and address, and the seconds from its start to its first answer."""
+    """A running `byoc emulate`: its folder, process id and address, and the seconds from its start to its first answer."""
 
     folder: Path
     pid: int
@@ -63,7 +63,7 @@ class Emulator:
     seconds: float
 
     def run(self, *command: object) -> str:
-        """Run a program whose requests go to the emulator, and return what it prints; raises CalledProcessError if it fails."""
+        """Run a program that sends its requests to the emulator, and return its output. Raises CalledProcessError if the program fails."""
         words, environment = [*map(str, command)], os.environ | {"AWS_ENDPOINT_URL": self.url}
         return subprocess.check_output(words, cwd=self.folder, env=environment, text=True)
 
@@ -82,7 +82,7 @@ class Emulator:
 
 @contextlib.contextmanager
 def emulate(*options: object) -> Iterator[Emulator]:
-    """Run an emulator with a bucket `bench` in a new folder, with the small programs of this module or those of the options."""
+    """Run an emulator with a bucket `bench` in a new folder. Its images are the programs of this module, unless `options` name others."""
     with TemporaryDirectory(prefix="bench-emulator-") as name:
         folder, start = Path(name), time.perf_counter()
         log, address = folder / "log", folder / "data" / "address"
@@ -101,7 +101,7 @@ def emulate(*options: object) -> Iterator[Emulator]:
 
 
 def emulating(folder: Path, *options: object) -> list[str]:
-    """Write the small programs into `folder`; return the command that starts an emulator with them and its data there."""
+    """Write the small programs into `folder`. Return the command that starts an emulator with these programs. Its data are in `folder`."""
     programs = folder / "programs"
     programs.mkdir()
     for name, text in (("train", TRAIN), ("serve", SERVE)):
@@ -112,7 +112,7 @@ def emulating(folder: Path, *options: object) -> list[str]:
 
 
 def make_endpoint(emulator: Emulator) -> dict[str, Any]:
-    """Make the endpoint `bench` and return its first answer."""
+    """Create the endpoint `bench` and return its first answer."""
     archive = shutil.make_archive(str(emulator.folder / "model"), "gztar", emulator.folder / "programs")
     emulator.s3("PUT", "/bench/model.tar.gz", Path(archive).read_bytes())
     client = emulator.client("sagemaker")
@@ -127,7 +127,7 @@ def make_endpoint(emulator: Emulator) -> dict[str, Any]:
 
 
 def ask(url: str, body: bytes | None, headers: Mapping[str, str], method: str | None = None) -> bytes:
-    """Send one request on a connection of its own and return the answer's body; raises HTTPError for a refusal."""
+    """Send one request on a new connection and return the answer's body. Raises HTTPError if the status is an error."""
     request = urllib.request.Request(url, body, dict(headers), method=method)
     with urllib.request.urlopen(request, timeout=600) as answer:
         found: bytes = answer.read()
@@ -135,7 +135,7 @@ def ask(url: str, body: bytes | None, headers: Mapping[str, str], method: str | 
 
 
 def forget_account() -> None:
-    """Take a real account's variables out of this process's environment, and put the fake keys in."""
+    """Replace the variables of a real account in this process's environment with fake ones."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= FAKE

@@ -1,7 +1,7 @@
-"""Part of benchmarks.train: the feature pass, reading and decoding included, on the backend that training chooses.
+"""Part of benchmarks.train: the feature pass, with reading and decoding, on the backend that training chooses.
 
-It is compared with the same pass on torch, and with its limit: what its two halves take alone, in lanes as the pass has them. These
-are decoding, and the backend on pixels that lie ready in memory. All are measured in turn, round by round.
+The pass is compared with the same pass on torch, and with a limit: the sum of the times of its two halves, which are decoding, and
+the backend on pixels that are ready in memory. Both halves run in as many lanes as the pass. Every round measures all of them.
 """
 
 import contextlib
@@ -31,16 +31,16 @@ from train.pretrained import load_pretrained
 from train.processes.world import local_threads
 
 TARGET = 0.9
-READY = 256  # photos kept as pixels; the bare passes go over them again and again
-# The ways take turns. A turn has over 1,000 photos where there are as many: from that number on the pass on torch folds batch
-# normalisation, and training leaves torch.
-TURN, WARM = 1200, 64  # photos of a turn and of the warm-up
+READY = 256  # photos that are kept as pixels; the measurement of the backend alone uses them repeatedly
+# Photos of a turn and of the warm-up. A turn has over 1,000 photos, if the folder has as many: from that number on, the pass on
+# torch folds batch normalisation, and training may choose another backend than torch.
+TURN, WARM = 1200, 64
 OURS, TORCH, BARE, DECODING = "ours", "on torch", "bare", "decoding"
 Way = Callable[[list[Path]], int]
 
 
 def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figure]:
-    """Time every way over the photos, and compare ours with the others."""
+    """Time every way to process the photos, and compare our pass with the others."""
     torch.set_num_threads(options.threads)
     model = without_head(backbone)
     on_torch = FeaturePass(model=model, precision=resolve_precision("auto"))
@@ -66,7 +66,7 @@ def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figu
     clocks = _measure(ways, paths, options.rounds)
     for name, taken in clocks[""].items():
         yield Figure.of(f"{name}, photos/s", [1 / turn for turn in taken])
-    for clock, turns in clocks.items():  # medians over turns, each compared with the turns beside it
+    for clock, turns in clocks.items():  # ratios of neighbouring turns
         ratios = [theirs / own for own, theirs in zip(turns[OURS], turns[TORCH], strict=True)]
         yield Figure.of(f"ours / on torch{clock}", ratios)
         halves = zip(turns[OURS], turns[BARE], turns[DECODING], strict=True)
@@ -76,7 +76,7 @@ def measure(options: Options, paths: list[Path], backbone: str) -> Iterator[Figu
 
 
 def without_head(backbone: str) -> Classifier:
-    """Return a model without a head, as the feature pass takes it: lite0 with its pretrained weights, others with random ones."""
+    """Return a model without a head for the feature pass. lite0 has its pretrained weights, other backbones have random weights."""
     network, _, preprocessing = build_backbone(backbone)
     if backbone == LITE:
         load_pretrained(network, backbone, None)
@@ -88,14 +88,14 @@ def _photos(paths: Sequence[Path]) -> PhotoSet:
 
 
 def extract(feature_pass: FeaturePass, paths: Sequence[Path]) -> int:
-    """Send photos through a feature pass, without its progress lines, and return how many they were."""
+    """Run a feature pass over photos without its progress lines, and return the number of photos."""
     with contextlib.redirect_stderr(io.StringIO()):
         feature_pass.extract(_photos(paths))
     return len(paths)
 
 
 def _in_lanes(one: Callable[[int, list[Path]], object], turn: list[Path]) -> int:
-    """Call `one` for each batch of a turn on a thread per core, and return how many photos that were."""
+    """Call `one` for each batch of a turn, with one thread per core, and return the number of photos."""
     batches, threads = max(1, len(turn) // CHUNK), torch.get_num_threads()
     with ThreadPoolExecutor(local_threads(), initializer=lambda: torch.set_num_threads(1)) as pool:
         list(pool.map(lambda batch: one(batch, turn), range(batches)))
@@ -104,11 +104,11 @@ def _in_lanes(one: Callable[[int, list[Path]], object], turn: list[Path]) -> int
 
 
 def _measure(ways: dict[str, Way], paths: list[Path], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds a photo of every turn of every way, by the clock and in processor time.
+    """Return the seconds a photo of every turn of every way, as wall-clock time and as processor time.
 
-    Other work on the machine changes the first threefold, and hardly the second.
+    Other work on the machine may change the wall-clock time threefold; it hardly changes the processor time.
     """
-    # Short turns, forwards and backwards: a shared machine's speed may change threefold from one turn to the next.
+    # The turns are short and alternate in direction, because a shared machine's speed may change threefold from one turn to the next.
     turns = [paths[start : start + TURN] for start in range(0, len(paths) - TURN + 1, TURN)] or [paths]
     for way in ways.values():
         way(turns[0][:WARM])

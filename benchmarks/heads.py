@@ -1,4 +1,4 @@
-"""Part of benchmarks.train: the head by adam, by a search for adam's hyperparameters, and by lbfgs, on the same features."""
+"""Part of benchmarks.train: trains the head on the same features by adam, by a search for adam's hyperparameters, and by lbfgs."""
 
 import dataclasses
 import time
@@ -24,13 +24,13 @@ from train.precision import resolve_precision
 from train.processes.world import World
 from train.report import Records
 
-# lbfgs ends at the same optimum for each seed, as the photos bring their own validation.
+# Way -> configuration and number of seeds. lbfgs needs one seed: the validation split is given, so every seed leads to the same optimum.
 WAYS = {"adam": (Config(), 3), "20 trials": (Config(search_trials=20), 3), LBFGS: (Config(optimizer=LBFGS), 1)}
 
 
 def measure(options: Options) -> Iterator[Figure]:
-    """On the test photos, calibrated as in a job: accuracy and loss of several seeds; and the processor's seconds."""
-    torch.set_num_threads(1)  # threads that wait for one another would count as the processor's time
+    """Measure accuracy and loss on the test photos for several seeds, calibrated as in a job, and the processor time in seconds."""
+    torch.set_num_threads(1)  # the waiting of threads for one another would count as processor time
     feature_pass = FeaturePass(model=without_head(LITE), precision=resolve_precision("auto"))
     for folder, few in ((options.folder, 0), (options.folder, 5), (options.small, 0), (options.samples, 0)):
         photos = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
@@ -52,7 +52,7 @@ def measure(options: Options) -> Iterator[Figure]:
 
 
 def _trained(splits: dict[str, Features], config: Config, classes: int) -> tuple[torch.nn.Module, float]:
-    """Return a trained head and its temperature."""
+    """Return a trained head and its calibration temperature."""
     torch.manual_seed(config.seed)
     head = build_head(splits["train"].features.shape[1], (), 0.0, classes)
     records, validation = Records(None), splits["validation"]

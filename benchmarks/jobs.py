@@ -1,8 +1,8 @@
-"""Whole jobs of the training program, and the parts of benchmarks.train that run them: beside the copied loop, with fine-tuning, and
-with ever more photos.
+"""Runs whole jobs of the training program. Holds the parts of benchmarks.train that use such jobs: the comparison with the
+training loop of benchmarks.baseline (the copied loop), fine-tuning, and growing numbers of photos.
 
-Trap: nothing here may import torch. Linux starts the peak memory of a new process at that of its parent, so a parent that holds
-torch would spoil the measurement.
+Trap: this module must not import torch. On Linux, the peak memory of a new process starts at that of its parent, so a parent that
+has loaded torch would spoil the measurement.
 """
 
 import json
@@ -23,23 +23,25 @@ from benchmarks.photos import selected
 from launch.training import Recipe, read_records, result, train
 
 EPOCHS, LR = 5, 0.003
-SOURCES = 1000  # photos that growth copies; the same for every size, so that they take equally long to decode
-CLASSES, VALIDATION = 10, 10  # of growth: the number of classes; one photo in VALIDATION is for validation
+SOURCES = (
+    1000  # photos that the part growth copies: the same for every size, so that decoding a photo takes equally long
+)
+CLASSES, VALIDATION = 10, 10  # for the part growth: number of classes; one photo in VALIDATION is for validation
 
 
 @dataclass(frozen=True)
 class Run:
-    """A job of the training program: the seconds that it took, and the records that it wrote."""
+    """A finished job of the training program: its duration in seconds, and its records."""
 
     seconds: float
     records: list[dict[str, Any]]
 
     def record(self, kind: str) -> dict[str, Any]:
-        """Return the first record of a kind; `done` has the seconds of each step and the largest memory."""
+        """Return the first record of a kind. The record `done` holds the seconds of each part and the peak memory."""
         return next(record for record in self.records if record["kind"] == kind)
 
     def epochs(self, stage: str) -> list[dict[str, Any]]:
-        """Return the records of a stage's epochs; the stages are head and finetune."""
+        """Return the records of the epochs of a stage, which is head or finetune."""
         return [record for record in self.records if record["kind"] == "epoch" and record["stage"] == stage]
 
 
@@ -52,15 +54,15 @@ def ours(
     cache: Path | None = None,
     base: Path | None = None,
 ) -> Run:
-    """Run the training program. It finds cached features only if `cache` holds some.
+    """Run the training program. It uses cached features only if `cache` holds some.
 
-    `base` is the job's folder, which stays and may hold the same job's checkpoints; a temporary folder without it.
-    Raises UserError when the job fails.
+    `base` is the job's folder. It is kept, and may hold checkpoints of the same job. Without `base`, the folder is temporary.
+    Raises UserError if the job fails.
     """
     with TemporaryDirectory(prefix="bench-ours-") as name:
         job = base or Path(name) / "job"
         job.mkdir(parents=True, exist_ok=True)
-        # Both sides start from the weights that a package brings, or from random ones.
+        # Ours and the copied loop start from the same kind of weights: those in a package, or random ones.
         fixed = {"backbone": backbone, "weights": "pretrained" if backbone == LITE else "random"}
         fixed |= {option: str(value) for option, value in hyperparameters.items()}
         recipe = Recipe(data=folder, hyperparameters=fixed, channels={}, feature_cache=cache or Path(name) / "cache")
@@ -69,9 +71,9 @@ def ours(
 
 
 def epochs(options: Options, folder: Path, backbone: str, **limits: int | None) -> Iterator[Figure]:
-    """Compare time and accuracy of five epochs of ours and of the copied loop. Ours runs before and after it.
+    """Compare time and accuracy of five epochs of our program and of the copied loop. Our program runs before and after the loop.
 
-    `limits` are those of `selected`.
+    `limits` are keyword arguments of `selected`.
     """
     runs: dict[str, list[Run]] = {"auto": [], "fp32": []}
     settings = {"epochs": EPOCHS, "lr": LR, "batch-size": 64}
@@ -90,7 +92,7 @@ def epochs(options: Options, folder: Path, backbone: str, **limits: int | None) 
                 ran.append(ours(split.folder, backbone, settings | {"precision": precision}, options.threads))
 
         run_ours()
-        # Its lines show progress, so they go to standard error like those of our own program.
+        # The progress lines of the loop go to standard error, like those of our program.
         theirs = seconds(partial(subprocess.run, copied, env=environment, check=True, stdout=sys.stderr))
         run_ours()
         phases = json.loads(out.read_text())
@@ -107,14 +109,14 @@ def epochs(options: Options, folder: Path, backbone: str, **limits: int | None) 
 
 
 def finetune(options: Options) -> Iterator[Figure]:
-    """Measure how fast fine-tuning is, how long it waits for photos, and how much it raises the accuracy of the frozen head."""
+    """Measure the speed of fine-tuning, its waiting time for photos, and the accuracy with and without it."""
     with (
         TemporaryDirectory(prefix="bench-cache-") as cache,
         selected(options.folder, classes=options.finetune_classes) as split,
     ):
         if "test" not in split.counts:
             raise NotRun(f"{options.folder} holds no test photos; add a folder test")
-        # The frozen run leaves its features in the cache, so that the other's seconds are those of fine-tuning alone.
+        # The frozen run leaves its features in the cache, so the second run does not compute them again.
         frozen, tuned = (
             ours(split.folder, LITE, {"finetune-epochs": number}, options.threads, cache=Path(cache))
             for number in (0, options.finetune_epochs)
@@ -134,13 +136,13 @@ def finetune(options: Options) -> Iterator[Figure]:
 
 
 def growth(options: Options) -> Iterator[Figure]:
-    """Train on ever more photos and compare the feature pass's photos per second and the process's largest memory."""
+    """Train on growing numbers of photos. Compare the photos per second of the feature pass, and the peak memory of the process."""
     sizes = sorted(map(int, options.growth_sizes.split(",")))
     runs: dict[int, list[Run]] = {size: [] for size in sizes}
     with TemporaryDirectory(prefix="bench-growth-") as name:
         photos = Path(name) / "photos"
         _multiply(sample_photos(options.folder, SOURCES), sizes[-1], photos)
-        # Smaller sizes run before and after the largest, because the machine's speed drifts and a short pass alone says little.
+        # Smaller sizes run before and after the largest, because the machine's speed drifts and one short pass is not reliable.
         for number, size in enumerate([*sizes, *sizes[-2::-1], *sizes[:-1]]):
             job = Path(name) / f"job-{number}"
             with selected(photos, photos=size) as split:
@@ -161,11 +163,11 @@ def growth(options: Options) -> Iterator[Figure]:
 
 
 def _multiply(sources: list[Path], count: int, folder: Path) -> None:
-    """Write `count` photos of a few classes. Each file differs, because its number is appended to the JPEG data."""
+    """Write `count` photos of CLASSES classes. All files differ, because the number of a file is appended to its JPEG data."""
     bodies = [path.read_bytes() for path in sources]
     for number in range(count):
         split = "validation" if number % VALIDATION == 0 else "train"
         path = folder / split / f"class{number // VALIDATION % CLASSES}" / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bodies[number % len(bodies)] + number.to_bytes(8, "little"))
-    os.sync()  # else the disk is still busy with them while the first size is measured
+    os.sync()  # otherwise the disk would still write them while the first size is measured

@@ -1,6 +1,6 @@
--- wrk's script: posts photos in turn and prints one line of JSON.
+-- A script for wrk: sends photos in turn and prints one line of JSON.
 --   wrk -t1 -c4 -d5s -s load.lua URL -- LIST [FIELD]
--- LIST is a file with one path a line. With FIELD a photo is sent as that field of a form, else as the body itself.
+-- LIST is a file with one path a line. With FIELD, a photo is sent as this field of a form, otherwise as the body.
 local bodies, turn = {}, 0
 
 function init(arguments)

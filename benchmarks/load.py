@@ -1,6 +1,6 @@
-"""Parts of benchmarks.serve that load every server with one model and one kind of photo, and measure one thread's limit.
+"""Parts of benchmarks.serve that load every server with one model and one kind of photo, and measure the limit of one thread.
 
-wrk makes the load, in a closed loop: each client sends its next photo when it has the answer to the last.
+wrk makes the load in a closed loop: a client sends its next photo after the answer to its last photo.
 """
 
 import contextlib
@@ -27,17 +27,16 @@ from serve.prepare import prepare
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
 WARM_SECONDS, QUIET_SECONDS = 2.0, 60.0
-Row = dict[
-    str, float
-]  # what wrk measured, the processor time of each role meanwhile in seconds, and one thread's times in ms
+# The figures of wrk, the processor time of each role during the load in seconds, and the times of one thread in ms.
+Row = dict[str, float]
 
 
 def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iterator[Figure]:
-    """Load every server, or ours alone, with photos of a kind; raises NotRun if the peers are wanted and .venv-peers is missing."""
+    """Load every server, or only ours if `alone`, with photos of a kind. Raises NotRun if .venv-peers is needed and missing."""
     python = options.peers_python.absolute()
     if not alone and not python.exists():
         raise NotRun(f"{python} is missing; make it with bash requirements/setup_peers.sh")
-    rows: dict[str, list[Row]] = defaultdict(list)  # by server and number of clients
+    rows: dict[str, list[Row]] = defaultdict(list)  # rows by server and number of clients
     with TemporaryDirectory(prefix="bench-serve-") as name, contextlib.ExitStack() as stack:
         work = Path(name)
         photos = inputs(options.folder, kind, work / "photos", options.large)
@@ -49,14 +48,16 @@ def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iter
                 started = servers.running(server, photos[0].read_bytes(), work / servers.slug(server.name))
                 running.append(stack.enter_context(started))
         turns = [*((server, 4) for server in running), (running[0], 1)]
-        # The first round does not count: the seconds after a start are slower, those of Java most of all.
+        # The first round does not count: servers are slower in the first seconds after a start, Java most of all.
         for number, (server, clients) in product(range(options.rounds + 1), turns):
             _until_quiet(running)
             row: Row = {}
-            if (server, clients) == turns[0]:  # just before ours, so that the machine is as fast for both
+            if (server, clients) == turns[
+                0
+            ]:  # just before the load on our server, so that the machine is equally fast for both
                 times = limit.measure(artifact, photos, [backend], rounds=2)
                 row |= {name: median(taken) for name, taken in times.items()}
-                # The requests a second if only decoding and the forward pass took time.
+                # Requests a second on all cores if only decoding and the forward pass took time.
                 row["limit"] = 1000 * len(os.sched_getaffinity(0)) / (row[limit.DECODE] + row[backend])
             with _naming_failures(server):
                 before = server.cpu_seconds()
@@ -69,7 +70,7 @@ def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iter
 
 @contextlib.contextmanager
 def _naming_failures(server: Server) -> Iterator[None]:
-    """Name a peer that fails, and go on without it."""
+    """Print the name of a peer that fails in the block, and continue without it. A failure of our own server is raised."""
     try:
         yield
     except NotRun as error:
@@ -80,10 +81,10 @@ def _naming_failures(server: Server) -> Iterator[None]:
 
 def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
     for name, own in rows.items():
-        for key in ("requests/s", "p50", "p95", "p99"):  # the percentiles in ms
+        for key in ("requests/s", "p50", "p95", "p99"):  # percentiles are in ms
             yield Figure.of(f"{name}: {key}", [row[key] for row in own])
         yield Figure(f"{name}: errors", sum(row["errors"] for row in own))
-        # The processor time includes that of the warm-up's requests.
+        # The processor time includes the requests of the warm-up.
         ms = 1000 / sum(row["requests"] + row["warm_requests"] for row in own)
         for role in ROLES:
             yield Figure(f"{name}: processor time of {role}, ms a request", ms * sum(row[role] for row in own))
@@ -99,7 +100,7 @@ def _figures(rows: Mapping[str, list[Row]], backend: str) -> Iterator[Figure]:
 
 
 def _until_quiet(running: list[Server]) -> None:
-    """Wait until no server computes. Some go on for seconds with their last requests, which would slow the next server down."""
+    """Wait until no server computes. Some servers work on their last requests for seconds, which would slow down the next server."""
     end, before = time.monotonic() + QUIET_SECONDS, float("-inf")
     while time.monotonic() < end:
         now = sum(sum(server.cpu_seconds().values()) for server in running)
@@ -110,9 +111,11 @@ def _until_quiet(running: list[Server]) -> None:
 
 
 def inputs(folder: Path, kind: str, target: Path, large: int) -> list[Path]:
-    """Return photos of natural size, or write `large` photos of 12 megapixels or photos of 224 px to `target` and return those."""
+    """Return the photos of one kind. Photos of natural size stay where they are; `large` photos of 12 megapixels, or photos of 224 px, are
+    written to `target`.
+    """
     paths = sorted(sample_photos(folder, sys.maxsize))
-    random.Random(0).shuffle(paths)  # in an order that is the same for every server
+    random.Random(0).shuffle(paths)  # the order is the same for every server
     if kind == "natural":
         return paths
     target.mkdir(parents=True, exist_ok=True)
@@ -124,18 +127,18 @@ def inputs(folder: Path, kind: str, target: Path, large: int) -> list[Path]:
 
 
 def load(server: Server, photos: Sequence[Path], clients: int, seconds: float) -> Row:
-    """Load a server with photos after a short warm-up; return requests, seconds, percentiles in ms, and errors.
+    """Load a server with photos after a short warm-up. Return requests, seconds, percentiles in ms, and errors.
 
     Raises NotRun if wrk is missing, or the server answers nothing.
     """
     if not shutil.which("wrk"):
         raise NotRun("wrk is not installed; apt-get install wrk")
     warm = _wrk(server, photos, clients, WARM_SECONDS)
-    for longer in (1, 5):  # for a server that is slower than that
+    for longer in (1, 5):  # if a slow server answers nothing in `seconds`, load it five times as long
         found = _wrk(server, photos, clients, longer * seconds)
         if found["requests"]:
             return found | {"requests/s": found["requests"] / found["seconds"], "warm_requests": warm["requests"]}
-    raise NotRun(f"{server.name} answered nothing in {5 * seconds:g} s; load for longer")
+    raise NotRun(f"{server.name} answered nothing in {5 * seconds:g} s; use a larger --seconds")
 
 
 def _wrk(server: Server, photos: Sequence[Path], clients: int, seconds: float) -> Row:

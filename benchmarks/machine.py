@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine's description, JPEG photos to measure with, and clocks."""
+"""Functions for all benchmarks: the description of the machine, a sample of JPEG photos, and timing."""
 
 import os
 import platform
@@ -17,11 +17,11 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "aiohttp")
 
 
 class NotRun(Exception):
-    """Why something could not be measured, as one sentence."""
+    """Raised if something cannot be measured. The text is one sentence with the reason."""
 
 
 def describe() -> dict[str, Any]:
-    """Return the processor, its cores and the flags that decide speed, the versions, the load now and the date."""
+    """Return the processor, the number of its cores, the flags that influence speed, the load average, versions and the date."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     info = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return {
@@ -36,14 +36,14 @@ def describe() -> dict[str, Any]:
 
 
 def has_bf16() -> bool:
-    """Return whether the processor computes in bfloat16."""
+    """Return True if the processor has instructions for bfloat16."""
     return bool({"avx512_bf16", "amx_bf16"} & set(describe()["flags"]))
 
 
 def sample_photos(folder: Path, count: int) -> list[Path]:
-    """Return `count` JPEG files from anywhere in the folder, always the same ones, or all if it holds fewer.
+    """Return `count` JPEG files below the folder, the same at each call, or all files if it holds fewer.
 
-    Raises NotRun if it holds none.
+    Raises NotRun if the folder holds no JPEG file.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not found:
@@ -52,7 +52,7 @@ def sample_photos(folder: Path, count: int) -> list[Path]:
 
 
 def seconds(function: Callable[..., object], *arguments: Any, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Call a function and return how long it took."""
+    """Call a function and return its duration in seconds."""
     start = clock()
     function(*arguments)
     return clock() - start
@@ -63,7 +63,7 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """Call all functions in each round, and return the seconds of each by round.
 
-    Every second round runs backwards, because the speed of a shared machine may change threefold from one call to the next.
+    Every second round runs in reverse order, because the speed of a shared machine may change threefold from one call to the next.
     """
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):

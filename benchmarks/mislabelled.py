@@ -1,9 +1,9 @@
-"""How well training finds mislabelled photos: wrong labels are planted among the training photos, then training runs.
+"""Measures how well training finds mislabelled photos: wrong labels are planted among the training photos, then training runs.
 
     python -m benchmarks.mislabelled [FOLDER] [--classes N] [--share SHARE] [--backbone NAME] [--seed N]
 
-A wrong label is either a class drawn at random, or the class that a first run most often confuses with the right one. All runs
-share a cache of features.
+A wrong label is either a random class, or the class with which a first run most often confuses the right class. All runs share a
+cache of features.
 """
 
 import random
@@ -21,11 +21,11 @@ from benchmarks.parts import Figure, Options
 from benchmarks.photos import selected
 
 SETTINGS = {"epochs": 5, "lr": 0.003}
-MOVED = "moved-"  # how the name of a photo with a wrong label begins
+MOVED = "moved-"  # the name of a photo with a wrong label begins with this
 
 
 def _planted(options: Options) -> Iterator[Figure]:
-    """Plant wrong labels in both ways, train each time, and yield how well they were found."""
+    """Plant wrong labels in both ways, train each time, and yield how many of them were found."""
     with TemporaryDirectory(prefix="bench-") as name:
         with selected(options.folder, classes=options.classes) as photos:
             yield from photos.figures()
@@ -44,7 +44,7 @@ def _planted(options: Options) -> Iterator[Figure]:
 
 
 def _most_confused(run: Run) -> Mapping[str, str]:
-    """Return for each class the one that the trained model takes its photos for most often, over all splits that it judged."""
+    """Return, for each class, the other class that the trained model predicts most often for its photos, over all judged splits."""
     classes = run.record("job")["classes"]
     total = np.sum([record["matrix"] for record in run.records if record["kind"] == "confusion"], axis=0)
     np.fill_diagonal(total, -1)
@@ -52,7 +52,7 @@ def _most_confused(run: Run) -> Mapping[str, str]:
 
 
 def _plant(train: Path, other: Mapping[str, str] | None, share: float, seed: int) -> int:
-    """Move a share of the photos to the folder of a wrong class, and return how many. `other` names it; otherwise it is random."""
+    """Move a share of the photos to the folder of a wrong class: that of `other`, or a random class. Return the number of photos."""
     draw, photos = random.Random(seed), sorted(train.glob("*/*"))
     classes = {photo.parent.name for photo in photos}
     chosen = draw.sample(photos, round(share * len(photos)))
@@ -65,10 +65,10 @@ def _plant(train: Path, other: Mapping[str, str] | None, share: float, seed: int
 
 PARTS = {"planted": _planted}
 OPTIONS = {
-    "classes": (30, "of the folder's"),
-    "share": (0.05, "of the labels of train"),
-    "backbone": (LITE, "of the features"),
-    "seed": (0, "of what is planted"),
+    "classes": (30, "number of classes of the folder that are used"),
+    "share": (0.05, "share of the labels of train that are wrong"),
+    "backbone": (LITE, "backbone that computes the features"),
+    "seed": (0, "seed of the random choice of photos and labels"),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A benchmark consists of parts. Each is kept in the results file with its own machine and date, so each can run alone."""
+"""Runs the parts of a benchmark. The results file holds the machine and the date of each part, so each part can run alone."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ Options = argparse.Namespace
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with a name, the lowest and highest of the values behind it, and the limit that it should keep."""
+    """A measured value. `low` and `high` are the extremes of several measurements. `at_least` or `at_most` is the target."""
 
     name: str
     value: float
@@ -33,7 +33,7 @@ class Figure:
 
     @classmethod
     def of(cls, name: str, values: Sequence[float], **limit: float | None) -> "Figure":
-        """Return the median of several measurements as a figure."""
+        """Return a figure with the median of several measurements."""
         return cls(name, median(values), low=min(values), high=max(values), **limit)
 
 
@@ -43,12 +43,12 @@ Part = Callable[[Options], Iterable[Figure]]
 def parse(
     name: str, parts: Iterable[str], options: Mapping[str, tuple[Any, str]], folder: str | None = None
 ) -> Options:
-    """Read the command line of `python -m benchmarks.NAME`: --part (or --only), and options with default value and help text.
+    """Read the command line of `python -m benchmarks.NAME`: --part (or --only) and `options`, which hold a default and a help text.
 
-    If `folder` is given, the command line also takes the photos' folder, and `folder` is its default.
+    If `folder` is given, the command line also takes a folder of photos, whose default is `folder`.
     """
     parser, names = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}"), list(parts)
-    text = f"some of {', '.join(names)}"
+    text = f"parts to run, separated by commas: {', '.join(names)}"
     parser.add_argument("--part", "--only", type=lambda given: _chosen(given, names), default=names, help=text)
     if folder:
         parser.add_argument("folder", type=Path, nargs="?", default=Path(folder), help="photos (default: %(default)s)")
@@ -62,7 +62,7 @@ def parse(
 
 
 def _chosen(text: str, parts: list[str]) -> list[str]:
-    """Return the parts whose names, or the beginnings of whose names, are listed; raises ArgumentTypeError for an unknown one."""
+    """Return the parts whose names begin with one of the listed texts. Raises ArgumentTypeError if no name begins with a text."""
     wanted = text.split(",")
     unknown = [prefix for prefix in wanted if not any(name.startswith(prefix) for name in parts)]
     if unknown:
@@ -73,12 +73,13 @@ def _chosen(text: str, parts: list[str]) -> list[str]:
 def main(
     name: str, parts: Mapping[str, Part], options: Mapping[str, tuple[Any, str]], folder: str | None = None
 ) -> int:
-    """Run the parts that the command line of `python -m benchmarks.NAME` chooses, and print all figures of results/NAME.json.
+    """Run the parts that the command line of `python -m benchmarks.NAME` names. Write and print the figures of results/NAME.json.
 
-    Figures are kept there, with the machine and the options; parts that are not run keep theirs. See parse for the arguments.
+    The file holds figures, machine and options of each part. Parts that do not run keep their old figures. See `parse` for the
+    arguments.
     """
     given, path = parse(name, parts, options, folder), RESULTS / f"{name}.json"
-    # So that what a part started is ended when the benchmark is.
+    # On SIGTERM, exit in the usual way, so that the processes of a part are ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known: dict[str, Any] = json.loads(path.read_text())["parts"] if path.exists() else {}
     settings = {key: value for key, value in vars(given).items() if isinstance(value, int | float | str)}
@@ -87,7 +88,7 @@ def main(
         try:
             figures = [vars(figure) for figure in parts[part](given)]
         except (NotRun, UserError, subprocess.CalledProcessError) as error:
-            print(f"{part}: not run, since {error}\n")
+            print(f"{part}: not run, because {error}\n")
             continue
         rows = [{key: value for key, value in figure.items() if value is not None} for figure in figures]
         known[part] = {"machine": described, "settings": settings, "figures": rows}
@@ -101,7 +102,7 @@ def main(
 
 
 def _write(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the results and say where. Numbers have five digits; each innermost object takes one line."""
+    """Write the results and print the path. Numbers have five significant digits; each innermost object takes one line."""
     path.parent.mkdir(exist_ok=True)
     rounded = json.loads(json.dumps(results), parse_float=lambda digits: float(f"{float(digits):.5g}"))
     indented = json.dumps(rounded, indent=1)

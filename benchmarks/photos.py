@@ -1,4 +1,4 @@
-"""Photos for the benchmarks: links to some photos of a folder, and photos at another size."""
+"""Prepares photos for the benchmarks: links to some photos of a folder, and photos of another size."""
 
 import io
 import math
@@ -18,14 +18,14 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """A folder with train/ and validation/ (and test/) of some photos of another folder, as links."""
+    """A folder with train/, validation/ and maybe test/, which hold links to some photos of another folder."""
 
     folder: Path
     counts: dict[str, int]
     classes: int
 
     def figures(self) -> Iterator[Figure]:
-        """Yield how many classes and photos there are."""
+        """Yield the number of classes and the number of photos of each split."""
         yield Figure("classes", self.classes)
         for split, count in self.counts.items():
             yield Figure(f"photos, {split}", count)
@@ -35,9 +35,9 @@ class Split:
 def selected(
     folder: Path, *, photos: int | None = None, classes: int | None = None, splits: tuple[str, ...] = SPLITS
 ) -> Iterator[Split]:
-    """Lay out some of a folder's photos while a `with` block runs: about `photos` of them, from `classes` classes; None means all.
+    """Make a folder with about `photos` photos of `classes` classes for the time of a `with` block. None means all.
 
-    Each split keeps its share of the photos, and has the same number of each class. The classes are spread over the sorted list.
+    Each split keeps its share of the photos, and has equal numbers of each class. The classes are spread over the sorted list.
     """
     found = load_photo_set({"training": folder}, validation_share=0.1, seed=0)
     kept = classes or len(found.classes)
@@ -62,7 +62,7 @@ def resized(path: Path, side: int | None = None) -> bytes:
     """Return a photo as a JPEG file of 12 megapixels, or of `side` pixels a side."""
     with Image.open(path) as image:
         scale = (12_000_000 / (image.width * image.height)) ** 0.5
-        # Rounded up, so that no size falls just short of what drafting needs.
+        # Rounded up, because drafting needs a minimum size.
         size = (side, side) if side else (math.ceil(image.width * scale), math.ceil(image.height * scale))
         stream = io.BytesIO()
         image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)

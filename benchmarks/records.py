@@ -1,4 +1,4 @@
-"""What training's records cost: the same work with and without them, in turns, and the time of one measurement of the machine.
+"""Measures the cost of training's records: the same work with and without records, in turns, and one measurement of the machine.
 
 python -m benchmarks.records [PHOTOS]
 """
@@ -28,13 +28,13 @@ from train.report.gpus import Gpus
 from train.report.proc import Machine
 from train.report.system import INTERVAL
 
-PHOTOS, CLASSES, WIDTH = 2000, 120, 1280  # of the head; small backbones have this width, and their steps are short
+PHOTOS, CLASSES, WIDTH = 2000, 120, 1280  # the head's data; small backbones have this width, and their steps are short
 
 
 def _cost(options: Options) -> Iterator[Figure]:
-    """Compare the processor time of each work with and without records, and time one measurement of the machine."""
+    """Compare the processor time of head and feature pass with and without records, and time one measurement of the machine."""
     paths = sample_photos(options.folder, options.count)
-    # On a busy machine, the time that threads wait for each other would be larger than the difference.
+    # With several threads on a busy machine, their waiting time for each other would be larger than the difference.
     torch.set_num_threads(1)
     model = without_head(LITE)
 
@@ -47,7 +47,7 @@ def _cost(options: Options) -> Iterator[Figure]:
             ways = {"with": partial(work, StepRecords(records)), "without": partial(work, None)}
             taken = in_turns(ways, options.rounds, clock=time.process_time)
             records.close()
-        # Without the first round, which warms up.
+        # The first round is the warm-up and is left out.
         ratios = [one / other for one, other in zip(taken["with"][1:], taken["without"][1:], strict=True)]
         yield Figure.of(f"{name}: processor time with records / without", ratios, at_most=1.02)
     reads = in_turns({"machine": Machine().read, "gpus": Gpus().read}, 50, clock=time.thread_time)
@@ -69,7 +69,7 @@ def _head() -> Callable[[StepRecords | None], None]:
 
 
 PARTS = {"cost": _cost}
-OPTIONS = {"rounds": (11, "of turns with and without records"), "count": (64, "photos of a turn")}
+OPTIONS = {"rounds": (11, "number of turns with and without records"), "count": (64, "number of photos of a turn")}
 
 if __name__ == "__main__":
     sys.exit(parts.main("records", PARTS, OPTIONS, folder="data/samples"))

@@ -1,8 +1,8 @@
-"""How long a report takes: to read, judge and write a huge job, and to open the page of a normal one in Chromium.
+"""Measures the time to make the report on a huge job, and the time to open the page of a normal job in Chromium.
 
     python -m benchmarks.report [--part huge,normal] [sizes, which --help lists]
 
-The records are made up, in the formats of docs/records.md and of SageMaker's profiler. Opening needs chromium and playwright.
+The records are artificial, in the formats of docs/records.md and of SageMaker's profiler. Opening needs chromium and playwright.
 """
 
 import importlib.util
@@ -21,8 +21,8 @@ from benchmarks.parts import Figure, Options
 from benchmarks.report_records import write_job, write_metrics
 
 BYOC = str(Path(sys.executable).parent / "byoc")
-EPOCHS = 100  # of the huge job
-# Notes when each chart of the page is drawn, in milliseconds after the page was asked for.
+EPOCHS = 100  # epochs of the huge job
+# A script that notes when each chart is drawn, in milliseconds after the request for the page.
 WATCH = """
 window.drawnAt = [];
 new MutationObserver((changes) => changes.forEach(() => window.drawnAt.push(performance.now())))
@@ -42,7 +42,7 @@ def _huge(options: Options) -> Iterator[Figure]:
 
 
 def _normal(options: Options) -> Iterator[Figure]:
-    """Make the report on a job of 12 epochs with a search, and open it."""
+    """Make the report on a job of 12 epochs with a search, and open its page."""
     with tempfile.TemporaryDirectory(prefix="bench-report-") as name:
         write_job(Path(name), steps=50, epochs=12, classes=26, trials=12)
         write_metrics(Path(name), 2, 600)
@@ -51,7 +51,7 @@ def _normal(options: Options) -> Iterator[Figure]:
 
 
 def _made(folder: Path, limits: dict[str, float]) -> Iterator[Figure]:
-    """Make a report in a process of its own."""
+    """Make a report in a new process, and yield its time, its memory and the size of the page."""
     begun = time.perf_counter()
     with subprocess.Popen([BYOC, "report", str(folder)], stdout=subprocess.DEVNULL) as process:
         _, status, used = os.wait4(process.pid, 0)
@@ -72,14 +72,18 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    seconds: dict[str, list[float]] = {LOADED: [], FIRST: [], DRAWN: []}  # of each load
+    seconds: dict[str, list[float]] = {
+        LOADED: [],
+        FIRST: [],
+        DRAWN: [],
+    }  # seconds from the start of each load to three moments
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         for _ in range(loads):
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
             tab.add_init_script(WATCH)
             tab.goto(page.as_uri())
-            tab.wait_for_timeout(1000)  # until the charts of the first screen are drawn
+            tab.wait_for_timeout(1000)  # time for drawing the charts of the first screen
             for moment, found in seconds.items():
                 found.append(tab.evaluate(moment) / 1000)
             tab.close()
@@ -90,10 +94,10 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
 
 PARTS = {"huge": _huge, "normal": _normal}
 OPTIONS = {
-    "steps": (1_000_000, "of the huge job"),
-    "hosts": (8, "of the huge job"),
-    "points": (7_200, "of each host, two a second"),
-    "loads": (9, "of the normal page"),
+    "steps": (1_000_000, "number of steps of the huge job"),
+    "hosts": (8, "number of hosts of the huge job"),
+    "points": (7_200, "number of points of each host, two a second"),
+    "loads": (9, "number of times that the normal page is opened"),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Made-up records for the benchmark of reports: those of our jobs, and system metrics as SageMaker's profiler writes them."""
+"""Writes artificial records for the benchmark of reports: those of our jobs, and system metrics in the format of SageMaker's profiler."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-# Of one moment of a host: type, name, dimension, lowest value, and by how much the value varies.
+# The metrics of a host at one moment: type, name, dimension, lowest value, and range of the value.
 METRICS = (
     ("gpu", "gpu0", "GPUUtilization", 85, 13),
     ("gpu", "gpu0", "GPUMemoryUtilization", 40, 7),
@@ -21,7 +21,7 @@ METRICS = (
 
 
 def write_job(folder: Path, steps: int, epochs: int, classes: int, trials: int = 0) -> None:
-    """Write the records of a job that overfits in its second half, so that the page shows a finding with its chart."""
+    """Write the records of a job. It overfits in its second half, so that the page shows a finding with its chart."""
     records = enumerate(_job(steps, epochs, classes, trials))
     dated = ({"version": 1, "time": 1.7e9 + number} | record for number, record in records)
     _write(folder / "output" / "data" / "records.jsonl", dated)
@@ -68,7 +68,7 @@ def _epoch(number: int, steps: int, epochs: int, chance: random.Random) -> Recor
 
 
 def write_metrics(folder: Path, hosts: int, points: int) -> None:
-    """Write system metrics of hosts with one GPU and two cores, as SageMaker's profiler does: a file a minute."""
+    """Write system metrics of hosts with one GPU and two cores. Like SageMaker's profiler, write one file a minute."""
     place = folder / "profiler-output" / "system" / "incremental" / "2026112700"
     for host in range(1, hosts + 1):
         for minute in range(0, points, 120):

@@ -1,9 +1,9 @@
-"""The speed of our server beside that of other servers and the limit of one thread, with the same artifact, photos and cores.
+"""Compares the speed of our server with other servers and with the limit of one thread, on the same artifact, photos and cores.
 
     python -m benchmarks.serve [FOLDER] [--peers-python PATH] [--part inception_v3,start,...] [sizes, which --help lists]
 
 FOLDER (../shared/data/photos) holds photos of natural size. PATH is the Python of .venv-peers (bash requirements/setup_peers.sh).
-wrk loads one server at a time, round by round. The artifacts stay in --artifacts; remove them when the training program has changed.
+wrk loads one server at a time, round by round. The artifacts are kept in --artifacts; remove them after a change of the training program.
 """
 
 import sys
@@ -22,20 +22,20 @@ from benchmarks.parts import Figure, Options
 from classifier.backends import BACKENDS
 
 MODELS = ("inception_v3", "lite0")  # lite0 is trained on photos of three breeds, inception_v3 has random weights
-KINDS = ("natural", "12mp", "224")  # of photos
-TIMED = 24  # photos, by the part backends
+KINDS = ("natural", "12mp", "224")  # kinds of photos
+TIMED = 24  # number of photos in the part backends
 OPTIONS = {
     "train": (Path("../shared/data/dogs"), "folder of photos on which lite0 is trained"),
-    "peers-python": (Path(".venv-peers/bin/python"), "the Python that has the peers"),
-    "seconds": (5.0, "of load at a time"),
-    "rounds": (3, "of all servers"),
-    "large": (24, "photos of 12 megapixels"),
-    "artifacts": (Path("runs/bench-serve"), "where the artifacts are kept, and made if absent"),
+    "peers-python": (Path(".venv-peers/bin/python"), "Python of the environment with the other servers"),
+    "seconds": (5.0, "seconds of each load"),
+    "rounds": (3, "number of rounds over all servers"),
+    "large": (24, "number of photos of 12 megapixels"),
+    "artifacts": (Path("runs/bench-serve"), "folder of the artifacts, which are made if absent"),
 }
 
 
 def _artifact(options: Options, model: str) -> Path:
-    """Return the model's artifact, made where there is none yet."""
+    """Return the folder of the model's artifact. Make the artifact if it does not exist."""
     job: Path = options.artifacts.resolve() / model
     folder = job / "model"
     if not (folder / "model.json").exists():
@@ -57,7 +57,7 @@ def _backends(options: Options) -> Iterator[Figure]:
 
 
 def _start(options: Options) -> Iterator[Figure]:
-    """Measure from the start of `serve` to the first answer, and what a worker then holds."""
+    """Measure the time from the start of `serve` to its first answer, and a worker's memory after some load."""
     seconds, memory = [], []
     with TemporaryDirectory(prefix="bench-serve-") as name:
         photos = [inputs(options.folder, kind, Path(name) / kind, options.large) for kind in ("natural", "12mp")]
@@ -74,7 +74,7 @@ def _start(options: Options) -> Iterator[Figure]:
 
 
 def _part(model: str, kind: str, *, alone: bool) -> parts.Part:
-    """Return the part that loads every server, or ours alone, with a model and a kind of photo."""
+    """Return the part that loads every server, or only ours if `alone`, with a model and a kind of photos."""
     return lambda options: compare(options, _artifact(options, model), kind, alone=alone)
 
 

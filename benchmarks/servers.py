@@ -1,4 +1,4 @@
-"""The servers to compare: how each is started on the loopback address in its own process, and stopped."""
+"""Starts and stops the compared servers, each on the loopback address in its own process."""
 
 import contextlib
 import os
@@ -23,22 +23,22 @@ from benchmarks.machine import ROOT, NotRun
 START_SECONDS = 180.0
 PEERS = ROOT / "benchmarks" / "peers"
 OURS, STOCK = "ours", "stock"
-ROLES = ("front", "java", "workers")  # of a server's processes
+ROLES = ("front", "java", "workers")  # the roles of a server's processes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How to start a server, and where to send photos: in the field `form` of a form, or as the body if it is None."""
+    """The command and the address of a server. Photos are sent in the field `form` of a form, or as the body if `form` is None."""
 
     name: str
     command: list[str]
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
     form: str | None = None
-    pid: int = 0  # of the process that was started for it; 0 before
+    pid: int = 0  # id of its first process; 0 before the start
 
     def answers(self, photo: bytes) -> bool:
-        """Return whether it answers a photo."""
+        """Return True if the server answers a photo with status 200."""
         sent: dict[str, Any] = {"body": photo, "headers": {"Content-Type": "image/jpeg"}}
         if self.form:
             sent = {"fields": {self.form: ("photo.jpg", photo, "image/jpeg")}}
@@ -47,14 +47,14 @@ class Server:
         return False
 
     def processes(self) -> list[psutil.Process]:
-        """Return its processes: those of its session, whoever started them, and all descendants."""
+        """Return the server's processes: all processes of its session, and all descendants of its first process."""
         found = {process for process in psutil.process_iter() if _session(process.pid) == self.pid}
         with contextlib.suppress(psutil.NoSuchProcess):
             found |= set(psutil.Process(self.pid).children(recursive=True))
         return list(found)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return the processor time so far of the first process, of Java and of the rest."""
+        """Return the processor seconds so far of the first process (front), of Java, and of all others (workers)."""
         found = dict.fromkeys(ROLES, 0.0)
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -72,11 +72,11 @@ def ours(artifact: Path) -> Server:
 
 
 def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> Iterator[Server]:
-    """Yield the peers; `prepared` is the artifact as serve.prepare wrote it, `python` that of .venv-peers."""
+    """Yield the other servers. `prepared` is the folder that serve.prepare wrote; `python` is the Python of .venv-peers."""
     models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
     tuned = models | {"OMP_NUM_THREADS": "1"}
     yield _stock(python, folder / STOCK, models)
-    # As documented; with a worker for each core, one thread each; and the same with our decode and model.
+    # Three ways: as documented; tuned, with one worker for each core and one thread each; tuned, with our decoding and model.
     for way, environment in (("", models), (", tuned", tuned), (", ours inside", tuned | {"BENCH_OURS": "1"})):
         port, workers = str(free_port()), str(len(os.sched_getaffinity(0)) if way else 1)
         command = [str(python), "-m", "benchmarks.peers.litserve_server", port, workers]
@@ -123,7 +123,7 @@ def slug(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a free port below 32,768: multi-model-server keeps ports in signed 16-bit integers."""
+    """Return a free port below 32,768, because multi-model-server stores ports in signed 16-bit integers."""
     while True:
         port = random.SystemRandom().randrange(10_000, 32_767)
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(server: Server, photo: bytes, folder: Path) -> Iterator[Server]:
-    """Start a server and wait until it has answered a photo; raises NotRun when it does not."""
+    """Run a server during the block, which begins after its first answer to a photo. Raises NotRun if it does not answer."""
     folder.mkdir(parents=True, exist_ok=True)
     path = f"{Path(server.command[0]).parent}{os.pathsep}{os.environ['PATH']}"
     common = {"PYTHONPATH": str(ROOT), "PATH": path, "JAVA_HOME": str(JAVA_HOME)}
@@ -150,7 +150,7 @@ def running(server: Server, photo: bytes, folder: Path) -> Iterator[Server]:
             time.sleep(0.05)
         yield found
     finally:
-        # Normally the workers end with their server; those that do not are killed.
+        # Normally the workers end with their server. The others are killed.
         for number in (signal.SIGTERM, signal.SIGKILL):
             members = found.processes()
             for member in members:

@@ -1,10 +1,10 @@
-"""What training saves against the loop that people copy, and whether its cost stays linear.
+"""Compares training with the training loop of many tutorials, and measures whether its cost grows linearly.
 
     python -m benchmarks.train [FOLDER] [--part epochs,growth,...] [--small FOLDER] [sizes, which --help lists]
 
-FOLDER (../shared/data/breeds) is the larger set of photos, --small (../shared/data/dogs) one of natural sizes. Every part
-is kept in results/train.json with its own machine and date; a part that is not run keeps its former entry, so that a
-long measurement can be made in pieces.
+FOLDER (../shared/data/breeds) is the larger set of photos; --small (../shared/data/dogs) is a set of photos of natural size.
+results/train.json holds the figures, the machine and the date of each part. A part that is not run keeps its old entry, so a long
+measurement can be done in several runs.
 """
 
 import os
@@ -18,35 +18,35 @@ from benchmarks.parts import Figure, Options
 
 OPTIONS = {
     "small": (Path("../shared/data/dogs"), "the smaller set of photos"),
-    "samples": (Path("data/samples"), "the crops that byoc data sample makes, heads"),
-    "cache": ("runs/features", "a folder that keeps features, heads"),
-    "threads": (len(os.sched_getaffinity(0)), "of both sides"),
-    "backbone": ("inception_v3", "of epochs"),
-    "small-photos": (None, "of --small, epochs-dogs; all without it"),
-    "classes": (30, "of FOLDER, epochs-accuracy"),
-    "finetune-classes": (50, "of FOLDER"),
-    "finetune-epochs": (3, "of the part finetune"),
-    "growth-sizes": ("1000,10000,100000", "numbers of photos"),
-    "growth-backbone": ("mobilenet_v3_small", "of the part growth"),
-    "features-photos": (1200, "of FOLDER and of --small, features"),
-    "rounds": (5, "of features"),
+    "samples": (Path("data/samples"), "folder of the crops that byoc data sample makes, for the part heads"),
+    "cache": ("runs/features", "folder of the cached features, for the part heads"),
+    "threads": (len(os.sched_getaffinity(0)), "number of threads of both programs"),
+    "backbone": ("inception_v3", "backbone of the part epochs-dogs"),
+    "small-photos": (None, "number of photos of --small for the part epochs-dogs; all by default"),
+    "classes": (30, "number of classes of FOLDER for the part epochs-accuracy"),
+    "finetune-classes": (50, "number of classes of FOLDER for the part finetune"),
+    "finetune-epochs": (3, "number of epochs of the part finetune"),
+    "growth-sizes": ("1000,10000,100000", "numbers of photos for the part growth"),
+    "growth-backbone": ("mobilenet_v3_small", "backbone of the part growth"),
+    "features-photos": (1200, "number of photos of FOLDER and of --small for the parts features-*"),
+    "rounds": (5, "number of rounds of the parts features-*"),
 }
 
 
 def _features(options: Options, folder: Path, backbone: str) -> Iterable[Figure]:
-    # Imported only here: it loads torch into this process, which would spoil the memory that growth measures.
+    # This import loads torch into the process. At the top of the file, it would spoil the memory that the part growth measures.
     from benchmarks.features import measure
 
     return measure(options, sample_photos(folder, options.features_photos), backbone)
 
 
 def _heads(options: Options) -> Iterable[Figure]:
-    from benchmarks.heads import measure  # it loads torch too
+    from benchmarks.heads import measure  # this import loads torch too
 
     return measure(options)
 
 
-# They run in this order. epochs-accuracy has pretrained weights, because the accuracy of random ones says nothing.
+# The parts run in this order. epochs-accuracy uses pretrained weights, because accuracy with random weights means nothing.
 PARTS: dict[str, parts.Part] = {
     "epochs-dogs": lambda options: jobs.epochs(options, options.small, options.backbone, photos=options.small_photos),
     "epochs-accuracy": lambda options: jobs.epochs(options, options.folder, LITE, classes=options.classes),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the base image when no registry can be reached: Debian 12 by debootstrap, as slim as Debian's own slim image.
-# The image has no certificates of this machine: the Dockerfiles install Debian's ca-certificates, and a build behind a
-# proxy gets the proxy's certificates as a secret. Does nothing when the image exists (REBUILD=1 makes it again).
+# The image has no certificates of this machine: the Dockerfile installs Debian's ca-certificates, and a build behind a
+# proxy gets the proxy's certificates as a secret. Does nothing if the image exists (REBUILD=1 makes it again).
 #   BASE    name and tag of the image (default byoc-base:bookworm)
 #   MIRROR  the server of Debian's packages (default: debootstrap's own)
 set -euo pipefail
@@ -22,7 +22,7 @@ command -v debootstrap > /dev/null || {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debootstrap > /dev/null
 }
 mirror=${MIRROR:-$(sed -n 's#^DEF_MIRROR="\(.*\)/debian"$#\1#p' "$(command -v debootstrap)")}
-[ -n "$mirror" ] || fail "debootstrap names no mirror of its own; name one: MIRROR=URL docker/base.sh"
+[ -n "$mirror" ] || fail "debootstrap has no default mirror; name one: MIRROR=URL docker/base.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
@@ -33,7 +33,7 @@ deb $mirror/debian bookworm main
 deb $mirror/debian bookworm-updates main
 deb $mirror/debian-security bookworm-security main
 SOURCES
-# Without manuals and translations, as Debian's slim image; packages that are installed later leave theirs out too.
+# Leave out manuals and translations, as Debian's slim image does. This also holds for packages that are installed later.
 cat > "$root/etc/dpkg/dpkg.cfg.d/slim" <<SLIM
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright

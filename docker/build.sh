@@ -31,7 +31,7 @@ fi
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' classifier/__init__.py)
 options=(--target "$program" --build-arg "PROGRAM=$program" --build-arg "BASE_IMAGE=$base" --build-arg "DEVICE=$device")
 options+=(--label "org.opencontainers.image.version=$version")
-# The labels say what is known. The source's URL is used only if others can open it, without a name and password.
+# Set only labels whose values are known. The source's URL is used only if it begins with https; user name and password are removed.
 if revision=$(git rev-parse --short=12 HEAD 2> /dev/null); then
   [ -z "$(git status --porcelain)" ] || revision=$revision-dirty
   options+=(--label "org.opencontainers.image.revision=$revision")
@@ -49,7 +49,7 @@ name=byoc-classifier-$program:$device
 echo "build: $name $version${revision:+ ($revision)} on $base"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Newer builders add attestations by default. The image then becomes an index, which SageMaker refuses.
+# Newer builders add attestations by default. With attestations, the image would be an image index, which SageMaker refuses.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --progress plain --file docker/Dockerfile --tag "$name" "${options[@]}" . 2>&1 | tee "$log" || {
   ! grep -q -i "no space left on device" "$log" ||

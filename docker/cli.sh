@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the first docker command on PATH that can build with BuildKit. Newer ones need the plugin buildx for that.
+# Prints the first docker command on PATH that can build with BuildKit. Newer Docker versions need the plugin buildx for it.
 set -euo pipefail
 first=""
 while read -r docker; do

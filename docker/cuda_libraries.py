@@ -1,7 +1,7 @@
-"""Print which CUDA libraries the serving image could do without: `python docker/cuda_libraries.py`, after `make build DEVICE=cuda`.
+"""Prints the CUDA libraries that the serving image may not need: `python docker/cuda_libraries.py`, after `make build DEVICE=cuda`.
 
-Hides each of them in turn. A library counts as needed if, without it, torch cannot be imported or a backbone cannot predict on the
-processor. This needs no GPU, so it does not notice libraries that torch only opens on a GPU.
+The program hides each library in turn. A library counts as needed if, without it, torch cannot be imported or a backbone cannot
+predict on the processor. The program runs without a GPU, so it does not find out which libraries torch opens only on a GPU.
 """
 
 import subprocess
@@ -22,10 +22,10 @@ print(build_backbone("resnet18")[0].eval()(torch.zeros(1, 3, 224, 224)).shape)
 
 
 def main() -> int:
-    """Print the packages that the image lacks, then its libraries, the largest first, each with its size in MB."""
+    """Print the packages that were left out, then the libraries of the image, the largest first. The size of each is in MB."""
     listed = docker(IMAGE, "find", NVIDIA, "-name", "*.so*", "-type", "f", "-printf", "%s %p\\n")
     if listed.returncode:
-        print(f"{IMAGE} cannot be looked into: {listed.stderr.strip()}; make build DEVICE=cuda", file=sys.stderr)
+        print(f"{IMAGE} cannot be examined: {listed.stderr.strip()}; make build DEVICE=cuda", file=sys.stderr)
         return 1
     for requirement in LEFT_OUT:
         print(f"{unpacked(requirement) / 1e6:7.0f}  left out    {requirement}", flush=True)
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def unpacked(requirement: str) -> int:
-    """Return the bytes of a package without those that it needs."""
+    """Return the size of an installed package in bytes, without its dependencies."""
     with TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", folder]
         subprocess.run([*pip, requirement], check=True)
@@ -49,7 +49,7 @@ def unpacked(requirement: str) -> int:
 
 
 def docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a container without a network."""
+    """Run a container without a network, and return its output."""
     return subprocess.run([*RUN, *arguments], capture_output=True, text=True)
 
 

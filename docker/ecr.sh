@@ -1,9 +1,9 @@
-# Sourced by build_and_push.sh: its calls to AWS. A failure is one sentence that says what to do.
+# The calls to AWS, for build_and_push.sh, which sources this file. A failure prints one sentence with the remedy.
 # shellcheck shell=bash disable=SC2034,SC2154  # the caller owns region, registry, docker, digest and dry_run
 
 fail() { echo "push: $1" >&2; exit 1; }
 
-# Calls AWS and puts the answer into $reply. Returns 1 when the thing does not exist, with the reason in $error.
+# Calls AWS and puts the answer into $reply. Returns 1 if the resource does not exist, with the reason in $error.
 ask() {
   local errors
   errors=$(mktemp)
@@ -13,8 +13,8 @@ ask() {
   case "$error" in
     *NotFound*) return 1 ;;
     *"locate credentials"* | *"could not be found"*) fail "no AWS credentials are set; run aws configure, or set AWS_PROFILE to a profile that exists" ;;
-    *ExpiredToken* | *InvalidClientTokenId* | *UnrecognizedClient* | *"Token has expired"*) fail "AWS does not accept these credentials any more; renew them with aws sso login or aws configure" ;;
-    *AccessDenied* | *"not authorized"*) fail "these credentials may not do '$1 $2'; have the permission $1:$(permission "$2") added to them" ;;
+    *ExpiredToken* | *InvalidClientTokenId* | *UnrecognizedClient* | *"Token has expired"*) fail "AWS no longer accepts these credentials; renew them with aws sso login or aws configure" ;;
+    *AccessDenied* | *"not authorized"*) fail "these credentials do not permit '$1 $2'; ask for the permission $1:$(permission "$2")" ;;
     *"connect to the endpoint"* | *"Invalid endpoint"* | *"region_name"*) fail "AWS does not answer in region '$region'; correct --region, or look at the network and its proxy" ;;
     *) fail "aws $1 $2 failed: ${error# }" ;;
   esac
@@ -32,7 +32,7 @@ find_account() {
   account=$reply
 }
 
-# Makes the repository if it is missing. Tags are immutable except latest; every push is scanned; untagged images expire.
+# Creates the repository if it is missing. Tags are immutable except latest; every push is scanned; untagged images expire.
 make_repository() {
   if ask ecr describe-repositories --repository-names "$1" --query 'repositories[0].repositoryUri'; then return; fi
   say "create the repository $1 in $region"
@@ -56,12 +56,12 @@ log_in() {
   esac
 }
 
-# Succeeds when the repository already has this very image under the tag. Another image under it is an error, as tags are immutable.
+# Succeeds if the tag in the repository already names this image. If it names another image, that is an error, because tags are immutable.
 holds() {
   ask ecr batch-get-image --repository-name "$1" --image-ids "imageTag=$2" --query 'images[0].[imageId.imageDigest, imageManifest]' || return 1
   case "$reply" in
     None | "") return 1 ;;
     *"$3"*) digest=${reply%%[[:space:]]*} ;;
-    *) fail "$1:$2 is taken by another image and tags stay what they are; raise the version in classifier/__init__.py, or pass another --tag" ;;
+    *) fail "$1:$2 names another image already, and tags cannot be changed; raise the version in classifier/__init__.py, or pass another --tag" ;;
   esac
 }

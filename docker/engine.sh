@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Provides a Docker Engine: installs Debian's if none is installed, starts it if none runs, and says which of these it did.
-#   docker/engine.sh        leave a running engine as it is, else start one
+# Provides a running Docker Engine: installs Debian's if no engine is installed, starts it if no engine runs, and prints what it did.
+#   docker/engine.sh        start an engine; leave a running engine as it is
 #   docker/engine.sh stop   stop the engine that this script started, and no other
 # Variables:
-#   ENGINE_STATE  folder for the pid and the log of the engine that it started (default /var/run/byoc-engine)
+#   ENGINE_STATE  folder for pid and log of the started engine (default /var/run/byoc-engine)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 state=${ENGINE_STATE:-/var/run/byoc-engine}
@@ -18,7 +18,7 @@ started() {
 }
 
 if [ "${1:-}" = stop ]; then
-  pid=$(started) || { echo "engine: nothing to stop, none was started by this script"; exit 0; }
+  pid=$(started) || { echo "engine: nothing to stop, because this script started no engine"; exit 0; }
   kill "$pid"
   for _ in $(seq 300); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
   [ ! -d "/proc/$pid" ] || fail "process $pid did not stop within 30 s; look into $state/log"
@@ -30,7 +30,7 @@ fi
 done_so_far=""
 if ! command -v docker > /dev/null || { ! docker info > /dev/null 2>&1 && ! command -v dockerd > /dev/null; }; then
   { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; } ||
-    fail "no Docker Engine is installed and only root on Debian can have it installed from here; install Docker and start it"
+    fail "no Docker Engine is installed, and this script can install one only as root on Debian; install Docker and start it"
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends docker.io iptables > /dev/null
   done_so_far="installed, "

@@ -1,4 +1,4 @@
-"""Writes what was pushed of one image into images.json, a line for each image; the other image's line stays.
+"""Writes address, digest, tags and versions of a pushed image into images.json. Each image has one line; the other line is kept.
 
 python3 docker/record.py train|serve FILE URI DIGEST DEVICE VERSION REVISION TAG...
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def record(file: Path, program: str, entry: dict[str, object]) -> None:
-    """Put an image's entry last in the file, and replace the file at once."""
+    """Write an image's entry as the last entry of the file. The file is replaced atomically."""
     known = json.loads(file.read_text()) if file.exists() else {}
     known.pop(program, None)
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in (known | {program: entry}).items()]

@@ -1,7 +1,8 @@
-"""Write what an image holds as a CycloneDX 1.6 file, and a table of licences beside it: `sbom.py IMAGE FOLDER`.
+"""Writes the contents of an image as a CycloneDX 1.6 file, and a table of their licences: `sbom.py IMAGE FOLDER`.
 
-Debian packages are found through dpkg, Python packages through their metadata, netty in the model server's jar. The other
-parts of that jar (log4j, slf4j, gson, disruptor, commons) do not state their versions. Libraries inside a wheel are not listed.
+Debian packages are read from dpkg, Python packages from their metadata, netty from the model server's jar. The other parts of
+this jar (log4j, slf4j, gson, disruptor, commons) are not listed, because the jar does not hold their versions. Libraries inside a
+wheel are not listed either.
 """
 
 import json
@@ -73,7 +74,7 @@ def main(image: str, folder: Path) -> None:
     (folder / f"{stem}-licences.txt").write_text("\n".join(sorted(lines)) + "\n")
     kinds = ", ".join(f"{sum(p[0] == kind for p in packages)} {kind}" for kind in ("deb", "pypi", "maven"))
     unknown = sum(not licences for *_, licences, _ in packages)
-    print(f"sbom: {folder}/{stem}.cdx.json, {len(packages)} packages ({kinds}), {unknown} of them name no licence")
+    print(f"sbom: {folder}/{stem}.cdx.json, {len(packages)} packages ({kinds}), {unknown} of them without a licence")
 
 
 def component(kind: str, name: str, version: str, licences: list[str], qualifiers: dict[str, str]) -> Component:

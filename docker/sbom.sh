@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes into sbom/ what both images hold: CycloneDX files, licences, and known vulnerabilities.
+# Writes the contents of both images into sbom/: CycloneDX files, licences, and known vulnerabilities.
 #   docker/sbom.sh [cuda|cpu]
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

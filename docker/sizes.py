@@ -1,6 +1,6 @@
-"""Print the images' sizes against their budgets, and the layers they share: `python docker/sizes.py [--json FILE]`.
+"""Prints the images' sizes, budgets and layers: `python docker/sizes.py [--json FILE]`.
 
-Exits with 1 when an image is over its budget or an image of DEVICE=cpu is not built. Others that are not built are left out.
+Exits with 1 if an image is over its budget, or if an image of DEVICE=cpu is not built. Other images that are not built are left out.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# GB unpacked, as `docker images` counts.
+# Limits of the unpacked size in GB, as shown by `docker images`.
 BUDGETS = {
     "byoc-classifier-serve:openvino": 0.8,
     "byoc-classifier-serve:cpu": 1.6,
@@ -18,7 +18,7 @@ BUDGETS = {
     "byoc-classifier-serve:cuda": 6.0,
     "byoc-classifier-train:cuda": 7.0,
 }
-# The text that a layer's instruction contains, and the layer's name in the table.
+# A part of a layer's instruction -> the layer's name in the table.
 PARTS = {
     "COPY /opt/venv": "torch and what both share",
     "COPY /opt/packages": "its own packages",
@@ -30,8 +30,8 @@ PARTS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Sizes of the images that are built, against their budgets.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser = argparse.ArgumentParser(description="Print the sizes and budgets of the images that are built.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the sizes to this file")
     options = parser.parse_args()
     images = [found for name in BUDGETS if (found := measure(name))]
     missing = {name for name in BUDGETS if name.endswith(":cpu")} - {image["image"] for image in images}
@@ -44,14 +44,14 @@ def main() -> int:
     over = [image["image"] for image in images if image["gb"] > image["budget_gb"]]
     for sentence in (
         *(f"{name} is not built; make build DEVICE=cpu" for name in sorted(missing)),
-        *(f"{name} is over its budget; look at what its layers hold" for name in over),
+        *(f"{name} is over its budget; look at the sizes of its layers" for name in over),
     ):
         print(f"image-sizes: {sentence}", file=sys.stderr)
     return 1 if over or missing else 0
 
 
 def measure(name: str) -> dict[str, Any] | None:
-    """Return one image's size and layers, or None when it is not built."""
+    """Return the size and the layers of an image; None if the image is not built."""
     found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, text=True, check=False)
     if found.returncode:
         return None

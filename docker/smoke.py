@@ -1,4 +1,4 @@
-"""Check an image in the last step of its build: import what users may import, and print the versions.
+"""Checks an image in the last step of its build: imports the packages that users may import, and prints the versions.
 
 `smoke.py PROGRAM DEVICE`, where PROGRAM is train or serve, and DEVICE is cpu, cuda, or openvino for the image without torch.
 """
@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-# Imported in the way users' code does it.
+# These modules are imported as users' code imports them.
 import numpy
 import PIL.Image
 
@@ -31,7 +31,7 @@ COMPILERS = ("gcc", "cc", "g++", "clang", "make", "ld")
 
 
 def main(program: str, device: str) -> None:
-    """Import the modules, check the command and the device, and fail on anything that must not be in the image."""
+    """Import the modules, and check the command and the device. Raises AssertionError if the image holds a forbidden program."""
     other = "serve" if program == "train" else "train"
     if device == "openvino":
         needless = [name for name in TORCH if importlib.util.find_spec(name)]
@@ -41,8 +41,10 @@ def main(program: str, device: str) -> None:
     for name in ["safetensors", *MODULES[program], *OF_DEVICE[device]]:
         importlib.import_module(name)
     command = Path(shutil.which(program) or "")
-    assert re.search(rf"from {program}\.{program} import main", command.read_text()), f"{command} is another package's"
-    assert shutil.which(other) is None, f"{other} is here too"
+    assert re.search(rf"from {program}\.{program} import main", command.read_text()), (
+        f"{command} belongs to another package"
+    )
+    assert shutil.which(other) is None, f"the image also holds {other}"
     found = [name for name in COMPILERS if shutil.which(name)]
     assert not found, f"compilers left in the image: {found}"
     subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
@@ -52,7 +54,7 @@ def main(program: str, device: str) -> None:
 
 
 def use_torch(device: str) -> None:
-    """Use each library once: pixels through numpy and Pillow, a torchvision transform, one torchvision and one timm network."""
+    """Use numpy, Pillow, torchvision and timm once: a photo, a transform, a torchvision network and a timm network."""
     import timm
     import torch
     import torchvision

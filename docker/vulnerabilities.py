@@ -1,7 +1,7 @@
-"""Check what an image holds for known vulnerabilities: `vulnerabilities.py IMAGE LOCK REPORT`.
+"""Checks the packages of an image for known vulnerabilities: `vulnerabilities.py IMAGE LOCK REPORT`.
 
-Debian packages are compared with Debian's security archive. Python packages are checked by pip-audit, which asks PyPI; when
-PyPI gives no answer for a package, it counts as not checked, never as clean.
+Debian packages are compared with Debian's security archive. Python packages are checked by pip-audit, which asks PyPI. A package
+for which PyPI has no answer counts as not checked, never as clean.
 """
 
 import json
@@ -34,9 +34,9 @@ def main(image: str, lock: str, report: Path) -> None:
     lines = [
         f"Debian: {len(pending)} packages have a newer version in Debian's archive"
         if reached
-        else "Debian: not checked, its archive does not answer",
+        else "Debian: not checked, because its archive does not answer",
         f"Python: {len(found)} known vulnerabilities in {len(checked)} packages; {len(packages) - len(checked)} not checked, "
-        "PyPI has no answer for them",
+        "because PyPI has no answer for them",
     ]
     report.write_text("\n".join([*lines, *pending, *found]) + "\n")
     print("\n".join(f"sbom: {line}" for line in lines))

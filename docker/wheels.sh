@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Downloads the CPU build of torch into wheels/; the build of an image takes it from there and checks its hash.
+# Downloads the CPU build of torch into wheels/. The build of an image reads it from this folder and checks its hash.
 #   PYTHON    an interpreter with pip (default: .venv's, else python3)
-#   PIP_ARGS  passed to pip, as in PIP_ARGS="--index-url URL" to name the index that has it
+#   PIP_ARGS  options for pip, such as PIP_ARGS="--index-url URL" for the index that has this build
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."

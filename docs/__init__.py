@@ -1,1 +1,1 @@
-"""The documents, and the programs that write their generated parts."""
+"""The documents, and the programs that write the generated parts of the documents."""

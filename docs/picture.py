@@ -1,7 +1,7 @@
-"""Record `make demo` in a terminal and draw it as docs/demo.svg: `.venv/bin/python -m docs.picture`.
+"""Records `make demo` in a terminal and draws it as docs/demo.svg: `.venv/bin/python -m docs.picture`.
 
-The picture needs no script, no font and no network: each line of the terminal is a text that appears at its time. A reader who turned
-animations off sees all lines at once. Run `make demo` once before, so that nothing is left to install.
+The picture needs no script, no font and no network: each line of the terminal is a text that appears at its time. Readers who have
+turned animations off see all lines at once. Run `make demo` once before, so that all packages are installed.
 """
 
 import fcntl
@@ -20,8 +20,8 @@ from pathlib import Path
 PICTURE = Path(__file__).with_name("demo.svg")
 COMMAND = ("make", "demo")
 COLUMNS, ROWS = 112, 60
-LONGEST_PAUSE = 0.8  # seconds in the picture, however long the terminal stood still
-# The width of a character, the height of a line, and the margin, in pixels, for a font of 13 pixels.
+LONGEST_PAUSE = 0.8  # seconds; a longer pause of the terminal is shortened to this
+# Pixels: the width of a character and the height of a line for a font of 13 pixels, and the margin.
 WIDTH, HEIGHT, MARGIN = 7.8, 18, 16
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _STYLE = """
@@ -37,14 +37,14 @@ text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mo
 
 @dataclass(frozen=True)
 class Line:
-    """A finished line of the terminal, and when it was finished, in seconds after the start."""
+    """A complete line of the terminal. `seconds` is the time from the start of the command to the end of the line."""
 
     text: str
     seconds: float
 
 
 def record(command: Sequence[str], folder: Path) -> list[Line]:
-    """Run a command in a new terminal and return the lines that it shows; raises CalledProcessError when it fails."""
+    """Run a command in a new terminal and return the lines that it shows. Raises CalledProcessError if the command fails."""
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     started = time.monotonic()
@@ -62,7 +62,7 @@ def record(command: Sequence[str], folder: Path) -> list[Line]:
 
 
 def drawn(command: str, lines: Sequence[Line]) -> str:
-    """Return an SVG of a command and its lines, in their order and with their pauses, the longest of them shortened."""
+    """Return an SVG of a command and its lines. The pauses between lines are kept up to LONGEST_PAUSE."""
     texts, at, before = [_text(0, f"$ {command}", "command", 0)], 1.0, 0.0
     for line in lines:
         at += min(line.seconds - before, LONGEST_PAUSE)
@@ -84,12 +84,12 @@ def main() -> None:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so when the last process has left the terminal
+    except OSError:  # on Linux, the read fails after the last process has closed the terminal
         return b""
 
 
 def _shown(line: bytes) -> str:
-    """Return a line as the terminal shows it at last; of a progress bar, that is its last state."""
+    """Return the last state of a line in the terminal. A progress bar, for example, has many states."""
     states = [state for state in _ESCAPES.sub(b"", line).split(b"\r") if state.strip()]
     return states[-1].decode(errors="replace").rstrip() if states else ""
 

@@ -1,6 +1,6 @@
-"""Take the README's picture of a report: `.venv/bin/python -m docs.report_picture RUN`.
+"""Makes the README's picture of a report: `.venv/bin/python -m docs.report_picture RUN`.
 
-The picture holds the top of the page on a run, and beside it the curves of its learning. It needs chromium and playwright.
+The left half shows the top of the page on the run RUN, the right half its learning curves. The program needs chromium and playwright.
 """
 
 import io
@@ -16,12 +16,12 @@ from playwright.sync_api import Page, sync_playwright
 from reports.report import write
 
 PICTURE = Path(__file__).with_name("report.png")
-WIDTH, HEIGHT = 760, 1150  # of each half, in pixels
+WIDTH, HEIGHT = 760, 1150  # size of each half, in pixels
 COLOURS = 128
 
 
 def main() -> None:
-    """Write the report on a run, and the picture of it."""
+    """Write the report on a run to a temporary folder, and the picture of it to PICTURE."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = write(Path(sys.argv[1]), Path(folder) / "report.html").page
         # Chromium's sandbox refuses to run as root.
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _shot(tab: Page, place: str) -> Image.Image:
-    """Return a picture of the window, scrolled to a place of the page, when its charts are drawn."""
+    """Return a picture of the window, scrolled to a selected element of the page, after its charts are drawn."""
     tab.evaluate("(place) => document.querySelector(place).scrollIntoView()", place)
     tab.wait_for_timeout(1500)
     return Image.open(io.BytesIO(tab.screenshot()))

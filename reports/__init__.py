@@ -1,4 +1,4 @@
-"""Reports on a job: records in (reports.sources), verdicts (reports.rules), one page and one JSON file out (reports.page).
+"""Makes reports on a job: reports.sources reads records, reports.rules judges them, reports.page writes one HTML and one JSON file.
 
-The folder imports neither `train` nor `serve` nor `launch`, and of `classifier` only what imports no torch.
+This package never imports `train`, `serve` or `launch`. From `classifier` it imports only modules that do not import torch.
 """

@@ -1,14 +1,14 @@
-"""Brings the series of several devices to the same moments. It makes up no values where a device has none."""
+"""Aligns the series of several devices to common moments. Where a device has no value, the result is NaN, never an interpolated value."""
 
 import numpy as np
 
 from reports.system import Numbers, Series
 
-TOGETHER = 0.25  # points at most so many seconds apart belong to one moment; the profiler takes one every 0.5 s
+TOGETHER = 0.25  # seconds; points at most this far apart belong to one moment (the profiler takes a point every 0.5 s)
 
 
 def nearest(times: Numbers, one: Series, within: float) -> Numbers:
-    """Return the value of the point nearest to each of `times`, NaN where it is more than `within` seconds away."""
+    """Return, for each of `times`, the value of the nearest point; NaN if that point is more than `within` seconds away."""
     right = np.clip(np.searchsorted(one.times, times), 0, len(one.times) - 1)
     left = np.clip(right - 1, 0, None)
     chosen = np.where(abs(one.times[right] - times) < abs(one.times[left] - times), right, left)
@@ -18,7 +18,7 @@ def nearest(times: Numbers, one: Series, within: float) -> Numbers:
 def together(members: list[Series]) -> tuple[Numbers, Numbers]:
     """Return the moments of all devices, and a table [devices, moments] with NaN where a device has no value."""
     times = np.unique(np.concatenate([one.times for one in members]))
-    # Points of several devices that lie close together are one moment; in a short job our own points are only 0.1 s apart.
+    # Points closer together than `apart` are one moment. In a short job, training takes a point every 0.1 s, so 0.25 s is too much.
     apart = min([TOGETHER, *(0.5 * float(np.median(steps)) for one in members if len(steps := np.diff(one.times)))])
     first = np.concatenate(([True], np.diff(times) > apart))
     moments = times[first]
@@ -28,6 +28,6 @@ def together(members: list[Series]) -> tuple[Numbers, Numbers]:
 
 
 def mean(table: Numbers) -> Numbers:
-    """Return the mean of the devices that have a value at each moment; each moment has one at least."""
+    """Return the mean at each moment, over the devices that have a value then. At least one device must have a value."""
     counts = (~np.isnan(table)).sum(axis=0)
     return np.asarray(np.nansum(table, axis=0) / np.maximum(counts, 1))

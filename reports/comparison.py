@@ -1,4 +1,4 @@
-"""Compares two runs: which is better and how sure that is, the curves of both in one chart, and what differs."""
+"""Compares two runs: which is better and how certain that is, the curves of both in one chart, and how the runs differ."""
 
 from pathlib import Path
 
@@ -16,16 +16,16 @@ from reports.rules.verdict import Evidence
 
 
 def write_comparison(first: Path, second: Path, out: Path | None = None) -> Written:
-    """Write the page on two runs as `out` (default: compare.html in the second folder), and the JSON file beside it.
+    """Write the page that compares two runs to `out` (default: compare.html in the second folder), and the JSON file beside it.
 
-    Raises DataError where one of the two holds no training run.
+    Raises DataError if a folder holds no training run.
     """
     page = out or (second if second.is_dir() else second.parent) / "compare.html"
     return save(compare(first, second), page)
 
 
 def compare(first: Path, second: Path) -> Report:
-    """Return the report on two runs; a tuning run and a search are compared by their best trial."""
+    """Return the report that compares two runs. A tuning run or a search is compared by its best trial."""
     missing = list[str]()
     sides = []
     for folder, label in zip((first, second), _labels(first, second), strict=True):
@@ -58,7 +58,7 @@ def compare(first: Path, second: Path) -> Report:
 
 
 def _labels(first: Path, second: Path) -> tuple[str, str]:
-    """Return a short name for each run, with as many folders of its path as are needed to tell the two apart."""
+    """Return a short name for each run: the last folders of its path, just enough for the two names to differ."""
     one, other = first.resolve().parts, second.resolve().parts
     length = next((n for n in range(1, max(len(one), len(other)) + 1) if one[-n:] != other[-n:]), 1)
     names = [one_line("/".join(parts[-length:])) for parts in (one, other)]

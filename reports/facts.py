@@ -1,4 +1,4 @@
-"""The facts about a training run, which the sources give to the rules and the page. None means "not recorded".
+"""The facts about a training run. reports.sources reads them; the rules and the page use them. None means "not recorded".
 
 A number that the records hold as null was NaN or infinite when it was written; `Epoch.step_losses` keeps it as None.
 """
@@ -14,28 +14,28 @@ Setting = str | float | bool | None
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What was run: the first record of a job."""
+    """The program, the settings and the data of a job, from its first record."""
 
     program: str | None
     libraries: Mapping[str, str]
     hyperparameters: Mapping[str, Setting]
     classes: tuple[str, ...]
-    photos: Mapping[str, int]  # by split
+    photos: Mapping[str, int]  # number of photos by split
     notes: tuple[str, ...]
     processes: int | None
     started: float | None  # seconds since 1970
-    # Photos by split, for each class in the order of `classes`.
+    # Number of photos by split, for each class in the order of `classes`.
     class_photos: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    cores: int | None = None  # the chief's host has so many cores
-    loaders: int | None = None  # threads or processes of the chief's host that load photos
+    cores: int | None = None  # number of cores of the chief's host
+    loaders: int | None = None  # number of threads or processes on the chief's host that load photos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One pass over the training photos. Losses are mean cross entropies; accuracies and shares lie between 0 and 1."""
+    """One pass over the training photos. Losses are mean cross entropies; accuracies and shares are between 0 and 1."""
 
     stage: str
-    number: int  # from 1 in each stage
+    number: int  # counted from 1 in each stage
     train_loss: float | None
     train_accuracy: float | None
     validation_loss: float | None
@@ -46,24 +46,24 @@ class Epoch:
     data_wait_share: float | None
     step_losses: tuple[float | None, ...]
     step_seconds: tuple[float, ...]
-    step_numbers: tuple[int, ...] = ()  # the steps of the losses; empty if every step was saved
+    step_numbers: tuple[int, ...] = ()  # the number of the step of each loss; empty if every step was saved
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One configuration of a search or of a tuning run; `accuracy` and `loss` are those of validation."""
+    """One configuration of a search or of a tuning run. `accuracy` and `loss` are measured on the validation split."""
 
     number: int
     hyperparameters: Mapping[str, Setting]
     accuracy: float | None
     loss: float | None
     seconds: float | None
-    reason: str  # why it failed, empty when it did not
+    reason: str  # why the trial failed; empty if it did not fail
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How well one class is recognised on one split; None where the share is undefined."""
+    """How well one class is recognised on one split. A share is None if it is undefined (0 divided by 0)."""
 
     name: str
     count: int
@@ -74,13 +74,13 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """The photos whose confidence, the probability of the predicted class, lies between `low` and `high`."""
+    """The photos whose confidence, the probability of the predicted class, is between `low` and `high`."""
 
     low: float
     high: float
     count: int
-    hits: int  # photos that are predicted correctly
-    confidence: float  # their mean
+    hits: int  # number of photos that are predicted correctly
+    confidence: float  # mean confidence of the photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +92,18 @@ class Result:
     best_epoch: int | None
     count: int
     accuracy: float
-    interval: tuple[float, float] | None  # 95 %, Wilson
+    interval: tuple[float, float] | None  # 95 % Wilson interval of the accuracy
     loss: float | None
     top5: float | None
     macro_f1: float | None
     ece: float | None
     temperature: float | None
-    calibration: tuple[CalibrationBin, ...] = ()  # the bins that hold photos
+    calibration: tuple[CalibrationBin, ...] = ()  # only bins with at least one photo
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Everything that was measured on one split; `confusion` has truth by row and prediction by column."""
+    """All results on one split. `confusion` counts photos: a row is a true class, a column is a predicted class."""
 
     name: str
     result: Result | None
@@ -113,9 +113,9 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerStatistics:
-    """Statistics of one layer's gradients, updates or activations at one step; None for a number that was NaN or infinite.
+    """Statistics of one layer's gradients, updates or activations at one step.
 
-    A statistic that is not recorded for a kind is None too.
+    A number is None if it was NaN or infinite, or if it is not recorded for this kind.
     """
 
     kind: str  # gradients, updates or activations
@@ -129,36 +129,36 @@ class LayerStatistics:
     minimum: float | None = None
     maximum: float | None = None
     rms: float | None = None
-    p5: float | None = None  # for gradients: percentiles
-    p95: float | None = None
-    weight_rms: float | None = None  # for updates only: the root mean square of the weights before the update
+    p5: float | None = None  # the 5th percentile; for gradients only
+    p95: float | None = None  # the 95th percentile; for gradients only
+    weight_rms: float | None = None  # root mean square of the weights before the update; for updates only
     weight_std: float | None = None
-    # For activations that cut off values below 0: channels that are hardly ever above 0.
+    # Share of the channels that are almost never above 0; only for activations that cut off values below 0.
     share_dead: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The records of one training job, or what could be read of them."""
+    """The records of one training job, as far as they could be read."""
 
-    source: str  # the file that was read
+    source: str  # the path of the records file
     job: Job | None
     epochs: tuple[Epoch, ...]
     trials: tuple[Trial, ...]
     splits: tuple[Split, ...]
     layers: tuple[LayerStatistics, ...]
-    unreadable: tuple[tuple[str, str], ...]  # photos that training left out, each with the reason
-    part_seconds: Mapping[str, float]  # from the `done` record
+    unreadable: tuple[tuple[str, str], ...]  # pairs: the path of a photo that training left out, and the reason
+    part_seconds: Mapping[str, float]  # seconds of each part of the job, from the `done` record
     peak_memory_bytes: float | None
     finished: bool
     last_time: float | None  # the time of the last record, in seconds since 1970
-    missing: tuple[str, ...]  # one sentence for each thing that is damaged, unknown or not there
+    missing: tuple[str, ...]  # one sentence for each record or file that is damaged, unknown or missing
     photos: Photos = Photos()  # noqa: RUF009 - frozen
     measured: Measured = field(default_factory=Measured)
 
     @property
     def best_trial(self) -> Trial | None:
-        """The trial that training keeps: with lbfgs the one of lowest validation loss, in every other search the most accurate one."""
+        """The trial that training keeps: the one with the lowest validation loss for lbfgs, otherwise the most accurate one."""
         done = [trial for trial in self.trials if trial.accuracy is not None]
         if self.job and self.job.hyperparameters.get("optimizer") == "lbfgs":
             return min(done, key=lambda trial: trial.loss or 0, default=None)

@@ -1,4 +1,4 @@
-"""Makes a report of a folder: read its files, judge them, lay out the sections, write one HTML and one JSON file."""
+"""Makes the report on a folder: reads its files, applies the rules, builds the sections, and writes one HTML and one JSON file."""
 
 import dataclasses
 import datetime
@@ -30,7 +30,7 @@ from reports.sources.smdebug import read_tensors
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """The two files of a report."""
+    """A report and the paths of its two files: `page` is the HTML file, `facts` the JSON file."""
 
     page: Path
     facts: Path
@@ -38,7 +38,7 @@ class Written:
 
 
 def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the evidence in a folder or a file, and what is missing; raises DataError if nothing in it is of a known kind."""
+    """Return the evidence in a folder or a file, and sentences on what is missing. Raises DataError if it holds no known kind of file."""
     if not folder.exists():
         raise DataError(
             f"{one_line(folder)} does not exist; name the folder of a run, or of SageMaker's profiler output"
@@ -58,7 +58,7 @@ def read(folder: Path) -> tuple[Evidence, tuple[str, ...]]:
 
 
 def read_any(folder: Path, *, called: str) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the evidence in a folder of downloads, which may be empty; sentences call the folder `called`."""
+    """Return the evidence in a folder of downloads, which may be empty. Sentences call the folder by the name `called`."""
     try:
         evidence, missing = read(folder)
     except DataError:
@@ -77,7 +77,7 @@ def read_any(folder: Path, *, called: str) -> tuple[Evidence, tuple[str, ...]]:
 
 
 def make(folder: Path, price: Price | None = None) -> Report:
-    """Return the report on a folder; with a price, it says what the job and its findings cost."""
+    """Return the report on a folder. With a price, the report shows the costs of the job and of its findings."""
     evidence, missing = read(folder)
     return compose(evidence, name=folder.resolve().name, source=str(folder), missing=missing, price=price)
 
@@ -85,7 +85,7 @@ def make(folder: Path, price: Price | None = None) -> Report:
 def compose(
     evidence: Evidence, *, name: str, source: str, missing: Sequence[str] = (), price: Price | None = None
 ) -> Report:
-    """Return the report on some evidence; `source` says where it was read, `missing` what could not be read."""
+    """Return the report on the evidence. `source` is where it was read; `missing` holds sentences on what could not be read."""
     alone = evidence.endpoint is not None and not (evidence.run or evidence.profile or evidence.job)
     judged = judge(evidence, ENDPOINT_RULES if alone else RULES, price)
     sections = [
@@ -111,7 +111,7 @@ def compose(
 
 
 def now() -> str:
-    """Return the date and the time of day, as the page says when it was made."""
+    """Return the date and the time of day in UTC, as shown on the page."""
     return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -148,7 +148,7 @@ def _spent(worst: Judged) -> str:
 
 
 def write(folder: Path, out: Path | None = None, price: Price | None = None) -> Written:
-    """Write the report on a folder as `out` (default: report.html in the folder), and the JSON file beside it."""
+    """Write the report on a folder to `out` (default: report.html in the folder), and the JSON file beside it."""
     page = out or (folder if folder.is_dir() else folder.parent) / "report.html"
     check_page(page)
     return save(make(folder, price), page)
@@ -158,7 +158,7 @@ def check_page(page: Path) -> None:
     """Raise DataError if the page would have the same name as the JSON file."""
     if page.with_suffix(".json") == page:
         raise DataError(
-            f"{one_line(page)} is to be the page, and {page.name} would be the JSON file beside it too; name a file that "
+            f"{one_line(page)} cannot be the page, because the JSON file beside it would have the same name; name a file that "
             "ends in .html"
         )
 

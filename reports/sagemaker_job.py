@@ -1,4 +1,4 @@
-"""What SageMaker says of a training or tuning job, as it is handed to the report."""
+"""SageMaker's description of a training or tuning job, as the report takes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class TuningTrial:
-    """One training job of a tuning job; `value` is that of the objective."""
+    """One training job of a tuning job. `value` is the value of the objective metric."""
 
     name: str
     status: str
@@ -18,15 +18,15 @@ class TuningTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class SageMakerJob:
-    """A described job. `facts` are shown as they stand: status, instances, billed seconds, cost."""
+    """The description of a job. The page shows `facts` unchanged: status, instances, billed seconds, cost."""
 
     name: str
-    kind: str  # training job or tuning job
+    kind: str  # "training job" or "tuning job"
     status: str
-    reason: str  # of a failure, in SageMaker's words
+    reason: str  # the reason of a failure, in SageMaker's words
     ended: bool
     facts: tuple[tuple[str, str], ...]
     hyperparameters: Mapping[str, str]
-    phases: tuple[tuple[str, float], ...] = ()  # name and seconds; the last one may still go on
-    objective: str = ""  # of a tuning job: the metric
+    phases: tuple[tuple[str, float], ...] = ()  # pairs of name and seconds; the last phase may still be running
+    objective: str = ""  # the name of the objective metric; for a tuning job only
     trials: tuple[TuningTrial, ...] = ()

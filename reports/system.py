@@ -1,4 +1,4 @@
-"""What a report knows of the machines of a job: SageMaker's profiler output, reduced to what rules and page need."""
+"""The facts about a job's machines from SageMaker's profiler output, as far as the rules and the page use them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,18 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """One measured quantity of one device: `times` in seconds since 1970, ascending, and as many `values`."""
+    """One measured quantity of one device. `times` are seconds since 1970, ascending; `values` has the same length."""
 
     host: str
-    device: str  # cpu0, gpu1, memory, network, disk
-    measure: str  # one of MEASURES
+    device: str  # such as cpu0, gpu1, memory, network or disk
+    measure: str  # a key of MEASURES
     times: Numbers
     values: Numbers
 
 
-# Measure -> unit. `gpu_memory` is what the platform names GPUMemoryUtilization: how busy the memory is, not how
-# full; our own records also hold how full it is. `cpu_limit` is the share of the processors' time that a container may use.
+# The unit of each measure. `gpu_memory` is SageMaker's GPUMemoryUtilization: how busy a GPU's memory is, not how full.
+# `gpu_memory_full` is how full it is; only our own records hold it.
+# `cpu_limit` is the used share of the processor time that the container may use.
 MEASURES = {
     "cpu": "%",
     "io_wait": "%",
@@ -38,12 +39,12 @@ MEASURES = {
     "disk_write": "bytes/s",
     "disk_operations": "1/s",
 }
-MOST_PERCENT = 200  # a point of 100 ms may count a little more than there is; a larger share is damage
+MOST_PERCENT = 200  # a point over 100 ms may be slightly above 100 %; a larger value than this is an error in the file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """How much of one resource one host used over the whole job."""
+    """The use of one resource of one host over the whole job: extremes and percentiles."""
 
     host: str
     resource: str
@@ -57,7 +58,7 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """One timed event of a framework trace, in seconds; `start` is since 1970 where the trace says when it began."""
+    """One timed event of a framework trace. `start` is in seconds since 1970 if the trace holds its own start time."""
 
     process: str
     name: str
@@ -68,9 +69,9 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class StepStatistics:
-    """The durations of one node's steps in one phase, in seconds; `outliers` lie above mean + 3 sigma.
+    """The durations, in seconds, of one node's steps in one phase. `outliers` counts the steps above mean + 3 sigma.
 
-    `lost` is how much longer than the median all outliers took together; None where only counts are known.
+    `lost` is the sum, over all outliers, of the time above the median; None if only counts are known.
     """
 
     node: str
@@ -86,7 +87,7 @@ class StepStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformVerdict:
-    """What SageMaker's own rule said: `triggered` counts scans, not problems."""
+    """The verdict of one of SageMaker's own rules. `triggered` counts the scans that found the problem, not separate problems."""
 
     rule: str
     triggered: int
@@ -97,7 +98,7 @@ class PlatformVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Bottlenecks:
-    """Snapshots in which some GPU had nothing to do, and those of them in which the processor or the disk was the reason."""
+    """Counts of snapshots: all, those with at least one idle GPU, and those in which the GPU waited for the processor or the disk."""
 
     starved: int
     idle_gpu: int
@@ -106,7 +107,7 @@ class Bottlenecks:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuUse:
-    """Utilisation of one GPU in percent, over the window that a rule looks at."""
+    """Percentiles of the utilisation of one GPU, in percent, over the window that a rule examines."""
 
     host: str
     gpu: str
@@ -117,7 +118,7 @@ class GpuUse:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchUse:
-    """The 95th percentiles of one host's use, in percent: of the mean of its cores, of each GPU, and of each GPU's memory."""
+    """The 95th percentile, in percent, of one host's utilisation: the mean of its cores, each GPU, and each GPU's memory."""
 
     host: str
     cpu_p95: float
@@ -127,7 +128,7 @@ class BatchUse:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """How often one GPU's utilisation fell into each bin of equal width."""
+    """A histogram of one GPU's utilisation: the number of points in each bin; the bins have equal width."""
 
     host: str
     gpu: str
@@ -136,7 +137,7 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaders:
-    """How many processes load photos, and how many cores the host has."""
+    """The number of processes that load photos, and the number of cores of their host."""
 
     workers: int
     cores: int
@@ -145,7 +146,7 @@ class Loaders:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A job's profiler output: raw series and spans, or what is left of them in SageMaker's reports."""
+    """A job's profiler output: raw series and spans, or the summaries in SageMaker's reports if the raw files are missing."""
 
     source: str
     files: int
@@ -154,22 +155,22 @@ class Profile:
     usage: tuple[Usage, ...] = ()
     verdicts: tuple[PlatformVerdict, ...] = ()
     steps: tuple[StepStatistics, ...] = ()
-    phases: Mapping[str, float] = field(default_factory=dict)  # share of the time in percent, adding up to 100
-    operators: Mapping[str, float] = field(default_factory=dict)  # seconds
+    phases: Mapping[str, float] = field(default_factory=dict)  # percent of the time by phase; the sum is 100
+    operators: Mapping[str, float] = field(default_factory=dict)  # seconds by operator
     details: "Details | None" = None
     missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
-    """What SageMaker's reports counted and its raw points would give again; used where the points are not at hand."""
+    """Counts in SageMaker's reports that could also be computed from the raw points; used if the raw points are missing."""
 
     cpu: Bottlenecks | None = None
     disk: Bottlenecks | None = None
     gpus: tuple[GpuUse, ...] = ()
     gpu_points: int = 0
     batch: tuple[BatchUse, ...] = ()
-    memory_increase: Mapping[str, float] = field(default_factory=dict)  # by host and GPU, in percent points
+    memory_increase: Mapping[str, float] = field(default_factory=dict)  # percentage points by host and GPU
     workloads: tuple[Workload, ...] = ()
     loaders: Loaders | None = None
-    first_step_seconds: float | None = None  # after the start of the job
+    first_step_seconds: float | None = None  # seconds from the job's start to the first step

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes reports/page/vendor/echarts.min.js, the part of Apache ECharts that the report's page draws with, and its hash.
-# The packages come from npm by the hashes of package-lock.json, and the same versions give the same bytes. Needs node and npm.
+# Makes reports/page/vendor/echarts.min.js, the parts of Apache ECharts that the report's page uses, and SHA256SUMS.
+# The packages come from npm; package-lock.json holds their hashes. The same versions give the same bytes. Needs node and npm.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/../reports/page/vendor"
@@ -13,7 +13,7 @@ cp entry.js package.json package-lock.json "$made"
   node_modules/.bin/esbuild entry.js --bundle --minify --format=iife --global-name=echarts --target=es2020 \
     --legal-comments=none '--define:process.env.NODE_ENV="production"' --define:__DEV__=false --log-level=warning \
     --outfile=echarts.min.js
-  # What came with the packages, in one file, since every report holds a copy of the code.
+  # Write the licences of the packages to one file, because every report holds a copy of the code.
   cd node_modules
   for file in echarts/NOTICE echarts/LICENSE echarts/licenses/LICENSE-d3 zrender/LICENSE tslib/LICENSE.txt; do
     printf -- '--- %s\n\n' "$file"

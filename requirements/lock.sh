@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Makes the lock files: exact versions with hashes. Environments whose pins conflict have a file each:
+# Makes the lock files, which hold exact versions with hashes. Each environment whose pins conflict with others has its own file:
 #   plain    training and serving without images, and the driver; without torch, whose builds differ by index
-#   dev      what tests and lint need in addition
+#   dev      additional packages for tests and lint
 #   samples  the wheel that contains the demo's photographs
-#   shared-D what both images need on device D, cpu or cuda, by cpu.in and cuda.in: torch, OpenVINO or nvidia-ml-py, smdebug's
-#            numpy, sagemaker-inference's setuptools; on openvino, what the serving image without torch needs of that
-#   train-D  the training image: smdebug's protobuf, and the version of the toolkit that works with it
+#   shared-D packages of both images for device D, cpu or cuda: torch, OpenVINO (cpu.in) or nvidia-ml-py (cuda.in), smdebug's numpy,
+#            sagemaker-inference's setuptools; for openvino, those of them that the serving image without torch needs
+#   train-D  the training image: the protobuf for smdebug, and the version of the toolkit that works with it
 #   serve-D  the serving image
 #   images   the tools that test the push of images and list their contents
 #   build    the tools that install packages and build wheels while an image is built
 #   sdk      the SageMaker SDK
-#   notebook what a notebook needs in addition, in the SDK's environment
-#   peers    the servers that benchmarks compare with
+#   notebook additional packages for notebooks, in the SDK's environment
+#   peers    the other servers of the benchmarks
 #   stock    the stock serving stack that tests attack
 #   sagemaker  the local SageMaker
-#   clients  the aws command and SDK v3, which its tests use as clients
-# The files are made on the images' Python, but hold the hashes of all files of a release, so that other Python versions can
-# install them too (tests/others.sh tries that).
+#   clients  the aws command and SDK v3, as clients for the tests of the local SageMaker
+# The files are made with the images' Python, but hold the hashes of all files of a release, so that other Python versions can
+# install the same versions (tests/others.sh tests that).
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
@@ -30,7 +30,7 @@ compile() {
     --no-emit-index-url --no-emit-find-links --no-header --annotation-style line "$@"
 }
 # torch, and the CUDA libraries that a build of it needs, stay out of the plain lock.
-# openvino works without openvino-telemetry, and then sends no data to anybody.
+# openvino works without openvino-telemetry, which would send data to its maker.
 compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra onnx --build-deps-for editable --output-file requirements/plain.lock pyproject.toml
 compile --unsafe-package torch --unsafe-package openvino-telemetry --extra serve --extra dev --constraint requirements/plain.lock --output-file requirements/dev.lock pyproject.toml
 deps=$(printf -- "--unsafe-package %s " imageio lazy-loader networkx numpy packaging pillow scipy tifffile)
@@ -51,8 +51,8 @@ compile --unsafe-package openvino-telemetry --constraint requirements/shared-cpu
 compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/shared-openvino.lock requirements/{shared,cpu}.in
 compile --unsafe-package openvino-telemetry --constraint requirements/serve-cpu.lock --output-file requirements/serve-openvino.lock requirements/{shared,cpu,serve}.in
 
-# The CUDA images have the same versions, and torch and its libraries come from PyPI only. pip-compile would download torch's wheels
-# for every platform to hash them, 20 GB. pip's report has the hashes of the files that the images install.
+# The CUDA images have the same versions, but torch and its libraries come only from PyPI. To hash torch's wheels, pip-compile would
+# download those of every platform (20 GB). pip's report holds the hashes of only the files that the images install.
 #   cuda NAME "LEFT OUT ..." INPUT...
 cuda() {
   local name=$1 without=$2 pins=$tools/pins inputs=() input

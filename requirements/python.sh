@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints the Python to make an environment with: the first one found that has an allowed version and can make environments.
+# Prints the Python interpreter for a new environment: the first one that has an allowed version and can make environments.
 #   requirements/python.sh [VERSION ...]   the allowed versions (default: 3.11 3.12 3.13, all that the project runs on)
 # Variables:
-#   PYTHON  use this interpreter and no other
+#   PYTHON  use only this interpreter
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 versions=("$@")
@@ -16,7 +16,7 @@ able() { "$1" -c 'import ensurepip, venv, sys; print("%d.%d" % sys.version_info[
 
 if [ -n "${PYTHON:-}" ]; then
   version=$(able "$PYTHON") || { echo "setup: $PYTHON does not run or cannot make environments; $how" >&2; exit 1; }
-  [[ " ${versions[*]} " = *" $version "* ]] || { echo "setup: $PYTHON is Python $version, and this takes $listed; $how" >&2; exit 1; }
+  [[ " ${versions[*]} " = *" $version "* ]] || { echo "setup: $PYTHON is Python $version, but the version must be one of $listed; $how" >&2; exit 1; }
   echo "$PYTHON"
   exit
 fi
@@ -34,6 +34,6 @@ for name in "${versions[@]/#/python}" python3 "${kept[@]}"; do
   fi
   [ "$name" = python3 ] || ! "$name" -c '' 2> /dev/null || lame+=("$name")
 done
-[ "${#lame[@]}" = 0 ] || how="${lame[0]} is here without venv: install ${lame[0]}-venv, or $how"
+[ "${#lame[@]}" = 0 ] || how="${lame[0]} exists but has no venv: install ${lame[0]}-venv, or $how"
 echo "setup: found no Python of $listed that can make environments; $how" >&2
 exit 1

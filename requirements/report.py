@@ -1,4 +1,4 @@
-"""Print the lock file that a report of `pip install --dry-run` stands for: `report.py REPORT [package left out]...`."""
+"""Prints a lock file made from a report of `pip install --dry-run`: `report.py REPORT [package left out]...`."""
 
 import json
 import re

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes .venv: first torch, whose build and size are printed because they differ much between builds, then all other packages by hash.
+# Makes .venv. First installs torch and prints its build and size, which differ much between builds; then installs all other packages
+# by hash.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
-#   PIP_ARGS  passed to pip, only for torch, as in PIP_ARGS="--index-url URL" to choose another build
+#   PIP_ARGS  options for pip, only for torch, such as PIP_ARGS="--index-url URL" for another build
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
@@ -25,7 +26,7 @@ build=$(.venv/bin/python -m pip install --quiet --dry-run --ignore-installed --n
 case $build in
   *+cpu) echo "setup: torch $build, the CPU build (about 0.2 GB to download, 0.8 GB installed)" ;;
   *) echo "setup: torch $build with the CUDA libraries (about 2.9 GB to download, 5.5 GB installed)"
-     echo "setup: for the CPU build (0.2 GB) stop here and give the index that torch's site names for it: make setup PIP_ARGS=\"--index-url URL\"" ;;
+     echo "setup: for the CPU build (0.2 GB) stop now and name the index that torch's web site gives for it: make setup PIP_ARGS=\"--index-url URL\"" ;;
 esac
 # shellcheck disable=SC2086
 .venv/bin/python -m pip install --quiet ${PIP_ARGS:-} "$torch"

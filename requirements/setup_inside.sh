@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv-inside, a folder of packages that the tests need inside the images and that no image has. They are for the images'
-# Python and installed by the hashes of dev.lock and samples.lock. tests/inside.sh mounts the folder; no image is changed.
+# Makes .venv-inside, a folder of packages that the tests need inside the images and no image contains. The packages are for the
+# images' Python, and have the hashes of dev.lock and samples.lock. tests/inside.sh mounts the folder; no image is changed.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv-sdk: the SageMaker SDK, whose pins conflict with those of every other environment.
+# Makes .venv-sdk: the SageMaker SDK. Its pins conflict with those of every other environment.
 #   PYTHON    the interpreter (default: the first that requirements/python.sh finds)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

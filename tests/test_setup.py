@@ -72,12 +72,12 @@ def test_a_python_without_venv_is_passed_over_and_its_package_named(tmp_path: Pa
     (tmp_path / "without/ensurepip.py").write_text("raise ImportError")
     python(tmp_path / HERE, prefix=f"export PYTHONPATH={tmp_path}/without")
     done = found(tmp_path)
-    assert done.returncode == 1 and f"{HERE} is here without venv: install {HERE}-venv, or " in done.stderr
+    assert done.returncode == 1 and f"{HERE} exists but has no venv: install {HERE}-venv, or " in done.stderr
 
 
 @pytest.mark.parametrize(
     ("says", "words"),
-    [("3.10", "is Python 3.10, and this takes 3.11, 3.12, 3.13"), ("", "does not run or cannot make")],
+    [("3.10", "is Python 3.10, but the version must be one of 3.11, 3.12, 3.13"), ("", "does not run or cannot make")],
 )
 def test_a_python_that_is_named_is_taken_or_refused_but_never_another(says: str, words: str, tmp_path: Path) -> None:
     python(tmp_path / HERE)

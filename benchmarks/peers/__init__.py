@@ -1,1 +1,1 @@
-"""What the compared servers run: as their documentation shows, or with our decode and model."""
+"""The programs of the compared servers: as their documentation shows them, or with our decoding and model."""

@@ -1,4 +1,4 @@
-"""LitServe with an image classifier as its documentation writes it: python -m benchmarks.peers.litserve_server PORT WORKERS"""
+"""Starts LitServe with an image classifier as in its documentation: python -m benchmarks.peers.litserve_server PORT WORKERS"""
 
 import sys
 from typing import Any
@@ -9,12 +9,12 @@ from benchmarks.peers.models import OURS, Eager, Ours
 
 
 class Classifier(litserve.LitAPI):  # type: ignore[misc]
-    """A classifier with one of the two models."""
+    """A classifier with one of the two models of peers/models.py."""
 
     def setup(self, device: str) -> None:
         self.model: Any = Ours() if OURS else Eager()
 
-    def decode_request(self, request):  # type: ignore[no-untyped-def] # LitServe reads its type: a form, when none is named
+    def decode_request(self, request):  # type: ignore[no-untyped-def] # LitServe reads the type of `request`; without a type it is a form
         return self.model.decode(request["photo"].file.read())[None]
 
     def predict(self, images: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The two models for the other servers: one as notebooks write it, and ours. Environment variables choose and locate them."""
+"""The two models for the other servers: one as in typical notebooks, and ours. Environment variables choose the model and its folder."""
 
 import io
 import json
@@ -18,7 +18,7 @@ OURS = "BENCH_OURS" in os.environ
 
 
 class Eager:
-    """As notebooks write it: PIL, torchvision's transforms, an eager float32 network in torch's usual memory format."""
+    """A model as in typical notebooks: PIL, torchvision's transforms, an eager float32 network in torch's default memory format."""
 
     def __init__(self) -> None:
         model, spec = artifact.load(Path(os.environ["BENCH_ARTIFACT"]))
@@ -43,7 +43,7 @@ class Eager:
 
 
 class Ours(Predictor):
-    """Our decode and model."""
+    """Our decoding and model, in one thread."""
 
     def __init__(self) -> None:
         super().__init__(Path(os.environ["BENCH_PREPARED"]), threads=1)

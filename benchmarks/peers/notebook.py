@@ -1,4 +1,4 @@
-"""inference.py as notebooks write it, for sagemaker-inference's default handler on multi-model-server."""
+"""inference.py as in typical notebooks, for sagemaker-inference's default handler on multi-model-server."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-# Its handlers import captum, for explanations that nobody asks for here; captum in turn asks for an older numpy.
+# TorchServe's handlers import captum for explanations, which are not used here. captum requires an older numpy, so this stub replaces it.
 sys.modules["captum"] = sys.modules["captum.attr"] = types.ModuleType("captum.attr")
 sys.modules["captum.attr"].IntegratedGradients = None  # type: ignore[attr-defined]
 
@@ -20,7 +20,7 @@ ours = models.Ours() if models.OURS else None
 
 
 class Handler(ImageClassifier):  # type: ignore[misc]
-    """The handler as TorchServe documents it, with the network's own transforms; or the same with our decoding and model inside."""
+    """TorchServe's documented handler with the transforms of the network, or the same handler with our decoding and model."""
 
     image_processing = eager.transform
     topk = min(5, len(eager.classes))

@@ -1,1 +1,1 @@
-"""Renews a report while a run goes on: a loopback server shows the page; a sampler asks a serving program for /metrics."""
+"""Updates a report while a run goes on. A loopback server serves the page; a sampler fetches a model server's /metrics."""

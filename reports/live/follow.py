@@ -1,4 +1,4 @@
-"""Renews a report again and again and serves it, until Ctrl-C."""
+"""Updates a report again and again and serves it, until Ctrl-C."""
 
 import time
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from reports.live.server import LivePage, serving
 from reports.page.document import Report
 
-# A report that takes long is made less often: the pause between two is so many times the time that one takes.
+# The pause between two reports is at least this many times the processor time of one, so that a slow report is made less often.
 SHARE = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """The result of one look at a run: a report, or None if nothing has changed, and a sentence on what is going on."""
+    """The result of one look at a run. `report` is None if nothing has changed; `state` is a sentence on what the run does now."""
 
     report: Report | None
     state: str
@@ -25,10 +25,10 @@ Look = Callable[[], News]
 def follow(
     first: Report, look: Look, *, every: float, port: int, begun: Callable[[str], None], ended: Callable[[Report], None]
 ) -> None:
-    """Serve a report, and renew it by `look` every so many seconds, until Ctrl-C.
+    """Serve a report, and update it by `look` every `every` seconds, until Ctrl-C.
 
-    `begun` gets the address of the page once it is served. `ended` gets the last report, whatever ends the serving. Errors of `look` and
-    SIGTERM are raised again after that. Raises ConfigError where the port cannot be used.
+    Calls `begun` with the address of the page once the page is served. Calls `ended` with the last report at the end, also after an
+    error of `look` and after SIGTERM or SIGHUP, which are then raised again. Raises ConfigError if the port cannot be used.
     """
     page, report = LivePage(first), first
     with serving(page, port) as url:

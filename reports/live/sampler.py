@@ -1,4 +1,4 @@
-"""Asks a server for /metrics again and again, and keeps a bounded number of answers."""
+"""Fetches /metrics of a server again and again, and keeps a bounded number of samples."""
 
 import http.client
 import time
@@ -12,24 +12,24 @@ from reports.sources.endpoint import Endpoint
 from reports.sources.endpoint_metrics import Sample, read_sample
 from reports.sources.endpoint_samples import sampled_endpoint
 
-TIMEOUT = 5.0  # seconds for one answer
-LONGEST = 8 * 2**20  # bytes of one answer; ours are a few thousand
-MOST = 600  # samples that are kept
+TIMEOUT = 5.0  # seconds that a request may take
+LONGEST = 8 * 2**20  # bytes; a longer answer is refused (those of our own server have a few thousand)
+MOST = 600  # at most so many samples are kept
 
 
 class Sampler:
-    """The samples of one server, taken by `look`."""
+    """Takes samples of one server, one for each call of `look`, and keeps them."""
 
     def __init__(self, url: str) -> None:
         self.url = address(url)
-        self.problem = ""  # why the last request failed; empty if it did not
-        self.answered = False  # something answered, whatever it said
+        self.problem = ""  # why the last request failed; empty if it succeeded
+        self.answered = False  # True once /metrics was answered with status 200
         self._samples: list[Sample] = []
         self._failed = self._looks = 0
-        self._stride = 1  # only every so many samples are kept
+        self._stride = 1  # one of so many samples is kept
 
     def look(self) -> bool:
-        """Take one sample; return whether there was one."""
+        """Take one sample; return False if the request failed."""
         self._looks += 1
         try:
             text = _fetch(f"{self.url}/metrics")
@@ -53,8 +53,8 @@ class Sampler:
         return sampled_endpoint(self.url, self._samples, missing)
 
     def _keep(self, sample: Sample) -> None:
-        """Keep a sample. When there are too many, drop every second one, and keep only half as many of the later ones."""
-        # The newest sample is always held; if it is not one of those to keep, the next one takes its place.
+        """Keep a sample. Above MOST samples, drop every second one and double the stride of later samples."""
+        # The newest sample is always kept. The next sample replaces it if its number is not a multiple of the stride.
         if len(self._samples) > 1 and self._looks % self._stride:
             self._samples[-1] = sample
             return
@@ -65,7 +65,7 @@ class Sampler:
 
 
 def address(text: str) -> str:
-    """Return a server's address without its last part; raises ConfigError if it is not an address."""
+    """Return a server's address without a route such as /metrics. Raises ConfigError if the text is not an address."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -80,7 +80,7 @@ def address(text: str) -> str:
 
 
 def _fetch(url: str) -> str:
-    """Return the text of an answer; raises DataError that says what is wrong with it."""
+    """Return the text of an answer. Raises DataError with the reason if there is no usable answer."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             body: bytes = answer.read(LONGEST + 1)

@@ -1,6 +1,6 @@
-"""Serves one page on the loopback address and nothing else. It only answers; no request changes anything.
+"""Serves one page on the loopback address. No request changes anything.
 
-The header Host is checked: otherwise a web page whose host name points to this machine could read the report.
+The server checks the header Host. Otherwise a web page whose host name resolves to this machine could read the report.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from reports.page.render import html, json_text
 
 HOST = "127.0.0.1"
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-SECONDS = 10  # seconds for which a client may be silent
+SECONDS = 10  # a connection is closed after so many seconds without data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class _Answer:
 
 
 class LivePage:
-    """The page that is served now. One thread renews it, others send it."""
+    """The page that is served now. One thread replaces it; other threads send it."""
 
     def __init__(self, report: Report) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class LivePage:
         self.renew(report, "")
 
     def renew(self, report: Report, state: str) -> None:
-        """Serve this report from now on; `state` is one sentence on what is going on."""
+        """Serve this report from now on. `state` is one sentence on what the run does now."""
         page = html(report, followed=True).encode()
         facts = json_text(report).encode()
         tag = f'"{hashlib.sha256(page).hexdigest()[:32]}"'
@@ -44,19 +44,19 @@ class LivePage:
             self._answer, self._state = _Answer(page=page, facts=facts, tag=tag), state
 
     def say(self, state: str) -> None:
-        """Serve the same report with another sentence on what is going on."""
+        """Serve the same report with a new `state`."""
         with self._lock:
             self._state = state
 
     def now(self) -> tuple[_Answer, str]:
-        """Return what is to be sent now."""
+        """Return the current page, and the sentence on what the run does now."""
         with self._lock:
             return self._answer, self._state
 
 
 @contextmanager
 def serving(page: LivePage, port: int = 0) -> Iterator[str]:
-    """Serve the page while the block lasts, and yield its address; port 0 is any free one. Raises ConfigError for one in use."""
+    """Serve the page while the block lasts, and yield its address. Port 0 is any free port. Raises ConfigError if the port is in use."""
     try:
         server = _Server((HOST, port), _handler(page))
     except (OSError, OverflowError) as error:
@@ -74,10 +74,10 @@ def serving(page: LivePage, port: int = 0) -> Iterator[str]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a browser keeps its connection open
+    block_on_close = False  # the end of serving must not wait for a browser, which keeps its connection open
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing if the client has disconnected."""
+        """Print no traceback: the usual error is a client that has disconnected."""
 
 
 def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
@@ -123,7 +123,7 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         def log_message(self, form: str, *arguments: object) -> None:
-            """Write no log: the terminal belongs to the report."""
+            """Write no log of requests, so that the terminal shows only lines about the report."""
 
     return Handler
 

@@ -1,1 +1,1 @@
-"""The page: facts and verdicts in, one self-contained HTML file and a JSON file with the same facts out."""
+"""Writes the facts and verdicts of a report as one self-contained HTML page, and as a JSON file with the same facts."""

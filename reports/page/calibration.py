@@ -1,4 +1,4 @@
-"""The reliability diagram: how often the model is right at each level of its confidence."""
+"""Draws the reliability diagram: the share of right predictions at each level of the confidence."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from reports.rules.intervals import wilson
 
 
 def calibration_chart(splits: Sequence[Split]) -> Chart | None:
-    """Return the diagram of test, else of the first split with recorded bins; None if no split has any."""
+    """Return the diagram of test, else of the first split with recorded bins; None if no split has recorded bins."""
     held = [split.result for split in splits if split.result and split.result.calibration]
     result = next((one for one in held if one.split == "test"), held[0] if held else None)
     return _chart(result) if result else None
@@ -61,7 +61,7 @@ def _sentence(result: Result) -> str:
     right = sum(one.hits for one in result.calibration) / count
     error = "" if result.ece is None else f"; the expected calibration error is {100 * result.ece:.1f} %"
     return (
-        f"The model gives the classes that it predicts a probability of {100 * sure:.1f} % on average, and "
-        f"{100 * right:.1f} % of these predictions are right{error}. Where the two lines lie apart by more than the band, the "
-        "95 % interval, its probabilities are wrong."
+        f"The mean probability of the predicted classes is {100 * sure:.1f} %, and "
+        f"{100 * right:.1f} % of these predictions are right{error}. Where the second line lies outside the band "
+        "around the first (the 95 % interval), the model's probabilities are wrong."
     )

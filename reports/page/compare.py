@@ -1,4 +1,4 @@
-"""The section of a page on two runs that says which is better."""
+"""Builds the section "Result" of a page that compares two runs: which of them is better."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from reports.page.numbers import plain, share
 from reports.rules.intervals import difference
 from reports.rules.table import Judged
 
-CLASSES = 30  # how many classes, those that changed most, are listed
+CLASSES = 30  # the table lists at most so many classes, those with the largest change
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two runs; `label` names it on the page, and `judged` are its own verdicts."""
+    """One of the two runs. `label` is its name on the page; `judged` holds its own verdicts."""
 
     label: str
     run: Run
@@ -22,7 +22,7 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Apart:
-    """The results of both runs on one split, and the 95 % interval of the second accuracy minus the first."""
+    """The results of both runs on one split. `low` and `high` are the 95 % interval of the second accuracy minus the first."""
 
     split: str
     first: Result
@@ -32,7 +32,7 @@ class Apart:
 
     @property
     def told(self) -> bool:
-        """Whether the interval leaves no doubt which of the two is better."""
+        """True if the interval does not contain 0, so that one of the two runs is better."""
         return self.low > 0 or self.high < 0
 
 
@@ -53,17 +53,17 @@ def _hits(result: Result) -> tuple[int, int]:
 
 
 def sentence(one: Apart, first: Side, second: Side) -> str:
-    """Return which run is better on a split, and how sure that is."""
+    """Return a sentence on which run is better on a split, with the 95 % interval of the difference."""
     points = f"{100 * abs(one.second.accuracy - one.first.accuracy):.1f} points"
     ends = f"95 % interval of the difference {100 * one.low:+.1f} to {100 * one.high:+.1f}"
     if not one.told:
-        return f"On {one.split} the two cannot be told apart: they differ by {points} ({ends})."
+        return f"On {one.split} the difference between the two is not certain: {points} ({ends})."
     better = second.label if one.low > 0 else first.label
     return f"On {one.split} {better} is better by {points} ({ends})."
 
 
 def results(first: Side, second: Side) -> Section:
-    """Return the section on how good the two kept models are."""
+    """Return the section on the results of the two kept models."""
     held = apart(first.run, second.run)
     facts = []
     for side in (first, second):
@@ -76,10 +76,10 @@ def results(first: Side, second: Side) -> Section:
             if split.result
         ]
         if done := [trial for trial in side.run.trials if trial.accuracy is not None]:
-            facts.append((f"{side.label}, trials", f"{len(done)}; the best of them is compared"))
+            facts.append((f"{side.label}, trials", f"{len(done)}; the best trial is compared"))
     missing = [] if held else ["The two runs were not judged on a split of the same name."]
     missing += [
-        f"The splits {one.split} are of {one.first.count:,} and {one.second.count:,} photos: the runs were not judged on the same ones."
+        f"The two splits {one.split} have {one.first.count:,} and {one.second.count:,} photos: the runs were not judged on the same photos."
         for one in held
         if one.first.count != one.second.count
     ]
@@ -104,8 +104,8 @@ def _accuracies(held: list[Apart], first: Side, second: Side) -> Chart:
         id="accuracy",
         kind="interval",
         title="Accuracy of both runs",
-        sentence=f"{sentence(held[0], first, second)} The records do not hold single answers, so the interval treats "
-        "the two sets of photos as unrelated; if they are the same photos, it is wider than necessary.",
+        sentence=f"{sentence(held[0], first, second)} The records do not hold the answer to each photo, so the interval "
+        "treats the two sets of photos as independent; if they are the same photos, it is wider than necessary.",
         x=tuple(label for label, _ in bars),
         x_name="photos predicted rightly, %",
         lines=(
@@ -164,7 +164,7 @@ NAMES = {
 
 
 def _classes(first: Side, second: Side) -> Table:
-    """Return the classes whose recall changed most, on the split that is judged first."""
+    """Return a table of the classes with the largest change of recall, on the first common split."""
     names = [one.split for one in apart(first.run, second.run)]
     scores = [
         {score.name: score for split in side.run.splits if split.name in names[:1] for score in split.classes}

@@ -1,4 +1,4 @@
-"""The curves of two runs in one chart each: loss and accuracy by epoch, and the loss by step."""
+"""Draws the curves of two runs in common charts: loss by epoch, accuracy by epoch, and loss by step."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,12 +12,12 @@ from reports.rules.loss import losses_by_step
 from reports.rules.stages import stages
 
 MOST_POINTS = 400
-ROWS = 1_000  # of a table behind a chart
+ROWS = 1_000  # the table of a chart has at most so many rows
 Value = Callable[[Epoch], float | None]
 
 
 def curves(sides: Sequence[Side]) -> Section:
-    """Return the section on how the runs learnt."""
+    """Return the section with the learning curves of both runs."""
     charts = (
         _by_epoch(
             sides,
@@ -89,14 +89,14 @@ def _by_step(sides: Sequence[Side]) -> Chart | None:
     lines = []
     places = np.empty(0)
     for side, values in zip(sides, losses, strict=True):
-        # The line of the shorter run ends before the other's.
+        # Pad the shorter run with NaN, so that its line ends earlier.
         padded = np.full(longest, np.nan)
         padded[: len(values)] = values
         places, means, low, high = bands(padded, MOST_POINTS)
         lines.append(Line(name=side.label, values=plain_all(means), low=plain_all(low), high=plain_all(high)))
     labels = tuple(str(int(place) + 1) for place in places)
     joined = -(-longest // len(places))
-    each = f"A point joins up to {joined} steps; the band reaches from their least to their largest loss."
+    each = f"A point joins up to {joined} steps; the band reaches from their smallest to their largest loss."
     counts = [f"{len(values):,} losses of {side.label}" for side, values in zip(sides, losses, strict=True)]
     rows: list[list[Cell]] = [[int(label), *(line.values[at] for line in lines)] for at, label in enumerate(labels)]
     return Chart(

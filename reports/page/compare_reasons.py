@@ -1,4 +1,4 @@
-"""The sections that say why two runs differ: the findings on each, the settings that differ, and where the time went."""
+"""Builds the sections on why two runs differ: the findings of each run, the settings that differ, and where the time went."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from reports.rules.across import different, settings
 
 
 def findings(first: Side, second: Side) -> Section:
-    """Return the section with each run's own findings."""
+    """Return the section with the findings of each run."""
     rows: list[list[Cell]] = []
     others = {one.rule: one for one in second.judged}
     for one in first.judged:
@@ -24,7 +24,7 @@ def findings(first: Side, second: Side) -> Section:
 
 
 def what_differs(first: Side, second: Side) -> Section:
-    """Return the section on the hyperparameters, data and versions that are not the same."""
+    """Return the section on the hyperparameters, data and versions that differ."""
     one, other = first.run.job, second.run.job
     if one is None or other is None:
         return Section(
@@ -53,7 +53,7 @@ def what_differs(first: Side, second: Side) -> Section:
 
 
 def _rows(one: Mapping[str, object], other: Mapping[str, object]) -> list[tuple[str, str, str]]:
-    """Return the name and both values of each setting that differs."""
+    """Return name, first value and second value of each setting that differs."""
     return [(name, _said(one.get(name)), _said(other.get(name))) for name in different(one, other)]
 
 

@@ -1,4 +1,4 @@
-"""The photos of pairs of classes that are confused, and the cells of the confusion matrix that lead to them."""
+"""Groups the photos of confused pairs of classes by the cells of the confusion matrix."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from reports.page.photos import words
 from reports.photos.facts import Answer
 from reports.rules.classes import class_names
 
-Cell = tuple[int, int]  # true class and predicted class, by their places
+Cell = tuple[int, int]  # index of the true class, and index of the predicted class
 
 
 def confused_groups(run: Run, split: Split) -> Mapping[Cell, Group]:
-    """Return the recorded photos of each cell of a split's confusion matrix, the largest cell first."""
+    """Return the recorded photos of each cell of a split's confusion matrix, the cell with the largest count first."""
     places = {name: place for place, name in enumerate(class_names(run, split))}
     held: dict[Cell, list[Answer]] = {}
     for answer in run.photos.answers:
@@ -26,7 +26,7 @@ def confused_groups(run: Run, split: Split) -> Mapping[Cell, Group]:
 
 
 def confused_gallery(run: Run, split: Split) -> Gallery | None:
-    """Return the photos of the confused pairs of a split, None where the records hold none."""
+    """Return the photos of the confused pairs of a split; None if the records hold no such photos."""
     groups = confused_groups(run, split)
     if not groups:
         return None

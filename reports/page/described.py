@@ -6,13 +6,13 @@ from reports.sagemaker_job import SageMakerJob
 
 
 def described_facts(job: SageMakerJob) -> list[tuple[str, str]]:
-    """Return the facts on a described job."""
+    """Return the facts in SageMaker's description of a job."""
     reason = f": {job.reason}" if job.reason else ""
     return [(job.kind[:1].upper() + job.kind[1:], job.name), ("Status", f"{job.status}{reason}"), *job.facts]
 
 
 def described_tables(job: SageMakerJob, *, hyperparameters: bool) -> list[Table]:
-    """Return the phases of a job, the trials of a tuning job, and its hyperparameters if these are asked for."""
+    """Return tables of the phases of a job, of the trials of a tuning job and, if `hyperparameters`, of the hyperparameters."""
     seconds = Column(name="time", form="seconds")
     found = [table_of("Phases on SageMaker", (Column(name="phase"), seconds), job.phases)]
     names = list(dict.fromkeys(name for trial in job.trials for name in trial.hyperparameters))

@@ -1,4 +1,4 @@
-"""The content of the page before it is written as HTML or JSON: sections of facts, tables and charts."""
+"""The content of a page, from which HTML and JSON are written: sections of facts, charts, galleries and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Form = Literal["text", "number", "percent", "seconds", "bytes"]  # a percent cel
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of a table, and how its cells are written."""
+    """A column of a table. `form` is the format of its cells."""
 
     name: str
     form: Form = "text"
@@ -21,7 +21,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table that the reader can sort; `rows` are as long as `columns`."""
+    """A table that the reader can sort. Each row has one cell for each of `columns`."""
 
     title: str
     columns: tuple[Column, ...]
@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One named series of a chart; `low` and `high` are a band around it, or the ends of an interval."""
+    """One named series of a chart. `low` and `high` are a band around the line, or the ends of an interval."""
 
     name: str
     values: tuple[float | None, ...]
@@ -40,10 +40,10 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One chart; `sentence` says what it shows, and `table` holds its numbers for those who cannot see it.
+    """One chart. `sentence` says what it shows. `table` holds its numbers for readers who cannot see the chart.
 
-    line and bar: `lines` over the categories `x`. interval: one horizontal bar for each of `x`. heat: `cells` of x place,
-    y place and value. parallel: one axis for each of `x`, and one of `lines` for each trial.
+    line and bar: `lines` over the categories `x`. interval: one horizontal bar for each of `x`. heat: `cells`, which are x index,
+    y index and value. parallel: one axis for each of `x`, and one of `lines` for each trial.
     """
 
     id: str
@@ -58,14 +58,13 @@ class Chart:
     x_name: str = ""
     y_name: str = ""
     behind_button: bool = False
-    links: tuple[
-        tuple[int, int, str], ...
-    ] = ()  # cells of a heat chart, by x and y, and the id of the group of photos that each links to
+    # For a heat chart: x index and y index of a cell, and the id of the group of photos that the cell links to.
+    links: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A photo as the page shows it, with the words below it."""
+    """A photo on the page. `words` is the caption below it."""
 
     photo: Photo
     words: str
@@ -73,7 +72,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Photos side by side below a heading, which may be empty; `id` is the target of links, empty if none lead here."""
+    """Photos side by side below a heading, which may be empty. `id` is the target of links; empty if nothing links to the group."""
 
     pictures: tuple[Picture, ...]
     heading: str = ""
@@ -82,7 +81,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """Groups of photos below one title and a sentence on what they show."""
+    """Groups of photos below one title. `sentence` says what the photos show."""
 
     title: str
     sentence: str
@@ -91,7 +90,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section; `missing` says why it is empty or incomplete."""
+    """One section of the page. `missing` holds sentences on why it is empty or incomplete."""
 
     id: str
     title: str
@@ -100,7 +99,7 @@ class Section:
     galleries: tuple[Gallery, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
-    notes_title: str = "What training said of the photos"
+    notes_title: str = "What training reported about the photos"
     missing: tuple[str, ...] = ()
 
 
@@ -120,5 +119,5 @@ class Report:
 
 
 def table_of(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:
-    """Return a table of rows that may be lists."""
+    """Return a table. `columns` and the rows may be lists."""
     return Table(title=title, columns=tuple(columns), rows=tuple(tuple(row) for row in rows))

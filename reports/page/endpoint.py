@@ -1,4 +1,4 @@
-"""Section "Endpoint": invocations, errors, latency by part, the use of the machine, and what happened to the endpoint."""
+"""Builds the section "Endpoint": invocations, errors, latency by part, the use of the machine, and events."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,12 @@ from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.sources.endpoint import Endpoint, Latency, Measure, Variant
 from reports.system import Numbers
 
-POINTS = 300  # the most points of a chart
-ROWS = 500  # of a table behind a chart
-EVENTS = 100  # the most events that are listed, the newest ones
+POINTS = 300  # a chart has at most so many points
+ROWS = 500  # the table of a chart has at most so many rows
+EVENTS = 100  # the newest events, at most so many, are listed
 CODES = 50
 MILLI = 1000.0
-# Measure -> title, unit, and what its values are divided by.
+# Measure, title, unit, and the divisor that converts the values to the unit.
 USES: tuple[tuple[Measure, str, str, float], ...] = (
     ("cpu", "Processor use", "% of one core", 1.0),
     ("memory", "Memory in use", "%", 1.0),
@@ -56,17 +56,17 @@ def endpoint_section(endpoint: Endpoint) -> Section:
 
 
 def endpoint_words(endpoint: Endpoint) -> str:
-    """Return what an endpoint answered, in one sentence."""
+    """Return one sentence on the number of requests and the share of errors."""
     counts = [count for one in endpoint.variants if (count := one.total("invocations")) is not None]
     if not sum(counts):
-        return "The endpoint was not asked in the time that is covered."
+        return "The endpoint got no request in the time that the report covers."
     errors = sum((one.total("errors_4xx") or 0) + (one.total("errors_5xx") or 0) for one in endpoint.variants)
     share = f"{100 * errors / sum(counts):.2g} % of them errors" if errors else "none of them an error"
     return f"The endpoint got {sum(counts):,.0f} requests, {share}."
 
 
 def variant_facts(variant: Variant) -> list[tuple[str, str]]:
-    """Return the numbers of a variant in words."""
+    """Return the facts on a variant: pairs of a name and a value as text."""
     found = []
     invocations = variant.total("invocations")
     if invocations is not None:
@@ -141,7 +141,7 @@ def _traffic(variant: Variant, name: str, label: str) -> Chart | None:
     for line, measure in measures:
         values = variant.held(measure)
         if values is not None:
-            lines[line] = 60 * np.nan_to_num(values) / variant.seconds  # a period without a value had no requests
+            lines[line] = 60 * np.nan_to_num(values) / variant.seconds  # a period without a value had no request
     return _chart(
         variant,
         name,
@@ -160,9 +160,9 @@ def _chart(
     lines: dict[str, Numbers],
     words: Callable[[str, Numbers], str],
 ) -> Chart | None:
-    """Return a line for each of the named values over the time of the variant; None without lines.
+    """Return a chart with one line for each of `lines` over the time of the variant; None without lines.
 
-    `words` puts a line's name and values into words. The charts of this section differ in all six parameters.
+    `words` describes a line from its name and values. The function has six parameters because the charts differ in all of them.
     """
     if not lines:
         return None

@@ -1,14 +1,14 @@
 "use strict";
-// Asks the server that this page came from for a newer one, and puts it in place: what is open stays open, tables keep their
-// order, and nothing moves under the reader.
+// Asks the server of this page for a newer version, and replaces the content: open parts stay open, tables keep their order, and
+// nothing moves under the reader.
 const AGAIN = 1000; // milliseconds
-let known = ""; // what the server calls the page that is shown
+let known = ""; // ETag of the page that is shown
 
 function caption(table) {
   return table.caption ? table.caption.textContent : "";
 }
 
-// Names that stay the same from page to page: of a section, of a closed part in it, of a table.
+// Returns a name of a details element that stays the same in the next version of the page.
 function of(element) {
   const section = element.closest("section");
   const text = element.querySelector("summary").textContent.replace(/ \([0-9,]+ rows\)$/, "");
@@ -26,7 +26,7 @@ function remember(main) {
   };
 }
 
-// A finding shows a small copy of a chart, and two findings may show the same one.
+// Returns a unique name of a chart: a finding shows a small copy of a chart, and two findings may show the same chart.
 function chartName(element) {
   const finding = element.closest("article");
   return element.dataset.chart + (finding ? " " + finding.querySelector(".rule").textContent : "");
@@ -36,13 +36,13 @@ function focusable(part) {
   return Array.from(part.querySelectorAll("a, button, summary, [tabindex]"));
 }
 
-// Where the keyboard is: the chart or section that has a name, and how many things that can be reached come before it in there.
+// Returns the position of the focus: the id of the chart or section around it, and its index among the focusable elements in there.
 function focusPlace(element) {
   const part = element.closest("figure[id], section[id]");
   return part ? [part.id, focusable(part).indexOf(element)] : null;
 }
 
-// The first heading or chart that can be seen, by its place in the window: it stays there.
+// Returns the id and the position of the first visible section or chart, so that it can stay at this position.
 function anchor() {
   const found = Array.from(document.querySelectorAll("main section, main figure")).filter((one) => one.id && one.getBoundingClientRect().bottom > 0);
   const first = found.find((one) => one.getBoundingClientRect().top >= 0) || found[found.length - 1];
@@ -57,7 +57,7 @@ function replace(text) {
   const kept = remember(old);
   const held = anchor();
   facts = read(next.getElementById("charts").textContent);
-  // A chart that is drawn goes on to live in the new page, and is drawn anew only where its numbers have changed.
+  // Move each drawn chart into the new page. Draw it again only if its numbers have changed.
   const changed = [];
   for (const place of main.querySelectorAll("div.chart")) {
     const earlier = kept.drawn.get(chartName(place));
@@ -111,7 +111,7 @@ async function look() {
     }
     say(decodeURIComponent(answer.headers.get("X-Byoc-State") || ""));
   } catch (error) {
-    say("The program that served this page does not answer any more: this is the last that it said.");
+    say("The program that served this page no longer answers: this is the last version of the page.");
   }
   setTimeout(look, AGAIN);
 }

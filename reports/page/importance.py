@@ -1,4 +1,4 @@
-"""The chart of which hyperparameter matters most: Spearman's rank correlation with the validation accuracy, and its spread."""
+"""Draws the influence of each hyperparameter: Spearman's rank correlation with the validation accuracy, and its 95 % interval."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from reports.page.document import Chart, Column, Line, table_of
 from reports.page.numbers import plain
 from reports.system import Numbers
 
-FEWEST = 10  # the fewest trials; a correlation over fewer says next to nothing
-SAMPLES = 500  # resamples of the bootstrap
+FEWEST = 10  # number of trials at least; a correlation over fewer trials means almost nothing
+SAMPLES = 500  # number of bootstrap samples
 
 
 def importance_chart(trials: Sequence[Trial]) -> Chart | None:
-    """Return the chart; None below FEWEST trials, and where no hyperparameter that is a number varies."""
+    """Return the chart; None with fewer than FEWEST trials, or if no numeric hyperparameter varies."""
     done = [trial for trial in trials if trial.accuracy is not None]
     if len(done) < FEWEST:
         return None
@@ -29,14 +29,18 @@ def importance_chart(trials: Sequence[Trial]) -> Chart | None:
         return None
     found.sort(key=lambda item: -abs(item[1]))
     name, rho, low, high = found[0]
-    sure = "" if low > 0 or high < 0 else " That interval holds 0: the trials do not show that it matters."
+    sure = (
+        ""
+        if low > 0 or high < 0
+        else " The interval contains 0: the trials do not show that this hyperparameter matters."
+    )
     return Chart(
         id="importance",
         kind="interval",
         title="Which hyperparameter matters",
-        sentence=f"{name} goes most with the accuracy: Spearman's rank correlation {rho:.2f}, in 95 % of {SAMPLES} samples drawn "
-        f"from the {len(done)} trials {low:.2f} to {high:.2f}.{sure} 1: more is better, -1: less is better. A best value in the "
-        "middle of its range is not seen by this method.",
+        sentence=f"{name} correlates most with the accuracy: Spearman's rank correlation {rho:.2f} over {len(done)} trials (95 % "
+        f"interval from {SAMPLES} bootstrap samples: {low:.2f} to {high:.2f}).{sure} 1: more is better, -1: less is better. This method "
+        "does not find a best value in the middle of a range.",
         x=tuple(item[0] for item in found),
         x_name="rank correlation with validation accuracy",
         lines=(
@@ -59,7 +63,7 @@ def importance_chart(trials: Sequence[Trial]) -> Chart | None:
 
 
 def correlation(values: Numbers, outcome: Numbers) -> tuple[float, float, float]:
-    """Return Spearman's rank correlation of two lists, and the ends of its 95 % bootstrap interval (percentiles)."""
+    """Return Spearman's rank correlation of two lists, and the ends of its 95 % bootstrap interval by the percentile method."""
     chance = np.random.default_rng(0)  # a fixed seed, so that the same trials give the same interval
     places = chance.integers(0, len(values), (SAMPLES, len(values)))
     drawn = np.array([_spearman(values[place], outcome[place]) for place in places])
@@ -74,7 +78,7 @@ def _spearman(values: Numbers, outcome: Numbers) -> float:
 
 
 def _ranks(values: Numbers) -> Numbers:
-    """Return the rank of each value; equal values all get the mean of their ranks."""
+    """Return the rank of each value. Equal values get the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[place])

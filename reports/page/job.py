@@ -1,4 +1,4 @@
-"""Section "Job": what was run with which settings, on which data and versions, and which files were read."""
+"""Builds the section "Job": program, settings, data, versions and cost of the job, and the files that were read."""
 
 import datetime
 
@@ -9,11 +9,11 @@ from reports.rules.cost import Cost, Price, job_cost
 from reports.rules.verdict import Evidence
 from reports.system import Profile
 
-UNREADABLE = 200  # photos that are listed
+UNREADABLE = 200  # at most so many photos are listed
 
 
 def job_section(evidence: Evidence, price: Price | None) -> Section:
-    """Return the section on the job itself, with what SageMaker says of it."""
+    """Return the section on the job itself, with SageMaker's description of it."""
     run, profile, described = evidence.run, evidence.profile, evidence.job
     facts, tables, notes = list[tuple[str, str]](), list[Table](), tuple[str, ...]()
     if described:
@@ -45,13 +45,15 @@ def job_section(evidence: Evidence, price: Price | None) -> Section:
         facts.append(("Photos left out", f"{len(run.unreadable):,}"))
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
-    facts += [] if described else _cost(job_cost(evidence, price), price)  # SageMaker knows better what it bills
-    # Without profiler output, our own records are all that is known of the machines.
+    facts += (
+        [] if described else _cost(job_cost(evidence, price), price)
+    )  # SageMaker's description holds the billed cost
+    # Without profiler output, `profile` holds our own records of the machines, whose source is shown already.
     if profile and not (run and profile.source == run.source):
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))
     if profile and profile.verdicts:
         tables.append(_platform(profile))
-    missing = [] if run and run.job else ["Hyperparameters, data and versions are in no file that was read."]
+    missing = [] if run and run.job else ["No file that was read holds hyperparameters, data and versions."]
     missing += [] if price or described else [NO_PRICE]
     return Section(
         id="job",
@@ -64,8 +66,8 @@ def job_section(evidence: Evidence, price: Price | None) -> Section:
 
 
 NO_PRICE = (
-    "What the job cost is not known: --price 0.736 gives the price of one instance's hour, and byoc report JOB that of a job on "
-    "SageMaker."
+    "The cost of the job is not known. Give the price of one instance's hour with --price 0.736; byoc report JOB shows the cost of a job "
+    "on SageMaker."
 )
 
 
@@ -77,7 +79,7 @@ def _cost(whole: Cost | None, price: Price | None) -> list[tuple[str, str]]:
 
 
 def moment(time: float) -> str:
-    """Return a time since 1970 as a date and a time of day."""
+    """Return a time, in seconds since 1970, as date and time of day in UTC."""
     try:
         return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (OverflowError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Section "Learning": losses, accuracy and learning rate by epoch, the loss by step, and the trials of a search."""
+"""Builds the section "Learning": losses, accuracy and learning rate by epoch, the loss by step, and the trials of a search."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,21 +12,21 @@ from reports.page.trials import trials_chart
 from reports.rules.loss import losses_by_step
 from reports.rules.stages import stages
 
-MOST_POINTS = 400  # of a curve by step
-ROWS = 1_000  # of a table behind a chart
+MOST_POINTS = 400  # a curve by step has at most so many points
+ROWS = 1_000  # the table of a chart has at most so many rows
 
 
 def learning_section(run: Run | None) -> Section:
-    """Return the section on how training went."""
+    """Return the section with the learning curves and the trials."""
     if run is None or not (run.epochs or run.trials):
-        reason = "These records are not of a training run of ours." if run is None else "No epoch was recorded."
+        reason = "These records do not come from our training program." if run is None else "No epoch was recorded."
         return Section(id="learning", title="Learning", missing=(reason,))
     epochs = [epoch for held in stages(run).values() for epoch in held]
     charts = [*_curves(epochs), _steps(epochs), trials_chart(run), importance_chart(run.trials)]
-    missing = [] if run.trials else ["No search and no tuning run is in these records."]
+    missing = [] if run.trials else ["These records are not of a search or a tuning run."]
     if 0 < len(run.trials) < FEWEST:
         missing.append(
-            f"Which hyperparameter matters cannot be told from {len(run.trials)} trials; {FEWEST} are needed."
+            f"{len(run.trials)} trials are too few to show which hyperparameter matters; {FEWEST} are needed."
         )
     return Section(
         id="learning", title="Learning", charts=tuple(chart for chart in charts if chart), missing=tuple(missing)
@@ -107,7 +107,7 @@ def _course(lines: Sequence[Line], labels: Sequence[str], *, lowest: bool, const
 
 
 def _numbered(epochs: Sequence[Epoch]) -> bool:
-    """Return whether the records name the steps of their losses, as records do that leave out some steps."""
+    """Return True if the records hold the numbers of the steps; they do if some steps were not saved."""
     return any(epoch.step_numbers for epoch in epochs)
 
 
@@ -132,7 +132,7 @@ def _steps(epochs: Sequence[Epoch]) -> Chart | None:
     each = (
         "Every step is drawn."
         if joined == 1
-        else f"Each point joins up to {joined} steps; the band reaches from their least to their largest loss."
+        else f"Each point joins up to {joined} steps; the band reaches from their smallest to their largest loss."
     )
     starts = (
         ["the steps that were saved"]

@@ -1,4 +1,4 @@
-"""Charts of the machines of a job: one timeline for each host and quantity, and a heat map of the cores."""
+"""Draws the use of the machines of a job: one timeline for each host and quantity, and a heat map of the cores."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from reports.page.document import Cell, Chart, Column, Form, Line, Table, table_
 from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.system import MEASURES, Numbers, Profile, Series, Usage
 
-TIMELINE = 300  # points of a timeline
-COLUMNS = 120  # of a heat map
-ROWS = 16  # the most rows of a heat map; with more cores, several share a row
+TIMELINE = 300  # a timeline has at most so many points
+COLUMNS = 120  # a heat map has at most so many columns
+ROWS = 16  # a heat map has at most so many rows; with more cores, several cores share a row
 TIMELINES = {
     "gpu": "GPU use",
     "gpu_memory_used": "GPU memory used",
     "gpu_memory": "GPU memory activity",
     "cpu": "CPU use, mean of the cores",
-    "cpu_limit": "CPU use, of what the container may use",
+    "cpu_limit": "CPU use, share of the container's limit",
     "io_wait": "I/O wait, mean of the cores",
     "memory": "Memory in use",
     "receive": "Network received",
@@ -27,7 +27,7 @@ MOST_HOSTS = 8
 
 
 def usage_tables(profile: Profile) -> list[Table]:
-    """Return a table of each host's use of each resource: maximum, percentiles, median and minimum."""
+    """Return tables of the use of each resource by each host: maximum, percentiles, median and minimum."""
     rates = [row for row in profile.usage if row.resource.startswith(("Network", "Disk"))]
     sizes = [row for row in profile.usage if row.resource.startswith("GPU memory used")]
     shares = [row for row in profile.usage if row not in rates and row not in sizes]
@@ -60,7 +60,7 @@ def _usage(title: str, rows: list[Usage], form: Form) -> Table:
 
 
 def machine_charts(profile: Profile) -> list[Chart]:
-    """Return the timelines and heat maps of raw series; none without them."""
+    """Return the timelines and heat maps of the raw series. The list is empty without raw series."""
     charts = list[Chart]()
     for host in list(dict.fromkeys(one.host for one in profile.series))[:MOST_HOSTS]:
         held = [one for one in profile.series if one.host == host]
@@ -75,7 +75,7 @@ def machine_charts(profile: Profile) -> list[Chart]:
 
 
 def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
-    """Draw each GPU by itself, and all other devices as their mean; the band keeps every peak."""
+    """Draw one line for each GPU, and the mean of all other devices. The band shows every peak."""
     unit = MEASURES[members[0].measure]
     alone = members[0].measure.startswith("gpu")
     times, table = together(members)
@@ -97,7 +97,7 @@ def _timeline(name: str, host: str, title: str, members: list[Series]) -> Chart:
         id=name,
         kind="line",
         title=f"{host}: {title}",
-        sentence=f"Over {seconds(whole)}: {said}. The band reaches from the least to the largest value of each moment.",
+        sentence=f"Over {seconds(whole)}: {said}. The band reaches from the smallest to the largest value of each moment.",
         x=tuple(_clock(moment) for moment in moments),
         x_name="time since the first point",
         y_name=unit,
@@ -140,7 +140,7 @@ def _cores(name: str, host: str, cores: list[Series]) -> Chart:
         id=name,
         kind="heat",
         title=f"{host}: use of the cores",
-        sentence=f"{len(cores)} cores over {seconds(float(times[-1] - times[0]))}: {100 * busy:.0f} % of all points lie above "
+        sentence=f"{len(cores)} cores over {seconds(float(times[-1] - times[0]))}: {100 * busy:.0f} % of all points are above "
         f"90 %. Each cell is the largest use in that moment.{joined}",
         x=tuple(_clock(float(times[int(place)] - times[0])) for place in places),
         y=tuple(labels),
@@ -161,6 +161,6 @@ def _cores(name: str, host: str, cores: list[Series]) -> Chart:
 
 
 def _largest(table: Numbers) -> Numbers:
-    """Return the largest value at each moment, NaN where no device has one."""
+    """Return the largest value at each moment; NaN if no device has a value."""
     held = np.where(np.isnan(table), -np.inf, table).max(axis=0)
     return np.where(np.isinf(held), np.nan, held)

@@ -1,4 +1,4 @@
-"""Draws the confusion matrix of the worst classes, and that of all classes."""
+"""Draws the confusion matrix of the worst classes, and the confusion matrix of all classes."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ from reports.page.confused import Cell, confused_groups
 from reports.page.document import Chart, Column, table_of
 from reports.rules.classes import class_names
 
-WORST = 20  # classes of the first matrix
+WORST = 20  # number of classes in the first matrix
 MOST_CELLS = 60_000
-ROWS = 2_000  # of the table
+ROWS = 2_000  # the table has at most so many rows
 
 
 def matrix_charts(run: Run, split: Split) -> list[Chart]:
-    """Return the matrix of the worst classes, and that of all behind a button; cells lead to their photos where there are some."""
+    """Return the matrix of the worst classes, and the matrix of all classes behind a button. A cell with recorded photos links to them."""
     names, matrix = class_names(run, split), split.confusion
     shown = {cell: group.id for cell, group in confused_groups(run, split).items()}
     if not any(map(sum, matrix)):
@@ -37,7 +37,7 @@ def matrix_charts(run: Run, split: Split) -> list[Chart]:
 def _matrix(
     split: Split, names: tuple[str, ...], places: list[int], name: str, which: str, shown: Mapping[Cell, str]
 ) -> Chart:
-    """Return the matrix of the classes at `places`; `shown` names the photos that a cell leads to."""
+    """Return the matrix of the classes with the indices `places`. `shown` holds the id of the group of photos of a cell."""
     cells = [
         (x, y, split.confusion[truth][prediction])
         for y, truth in enumerate(places)
@@ -49,13 +49,13 @@ def _matrix(
     total = sum(sum(split.confusion[truth]) for truth in places)
     chosen = tuple(names[place] for place in places)
     links = tuple((x, y, shown[places[y], places[x]]) for x, y, _ in cells if (places[y], places[x]) in shown)
-    leads = f" A click or Enter on a cell leads to its photos; cells that have some: {len(links)}." if links else ""
+    leads = f" A click or Enter on a cell leads to its photos; cells with photos: {len(links)}." if links else ""
     return Chart(
         id=name,
         kind="heat",
         title=f"Confusion matrix of {split.name}, {which}",
-        sentence=f"Of {total:,} photos of {which} {right:,} are predicted rightly: they lie on the diagonal. A row is a true "
-        f"class, a column a predicted one.{leads}",
+        sentence=f"Of {total:,} photos of {which}, {right:,} are predicted rightly: they are on the diagonal. A row is a true "
+        f"class, a column is a predicted class.{leads}",
         links=links,
         x=chosen,
         y=chosen,

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and long series as short ones."""
+"""Formats numbers for people, and shortens long series."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def show(value: Cell, form: Form) -> str:
-    """Return a cell as text; a dash stands for what is not known."""
+    """Return a cell as text. An unknown value is a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
     if isinstance(value, str):
@@ -30,7 +30,7 @@ def show(value: Cell, form: Form) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration."""
+    """Return a duration as text, in ms, s, min or h."""
     if abs(value) < 1:
         return f"{1000 * value:.3g} ms"
     if abs(value) < 120:
@@ -40,19 +40,19 @@ def seconds(value: float) -> str:
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount of money; small ones keep two digits that count."""
+    """Return an amount of money as text. Amounts below 0.1 have two significant digits."""
     return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
 
 
 def cost(one: Cost) -> str:
-    """Return the time that something took, and its cost if that is known."""
+    """Return a cost as text: the time on each instance, and the money if it is known."""
     each = f" on each of {one.instances} instances" if one.instances > 1 else ""
     time = f"{seconds(one.seconds)}{each}"
     return time if one.money is None else f"{money(one.money, one.currency)} ({time})"
 
 
 def size(value: float) -> str:
-    """Return a number of bytes in decimal units."""
+    """Return a number of bytes as text, in decimal units."""
     place = 0
     while abs(value) >= 1000 and place < len(UNITS) - 1:
         value, place = value / 1000, place + 1
@@ -60,25 +60,25 @@ def size(value: float) -> str:
 
 
 def share(hits: float, interval: tuple[float, float] | None) -> str:
-    """Return a share in percent as text, with its 95 % interval where it has one."""
+    """Return a share as text in percent, with its 95 % interval if there is one."""
     said = f"{100 * hits:.1f} %"
     return f"{said} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)" if interval else said
 
 
 def plain(value: float | None) -> float | None:
-    """Return a number rounded to the digits that a chart can show, None if JSON cannot hold it."""
+    """Return a number rounded to five significant digits for a chart; None if it is not finite, because JSON cannot hold it."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
 
 
 def plain_all(values: Sequence[float | None] | Numbers) -> tuple[float | None, ...]:
-    """Return numbers rounded to the digits that a chart can show."""
+    """Return the numbers rounded by `plain`."""
     return tuple(plain(None if value is None else float(value)) for value in values)
 
 
 def bands(values: Numbers, most: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """Divide values into at most `most` runs of neighbours, and return place, mean, minimum and maximum of each; no peak is lost.
+    """Divide values into at most `most` groups of neighbours. Return first index, mean, minimum and maximum of each group.
 
-    A value that is not known (NaN) is left out; a run of such values gives NaN.
+    Unknown values (NaN) are left out. A group with only unknown values gives NaN.
     """
     count = len(values)
     edges = np.unique(np.linspace(0, count, min(most, count) + 1).astype(int))

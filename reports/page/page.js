@@ -1,11 +1,11 @@
 "use strict";
-// Draws the charts when they are scrolled to, in the colours of the page, and sorts tables. Nothing is loaded and nothing is sent.
-// Trap: the library keeps texts as keys of plain objects, so a class of the name "constructor" gets an invisible character.
+// Draws a chart when the reader scrolls to it, in the colours of the page, and sorts tables. It loads nothing and sends nothing.
+// Trap: the library uses texts as keys of plain objects. So a text such as "constructor" gets an invisible character in front.
 const read = (text) => JSON.parse(text, (_, value) => (typeof value === "string" && value in {} ? "\u200b" + value : value));
 let facts = read(document.getElementById("charts").textContent);
 const drawn = new Map(); // element -> chart
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const TURNED = 60; // labels of an axis up to which they are turned to fit
+const TURNED = 60; // with at most so many labels on an axis, the labels are rotated to fit
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -13,13 +13,13 @@ const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour("c" + numb
 const base = () => ({ animation: false, color: palette(), backgroundColor: "transparent", textStyle: { color: colour("text"), fontFamily: "system-ui, sans-serif" } });
 const announce = (text) => (document.getElementById("said").textContent = text);
 
-// A number as short as the table beside it has it.
+// Returns a number as text, as short as in the table beside the chart.
 function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "-";
   return Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-// Bytes in decimal units; anything else as a number.
+// Returns the function that formats values of a unit: bytes a second in decimal units, anything else as a number.
 function amount(unit) {
   if (unit !== "bytes/s") return short;
   return (value) => {
@@ -48,7 +48,7 @@ function measure(name, more) {
   }, more);
 }
 
-// Text and never markup: a label may be anything. Screen readers say it too.
+// The tooltip is text, never markup, because a label may hold anything. Screen readers read it too.
 function tooltip(trigger, tell) {
   const colours = { backgroundColor: colour("panel"), borderColor: colour("line"), textStyle: { color: colour("text") } };
   return Object.assign({ renderMode: "richText", confine: true, trigger: trigger, formatter: (point) => announce(tell(point)) }, colours);
@@ -60,7 +60,7 @@ function lineOption(chart, width, height) {
   chart.lines.forEach((line, place) => {
     const shade = palette()[place % 8];
     if (line.low.length) {
-      // A band is a line nobody sees with an area stacked upon it.
+      // A band is an invisible line with an area stacked on it.
       const gap = line.high.map((high, at) => (high === null || line.low[at] === null ? null : high - line.low[at]));
       const hidden = { type: "line", stack: "band" + place, symbol: "none", lineStyle: { opacity: 0 }, silent: true, tooltip: { show: false }, stackStrategy: "all" };
       series.push(Object.assign({}, hidden, { name: line.name, data: line.low, color: shade }));
@@ -127,7 +127,7 @@ function heatOption(chart, width) {
     grid: { left: 8, right: 16, top: 12, bottom: 84, containLabel: true },
     tooltip: tooltip("item", ({ value }) => [chart.y_name + " " + chart.y[value[1]], chart.x_name + " " + chart.x[value[0]], short(value[2])]
       .concat(group(chart, value) ? ["Enter or a click leads to its photos"] : []).join("\n")),
-    // The list gives the order: by itself the axis would have that of first appearance.
+    // The list fixes the order of the labels. Without it, the axis uses the order of first appearance.
     xAxis: axis(chart.x, chart.x_name, { nameGap: 8, nameLocation: "end", name: "", axisLabel: Object.assign(labels(chart.x), { rotate: chart.x.length > 6 && chart.x.length <= TURNED ? 55 : 0 }) }),
     yAxis: axis(chart.y, "", { inverse: true, axisLabel: labels(chart.y) }),
     visualMap: { min: 0, max: largest, calculable: false, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12, formatter: short,
@@ -164,14 +164,14 @@ function parallelOption(chart, width) {
 
 const OPTIONS = { line: lineOption, bar: lineOption, interval: intervalOption, heat: heatOption, parallel: parallelOption };
 
-// The height is known before anything is drawn, so that nothing moves under the reader's pointer.
+// Sets the height of a chart before it is drawn, so that nothing moves under the reader's pointer.
 function fit(element) {
   const [rows, { kind }] = [Number(element.dataset.rows), facts[element.dataset.chart]];
   if (kind === "interval") element.style.height = 70 + 30 * rows + "px";
   if (kind === "heat") element.style.height = Math.min(140 + Math.max(14, Math.min(26, 1600 / rows)) * rows, 1400) + "px";
 }
 
-// The library is text until a chart is to be drawn: compiling it would keep the first screen back.
+// Compiles the library at the first chart. Compiling it when the page loads would delay the first screen.
 function library() {
   const text = document.getElementById("library").textContent;
   if (!window.echarts) document.body.append(Object.assign(document.createElement("script"), { text }));
@@ -183,7 +183,7 @@ function draw(element) {
   if (element.hidden) return;
   seen.unobserve(element);
   if (drawn.has(element)) drawn.get(element).dispose();
-  // A heat map has too many cells for elements of their own.
+  // A heat map has too many cells for one SVG element each.
   const plot = library().init(element, null, { renderer: chart.kind === "heat" ? "canvas" : "svg" });
   plot.setOption(OPTIONS[chart.kind](chart, element.clientWidth, element.clientHeight));
   plot.on("click", (point) => lead(chart, point.value));
@@ -191,16 +191,16 @@ function draw(element) {
   element.dataset.drawn = "yes";
 }
 
-const group = (chart, cell) => (Array.isArray(cell) ? chart.links[cell[0] + "," + cell[1]] : undefined); // of photos
+const group = (chart, cell) => (Array.isArray(cell) ? chart.links[cell[0] + "," + cell[1]] : undefined); // the id of the cell's group of photos
 const points = (chart) => ({ heat: chart.cells, parallel: chart.lines })[chart.kind] || chart.x;
 
 function lead(chart, cell) {
   if (!group(chart, cell)) return;
   location.hash = group(chart, cell);
-  document.getElementById(group(chart, cell)).scrollIntoView(); // by itself the browser scrolls only if the hash changes
+  document.getElementById(group(chart, cell)).scrollIntoView(); // the browser itself scrolls only if the hash changes
 }
 
-// The place of the next point in this direction; in a heat map, that of the next cell that is not empty.
+// Returns the index of the next point in this direction; in a heat map, of the next cell that is not empty.
 function next(chart, at, [x, y]) {
   if (chart.kind !== "heat") return Math.max(0, Math.min(at + x + y, points(chart).length - 1));
   const far = (cell) => (cell[0] - chart.cells[at][0]) * x + (cell[1] - chart.cells[at][1]) * y;
@@ -208,12 +208,12 @@ function next(chart, at, [x, y]) {
   return inLine.length ? chart.cells.indexOf(inLine.reduce((a, b) => (far(b) < far(a) ? b : a))) : at;
 }
 
-// Does by keyboard what the pointer does in a chart; the page says how while a chart has the focus.
+// Handles the keys of a chart, which do what the pointer does. The page shows their meaning while a chart has the focus.
 function walk(event) {
   const { currentTarget: element, key } = event;
   if (!drawn.has(element)) draw(element);
   const [chart, plot] = [facts[element.dataset.chart], drawn.get(element)];
-  const at = element.dataset.at < points(chart).length ? Number(element.dataset.at) : -1; // a followed chart may have lost points
+  const at = element.dataset.at < points(chart).length ? Number(element.dataset.at) : -1; // a chart of a followed page may have lost points
   const [trials, last] = [chart.kind === "parallel", chart.x.length - 1];
   const act = (type, more) => plot.dispatchAction(Object.assign({ type: type, seriesIndex: plot.getOption().series.length - 1 }, more));
   if (event.ctrlKey || event.altKey || event.metaKey) return;
@@ -222,7 +222,7 @@ function walk(event) {
     element.dataset.at = to;
     act("downplay");
     act("highlight", { dataIndex: to });
-    // The library has no place for the tip of a trial's line.
+    // The library has no position for the tooltip of a trial's line.
     const place = { x: element.clientWidth / 3, y: 50, tooltip: { formatter: () => announce(aboutTrial(chart, to)) } };
     act("showTip", trials ? place : { dataIndex: to });
   } else if (key === "Escape") {
@@ -242,7 +242,7 @@ const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
   if (entry.isIntersecting) draw(entry.target);
 }), { rootMargin: "200px" });
 
-// Makes the charts, buttons and tables of the document work, those that it holds now.
+// Connects the charts, buttons and tables that the document holds now with their functions.
 function begin() {
   places = Array.from(document.querySelectorAll("div.chart"));
   places.forEach(fit);
@@ -266,12 +266,12 @@ const redraw = () => Array.from(drawn.keys()).forEach(draw);
 dark.addEventListener("change", redraw);
 let [width, waiting] = [innerWidth, 0];
 addEventListener("resize", () => {
-  if (innerWidth === width) return; // a phone's address bar comes and goes
+  if (innerWidth === width) return; // on a phone, the address bar changes only the height
   width = innerWidth;
   clearTimeout(waiting);
   waiting = setTimeout(redraw, 150);
 });
-// Paper shows what was never scrolled to as well; the colours are those of print by then.
+// Before printing, draws the charts that the reader has not scrolled to, and all charts in the colours of print.
 matchMedia("print").addEventListener("change", () => places.forEach(draw));
 addEventListener("beforeprint", () => places.forEach(draw));
 
@@ -288,7 +288,7 @@ function sort(table, place) {
   const sign = direction === "ascending" ? 1 : -1;
   const rows = Array.from(table.tBodies[0].rows).map((row) => [key(row, place, number), row]);
   rows.sort(([a], [b]) => {
-    if (a === null || b === null) return (a === null) - (b === null); // what is not known comes last
+    if (a === null || b === null) return (a === null) - (b === null); // unknown values come last
     return sign * (number ? a - b : a.localeCompare(b, "en", { numeric: true }));
   });
   table.tBodies[0].append(...rows.map(([, row]) => row));

@@ -1,4 +1,4 @@
-"""Section "Photos": those that look mislabelled, near-duplicates across splits, the most wrong and the least certain ones."""
+"""Builds the section "Photos": photos that look mislabelled, near-duplicates across splits, the most wrong and the least certain photos."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from reports.names import isolated
 from reports.page.document import Cell, Column, Gallery, Group, Picture, Section, Table, table_of
 from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 
-SUSPECTS, PAIRS = 48, 24  # the most photos that are shown; the tables list all that the records hold
-OF_A_SPLIT = 16  # the most photos of one split that are shown as most wrong, and as least certain
+SUSPECTS, PAIRS = 48, 24  # at most so many photos and pairs are shown; the tables list all that the records hold
+OF_A_SPLIT = 16  # at most so many photos of one split are shown as most wrong, and as many as least certain
 NOT_RECORDED = (
-    "The records hold no photos: this was a trial of a tuning job, which chooses none, or training was stopped before it chose "
-    "them, or an earlier version of the program ran."
+    "The records hold no photos. Reasons: a trial of a tuning job records no photos; training was stopped before it recorded them; or an "
+    "earlier version of the program ran."
 )
 
 
@@ -19,7 +19,7 @@ def photos_section(run: Run | None) -> Section:
     """Return the section on single photos."""
     photos = run.photos if run else Photos()
     if photos == Photos():
-        reason = "These records are not of a training run of ours." if run is None else NOT_RECORDED
+        reason = "These records do not come from our training program." if run is None else NOT_RECORDED
         return Section(id="photos", title="Photos", missing=(reason,))
     galleries = [_mislabelled(photos.suspects), _duplicates(photos.duplicates), *_judged(photos.answers)]
     tables = [_suspects_table(photos.suspects), _duplicates_table(photos.duplicates)]
@@ -46,16 +46,16 @@ def _missing(photos: Photos) -> list[str]:
     said = []
     found, pairs = photos.suspects, photos.duplicates
     if found and not found.judged:
-        said.append("No label was judged: that takes two classes with five photos at least.")
+        said.append("No label was judged: at least two classes with five photos each are needed.")
     elif found and found.judged < found.of:
         said.append(
-            f"Labels were judged of {found.judged:,} of {found.of:,} photos: classes with fewer than five photos are left out, "
-            "and of very large data sets a part is taken."
+            f"The labels of {found.judged:,} of {found.of:,} photos were judged: classes with fewer than five photos are left out, "
+            "and only a part of a very large data set is judged."
         )
     if pairs and _meaningless(pairs):
         said.append(
             f"{pairs.count:,} of {pairs.compared:,} pairs of photos have a cosine above {pairs.least_cosine:g}: the features of "
-            "this backbone hardly tell photos apart, and no near-duplicate can be named."
+            "this backbone hardly distinguish photos, so no near-duplicate can be named."
         )
     return said
 
@@ -69,9 +69,9 @@ def _mislabelled(found: Suspects | None) -> Gallery | None:
         return None
     return Gallery(
         title="Photos that look mislabelled",
-        sentence=f"For {found.count:,} of {found.judged:,} photos, heads that were fitted on other photos are surer of another "
-        "class than of the label; the surest are first. In well-known test sets about half of such photos are really "
-        "mislabelled, so look at each. Nothing was dropped.",
+        sentence=f"For {found.count:,} of {found.judged:,} photos, heads that were trained on other photos give another class a "
+        "higher probability than the label; the largest differences are first. In well-known test sets, about half of such photos are "
+        "really mislabelled, so look at each photo. Training dropped no photo.",
         groups=tuple(
             Group(
                 pictures=(
@@ -93,8 +93,8 @@ def _duplicates(pairs: Duplicates | None) -> Gallery | None:
     return Gallery(
         title="Near-duplicates across splits",
         sentence=f"The features of {pairs.count:,} pairs of photos in different splits have a cosine above "
-        f"{pairs.least_cosine:g}; the most alike are first. Accuracy on photos that training has nearly seen means little: "
-        "keep each scene in one split.",
+        f"{pairs.least_cosine:g}; the most similar are first. Training has almost seen such photos, so the accuracy on them "
+        "means little: keep each scene in one split.",
         groups=tuple(Group(pictures=_both(pair)) for pair in pairs.pairs[:PAIRS]),
     )
 
@@ -117,8 +117,8 @@ def _judged(answers: tuple[Answer, ...]) -> list[Gallery | None]:
                 own,
                 "wrong",
                 f"Most wrong photos of {split}",
-                "Photos that the model takes for another class, with the probability that it gives to that class; the surest "
-                "mistakes are first.",
+                "Photos that are predicted as another class, with the probability of that class; the highest probabilities are "
+                "first.",
                 lambda answer: -answer.probability,
             )
         )
@@ -127,7 +127,7 @@ def _judged(answers: tuple[Answer, ...]) -> list[Gallery | None]:
                 own,
                 "uncertain",
                 f"Least certain photos of {split}",
-                "Photos whose first two classes lie closest together in probability; the closest are first.",
+                "Photos with the smallest difference between the two highest probabilities; the smallest is first.",
                 lambda answer: answer.margin,
             )
         )

@@ -1,4 +1,4 @@
-"""The report as HTML and as JSON. The page loads nothing and runs nothing but its scripts, which its policy names by hash."""
+"""Writes a report as HTML and as JSON. The page loads nothing. It runs only its own scripts, which its security policy lists by hash."""
 
 import base64
 import dataclasses
@@ -15,9 +15,9 @@ from reports.page import numbers
 from reports.page.document import Chart, Report
 
 HERE = Path(__file__).parent
-FORMAT = 1  # of the JSON file
-SCRIPTS = ("page.js", "follow.js")  # only a page that is followed has the second one
-# Rule -> beginning of the title of the chart that shows what it is about.
+FORMAT = 1  # version of the format of the JSON file
+SCRIPTS = ("page.js", "follow.js")  # follow.js is only in a page that is updated while a run goes on
+# Rule -> a part of the title of the chart that shows the measurements of the rule.
 SHOWN_BY = {
     "ClassImbalance": "Confusion matrix",
     "Confusion": "Most confused pairs",
@@ -37,7 +37,7 @@ SHOWN_BY = {
 
 
 def html(report: Report, *, followed: bool = False) -> str:
-    """Return the page, all in one. A followed page also asks the server that it came from whether there is a newer one."""
+    """Return the page with all scripts and styles in it. A followed page also asks its server for a newer version of itself."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -62,9 +62,9 @@ def html(report: Report, *, followed: bool = False) -> str:
 
 
 def policy(*scripts: str, connect: bool = False) -> str:
-    """Return the content security policy that lets these scripts run and nothing load.
+    """Return a content security policy that lets only these scripts run, and lets the page load nothing.
 
-    With `connect` a script may ask the server that the page came from, and no other.
+    With `connect`, a script may send requests to the server of the page, and to no other server.
     """
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
@@ -77,7 +77,7 @@ def policy(*scripts: str, connect: bool = False) -> str:
 
 
 def json_text(report: Report) -> str:
-    """Return the same facts as JSON; docs/reports.md describes the members."""
+    """Return the facts of the report as JSON. docs/reports.md describes the members."""
     facts = {"format": FORMAT, **dataclasses.asdict(report)}
     for section in facts["sections"]:
         del section["galleries"]  # left out, because `photos` holds the data that they show
@@ -86,14 +86,14 @@ def json_text(report: Report) -> str:
 
 
 def _without_thumbnails(value: object) -> object:
-    """Return the value without the members `jpeg` of the photos in it."""
+    """Return a copy of the value without any member `jpeg`."""
     if isinstance(value, dict):
         return {name: _without_thumbnails(item) for name, item in value.items() if name != "jpeg"}
     return [_without_thumbnails(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _shown_by(report: Report) -> Mapping[str, Chart]:
-    """Return the chart of each rule that has one on this page."""
+    """Return the charts of this page that show the measurements of a rule, by the name of the rule."""
     charts = [chart for section in report.sections for chart in section.charts]
     found = {rule: next((one for one in charts if title in one.title), None) for rule, title in SHOWN_BY.items()}
     return {rule: chart for rule, chart in found.items() if chart}
@@ -104,7 +104,7 @@ def _text(name: str) -> str:
 
 
 def _drawn(chart: Chart) -> Mapping[str, object]:
-    """Return what the script needs of a chart: everything but its table and its sentence."""
+    """Return the members of a chart that page.js reads."""
     values = dataclasses.asdict(chart)
     for name in ("table", "sentence", "behind_button", "id"):
         del values[name]
@@ -114,7 +114,7 @@ def _drawn(chart: Chart) -> Mapping[str, object]:
 
 
 def _finite(value: object) -> object:
-    """Return the value with None for each number that JSON cannot hold."""
+    """Return a copy of the value with None for each number that is not finite, because JSON cannot hold it."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

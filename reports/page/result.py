@@ -1,4 +1,4 @@
-"""Section "Result": accuracy with its interval, the most confused pairs, every class, and the confusion matrix."""
+"""Builds the section "Result": accuracy with its interval, the most confused pairs, every class, and the confusion matrix."""
 
 from reports.facts import Run, Split
 from reports.names import isolated, quoted
@@ -9,14 +9,14 @@ from reports.page.matrix import matrix_charts
 from reports.page.numbers import plain, share
 from reports.rules.classes import judged_split, pairs
 
-PAIRS = 12  # the most classes in the chart; the table has all
+PAIRS = 12  # the chart shows at most so many pairs of classes; the table shows up to PAIR_ROWS
 PAIR_ROWS = 2_000
 
 
 def result_section(run: Run | None) -> Section:
-    """Return the section on how good the kept model is."""
+    """Return the section on the result of the kept model."""
     if run is None or not run.splits:
-        reason = "These records are not of a training run of ours." if run is None else "No result was recorded."
+        reason = "These records do not come from our training program." if run is None else "No result was recorded."
         return Section(id="result", title="Result", missing=(reason,))
     split = judged_split(run)
     charts = [
@@ -25,7 +25,7 @@ def result_section(run: Run | None) -> Section:
         if chart
     ]
     gallery = confused_gallery(run, split) if split else None
-    missing = () if split else ("No confusion matrix was recorded, so that classes cannot be told apart.",)
+    missing = () if split else ("No confusion matrix was recorded, so confused classes cannot be shown.",)
     scores = next((one for one in (split, *run.splits) if one and one.classes), None)
     return Section(
         id="result",
@@ -71,7 +71,7 @@ def _accuracies(run: Run) -> Chart | None:
         kind="interval",
         title="Accuracy by split",
         sentence=f"On {best.split} {share(best.accuracy, best.interval)} of {best.count:,} photos are predicted rightly; "
-        "validation chose the kept epoch, so that its accuracy flatters.",
+        "the validation photos chose the kept epoch, so the accuracy on them is too high.",
         x=tuple(result.split for result in held),
         x_name="photos predicted rightly, %",
         lines=(

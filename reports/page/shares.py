@@ -1,4 +1,4 @@
-"""Bars of parts that add up to 100 %."""
+"""Draws bars of parts that add up to 100 %."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from reports.page.numbers import plain
 
 
 def shares(name: str, title: str, sentence: str, parts: Sequence[tuple[str, float]], in_seconds: bool) -> Chart:
-    """Return bars of parts that add up to 100 %."""
+    """Return a chart with one bar for each of `parts`, in percent of their sum. `in_seconds` adds a column with the seconds."""
     total = sum(value for _, value in parts)
     columns = [Column(name="part"), Column(name="share", form="percent")]
     rows: list[list[Cell]] = [[label, value / total] for label, value in parts]

@@ -1,4 +1,4 @@
-"""Charts and tables of the measured steps of training and passes through the backbone."""
+"""Draws the measured steps of training, the passes through the backbone and the traced operators."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from reports.page.document import Cell, Chart, Column, Line, Table, table_of
 from reports.page.numbers import plain, seconds
 from reports.page.shares import shares
 
-LONGEST = 12  # steps in the table
-OPERATORS = 15  # the most operators in a chart; its table has all
+LONGEST = 12  # the table has at most so many steps
+OPERATORS = 15  # a chart shows at most so many operators; its table has all
 CLOCKS = {"gpu": " The forward and the backward pass, the exchange and the optimizer are timed by the GPU's own clock."}
 
 
 def step_charts(run: Run | None) -> list[Chart]:
-    """Return charts of where the time went: for each stage's steps, for the feature pass, and for the operators of traced steps."""
+    """Return charts of the time by part: for the steps of each stage, for the passes, and for the operators of traced steps."""
     if run is None:
         return []
     charts = [_parts(place, one) for place, one in enumerate(run.measured.steps)]
@@ -24,7 +24,7 @@ def step_charts(run: Run | None) -> list[Chart]:
 
 
 def _parts(place: int, one: StepTimes) -> Chart | None:
-    """Draw the parts of a stage's steps; the time that no part covers is shown as a further part."""
+    """Draw the parts of a stage's steps. The time that no part covers is the part "rest"."""
     whole = float(np.nansum(one.seconds))
     parts = [(label, float(np.nansum(one.parts[name]))) for name, label in PARTS.items()]
     parts = [(label, value) for label, value in parts if value > 0]
@@ -38,7 +38,7 @@ def _parts(place: int, one: StepTimes) -> Chart | None:
     return shares(
         f"step-parts-{place}",
         f"Parts of the steps of {one.stage}",
-        f"Of {len(one.seconds):,} steps, which took {seconds(whole)}, most went into {name}: {share:.0f} % or {seconds(most)}."
+        f"The {len(one.seconds):,} steps took {seconds(whole)}. Most of this time went into {name}: {share:.0f} % or {seconds(most)}."
         + CLOCKS.get(one.clock, ""),
         parts,
         in_seconds=True,
@@ -57,14 +57,14 @@ def _passes(run: Run, stage: str) -> Chart | None:
     if not total > 0:
         return None
     name, most = max(parts, key=lambda part: part[1])
-    what = {"features": "the feature pass", "evaluation": "the passes that judge the model in fine-tuning"}.get(
+    what = {"features": "the feature pass", "evaluation": "the passes that evaluate the model in fine-tuning"}.get(
         stage, stage
     )
     photos = sum(one.photos for one in held)
     return shares(
         f"passes-{stage}",
         f"Parts of {what}",
-        f"{photos:,} photos in {sum(one.batches for one in held):,} batches took {seconds(total)} of all lanes together, most of it "
+        f"{photos:,} photos in {sum(one.batches for one in held):,} batches took {seconds(total)}, summed over lanes, most of it for "
         f"{name}: {100 * most / total:.0f} %, or {seconds(most / max(photos, 1))} a photo.",
         parts,
         in_seconds=True,
@@ -72,7 +72,7 @@ def _passes(run: Run, stage: str) -> Chart | None:
 
 
 def _operators(run: Run, stage: str) -> Chart:
-    """Draw the operators of the steps of a stage that were traced, as the mean of these steps."""
+    """Draw the operators of a stage's traced steps, as the mean over these steps."""
     traces = [one for one in run.measured.traces if one.stage == stage]
     means: dict[str, tuple[float, float, float]] = {}
     for trace in traces:
@@ -96,7 +96,7 @@ def _operators(run: Run, stage: str) -> Chart:
         kind="interval",
         title=title,
         sentence=f"Most of the time on {device} went into {name}: {seconds(first[column])} in each step, in {first[0]:,.0f} calls, "
-        f"without what it calls itself. Traced: step {steps}. The whole traces are in {files or 'no file'}; Perfetto opens them.",
+        f"without the operators that it calls. Traced: step {steps}. The whole traces are in {files or 'no file'}; Perfetto opens them.",
         x=tuple(label for label, _ in rows[:OPERATORS]),
         x_name=f"seconds on {device}",
         lines=(Line(name="seconds", values=tuple(plain(values[column]) for _, values in rows[:OPERATORS])),),
@@ -114,7 +114,7 @@ def _operators(run: Run, stage: str) -> Chart:
 
 
 def longest_steps(run: Run | None) -> Table:
-    """Return the steps that took longest, and which part of each took most."""
+    """Return a table of the longest steps, with the longest part of each."""
     rows = list[tuple[float, list[Cell]]]()
     for one in run.measured.steps if run else ():
         median = float(np.nanmedian(one.seconds)) if not np.isnan(one.seconds).all() else 0.0

@@ -1,4 +1,4 @@
-"""Section "Time and system": where the time went, the steps, and the use of processors, GPUs, memory, disk and network."""
+"""Builds the section "Time and system": the parts of the job, the steps, and the use of processors, GPUs, memory, disk and network."""
 
 import numpy as np
 
@@ -27,15 +27,15 @@ def time_section(evidence: Evidence) -> Section:
     missing = []
     if profile is None:
         missing.append(
-            "No system metrics were recorded: there is no system-HOST.jsonl beside the records, and no profiler output of SageMaker's."
+            "No system metrics were recorded: there is no system-HOST.jsonl beside the records, and no output of SageMaker's profiler."
         )
     elif not profile.series:
-        missing.append("Without the raw system metrics there is no course over time, only the table of use.")
+        missing.append("Without the raw system metrics, the report shows only the table of use, no values over time.")
     resources = [row.resource for row in profile.usage] if profile else []
     if any(name.startswith("GPU memory activity") for name in resources) and not any(
         name.startswith("GPU memory used") for name in resources
     ):
-        missing.append("GPU memory activity is how busy the memory was, not how full: how full is not recorded.")
+        missing.append("GPU memory activity is how busy the memory was. How full it was is not recorded.")
     return Section(
         id="time",
         title="Time and system",
@@ -67,10 +67,10 @@ def _facts(run: Run | None) -> list[tuple[str, str]]:
 
 
 def _parts(run: Run | None) -> Chart | None:
-    """Draw the parts of a job. The time that no part covers is shown as a further part, so that all add up to 100 %."""
+    """Draw the parts of a job. The time that no part covers is the part "rest", so that all parts add up to 100 %."""
     held = dict(run.part_seconds) if run else {}
     whole, covered = held.pop("total", 0.0), sum(held.values())
-    # If the parts take more than the whole, the records are damaged, and the section "Missing" says so.
+    # If the parts take longer than the whole, the records are damaged, and a sentence in `missing` says so.
     total = max(whole, covered)
     parts = [(name, value) for name, value in held.items() if value > 0]
     if not parts or not total > 0:
@@ -95,7 +95,7 @@ def _phases(profile: Profile | None) -> Chart | None:
     return shares(
         "phases",
         "Phases of training",
-        f"Most of the time that was traced, {most:.0f} %, went into {name}. The phases add up to 100 %.",
+        f"Most of the traced time, {most:.0f} %, went into {name}. The phases add up to 100 %.",
         list(profile.phases.items()),
         in_seconds=False,
     )
@@ -150,7 +150,7 @@ def _operators(profile: Profile | None) -> Chart | None:
         id="operators",
         kind="interval",
         title="Operators",
-        sentence=f"Most of the time went into {name}: {seconds(most)} in all. An operator that calls others counts their time too.",
+        sentence=f"Most of the time went into {name}: {seconds(most)} in all. An operator's time includes the operators that it calls.",
         x=tuple(label for label, _ in held),
         x_name="seconds",
         lines=(Line(name="seconds", values=tuple(plain(value) for _, value in held)),),

@@ -1,15 +1,15 @@
-"""The chart of the trials of a search."""
+"""Draws the trials of a search."""
 
 from reports.facts import Run
 from reports.page.document import Cell, Chart, Column, Line, table_of
 from reports.page.numbers import plain, plain_all, share
 
-MOST_TRIALS = 300  # lines of the parallel coordinates
-ROWS = 1_000  # of the table
+MOST_TRIALS = 300  # the chart has at most so many lines
+ROWS = 1_000  # the table has at most so many rows
 
 
 def trials_chart(run: Run) -> Chart | None:
-    """Return the trials of a search or a tuning run as parallel coordinates."""
+    """Return a chart of the trials of a search or a tuning run in parallel coordinates; None without trials."""
     trials, best = run.trials, run.best_trial
     if not trials:
         return None

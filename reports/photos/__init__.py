@@ -1,1 +1,1 @@
-"""Photos that are worth a look: the facts in the records about them, for the report and for scripts."""
+"""The photos that a person should look at: the facts about them in the records, for the report and for scripts."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A photo of a split; `path` lies below the job's input/data, as training/train/pug/7.jpg does."""
+    """A photo of a split. `path` is relative to the job's input/data, for example training/train/pug/7.jpg."""
 
     path: str
     split: str
@@ -15,7 +15,7 @@ class Photo:
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A photo that looks mislabelled; `score` from 0 to 1 says how much likelier the suggestion is than the label."""
+    """A photo that looks mislabelled. `score`, from 0 to 1, is how much likelier the suggested class is than the label."""
 
     photo: Photo
     suggestion: str
@@ -24,7 +24,7 @@ class Suspect:
 
 @dataclass(frozen=True, kw_only=True)
 class Suspects:
-    """The photos that look mislabelled, the surest first: `count` were found among `judged` of the data set's `of` photos."""
+    """The photos that look mislabelled, the highest score first. Training judged `judged` of `of` photos and found `count`."""
 
     photos: tuple[Suspect, ...]
     count: int
@@ -34,7 +34,7 @@ class Suspects:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two photos of different splits that are nearly the same; `cosine` is that of their features."""
+    """Two photos of different splits that are nearly the same. `cosine` is the cosine similarity of their features."""
 
     first: Photo
     second: Photo
@@ -43,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """The most alike near-duplicates: `count` of the `compared` pairs of photos have at least the cosine `least_cosine`."""
+    """The most similar near-duplicates. `count` of the `compared` pairs of photos have a cosine of `least_cosine` or more."""
 
     pairs: tuple[Pair, ...]
     count: int
@@ -53,7 +53,7 @@ class Duplicates:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The model's answer to a photo. `reasons` are some of wrong, uncertain and confused; `margin` is the lead over the second class."""
+    """The model's answer to a photo. `margin` is the lead over the second class. `reasons` may hold "wrong", "uncertain" and "confused"."""
 
     photo: Photo
     prediction: str
@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """All facts in a run's records about single photos; None for a kind of record that is absent."""
+    """All facts in a run's records about single photos. A field is None if the run has no such record."""
 
     suspects: Suspects | None = None
     duplicates: Duplicates | None = None

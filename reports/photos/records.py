@@ -1,17 +1,17 @@
-"""Reads the records about single photos: a record's JSON object becomes facts, or None if a required member is missing."""
+"""Reads the records about single photos. Each function returns the facts in a record, or None if a required member is missing."""
 
 import re
 
 from reports.photos.facts import Answer, Duplicates, Pair, Photo, Suspect, Suspects
 from reports.sources.values import Fields
 
-MOST = 400  # the most photos or pairs that are read of one record; training writes at most 200
-LARGEST = 10_000  # the most characters of a thumbnail; those that training writes have about 3,000
-_JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # the beginning of a JPEG in base64
+MOST = 400  # at most so many photos or pairs are read from one record; training writes at most 200
+LARGEST = 10_000  # characters; a longer thumbnail is dropped (those that training writes have about 3,000)
+_JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # a JPEG file in base64
 
 
 def suspects(record: Fields) -> Suspects | None:
-    """The photos that look mislabelled; how many were judged must be there."""
+    """Return the photos that look mislabelled; None without the number of judged photos."""
     judged = record.count("judged")
     if judged is None:
         return None
@@ -29,7 +29,7 @@ def suspects(record: Fields) -> Suspects | None:
 
 
 def duplicates(record: Fields) -> Duplicates | None:
-    """The near-duplicates across splits; how many pairs were compared must be there."""
+    """Return the near-duplicates across splits; None without the number of compared pairs."""
     compared = record.count("compared")
     if compared is None:
         return None
@@ -47,7 +47,7 @@ def duplicates(record: Fields) -> Duplicates | None:
 
 
 def answers(record: Fields) -> tuple[Answer, ...] | None:
-    """The answers of one split that are worth a look; the split must be there."""
+    """Return the answers of one split that a person should look at; None without the name of the split."""
     split = record.text("split")
     if not split:
         return None
@@ -72,7 +72,7 @@ def _objects(record: Fields, name: str) -> list[Fields]:
 
 
 def _photo(item: Fields, split: str = "") -> Photo | None:
-    """Return a photo, None without a path. An answer calls the class `truth`, and the record around it holds the split."""
+    """Return a photo; None without a path. An answer names its class `truth` and has no split: the caller passes it."""
     if not item.text("path"):
         return None
     jpeg = item.text("jpeg")

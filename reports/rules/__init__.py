@@ -1,1 +1,1 @@
-"""Rules: pure functions from records to verdicts, under one of two named sets of thresholds (docs/reports.md lists them)."""
+"""The rules: pure functions that judge records under one of two named sets of thresholds (docs/reports.md lists the rules)."""

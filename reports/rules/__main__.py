@@ -5,7 +5,7 @@ from reports.rules.thresholds import SETS
 
 
 def table() -> str:
-    """Return the rules with their thresholds under each set, as Markdown."""
+    """Return a Markdown table of the rules, with their limits in each set of thresholds."""
     head = f"| rule | finds | {' | '.join(one.name for one in SETS)} |\n| {' | '.join(['---'] * (2 + len(SETS)))} |"
     rows = [
         f"| {rule.name} | {rule.about} | {' | '.join(rule.limits(one) for one in SETS)} |"

@@ -8,9 +8,9 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 
 
 def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
-    """Judge whether two runs with different settings gave the same numbers, or two with the same settings different ones.
+    """Judge whether two runs with different settings have the same losses, or two runs with the same settings different losses.
 
-    None for a set without thresholds for this rule.
+    Return None if the set has no thresholds for this rule.
     """
     if limits.similar is None:
         return None
@@ -19,24 +19,24 @@ def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
     first, second = evidence.run, evidence.other
     apart = _apart(first, second)
     if not apart:
-        return not_judged("The two runs have no epoch in common with a loss.")
+        return not_judged("The two runs have no losses of the same epoch.")
     largest = max(apart.values())
     place = next(name for name, value in apart.items() if value == largest)
-    said = f"In {len(apart)} losses of epochs that both runs have, the largest difference is {100 * largest:.2g} % ({place})"
+    said = f"Both runs have {len(apart)} losses of the same epochs; the largest difference is {100 * largest:.2g} % ({place})"
     reasons = differences(first, second)
     same = largest <= limits.similar.tolerance
     if same and reasons:
         return triggered(
             f"{said}, although the runs differ in {', '.join(reasons)}.",
             len(apart),
-            advice="What was changed had no effect on training. Look whether it is the setting that was meant.",
+            advice="The change had no effect on training. Check whether it is the change that you meant to make.",
             loss=0.5,
         )
     if not same and not reasons:
         return triggered(
             f"{said}, although settings, numbers of photos, classes and versions are the same.",
             len(apart),
-            advice="Look whether the photos themselves changed, and whether the runs had the same number of processes and cores.",
+            advice="Check whether the photos themselves changed, and whether the runs had the same number of processes and cores.",
             loss=0.5,
         )
     why = f"They differ in {', '.join(reasons)}" if reasons else "Their settings and versions are the same"
@@ -44,7 +44,7 @@ def similar(evidence: Evidence, limits: Thresholds) -> Verdict | None:
 
 
 def settings(run: Run) -> Mapping[str, Setting]:
-    """Return the hyperparameters of the kept model: those of the best trial take the place of the job's."""
+    """Return the hyperparameters of the kept model: the job's, replaced by those of the best trial."""
     held = dict(run.job.hyperparameters) if run.job else {}
     if run.best_trial:
         held |= run.best_trial.hyperparameters
@@ -52,12 +52,12 @@ def settings(run: Run) -> Mapping[str, Setting]:
 
 
 def different(first: Mapping[str, object], second: Mapping[str, object]) -> list[str]:
-    """Return the names whose values differ, or which only one of the two has."""
+    """Return the names whose values differ, and the names that only one of the two mappings holds."""
     return [name for name in dict.fromkeys([*first, *second]) if first.get(name) != second.get(name)]
 
 
 def differences(first: Run, second: Run) -> list[str]:
-    """Return what two runs differ in that may change their numbers, in words."""
+    """Return, in words, the differences between two runs that may change their losses."""
     found = different(settings(first), settings(second))
     one, other = first.job, second.job
     if one and other:
@@ -70,7 +70,7 @@ def differences(first: Run, second: Run) -> list[str]:
 
 
 def _apart(first: Run, second: Run) -> dict[str, float]:
-    """Return the relative difference of each loss of an epoch that both runs have, by its name."""
+    """Return the relative difference of each loss that both runs have for the same epoch. The keys name the loss and the epoch."""
     others = {(epoch.stage, epoch.number): epoch for epoch in second.epochs}
     found = {}
     for epoch in first.epochs:

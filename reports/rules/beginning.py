@@ -1,4 +1,4 @@
-"""Rules on the state in which training begins: PoorWeightInitialization, DeadRelu, CheckInputImages."""
+"""Rules on the state at the beginning of training: PoorWeightInitialization, DeadRelu, CheckInputImages."""
 
 from reports.facts import LayerStatistics, Run
 from reports.rules import settings
@@ -7,18 +7,20 @@ from reports.rules.tensors import NO_LAYERS, by_layer, in_order
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NARROW = 0.01  # as a share of the root mean square; weights with a smaller standard deviation were not drawn at random
+NARROW = (
+    0.01  # share of the root mean square; weights with a smaller standard deviation than this were not drawn at random
+)
 
 
 def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether random first weights keep the network from learning."""
+    """Judge whether randomly initialised weights prevent the network from learning."""
     run, start = evidence.run, limits.start
     if run is None:
         return not_judged(NO_RUN)
     if settings.hyperparameters(run).get("weights") != "random":
-        return not_judged("Training began with pretrained weights, or the records do not say with which.")
+        return not_judged("Training began with pretrained weights, or the records do not hold the setting 'weights'.")
     updates, gradients = (_first(in_order(evidence, kind), start.steps) for kind in ("updates", "gradients"))
-    # The scales of normalisation layers begin at 1, all alike.
+    # Leave out the scales of normalisation layers, which all begin at 1.
     drawn = [one for one in updates if (one.weight_std or 0.0) > NARROW * (one.weight_rms or 0.0)]
     variances = [one.weight_std**2 for one in drawn if one.weight_std and one.layer.endswith("weight")]
     ranges = [one.p95 - one.p5 for one in gradients if one.p95 is not None and one.p5 is not None]
@@ -29,10 +31,10 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
     ratio, narrow = max(variances) / min(variances), min(ranges)
     said = (
         f"In the first {start.steps} recorded steps the variances of the layers' weights differ by a factor of {ratio:.3g}, the "
-        f"narrowest gradients span {narrow:.2g}, and the loss falls no more for {pause} steps"
+        f"narrowest gradients span {narrow:.2g}, and the loss has no new minimum for {pause} steps"
     )
     uneven = ratio > start.variance_ratio, narrow < start.gradient_range
-    # In every network, layers of different width have different variances. So our set also requires that the loss does not fall.
+    # In every network, layers of different width have different variances. So our set requires uneven variances and narrow gradients.
     poor = (all(uneven) if start.all_signs else any(uneven)) and pause >= start.patience
     if not poor:
         return quiet(f"{said}.", points)
@@ -42,13 +44,13 @@ def poor_weights(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _first(held: list[LayerStatistics], count: int) -> list[LayerStatistics]:
-    """Return the statistics of the first recorded steps."""
+    """Return the statistics of the first `count` recorded steps."""
     moments = list(dict.fromkeys((one.stage, one.epoch, one.step) for one in held))[:count]
     return [one for one in held if (one.stage, one.epoch, one.step) in moments]
 
 
 def _without_decrease(run: Run) -> int:
-    """Return the longest run of steps in the first epoch without a new lowest loss."""
+    """Return the largest number of successive steps without a new lowest loss, in the first epoch."""
     first = next(iter(stages(run).values()), [])
     losses = [loss for epoch in first[:1] for loss in epoch.step_losses if loss is not None]
     best, since, most = float("inf"), 0, 0
@@ -59,7 +61,7 @@ def _without_decrease(run: Run) -> int:
 
 
 def dead_relu(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether layers have mostly channels that are hardly ever above 0."""
+    """Judge whether most channels of a layer are almost never above 0."""
     held = [one for one in in_order(evidence, "activations") if one.share_dead is not None]
     if not held:
         return not_judged(NO_RUN if evidence.run is None else NO_LAYERS.format(kind="activations of ReLU layers"))
@@ -70,13 +72,13 @@ def dead_relu(evidence: Evidence, limits: Thresholds) -> Verdict:
             found.append((max(one.share_dead or 0.0 for one in records), layer))
     if not found:
         return quiet(
-            f"In none of {len(layers)} layers more than {limits.start.dead_percent:g} % of the channels are dead.",
+            f"None of {len(layers)} layers has more than {limits.start.dead_percent:g} % dead channels.",
             len(held),
         )
     share, layer = max(found)
     return triggered(
-        f"In {len(found)} of {len(layers)} layers more than {limits.start.dead_percent:g} % of the channels are above 0 in "
-        f"1 % of their values at most; in {layer} {100 * share:.0f} % of the channels.",
+        f"{len(found)} of {len(layers)} layers have more than {limits.start.dead_percent:g} % dead channels (at most 1 % of a dead "
+        f"channel's values are above 0). In {layer}, {100 * share:.0f} % of the channels are dead.",
         len(held),
         advice="Lower the learning rate, and begin with pretrained weights.",
         loss=len(found) / len(layers),
@@ -85,7 +87,7 @@ def dead_relu(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def input_images(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether the photos, as the network gets them, are far from what it was trained on."""
+    """Judge whether the preprocessed photos differ strongly from those of the pretraining, by mean and standard deviation."""
     run = evidence.run
     held = [one for one in run.measured.inputs if one.split == "train"] if run else []
     if not held:

@@ -1,4 +1,4 @@
-"""Rules on classes: ClassImbalance and Confusion, and the pairs that are confused most."""
+"""Rules on classes: ClassImbalance and Confusion. Also finds the pairs of classes that are confused most."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from reports.rules.stages import NO_RUN
 from reports.rules.thresholds import Classes, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NAMED = 3  # the most pairs or classes that a sentence names
+NAMED = 3  # a sentence names at most so many pairs or classes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Photos of one class that were taken for another, with the 95 % interval of their share of the class's photos.
+    """The number `photos` of the `of` photos of the class `truth` that the model predicts as the class `prediction`.
 
-    `others` is the share of the photos of all further classes that were taken for the same class. If it is large, the model takes
-    everything for that class, and the two classes are not a pair.
+    `low` and `high` are the 95 % interval of this share. `others` is the share of all further classes' photos with the same prediction:
+    if it is large, the model predicts that class for everything, and the two classes are not a pair.
     """
 
     truth: str
@@ -30,7 +30,7 @@ class Pair:
 
 
 def class_names(run: Run, split: Split) -> tuple[str, ...]:
-    """Return the names of the classes, numbers where they are not known."""
+    """Return the names of the classes; "class 1", "class 2" and so on if the names are not known."""
     count = len(split.confusion)
     known = run.job.classes if run.job else ()
     if len(known) != count:
@@ -39,7 +39,7 @@ def class_names(run: Run, split: Split) -> tuple[str, ...]:
 
 
 def pairs(run: Run, split: Split) -> list[Pair]:
-    """Return all pairs of classes with at least one confused photo, the most certain confusion first."""
+    """Return all pairs of classes with at least one confused photo, the highest lower bound of the share first."""
     names = class_names(run, split)
     columns, count = [sum(column) for column in zip(*split.confusion, strict=True)], sum(map(sum, split.confusion))
     found = []
@@ -65,13 +65,13 @@ def pairs(run: Run, split: Split) -> list[Pair]:
 
 
 def judged_split(run: Run) -> Split | None:
-    """Return the split that best represents new photos: test, else validation, else any with a confusion matrix."""
+    """Return the split that best represents new photos: test, else validation, else any other split. It has a confusion matrix."""
     held = {split.name: split for split in run.splits if split.confusion}
     return held.get("test") or held.get("validation") or next(iter(held.values()), None)
 
 
 def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether some classes have far more photos than others, or are hardly ever recognised."""
+    """Judge whether some classes have far more photos than others, and whether some are mostly predicted wrongly."""
     if evidence.run is None:
         return not_judged(NO_RUN)
     split = judged_split(evidence.run)
@@ -92,7 +92,8 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     ratio = weighed[large] / max(weighed[small], 1)
     said = (
         f"{'train' if learnt else split.name}: {quoted(names[large])} has {weighed[large]} photos and {quoted(names[small])} "
-        f"{weighed[small]}" + ("" if learnt else " (the records hold the classes of this split, not those of train)")
+        f"{weighed[small]}"
+        + ("" if learnt else " (the records hold the number of photos by class for this split only, not for train)")
     )
     missed = _missed(split, limits.classes)
     if ratio < limits.classes.imbalance and not missed:
@@ -110,15 +111,18 @@ def class_imbalance(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{'; '.join(found)}.",
         sum(counts),
-        advice="Add photos of the rare and the missed classes, look whether theirs are labelled rightly, or weigh classes "
-        "alike: --set class-weights=balanced.",
+        advice="Add photos of the rare and the missed classes, check the labels of their photos, or give all classes the same "
+        "weight: --set class-weights=balanced.",
         loss=sum(counts[place] for place in missed) / sum(counts),
         episodes=max(1, len(missed)),
     )
 
 
 def _missed(split: Split, limits: Classes) -> list[int]:
-    """Return the classes that are predicted wrongly too often: by the interval where the set judges by intervals."""
+    """Return the indices of the classes that are predicted wrongly too often, the worst first.
+
+    Our set compares the lower bound of the 95 % interval of the share with the limit; SageMaker's set compares the share itself.
+    """
     shares = []
     for place, row in enumerate(split.confusion):
         wrong, total = sum(row) - row[place], sum(row)
@@ -129,7 +133,7 @@ def _missed(split: Split, limits: Classes) -> list[int]:
 
 
 def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether classes are taken for one another."""
+    """Judge whether the model confuses classes with one another."""
     if evidence.run is None:
         return not_judged(NO_RUN)
     split = judged_split(evidence.run)
@@ -147,7 +151,8 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
     ]
     if not found:
         return quiet(
-            f"{split.name}: no pair of classes is surely confused in {100 * limits.classes.pair_share:g} %.", total
+            f"{split.name}: for no pair of classes is a confusion of {100 * limits.classes.pair_share:g} % certain.",
+            total,
         )
     named = "; ".join(
         f"{pair.photos} of {pair.of} photos of {quoted(pair.truth)} are taken for {quoted(pair.prediction)} "
@@ -166,7 +171,7 @@ def confusion(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _by_columns(run: Run, split: Split, limits: Classes, total: int) -> Verdict:
-    """Judge as SageMaker does: by the share of each class's predictions that is right, or belongs to one other class."""
+    """Judge as SageMaker does: by the share of a class's predictions that are right, and the largest share that are of one other class."""
     names, bad = class_names(run, split), []
     for place, name in enumerate(names):
         column = [row[place] for row in split.confusion]
@@ -176,7 +181,7 @@ def _by_columns(run: Run, split: Split, limits: Classes, total: int) -> Verdict:
         high = limits.off_diagonal is not None and predicted and others / predicted > limits.off_diagonal
         if low or high:
             bad.append(f"{quoted(name)} ({column[place]} of {predicted} right)")
-    said = f"{split.name}: of the predictions of {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % are right"
+    said = f"{split.name}: for {len(bad)} of {len(names)} classes less than {100 * (limits.diagonal or 0):g} % of predictions are right"
     if not bad:
         return quiet(f"{said}.", total)
     return triggered(

@@ -1,10 +1,10 @@
-"""What a job and its findings cost: seconds, and money where the price of an instance's hour is known. No price is guessed."""
+"""Computes the cost of a job and of its findings: seconds, and money if the price of an instance's hour is given. No price is guessed."""
 
 from dataclasses import dataclass
 
 from reports.rules.verdict import Evidence, Verdict
 
-# Rules whose `loss` is a share of the whole job's time, in which its machines were paid for and waited.
+# Rules whose `loss` is a share of the whole job's time: the machines were paid for, but waited.
 OF_THE_JOB = ("LowGPUUtilization", "CPUBottleneck", "IOBottleneck")
 # Rules whose `loss` is a share of the steps' time.
 OF_THE_STEPS = ("DataWait",)
@@ -12,19 +12,19 @@ OF_THE_STEPS = ("DataWait",)
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What an hour of one instance costs, and what else is known of the instances that were paid for."""
+    """The price of an hour of one instance, and the known facts about the instances that were paid for."""
 
     hour: float
     currency: str
-    source: str  # who says so: an option, or a file
-    instances: int | None = None  # None: as many as the records name hosts, else one
+    source: str  # where the price was read: an option or a file
+    instances: int | None = None  # None: the number of hosts in the records, at least 1
     instance_type: str = ""
-    billed_seconds: float | None = None  # for each instance
+    billed_seconds: float | None = None  # billed seconds of each instance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """The time that something took, on each of the instances, and what that cost; None where no price is known."""
+    """The time that a job or a finding took on each instance, and its price. `money` is None if no price is known."""
 
     seconds: float
     instances: int
@@ -33,15 +33,15 @@ class Cost:
 
 
 def job_cost(evidence: Evidence, price: Price | None) -> Cost | None:
-    """Return what the whole job took and cost; None where its duration is not known."""
+    """Return the cost of the whole job; None if its duration is not known."""
     seconds = _job_seconds(evidence, price)
     return _cost(seconds, evidence, price) if seconds else None
 
 
 def finding_cost(rule: str, verdict: Verdict, evidence: Evidence, price: Price | None) -> Cost | None:
-    """Return what a triggered rule's finding cost; None for findings that cost no time, and where the time is not known.
+    """Return the cost of a triggered rule's finding; None if the finding costs no time, or if the time is not known.
 
-    Findings overlap: a GPU that is idle because it waits for the processor is found by two rules. So their costs do not add up.
+    The costs of several findings must not be added, because findings overlap. Example: two rules find a GPU that waits for the processor.
     """
     if verdict.state != "triggered":
         return None
@@ -67,7 +67,7 @@ def _hosts(evidence: Evidence) -> int:
 
 
 def _job_seconds(evidence: Evidence, price: Price | None) -> float | None:
-    """Return the seconds of the job: those that were billed, else those of its records, else those of its metrics."""
+    """Return the seconds of the job: the billed seconds, else the duration by its records, else the duration by its system metrics."""
     if price and price.billed_seconds:
         return price.billed_seconds
     run, profile = evidence.run, evidence.profile

@@ -24,7 +24,7 @@ def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
         return not_judged(NO_GPU)
     points = min(sum(one.counts) for one in held)
     if len(held) < 2:
-        return not_judged("There is one GPU only.", points)
+        return not_judged("There is only one GPU.", points)
     if points < limits.system.waiting.points:
         return not_judged(f"{points} points are too few; {limits.system.waiting.points} are needed.", points)
     apart = {(a, b): distance(a.counts, b.counts) for a, b in combinations(held, 2) if len(a.counts) == len(b.counts)}
@@ -32,7 +32,7 @@ def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
         return not_judged("The histograms of the GPUs have different bins.", points)
     (one, other), most = max(apart.items(), key=lambda item: item[1])
     said = (
-        f"Of {len(held)} GPUs {one.host} {one.gpu} and {other.host} {other.gpu} differ most: distance {most:.3f} "
+        f"Of {len(held)} GPUs, {one.host} {one.gpu} and {other.host} {other.gpu} differ most: distance {most:.3f} "
         "between their histograms of use (0: the same, 0.83: nothing in common)"
     )
     if most <= limits.system.balance:
@@ -41,16 +41,16 @@ def load_balancing(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}; {bad} pairs differ by more than {limits.system.balance:g}.",
         points,
-        advice="Share the photos evenly over the GPUs; where one host is slower, take instances of one type.",
+        advice="Share the photos evenly over the GPUs; if one host is slower, take instances of one type.",
         loss=most / math.sqrt(math.log(2)),
         episodes=bad,
     )
 
 
 def _growth(used: Sequence[Series], limits: Thresholds) -> Verdict:
-    """Judge by the bytes in use: whether they grow from each fifth of the run to the next, after the first one.
+    """Judge whether the bytes in use grow through the run: from the second fifth to the third, to the fourth and to the last.
 
-    A second stage of training that needs more memory than the first one is one step up, and no growth.
+    A single increase, as at the start of a second stage that needs more memory, is not growth.
     """
     points = min(len(one.values) for one in used)
     if points < limits.system.waiting.points:
@@ -68,7 +68,7 @@ def _growth(used: Sequence[Series], limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         points,
-        advice="Memory that grows from step to step is full one day: look for tensors that are kept, such as losses with their graphs.",
+        advice="Memory that grows from step to step becomes full: look for tensors that are kept, such as losses with their graphs.",
         loss=0.3,
         episodes=sum(growth > limits.system.memory_growth for growth, _, _ in grown.values()),
     )
@@ -88,7 +88,7 @@ def distance(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def memory_increase(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether GPU memory grows, as SageMaker does: by how busy the memory is."""
+    """Judge whether GPU memory grows: by the bytes in use if they are recorded, else, as SageMaker does, by how busy the memory is."""
     if evidence.profile is None:
         return not_judged(NO_PROFILE)
     used = [one for one in evidence.profile.series if one.measure == "gpu_memory_used"]
@@ -98,7 +98,7 @@ def memory_increase(evidence: Evidence, limits: Thresholds) -> Verdict:
         return not_judged(NO_GPU)
     if limits.system.memory_increase is None:
         return not_judged(
-            "The platform records how busy GPU memory is, not how full; no verdict on growing memory can rest on that."
+            "The platform records how busy GPU memory is, not how full; this cannot show whether memory grows."
         )
     hosts = snapshots(evidence.profile)
     grown, points = largest_increase(hosts, limits.system.memory_window)
@@ -111,13 +111,13 @@ def memory_increase(evidence: Evidence, limits: Thresholds) -> Verdict:
     if not grown:
         return not_judged(NO_GPU, points)
     gpu, most = max(grown.items(), key=lambda item: item[1])
-    said = f"Memory activity of {gpu} grew by {most:.1f} points of percent from one window to the next"
+    said = f"Memory activity of {gpu} grew by {most:.1f} percentage points from one window to the next"
     if most <= limits.system.memory_increase:
         return quiet(f"{said}.", points)
     return triggered(
         f"{said}.",
         points,
-        advice="This is how busy the memory was; whether it fills up has to be looked at on the machine.",
+        advice="This is how busy the memory was. Look on the machine whether the memory fills up.",
         loss=0.05,
         episodes=len(grown),
     )

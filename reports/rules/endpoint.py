@@ -1,4 +1,4 @@
-"""Rules on an endpoint: errors, answers that take far longer than others, and requests that waited for a model."""
+"""Rules on an endpoint: errors, answers that take far longer than others, and requests that wait until a model is loaded."""
 
 from collections.abc import Callable
 
@@ -7,27 +7,27 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 from reports.sources.endpoint import Latency, Variant
 
 Judge = Callable[[Variant, Serving], Verdict]
-NO_ENDPOINT = "No endpoint was given; --endpoint names one."
+NO_ENDPOINT = "No endpoint was given; name one with --endpoint."
 NO_RULE = "no such rule"
 
 
 def errors(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """Judge EndpointErrors: whether too many of the answers are errors."""
+    """Judge by EndpointErrors whether too many answers are errors."""
     return _judged(evidence, thresholds, _errors)
 
 
 def tail(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """Judge EndpointTail: whether the slowest hundredth of the answers takes far longer than the median."""
+    """Judge by EndpointTail whether the slowest 1 % of the answers take far longer than the median."""
     return _judged(evidence, thresholds, _tail)
 
 
 def cold_starts(evidence: Evidence, thresholds: Thresholds) -> Verdict | None:
-    """Judge EndpointColdStarts: whether too many requests waited for a model to be loaded."""
+    """Judge by EndpointColdStarts whether too many requests waited until a model was loaded."""
     return _judged(evidence, thresholds, _cold)
 
 
 def limits_of_errors(thresholds: Thresholds) -> str:
-    """Say when EndpointErrors triggers."""
+    """Return, in words, the limits at which EndpointErrors triggers."""
     serving = thresholds.serving
     return (
         NO_RULE
@@ -37,7 +37,7 @@ def limits_of_errors(thresholds: Thresholds) -> str:
 
 
 def limits_of_tail(thresholds: Thresholds) -> str:
-    """Say when EndpointTail triggers."""
+    """Return, in words, the limits at which EndpointTail triggers."""
     serving = thresholds.serving
     return (
         NO_RULE
@@ -48,7 +48,7 @@ def limits_of_tail(thresholds: Thresholds) -> str:
 
 
 def limits_of_cold_starts(thresholds: Thresholds) -> str:
-    """Say when EndpointColdStarts triggers."""
+    """Return, in words, the limits at which EndpointColdStarts triggers."""
     serving = thresholds.serving
     return (
         NO_RULE
@@ -67,7 +67,7 @@ def _judged(evidence: Evidence, thresholds: Thresholds, judge: Judge) -> Verdict
     if evidence.endpoint is None:
         return not_judged(NO_ENDPOINT)
     if not evidence.endpoint.variants:
-        return not_judged("Nothing could be read of the endpoint.")
+        return not_judged("No data of the endpoint could be read.")
     serving = thresholds.serving
     return worst(judge(variant, serving) for variant in evidence.endpoint.variants)
 
@@ -82,9 +82,9 @@ def _errors(variant: Variant, serving: Serving) -> Verdict:
     if share <= serving.errors:
         return quiet(said, requests)
     advice = (
-        "byoc logs NAME --search code shows them: 503 means too few workers or instances, 504 too slow a model."
+        "byoc logs NAME --search code shows them: 503 means too few workers or instances, 504 means that the model is too slow."
         if ours >= theirs
-        else "byoc logs NAME --search code shows them: 4xx means that clients send what is not a photo or is too large."
+        else "byoc logs NAME --search code shows them: 4xx means that clients send files that are not photos or are too large."
     )
     return triggered(said, requests, advice=advice, loss=share)
 
@@ -99,10 +99,10 @@ def _tail(variant: Variant, serving: Serving) -> Verdict:
     if _ratio(found) < serving.tail or (found.p99 or 0) < serving.slow:
         return quiet(f"{said[:1].upper()}{said[1:]}", requests)
     advice = {
-        "queue": "Requests wait for a worker: more instances, --autoscale 1:4, or SAGEMAKER_MODEL_SERVER_WORKERS.",
-        "overhead": "SageMaker takes this time: cold starts, large bodies, or too few instances; --autoscale 1:4.",
+        "queue": "Requests wait for a worker: use more instances, --autoscale 1:4, or SAGEMAKER_MODEL_SERVER_WORKERS.",
+        "overhead": "SageMaker's overhead is large because of cold starts, large bodies or too few instances; try --autoscale 1:4.",
         "decode": "Some photos are far larger than others: let clients send them smaller.",
-    }.get(found.part, "Look at the use of the processors in these minutes: more instances, or a faster type.")
+    }.get(found.part, "Look at the use of the processors in these minutes; use more instances or a faster type.")
     return triggered(f"{said[:1].upper()}{said[1:]}", requests, advice=advice, loss=0.01)
 
 

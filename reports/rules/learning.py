@@ -1,4 +1,4 @@
-"""The rules Overfit and Overtraining. Each stage of training is judged by itself."""
+"""The rules Overfit and Overtraining. They judge each stage of training separately."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretche
 
 
 def overfit(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether the model learns the training photos by heart, while it gets worse on those of validation."""
+    """Judge whether the model memorises the training photos while it gets worse on the validation photos."""
     return worst_stage(evidence, lambda _, stage, epochs: _overfit(stage, epochs, limits.overfit))
 
 
@@ -29,15 +29,13 @@ def _overfit(stage: str, epochs: Sequence[Epoch], limits: thresholds.Overfit) ->
     if limits.validation_rises:
         return _rising(stage, pairs, patience, limits)
     places = [place for place, (train, held) in enumerate(pairs) if train > 0 and (held - train) / train > limits.ratio]
-    last = (
-        f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and that of validation {pairs[-1][1]:.4g}"
-    )
+    last = f"{stage}: in the last epoch the training loss was {pairs[-1][0]:.4g} and the validation loss {pairs[-1][1]:.4g}"
     if len(places) < patience:
         return quiet(f"{last}.", len(pairs))
     return triggered(
         f"{last}; in {len(places)} of {len(pairs)} epochs validation was more than {100 * limits.ratio:g} % worse.",
         len(pairs),
-        advice="A gap alone is no harm while the validation loss still falls; see the verdict of our own thresholds.",
+        advice="A gap alone does no harm while the validation loss still falls; see the verdict of our own thresholds.",
         loss=len(places) / len(pairs),
         episodes=stretches(places),
     )
@@ -55,9 +53,9 @@ def _rising(stage: str, pairs: Sequence[tuple[float, float]], patience: int, lim
     higher = f"{100 * (held[-1] / best - 1):.0f} % higher" if best > 0 else "higher"
     return triggered(
         f"{said}, {higher}, while the training loss went on falling, from "
-        f"{pairs[place][0]:.4g} to {pairs[-1][0]:.4g}: what it learnt since holds for the training photos only.",
+        f"{pairs[place][0]:.4g} to {pairs[-1][0]:.4g}: what it has learnt since then helps on the training photos only.",
         len(pairs),
-        advice=f"Stop earlier ({settings.epochs(stage, place + 1)} or --set early-stopping={patience}), or learn less by heart: "
+        advice=f"Stop earlier ({settings.epochs(stage, place + 1)} or --set early-stopping={patience}), or reduce memorising: "
         + (
             "--set augment=trivialaugment --set weight-decay=0.01."
             if stage == "finetune"
@@ -79,7 +77,9 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     if len(held) <= patience:
         return not_judged(f"{stage}: {len(held)} epochs are too few; more than {patience} are needed.", len(held))
     useful = last_improvement(held, limits)
-    if limits.relative:  # a better accuracy is of use too, since the epoch of the best one is kept
+    if (
+        limits.relative
+    ):  # a higher accuracy counts as an improvement too, because training keeps the epoch with the highest
         accuracies = [-(epoch.validation_accuracy or 0) for epoch in epochs]
         useful = max(
             useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0)
@@ -88,27 +88,25 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     stale = len(train) - 1 - last_improvement(train, limits) if train else 0
     stopping = settings.hyperparameters(run).get("early-stopping")
     stopped = isinstance(stopping, int | float) and stopping > 0 and idle <= stopping and limits.relative
-    said = f"{stage}: the last epoch that brought something was {useful + 1} of {len(held)}"
+    said = f"{stage}: the last epoch with an improvement was {useful + 1} of {len(held)}"
     if idle < patience or stopped or (limits.train_patience and stale < limits.train_patience):
         return quiet(f"{said}.", len(held))
     if limits.relative and not _learns(epochs):
-        return quiet(
-            f"{said}, but the training loss itself does not fall, which LossNotDecreasing looks at.", len(held)
-        )
+        return quiet(f"{said}, but the training loss itself does not fall; see the rule LossNotDecreasing.", len(held))
     seconds = sum(epoch.seconds or 0 for epoch in epochs[useful + 1 :])
     if 0 < seconds < limits.seconds:
-        return quiet(f"{said}; the {idle} after it took {seconds:.1f} s only.", len(held))
+        return quiet(f"{said}; the {idle} after it took only {seconds:.1f} s.", len(held))
     return triggered(
-        f"{said}; the {idle} after it took {seconds:.1f} s and made nothing better.",
+        f"{said}; the {idle} after it took {seconds:.1f} s and improved nothing.",
         len(held),
         advice=f"Save that time: {settings.epochs(stage, useful + 1)}, or --set early-stopping={max(2, patience)}.",
-        loss=idle / len(held) / 2,  # time is lost, the model is not worse
+        loss=idle / len(held) / 2,  # half, because only time is lost and the model is no worse
         seconds=seconds,
     )
 
 
 def _learns(epochs: Sequence[Epoch]) -> bool:
-    """Return whether training itself went well: the loss fell and stayed low, or the photos were known from the start."""
+    """Return True if the training loss fell and stayed low, or if the training accuracy of the last epoch is at least LEARNT."""
     train = [epoch.train_loss for epoch in epochs if epoch.train_loss is not None]
     if not train or (epochs[-1].train_accuracy or 0) >= LEARNT:
         return True
@@ -117,7 +115,7 @@ def _learns(epochs: Sequence[Epoch]) -> bool:
 
 
 def last_improvement(losses: Sequence[float], limits: thresholds.Overtraining) -> int:
-    """Return the place of the last loss that was better than the best before it by more than `delta`."""
+    """Return the index of the last loss that was lower than the lowest counted loss before it by more than `delta`."""
     useful, best = 0, math.inf
     for place, loss in enumerate(losses):
         step = limits.delta * abs(best) if limits.relative and math.isfinite(best) else limits.delta
@@ -127,7 +125,7 @@ def last_improvement(losses: Sequence[float], limits: thresholds.Overtraining) -
 
 
 def _best(values: Sequence[float]) -> list[float]:
-    """Return the lowest value so far at each place."""
+    """Return, for each index, the lowest value up to it."""
     found: list[float] = []
     for value in values:
         found.append(min(value, found[-1]) if found else value)

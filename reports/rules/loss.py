@@ -1,4 +1,4 @@
-"""The rule LossNotDecreasing. Each stage of training is judged by itself."""
+"""The rule LossNotDecreasing. It judges each stage of training separately."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from reports.rules.stages import worst_stage
 from reports.rules.thresholds import Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, stretches, triggered
 
-LEARNT = 0.99  # training accuracy at which a loss that falls no more is no news
-SMOOTH = 20  # the smoothing window is one part in so many of the steps
+LEARNT = 0.99  # training accuracy; from here on, a loss that no longer falls is not reported
+SMOOTH = 20  # the smoothing window is the number of steps divided by this
 
 
 def loss_not_decreasing(evidence: Evidence, limits: Thresholds) -> Verdict:
@@ -48,7 +48,7 @@ def _loss(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresholds.Loss
 
 
 def losses_by_step(epochs: Sequence[Epoch]) -> list[tuple[int, float]]:
-    """Return step and training loss of each step that has one; steps count from 0 where the records do not number them."""
+    """Return pairs of step and training loss. If the records do not number the steps, they are counted from 0."""
     numbered = [number for epoch in epochs for number in epoch.step_numbers]
     losses = [loss for epoch in epochs for loss in epoch.step_losses]
     steps = numbered if len(numbered) == len(losses) else range(len(losses))
@@ -56,10 +56,10 @@ def losses_by_step(epochs: Sequence[Epoch]) -> list[tuple[int, float]]:
 
 
 def not_decreasing(losses: Sequence[tuple[int, float]], limits: thresholds.Loss) -> list[tuple[int, float]]:
-    """Return the steps at which SageMaker's rule fires, each with the loss's growth in percent.
+    """Return pairs: a step at which SageMaker's rule fires, and the growth of the loss in percent.
 
-    `losses` are pairs of step and loss, ascending. A loss is compared with the last one that is at least `limits.steps`
-    steps older; the first losses, which have no such partner, are not judged.
+    `losses` are pairs of step and loss, ascending. The rule compares a loss with the last loss that is at least
+    `limits.steps` steps older. The first losses have no such partner and are not judged.
     """
     fired = []
     partner = -1
@@ -104,7 +104,7 @@ def _smoothed(
     guess = math.log(len(run.job.classes)) if run.job and len(run.job.classes) > 1 else math.inf
     if max(course) > limits.times_guess * max(guess, losses[0]):
         return triggered(
-            f"{said}. In between it was {max(course):.4g}, where training began with {losses[0]:.3g} and guessing gives {guess:.3g}.",
+            f"{said}. In between it was {max(course):.4g}; the first loss was {losses[0]:.3g}, the loss of guessing is {guess:.3g}.",
             len(losses),
             advice=f"The learning rate is far too high. Try {settings.rate(run, stage, 0.1)}.",
             loss=sum(loss > guess for loss in course) / len(course),

@@ -1,4 +1,4 @@
-"""Raw series reduced to what the profiler's rules judge: what all devices of a host did at the same moment."""
+"""Reduces raw series to the numbers that the profiler's rules judge. A snapshot holds the values of all devices of a host at one moment."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BINS = 50
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshots:
-    """One host's devices at the same moments; each array is [moments, devices], NaN where a device has no point."""
+    """The values of one host's devices at common moments. Each array is [moments, devices], with NaN if a device has no point."""
 
     host: str
     times: Numbers
@@ -23,11 +23,11 @@ class Snapshots:
     gpu: Numbers
     gpu_memory: Numbers
     gpu_memory_full: Numbers
-    busiest: Numbers  # the core that is used most, where cores were measured in groups
+    busiest: Numbers  # use of the busiest core; measured only if the series hold groups of cores
 
 
 def snapshots(profile: Profile) -> list[Snapshots]:
-    """Return the snapshots of each host that has a GPU, at the moments at which its GPUs were measured."""
+    """Return the snapshots of each host that has a GPU, at the moments at which its first GPU was measured."""
     found = []
     for host in dict.fromkeys(one.host for one in profile.series):
         held = [one for one in profile.series if one.host == host]
@@ -50,13 +50,13 @@ def snapshots(profile: Profile) -> list[Snapshots]:
 
 
 def _at(times: Numbers, held: Iterable[Series], measure: str) -> Numbers:
-    """Return each device's value that is nearest in time, NaN where the nearest is not of the same snapshot."""
+    """Return, for each moment and device, the value nearest in time; NaN if it is more than TOGETHER seconds away."""
     columns = [nearest(times, one, TOGETHER) for one in held if one.measure == measure]
     return np.stack(columns, axis=1) if columns else np.empty((len(times), 0))
 
 
 def looked_at(count: int, waiting: Waiting) -> slice:
-    """Return which of `count` points a rule looks at."""
+    """Return the slice of `count` points that a rule examines."""
     start = int(waiting.start_share * count)
     return slice(max(start, count - waiting.last_points) if waiting.last_points else start, count)
 
@@ -64,7 +64,7 @@ def looked_at(count: int, waiting: Waiting) -> slice:
 def bottlenecks(hosts: Iterable[Snapshots], busy: str, limit: float, system: System) -> Bottlenecks:
     """Count the snapshots in which some GPU idled, and those in which some core was over `limit` at the same moment.
 
-    `busy` is cpu or io_wait. All points count but those of the start.
+    `busy` is cpu or io_wait. All points count except those in the first `start_share` of the run.
     """
     starved = idle_gpu = total = 0
     for host in hosts:
@@ -79,7 +79,7 @@ def bottlenecks(hosts: Iterable[Snapshots], busy: str, limit: float, system: Sys
 
 
 def gpu_use(hosts: Iterable[Snapshots], system: System) -> tuple[list[GpuUse], int]:
-    """Return the use of each GPU over the points that the rule looks at, and how many points the host with fewest has."""
+    """Return the use of each GPU over the points that the rule examines, and the smallest number of points of a host."""
     found, counts = [], [0]
     for host in hosts:
         counts.append(len(host.times))
@@ -93,7 +93,7 @@ def gpu_use(hosts: Iterable[Snapshots], system: System) -> tuple[list[GpuUse], i
 
 
 def batch_use(hosts: Iterable[Snapshots], system: System) -> list[BatchUse]:
-    """Return the p95 of processor, GPUs and their memory over the points that the rule looks at."""
+    """Return the 95th percentiles of processor, GPUs and GPU memory of each host, over the points that the rule examines."""
     found = []
     for host in hosts:
         window = looked_at(len(host.times), system.waiting)

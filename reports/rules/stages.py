@@ -1,4 +1,4 @@
-"""The epochs of a run by stage of training, and what is said where there are none."""
+"""Groups the epochs of a run by stage of training, and judges each stage."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ NO_EPOCHS = "No epoch was recorded."
 
 
 def stages(run: Run) -> dict[str, list[Epoch]]:
-    """Return the epochs of each stage, in their order."""
+    """Return the epochs of each stage, in ascending order."""
     found: dict[str, list[Epoch]] = {}
     for epoch in sorted(run.epochs, key=lambda epoch: epoch.number):
         found.setdefault(epoch.stage, []).append(epoch)
@@ -18,7 +18,7 @@ def stages(run: Run) -> dict[str, list[Epoch]]:
 
 
 def worst_stage(evidence: Evidence, judge: Callable[[Run, str, Sequence[Epoch]], Verdict]) -> Verdict:
-    """Judge each stage by itself and return the worst verdict; without epochs, say why nothing is judged."""
+    """Judge each stage separately and return the worst verdict. Without epochs, the verdict is "not judged"."""
     if evidence.run is None:
         return not_judged(NO_RUN)
     run = evidence.run

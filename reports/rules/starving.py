@@ -1,4 +1,4 @@
-"""Rules on processors, GPUs and disks that do not keep up: the bottlenecks, LowGPUUtilization, BatchSize."""
+"""Rules on processors, GPUs and disks: CPUBottleneck, IOBottleneck, LowGPUUtilization, BatchSize."""
 
 from reports.rules import settings
 from reports.rules.snapshots import Snapshots, batch_use, bottlenecks, gpu_use, snapshots
@@ -7,7 +7,7 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 from reports.system import BatchUse, Bottlenecks, GpuUse, Profile, Usage
 
 NO_PROFILE = "There are no system metrics: neither points nor SageMaker's reports."
-NO_GPU = "The system metrics hold no GPU."
+NO_GPU = "The system metrics hold no data of a GPU."
 FASTER = "load photos in more processes, store smaller photos"
 
 
@@ -55,7 +55,7 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
     share = 100 * counted.starved / points
     said = (
         f"In {counted.starved:,} of {points:,} snapshots ({share:.1f} %) {what} while a GPU was below "
-        f"{limits.system.idle_gpu:g} %. A GPU was that idle in {counted.idle_gpu:,}."
+        f"{limits.system.idle_gpu:g} %. A GPU was that idle in {counted.idle_gpu:,} snapshots."
     )
     if share <= limits.system.bottleneck_percent:
         return quiet(said, points)
@@ -63,7 +63,7 @@ def _counted(counted: Bottlenecks, limits: Thresholds, what: str, advice: str) -
 
 
 def gpu_rows(profile: Profile) -> list[Usage]:
-    """Return the use of the GPUs over the whole job, of each host or of each GPU."""
+    """Return the use of the GPUs over the whole job: one row for each host or for each GPU."""
     return [row for row in profile.usage if row.resource == "GPU" or row.resource.startswith("GPU gpu")]
 
 
@@ -110,9 +110,7 @@ def low_gpu(evidence: Evidence, limits: Thresholds) -> Verdict:
 def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tuple[list[GpuUse], int]:
     if hosts:
         return gpu_use(hosts, limits.system)
-    if (
-        limits.system.waiting.last_points
-    ):  # the window of the last scan, of which SageMaker's report keeps the percentiles
+    if limits.system.waiting.last_points:  # SageMaker's report holds the percentiles of the last scan's window
         held = profile.details
         return (list(held.gpus), held.gpu_points) if held else ([], 0)
     rows = gpu_rows(profile)
@@ -121,7 +119,7 @@ def _gpu_use(profile: Profile, hosts: list[Snapshots], limits: Thresholds) -> tu
 
 
 def _batch(evidence: Evidence) -> str:
-    """Return the option that doubles the batch, in brackets; empty for a job that is not of our program."""
+    """Return the option that doubles the batch size, in parentheses; empty if the job did not run our program."""
     if evidence.run is None:
         return ""
     held = settings.hyperparameters(evidence.run)
@@ -131,7 +129,7 @@ def _batch(evidence: Evidence) -> str:
 
 
 def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether processor, GPUs and their memory all have room for larger batches."""
+    """Judge whether processor, GPUs and GPU memory all have capacity for larger batches."""
     if evidence.profile is None:
         return not_judged(NO_PROFILE)
     hosts = snapshots(evidence.profile)
@@ -155,7 +153,7 @@ def batch_size(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         points,
-        advice=f"A larger batch{_batch(evidence)}, or a smaller instance.",
+        advice=f"Use a larger batch{_batch(evidence)}, or a smaller instance.",
         loss=len(free) / len(used) * (1 - max(max(use.gpu_p95) for use in free) / 100),
         episodes=len(free),
     )

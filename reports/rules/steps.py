@@ -1,4 +1,4 @@
-"""Rules on time: StepOutlier, MaxInitializationTime, and DataWait, which is our own."""
+"""Rules on time: StepOutlier, MaxInitializationTime, StalledTraining and DataWait. DataWait is not one of SageMaker's."""
 
 import statistics
 
@@ -10,11 +10,13 @@ from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggere
 from reports.sources.traces import STEP
 from reports.system import Profile, StepStatistics
 
-CLOSE = 120  # seconds; the profiler takes a point every 0.5 s
+CLOSE = (
+    120  # largest time in seconds between the first step and the nearest metric; the profiler takes a point every 0.5 s
+)
 
 
 def step_statistics(evidence: Evidence, sigma: float) -> list[StepStatistics]:
-    """Return the durations of all steps, by node and phase. A stage's first step, which warms up, is left out."""
+    """Return statistics of the durations of steps, by node and phase. A stage's first step is left out: it includes the warm-up."""
     found = list(evidence.profile.steps) if evidence.profile else []
     for stage, epochs in (stages(evidence.run) if evidence.run else {}).items():
         seconds = [second for epoch in epochs for second in epoch.step_seconds][1:]
@@ -59,7 +61,7 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
     total = one.count * one.mean
     share = one.lost / total if one.lost is not None and total else None
     if share is not None and one.outliers:
-        said += f". They took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
+        said += f". Together, these steps took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
     little = share is not None and share < limits.outlier_share
     if not many or little or one.maximum < limits.times_median * one.p50:
         return quiet(f"{said}.", one.count)
@@ -73,14 +75,14 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
 
 
 def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether it takes long until the first step."""
+    """Judge whether the time from the job's start to the first step is too long."""
     profile = evidence.profile
     seconds = profile.details.first_step_seconds if profile and profile.details else None
     if profile and seconds is None and profile.series and profile.spans:
         seconds = _measured_start(profile)
     said, downloaded = "The first step began {:.1f} minutes after the job", 0.0
     if seconds is None and evidence.run and (own := _recorded_start(evidence.run)) is not None:
-        # Our program begins when SageMaker has downloaded everything.
+        # Our program starts after SageMaker has downloaded everything, so the time of the download is added.
         downloaded = sum(
             took for phase, took in (evidence.job.phases if evidence.job else ()) if phase == "Downloading"
         )
@@ -88,7 +90,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     if seconds is None:
         return not_judged("The time from the start of the job to its first step was not recorded.")
     said = said.format(seconds / 60) + (
-        f", of which SageMaker downloaded for {downloaded / 60:.1f}" if downloaded else ""
+        f", including {downloaded / 60:.1f} minutes of SageMaker's download" if downloaded else ""
     )
     if seconds <= 60 * limits.steps.start_minutes:
         return quiet(f"{said}.", 1)
@@ -96,7 +98,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}, later than {limits.steps.start_minutes:g} minutes.",
         1,
-        advice="Photos and image are downloaded first: the input mode FastFile starts at once, and a smaller image arrives sooner.",
+        advice="SageMaker downloads photos and image first. Use the input mode FastFile, which starts at once, and a smaller image.",
         loss=seconds / (total + downloaded) if total else 0.1,
         seconds=seconds,
     )
@@ -105,7 +107,7 @@ def initialization(evidence: Evidence, limits: Thresholds) -> Verdict:
 def _recorded_start(run: Run) -> float | None:
     """Return the seconds from the start of one of our own jobs until its first batch of photos or its first step.
 
-    A job that has ended says how long it took in all, else its first record stands for its start.
+    The start of a finished job is its last record minus its total duration. Otherwise the time of the first record is the start.
     """
     work, total = run.measured.first_work, run.part_seconds.get("total")
     began = run.last_time - total if run.finished and run.last_time and total else run.job.started if run.job else None
@@ -115,7 +117,7 @@ def _recorded_start(run: Run) -> float | None:
 def _measured_start(profile: Profile) -> float | None:
     """Return the seconds from the first system metric to the first step of the traces.
 
-    A folder may hold files of several jobs: without a metric close to the first step they do not belong together.
+    Return None if no metric is within CLOSE seconds of the first step: then metrics and traces belong to different jobs.
     """
     steps = [span.start for span in profile.spans if span.name.startswith(STEP)]
     times = [float(time) for one in profile.series for time in one.times]
@@ -125,12 +127,12 @@ def _measured_start(profile: Profile) -> float | None:
 
 
 def stalled(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether training stood still for long."""
+    """Judge whether training stopped making progress for a long time."""
     if evidence.run is None:
         return not_judged(NO_RUN)
     held = evidence.run.measured
     if not (held.steps or held.passes) or held.longest_pause is None:
-        return not_judged("The records do not say when each step was done.")
+        return not_judged("The records do not hold the times of the steps.")
     pause, where = held.longest_pause, "between two records"
     times = [float(one.times[-1]) for one in held.machines]
     if times and evidence.run.last_time and max(times) - evidence.run.last_time > pause:
@@ -141,13 +143,13 @@ def stalled(evidence: Evidence, limits: Thresholds) -> Verdict:
     return triggered(
         f"{said}.",
         held.signs,
-        advice="Look into the job's log of that time: a storage that does not answer, or a host that is lost, are the commonest reasons.",
+        advice="Look into the job's log of that time: the most common reasons are a storage that does not answer and a lost host.",
         loss=0.5,
     )
 
 
 def data_wait(evidence: Evidence, limits: Thresholds) -> Verdict | None:
-    """Judge whether training waits for photos; None for the set that has no such rule."""
+    """Judge whether training waits for photos. Return None if the set does not have this rule."""
     if limits.steps.wait_share is None:
         return None
     if evidence.run is None:
@@ -157,7 +159,7 @@ def data_wait(evidence: Evidence, limits: Thresholds) -> Verdict | None:
         return not_judged(NO_EPOCHS if not evidence.run.epochs else "The records do not say how long training waited.")
     total = sum(epoch.seconds or 0 for epoch in epochs)
     waited = sum((epoch.seconds or 0) * (epoch.data_wait_share or 0) for epoch in epochs)
-    said = f"Of {total:.1f} s of steps, {waited:.1f} s ({100 * waited / total:.0f} %) went by waiting for photos"
+    said = f"Of {total:.1f} s of steps, {waited:.1f} s ({100 * waited / total:.0f} %) were spent waiting for photos"
     if total < limits.steps.wait_seconds:
         return not_judged(f"{said}; at least {limits.steps.wait_seconds:g} s are needed.", len(epochs))
     if waited <= limits.steps.wait_share * total:

@@ -1,4 +1,4 @@
-"""All rules: what each looks for, its limits in words, and its verdicts under both sets of thresholds."""
+"""The table of all rules, with their limits in words, and `judge`, which applies them under both sets of thresholds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from reports.system import PlatformVerdict
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule; `limits` puts a set's thresholds in words."""
+    """One rule. `about` says in words what it finds; `limits` returns a set's thresholds in words."""
 
     name: str
     about: str
@@ -36,14 +36,14 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A rule with its verdicts; `sagemaker` is our computation with SageMaker's values, `platform` what SageMaker said."""
+    """The verdicts of a rule: `ours` and `sagemaker` are computed here under the two sets; `platform` comes from SageMaker's own rule."""
 
     rule: str
     about: str
     ours: Verdict
     sagemaker: Verdict | None
     platform: PlatformVerdict | None
-    cost: Cost | None  # of what ours found
+    cost: Cost | None  # the cost of the finding of `ours`
 
 
 ENDPOINT_RULES = (
@@ -125,7 +125,7 @@ RULES = (
     ),
     Rule(
         name="MaxInitializationTime",
-        about="long until the first step",
+        about="it takes long until the first step",
         judge=steps.initialization,
         limits=lambda t: f"more than {t.steps.start_minutes:g} minutes",
     ),
@@ -202,7 +202,7 @@ RULES = (
     ),
     Rule(
         name="PoorWeightInitialization",
-        about="random first weights keep the network from learning",
+        about="randomly initialised weights prevent the network from learning",
         judge=beginning.poor_weights,
         limits=words.poor,
     ),
@@ -227,7 +227,7 @@ RULES = (
     *ENDPOINT_RULES,
 )
 
-# The rules that need two runs.
+# The rules that compare two runs.
 RULES_ACROSS = (
     Rule(
         name="SimilarAcrossRuns",
@@ -236,14 +236,14 @@ RULES_ACROSS = (
         limits=lambda t: (
             "no threshold is known"
             if t.similar is None
-            else f"the losses of all epochs differ by {100 * t.similar.tolerance:g} % at most, or by more"
+            else f"different settings: all losses differ by {100 * t.similar.tolerance:g} % at most; same settings: a loss differs by more"
         ),
     ),
 )
 
 
 def judge(evidence: Evidence, rules: Sequence[Rule] = RULES, price: Price | None = None) -> tuple[Judged, ...]:
-    """Return these rules' verdicts: triggered ones first, the most costly before the others, then quiet, then not judged."""
+    """Return the verdicts of these rules: first triggered, then quiet, then not judged; within each state, the largest loss first."""
     platform = {one.rule: one for one in evidence.profile.verdicts} if evidence.profile else {}
     found = []
     for rule in rules:

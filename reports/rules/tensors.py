@@ -28,7 +28,9 @@ def exploding(evidence: Evidence, limits: Thresholds) -> Verdict:
         return quiet(f"All {count:,} recorded values are finite numbers.", count)
     stage = next((stage for stage, found in places.items() if found), next(iter(losses), "head"))
     said = [f"the loss of {lost} of {sum(map(len, losses.values()))} steps is infinite or not a number"] if lost else []
-    said += [f"gradients of {len(layers)} layers are, the first {layers[0]}"] if layers else []
+    said += (
+        [f"gradients of {len(layers)} layers are infinite or not a number, the first is {layers[0]}"] if layers else []
+    )
     first = f" (first in step {places[stage][0] + 1} of {stage})" if places.get(stage) else ""
     return triggered(
         f"{'; '.join(said)}{first}.",
@@ -40,7 +42,7 @@ def exploding(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def vanishing(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether gradients are so small that a layer does not learn."""
+    """Judge whether the gradients of a layer are so small that it does not learn."""
     held = _of_kind(evidence, "gradients")
     if not held:
         return not_judged(NO_RUN if evidence.run is None else NO_LAYERS.format(kind="gradients"))
@@ -49,7 +51,7 @@ def vanishing(evidence: Evidence, limits: Thresholds) -> Verdict:
     if not layers:
         return quiet(f"No layer's gradient stayed below {limits.tensors.vanishing:g}.", len(held))
     return triggered(
-        f"The gradient of {len(layers)} layers, the first {layers[0]}, was below {limits.tensors.vanishing:g}.",
+        f"The gradient of {len(layers)} layers was below {limits.tensors.vanishing:g}; the first of these layers is {layers[0]}.",
         len(held),
         advice="These layers do not learn. Try --set layer-decay=1, or a higher --set finetune-lr.",
         loss=len(layers) / len({one.layer for one in held}),
@@ -68,7 +70,7 @@ def all_zero(evidence: Evidence, limits: Thresholds) -> Verdict:
     if not layers:
         return quiet("No layer's values were all zero.", len(held))
     return triggered(
-        f"All values of {len(layers)} layers were zero, the first is {layers[0]}.",
+        f"All values of {len(layers)} layers were zero; the first of these layers is {layers[0]}.",
         len(held),
         advice="These layers do nothing. Lower the learning rate, and start from pretrained weights.",
         loss=len(layers) / len({one.layer for one in held}),
@@ -77,12 +79,12 @@ def all_zero(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def in_order(evidence: Evidence, kind: str) -> list[LayerStatistics]:
-    """Return the statistics of one kind in the order of training: those of the head come before those of fine-tuning."""
+    """Return the statistics of one kind in the order of training: first the head, then fine-tuning."""
     return sorted(_of_kind(evidence, kind), key=lambda one: (one.stage == "finetune", one.epoch, one.step))
 
 
 def by_layer(held: Iterable[LayerStatistics]) -> dict[str, list[LayerStatistics]]:
-    """Return the statistics of each layer; in the two stages, the head's layers have different names."""
+    """Group the statistics by the name of the layer. The head's layers have different names in the two stages."""
     found: dict[str, list[LayerStatistics]] = {}
     for one in held:
         found.setdefault(one.layer, []).append(one)
@@ -94,14 +96,14 @@ def _of_kind(evidence: Evidence, kind: str) -> list[LayerStatistics]:
 
 
 def _size(one: LayerStatistics) -> float:
-    """Return the root mean square, -1 where it is not known; old records do not hold it."""
+    """Return the root mean square; -1 if it is not known. Records of older programs do not hold it: it follows from mean and std."""
     if one.rms is not None:
         return one.rms
     return math.hypot(one.mean, one.std) if one.mean is not None and one.std is not None else -1.0
 
 
 def _often(found: Iterable[LayerStatistics], held: Iterable[LayerStatistics], share: float) -> list[str]:
-    """Return the layers that were found in more than this share of their records."""
+    """Return the layers with more than this share of their records in `found`."""
     counts: dict[str, int] = {}
     for one in held:
         counts[one.layer] = counts.get(one.layer, 0) + 1

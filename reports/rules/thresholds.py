@@ -1,8 +1,9 @@
 """The two named sets of thresholds. Percentages are from 0 to 100, shares from 0 to 1.
 
-SAGEMAKER has the values that really ran: those of the profiler's rules from the public history of
-awslabs/sagemaker-debugger, confirmed by 18 published reports, and those of Debugger's rules from the guide of 2023.
-OURS judges a whole run after its end, so that patience is a share of the run and not a number of points.
+SAGEMAKER holds the values that SageMaker used. For the profiler's rules they come from the public history of
+awslabs/sagemaker-debugger, confirmed by 18 published reports; for Debugger's rules they come from SageMaker's guide of 2023.
+OURS judges a whole run after its end, so it can express patience as a share of the run, not only as a number of points.
+A comment that begins with "SageMaker" or "ours" holds for that set only.
 """
 
 from dataclasses import dataclass
@@ -10,148 +11,158 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """When there is enough to judge by."""
+    """The number of points that a rule needs, and the part of the points that it judges."""
 
-    points: int  # fewer are not judged
-    start_share: float = 0.0  # the first part of the run is not looked at: loading and warming up
-    last_points: int = 0  # only so many points at the end are looked at; 0: all
+    points: int  # the rules need at least so many points
+    start_share: float = (
+        0.0  # share of the run at its start that is ignored, because the job is still loading and warming up
+    )
+    last_points: int = 0  # only this many points at the end are judged; 0: all points
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
     """The thresholds of LossNotDecreasing."""
 
-    steps: int  # SageMaker: a loss is compared with the one at least so many steps before; ours: fewer are not judged
-    decrease_percent: float  # a smaller decrease is none
-    increase_percent: float  # a larger increase is named as one
-    whole_run: bool  # compare smoothed start, best and end of the run, in place of pairs of steps
-    times_guess: float  # ours: a smoothed loss is too high at so many times that of guessing, ln(classes)
+    steps: int  # SageMaker: a loss is compared with the loss at least so many steps before; ours: fewer steps are not judged
+    decrease_percent: float  # the loss must fall by at least this
+    increase_percent: float  # SageMaker: larger rises are counted in the sentence; ours: limit for the rise from the best loss to the last
+    whole_run: bool  # True: compare the smoothed start, best and end of the run; False: compare pairs of steps
+    times_guess: float  # ours: limit for the smoothed loss, as a multiple of the loss of guessing, ln(classes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overfit:
     """The thresholds of Overfit."""
 
-    ratio: (
-        float  # SageMaker: (validation loss - train loss) / train loss; ours: rise of the validation loss over its best
-    )
-    patience: int  # epochs in a row
-    patience_share: float
-    validation_rises: bool  # only a validation loss that rises counts
+    # SageMaker: limit for (validation loss - training loss) / training loss.
+    # Ours: limit for the rise of the validation loss from its lowest value, as a share of that value.
+    ratio: float
+    patience: int  # number of epochs above the limit; ours: at the end of the run, in a row
+    patience_share: float  # patience as a share of the run's epochs; the larger of the two patiences counts
+    validation_rises: bool  # True: the rise of the validation loss is judged; False: its distance to the training loss
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overtraining:
     """The thresholds of Overtraining."""
 
-    train_patience: int  # epochs without improvement of the train loss; 0: not looked at
-    validation_patience: int
-    patience_share: float
-    delta: float  # improvement that counts
-    relative: bool  # delta is a share of the best loss
-    seconds: float  # epochs that took less in all are not worth a finding
+    train_patience: int  # epochs without an improvement of the training loss; 0: the training loss is ignored
+    validation_patience: int  # epochs without an improvement of the validation loss
+    patience_share: float  # patience as a share of the run's epochs; the larger of the two patiences counts
+    delta: float  # a smaller decrease of the loss is not an improvement
+    relative: bool  # True: delta is a share of the best loss; False: delta is an absolute loss
+    seconds: float  # no finding if the epochs without an improvement took less than this in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
-    """VanishingGradient and AllZero."""
+    """The thresholds of VanishingGradient and AllZero."""
 
-    vanishing: float  # root mean square of a layer's gradient below which it has vanished
-    zero_percent: float  # of a layer's values
-    share_of_records: float  # vanished or zero in more than this share of a layer's records
+    vanishing: float  # a gradient with a smaller root mean square has vanished
+    zero_percent: float  # percentage of a layer's values that must be zero
+    share_of_records: float  # share of a layer's records that may be vanished or zero
 
 
 @dataclass(frozen=True, kw_only=True)
 class Updates:
-    """WeightUpdateRatio and UnchangedTensor."""
+    """The thresholds of WeightUpdateRatio and UnchangedTensor."""
 
-    ratio_high: float  # root mean square of an update over that of the weights
+    ratio_high: float  # limits for the ratio of two root mean squares: that of an update and that of the weights
     ratio_low: float
-    smallest_weight: float  # weights of a smaller root mean square are not judged: many begin at 0
-    share_of_records: float  # too much or too little in more than this share of a layer's records
-    unchanged_steps: int  # recorded steps in a row
-    unchanged_share: float  # and more than this share of all recorded steps
+    smallest_weight: float  # weights with a smaller root mean square are not judged, because many weights begin at 0
+    share_of_records: float  # share of a layer's records in which the ratio may be outside the limits
+    unchanged_steps: int  # number of successive recorded steps without a change
+    unchanged_share: float  # share of all recorded steps of a layer that may be without a change
+    # A step changes nothing if its largest update is at most atol + rtol * (root mean square of the weights).
     rtol: float
     atol: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """PoorWeightInitialization, DeadRelu and CheckInputImages."""
+    """The thresholds of PoorWeightInitialization, DeadRelu and CheckInputImages."""
 
-    variance_ratio: float  # largest over smallest variance of the layers' weights
-    gradient_range: float  # from the 5th to the 95th percentile
-    all_signs: bool  # both must be there, not one of them
-    patience: int  # steps without a new lowest loss
-    steps: int  # recorded ones that are looked at
-    dead_percent: float  # of a layer's channels
-    dead_records: float  # in more than this share of its records
-    input_mean: float  # of a channel, after normalisation
-    input_std: float  # a channel with a smaller standard deviation shows next to nothing; 0: not looked at
-    photos: int  # fewer are not judged
+    variance_ratio: float  # limit for the largest variance of a layer's weights divided by the smallest
+    gradient_range: float  # limit for the distance between the 5th and the 95th percentile of the gradients
+    all_signs: bool  # True: variances and gradients must both be beyond their limits; False: one is enough
+    patience: int  # number of successive steps without a new lowest loss
+    steps: int  # number of recorded steps that are judged
+    dead_percent: float  # percentage of a layer's channels that may be dead
+    dead_records: float  # share of a layer's records that may be above dead_percent
+    input_mean: float  # limit for the absolute value of a channel's mean after normalisation
+    input_std: float  # lowest standard deviation of a channel after normalisation; below it the photos show almost nothing; 0: ignored
+    photos: int  # the rules need at least so many photos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
-    """ClassImbalance and Confusion."""
+    """The thresholds of ClassImbalance and Confusion."""
 
-    imbalance: float  # largest class over smallest
-    misprediction: float  # share of a class's photos that are predicted wrongly
-    photos: int  # fewer are not judged
-    diagonal: float | None  # of the predictions of a class, at least this share must be right; None: not looked at
-    off_diagonal: float | None  # and at most this share may belong to one other class; None: not looked at
-    pair_share: float | None  # the interval of a pair's share must lie above; None: not looked at
-    pair_photos: int
+    imbalance: float  # limit for the photos of the largest class divided by those of the smallest
+    misprediction: float  # share of a class's photos that may be predicted wrongly
+    photos: int  # the rules need at least so many photos
+    diagonal: float | None  # at least this share of the predictions of a class must be right; None: not judged
+    off_diagonal: (
+        float | None
+    )  # at most this share of the predictions of a class may be of one other class; None: not judged
+    pair_share: (
+        float | None
+    )  # limit for the lower bound of the 95 % interval of a pair's confused share; None: pairs are not judged
+    pair_photos: int  # a pair with fewer confused photos is not a finding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """StepOutlier, MaxInitializationTime, StalledTraining and DataWait."""
+    """The thresholds of StepOutlier, MaxInitializationTime, StalledTraining and DataWait."""
 
-    sigma: float
-    count: int  # more outliers are too many
-    share: float  # and more than this share of the steps
-    times_median: float  # the longest step must take so many times the median
-    outlier_share: float  # and the outliers must take so much of the steps' time beyond the median
-    fewest: int  # steps
-    start_minutes: float
-    stalled_seconds: float  # without a step or any other record
-    wait_share: float | None  # of the time spent waiting for photos; None: no such rule
-    wait_seconds: float  # a shorter training is not judged
+    sigma: float  # an outlier takes more than the mean plus so many standard deviations
+    count: int  # number of outliers that may occur
+    share: float  # share of the steps that may be outliers
+    times_median: float  # no finding if the longest step takes less than so many times the median
+    outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
+    fewest: int  # StepOutlier needs at least so many steps
+    start_minutes: float  # limit for the time until the first step
+    stalled_seconds: float  # limit for the time without a step or any other record
+    wait_share: (
+        float | None
+    )  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
+    wait_seconds: float  # DataWait needs steps of at least so many seconds in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """The profiler's rules on processors, GPUs and disks."""
+    """The thresholds of the profiler's rules on processors, GPUs and disks. All use is in percent."""
 
     waiting: Waiting
-    gpu_p95: float  # LowGPUUtilization
-    gpu_low: float  # LowGPUUtilization: limit of the low percentile
+    gpu_p95: float  # LowGPUUtilization: lowest 95th percentile of a GPU's use
+    gpu_low: float  # LowGPUUtilization: lowest value of the percentile gpu_low_percentile
     gpu_low_percentile: int
-    batch_p95: float
-    busy_cpu: float
-    busy_io: float
-    idle_gpu: float
-    bottleneck_percent: float
-    balance: float
-    memory_increase: float | None  # None: judged by the bytes in use alone, see docs/reports.md
-    memory_growth: float  # of the bytes in use, from the first to the last part of the run
-    memory_window: int
-    loaders_percent: float  # Dataloader: fewer loaders than this share of the cores
-    loaders_most_percent: float | None  # or more than this; None: there cannot be too many
-    loaders_idle: bool  # only where training or a GPU waits
+    batch_p95: float  # BatchSize: lowest 95th percentile of processor, GPUs and GPU memory
+    busy_cpu: float  # CPUBottleneck: a core above this is busy
+    busy_io: float  # IOBottleneck: a core above this waits for I/O
+    idle_gpu: float  # CPUBottleneck and IOBottleneck: a GPU below this is idle
+    bottleneck_percent: float  # CPUBottleneck and IOBottleneck: percentage of the snapshots that may be bottlenecks
+    balance: float  # LoadBalancing: limit for the distance between the histograms of two GPUs
+    # GPUMemoryIncrease: limit for the rise of memory activity, in percentage points. None: only bytes in use are judged.
+    memory_increase: float | None
+    memory_growth: float  # GPUMemoryIncrease: limit for the growth of the bytes in use, as a share
+    memory_window: int  # GPUMemoryIncrease: number of points of memory activity in a mean
+    loaders_percent: float  # Dataloader: lowest number of loaders, in percent of the cores
+    loaders_most_percent: float | None  # Dataloader: highest number of loaders, in percent of the cores; None: no limit
+    loaders_idle: bool  # Dataloader: True if a finding also requires that training or a GPU waits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """The rules on an endpoint."""
+    """The thresholds of the rules on an endpoint."""
 
-    requests: int  # fewer are not judged
-    errors: float  # share of the answers
-    tail: float  # p99 of a part over its p50
-    slow: float  # seconds; a shorter p99 is no problem
-    tail_requests: int  # fewer have no p99 worth the name
-    cold: float  # share of the requests that waited for a model
+    requests: int  # the rules need at least so many requests
+    errors: float  # share of the answers that may be errors
+    tail: float  # limit for the 99th percentile of a part of the latency divided by its median
+    slow: float  # seconds; a 99th percentile below this is not a finding
+    tail_requests: int  # EndpointTail needs at least so many requests for a 99th percentile
+    cold: float  # share of the requests that may wait until a model is loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +186,7 @@ class Thresholds:
     classes: Classes
     steps: Steps
     system: System
-    serving: Serving | None  # None: no such rules
+    serving: Serving | None  # None: the set has no rules on endpoints
     similar: Similar | None  # None: no thresholds are known
 
 

@@ -9,11 +9,11 @@ from reports.rules.tensors import NO_LAYERS, by_layer, in_order
 from reports.rules.thresholds import Thresholds, Updates
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-EPSILON = 1e-9  # as in the guide's WeightUpdateRatio, so that weights of 0 have a ratio too
+EPSILON = 1e-9  # added to the weights' size, as SageMaker's guide does for WeightUpdateRatio, so that weights of 0 have a ratio
 
 
 def update_ratio(evidence: Evidence, limits: Thresholds) -> Verdict:
-    """Judge whether weights change by far more, or by far less, than they are large."""
+    """Judge whether the updates of weights are far too large or far too small compared with the weights."""
     held = [one for one in in_order(evidence, "updates") if one.rms is not None and one.weight_rms is not None]
     held = [one for one in held if (one.weight_rms or 0) >= limits.updates.smallest_weight]
     if evidence.run is None or not held:
@@ -60,11 +60,11 @@ def unchanged(evidence: Evidence, limits: Thresholds) -> Verdict:
         )
     found = [layer for layer, records in layers.items() if _stopped(records, limits.updates)]
     if not found:
-        return quiet(f"All {len(layers)} layers went on changing.", len(held))
+        return quiet(f"The weights of all {len(layers)} layers went on changing.", len(held))
     stage = layers[found[0]][0].stage
     return triggered(
         f"The weights of {len(found)} of {len(layers)} layers did not change in {limits.updates.unchanged_steps} recorded steps in "
-        f"a row, the first are those of {found[0]}.",
+        f"a row; the first of these layers is {found[0]}.",
         len(held),
         advice=f"Raise the learning rate ({settings.rate(evidence.run, stage, 10)}), or --set layer-decay=1.",
         loss=len(found) / len(layers),
@@ -73,12 +73,12 @@ def unchanged(evidence: Evidence, limits: Thresholds) -> Verdict:
 
 
 def _stopped(records: Sequence[LayerStatistics], limits: Updates) -> bool:
-    """Return whether there are so many recorded steps in a row without a change, at the end where only the end counts."""
+    """Return True if a layer has `unchanged_steps` successive recorded steps without a change, and a share above `unchanged_share`."""
     still = [
         max(abs(one.minimum or 0.0), abs(one.maximum or 0.0)) <= limits.atol + limits.rtol * (one.weight_rms or 0.0)
         for one in records
     ]
-    # With a learning rate that ends at 0, the last steps of a healthy run change nothing.
+    # The last steps of a healthy run change nothing if its learning rate ends at 0; so the share of all steps counts too.
     share = sum(still) / len(still)
     runs = "".join("x" if one else "." for one in still).split(".")
     return max(map(len, runs)) >= limits.unchanged_steps and share > limits.unchanged_share

@@ -1,4 +1,4 @@
-"""What a rule says: a state, a sentence with the numbers it rests on, and what to change."""
+"""The verdict of a rule: a state, a sentence with the measured numbers, and advice. Also the evidence that rules judge."""
 
 import math
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ State = Literal["triggered", "quiet", "not judged"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything that rules look at."""
+    """Everything that rules judge. None means that there are no such data."""
 
     run: Run | None
     profile: Profile | None
     job: SageMakerJob | None = None
     endpoint: Endpoint | None = None
-    other: Run | None = None  # where two runs are compared
+    other: Run | None = None  # the second run of a comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +30,19 @@ class Verdict:
 
     state: State
     sentence: str
-    points: int  # measurements that the verdict rests on, or that were too few for one
-    advice: str = ""  # of a triggered rule: what to change
+    points: int  # number of measurements that were judged, or that were too few to be judged
+    advice: str = ""  # what the user should change; for a triggered rule only
     loss: float = (
-        0.0  # of a triggered rule: the share of the run that it spoils, from 0 to 1; findings are sorted by it
+        0.0  # for a triggered rule: share of the run that the problem affects, from 0 to 1; sorts the findings
     )
-    episodes: int = 0  # of a triggered rule: connected stretches, not scans
-    seconds: float | None = None  # of a triggered rule: the time that was lost, where the rule itself knows it
+    episodes: int = 0  # for a triggered rule: number of separate stretches of the run with the problem
+    seconds: float | None = None  # for a triggered rule: the lost time, if the rule itself computes it
 
 
 def triggered(
     sentence: str, points: int, *, advice: str, loss: float, episodes: int = 1, seconds: float | None = None
 ) -> Verdict:
-    """Return the verdict of a rule that found what it looks for."""
+    """Return the verdict of a rule that found its problem. `loss` is limited to the range from 0 to 1."""
     share = min(max(loss, 0.0), 1.0) if math.isfinite(loss) else 1.0
     return Verdict(
         state="triggered",
@@ -61,18 +61,18 @@ def quiet(sentence: str, points: int) -> Verdict:
 
 
 def not_judged(reason: str, points: int = 0) -> Verdict:
-    """Return the verdict of a rule that lacks records."""
+    """Return the verdict of a rule that has too few records to judge."""
     return Verdict(state="not judged", sentence=reason, points=points)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of several stages', hosts' or splits' verdicts: triggered before quiet before not judged."""
+    """Return the worst of several verdicts: triggered before quiet before not judged, then the larger loss."""
     order = {"triggered": 0, "quiet": 1, "not judged": 2}
     return min(verdicts, key=lambda verdict: (order[verdict.state], -verdict.loss))
 
 
 def stretches(places: Iterable[int]) -> int:
-    """Return into how many connected stretches ascending places fall: 3, 4, 5, 9 are two."""
+    """Return the number of stretches of consecutive numbers among ascending `places`: 3, 4, 5, 9 are two stretches."""
     count, before = 0, None
     for place in places:
         count += before is None or place > before + 1

@@ -1,11 +1,11 @@
-"""The limits of rules in words, for the table of docs/reports.md."""
+"""Each function returns a rule's limits in words, for the table of docs/reports.md."""
 
 from reports.rules.loss import SMOOTH
 from reports.rules.thresholds import Thresholds
 
 
 def overfit(t: Thresholds) -> str:
-    """Say when Overfit triggers."""
+    """Return the limits at which Overfit triggers."""
     if t.overfit.validation_rises:
         return (
             f"validation loss {100 * t.overfit.ratio:g} % above its best in the last {t.overfit.patience} epochs "
@@ -15,18 +15,18 @@ def overfit(t: Thresholds) -> str:
 
 
 def loss(t: Thresholds) -> str:
-    """Say when LossNotDecreasing triggers."""
+    """Return the limits at which LossNotDecreasing triggers."""
     if t.loss.whole_run:
         return (
             f"smoothed over 1/{SMOOTH} of the steps: falls by less than {t.loss.decrease_percent:g} % in the whole run, "
             f"ends {t.loss.increase_percent:g} % above its best, or rises to {t.loss.times_guess:g} times the loss of the first step "
             f"and of guessing, ln(classes); {t.loss.steps} steps at least"
         )
-    return f"not {t.loss.decrease_percent:g} % lower than {t.loss.steps} steps before; a rise over {t.loss.increase_percent:g} % is named"
+    return f"not {t.loss.decrease_percent:g} % lower than {t.loss.steps} steps before; rises over {t.loss.increase_percent:g} % are counted"
 
 
 def overtraining(t: Thresholds) -> str:
-    """Say when Overtraining triggers."""
+    """Return the limits at which Overtraining triggers."""
     unit = "of the best loss" if t.overtraining.relative else "of loss"
     share = f" and {100 * t.overtraining.patience_share:g} % of the run" if t.overtraining.patience_share else ""
     train = f"{t.overtraining.train_patience} epochs of training and " if t.overtraining.train_patience else ""
@@ -39,17 +39,17 @@ def overtraining(t: Thresholds) -> str:
 
 
 def confusion(t: Thresholds) -> str:
-    """Say when Confusion triggers."""
+    """Return the limits at which Confusion triggers."""
     if t.classes.pair_share is not None:
         return (
-            f"a pair whose 95 % interval lies {100 * t.classes.pair_share:g} % of the class's photos above the share of the other "
-            f"classes that are taken for the same one, {t.classes.pair_photos} photos at least"
+            f"a pair whose share of confused photos (lower bound of the 95 % interval) is {100 * t.classes.pair_share:g} % above the "
+            f"share of the other classes' photos with the same prediction; {t.classes.pair_photos} photos at least"
         )
-    return f"of a class's predictions less than {t.classes.diagonal:g} right, or more than {t.classes.off_diagonal:g} of one other class"
+    return f"less than {t.classes.diagonal:g} of a class's predictions right, or more than {t.classes.off_diagonal:g} of one other class"
 
 
 def imbalance(t: Thresholds) -> str:
-    """Say when ClassImbalance triggers."""
+    """Return the limits at which ClassImbalance triggers."""
     how = "by its 95 % interval, " if t.classes.pair_share is not None else ""
     return (
         f"largest class {t.classes.imbalance:g} times the smallest, or {how}more than {t.classes.misprediction:g} of a class "
@@ -58,31 +58,31 @@ def imbalance(t: Thresholds) -> str:
 
 
 def waiting(t: Thresholds) -> str:
-    """How many points a rule needs and which of them it looks at."""
+    """Return, in words, how many points a rule needs and which of them it examines."""
     waiting = t.system.waiting
     start = f", without the first {100 * waiting.start_share:g} % of the run" if waiting.start_share else ""
-    last = f", of which the last {waiting.last_points} count" if waiting.last_points else ""
+    last = f"; only the last {waiting.last_points} are examined" if waiting.last_points else ""
     return f"{waiting.points} points at least{start}{last}"
 
 
 def bottleneck(t: Thresholds, busy: float) -> str:
-    """CPUBottleneck and IOBottleneck."""
+    """Return the limits at which CPUBottleneck and IOBottleneck trigger. `busy` is the limit of a core in percent."""
     return (
         f"in more than {t.system.bottleneck_percent:g} % of the snapshots a core above {busy:g} % and a GPU below "
-        f"{t.system.idle_gpu:g} %; {t.system.waiting.points} at least"
+        f"{t.system.idle_gpu:g} %; {t.system.waiting.points} snapshots at least"
     )
 
 
 def outlier(t: Thresholds) -> str:
-    """Say when StepOutlier triggers."""
+    """Return the limits at which StepOutlier triggers."""
     times = f", the longest {t.steps.times_median:g} times the median" if t.steps.times_median else ""
     share = f" and {100 * t.steps.share:g} % of all" if t.steps.share else ""
-    lost = f", and {100 * t.steps.outlier_share:g} % of the time lost by them" if t.steps.outlier_share else ""
+    lost = f", and {100 * t.steps.outlier_share:g} % of the time is lost by them" if t.steps.outlier_share else ""
     return f"more than {t.steps.count} steps{share} above mean + {t.steps.sigma:g} sigma{times}{lost}; {t.steps.fewest} steps at least"
 
 
 def memory(t: Thresholds) -> str:
-    """Say when GPUMemoryIncrease triggers."""
+    """Return the limits at which GPUMemoryIncrease triggers."""
     used = (
         f"the bytes in use grow from fifth to fifth of the run, by more than {100 * t.system.memory_growth:g} % in all"
     )
@@ -95,7 +95,7 @@ def memory(t: Thresholds) -> str:
 
 
 def low(t: Thresholds) -> str:
-    """Say when LowGPUUtilization triggers."""
+    """Return the limits at which LowGPUUtilization triggers."""
     low = "median" if t.system.gpu_low_percentile == 50 else f"p{t.system.gpu_low_percentile}"
     return f"p95 below {t.system.gpu_p95:g} %, or {low} below {t.system.gpu_low:g} %; {waiting(t)}"
 
@@ -105,17 +105,17 @@ def _often(share: float) -> str:
 
 
 def update_ratio(t: Thresholds) -> str:
-    """Say when WeightUpdateRatio triggers."""
+    """Return the limits at which WeightUpdateRatio triggers."""
     held = t.updates
-    smallest = f", of weights of {held.smallest_weight:g} at least," if held.smallest_weight else ""
+    smallest = f" (if that is at least {held.smallest_weight:g})" if held.smallest_weight else ""
     return (
-        f"update over weights{smallest} above {held.ratio_high:g} or below {held.ratio_low:g}, by root mean squares, for a layer"
-        + _often(held.share_of_records)
+        f"root mean square of an update divided by that of the weights{smallest} above {held.ratio_high:g} or below "
+        f"{held.ratio_low:g} for a layer" + _often(held.share_of_records)
     )
 
 
 def unchanged(t: Thresholds) -> str:
-    """Say when UnchangedTensor triggers."""
+    """Return the limits at which UnchangedTensor triggers."""
     held = t.updates
     share = f", and in more than {100 * held.unchanged_share:g} % of all" if held.unchanged_share else ""
     return (
@@ -125,23 +125,23 @@ def unchanged(t: Thresholds) -> str:
 
 
 def dead(t: Thresholds) -> str:
-    """Say when DeadRelu triggers."""
+    """Return the limits at which DeadRelu triggers."""
     held = t.start
-    return f"more than {held.dead_percent:g} % of a layer's channels above 0 in 1 % of their values at most,{_often(held.dead_records)}"
+    return f"more than {held.dead_percent:g} % of a layer's channels dead (at most 1 % of their values above 0){_often(held.dead_records)}"
 
 
 def poor(t: Thresholds) -> str:
-    """Say when PoorWeightInitialization triggers."""
+    """Return the limits at which PoorWeightInitialization triggers."""
     held = t.start
     return (
-        f"random weights; in the first {held.steps} recorded steps variances of weights a factor of {held.variance_ratio:g} apart "
+        f"random weights; in the first {held.steps} recorded steps variances of weights that differ by a factor of {held.variance_ratio:g} "
         f"{'and' if held.all_signs else 'or'} gradients that span less than {held.gradient_range:g}, and {held.patience} steps "
         "without a lower loss"
     )
 
 
 def inputs(t: Thresholds) -> str:
-    """Say when CheckInputImages triggers."""
+    """Return the limits at which CheckInputImages triggers."""
     held = t.start
     narrow = f", or a standard deviation below {held.input_std:g}" if held.input_std else ""
     return (
@@ -151,7 +151,7 @@ def inputs(t: Thresholds) -> str:
 
 
 def loaders(t: Thresholds) -> str:
-    """Dataloader."""
+    """Return the limits at which Dataloader triggers."""
     if t.system.loaders_idle:
         return (
             f"loaders below {t.system.loaders_percent:g} % of the cores while a GPU's median use is below {t.system.gpu_low:g} %, or while "

@@ -1,4 +1,4 @@
-"""Sources: files of a run or of SageMaker's profiler in, frozen dataclasses of reports.facts and reports.system out.
+"""Reads the files of a run and of SageMaker's profiler into the frozen dataclasses of reports.facts and reports.system.
 
-Nothing in a file is trusted: what is damaged, of another version or of another kind becomes a sentence in `missing`.
+The modules trust no file: content that is damaged, or of an unknown version or kind, becomes a sentence in `missing`.
 """

@@ -1,4 +1,4 @@
-"""One file out of a tar archive: output.tar.gz and model.tar.gz, as SageMaker leaves them. Nothing is unpacked."""
+"""Reads one file out of a tar archive, such as SageMaker's output.tar.gz and model.tar.gz, without unpacking the archive."""
 
 import tarfile
 import zlib
@@ -8,27 +8,27 @@ from classifier.names import one_line
 
 
 def inside(archive: Path, name: str) -> Path | None:
-    """Return where a file of this name lies in an archive, as a path below the archive's own; None where it is not there."""
+    """Return the path `archive / name` if the archive holds a file of this name in any of its folders, else None."""
     return archive / name if archive.is_file() and _read(archive, name, 1, []) is not None else None
 
 
 def beginning(archive: Path, start: str) -> list[Path]:
-    """Return where the files whose names begin in this way lie in an archive, as paths below the archive's own."""
+    """Return the paths `archive / name` of all files in the archive whose names begin with `start`."""
     try:
         with tarfile.open(archive) as opened:
             names = [member.name.rpartition("/")[2] for member in opened if member.isfile()]
     except (OSError, EOFError, zlib.error, tarfile.TarError):
-        return []  # whoever reads a member says what is damaged
+        return []  # the damage is reported by `read_member`
     return [archive / name for name in sorted(set(names)) if name.startswith(start)]
 
 
 def read_member(path: Path, most: int, missing: list[str]) -> bytes:
-    """Return up to `most` bytes of a file that `inside` found, and add a sentence to `missing` for what is damaged."""
+    """Return up to `most` bytes of a file that `inside` found. If the archive is damaged, add a sentence to `missing`."""
     return _read(path.parent, path.name, most, missing) or b""
 
 
 def _read(archive: Path, name: str, most: int, missing: list[str]) -> bytes | None:
-    """Return the first regular file of this name, in whichever folder of the archive it lies."""
+    """Return the content of the first regular file of this name in any folder of the archive; None if there is no such file."""
     data = None
     try:
         with tarfile.open(archive) as opened:

@@ -1,4 +1,4 @@
-"""What a model artifact says of its training: model.json, for a run whose records are lost."""
+"""Reads the facts about a training run from the artifact's model.json, for a run without records."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MODEL = "model.json"
 
 
 def read_artifact(path: Path) -> Run | None:
-    """Return hyperparameters, versions and results of an artifact of ours, None where the file is another program's."""
+    """Return the hyperparameters, versions and results in a model.json; None if another program wrote the file."""
     missing: list[str] = []
     value = parse(read_text(path, missing))
     whole = Fields(value if isinstance(value, dict) else {})
@@ -24,8 +24,8 @@ def read_artifact(path: Path) -> Run | None:
     results = [kinds.result(Fields({**metrics.inside(name).values, **kept, "split": name})) for name in metrics.values]
     job = kinds.job(Fields({**training.values, "classes": whole.inside("model").items("classes")}))
     missing.append(
-        f"The records (records.jsonl) are missing: only what {one_line(path)} holds is shown, which is the result and the "
-        "settings, without epochs, steps and the scores of classes."
+        f"The records (records.jsonl) are missing: the report shows only the result and the settings from {one_line(path)}, "
+        "without epochs, steps and the scores of classes."
     )
     return Run(
         source=one_line(path),

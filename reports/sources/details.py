@@ -1,4 +1,4 @@
-"""Reads the counts in the details of SageMaker's verdicts, so that our rules can judge a job without its metrics."""
+"""Reads the counts in the details of SageMaker's verdicts, so that our rules can judge a job whose raw metrics are missing."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,7 +7,7 @@ from reports.system import BatchUse, Bottlenecks, Details, GpuUse, Loaders, Work
 
 
 def details(files: Mapping[str, Fields]) -> Details:
-    """Return the counts in the details of SageMaker's verdicts; `files` holds each verdict's file by the name of its rule."""
+    """Return the counts in the details of SageMaker's verdicts. `files` holds the content of each verdict's file by the rule's name."""
 
     def inside(rule: str) -> Fields:
         return files[rule].inside("Details") if rule in files else Fields({})
@@ -38,7 +38,7 @@ def _bottlenecks(value: Fields | None) -> Bottlenecks | None:
 
 
 def _devices(held: Fields) -> Iterator[tuple[str, str, Fields]]:
-    """Yield host, device and members; some details name hosts, beside members that are none."""
+    """Yield host, device and members. Members of the details that are not hosts are skipped."""
     for host in held.values:
         devices = held.inside(host)
         for device in devices.values:

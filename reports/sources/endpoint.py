@@ -1,4 +1,4 @@
-"""What a report knows of an endpoint: counts, latencies and the use of its machine over time, from /metrics or CloudWatch."""
+"""The facts about an endpoint, from /metrics or CloudWatch: counts, latencies, and the use of its machine over time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ import numpy as np
 
 from reports.system import Numbers
 
-# Of one period: counts are sums; cpu is in percent of one core, so up to 100 x cores, and gpu and gpu_memory likewise by GPU;
-# memory and disk are in percent of all there is; memory_bytes is in bytes.
+# The values of one period. Counts are sums over the period. cpu is in percent of one core, so it is at most 100 x cores;
+# gpu and gpu_memory are in percent of one GPU. memory and disk are in percent of the whole; memory_bytes is in bytes.
 Measure = Literal[
     "invocations",
     "errors_4xx",
@@ -28,9 +28,9 @@ Measure = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """How long one part of the requests took, in seconds; None where that is not known."""
+    """The time that one part of the requests took, in seconds. A value is None if it is not known."""
 
-    part: str  # of CloudWatch: model, overhead; of /metrics: whole request, decode, model, queue
+    part: str  # from CloudWatch: model, overhead; from /metrics: whole request, queue, decode, model
     count: float
     p50: float | None
     p90: float | None
@@ -41,7 +41,7 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Course:
-    """The latency of one part over time, in seconds, one value for each period; NaN where there was no request."""
+    """The latency of one part over time, in seconds: one value for each period, NaN if the period had no request."""
 
     part: str
     p50: Numbers
@@ -50,16 +50,16 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdStarts:
-    """How often somebody had to wait for a model to be loaded, and for how long at most."""
+    """How often requests waited until a model was loaded, and the longest wait."""
 
     count: int | None  # None: only the seconds are known
     longest: float | None  # seconds
-    about: str  # what was counted, as a part of a sentence
+    about: str  # what `count` counts, as a part of a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to the endpoint."""
+    """An event in the life of the endpoint, such as a scaling or a restart."""
 
     time: float  # seconds since 1970
     text: str
@@ -67,31 +67,31 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Variant:
-    """One variant of an endpoint. `times` are the beginnings of the periods in seconds since 1970, ascending."""
+    """One variant of an endpoint. `times` are the starts of the periods in seconds since 1970, ascending."""
 
     name: str
     times: Numbers
     seconds: Numbers  # the length of each period
-    values: Mapping[Measure, Numbers]  # as long as `times`; NaN where nothing was measured
-    totals: Mapping[Measure, float] = field(default_factory=dict)  # of counts
-    codes: Mapping[str, float] = field(default_factory=dict)  # answers by status code, where that is known
+    values: Mapping[Measure, Numbers]  # arrays as long as `times`; NaN for a period without a measurement
+    totals: Mapping[Measure, float] = field(default_factory=dict)  # sums of the counts over the whole time
+    codes: Mapping[str, float] = field(default_factory=dict)  # number of answers by status code; empty if not known
     latencies: tuple[Latency, ...] = ()
     courses: tuple[Course, ...] = ()
     cold: ColdStarts | None = None
 
     def total(self, measure: Measure) -> float | None:
-        """Return how many there were in all; None where that was not counted."""
+        """Return the count over the whole time; None if it was not counted."""
         return self.totals.get(measure)
 
     def held(self, measure: Measure) -> Numbers | None:
-        """Return the values of a measure; None where it was never measured."""
+        """Return the values of a measure; None if it was never measured."""
         values = self.values.get(measure)
         return None if values is None or not len(values) or bool(np.isnan(values).all()) else values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Endpoint:
-    """An endpoint, with its variants; `facts` are shown as they stand, `covers` says of which time the numbers are."""
+    """An endpoint and its variants. `covers` says in words which time the numbers cover; the page shows `facts` unchanged."""
 
     name: str
     source: str
@@ -99,5 +99,5 @@ class Endpoint:
     facts: tuple[tuple[str, str], ...] = ()
     variants: tuple[Variant, ...] = ()
     events: tuple[Event, ...] = ()
-    notes: tuple[str, ...] = ()  # how the numbers are to be read
+    notes: tuple[str, ...] = ()  # sentences on how to read the numbers
     missing: tuple[str, ...] = ()

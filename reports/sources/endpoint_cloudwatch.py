@@ -1,7 +1,7 @@
-"""An endpoint's metrics in CloudWatch: which ones are read, and what their answers say, in the shape of a report.
+"""Defines the queries for an endpoint's metrics in CloudWatch, and turns the answers into a Variant.
 
-Names, units and dimensions are those of the guide, monitoring-cloudwatch: latencies are in microseconds, and
-utilisation of processors and GPUs is a sum over all of them, so that it reaches 100 times their number.
+Names, units and dimensions are from the page monitoring-cloudwatch of SageMaker's guide. Latencies are in microseconds.
+The use of processors and GPUs is a sum over all of them, so it can reach 100 % times their number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from reports.sources.values import number
 from reports.system import Numbers
 
 INVOCATIONS, INSTANCES = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
-MICRO = 1e-6  # seconds
+MICRO = 1e-6  # seconds in a microsecond
 LATENCIES = {"ModelLatency": "model", "OverheadLatency": "overhead"}
 STATISTICS = ("SampleCount", "Average", "Maximum", "p50", "p90", "p99")
 COUNTS: dict[str, Measure] = {
@@ -30,21 +30,21 @@ USES: dict[str, Measure] = {
     "GPUUtilization": "gpu",
     "GPUMemoryUtilization": "gpu_memory",
 }
-# Metric in microseconds -> what made somebody wait.
+# Metric in microseconds -> the cause of the wait, in words.
 LOADS = {
     "ModelSetupTime": "starts of a serverless endpoint's compute",
     "ModelLoadingWaitTime": "requests that waited for their model to be loaded",
 }
 NOTES = (
-    "CloudWatch keeps percentiles of each period alone: those of the whole time are means of the periods, each weighted by its "
-    "requests; the largest latency is exact.",
-    "Processor and GPU use add up over all cores and GPUs, so that they may exceed 100 %.",
+    "CloudWatch keeps percentiles of single periods only. So a percentile of the whole time is the mean over the periods, weighted by "
+    "their requests; the largest latency is exact.",
+    "The use of processors and GPUs is summed over all cores and GPUs, so it may exceed 100 %.",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One metric under one statistic."""
+    """One statistic of one metric."""
 
     namespace: str
     metric: str
@@ -53,7 +53,7 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The values of one query: (seconds since 1970, value) for each period that has one, in any order."""
+    """The answer to one query: a pair (seconds since 1970, value) for each period with a value, in any order."""
 
     query: Query
     points: tuple[tuple[float, float], ...]
@@ -69,13 +69,13 @@ QUERIES = (
 
 
 def usable(values: Sequence[object], times: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Return the points of a query whose values are numbers."""
+    """Return the pairs (time, value) of a query whose value is a number."""
     found = [(time, number(value)) for time, value in zip(times, values, strict=False)]
     return tuple((time, value) for time, value in found if value is not None)
 
 
 def described_variant(name: str, answers: Sequence[Answer], *, start: float, end: float, period: int) -> Variant:
-    """Return a variant from the answers to QUERIES, from `start` to `end`, for periods of so many seconds."""
+    """Return a variant from the answers to QUERIES, from `start` to `end` in seconds since 1970. A period has `period` seconds."""
     places = max(1, int(np.ceil((end - start) / period)))
     held = {
         (one.query.metric, one.query.statistic): _laid_out(one.points, start, period, places)
@@ -108,7 +108,7 @@ def described_variant(name: str, answers: Sequence[Answer], *, start: float, end
 
 
 def absent(variant: Variant) -> list[str]:
-    """Return a sentence for each thing that CloudWatch did not say of a variant."""
+    """Return a sentence for each kind of metric that CloudWatch does not have for a variant."""
     found = []
     if variant.held("invocations") is None:
         found.append(f"CloudWatch has no invocations of variant {variant.name} in this time.")
@@ -123,7 +123,7 @@ def absent(variant: Variant) -> list[str]:
 
 
 def _laid_out(points: Sequence[tuple[float, float]], start: float, period: int, places: int) -> Numbers:
-    """Return a value for each period, NaN where CloudWatch has none."""
+    """Return one value for each period; NaN if CloudWatch has no value."""
     values = np.full(places, np.nan)
     for time, value in points:
         place = int((time - start) // period)

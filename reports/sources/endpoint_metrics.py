@@ -1,4 +1,4 @@
-"""The serving program's /metrics, which is Prometheus text: one answer as a sample, and the difference of two samples."""
+"""Reads the serving program's /metrics, which is Prometheus text, into samples, and computes the difference of two histograms."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from classifier.errors import DataError
 
-# Metric of the serving program -> part of a request, the whole first.
+# Metric of the serving program -> part of a request. The first entry is the whole request.
 PARTS = {
     "byoc_request_seconds": "whole request",
     "byoc_queue_seconds": "queue",
@@ -21,12 +21,12 @@ COUNTS = ("byoc_photos", "byoc_worker_restarts", "byoc_cpu_seconds")
 GAUGES = ("byoc_workers_ready", "byoc_resident_memory_bytes", "byoc_start_seconds", "byoc_disk_used_ratio")
 # Gauges with a value for each GPU.
 GPU_BUSY, GPU_USED, GPU_SIZE = "byoc_gpu_busy_ratio", "byoc_gpu_memory_used_bytes", "byoc_gpu_memory_size_bytes"
-GONE = "499"  # the client went away: nobody got an error
+GONE = "499"  # status code for a client that disconnected; it got no answer, so this is not an error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """How many observations lie at or below each bound; the last bound is infinity."""
+    """The number of observations at or below each bound. The last bound is infinity."""
 
     bounds: tuple[float, ...]
     counts: tuple[float, ...]
@@ -41,9 +41,9 @@ class Histogram:
         return self.sum / self.count if self.count > 0 else None
 
     def quantile(self, share: float) -> float | None:
-        """Return the value below which a share of the observations lies; None without observations.
+        """Return the quantile of `share`, from 0 to 1; None without observations.
 
-        Between two bounds it is interpolated, as PromQL's histogram_quantile does; above the last finite bound it is that bound.
+        The value is interpolated between two bounds, as by PromQL's histogram_quantile. Above the last finite bound, it is that bound.
         """
         rank, below, before = share * self.count, 0.0, 0.0
         if self.count <= 0:
@@ -55,7 +55,7 @@ class Histogram:
         return below
 
     def since(self, earlier: "Histogram | None") -> "Histogram":
-        """Return what was observed after an earlier sample; all of it where the server has begun anew since then."""
+        """Return the observations since an earlier sample. If the server has restarted since then, return all observations."""
         if earlier is None or earlier.bounds != self.bounds:
             return self
         counts = tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=True))
@@ -66,32 +66,32 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What /metrics said at one moment."""
+    """The values in one answer of /metrics."""
 
     time: float  # seconds since 1970
     codes: Mapping[str, float] = field(default_factory=dict)  # requests by status code
     counts: Mapping[str, float] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
-    histograms: Mapping[str, Histogram] = field(default_factory=dict)  # by part
-    gpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by metric, and by the GPU's number
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)  # by part of a request
+    gpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # value by metric and GPU number
 
     @property
     def requests(self) -> float:
         return sum(self.codes.values())
 
     def errors(self, digit: str) -> float:
-        """Return how many answers had a status code that begins with this digit; a client that went away is no error."""
+        """Return the number of answers whose status code begins with this digit, without 499: a client that disconnects is no error."""
         return sum(count for code, count in self.codes.items() if code.startswith(digit) and code != GONE)
 
     @property
     def gpu_busy(self) -> float | None:
-        """The use of all GPUs together, in percent of one GPU; None where it is not known."""
+        """The summed use of all GPUs, in percent of one GPU; None if it is not known."""
         held = self.gpus.get(GPU_BUSY)
         return 100 * sum(held.values()) if held else None
 
     @property
     def gpu_memory(self) -> float | None:
-        """The memory of all GPUs that is in use, in percent of one GPU's; None where it is not known."""
+        """The summed memory in use of all GPUs, in percent of one GPU's memory; None if it is not known."""
         used, size = self.gpus.get(GPU_USED, {}), self.gpus.get(GPU_SIZE, {})
         shares = [100 * value / size[gpu] for gpu, value in used.items() if size.get(gpu)]
         return sum(shares) if shares else None
@@ -100,7 +100,7 @@ class Sample:
 def read_sample(text: str, time: float) -> Sample:
     """Return the sample in an answer of /metrics.
 
-    Raises DataError for text that is not Prometheus's, and where none of its metrics is one of the serving program's.
+    Raises DataError if the text is not Prometheus text, or if it holds no metric of the serving program.
     """
     codes, counts, gauges, histograms = dict[str, float](), dict[str, float](), dict[str, float](), {}
     gpus = dict[str, dict[str, float]]()
@@ -135,7 +135,7 @@ def read_sample(text: str, time: float) -> Sample:
 
 
 def _histogram(family: Metric) -> Histogram | None:
-    """Return a histogram; None where its buckets are incomplete or do not ascend."""
+    """Return a histogram; None if its buckets are incomplete, or if their counts do not ascend."""
     try:
         buckets = sorted((float(one.labels["le"]), one.value) for one in family.samples if one.name.endswith("_bucket"))
         total = next(one.value for one in family.samples if one.name.endswith("_sum"))

@@ -1,4 +1,4 @@
-"""Makes an Endpoint of successive samples of /metrics: totals since the server began, and what happened between the samples."""
+"""Makes an Endpoint of successive samples of /metrics: totals since the server's start, values over time, and events."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,29 +10,29 @@ from reports.sources.endpoint_metrics import PARTS, Histogram, Sample
 from reports.system import Numbers
 
 NOTES = (
-    "Percentiles are computed from the histograms of /metrics: between two bounds of a histogram they are interpolated.",
-    "The time of the whole request begins when its body was read; the way of the body over the network is not part of it.",
+    "Percentiles are computed from the histograms of /metrics, and interpolated between two bounds of a histogram.",
+    "The time of the whole request starts after its body was read; it does not include the transfer of the body.",
 )
-NO_DISK = "/metrics does not tell of disks."
-NO_GPU = "/metrics tells of no GPU: the server has none, or it lacks the package nvidia-ml-py."
+NO_DISK = "/metrics does not report the use of disks."
+NO_GPU = "/metrics reports no GPU: the server has no GPU, or lacks the package nvidia-ml-py."
 
 
 def sampled_endpoint(url: str, samples: Sequence[Sample], missing: Sequence[str] = ()) -> Endpoint:
-    """Return the endpoint that answered with these samples, the oldest first. There may be none."""
+    """Return the endpoint that answered with these samples, the oldest first. `samples` may be empty."""
     sentences = [*missing]
     if not samples:
-        sentences.append(f"{url}/metrics gave no answer that could be read: nothing is known of the endpoint.")
+        sentences.append(f"No answer of {url}/metrics could be read, so there are no data of the endpoint.")
         return Endpoint(name=url, source=f"{url}/metrics", covers="no time at all", missing=tuple(sentences))
     if len(samples) == 1:
         sentences.append(
-            "There is one sample of /metrics, which holds totals and no course over time; --follow shows that."
+            "One sample of /metrics holds only totals; --follow takes more samples and shows the values over time."
         )
     if not samples[-1].requests:
-        sentences.append("No request was answered since the server began.")
+        sentences.append("No request was answered since the server's start.")
     return Endpoint(
         name=url,
         source=f"{url}/metrics",
-        covers="totals since the server began"
+        covers="totals since the server's start"
         + (f"; charts of {len(samples)} samples in {_span(samples)}" if len(samples) > 1 else ""),
         variants=(_variant(samples),),
         events=_events(samples),
@@ -85,7 +85,7 @@ def _variant(samples: Sequence[Sample]) -> Variant:
 
 
 def latency(part: str, histogram: Histogram) -> Latency:
-    """Return the percentiles of a part's histogram."""
+    """Return the percentiles of the latency of a part, from its histogram."""
     return Latency(
         part=part,
         count=histogram.count,
@@ -97,7 +97,7 @@ def latency(part: str, histogram: Histogram) -> Latency:
 
 
 def _growth(pairs: Sequence[tuple[float, ...]]) -> Numbers:
-    """Return by how much a counter grew between each two samples; a smaller value means that it began anew at 0."""
+    """Return the growth of a counter between successive samples. A counter that is smaller than before has restarted at 0."""
     return np.array([later - earlier if later >= earlier else later for earlier, later in pairs], dtype=np.float64)
 
 
@@ -125,13 +125,15 @@ def _events(samples: Sequence[Sample]) -> tuple[Event, ...]:
     found = []
     for earlier, later in pairwise(samples):
         if later.requests < earlier.requests or _photos(later) < _photos(earlier):
-            found.append(Event(time=later.time, text="the server began anew: its counters are smaller than before"))
+            found.append(Event(time=later.time, text="the server restarted: its counters are smaller than before"))
         grown = later.counts.get("byoc_worker_restarts", 0.0) - earlier.counts.get("byoc_worker_restarts", 0.0)
         if grown > 0:
             found.append(Event(time=later.time, text=f"{grown:.0f} workers were replaced"))
         before, now = (one.gauges.get("byoc_workers_ready") for one in (earlier, later))
         if before is not None and now is not None and before != now:
-            found.append(Event(time=later.time, text=f"{now:.0f} workers are ready, before that {before:.0f}"))
+            found.append(
+                Event(time=later.time, text=f"the number of ready workers changed from {before:.0f} to {now:.0f}")
+            )
     return tuple(found)
 
 

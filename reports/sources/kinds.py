@@ -1,4 +1,4 @@
-"""One kind of record at a time: its JSON object in, what it says out; None where it lacks what such a record must hold."""
+"""Reads the JSON object of a record into a dataclass, one function for each kind. It returns None if a required member is missing."""
 
 from reports.facts import CalibrationBin, ClassScore, Epoch, Job, LayerStatistics, Result, Trial
 from reports.sources.values import Fields, number, setting
@@ -8,7 +8,7 @@ ROUNDING = 1e-6
 
 
 def job(record: Fields) -> Job:
-    """What was run; whatever is absent is empty."""
+    """Return the facts in the job record. An absent member becomes empty or None."""
     return Job(
         program=record.text("program") or None,
         libraries={name: str(value) for name, value in record.inside("libraries").values.items()},
@@ -29,7 +29,7 @@ def job(record: Fields) -> Job:
 
 
 def epoch(record: Fields) -> Epoch | None:
-    """One epoch; its number must be there."""
+    """Return one epoch; None without its number."""
     count = record.count("epoch")
     if count is None:
         return None
@@ -52,7 +52,7 @@ def epoch(record: Fields) -> Epoch | None:
 
 
 def trial(record: Fields) -> Trial | None:
-    """One trial of a search; its number must be there."""
+    """Return one trial of a search; None without its number."""
     count = record.count("number")
     if count is None:
         return None
@@ -67,7 +67,7 @@ def trial(record: Fields) -> Trial | None:
 
 
 def result(record: Fields) -> Result | None:
-    """A split's result; its name, accuracy and count must be there."""
+    """Return the result on a split; None without name, accuracy or count."""
     split, accuracy, count = record.text("split"), record.share("accuracy"), record.count("count")
     if not split or accuracy is None or count is None:
         return None
@@ -88,7 +88,7 @@ def result(record: Fields) -> Result | None:
 
 
 def _interval(record: Fields, accuracy: float) -> tuple[float, float] | None:
-    """The interval of an accuracy; None if, beyond rounding, it does not contain the accuracy or leaves the range from 0 to 1."""
+    """Return the interval of an accuracy; None if the interval does not contain the accuracy, or is not within 0 to 1 (up to ROUNDING)."""
     ends = [end for item in record.items("accuracy_interval") if (end := number(item)) is not None]
     if len(ends) != 2 or not -ROUNDING <= ends[0] <= accuracy + ROUNDING <= ends[1] + 2 * ROUNDING <= 1 + 3 * ROUNDING:
         return None
@@ -96,7 +96,7 @@ def _interval(record: Fields, accuracy: float) -> tuple[float, float] | None:
 
 
 def _calibration(held: Fields) -> tuple[CalibrationBin, ...]:
-    """The bins of a reliability diagram that hold photos; none where the three lists do not fit together."""
+    """Return the bins of a reliability diagram that hold photos; no bins if the three lists differ in length."""
     counts, hits, means = ([number(item) for item in held.items(name)] for name in ("count", "hits", "confidence"))
     if not counts or not len(counts) == len(hits) == len(means):
         return ()
@@ -110,7 +110,7 @@ def _calibration(held: Fields) -> tuple[CalibrationBin, ...]:
 
 
 def confusion(record: Fields) -> Matrix | None:
-    """A confusion matrix; it must be square and hold counts."""
+    """Return a confusion matrix; None if it is not square, or if a value is not a count."""
     rows = [row for row in record.items("matrix") if isinstance(row, list)]
     counts = [[found for count in row if (found := number(count)) is not None and found >= 0] for row in rows]
     if not record.text("split") or not counts or any(len(row) != len(counts) for row in counts):
@@ -119,7 +119,7 @@ def confusion(record: Fields) -> Matrix | None:
 
 
 def classes(record: Fields) -> tuple[ClassScore, ...] | None:
-    """The scores of a split's classes; there must be one at least."""
+    """Return the scores of a split's classes; None without a score."""
     scores = [Fields(item) for item in record.items("classes") if isinstance(item, dict)]
     if not record.text("split") or not scores:
         return None
@@ -136,7 +136,7 @@ def classes(record: Fields) -> tuple[ClassScore, ...] | None:
 
 
 def layers(record: Fields) -> list[LayerStatistics] | None:
-    """The statistics of gradients, updates or activations at one step; there must be one layer at least."""
+    """Return the statistics of gradients, updates or activations at one step; None without a layer."""
     held = record.inside("layers")
     return [_layer(record, name, held.inside(name)) for name in held.values] or None
 

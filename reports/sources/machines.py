@@ -1,4 +1,4 @@
-"""Our own records of the machines: system-HOST.jsonl beside records.jsonl, in the format of docs/records.md."""
+"""Reads our own records of the machines: the files system-HOST.jsonl beside records.jsonl. docs/records.md defines the format."""
 
 import re
 from collections.abc import Sequence
@@ -16,16 +16,15 @@ from reports.sources.text import json_lines
 from reports.sources.values import Fields
 from reports.system import MEASURES, MOST_PERCENT, Numbers, Profile, Series
 
-NAME = "system-"  # begins the name of each file
+NAME = "system-"  # the beginning of the names of these files
 VERSION = 1
-START = 10.0  # seconds in which points lie closer together than later
-SHORT = (
-    15.0  # a job up to this long keeps its dense first points; in a longer job they would count more than later ones
-)
-SPACING = 0.5
-CLOCK = 5.0  # seconds by which a clock may be corrected without a word
-GAP = 3600.0  # seconds without a point
-# Column -> device, measure. A core's column is cpu and its number, or the numbers of a group's first and last core.
+START = 10.0  # seconds; in the first seconds of a job, points are closer together than later
+# Seconds. A shorter job keeps the dense points of its first seconds. In a longer job they would weigh more than later points.
+SHORT = 15.0
+SPACING = 0.5  # seconds between points after the dense points have been joined
+CLOCK = 5.0  # seconds; a smaller correction of the clock is not reported
+GAP = 3600.0  # seconds without a point; a longer gap is reported
+# Column -> (device, measure). The column of a core is cpuN; that of a group of cores is cpuFIRST-LAST.
 COLUMNS = {
     "busiest_core_percent": ("busiest core", "busiest_core"),
     "io_wait_percent": ("busiest core", "io_wait"),
@@ -40,7 +39,7 @@ GPU = re.compile(r"gpu(\d+)_(\w+)")
 
 
 def read_machines(records: Path, missing: list[str]) -> tuple[Series, ...]:
-    """Return the series of all hosts whose files lie beside a records file, in its folder or its archive."""
+    """Return the series of all hosts, from the files in the folder or the archive of the records file."""
     folder = records.parent
     beside = sorted(folder.glob(f"{NAME}*.jsonl*"))
     paths = beginning(folder, NAME) if folder.is_file() else beside
@@ -54,12 +53,12 @@ def _host(path: Path, missing: list[str]) -> list[Series]:
         missing.append(f"{one_line(path)} holds no record of the machine.")
     parts = [part for record in held if (part := _columns(record)) is not None]
     if len(parts) < len(held):
-        missing.append(f"{one_line(path)}: {len(held) - len(parts)} records are not of the system, or hold no times.")
+        missing.append(f"{one_line(path)}: {len(held) - len(parts)} records are not of kind system, or hold no times.")
     if not parts:
         return []
     about = parts[0][0]
     if reason := about.text("gpus_missing"):
-        missing.append(f"How busy the GPUs of {about.text('host')} were was not recorded: {one_line(reason)}")
+        missing.append(f"The use of the GPUs of {about.text('host')} was not recorded: {one_line(reason)}")
     names = dict.fromkeys(name for _, columns in parts for name in columns)
     joined = {
         name: np.concatenate([columns.get(name, np.full(len(columns["times"]), np.nan)) for _, columns in parts])
@@ -75,24 +74,24 @@ def _host(path: Path, missing: list[str]) -> list[Series]:
 
 
 def _clock(path: Path, times: Numbers) -> list[str]:
-    """Return a sentence if the clock was set back, and one if there is a long gap between two points."""
+    """Return a sentence if the clock was set back, and a sentence if there is a long gap between two points."""
     steps = np.diff(times)
     if not len(steps):
         return []
     said, back, gap = [], float(-steps.min()), float(np.diff(np.sort(times)).max())
     if back > CLOCK:
         said.append(
-            f"{one_line(path)}: the clock was set back by {back:,.0f} seconds; its points are shown in the clock's order."
+            f"{one_line(path)}: the clock was set back by {back:,.0f} seconds; its points are shown in the order of their times."
         )
     if gap > GAP:
         said.append(
-            f"{one_line(path)} has a gap of {gap / 3600:,.1f} hours: the clock was set, or the machine stood still."
+            f"{one_line(path)} has a gap of {gap / 3600:,.1f} hours: the clock was set forward, or the machine was paused."
         )
     return said
 
 
 def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
-    """Return a record of the system with its columns, all as long as its times; None where it is not such a record."""
+    """Return a record of kind system and those of its columns that are as long as its times; None for another kind or version."""
     times = column(record, "times")
     ours = record.text("kind") == "system" and record.number("version") == VERSION
     if not ours or times is None or not len(times) or np.isnan(times).any():
@@ -103,7 +102,7 @@ def _columns(record: Fields) -> tuple[Fields, dict[str, Numbers]] | None:
 
 
 def _series(about: Fields, columns: dict[str, Numbers]) -> tuple[list[Series], int]:
-    """Return the series of a host, and how many values were left out because no device can be that busy or full."""
+    """Return the series of a host, and the number of values that were left out because they are above MOST_PERCENT."""
     times = columns.pop("times")
     order = np.argsort(times, kind="stable")
     times, columns = _thinned(times[order], {name: values[order] for name, values in columns.items()})
@@ -138,7 +137,7 @@ def _series(about: Fields, columns: dict[str, Numbers]) -> tuple[list[Series], i
 
 
 def _thinned(times: Numbers, columns: dict[str, Numbers]) -> tuple[Numbers, dict[str, Numbers]]:
-    """Join the dense points of the first seconds, so that all points are about equally far apart; a short job keeps its points."""
+    """Average the dense points of the first seconds, so that all points are about SPACING apart. A short job keeps its points."""
     since = times - times[0]
     if since[-1] < SHORT:
         return times, columns
@@ -154,7 +153,7 @@ def _thinned(times: Numbers, columns: dict[str, Numbers]) -> tuple[Numbers, dict
 
 
 def with_machines(profile: Profile | None, run: Run | None) -> Profile | None:
-    """Return the profile with our own records of the machines, where SageMaker's profiler has left none."""
+    """Return the profile. If SageMaker's profiler recorded no series, the profile gets the series of our own records."""
     series: Sequence[Series] = run.measured.machines if run else ()
     if run is None or not series or (profile and profile.series):
         return profile

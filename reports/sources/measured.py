@@ -1,4 +1,4 @@
-"""The records of what training measured while it ran; the same rows as columns take a tenth of the time to read."""
+"""Reads the records of the measurements of training. They hold columns, not rows, because columns are read ten times as fast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ KINDS = ("steps", "batches", "operators", "inputs")
 
 
 def column(record: Fields, name: str) -> Numbers | None:
-    """Return a list of times, bytes or shares, NaN for each that is null or cannot be right; None where it is not such a list."""
+    """Return a list of times, bytes or shares; None if it is not a list of numbers. A null, negative or too large value becomes NaN."""
     items = record.items(name)
     try:
         values = np.array(items, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):  # one of them is damaged
+    except (TypeError, ValueError, OverflowError):  # a value is damaged
         values = np.array([np.nan if (found := number(item)) is None else found for item in items])
         if np.isnan(values).all():
             return None
@@ -31,8 +31,8 @@ def column(record: Fields, name: str) -> Numbers | None:
 class Measurements:
     """Collects the records of one job."""
 
-    _steps: dict[str, list[dict[str, Numbers]]] = field(default_factory=dict)  # by stage, in the order of the records
-    _clocks: dict[str, str] = field(default_factory=dict)  # by stage
+    _steps: dict[str, list[dict[str, Numbers]]] = field(default_factory=dict)  # columns of each record, by stage
+    _clocks: dict[str, str] = field(default_factory=dict)  # clock by stage
     _passes: dict[tuple[str, str], PassTimes] = field(default_factory=dict)
     _traces: list[Trace] = field(default_factory=list)
     _inputs: list[Inputs] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Measurements:
     _first_work: float | None = None
 
     def sign(self, time: float | None) -> None:
-        """Take note of when a record of the job was written."""
+        """Register the time at which a record of the job was written."""
         if time is not None:
             if self._last is not None:
                 self._pause = max(self._pause or 0.0, time - self._last)
@@ -52,13 +52,13 @@ class Measurements:
 
     @property
     def back(self) -> float:
-        """The most seconds by which a record is older than the one before it."""
+        """The largest number of seconds by which a record is older than the record before it."""
         return self._back
 
     def take(self, kind: str, record: Fields) -> bool:
-        """Add a record of one of KINDS; return whether it could be used."""
+        """Add a record of one of KINDS; return False if it could not be used."""
         if self._first_work is None and kind in ("steps", "batches"):
-            # A record is written when its steps are done; batches run side by side, so that their times do not add up.
+            # A record of steps is written after its steps, so their seconds are subtracted. Batches run in parallel, so theirs are not.
             seconds = column(record, "seconds") if kind == "steps" else None
             time = record.number("time")
             self._first_work = (
@@ -74,7 +74,7 @@ class Measurements:
         return self._take_inputs(record)
 
     def found(self, machines: Sequence[Series]) -> Measured:
-        """Return everything that was collected, and the series of the machines."""
+        """Return all collected measurements together with the series of the machines."""
         return Measured(
             steps=tuple(self._joined(stage) for stage in self._steps),
             passes=tuple(self._passes.values()),
@@ -104,7 +104,7 @@ class Measurements:
         held = self._steps[stage]
         epochs, steps = (np.concatenate([one[name] for one in held]) for name in ("epoch", "step"))
         order = np.lexsort((steps, epochs))
-        # After an interruption steps may come again: the last of them counts.
+        # After an interruption, steps may be recorded a second time: the last record of a step counts.
         again = (np.diff(epochs[order]) == 0) & (np.diff(steps[order]) == 0)
         order = order[np.append(~again, True)]
 

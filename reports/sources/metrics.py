@@ -1,4 +1,4 @@
-"""System metrics of SageMaker's profiler: JSON lines, one value of one device at one time each."""
+"""Reads the system metrics of SageMaker's profiler: JSON lines. A line holds one value of one device at one time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ MEASURE_OF = {
     ("gpu", "GPUUtilization"): "gpu",
     ("gpu", "GPUMemoryUtilization"): "gpu_memory",
 }
-# Where the name tells the quantity and the dimension who causes it; "Algorithm" is the training container alone.
+# Metrics whose name is the quantity, and whose dimension is the source; the dimension "Algorithm" is the training container only.
 NAMED = {
     "MemoryUsedPercent": "memory",
     "ReceiveBytesPerSecond": "receive",
@@ -24,7 +24,7 @@ NAMED = {
     "WriteThroughputInBytesPerSecond": "disk_write",
     "IOPS": "disk_operations",
 }
-# Measure -> name of the resource in tables; a host's CPU is the mean of its cores, a GPU is one resource of its own.
+# Measure -> name of the resource in tables. A host's CPU is the mean of its cores; each GPU is a separate resource.
 RESOURCES = {
     "cpu": "CPU",
     "io_wait": "I/O wait",
@@ -33,7 +33,7 @@ RESOURCES = {
     "gpu_memory_used": "GPU memory used",
     "gpu_memory_full": "GPU memory filled",
     "busiest_core": "Busiest core",
-    "cpu_limit": "CPU of the container's limit",
+    "cpu_limit": "CPU, share of the container's limit",
     "memory": "CPU memory",
     "receive": "Network received",
     "transmit": "Network sent",
@@ -51,13 +51,13 @@ class Metrics:
     unknown: int = 0
 
     def take(self, point: Fields) -> None:
-        """Add one point; points that are not known or not complete are counted."""
+        """Add one point, or count it in `unknown` if its kind is unknown or it is not complete."""
         kind, name, dimension = point.text("Type"), point.text("Name"), point.text("Dimension")
         value, time = point.amount("Value"), point.amount("Timestamp")
         measure = MEASURE_OF.get((kind, dimension)) or NAMED.get(name)
         if measure is None or value is None or time is None or (MEASURES[measure] == "%" and value > MOST_PERCENT):
             self.unknown += 1
-        elif dimension != "Algorithm":  # its traffic is a part of the platform's
+        elif dimension != "Algorithm":  # the platform's values include the container's, so the container's are left out
             device = name if (kind, dimension) in MEASURE_OF else kind
             self.points.setdefault((point.text("NodeId") or "host", device, measure), []).append((time, value))
 
@@ -81,7 +81,7 @@ def _natural(names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
 
 
 def usage(series: Iterable[Series]) -> tuple[Usage, ...]:
-    """Return how much of each resource each host used over the whole job."""
+    """Return the use of each resource of each host over the whole job."""
     groups: dict[tuple[str, str], list[Series]] = {}
     for one in series:
         if one.measure in RESOURCES:
@@ -108,7 +108,7 @@ def usage(series: Iterable[Series]) -> tuple[Usage, ...]:
 
 
 def gaps(series: Iterable[Series]) -> dict[str, float]:
-    """Return the longest time without any point of each host, in seconds."""
+    """Return, for each host, the longest time without a point, in seconds."""
     times: dict[str, list[Numbers]] = {}
     for one in series:
         times.setdefault(one.host, []).append(one.times)

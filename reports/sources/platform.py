@@ -1,4 +1,4 @@
-"""The verdicts of SageMaker's own rules (profiler-reports/*.json), and the tables in them."""
+"""Reads the verdicts of SageMaker's own rules (profiler-reports/*.json), and the tables in their files."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,17 @@ RULES = frozenset(
         "StepOutlier",
     }
 )
-# What the files name "GPU memory" is how busy the memory is.
+# The "GPU memory" of these files is how busy the memory is, not how full.
 RENAMED = {"GPU memory": "GPU memory activity", "I/O": "I/O wait", "Network": "Network sent and received"}
 
 
 def is_verdict(value: Mapping[str, object]) -> bool:
-    """Return whether a JSON object has the members of a verdict."""
+    """Return True if a JSON object has the members of a verdict."""
     return {"RuleTriggered", "Violations", "Details"} <= value.keys()
 
 
 def verdict(rule: str, value: Fields) -> PlatformVerdict:
-    """Return SageMaker's own verdict of one rule, as its file holds it."""
+    """Return the verdict of one of SageMaker's own rules from the content of its file."""
     pairs = (line.partition(":") for line in value.text("RuleParameters").splitlines())
     return PlatformVerdict(
         rule=rule,
@@ -66,7 +66,7 @@ def usage(value: Fields) -> tuple[Usage, ...]:
 
 
 def phases(value: Fields, missing: list[str]) -> dict[str, float]:
-    """Return the shares of OverallFrameworkMetrics in percent, which add up to 100."""
+    """Return the shares of OverallFrameworkMetrics in percent. Their sum is 100."""
     shares = {
         name.removeprefix("Step:ModeKeys."): share
         for name, share in value.inside("Details").inside("phase").numbers().items()
@@ -74,15 +74,15 @@ def phases(value: Fields, missing: list[str]) -> dict[str, float]:
     negative = [name for name, share in shares.items() if share < 0]
     for name in negative:
         missing.append(
-            f"SageMaker's report gives {shares.pop(name):.2f} % of the time to {name!r}, which cannot be: its phases "
-            "overlap. The other shares are scaled to add up to 100 %."
+            f"SageMaker's report gives {shares.pop(name):.2f} % of the time to {name!r}, which is impossible: its "
+            "phases overlap. The other shares are scaled to a sum of 100 %."
         )
     total = sum(shares.values())
     return {name: 100 * share / total for name, share in shares.items()} if total > 0 else {}
 
 
 def operators(value: Fields) -> dict[str, float]:
-    """Return the seconds of the operators on the device that spent most on them."""
+    """Return the seconds of the operators on GPUs; on processors if the file holds no GPU."""
     details = value.inside("Details")
     named = "GPU_total" if details.inside("GPU_total").numbers() else "CPU_total"
     return {name: microseconds / 1e6 for name, microseconds in details.inside(named).numbers().items()}

@@ -1,4 +1,4 @@
-"""SageMaker's profiler output: every file below a folder, recognised by its content and not by its name."""
+"""Reads SageMaker's profiler output: all files below a folder. The content of a file determines its kind, not its name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,25 +13,25 @@ from reports.system import Profile, Span, StepStatistics
 
 MOST_FILES = 20_000
 NAMED = (".json", ".json.gz", ".jsonl", ".corrupt", ".trace")
-OURS = ("summary.json", "tuning.json", "records.jsonl", "report.json", "compare.json")  # of a run of ours
+OURS = ("summary.json", "tuning.json", "records.jsonl", "report.json", "compare.json")  # files of our own runs
 OURS_NAMED = ("system-", "trace-head-", "trace-finetune-")
 OURS_BELOW = ("input", "model", "trials")
-DEBUGGERS_BELOW = ("collections", "index")  # of reports.sources.smdebug
-GAP = 3600  # seconds without a point, after which the files may be of several jobs
-OTHERS = 5  # files that are named as not read
+DEBUGGERS_BELOW = ("collections", "index")  # folders that reports.sources.smdebug reads
+GAP = 3600  # seconds without a point; after a longer gap, the files may be of several jobs
+OTHERS = 5  # a sentence names at most so many unread files
 
 
 @dataclass
 class _Found:
     points: metrics.Metrics = field(default_factory=metrics.Metrics)
-    spans: dict[str, list[Span]] = field(default_factory=dict)  # by node
-    verdicts: dict[str, Fields] = field(default_factory=dict)  # by rule
+    spans: dict[str, list[Span]] = field(default_factory=dict)  # spans by node
+    verdicts: dict[str, Fields] = field(default_factory=dict)  # content of the file by rule
     others: list[str] = field(default_factory=list)
     files: int = 0
 
 
 def read_profile(folder: Path) -> Profile | None:
-    """Return what lies in a profiler-output or profiler-reports folder, or in one file of it; None without such files."""
+    """Return the profiler output in a folder (profiler-output, profiler-reports) or in one file; None if there is no such file."""
     missing: list[str] = []
     found = _Found()
     for path in _files(folder, missing):
@@ -83,7 +83,7 @@ def _files(folder: Path, missing: list[str]) -> list[Path]:
 
 
 def _take(path: Path, found: _Found, missing: list[str]) -> bool:
-    """Read one file; return whether it is one of the profiler's."""
+    """Read one file; return True if it is one of the profiler's."""
     problems: list[str] = []
     text = read_text(path, problems)
     head = text.lstrip()[:1]
@@ -96,11 +96,11 @@ def _take(path: Path, found: _Found, missing: list[str]) -> bool:
             return False
         found.spans.setdefault(traces.node(path.name), []).extend(spans)
         if damaged:
-            problems.append(f"{one_line(path)} is damaged or cut off: {len(spans)} whole events were read of it.")
+            problems.append(f"{one_line(path)} is damaged or cut off: {len(spans)} complete events were read.")
     elif head == "{" and '"Dimension"' in text:
         _points(path, text, found, problems)
     elif path.name.partition(".")[0] in platform.RULES:
-        problems.append(f"{one_line(path)} is not valid JSON; this verdict of SageMaker's is missing.")
+        problems.append(f"{one_line(path)} is not valid JSON; so this verdict of SageMaker is missing.")
     else:
         return False
     found.files += 1
@@ -119,28 +119,28 @@ def _points(path: Path, text: str, found: _Found, problems: list[str]) -> None:
         problems.append(f"{one_line(path)}: {damaged} of {len(lines)} lines are damaged; the others were read.")
     if found.points.unknown > unknown:
         count = found.points.unknown - unknown
-        problems.append(
-            f"{one_line(path)}: {count} points are of no kind that is known here, or hold an impossible number."
-        )
+        problems.append(f"{one_line(path)}: {count} points are of an unknown kind, or hold an impossible number.")
 
 
 def _missing(found: _Found, series: bool, spans: bool) -> list[str]:
     sentences = []
     if not series and "OverallSystemUsage" not in found.verdicts:
-        sentences.append("System metrics are missing: nothing is known of processors, GPUs, memory, disk and network.")
+        sentences.append(
+            "System metrics are missing: the report shows no use of processors, GPUs, memory, disk and network."
+        )
     elif not series:
         sentences.append(
-            "The raw system metrics are missing: SageMaker's summaries are shown, without a course over time."
+            "The raw system metrics are missing: the report shows SageMaker's summaries, without values over time."
         )
     if not spans and "OverallFrameworkMetrics" not in found.verdicts:
-        sentences.append("Framework traces are missing: nothing is known of steps, phases and operators.")
+        sentences.append("Framework traces are missing: the report shows no steps, phases and operators.")
     if absent := sorted(platform.RULES - found.verdicts.keys()):
         named = "All of SageMaker's verdicts" if not found.verdicts else f"SageMaker's verdicts on {', '.join(absent)}"
         sentences.append(f"{named} are missing.")
     if found.others:
         more = f" and {len(found.others) - OTHERS} more" if len(found.others) > OTHERS else ""
         names = ", ".join(one_line(name) for name in found.others[:OTHERS])
-        sentences.append(f"Not files of the profiler, and not read: {names}{more}.")
+        sentences.append(f"Not read, because they are not files of the profiler: {names}{more}.")
     return sentences
 
 
@@ -173,7 +173,10 @@ def _steps(spans: dict[str, list[Span]]) -> list[StepStatistics]:
 
 
 def _phases(spans: tuple[Span, ...]) -> dict[str, float]:
-    """Return the share of each phase from the first step to the end of the last, in percent; time is counted once."""
+    """Return the share of each phase in the time from the first step to the end of the last, in percent.
+
+    Time in which steps overlap counts once, for the earlier step.
+    """
     steps = sorted((span for span in spans if span.name.startswith(traces.STEP)), key=lambda span: span.start)
     if not steps:
         return {}
@@ -193,7 +196,7 @@ def _phases(spans: tuple[Span, ...]) -> dict[str, float]:
 
 
 def _operators(spans: tuple[Span, ...]) -> dict[str, float]:
-    """Return the seconds of the events that are not steps, the longest first; nested events count for each of them."""
+    """Return the seconds of the events that are not steps, the longest first. The time of a nested event also counts in the outer event."""
     seconds: dict[str, float] = {}
     for span in spans:
         if not span.name.startswith(traces.STEP):

@@ -1,4 +1,4 @@
-"""Our own records: records.jsonl, in the format of docs/records.md."""
+"""Reads our own records: records.jsonl. docs/records.md defines the format."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,18 +16,18 @@ from reports.sources.measured import Measurements
 from reports.sources.text import json_lines
 from reports.sources.values import Fields
 
-VERSION = 1  # the newest format that is understood
-CLOCK = 5.0  # seconds by which a clock may be corrected without a word
-NOT_SHOWN = ("system",)  # kinds that docs/records.md reserves and that the report does not show yet
+VERSION = 1  # the newest version of the format that this module can read
+CLOCK = 5.0  # seconds; a smaller correction of the clock is not reported
+NOT_SHOWN = ("system",)  # kinds of records that docs/records.md reserves and the report does not show yet
 
 
 @dataclass
 class _Collected:
-    """What the records of one file say together."""
+    """Collects the records of one file."""
 
     job: Job | None = None
     epochs: dict[tuple[str, int], Epoch] = field(default_factory=dict)
-    trials: dict[int, Trial] = field(default_factory=dict)  # by number
+    trials: dict[int, Trial] = field(default_factory=dict)  # by the number of the trial
     results: dict[str, Result] = field(default_factory=dict)
     confusions: dict[str, Matrix] = field(default_factory=dict)
     classes: dict[str, tuple[ClassScore, ...]] = field(default_factory=dict)
@@ -39,9 +39,11 @@ class _Collected:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     done: Fields | None = None
     last_time: float | None = None
-    unusable: Counter[str] = field(default_factory=Counter)  # by kind
-    not_shown: Counter[str] = field(default_factory=Counter)  # by kind
-    versions: Counter[str] = field(default_factory=Counter)  # that are not known
+    unusable: Counter[str] = field(default_factory=Counter)  # number of unusable records by kind
+    not_shown: Counter[str] = field(default_factory=Counter)  # number of records of NOT_SHOWN by kind
+    versions: Counter[str] = field(
+        default_factory=Counter
+    )  # number of records by version, for versions that are not known
 
     def take(self, record: Fields) -> None:
         """Add one record."""
@@ -58,7 +60,7 @@ class _Collected:
             self.unusable[kind] += 1
 
     def _taken(self, kind: str, record: Fields) -> bool:
-        """Return whether the record could be used; a kind that is not known is ignored, as docs/records.md says."""
+        """Add a record; return False if it could not be used. An unknown kind is ignored, as docs/records.md requires."""
         split = record.text("split")
         match kind:
             case "job":
@@ -66,7 +68,7 @@ class _Collected:
             case "epoch":
                 if (epoch := kinds.epoch(record)) is None:
                     return False
-                # After an interruption the epochs before it are written once more.
+                # After an interruption, earlier epochs may be recorded a second time: the last record of an epoch counts.
                 self.epochs[epoch.stage, epoch.number] = epoch
             case "trial":
                 if (trial := kinds.trial(record)) is None:
@@ -110,7 +112,7 @@ class _Collected:
 
 
 def read_records(path: Path) -> Run:
-    """Return the run that a records file tells of; it never raises for what the file holds."""
+    """Return the run that a records file describes. No content of the file makes this function raise."""
     missing: list[str] = []
     found = _Collected()
     for values in json_lines(path, missing):
@@ -156,8 +158,8 @@ def _missing(path: Path, found: _Collected) -> list[str]:
     sentences = contradictions(found.results, found.confusions, _part_seconds(found.done) if found.done else {})
     if found.measured.back > CLOCK:
         sentences.append(
-            f"A record is {found.measured.back:,.0f} seconds older than the one before it: the clock was set back, or the file was "
-            "put together from others. Times between records may be wrong."
+            f"A record is {found.measured.back:,.0f} seconds older than the record before it: the clock was set back, or the file was "
+            "joined from several files. Times between records may be wrong."
         )
     if found.versions:
         count, names = sum(found.versions.values()), ", ".join(sorted(found.versions))
@@ -165,13 +167,13 @@ def _missing(path: Path, found: _Collected) -> list[str]:
             f"{one_line(path)} holds {count} records of version {names}; this program knows versions up to {VERSION}."
         )
     for kind, count in sorted(found.unusable.items()):
-        sentences.append(f"{count} records of kind {kind} lack what such a record must hold, and were left out.")
+        sentences.append(f"{count} records of kind {kind} lack required members and were left out.")
     for kind, count in sorted(found.not_shown.items()):
-        sentences.append(f"{count} records of kind {kind} are there, which this page does not show yet.")
+        sentences.append(f"{count} records of kind {kind} were read, but this page does not show them yet.")
     if found.job is None:
         sentences.append("The job record is missing: hyperparameters, classes and versions are not known.")
     if not found.epochs:
-        sentences.append("No epoch was recorded: there is nothing to show of the learning.")
+        sentences.append("No epoch was recorded: there are no learning curves.")
     if not found.results:
         sentences.append("No result was recorded: the accuracy is not known.")
     if found.done is None:

@@ -1,4 +1,4 @@
-"""A folder of a run: where its records lie, and the trials of a tuning run beside them."""
+"""Finds the records in a run's folder, and the trials of a tuning run beside them."""
 
 import dataclasses
 from pathlib import Path
@@ -12,16 +12,16 @@ from reports.sources.text import parse, read_text
 from reports.sources.values import Fields, number, setting
 
 RECORDS = "records.jsonl"
-# Below the folder of byoc run, of byoc train, of a SageMaker job, of its unpacked output.tar.gz.
+# The folders of the records, relative to the folder of byoc run, of byoc train, of a SageMaker job and of its unpacked output.tar.gz.
 PLACES = ("job/output/data", "output/data", "data", "")
 MODELS = ("job/model", "model", "")
-# As SageMaker leaves them in S3, below the prefix of a job.
+# SageMaker's archives in S3, relative to the prefix of a job.
 OUTPUTS = ("output/output.tar.gz", "output.tar.gz")
 ARTIFACTS = ("output/model.tar.gz", "model.tar.gz")
 
 
 def read_run(folder: Path) -> tuple[Run | None, tuple[str, ...]]:
-    """Return the run that lies in a folder, or in a records file, with what is missing; None where there are no records."""
+    """Return the run in a folder or a records file (None without records), and sentences on what is missing."""
     missing: list[str] = []
     trials = _tuning(folder, missing)
     records = _records(folder) or _best_records(folder, trials)
@@ -49,7 +49,7 @@ def _artifact(folder: Path) -> Run | None:
 
 
 def _best_records(folder: Path, trials: tuple[Trial, ...]) -> Path | None:
-    """Return the records of the best trial, for a folder that holds nothing but a tuning run."""
+    """Return the path of the records of the best trial, for a folder that holds only a tuning run."""
     for trial in trials:
         path = folder / f"{trial.number:03d}" / "output" / "data" / RECORDS
         if path.is_file():
@@ -58,7 +58,7 @@ def _best_records(folder: Path, trials: tuple[Trial, ...]) -> Path | None:
 
 
 def _tuning(folder: Path, missing: list[str]) -> tuple[Trial, ...]:
-    """Return the trials of tuning.json, best first as it lists them."""
+    """Return the trials of tuning.json in the order of the file, which is the best first."""
     path = next((path for path in (folder / "trials" / "tuning.json", folder / "tuning.json") if path.is_file()), None)
     if path is None:
         return ()
@@ -81,7 +81,7 @@ def _tuning(folder: Path, missing: list[str]) -> tuple[Trial, ...]:
 
 
 def _parsed(value: object) -> str | float | bool | None:
-    """Return a hyperparameter of a tuning run, which are all texts, as a number where it is one."""
+    """Return the value of a hyperparameter. In tuning.json all values are texts; the text of a number becomes a number."""
     if isinstance(value, str):
         try:
             found = number(float(value))

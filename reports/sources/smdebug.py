@@ -1,7 +1,7 @@
-"""What SageMaker's Debugger saved of a job, whoever wrote its program: losses, and statistics of gradients and outputs.
+"""Reads the files that SageMaker's Debugger saved for any training program: losses, and statistics of gradients and outputs.
 
-smdebug writes a folder with `collections/`, `index/` and `events/<step>/<step>_<worker>.tfevents`. The event files hold all that
-is read here. The index only says where in them a tensor lies, and a collection which tensors are losses.
+smdebug writes a folder with `collections/`, `index/` and `events/<step>/<step>_<worker>.tfevents`. This module reads the tensors from
+the event files, and the names of the losses from the collections. It does not need the index, which holds the tensors' positions.
 """
 
 import dataclasses
@@ -27,16 +27,20 @@ END = "training_job_end.ts"
 
 @dataclass
 class _Found:
-    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(default_factory=dict)  # by name; step and mode
-    reduced: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)  # by tensor and step
+    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(
+        default_factory=dict
+    )  # tensors by name, then by step and mode
+    reduced: dict[tuple[str, int], dict[str, float]] = field(
+        default_factory=dict
+    )  # value of each reduction by tensor and step
     layers: list[LayerStatistics] = field(default_factory=list)
 
 
 def read_tensors(folder: Path, run: Run | None) -> tuple[Run | None, tuple[str, ...]]:
-    """Return a run with what the Debugger saved below a folder, and what is missing of that.
+    """Return a run with the tensors that the Debugger saved below a folder, and sentences on what is missing.
 
-    A run with our own records knows its losses better than the Debugger, so it gets only the statistics of layers. Without our
-    records the tensors make a run of their own, without settings and results. Without tensors the run is returned unchanged.
+    A run with our own records has better losses than the Debugger's, so it gets only the statistics of layers. Without our own records,
+    a new run is made of the tensors, without settings and results. Without tensors the run is returned unchanged.
     """
     missing: list[str] = []
     root, paths = _files(folder, missing)
@@ -52,7 +56,7 @@ def read_tensors(folder: Path, run: Run | None) -> tuple[Run | None, tuple[str, 
 
 
 def _files(folder: Path, missing: list[str]) -> tuple[Path | None, list[Path]]:
-    """Return the folder of the Debugger's that holds most event files, and these in the order of their steps."""
+    """Return the Debugger folder with the most event files, and the paths of these files in the order of their steps."""
     folders: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("*.tfevents")) if folder.is_dir() else ():
         if FILE.fullmatch(path.name) and path.parent.parent.name == "events":
@@ -62,14 +66,14 @@ def _files(folder: Path, missing: list[str]) -> tuple[Path | None, list[Path]]:
     root, paths = max(folders.items(), key=lambda item: len(item[1]))
     if others := sorted(folders.keys() - {root}):
         names = ", ".join(one_line(other) for other in others)
-        missing.append(f"Tensors of other jobs lie in {names}; only those in {one_line(root)} were read.")
+        missing.append(f"The tensors of other jobs in {names} were not read; only those in {one_line(root)} were.")
     if len(paths) > MOST_FILES:
         missing.append(f"{one_line(root)} holds {len(paths):,} event files; only the first {MOST_FILES:,} were read.")
     return root, paths[:MOST_FILES]
 
 
 def _losses(root: Path) -> frozenset[str]:
-    """Return the names of the tensors that the collection `losses` holds; empty where no such file can be read."""
+    """Return the names of the tensors in the collection `losses`; empty if no collection file can be read."""
     names: set[str] = set()
     for path in sorted(root.glob("collections/*/*.json")):
         value = parse(read_text(path, []))
@@ -92,7 +96,7 @@ def _read(paths: Iterable[Path], losses: frozenset[str], missing: list[str]) -> 
     if damaged:
         path, reason = damaged[0]
         files = f"{len(damaged)} event {'file' if len(damaged) == 1 else 'files'}"
-        missing.append(f"{files} could only be read in part, the first is {one_line(path)}: {reason}.")
+        missing.append(f"{files} could only be read in part; the first is {one_line(path)}: {reason}.")
     return found
 
 
@@ -120,7 +124,7 @@ def _layer(name: str, step: int, mean: float, std: float, share_zero: float | No
 
 
 def _reduced(found: _Found, missing: list[str]) -> Iterable[LayerStatistics]:
-    """Return the statistics of the tensors of which only reductions were saved: those with a mean and a deviation."""
+    """Return the statistics of the tensors that were saved only as reductions, if these include mean and std."""
     layers, lacking = [], set()
     for (name, step), values in found.reduced.items():
         if {"mean", "std"} <= values.keys():
@@ -131,16 +135,16 @@ def _reduced(found: _Found, missing: list[str]) -> Iterable[LayerStatistics]:
             lacking.add(name)
     if lacking:
         missing.append(
-            f"Of {len(lacking)} tensors the Debugger saved reductions without mean and std, which the rules need: "
-            f"{one_line(min(lacking))} is the first."
+            f"The rules need mean and std, but the Debugger saved {len(lacking)} tensors as reductions without them; the first is "
+            f"{one_line(min(lacking))}."
         )
     return layers
 
 
 def _own(root: Path, found: _Found, missing: list[str]) -> Run:
-    """Return a run that knows nothing but its losses."""
+    """Return a run that holds only losses."""
     missing.append(
-        "Only what SageMaker's Debugger saved is known of the training: no settings, no accuracy and no classes are in its files."
+        "The report is based only on the files of SageMaker's Debugger, which hold no settings, no accuracy and no classes."
     )
     name = min(found.losses, key=lambda name: (-len(found.losses[name]), len(name), name), default="")
     if not name:

@@ -1,9 +1,9 @@
-"""One event file of smdebug, the library behind SageMaker's Debugger: which tensors it holds, and their statistics.
+"""Reads the statistics of the tensors in one event file of smdebug, the library behind SageMaker's Debugger.
 
-The file is a row of records in TensorBoard's format: 8 bytes with the length of the content, the checksum of these bytes, the
-content, and the checksum of the content. A checksum is a masked CRC-32C in 4 bytes. In place of the second one, smdebug writes
-that of a constant text unless it was told to compute it. The content is a protocol buffer, TensorFlow's message Event; the
-numbers of its fields are those of tensorflow/core/util/event.proto and of the messages that it names.
+The file is a sequence of records in TensorBoard's format: 8 bytes with the length of the content, the checksum of these bytes, the
+content, and the checksum of the content. A checksum is a masked CRC-32C in 4 bytes. By default, smdebug writes the checksum of a
+constant text instead of that of the content. The content is a protocol buffer, TensorFlow's message Event. The numbers of its
+fields come from tensorflow/core/util/event.proto and from the messages that this file imports.
 """
 
 import struct
@@ -16,8 +16,8 @@ import numpy as np
 
 from reports.sources.smdebug_wire import Damaged, fields, message, number, text
 
-CONSTANT = b"0x12345678"  # what smdebug's second checksum is of
-MOST = 64 * 2**20  # bytes of one record; a file is read up to a larger one
+CONSTANT = b"0x12345678"  # smdebug writes the checksum of this text instead of that of the content
+MOST = 64 * 2**20  # bytes; a larger record counts as damage
 TYPES = {
     1: "<f4",
     2: "<f8",
@@ -32,12 +32,12 @@ TYPES = {
     22: "<u4",
     23: "<u8",
 }
-GLOBAL = 4  # smdebug's number of a mode that was never set; 1: TRAIN, 2: EVAL, 3: PREDICT
+GLOBAL = 4  # smdebug's number for a mode that was not set; the others are 1: TRAIN, 2: EVAL, 3: PREDICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedTensor:
-    """Statistics of one tensor at one step; `step` counts the steps of all modes, `mode_step` those of its own."""
+    """Statistics of one tensor at one step. `step` counts the steps of all modes, `mode_step` those of the mode `mode`."""
 
     name: str
     mode: int
@@ -51,14 +51,14 @@ class SavedTensor:
 
 
 def saved_tensors(path: Path) -> Iterator[SavedTensor]:
-    """Yield the tensors of a file; raises Damaged where it is cut off or not such a file, OSError where it cannot be read."""
+    """Yield the tensors of a file. Raises Damaged if the file is cut off or not an event file, OSError if it cannot be read."""
     with path.open("rb") as file:
         while content := _record(file):
             yield from _event(content)
 
 
 def _record(file: BinaryIO) -> bytes | None:
-    """Return the content of the next record, None at the end of the file."""
+    """Return the content of the next record; None at the end of the file. Raises Damaged."""
     head = file.read(12)
     if not head:
         return None
@@ -99,7 +99,7 @@ def _saved(held: dict[int, list[int | bytes]], step: int) -> SavedTensor:
     except ValueError as error:
         raise Damaged("its mode or step is not a number") from error
     values = _values(fields(message(held[8][0])))
-    with np.errstate(all="ignore"):  # infinite and undefined values are what the rules look for
+    with np.errstate(all="ignore"):  # infinite and undefined values are kept, because rules look for them
         return SavedTensor(
             name=text(held, 1),
             mode=mode,
@@ -119,12 +119,12 @@ def _values(tensor: dict[int, list[int | bytes]]) -> "np.ndarray[tuple[int], np.
     if kind is None:
         raise Damaged("the values of a tensor are not numbers")
     if not content or len(content) % np.dtype(kind).itemsize:
-        raise Damaged("a tensor has no values, or a part of one")
+        raise Damaged("a tensor has no values, or its last value is cut off")
     return np.frombuffer(content, dtype=kind).astype(np.float64)
 
 
 def masked_crc(data: bytes) -> int:
-    """Return the checksum of a record, as TensorFlow's record_writer.cc computes it: a CRC-32C, rotated, with a constant added."""
+    """Return the masked checksum of a record as in TensorFlow's record_writer.cc: a CRC-32C, rotated by 15 bits, plus a constant."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)

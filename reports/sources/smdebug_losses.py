@@ -1,4 +1,4 @@
-"""The losses that SageMaker's Debugger saved, as epochs."""
+"""Groups the losses that SageMaker's Debugger saved into epochs."""
 
 import dataclasses
 import math
@@ -13,9 +13,9 @@ TRAIN = (1, GLOBAL)
 
 
 def epochs(losses: Mapping[tuple[int, int], list[SavedTensor]]) -> list[Epoch]:
-    """Return the epochs of a loss: each begins where training goes on after another mode (EVAL or PREDICT).
+    """Return the epochs of a loss. An epoch begins where training continues after another mode (EVAL or PREDICT).
 
-    At one step the mean over the workers counts. What is not saved at every step has fewer losses than there were steps.
+    The loss of a step is the mean over the workers. A loss that was not saved at every step has fewer values than there were steps.
     """
     groups: list[tuple[list[SavedTensor], list[float]]] = []
     for (_, mode), held in sorted(losses.items()):
@@ -54,5 +54,5 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def finite(value: float) -> float | None:
-    """Return a number, None where it is not finite or too large to reckon with."""
+    """Return the number; None if it is not finite, or if its absolute value is larger than LARGEST."""
     return value if math.isfinite(value) and abs(value) <= LARGEST else None

@@ -1,14 +1,14 @@
-"""The wire format of protocol buffers, as far as event files need it (protobuf.dev/programming-guides/encoding)."""
+"""Reads the wire format of protocol buffers, as far as event files use it (protobuf.dev/programming-guides/encoding)."""
 
 Values = dict[int, list[int | bytes]]
 
 
 class Damaged(Exception):
-    """A file or a message that is cut off, or not of the form that it should have; the text says what is wrong."""
+    """Raised for a file or a message that is cut off or has a wrong format. The text says what is wrong."""
 
 
 def fields(data: bytes) -> Values:
-    """Return the values of a message by the numbers of their fields: whole numbers, or bytes. Raises Damaged."""
+    """Return the values of a message by field number. A value is a whole number or bytes. Raises Damaged."""
     found: Values = {}
     place = 0
     while place < len(data):
@@ -26,13 +26,13 @@ def fields(data: bytes) -> Values:
             if len(value) < length:
                 raise Damaged("a message is cut off")
         else:
-            raise Damaged("a message is of no known form")
+            raise Damaged("a field has an unknown wire type")
         found.setdefault(key >> 3, []).append(value)
     return found
 
 
 def number(held: Values, field: int) -> int:
-    """Return a whole number, 0 where there is none, as the format has it; raises Damaged for bytes."""
+    """Return the whole number in a field. If the field is absent, return 0, the default of the format. Raises Damaged if it holds bytes."""
     value = held.get(field, [0])[-1]
     if isinstance(value, bytes):
         raise Damaged("a field that should hold a number holds bytes")
@@ -40,14 +40,14 @@ def number(held: Values, field: int) -> int:
 
 
 def message(value: int | bytes) -> bytes:
-    """Return the bytes of a field; raises Damaged for a number."""
+    """Return the bytes in a field. Raises Damaged if it holds a number."""
     if isinstance(value, int):
         raise Damaged("a field that should hold a message holds a number")
     return value
 
 
 def text(held: Values, field: int) -> str:
-    """Return a text, empty where there is none; raises Damaged for a number."""
+    """Return the text in a field; empty if the field is absent. Raises Damaged if it holds a number."""
     return message(held.get(field, [b""])[-1]).decode("utf-8", errors="replace")
 
 

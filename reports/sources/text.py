@@ -1,4 +1,4 @@
-"""Files as text or as JSON lines, gzipped or not, whole or cut off."""
+"""Reads files as text or as JSON lines. A file may be gzipped, and may be cut off."""
 
 import gzip
 import json
@@ -10,11 +10,13 @@ from classifier.names import one_line
 from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
-MOST = 512 * 2**20  # bytes of one file, unpacked; the profiler's file of one minute has less than a million
+MOST = (
+    512 * 2**20
+)  # at most so many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB
 
 
 def read_text(path: Path, missing: list[str]) -> str:
-    """Return a file's text, and add a sentence to `missing` for what could not be read of it. It never raises."""
+    """Return a file's text. If a part cannot be read, add a sentence to `missing`. This function never raises."""
     if path.parent.is_file():  # a file in an archive
         return read_member(path, MOST, missing).decode("utf-8", errors="replace")
     data = b""
@@ -33,9 +35,9 @@ def read_text(path: Path, missing: list[str]) -> str:
 
 
 def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
-    """Yield the object of each line that holds one; damaged and repeated lines are counted in one sentence each.
+    """Yield the JSON object of each line. Damaged lines and repeated lines are counted in one sentence each.
 
-    A record holds its time to the millisecond, so a line that is there again was copied, and counts once.
+    A record holds its time to the millisecond, so a repeated line is a copy and is yielded once.
     """
     damaged: list[int] = []
     seen: set[str] = set()
@@ -55,7 +57,7 @@ def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
     if damaged:
         lines = "line" if len(damaged) == 1 else "lines"
         missing.append(
-            f"{one_line(path)}: {len(damaged)} {lines} not readable as JSON objects, the first is line {damaged[0]}."
+            f"{one_line(path)}: {len(damaged)} {lines} could not be read as JSON objects; the first is line {damaged[0]}."
         )
     if again:
         missing.append(
@@ -64,7 +66,7 @@ def json_lines(path: Path, missing: list[str]) -> Iterator[dict[str, object]]:
 
 
 def parse(text: str) -> object:
-    """Return the JSON value, or None for text that is not JSON; NaN and infinities are None as in our records."""
+    """Return the JSON value, or None if the text is not valid JSON. NaN and infinities become None, as in our records."""
     try:
         value: object = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):

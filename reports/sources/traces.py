@@ -1,4 +1,4 @@
-"""Framework traces of SageMaker's profiler: Chrome trace events, in a list or in an object with `traceEvents`."""
+"""Reads the framework traces of SageMaker's profiler: Chrome trace events, in a list or in an object with `traceEvents`."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ STEP = "Step:ModeKeys."
 
 
 def spans(text: str, name: str) -> tuple[list[Span], bool]:
-    """Return the complete events of a trace, and whether its text is damaged; `name` is its file's.
+    """Return the complete events of a trace, and True if its text is damaged. `name` is the name of the file.
 
-    Times of a trace are microseconds since the start that its first metadata event gives. A trace that was cut off, as
-    that of a killed job, is read up to its last whole line.
+    Times in a trace are microseconds since the start that its first metadata event holds. A trace that was cut off, because
+    its job was killed for example, is read up to its last complete line.
     """
     events, damaged = _events(text)
     start, labels = 0.0, dict[object, str]()
@@ -31,7 +31,7 @@ def _events(text: str) -> tuple[list[Fields], bool]:
     damaged = value is None
     if isinstance(value, dict):
         value = value.get("traceEvents")
-    if not isinstance(value, list):  # line by line, which is how the profiler writes it
+    if not isinstance(value, list):  # the profiler writes one event a line
         value = [parse(line.strip().rstrip(",")) for line in text.split("\n")]
     return [Fields(event) for event in value if isinstance(event, dict)], damaged
 
@@ -41,7 +41,7 @@ def _key(event: Fields) -> object:
 
 
 def _paired(events: list[Fields]) -> list[Fields]:
-    """Return begin and end events (B, E) as complete ones (X); an event that never ends is left out."""
+    """Return complete events (X) made of pairs of begin and end events (B, E). An event without an end is left out."""
     opened: dict[object, list[Fields]] = {}
     found = []
     for event in events:
@@ -71,6 +71,6 @@ def _span(event: Fields, start: float, labels: Mapping[object, str]) -> Span | N
 
 
 def node(file_name: str) -> str:
-    """Return the node and process of a trace from its file's name: <us>_<pid>-<node>_<kind>.json -> <node>-<pid>."""
+    """Return node and process as <node>-<pid>, from the name of a trace's file, which is <us>_<pid>-<node>_<kind>.json."""
     found = re.match(r"\d+_(\d+)-(.+?)_[a-z_]*timeline", file_name)
     return f"{found[2]}-{found[1]}" if found else "node"

@@ -1,5 +1,5 @@
-"""The page of `byoc try`: drop photos on it, see the model's answers, and keep the photos that it names wrongly.
+"""The page of `byoc try`: the user drops photos on it, sees the model's answers, and keeps the photos that are predicted wrongly.
 
-`server` is the HTTP server, `guard` decides which requests it takes, `page` writes the HTML. `kept` holds the photos that are
-kept. `activation` is a program of its own, the only part of `reports` that imports torch, and `looker` asks it.
+`server` is the HTTP server, `guard` decides which requests the server accepts, `page` writes the HTML, `kept` keeps photos.
+`activation` is a separate program and the only part of `reports` that imports torch. `looker` sends requests to that program.
 """

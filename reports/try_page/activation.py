@@ -1,13 +1,13 @@
-"""The program that computes where a model looked: `python -m reports.try_page.activation ARTIFACT`.
+"""The program that computes class activation maps: where in a photo a model found a class.
 
-It reads a LookRequest on each line of standard input and writes a Look on a line of standard output; first of all it writes an
-empty Look when the model is loaded. This is the only module of `reports` that imports torch. It does so late, so that the module
-can be imported without it.
+Usage: `python -m reports.try_page.activation ARTIFACT`. The program reads a LookRequest from each line of standard input, and
+answers with a Look on a line of standard output. Before that, it writes an empty Look as soon as the model is loaded. This is the
+only module of `reports` that imports torch. Its functions import torch, so that the module can be imported without torch.
 
 The method is the class activation map (Zhou et al. 2016, https://arxiv.org/abs/1512.04150) in the form of Grad-CAM (Selvaraju et
-al. 2017, https://arxiv.org/abs/1610.02391): the feature map that the backbone pools at its end, each channel weighted by the
-gradient of the class's logit, summed over the channels. What is below zero speaks against the class and is left out. Where
-nothing lies between the pooling and a linear head, both are the same.
+al. 2017, https://arxiv.org/abs/1610.02391): the sum over the channels of the feature map that the backbone pools at its
+end, each channel weighted by the gradient of the class's logit. Values below zero are evidence against the class and become 0. If a
+linear head directly follows the pooling, the two methods give the same map.
 """
 
 import json
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 class Activation:
-    """A loaded model and the place of the feature map that its backbone pools."""
+    """Computes activation maps of a loaded model."""
 
     def __init__(self, model: "Classifier", spec: ModelSpec) -> None:
-        """Raises ArtifactError for a backbone that pools no feature map, as a vision transformer."""
+        """Raises ArtifactError for a backbone that pools no feature map, such as a vision transformer."""
         self._model, self._spec = model.requires_grad_(False), spec
         self._module = _pooled(model)
 
     def look(self, photo: Path, label: str) -> Look:
-        """Return where the model looks for the evidence of a class; raises PhotoError for a file that is not a usable photo."""
+        """Return where in a photo the model finds evidence of a class. Raises PhotoError if the file is not a usable photo."""
         import torch
 
         if label not in self._spec.classes:
@@ -47,14 +47,14 @@ class Activation:
         return Look(rows=tuple(map(tuple, rows.tolist())), crop=preprocessing.crop / preprocessing.resize)
 
     def map(self, pixels: "Tensor", index: int) -> "Tensor":
-        """Return the map [height, width] of one class for uint8 pixels [H, W, 3]; its largest number is 1, or all are 0."""
+        """Return the map [height, width] of one class for uint8 pixels [H, W, 3]. Its maximum is 1, or all values are 0."""
         import torch
 
         kept: list[torch.Tensor] = []
 
         def begin_here(module: "nn.Module", given: Any, output: "Tensor") -> "Tensor":
-            # From here on alone gradients are needed. Trap: what follows may change its input in place, as the ReLU after
-            # DenseNet's last layer; the copy may be changed, and then stands for what was pooled.
+            # Gradients are needed only from this output on. Trap: the next module may change its input in place, as the ReLU
+            # after DenseNet's last layer does. So it gets a copy; a changed copy holds the values that are pooled.
             kept[:] = [output.detach().requires_grad_().clone()]
             return kept[0]
 
@@ -65,7 +65,7 @@ class Activation:
                 (gradient,) = torch.autograd.grad(logit, kept[0])
         finally:
             handle.remove()
-        # Some transformers put the channels last, as timm's Swin does.
+        # Some transformers, such as timm's Swin, have the channels last.
         last = gradient.shape[3] == self._spec.features != gradient.shape[1]
         space, channels = ((1, 2), 3) if last else ((2, 3), 1)
         weights = gradient.sum(dim=space, keepdim=True)
@@ -84,7 +84,7 @@ def _pooled(model: "Classifier") -> "nn.Module":
         if not isinstance(output, torch.Tensor) or output.ndim < 3:
             return
         if output.ndim > 3 and output.shape[1:].numel() == max(output.shape[1:]):
-            return  # pooled already: height and width are 1
+            return  # this output is pooled: only the channels are larger than 1
         last[:] = [(module, output.ndim == 4)]
 
     handles = [module.register_forward_hook(note) for module in model.backbone.modules()]
@@ -95,7 +95,7 @@ def _pooled(model: "Classifier") -> "nn.Module":
         handle.remove()
     if not last or not last[0][1]:
         raise ArtifactError(
-            "this backbone pools no feature map at its end, so it cannot be shown where the model looked"
+            "this backbone pools no feature map at its end, so where the model looked cannot be computed"
         )
     return last[0][0]
 
@@ -120,7 +120,7 @@ def _answer(activation: Activation, request: LookRequest) -> Look:
         return activation.look(Path(request.photo), request.label)
     except PhotoError as error:
         return Look(error=f"the photo cannot be used: {error}")
-    except (UserError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError where memory is too small
+    except (UserError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError if the memory is too small
         return Look(error=str(error).splitlines()[0] if str(error) else "there is too little memory")
 
 

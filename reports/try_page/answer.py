@@ -1,4 +1,4 @@
-"""What the page gets from whoever answers it: labels with probabilities, times, and where the model looked."""
+"""The answers that the page shows: labels with probabilities, times, and where the model looked."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Where the serving program says that an answer's time went, in seconds."""
+    """The parts of an answer's time that the serving program reports, in seconds."""
 
     decode: float  # reading the photo
     model: float
@@ -25,31 +25,31 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The model's answer to one photo; `labels` are the best first. `parts` is None where the server does not say them."""
+    """The model's answer to one photo, the most probable label first. `parts` is None if the server does not report its times."""
 
     labels: tuple[Label, ...]
     seconds: float  # from the request to the answer, network included
     parts: Parts | None = None
 
 
-# Answers the photo in a file. Raises UserError with one sentence where the model refuses it or nobody answers.
+# A function that returns the answer to the photo in a file. It raises UserError if the model refuses the photo or no server answers.
 Ask = Callable[[Path], Answer]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LookRequest:
-    """The question where in a photo the model looks when it judges one class."""
+    """A request for the activation map of one class in a photo."""
 
-    photo: str  # the path of its file
+    photo: str  # path of the file
     label: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Where the model looks: `rows` of numbers from 0 to 1 over the square that the model sees of a photo, top row first.
+    """An activation map: `rows` of numbers from 0 to 1 over the square part of a photo that the model sees, top row first.
 
-    The square lies in the middle of the upright photo and is `crop` times as wide as the photo's short side. All numbers are
-    0 where nothing in the photo speaks for the class. `error` is one sentence, in place of all others.
+    The square is in the middle of the upright photo. Its side is `crop` times the photo's short side. All numbers are 0 if the photo
+    holds no evidence of the class. If `error`, one sentence, is not empty, there is no map.
     """
 
     rows: tuple[tuple[float, ...], ...] = ()

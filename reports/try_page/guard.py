@@ -1,8 +1,8 @@
-"""Which requests the page's server takes: those of its own page, from whoever has the address with its token.
+"""Decides which requests the page's server accepts: only those of its own page, from people who have the address with the token.
 
-Three things keep other web pages and other people out. The token, which is new at each start, travels in a header of its own, which
-a browser lets no other origin set. `Origin` must be this server. And `Host` must be a number or localhost: a name could be a page's
-own name that leads here (DNS rebinding).
+Three checks keep other web pages and other people out. The token is new at each start and is sent in the header X-Byoc-Token, which
+a browser lets no page of another origin set. `Origin` must be this server. `Host` must be an IP address or localhost, because another
+page's host name could resolve to this server (DNS rebinding).
 """
 
 import ipaddress
@@ -12,12 +12,12 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 TOKEN = "X-Byoc-Token"
-LARGEST = 25_000_000  # bytes of a photo; SageMaker's endpoints and our server by default take no larger request
+LARGEST = 25_000_000  # bytes of a photo; SageMaker's endpoints and, by default, our server refuse larger requests
 STRANGER = "this address lacks the token, or has an old one; open the address that byoc try printed"
 
 
 class Refusal(Exception):
-    """A request that is not answered, with its HTTP status and one sentence."""
+    """Raised for a request that is refused. Holds the HTTP status and one sentence."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -25,7 +25,7 @@ class Refusal(Exception):
 
 
 def check_host(headers: Message) -> None:
-    """Raise Refusal where Host is neither an IP address nor localhost."""
+    """Raise Refusal if the header Host is not an IP address or localhost."""
     named = headers.get("Host", "")
     try:
         host = urlsplit(f"//{named}").hostname or ""
@@ -39,13 +39,13 @@ def check_host(headers: Message) -> None:
 
 
 def check_token(given: str, token: str) -> None:
-    """Raise Refusal where a token is not this start's."""
+    """Raise Refusal if the given token is not the token of this start."""
     if not secrets.compare_digest(given.encode(errors="replace"), token.encode()):
         raise Refusal(HTTPStatus.FORBIDDEN, STRANGER)
 
 
 def check_post(headers: Message, token: str) -> int:
-    """Return the length of a POST's body; raises Refusal for a request of another page, without the token or too long."""
+    """Return the length of a POST's body. Raises Refusal for a request that comes from another page, lacks the token or is too long."""
     if headers.get("Origin", "") != f"http://{headers.get('Host', '')}":
         raise Refusal(
             HTTPStatus.FORBIDDEN, "this request comes from another page; only the page of byoc try may send it"
@@ -62,5 +62,5 @@ def check_post(headers: Message, token: str) -> int:
 
 
 def too_large(size: int) -> str:
-    """Return the sentence that refuses a photo of so many bytes."""
+    """Return the sentence that refuses a photo of `size` bytes."""
     return f"{size / 1e6:.1f} MB are over the limit of {LARGEST // 1_000_000} MB; make the photo smaller"

@@ -1,4 +1,4 @@
-"""Photos that are kept for the next training: a folder for each class, as `byoc data check` and `byoc train` read them."""
+"""Keeps photos for the next training in one folder for each class, the layout that `byoc data check` and `byoc train` read."""
 
 import contextlib
 import hashlib
@@ -15,25 +15,24 @@ from classifier.images import look_at
 from classifier.names import class_name, is_system, one_line
 from classifier.splits import split_of
 
-LONGEST = 60  # characters that a kept file has of its first name
-LONGEST_FOLDER = 255  # bytes; the limit of Linux's file systems
+LONGEST = 60  # the name of a kept file holds at most so many characters of the original name
+LONGEST_FOLDER = 255  # bytes of a folder's name; the limit of Linux's file systems
 
 
 class Kept:
-    """Keeps photos in the class folders of one folder. It removes only what it made itself."""
+    """Keeps photos in the class folders of one folder. It removes only files and folders that it made itself."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._written: dict[str, Path] = {}  # by the photo's digest
-        self._made: set[Path] = set()  # class folders
+        self._written: dict[str, Path] = {}  # path of each kept photo, by the digest of its bytes
+        self._made: set[Path] = set()  # class folders that this object made
         self._lock = threading.Lock()
 
     def keep(self, data: bytes, name: str, label: str, classes: Collection[str]) -> Path:
-        """Write a photo into the folder of its class and return its path below the folder.
+        """Write a photo into the folder of its class and return its path relative to `folder`.
 
-        A photo that this object kept with another class moves. Raises PhotoError for bytes that training could not read, and
-        DataError for a class that is not one of `classes` or that cannot be a folder's name, and for a folder that cannot be
-        written into.
+        If this object has kept the photo with another class, the photo moves. Raises PhotoError for bytes that training could not read.
+        Raises DataError for a class that is not in `classes` or cannot be a folder's name, and for a folder that is not writable.
         """
         if label not in classes:
             raise DataError(f"the model has no class {label!r}; choose one of its classes")
@@ -45,9 +44,8 @@ class Kept:
             before = self._written.get(digest)
             if before == path:
                 return path.relative_to(self.folder)
-            if (
-                not path.exists()
-            ):  # it may be there from an earlier start: the name holds the digest, so it is the same photo
+            # The file may exist from an earlier start. Its name holds the digest, so it is the same photo.
+            if not path.exists():
                 if not place.exists():
                     place.mkdir(parents=True)
                     self._made.add(place)
@@ -58,7 +56,7 @@ class Kept:
         return path.relative_to(self.folder)
 
     def forget(self, data: bytes) -> bool:
-        """Remove a photo that this object kept; returns whether there was one."""
+        """Remove a photo that this object kept. Return False if it kept no such photo."""
         with self._lock:
             path = self._written.pop(hashlib.sha256(data).hexdigest(), None)
             if path:
@@ -73,7 +71,7 @@ class Kept:
 
 
 def folder_name(label: str) -> str:
-    """Return the name of a class's folder; raises DataError for a class that training would not read from a folder."""
+    """Return the name of a class's folder. Raises DataError for a class that training would not read from a folder."""
     composed = class_name(label, "the model")
     if "/" in label or is_system(label) or split_of(label) or len(os.fsencode(composed)) > LONGEST_FOLDER:
         raise DataError(
@@ -84,21 +82,21 @@ def folder_name(label: str) -> str:
 
 
 def file_name(name: str, digest: str) -> str:
-    """Return the name of a kept file: the letters, digits and dashes of its first name, the photo's digest, and its suffix."""
+    """Return the name of a kept file: the letters, digits and dashes of its original name, the photo's digest, and the suffix."""
     suffix = photo_suffix(name)
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name.removesuffix(suffix)).strip("-")[:LONGEST]
     return f"{plain or 'photo'}-{digest[:12]}{suffix.lower()}"
 
 
 def photo_suffix(name: str) -> str:
-    """Return the suffix of a photo's file, with its point; empty where the name has none, or that of another kind of file."""
+    """Return the suffix of a photo's file name, with its dot; empty if there is none, or if it is not the suffix of an image."""
     suffix = re.search(r"\.[A-Za-z0-9]{1,5}$", name)
     known = suffix and (mimetypes.guess_type(f"photo{suffix[0]}")[0] or "").startswith("image/")
     return suffix[0] if suffix and known else ""
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all. Raises DataError if it cannot be written."""
     half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         half.write_bytes(data)

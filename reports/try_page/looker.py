@@ -1,4 +1,4 @@
-"""Asks the program that computes where the model looked (reports.try_page.activation), one photo at a time."""
+"""Runs the program that computes where the model looked (reports.try_page.activation), and asks it about one photo at a time."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from classifier.errors import UserError
 from reports.try_page.answer import Look, LookRequest, to_line
 
-SECONDS = 60.0  # for one answer; the first also loads torch and the model
+SECONDS = 60.0  # seconds that one answer may take; the first includes loading torch and the model
 GONE = "the process that computes where the model looked has ended; start byoc try again"
 
 
@@ -20,12 +20,11 @@ class Looker:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process, self._lock = process, threading.Lock()
-        self._refusal: str | None = (
-            None  # why it cannot answer any photo; empty when it is ready, None before it has said so
-        )
+        # None before the first message of the program; then empty if it is ready, or the reason why it cannot answer.
+        self._refusal: str | None = None
 
     def __call__(self, photo: Path, label: str) -> Look:
-        """Return where the model looks; raises UserError with one sentence."""
+        """Return where in a photo the model finds evidence of the class `label`. Raises UserError with one sentence."""
         with self._lock:
             if self._refusal is None:
                 self._refusal = self._read().error
@@ -46,7 +45,7 @@ class Looker:
         assert self._process.stdout
         ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
         if not ready:
-            self._process.kill()  # else the next photo would get this one's answer
+            self._process.kill()  # otherwise the next photo would get the answer to this photo
             raise UserError(f"where the model looked was not computed within {SECONDS:.0f} s; start byoc try again")
         line = self._process.stdout.readline()
         if not line:
@@ -56,14 +55,14 @@ class Looker:
 
 @contextlib.contextmanager
 def looking(command: Sequence[str]) -> Iterator[Looker]:
-    """Run the program, which `command` starts, while the block lasts."""
+    """Run the program by `command` while the block lasts."""
     pipe = subprocess.PIPE
-    # A session of its own: Ctrl-C at the terminal reaches this process alone, which then ends the program.
+    # In a new session, the program does not receive Ctrl-C from the terminal. This process receives it, and then ends the program.
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", start_new_session=True)
     try:
         yield Looker(process)
     finally:
-        process.kill()  # it holds nothing that could be lost
+        process.kill()  # the program holds no data that could be lost
         process.wait()
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):

@@ -1,16 +1,16 @@
 "use strict";
-// Sends photos to byoc try, shows what the model answers, and keeps photos that it names wrongly. Names are only ever set as text.
+// Sends photos to byoc try, shows the model's answers, and keeps photos that are predicted wrongly. Names are set as text, never as markup.
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const SIDE = 480; // pixels of the longer side of a shown photo
-const DARKEST = 205; // of 255, where nothing speaks for a class
-const LISTED = 200; // classes in the dialog
+const DARKEST = 205; // of 255; opacity of the shade over parts without evidence of a class
+const LISTED = 200; // number of classes that the dialog lists at most
 const find = (id) => document.getElementById(id);
 const [results, dialog, filter, choices] = ["results", "classes", "filter", "choices"].map(find);
-const classes = new Set(); // that the model has named so far
-const waiting = []; // cards whose photo is not sent yet
+const classes = new Set(); // classes in the answers so far
+const waiting = []; // cards whose photo has not been sent yet
 let running = 0;
-let note = ""; // on photos that were left out
-let chosen = null; // the card that the dialog is about
+let note = ""; // sentence on photos that were left out
+let chosen = null; // the card for which the dialog is open
 
 function make(tag, className, text) {
   const element = document.createElement(tag);
@@ -29,7 +29,7 @@ function press(text, action) {
 const percent = (share) => (100 * share).toFixed(1) + " %";
 const span = (seconds) => (seconds < 1 ? Math.round(1000 * seconds) + " ms" : seconds.toFixed(1) + " s");
 
-// The server's answer as an object; throws an Error with one sentence.
+// Returns the server's answer as an object. Throws an Error with one sentence.
 async function send(route, query, file) {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -44,7 +44,7 @@ async function send(route, query, file) {
     });
     answer = await response.json();
   } catch {
-    throw new Error("byoc try does not answer; where its terminal says that it ended, start it again and open its new address");
+    throw new Error("byoc try does not answer; if its terminal says that it has ended, start it again and open its new address");
   }
   if (!response.ok) throw new Error(answer.message);
   return answer;
@@ -86,7 +86,7 @@ async function ask(card) {
   if (card.file.size > settings.largest) {
     return fail(card, `${(card.file.size / 1e6).toFixed(1)} MB are over the limit of ${settings.largest / 1e6} MB; make the photo smaller`);
   }
-  await preview(card); // before the clock starts, since showing a large photo takes the browser a while
+  await preview(card); // before the clock starts, because the browser needs some time to show a large photo
   const start = performance.now();
   try {
     card.answer = await send("predict", { name: card.file.name }, card.file);
@@ -108,7 +108,7 @@ function fail(card, sentence) {
   card.part(".sentence").textContent = sentence;
 }
 
-// Not every photo that the model reads can be shown by every browser.
+// Shows the photo. Some browsers cannot show every photo that the model can read.
 async function preview(card) {
   try {
     const whole = await createImageBitmap(card.file);
@@ -122,7 +122,7 @@ async function preview(card) {
   }
 }
 
-// The photo, and where the model looked: what speaks less for the class is darker, and so is what the model does not see.
+// Draws the photo and, if given, where the model looked: parts with less evidence of the class are darker, and so is the part outside the crop.
 function draw(card, look, label) {
   const canvas = card.part("canvas");
   const context = canvas.getContext("2d");
@@ -178,9 +178,9 @@ async function look(card, label, line) {
   let sentence;
   try {
     const found = await send("look", { label }, card.file);
-    if (line.getAttribute("aria-pressed") !== "true") return; // another was pressed meanwhile
+    if (line.getAttribute("aria-pressed") !== "true") return; // another label was pressed meanwhile
     const nothing = !found.rows.flat().some((value) => value > 0);
-    sentence = nothing ? `Nothing in the square speaks for ${label}.` : `The brighter a part, the more it speaks for ${label}. The model sees the square alone.`;
+    sentence = nothing ? `Nothing in the square is evidence of ${label}.` : `The brighter a part, the more evidence of ${label} it holds. The model sees only the square.`;
     if (card.base) draw(card, found, label);
     else sentence = "This browser cannot show the photo.";
   } catch (error) {
@@ -224,7 +224,7 @@ function openClasses(card) {
   dialog.showModal();
 }
 
-// The classes as the model ranks them for this photo, then those that it named for others.
+// Lists the classes in the model's order for this photo, then the classes of other answers.
 function fillClasses() {
   const ranked = chosen.answer.labels.map((label) => label.name);
   const names = [...new Set([...ranked, ...Array.from(classes).sort((a, b) => a.localeCompare(b, "en", { numeric: true }))])];
@@ -262,7 +262,7 @@ find("clear").addEventListener("click", () => {
   tell();
   find("choose").focus();
 });
-// By itself the browser opens a photo that misses the drop area, and the page is gone.
+// Without this, the browser opens a photo that is dropped outside the drop area, and the page is lost.
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
   addEventListener(name, (event) => {
     event.preventDefault();

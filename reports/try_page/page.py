@@ -1,4 +1,4 @@
-"""The page as HTML: everything in one, under a policy that lets nothing else run or load."""
+"""Writes the page as one HTML file, and its security policy, which lets nothing else run or load."""
 
 import base64
 import functools
@@ -15,9 +15,9 @@ from reports.try_page.kept import Kept
 from reports.try_page.looker import Looker
 
 HERE = Path(__file__).parent
-COLOURS = HERE.parent / "page" / "page.css"  # the report's, so that both pages look alike
-MOST = 100  # photos on the page
-SHOWN = 5  # labels of a photo
+COLOURS = HERE.parent / "page" / "page.css"  # the style of the report's page, so that both pages look the same
+MOST = 100  # the page holds at most so many photos
+SHOWN = 5  # number of labels that the page shows for a photo
 # Headers of every answer.
 HEADERS = {
     "Cache-Control": "no-store",
@@ -31,9 +31,9 @@ HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TryPage:
-    """What the page is for: `title` names the model, `ask` answers a photo, and may be asked about `at_a_time` photos at a time.
+    """The settings of the page. `title` names the model. `ask` answers a photo; it may be called for `at_a_time` photos at a time.
 
-    Without `looker` or `kept`, `no_look` and `no_keep` say what to add to the command line for it.
+    If `looker` is None, `no_look` says how to start byoc try with it; `no_keep` says the same for `kept`.
     """
 
     title: str
@@ -67,7 +67,7 @@ def html(page: TryPage, token: str) -> str:
 
 
 def policy() -> str:
-    """Return the content security policy: the page's own script and style by their hashes, and requests to this server alone."""
+    """Return the content security policy. It allows the page's own script and style, by their hashes, and requests to this server only."""
     return (
         f"default-src 'none'; script-src {_hash(_script())}; style-src {_hash(_style())}; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""The HTTP server of the page. It holds nothing but the page: each request brings its photo.
+"""The HTTP server of the page. It holds no photo between requests: each POST request contains its photo.
 
 | request | answer |
 | --- | --- |
@@ -6,7 +6,7 @@
 | POST /predict?name=N | the model's answer (reports.try_page.answer.Answer) |
 | POST /look?label=L | where the model looked: `rows` and `crop` (reports.try_page.answer.Look) |
 | POST /keep?name=N&label=L | `kept`, the path of the photo below the folder of --keep |
-| POST /forget | `forgotten`, whether the photo had been kept |
+| POST /forget | `forgotten`: true if a kept photo was removed |
 
 The body of each POST is the photo. An error is `{"message": "one sentence"}`.
 """
@@ -33,14 +33,14 @@ from reports.try_page.kept import photo_suffix
 from reports.try_page.page import HEADERS, TryPage, html, policy
 
 ROUTES = ("/predict", "/look", "/keep", "/forget")
-AT_A_TIME = 8  # photos that are read or answered; each of them may be 25 MB
+AT_A_TIME = 8  # photos that are read or answered at the same time; a photo may have 25 MB
 CONNECTIONS = 64
 SILENCE = 30  # seconds after which a connection that sends nothing is closed
-LINGER = 2.0  # seconds in which a client may go on sending what is not read, so that it gets to read why
+LINGER = 2.0  # seconds in which a refused client may finish sending, so that it can read the refusal
 
 
 class TryServer(ThreadingHTTPServer):
-    """Serves the page at one address, each connection in a thread; photos lie in `folder` while they are answered."""
+    """Serves the page at one address, each connection in a thread. A photo is a file in `folder` while it is answered."""
 
     daemon_threads = True
     block_on_close = False
@@ -49,7 +49,7 @@ class TryServer(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
         self.page, self.token, self.folder = page, token, folder
-        self.classes: set[str] = set()  # that the model named in its answers
+        self.classes: set[str] = set()  # classes in the answers so far
         self.photos = threading.BoundedSemaphore(AT_A_TIME)
         self._connections = threading.BoundedSemaphore(CONNECTIONS)
 
@@ -66,7 +66,7 @@ class TryServer(ThreadingHTTPServer):
             self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away; anything else is a mistake of ours."""
+        """Print nothing for an error of the connection. Print the traceback of any other error, which is a mistake in this program."""
         if not isinstance(sys.exc_info()[1], OSError):
             traceback.print_exc()
 
@@ -109,7 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(refused.status, {"message": str(refused)})
             self._linger()
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is None:  # of the connection: nobody reads an answer
+            if (
+                isinstance(error, OSError) and error.filename is None
+            ):  # an error of the connection: no answer can be sent
                 raise
             status, sentence = _explained(error, name)
             self._send_json(status, {"message": sentence})
@@ -159,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _linger(self) -> None:
-        """Read on what a client sends that was refused before its body was read: a closed connection would hide the answer."""
+        """Read the rest of a refused request: if the connection closed before that, the client would not see the answer."""
         self.wfile.flush()
         until = time.monotonic() + LINGER
         try:
@@ -171,11 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
             pass
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: the log line would hold the token."""
+        """Log nothing, because the line would hold the token."""
 
 
 def _address(text: str) -> tuple[str, dict[str, str]]:
-    """Return the path and the first value of each parameter of a request's address; raises Refusal for one that is not valid."""
+    """Return the path of a request's address, and the first value of each parameter. Raises Refusal for an address that is not valid."""
     try:
         parts = urlsplit(text)
         query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=8)
@@ -185,7 +187,7 @@ def _address(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _explained(error: Exception, name: str) -> tuple[HTTPStatus, str]:
-    """Return the status and the sentence for an error about the photo `name`; one that no user can make goes to the terminal as it is."""
+    """Return status and sentence for an error about the photo `name`. The traceback of an unexpected error goes to the terminal."""
     if isinstance(error, PhotoError):
         return HTTPStatus.UNPROCESSABLE_ENTITY, f"{one_line(name) or 'the photo'} is not a usable photo: {error}"
     if isinstance(error, UserError):

@@ -74,7 +74,7 @@ def test_a_version_that_ecr_holds_with_another_image_is_refused(
     put = ("ecr", "put-image", "--repository-name", "byoc-classifier-serve", "--image-tag", "taken")
     place.aws(*put, "--image-manifest", manifest)
     said = sentence(place.push("serve", "--device", "cpu", "--region", "us-east-1", "--tag", "taken"))
-    assert "byoc-classifier-serve:taken is taken by another image" in said and "pass another --tag" in said
+    assert "byoc-classifier-serve:taken names another image already" in said and "pass another --tag" in said
 
 
 def test_a_dry_run_changes_nothing(place: Place) -> None:

@@ -110,7 +110,7 @@ def test_a_user_who_may_not_use_docker_learns_the_remedy(tmp_path: Path) -> None
         [ROOT / "docker/running.sh"], user=65534, group=65534, extra_groups=[], env={"PATH": os.environ["PATH"]},
         cwd="/", capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 1 and "add it to the group docker" in done.stderr, (done, sys.platform)
+    assert done.returncode == 1 and "add the user to the group docker" in done.stderr, (done, sys.platform)
 
 
 @pytest.fixture

@@ -143,13 +143,13 @@ def test_an_accuracy_that_is_no_share_is_left_out_and_named(tmp_path: Path) -> N
     records = judged("test", [[40, 0, 0], [0, 40, 0], [0, 0, 40]])
     records[0]["accuracy"] = 7.5
     report = make(write(tmp_path, [job(), *records]))
-    assert "1 records of kind result lack what such a record must hold, and were left out." in report.missing
+    assert "1 records of kind result lack required members and were left out." in report.missing
     assert "7.5" not in json_text(report) and "750.0 %" not in html(report)
 
 
 def test_parts_that_take_longer_than_the_whole_are_named_and_still_add_up(tmp_path: Path) -> None:
     report = make(write(tmp_path, [job(), done(features=60.0, head=40.0, total=10.0)]))
-    assert any("parts of the job took 100 seconds together, and the whole job 10" in one for one in report.missing)
+    assert any("parts of the job took 100 seconds together, but the whole job 10" in one for one in report.missing)
     chart = next(chart for section in report.sections for chart in section.charts if chart.id == "parts")
     assert "60 % or 60 s" in chart.sentence
 
@@ -158,7 +158,7 @@ def test_a_clock_that_was_set_back_is_named(tmp_path: Path) -> None:
     first, second = job(), done()
     second["time"] = first["time"] - 3600
     report = make(write(tmp_path, [first, second]))
-    assert any("3,600 seconds older than the one before it" in sentence for sentence in report.missing)
+    assert any("3,600 seconds older than the record before it" in sentence for sentence in report.missing)
     facts = [name for section in report.sections for name, _ in section.facts]
     assert "Until the last record" not in facts
 
@@ -185,7 +185,7 @@ def test_an_impossible_point_of_the_profiler_is_left_out_and_named(tmp_path: Pat
     (tmp_path / "points.json").write_text("\n".join(map(json.dumps, points)))
     evidence, missing = read(tmp_path)
     assert evidence.profile is not None and evidence.profile.usage[0].maximum == 50
-    assert any("2 points are of no kind that is known here, or hold an impossible number" in one for one in missing)
+    assert any("2 points are of an unknown kind, or hold an impossible number" in one for one in missing)
 
 
 def test_an_empty_file_of_a_machine_is_named(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_without_percentiles_means_are_shown_and_that_is_said() -> None:
 
 def test_an_endpoint_that_nobody_asked_says_so() -> None:
     report = compose(Evidence(run=None, profile=None, endpoint=on_cloudwatch({})), name="dogs", source="CloudWatch")
-    assert "The endpoint was not asked in the time that is covered." in report.headline
+    assert "The endpoint got no request in the time that the report covers." in report.headline
     assert any("no invocations of variant AllTraffic" in sentence for sentence in report.missing)
     assert [one.ours.state for one in report.judged] == ["not judged"] * 3
 

@@ -55,7 +55,7 @@ def test_the_advice_tells_errors_of_the_server_from_those_of_clients() -> None:
 
 @pytest.mark.parametrize("rule", [one.name for one in ENDPOINT_RULES])
 def test_without_an_endpoint_nothing_is_judged_and_sagemaker_has_no_such_rule(rule: str) -> None:
-    assert judged(rule, None).sentence == "No endpoint was given; --endpoint names one."
+    assert judged(rule, None).sentence == "No endpoint was given; name one with --endpoint."
     assert judge_one(rule, Evidence(run=None, profile=None, endpoint=endpoint()), SAGEMAKER) is None
 
 

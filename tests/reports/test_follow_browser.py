@@ -82,6 +82,7 @@ def test_a_chart_whose_numbers_change_is_drawn_anew_in_its_place(browser: Any) -
     page = LivePage(endpoint_report(5))
     with serving(page) as url:
         visit = Visit(browser, url, DESKTOP)
+        renewed(visit, page, endpoint_report(5), "First news.")
         visit.draw_all()
         labels = "Array.from(document.querySelectorAll('[data-chart=endpoint-0-traffic] text')).map((one) => one.textContent)"
         before = visit.page.evaluate(labels)
@@ -113,7 +114,7 @@ def test_a_program_that_ended_and_serves_the_page_again_is_asked_again(browser: 
     with serving(page) as url:
         visit = Visit(browser, url, DESKTOP)
         renewed(visit, page, report, "first")
-    waits_for(visit, "does not answer any more")
+    waits_for(visit, "no longer answers")
     page.renew(dataclasses.replace(report, headline="second"), "again")
     with serving(page, int(url.rstrip("/").rpartition(":")[2])):
         waits_for(visit, "second")
@@ -123,7 +124,7 @@ def test_an_end_of_the_program_is_said_and_the_page_stays(browser: Any) -> None:
     with serving(LivePage(endpoint_report(5))) as url:
         visit = Visit(browser, url, DESKTOP)
         visit.page.wait_for_timeout(1500)
-    waits_for(visit, "does not answer any more")
+    waits_for(visit, "no longer answers")
     assert visit.texts("h1") == ["Report on server"]
 
 

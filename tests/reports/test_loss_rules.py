@@ -174,7 +174,7 @@ def layers(kind: str, *values: dict[str, object]) -> list[dict[str, object]]:
 def test_gradients_that_are_too_small_have_vanished(tmp_path: Path) -> None:
     small, good = {"mean": 0.0, "std": 1e-9}, {"mean": 0.0, "std": 1e-3}
     found = verdict("VanishingGradient", write(tmp_path, [job(), *layers("gradients", small, small, good)]))
-    assert found.state == "triggered" and "1 layers, the first stem" in found.sentence
+    assert found.state == "triggered" and "the first of these layers is stem" in found.sentence
     assert verdict("VanishingGradient", write(tmp_path / "good", [job(), *layers("gradients", good)])).state == "quiet"
     assert verdict("VanishingGradient", write(tmp_path / "none", healthy())).state == "not judged"
 
@@ -188,4 +188,7 @@ def test_a_layer_of_zeros_is_found_and_one_of_some_zeros_is_not(tmp_path: Path) 
 def test_a_gradient_that_is_not_a_number_has_exploded(tmp_path: Path) -> None:
     broken = {"mean": None, "std": None}
     found = verdict("ExplodingTensor", write(tmp_path, [job(), *layers("gradients", broken)]))
-    assert found.state == "triggered" and "gradients of 1 layers are, the first stem" in found.sentence
+    assert (
+        found.state == "triggered"
+        and "gradients of 1 layers are infinite or not a number, the first is stem" in found.sentence
+    )

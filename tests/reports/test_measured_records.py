@@ -32,7 +32,7 @@ def test_the_parts_of_a_stages_steps_add_up_to_100_percent(tmp_path: Path) -> No
     found = chart(section, "Parts of the steps of head")
     assert found.x[:3] == ("waiting for photos", "forward", "backward") and found.x[-1] == "rest"
     assert sum(value or 0 for value in found.lines[0].values) == pytest.approx(100, abs=0.01)
-    assert found.sentence.startswith("Of 20 steps, which took 4 s, most went into forward: 40 % or 1.6 s.")
+    assert found.sentence.startswith("The 20 steps took 4 s. Most of this time went into forward: 40 % or 1.6 s.")
 
 
 def test_the_longest_steps_are_named_with_what_took_longest_in_them(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_feature_pass_is_shown_by_its_parts(tmp_path: Path) -> None:
     )
     found = chart(time_section(write(tmp_path, run(batches))), "Parts of the feature pass")
     assert found.sentence.startswith(
-        "16 photos in 2 batches took 800 ms of all lanes together, most of it reading and decoding: 75 %"
+        "16 photos in 2 batches took 800 ms, summed over lanes, most of it for reading and decoding: 75 %"
     )
 
 
@@ -88,7 +88,7 @@ def test_the_operators_of_traced_steps_are_shown_as_their_mean_with_the_names_of
 )
 def test_a_record_without_what_it_must_hold_is_named_and_left_out(tmp_path: Path, broken: Record) -> None:
     report = make(write(tmp_path, run(broken)))
-    assert f"1 records of kind {broken['kind']} lack what such a record must hold, and were left out." in report.missing
+    assert f"1 records of kind {broken['kind']} lack required members and were left out." in report.missing
 
 
 def test_numbers_that_are_not_known_or_far_too_large_are_left_out_of_sums(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_without_a_gpu_the_rules_on_gpus_say_so(tmp_path: Path) -> None:
     columns = {name: values for name, values in COLUMNS.items() if "gpu" not in name}
     folder = machine(write(tmp_path, healthy()), columns, gpu_memory_limit_bytes=[])
     for rule in ("LowGPUUtilization", "CPUBottleneck", "GPUMemoryIncrease"):
-        assert verdict(rule, folder).sentence == "The system metrics hold no GPU."
+        assert verdict(rule, folder).sentence == "The system metrics hold no data of a GPU."
 
 
 def test_all_hosts_are_shown_and_a_containers_own_limit_is(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_all_hosts_are_shown_and_a_containers_own_limit_is(tmp_path: Path) -> No
     for host in ("algo-1", "algo-2"):
         machine(folder, COLUMNS | {"cpu_percent": [80.0] * 600}, host=host, cpu_limit_cores=1.5)
     titles = {one.title for one in time_section(folder).charts}
-    assert {f"{host}: CPU use, of what the container may use" for host in ("algo-1", "algo-2")} <= titles
+    assert {f"{host}: CPU use, share of the container's limit" for host in ("algo-1", "algo-2")} <= titles
 
 
 def test_the_points_of_the_first_seconds_weigh_no_more_than_later_ones(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_damaged_lines_and_other_records_cost_themselves_alone(tmp_path: Path) -
     path.write_text(path.read_text() + "".join(json.dumps(one) + "\n" for one in odd) + '{"kind": "sys')
     evidence, missing = read(folder)
     assert evidence.profile is not None and len(evidence.profile.series) > 5
-    assert any("3 records are not of the system, or hold no times" in sentence for sentence in missing)
-    assert any("1 line not readable" in sentence for sentence in missing)
+    assert any("3 records are not of kind system, or hold no times" in sentence for sentence in missing)
+    assert any("1 line could not be read" in sentence for sentence in missing)
 
 
 def test_our_files_are_not_taken_for_damaged_files_of_the_profiler(tmp_path: Path) -> None:
@@ -227,6 +227,4 @@ def test_machines_are_read_from_the_archive_of_a_sagemaker_job(tmp_path: Path) -
 def test_why_gpus_were_not_measured_is_said(tmp_path: Path) -> None:
     columns = {name: values for name, values in COLUMNS.items() if not name.startswith("gpu")}
     report = make(machine(write(tmp_path, healthy()), columns, gpus_missing="ModuleNotFoundError: nvidia-ml-py"))
-    assert any(
-        "How busy the GPUs of algo-1 were was not recorded: ModuleNotFoundError" in one for one in report.missing
-    )
+    assert any("The use of the GPUs of algo-1 was not recorded: ModuleNotFoundError" in one for one in report.missing)

@@ -200,7 +200,7 @@ def test_a_page_of_broken_records_opens_without_a_complaint(browser: Any, tmp_pa
     folder = write_records(tmp_path / "empty", [])
     visit = Visit(browser, write(folder).page, PHONE)
     assert visit.draw_all() == [] and visit.complaints == []
-    assert "No epoch was recorded: there is nothing to show of the learning." in visit.texts("#missing li")
+    assert "No epoch was recorded: there are no learning curves." in visit.texts("#missing li")
 
 
 def test_a_run_of_one_epoch_is_drawn(browser: Any, tmp_path: Path) -> None:

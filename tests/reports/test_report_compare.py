@@ -59,7 +59,7 @@ def test_a_run_that_is_surely_better_is_named(tmp_path: Path) -> None:
 
 def test_a_difference_that_chance_may_make_is_said_to_be_open(tmp_path: Path) -> None:
     report = compared(tmp_path, {"matrix": [[93, 7], [6, 94]]}, settings(lr=0.1))
-    assert report.headline.startswith("On test the two cannot be told apart: they differ by 1.5 points")
+    assert report.headline.startswith("On test the difference between the two is not certain: 1.5 points")
 
 
 def test_one_chart_holds_the_curves_of_both(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_search_is_compared_by_its_best_trial(tmp_path: Path) -> None:
     )
     report = compare(run(tmp_path / "one", POOR), search)
     assert tables(report)["Hyperparameters that differ"].rows == (("lr", "0.01", "0.05"),)
-    assert ("search, trials", "3; the best of them is compared") in report.sections[0].facts
+    assert ("search, trials", "3; the best trial is compared") in report.sections[0].facts
 
 
 def test_a_tuning_run_is_compared_by_its_best_trial(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_confused_pairs_are_shown_the_largest_first_and_cells_of_the_matrix_
     assert groups[0].heading == "beagle taken for pug: 2 of 8 photos"
     matrix = next(chart for chart in found.charts if chart.id == "matrix")
     assert set(matrix.links) == {(1, 0, "pair-0-1"), (0, 1, "pair-1-0")}  # x is the predicted class
-    assert "A click or Enter on a cell leads to its photos; cells that have some: 2." in matrix.sentence
+    assert "A click or Enter on a cell leads to its photos; cells with photos: 2." in matrix.sentence
 
 
 def test_the_json_file_lists_the_photos_without_thumbnails(tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_what_was_not_judged_is_said(tmp_path: Path) -> None:
     none = section(tmp_path / "a", "photos")
     assert none.galleries == () and "The records hold no photos" in none.missing[0]
     few = section(tmp_path / "b", "photos", mislabelled([], judged=0))
-    assert few.missing == ("No label was judged: that takes two classes with five photos at least.",)
+    assert few.missing == ("No label was judged: at least two classes with five photos each are needed.",)
     part = section(tmp_path / "c", "photos", mislabelled([], judged=1000, of=5000))
-    assert part.missing[0].startswith("Labels were judged of 1,000 of 5,000 photos")
+    assert part.missing[0].startswith("The labels of 1,000 of 5,000 photos were judged")
     alike = section(tmp_path / "d", "photos", near_duplicates([], count=39_000))
     assert "39,000 of 40,000 pairs of photos have a cosine above 0.95" in alike.missing[0]
 
@@ -149,9 +149,7 @@ def test_the_page_stays_small_whatever_number_of_photos_the_records_hold(tmp_pat
 def test_a_record_without_what_it_must_hold_is_named_and_left_out(tmp_path: Path, damaged: dict[str, object]) -> None:
     folder = write_records(tmp_path, [*healthy(), {"version": 1, **damaged}])
     run = read_records(folder / "output" / "data" / "records.jsonl")
-    assert run.missing == (
-        f"1 records of kind {damaged['kind']} lack what such a record must hold, and were left out.",
-    )
+    assert run.missing == (f"1 records of kind {damaged['kind']} lack required members and were left out.",)
 
 
 def test_photos_without_a_path_or_a_number_are_left_out_of_their_list(tmp_path: Path) -> None:
@@ -174,7 +172,7 @@ def test_calibration_is_a_chart_of_the_bins_that_hold_photos(tmp_path: Path) -> 
     right, sure = chart.lines
     assert right.values == (90, 100) and sure.values == (83, 99)
     assert right.low[0] is not None and right.high[0] is not None and right.low[0] < 60 < 98 < right.high[0]
-    assert "97.2 % on average" in chart.sentence and "98.9 % of these predictions are right" in chart.sentence
+    assert "classes is 97.2 %" in chart.sentence and "98.9 % of these predictions are right" in chart.sentence
 
 
 @pytest.mark.parametrize("held", [{}, {"count": [1], "hits": [2], "confidence": [0.5]}, {"count": [1, 2], "hits": [1]}])

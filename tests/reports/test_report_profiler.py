@@ -77,7 +77,7 @@ def test_points_of_no_known_kind_are_counted(tmp_path: Path) -> None:
         path.read_text() + '{"Type": "moon", "Name": "m", "Dimension": "Phase", "Value": 1, "Timestamp": 1}\n'
     )
     profile = read_profile(tmp_path)
-    assert profile is not None and any("1 points are of no kind" in sentence for sentence in profile.missing)
+    assert profile is not None and any("1 points are of an unknown kind" in sentence for sentence in profile.missing)
 
 
 def test_phases_add_up_to_a_hundred_percent_even_where_steps_overlap(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_trace_that_was_cut_off_is_read_up_to_its_last_whole_line(tmp_path: Pa
     path.write_text(path.read_text()[:-60])
     profile = read_profile(tmp_path)
     assert profile is not None and len(profile.spans) == 4
-    assert any("damaged or cut off: 4 whole events" in sentence for sentence in profile.missing)
+    assert any("damaged or cut off: 4 complete events" in sentence for sentence in profile.missing)
 
 
 def test_begin_and_end_events_are_joined_and_open_ones_left_out() -> None:
@@ -126,7 +126,7 @@ def test_a_verdict_that_is_not_valid_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "BatchSize.json").write_text('{"RuleTriggered": 1, ')
     profile = read_profile(tmp_path)
     assert profile is not None and profile.verdicts == ()
-    assert any("this verdict of SageMaker's is missing" in sentence for sentence in profile.missing)
+    assert any("this verdict of SageMaker is missing" in sentence for sentence in profile.missing)
 
 
 def test_files_of_other_kinds_are_named_and_not_read(tmp_path: Path) -> None:
@@ -134,7 +134,10 @@ def test_files_of_other_kinds_are_named_and_not_read(tmp_path: Path) -> None:
     (tmp_path / "holiday.json").write_text('{"place": "Rügen"}')
     profile = read_profile(tmp_path)
     assert profile is not None
-    assert any(sentence == "Not files of the profiler, and not read: holiday.json." for sentence in profile.missing)
+    assert any(
+        sentence == "Not read, because they are not files of the profiler: holiday.json."
+        for sentence in profile.missing
+    )
 
 
 @needs_real

@@ -60,7 +60,7 @@ def test_a_report_on_a_server_alone_tells_its_requests_errors_and_times_by_part(
     parts = {row[0]: row[1:] for row in latencies["rows"]}
     assert set(parts) == {"whole request", "queue", "decode", "model"}
     assert all(count >= 16 and 0 <= p50 <= p99 for count, _, p50, _, p99, _ in parts.values())
-    assert any("one sample of /metrics" in sentence for sentence in section["missing"])
+    assert any("One sample of /metrics" in sentence for sentence in section["missing"])
 
 
 def test_a_run_and_its_server_are_on_one_page(url: str, trained: Any, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_records_of_ours_keep_their_losses_and_gain_the_gradients(tmp_path: Path
         (lambda data: data[:8] + b"\0\0\0\0" + data[12:], "a checksum is wrong"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "a checksum is wrong"),
         (lambda _: b"no event file", "a checksum is wrong"),
-        (lambda _: framed(b"\x0b"), "a message is of no known form"),
+        (lambda _: framed(b"\x0b"), "a field has an unknown wire type"),
         (lambda _: framed(b"\x2a\x7f"), "a message is cut off"),
         (lambda _: framed(b"\x28\x01"), "holds a number"),
         (lambda _: framed(event(LOSS, (), TRAIN, 3)), "a tensor has no values"),
@@ -147,7 +147,7 @@ def test_tensors_of_another_job_are_named_and_not_mixed_in(tmp_path: Path) -> No
     tensors(tmp_path / "b", {0: (TRAIN, 9.0)})
     run = read(tmp_path)[0].run
     assert run is not None and run.epochs[0].step_losses == (2.0, 1.0)
-    assert f"Tensors of other jobs lie in {tmp_path / 'b' / 'debug-output'}" in sentences(tmp_path)
+    assert f"The tensors of other jobs in {tmp_path / 'b' / 'debug-output'}" in sentences(tmp_path)
 
 
 def test_profiler_output_beside_the_tensors_is_read_too(tmp_path: Path) -> None:

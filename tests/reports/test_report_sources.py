@@ -46,7 +46,7 @@ def test_a_line_that_was_cut_off_costs_that_line_alone(tmp_path: Path) -> None:
     path.write_text(path.read_text() + '{"kind": "epoch", "version": 1, "epo')
     run = read_records(path)
     assert len(run.epochs) == 10
-    assert any("1 line not readable as JSON objects" in sentence for sentence in run.missing)
+    assert any("1 line could not be read as JSON objects" in sentence for sentence in run.missing)
 
 
 def test_records_of_a_newer_version_are_not_guessed_at(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_unknown_kinds_and_keys_are_ignored_as_the_format_says(tmp_path: Path) -
 
 def test_reserved_kinds_are_named_as_not_shown(tmp_path: Path) -> None:
     run = read_records(records(write(tmp_path, [*healthy(), record("system", cpu_percent=3)])))
-    assert run.missing == ("1 records of kind system are there, which this page does not show yet.",)
+    assert run.missing == ("1 records of kind system were read, but this page does not show them yet.",)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_record_without_what_its_kind_must_hold_is_named_and_left_out(
 ) -> None:
     run = read_records(records(write(tmp_path, [*healthy(), damaged])))
     kind = damaged["kind"]
-    assert run.missing == (f"1 records of kind {kind} lack what such a record must hold, and were left out.",)
+    assert run.missing == (f"1 records of kind {kind} lack required members and were left out.",)
     assert len(run.epochs) == 10
 
 

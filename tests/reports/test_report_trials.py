@@ -37,14 +37,14 @@ def test_the_hyperparameter_that_decides_is_first_and_the_other_holds_nothing(tm
     (line,) = chart.lines
     assert line.values[0] is not None and line.values[0] > 0.9 and line.low[0] is not None and line.low[0] > 0.8
     assert line.low[1] is not None and line.high[1] is not None and line.low[1] < 0 < line.high[1]
-    assert chart.sentence.startswith("lr goes most with the accuracy: Spearman's rank correlation 0.9")
+    assert chart.sentence.startswith("lr correlates most with the accuracy: Spearman's rank correlation 0.9")
 
 
 def test_nine_trials_are_too_few_and_ten_are_enough(tmp_path: Path) -> None:
     assert "importance" not in charts(tmp_path / "nine", 9)
     report = make(tmp_path / "nine")
     learning = next(section for section in report.sections if section.id == "learning")
-    assert learning.missing == ("Which hyperparameter matters cannot be told from 9 trials; 10 are needed.",)
+    assert learning.missing == ("9 trials are too few to show which hyperparameter matters; 10 are needed.",)
     assert "importance" in charts(tmp_path / "ten", 10)
 
 

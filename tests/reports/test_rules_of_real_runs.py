@@ -24,7 +24,9 @@ def steps(*losses: list[float], **values: object) -> list[dict[str, object]]:
 
 def test_a_loss_that_shoots_up_is_found_though_it_comes_down_again(tmp_path: Path) -> None:
     found = verdict("LossNotDecreasing", write(tmp_path, [job(), *steps(SHOT_UP, SHOT_UP, COMES_DOWN, COMES_DOWN)]))
-    assert found.state == "triggered" and "guessing gives 1.1" in found.sentence and "--set lr=0.001" in found.advice
+    assert (
+        found.state == "triggered" and "loss of guessing is 1.1" in found.sentence and "--set lr=0.001" in found.advice
+    )
 
 
 def test_a_first_step_that_is_high_by_chance_is_no_loss_that_shot_up(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_epochs_of_a_moment_are_not_worth_a_finding(tmp_path: Path) -> None:
     losses = [2.0, 1.0, *[0.5] * 8]
     records = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=0.1)]
     found = verdict("Overtraining", write(tmp_path / "short", records))
-    assert found.state == "quiet" and "the 7 after it took 0.7 s only" in found.sentence
+    assert found.state == "quiet" and "the 7 after it took only 0.7 s" in found.sentence
     longer = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=2.0)]
     assert verdict("Overtraining", write(tmp_path / "long", longer)).state == "triggered"
     patient = dataclasses.replace(OURS, overtraining=dataclasses.replace(OURS.overtraining, seconds=0))

@@ -29,7 +29,7 @@ def test_fine_tuning_that_waits_for_too_few_loaders_is_found_with_the_time_that_
     found = verdict("Dataloader", loading(tmp_path, 2, 0.6))
     assert found.state == "triggered" and found.seconds == pytest.approx(12) and found.loss == pytest.approx(0.6)
     assert found.sentence == (
-        "2 processes or threads load photos, on a host with 8 cores, while 60 % of fine-tuning's time went by waiting for photos."
+        "2 processes or threads load photos, on a host with 8 cores, while 60 % of fine-tuning's time was spent waiting for photos."
     )
     assert "OMP_NUM_THREADS" in found.advice
 
@@ -51,12 +51,15 @@ def test_a_gpu_that_has_little_to_do_beside_too_few_loaders_is_found(tmp_path: P
 
 def test_without_fine_tuning_and_gpu_nothing_tells_whether_loaders_were_waited_for(tmp_path: Path) -> None:
     found = verdict("Dataloader", loading(tmp_path, 2, 0.6, "head"))
-    assert found.state == "not judged" and "without fine-tuning and without a GPU it is not known" in found.sentence
+    assert (
+        found.state == "not judged"
+        and "without fine-tuning and without a GPU, the records cannot show" in found.sentence
+    )
 
 
 def test_records_that_do_not_count_loaders_are_not_judged(tmp_path: Path) -> None:
     found = verdict("Dataloader", write(tmp_path, [job(), *course(FALLING, FALLING, stage="finetune"), done()]))
-    assert found.state == "not judged" and found.sentence.startswith("There is no record of how many processes")
+    assert found.state == "not judged" and found.sentence.startswith("The records do not hold the number of processes")
 
 
 @pytest.mark.parametrize(("loaders", "state"), [(2, "triggered"), (6, "quiet"), (8, "quiet"), (17, "triggered")])
@@ -115,7 +118,7 @@ def test_what_sagemaker_downloads_before_counts_too(tmp_path: Path) -> None:
     )
     found = judged(Evidence(run=evidence.run, profile=None, job=described))
     assert found.state == "triggered" and found.seconds == pytest.approx(326)
-    assert "5.4 minutes after the job began, of which SageMaker downloaded for 5.0" in found.sentence
+    assert "5.4 minutes after the job began, including 5.0 minutes of SageMaker's download" in found.sentence
 
 
 def test_records_of_before_steps_were_measured_do_not_say_when_training_began(tmp_path: Path) -> None:

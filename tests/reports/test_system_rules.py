@@ -194,8 +194,11 @@ def loaders(folder: Path, workers: int, gpu: float) -> Path:
 def test_few_loaders_beside_an_idle_gpu_are_found(tmp_path: Path) -> None:
     found = verdict("Dataloader", loaders(tmp_path / "none", 0, 2))
     assert found.state == "triggered" and "in the training process itself" in found.sentence
-    assert "to get a batch took 1.50 s" in found.sentence and "num_workers=8" in found.advice
-    assert "2 processes beside training's" in verdict("Dataloader", loaders(tmp_path / "few", 2, 2)).sentence
+    assert "getting a batch took 1.50 s" in found.sentence and "num_workers=8" in found.advice
+    assert (
+        "2 processes load photos beside the training process"
+        in verdict("Dataloader", loaders(tmp_path / "few", 2, 2)).sentence
+    )
 
 
 def test_enough_loaders_and_a_busy_gpu_are_quiet(tmp_path: Path) -> None:

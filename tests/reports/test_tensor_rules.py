@@ -78,7 +78,7 @@ MOVING = {"min": -1e-7, "max": 1e-4, "weight_rms": 1.0}
 @BOTH
 def test_weights_that_stay_the_same_in_three_recorded_steps_are_found(tmp_path: Path, limits: Thresholds) -> None:
     found = said("UnchangedTensor", tmp_path / "still", tensors("updates", 3, {"a": STILL, "b": MOVING}), limits)
-    assert found.state == "triggered" and "those of a" in found.sentence and found.loss == 0.5
+    assert found.state == "triggered" and "the first of these layers is a." in found.sentence and found.loss == 0.5
     assert said("UnchangedTensor", tmp_path / "moving", tensors("updates", 3, {"a": MOVING}), limits).state == "quiet"
     few = said("UnchangedTensor", tmp_path / "few", tensors("updates", 2, {"a": STILL}), limits)
     assert (few.state, few.points) == ("not judged", 2)
@@ -105,7 +105,11 @@ def test_a_learning_rate_that_ends_at_0_is_held_against_a_run_by_sagemaker_alone
 def test_a_layer_with_mostly_dead_channels_is_found(tmp_path: Path, limits: Thresholds) -> None:
     dead = tensors("activations", 4, {"act": {"share_dead": 0.6}, "other": {"share_dead": 0.1}, "linear": {}})
     found = said("DeadRelu", tmp_path / "dead", dead, limits)
-    assert found.state == "triggered" and "In 1 of 2 layers" in found.sentence and "in act 60 %" in found.sentence
+    assert (
+        found.state == "triggered"
+        and "1 of 2 layers have more than 50 %" in found.sentence
+        and "In act, 60 %" in found.sentence
+    )
     alive = tensors("activations", 4, {"act": {"share_dead": 0.5}})
     assert said("DeadRelu", tmp_path / "alive", alive, limits).state == "quiet"
     assert said("DeadRelu", tmp_path / "none", tensors("activations", 4, {"linear": {}}), limits).state == "not judged"
