@@ -288,4 +288,4 @@ def test_another_kind_of_an_endpoint_is_refused(hosted: Hosted) -> None:
     hosted.byoc("deploy", hosted.model("first"), "--endpoint", "fixed", "--serverless", "--yes", status=1)
     assert "is real-time and cannot become serverless" in hosted.errors
     hosted.byoc("deploy", "--endpoint", "fixed", "--yes", status=1)
-    assert "name a MODEL, or what is to change" in hosted.errors
+    assert "name a MODEL, or pass --autoscale" in hosted.errors

@@ -1,4 +1,4 @@
-"""`byoc endpoints`: lists the endpoints, or shows one endpoint, or shows everything that was made for one."""
+"""`byoc endpoints`: lists the endpoints, shows one endpoint, or shows the configurations and models that were made for an endpoint."""
 
 import json
 from argparse import Namespace
@@ -12,7 +12,7 @@ from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.session import Session
 
-PAGE = 100  # the most that one call of ListEndpoints answers
+PAGE = 100  # the most endpoints in one answer of ListEndpoints
 KNOWN = (
     "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
     "configuration serves"
@@ -31,13 +31,13 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One configuration of an endpoint's history, with its models; a model without an image was deleted."""
+    """One configuration of an endpoint's history, with its models. A deleted model has no ARN."""
 
     config: str
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # for the configuration that serves: when the endpoint last changed in any way
+    since: datetime | None = None  # time of the endpoint's last change of any kind; None if the configuration does not serve
     served_before: bool = False
 
 
@@ -49,13 +49,13 @@ class Shown:
     kind: str
     instances: tuple[str, ...]
     models: tuple[str, ...]
-    lost: bool  # its configuration was deleted
+    lost: bool  # whether the endpoint's configuration was deleted
     scaled: tuple[scaling.Registered, ...]
     alarms: tuple[str, ...]
 
 
 def listed(session: Session, most: int = PAGE) -> list[Listed]:
-    """Return the newest endpoints."""
+    """Return the newest endpoints, at most `most` of them."""
     client, found = session.client("sagemaker"), []
     with explained("the list of endpoints"):
         pages = client.get_paginator("list_endpoints").paginate(
@@ -93,7 +93,10 @@ def show(session: Session, name: str) -> Shown:
 
 
 def history(session: Session, name: str) -> list[Entry]:
-    """Return the configurations that were made for an endpoint, the newest first. The one that serves is among them, whoever made it."""
+    """Return the configurations that were made for an endpoint, the newest first.
+
+    The configuration that serves is always included, even if byoc did not make it.
+    """
     found = _found(session, name)
     configs = endpoint.made_for(session, name)
     if found.config not in [config.name for config in configs]:
@@ -118,7 +121,7 @@ def _found(session: Session, name: str) -> Endpoint:
     found = endpoint.find(session, name)
     if found is None:
         raise AwsError(
-            f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "ResourceNotFound"
+            f"there is no endpoint {name} in {session.region}; byoc endpoints lists the endpoints", "ResourceNotFound"
         )
     return found
 
@@ -179,7 +182,7 @@ def _text(shown: Shown) -> str:
     if shown.alarms:
         lines.append(f"  alarms {', '.join(shown.alarms)}")
     if found.until:
-        lines.append(f"  its life ends at {_time(found.until)}, which byoc delete --expired does")
+        lines.append(f"  its life ends at {_time(found.until)}; byoc delete --expired deletes it after that")
     return "\n".join(lines)
 
 
