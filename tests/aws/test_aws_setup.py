@@ -80,7 +80,7 @@ def test_without_a_byoc_toml_the_check_says_so(folder: Path) -> None:
     assert rows[0] == {
         "name": "byoc.toml",
         "state": "failed",
-        "text": "neither this folder nor one above it has one; byoc init writes it",
+        "text": "neither this folder nor a folder above it holds byoc.toml; byoc init writes it",
     }
 
 
@@ -300,7 +300,7 @@ def test_the_check_names_the_permission_that_is_missing_to_know(
     settings = Settings(region="us-east-1", role="half-known", bucket="half-known", train_image=uri, serve_image=uri)
     rows = {row.name: row for row in check.check(settings)}
     assert rows["bucket"].state == "ok"
-    assert rows["role"].state == "unverified" and "iam:GetRole is missing to know" in rows["role"].text
+    assert rows["role"].state == "unverified" and "without the permission iam:GetRole" in rows["role"].text
     assert rows["train image"].state == "unverified" and "ecr:DescribeImages" in rows["train image"].text
     assert rows["quota"].state == "unverified" and "servicequotas:ListServiceQuotas" in rows["quota"].text
 

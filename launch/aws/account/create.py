@@ -24,9 +24,9 @@ class Needed:
     """The bucket and the role, and the requests that make the missing ones."""
 
     bucket: str
-    role: str  # its name
-    arn: str  # empty if the role is to be made
-    of_bucket: list[Request]  # empty if the bucket is there
+    role: str  # the role's name
+    arn: str  # the role's ARN; empty if the role does not exist yet
+    of_bucket: list[Request]  # the requests that make the bucket; empty if it exists
     of_role: list[Request]
 
 
@@ -35,13 +35,13 @@ class Created:
     """The bucket and the role, which of them were made, and the byoc.toml that names them."""
 
     bucket: str
-    role: str  # the whole ARN
+    role: str  # the role's whole ARN
     made: tuple[str, ...]
     file: str
 
 
 def needed(session: Session) -> Needed:
-    """Find out what is missing.
+    """Return the bucket and the role, with the requests that make what is missing.
 
     Raises AwsError for a bucket that belongs to others, and for a role that SageMaker cannot assume.
     """
@@ -114,7 +114,7 @@ def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
         ),
         requests=tuple(requests),
         cost=FREE,
-        warnings=("this makes what stays in your account; byoc setup remove takes it back",) if requests else (),
+        warnings=("the bucket and the role stay in your account until byoc setup remove",) if requests else (),
     )
 
 

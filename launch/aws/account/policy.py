@@ -1,4 +1,4 @@
-"""`byoc setup policy`: writes the smallest IAM policy with which the verbs work. Also the policy of SageMaker's role."""
+"""`byoc setup policy`: writes the smallest IAM policy with which the verbs work. This module also makes the policy of SageMaker's role."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ def place(settings: Settings) -> Place:
 
 
 def document(verbs: Collection[str], where: Place, key: str = "") -> dict[str, Any]:
-    """Return the policy of these verbs, one statement for each set of resources; `key` is the KMS key of what they upload."""
+    """Return the policy of these verbs, with one statement for each set of resources. `key` is the KMS key that encrypts uploads."""
     by_resource: dict[tuple[str, bool], set[str]] = {}
     for verb in verbs:
         for permission in VERBS[verb]:
@@ -71,7 +71,8 @@ def resource(permission: Permission, where: Place) -> str:
 
 
 def execution(settings: Settings, where: Place) -> dict[str, Any]:
-    """Return the policy of the role: the bucket, the two repositories, logs and metrics, and only what the settings use.
+    """Return the policy of SageMaker's role. It allows the bucket, the two repositories, logs and metrics, and the VPC and the KMS keys if
+    the settings name them.
 
     The actions are those that AWS's guide names for a role of CreateTrainingJob and CreateModel.
     """
@@ -142,7 +143,7 @@ NETWORK = {
 def _key(key: str, where: Place) -> str:
     if key.startswith("arn:") and ":alias/" not in key:
         return key
-    # An alias is not a resource of these actions, so any key of the account is named instead.
+    # These actions do not accept an alias as a resource, so the policy allows every key of the account.
     name = ANY if "alias/" in key else key
     return f"arn:{where.partition}:kms:{where.region}:{where.account}:key/{name}"
 
