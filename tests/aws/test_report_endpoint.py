@@ -53,7 +53,7 @@ def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver
     assert {chart["title"] for chart in section["charts"]} >= {"Invocations and errors", "Latency by part, p99"}
     missing = " ".join(section["missing"])
     assert "no CPUUtilization" in missing, "the local CloudWatch has none"
-    assert "Scaling events are not known" in missing
+    assert "Scaling events are unknown" in missing
 
 
 @pytest.mark.slow

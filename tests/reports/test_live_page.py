@@ -201,7 +201,7 @@ def test_sigterm_ends_it_too_and_the_report_is_written(tmp_path: Path) -> None:
         (["no/such/folder"], "does not exist"),
         (["--endpoint", "http://127.0.0.1:9"], "byoc serve DIR"),
         (["--endpoint", "ftp://x"], "write a server's address"),
-        (["no-such-job"], "is no file and no folder here, and SageMaker cannot be asked for a job of that name"),
+        (["no-such-job"], "is not a file or a folder here, and SageMaker cannot be asked for a job of that name"),
     ],
 )
 def test_what_cannot_be_reported_is_refused_in_one_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:
