@@ -1,4 +1,4 @@
-"""The driver's tags. They show what belongs together, and which endpoints have reached the end of their life."""
+"""The tags that byoc puts on its resources. They show which resources belong together, and when an endpoint's life ends."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ SETUP = "byoc:setup"  # on a bucket or a role that byoc setup create made
 
 
 def until(tags: Mapping[str, str]) -> datetime | None:
-    """Return when an endpoint's life ends; None if it has no such tag, or if the tag is not a time."""
+    """Return the time at which an endpoint's life ends; None if it has no such tag, or if the tag is not a time."""
     try:
         found = datetime.fromisoformat(tags[UNTIL])
     except (KeyError, ValueError):

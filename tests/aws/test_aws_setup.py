@@ -159,7 +159,7 @@ def test_init_refuses_a_value_that_could_not_be_read_back(folder: Path) -> None:
 
 def test_setup_makes_nothing_unasked(account: Path, s3: Any, iam: Any) -> None:
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "there is no terminal to ask at; pass --yes" in done.stderr
+    assert done.returncode == 1 and "byoc cannot ask without a terminal; pass --yes" in done.stderr
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert [entry["operation"] for entry in plan["requests"]] == [
@@ -207,7 +207,7 @@ def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_bac
     assert account_settings.load(Namespace()).role == "" and account_settings.load(Namespace()).bucket == bucket
     s3.delete_object(Bucket=bucket, Key="photo.jpg")
     done = byoc("setup", "remove", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "there is no terminal to ask at" in done.stderr
+    assert done.returncode == 1 and "byoc cannot ask without a terminal" in done.stderr
     done = byoc("setup", "remove", "--yes", "--json")
     assert json.loads(done.stdout)["bucket"] == bucket
     assert bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
