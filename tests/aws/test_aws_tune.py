@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_the_search_running_until_it_is_stopped(driver: Driver) ->
         process.send_signal(signal.SIGINT)
         said = read_until(process, "stop it: byoc stop left")
         assert process.wait(60) == 130
-    assert "tuning job left goes on in us-east-1 and costs money until it ends" in said
+    assert "tuning job left keeps running in us-east-1 and costs money until it ends" in said
     assert driver.json("stop", "left")[0]["state"] == "Stopped"
 
 

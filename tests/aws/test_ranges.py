@@ -67,7 +67,7 @@ def test_names_of_other_programs_and_underscores_become_ours() -> None:
         ((), ("batch-size=64",), {}, "two values or more"),
         ((), ("batch-size=64,64",), {}, "twice"),
         ((), ("optimizer=adam,lion",), {}, "lion"),
-        (("lr=0.1:0.2",), ("lr=0.1,0.2",), {}, "lr is to be varied twice"),
+        (("lr=0.1:0.2",), ("lr=0.1,0.2",), {}, "lr is varied twice"),
         (("lr=0.1:0.2",), (), {"lr": "0.1"}, "--set gives it a value"),
     ],
 )

@@ -185,7 +185,7 @@ def _stay(session: Session, name: str, until: datetime) -> None:
             time.sleep(min(left, 60.0))
     except KeyboardInterrupt as stop:
         text = (
-            f"the endpoint {name} goes on in {session.region} and costs money until it is deleted: byoc delete {name}"
+            f"the endpoint {name} keeps running in {session.region} and costs money until it is deleted: byoc delete {name}"
         )
         raise Detached(text, *stop.args) from None
     delete.delete(session, delete.of_endpoint(session, name))
