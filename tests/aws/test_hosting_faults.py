@@ -43,7 +43,7 @@ def test_an_endpoint_that_never_gets_healthy_is_given_up(hosted: Hosted) -> None
         update.until_answering(hosted.session, "stuck", 1.0)
     text = str(caught.value)
     assert "is still Creating after 1 s" in text and "serving" in text
-    assert "goes on" in text and "byoc delete stuck" in text
+    assert "keeps running" in text and "byoc delete stuck" in text
 
 
 def lines(logs: Any, group: str) -> list[str]:
