@@ -201,7 +201,9 @@ def _add_try(verbs: common.Verbs) -> None:
         help="the folder of a run or of its artifact, which is served while the page is up; the address of a server (default: "
         "http://127.0.0.1:8080); or, with --on sagemaker, the name of an endpoint",
     )
-    verb.add_argument("--keep", type=Path, metavar="DIR", help="folder for photos that the model names wrongly, sorted by class")
+    verb.add_argument(
+        "--keep", type=Path, metavar="DIR", help="folder for photos that the model names wrongly, sorted by class"
+    )
     verb.add_argument(
         "--artifact",
         type=Path,
@@ -243,7 +245,9 @@ def _add_job_options(verb: argparse.ArgumentParser, *, data_required: bool = Tru
         help="a folder that holds train/, validation/ (or valid/) and test/, each with a folder per class or a "
         "manifest; with --on sagemaker byoc uploads it, or it is s3://BUCKET/PREFIX/",
     )
-    verb.add_argument("--out", type=Path, metavar="DIR", help="the folder for results (default: a new folder under runs/)")
+    verb.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder for results (default: a new folder under runs/)"
+    )
     verb.add_argument("--backbone", help="default: inception_v3, or the backbone of --model")
     verb.add_argument(
         "--pretrained",

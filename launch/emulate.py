@@ -14,7 +14,9 @@ def command(arguments: Sequence[str]) -> int:
     """Become the emulator, with these arguments. Raises ConfigError if its environment is missing."""
     python = ROOT / ".venv-sagemaker" / "bin" / "python"
     if not (ROOT / "local_test" / "sagemaker").is_dir():
-        raise ConfigError("byoc emulate needs a checkout of the project, and this byoc was installed without a checkout")
+        raise ConfigError(
+            "byoc emulate needs a checkout of the project, and this byoc was installed without a checkout"
+        )
     if not python.exists():
         raise ConfigError(f"{python} is missing; make it: make -C {ROOT} emulator")
     # Trap: do not resolve links. A virtual environment's interpreter is a link, and the environment's programs are in the link's folder.

@@ -23,7 +23,8 @@ from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Endpoint
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # pattern of a job's or an endpoint's name in the API
-EVERY, CLOUDWATCH = 1.0, 60.0  # seconds between two reads of the sources, and of CloudWatch, which has one value a minute
+# Seconds between two reads of the sources, and between two reads of CloudWatch, which has one value a minute.
+EVERY, CLOUDWATCH = 1.0, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,10 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
     assert first.report is not None
 
     def begun(url: str) -> None:
-        print(f"the report is at {url} and is kept up to date; Ctrl-C ends byoc and writes the report to a file", flush=True)
+        print(
+            f"the report is at {url} and is kept up to date; Ctrl-C ends byoc and writes the report to a file",
+            flush=True,
+        )
         if options.open and not webbrowser.open(url):
             print("no browser was found to open it", flush=True)
 

@@ -90,7 +90,9 @@ def _state_of(evidence: Evidence) -> str:
     if evidence.run is None and evidence.profile is None:
         return f"Nothing is recorded yet at {at}."
     ended = evidence.run is not None and evidence.run.finished
-    return f"The run has ended; read at {at}." if ended else f"The run is not finished; its last change was read at {at}."
+    return (
+        f"The run has ended; read at {at}." if ended else f"The run is not finished; its last change was read at {at}."
+    )
 
 
 class ServerSource:

@@ -77,7 +77,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             next_line += LINE_SECONDS
         if process.poll() is not None:
             lines = log.read_text().strip().splitlines()
-            raise UserError(lines[-1] if lines else f"the server ended with status {process.poll()} and without a message")
+            raise UserError(
+                lines[-1] if lines else f"the server ended with status {process.poll()} and without a message"
+            )
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
             return
         time.sleep(0.1)

@@ -6,7 +6,8 @@ The SDK would make names from the image's name. Those do not match if the image 
 import re
 from datetime import datetime
 
-LONGEST = 63  # the most characters of TrainingJobName, ModelName, EndpointConfigName, EndpointName and TransformJobName (API)
+# The most characters of TrainingJobName, ModelName, EndpointConfigName, EndpointName and TransformJobName (API).
+LONGEST = 63
 LONGEST_TUNING = 32  # the most characters of HyperParameterTuningJobName; the names of its training jobs begin with it and are longer
 ILLEGAL = re.compile(r"[^a-zA-Z0-9]+")
 

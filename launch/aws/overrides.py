@@ -156,9 +156,7 @@ def _set(place: Any, path: str, value: object) -> None:
 
 def _at(place: list[Any], step: str, path: str) -> Any:
     if int(step) >= len(place):
-        raise ConfigError(
-            f"--override {path}: the list has {len(place)} entries, so the index {step} does not exist"
-        )
+        raise ConfigError(f"--override {path}: the list has {len(place)} entries, so the index {step} does not exist")
     return place[int(step)]
 
 

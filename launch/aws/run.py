@@ -259,5 +259,7 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
     lines.append(f"the endpoint {run.name} costs money until it is deleted: {cost.endpoint(known, run.hosting)}")
-    lines.append(f"send it a photo: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}")
+    lines.append(
+        f"send it a photo: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}"
+    )
     return "\n".join(lines)

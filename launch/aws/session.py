@@ -16,7 +16,8 @@ from classifier.errors import ConfigError
 from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
-ATTEMPTS = 10  # attempts for each request; botocore's default of three failed when SageMaker throttled, and ten succeeded
+# Attempts for each request; botocore's default of three failed when SageMaker throttled, and ten succeeded.
+ATTEMPTS = 10
 CONNECTIONS = 32
 
 

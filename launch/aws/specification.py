@@ -91,7 +91,8 @@ class Completion:
     """Conditions that end a tuning job before all its training jobs have run; by default there are none."""
 
     target: float | None = None  # the value of the objective that ends the tuning job
-    without_improvement: int | None = None  # the number of training jobs without a better value that ends the tuning job
+    # The number of training jobs without a better value that ends the tuning job.
+    without_improvement: int | None = None
     convergence: bool = False
 
 

@@ -106,7 +106,8 @@ def _name(host: str) -> str:
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-            probe.connect(("192.0.2.1", 9))  # connect() sends nothing here; the system only chooses the address to send from
+            # connect() sends nothing here. The system only chooses the address to send from.
+            probe.connect(("192.0.2.1", 9))
             return str(probe.getsockname()[0])
         return "127.0.0.1"
     return f"[{host}]" if address.version == 6 else host

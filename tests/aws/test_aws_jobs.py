@@ -117,7 +117,10 @@ def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver
     assert "the model m was deleted" in driver.run("jobs", "--leftovers").stdout
     sagemaker.delete_endpoint_config(EndpointConfigName="c")
     [lost] = driver.json("jobs", "--leftovers")
-    assert "the configuration c was deleted, so AWS can no longer repair the endpoint" in lost["what"] and lost["hour"] is None
+    assert (
+        "the configuration c was deleted, so AWS can no longer repair the endpoint" in lost["what"]
+        and lost["hour"] is None
+    )
     assert "is an endpoint, which can only be deleted: byoc delete e" in driver.run("stop", "e", status=1).stderr
     sagemaker.delete_endpoint(EndpointName="e")
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="e", WaiterConfig={"Delay": 1})

@@ -62,7 +62,7 @@ def test_a_stopped_job_says_where_its_model_is(driver: Driver) -> None:
         read_until(process, "waiting")
         assert "halted stops" in driver.run("stop", "halted", "--detach").stdout
         read_until(process, "training job halted was stopped")
-        assert f"s3://{BUCKET}/output/halted/output/model.tar.gz" in read_until(process, "model that it had")
+        assert f"s3://{BUCKET}/output/halted/output/model.tar.gz" in read_until(process, "model so far")
         assert process.wait(60) == 1
 
 

@@ -63,7 +63,7 @@ def test_names_of_other_programs_and_underscores_become_ours() -> None:
         (("rate=0.1:0.2",), (), {}, "no hyperparameter rate"),
         (("optimizer=1:2",), (), {}, "optimizer is not a number"),
         (("momentum=0:0.9:log",), (), {}, "numbers above 0"),
-        (("epochs=1:9:reverse-log",), (), {}, "no whole ones"),
+        (("epochs=1:9:reverse-log",), (), {}, "does not take whole numbers"),
         ((), ("batch-size=64",), {}, "two values or more"),
         ((), ("batch-size=64,64",), {}, "twice"),
         ((), ("optimizer=adam,lion",), {}, "lion"),

@@ -180,7 +180,7 @@ def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: P
         }
         driver.emulator.client("sagemaker").create_training_job(**request)
         with driver.running("report", "live", "--follow") as process:
-            url = read_until(process, "is renewed").split()[4]
+            url = read_until(process, "is kept up to date").split()[4]
             renewed(url, "The training job is InProgress")
             (gate / "1").touch()
             renewed(url, "Training: from 1 to 1, best 1 in epoch training 1")

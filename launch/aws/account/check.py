@@ -138,9 +138,7 @@ def _image(session: Session, kind: Kind) -> Row:
     except UserError as error:
         return Row(name, "failed", str(error))
     if held is None:
-        return Row(
-            name, "unverified", f"{uri}: it is not in ECR, or the permission ecr:DescribeImages is missing"
-        )
+        return Row(name, "unverified", f"{uri}: it is not in ECR, or the permission ecr:DescribeImages is missing")
     return Row(name, "ok", f"{uri}, {held.bytes / 1e9:.1f} GB")
 
 

@@ -57,7 +57,9 @@ def remove(session: Session, found: Found) -> None:
             if operation == "DeleteRolePolicy" and error.code == "NoSuchEntity":
                 continue
             if error.code == "DeleteConflict":
-                text = f"role {found.role} stays: it has other policies or instance profiles; remove those from it first"
+                text = (
+                    f"role {found.role} stays: it has other policies or instance profiles; remove those from it first"
+                )
                 raise AwsError(text, error.code) from None
             raise
     if file := session.settings.file:

@@ -104,7 +104,10 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
                     sent += 1
             deleted = _delete(client, bucket, difference.extra) if delete else 0
     except KeyboardInterrupt:
-        print(f"byoc: {sent:,} of {len(missing):,} files are at {uri}; run the same command again to send the rest", file=sys.stderr)
+        print(
+            f"byoc: {sent:,} of {len(missing):,} files are at {uri}; run the same command again to send the rest",
+            file=sys.stderr,
+        )
         raise
     size = sum(file.size for file in missing)
     return Uploaded(

@@ -141,7 +141,8 @@ def _follow(session: Session, deployment: Deployment, hosting: Hosting, change: 
         if scale := deployment.scale:
             again = f"byoc deploy --endpoint {hosting.endpoint} --autoscale {scale.low}:{scale.high}"
             raise Detached(
-                f"{stop}\nits autoscaling is not registered; register it once the endpoint is in service: {again}", *stop.args
+                f"{stop}\nits autoscaling is not registered; register it once the endpoint is in service: {again}",
+                *stop.args,
             ) from None
         raise
 
@@ -171,7 +172,10 @@ def _text(done: Deployed) -> str:
         lines.append(
             f"its life ends at {done.until:%Y-%m-%d %H:%M} UTC; nothing deletes it by itself; delete it then with byoc delete --expired"
         )
-    lines += [f"send it a photo: byoc predict FILE --endpoint {done.endpoint}", f"delete it: byoc delete {done.endpoint}"]
+    lines += [
+        f"send it a photo: byoc predict FILE --endpoint {done.endpoint}",
+        f"delete it: byoc delete {done.endpoint}",
+    ]
     return "\n".join(lines)
 
 
@@ -184,9 +188,7 @@ def _stay(session: Session, name: str, until: datetime) -> None:
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             time.sleep(min(left, 60.0))
     except KeyboardInterrupt as stop:
-        text = (
-            f"the endpoint {name} keeps running in {session.region} and costs money until it is deleted: byoc delete {name}"
-        )
+        text = f"the endpoint {name} keeps running in {session.region} and costs money until it is deleted: byoc delete {name}"
         raise Detached(text, *stop.args) from None
     delete.delete(session, delete.of_endpoint(session, name))
     print(f"the endpoint {name} is deleted", file=sys.stderr)

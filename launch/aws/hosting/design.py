@@ -28,7 +28,8 @@ from launch.aws.specification import (
 # The images hold CUDA 13, and only this AMI has a driver for it (docs/gpu.md).
 AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 GPU = re.compile(r"ml\.[gp]\d")
-LARGEST_SERVERLESS = 10 * 10**9  # the largest image that a serverless endpoint accepts, in bytes (AWS's guide, serverless-endpoints)
+# The largest image that a serverless endpoint accepts, in bytes (AWS's guide, serverless-endpoints).
+LARGEST_SERVERLESS = 10 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,9 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
             f"byoc deploy my-training-job --endpoint {wanted.endpoint}"
         )
     if not (wanted.autoscale or wanted.to_zero or wanted.alarms or wanted.life is not None):
-        raise ConfigError("name a MODEL, or pass --autoscale, --alarms or --life to change an endpoint without a new model")
+        raise ConfigError(
+            "name a MODEL, or pass --autoscale, --alarms or --life to change an endpoint without a new model"
+        )
     updatable(found)
     was = before(session, found)
     return Deployment(

@@ -37,7 +37,8 @@ class Entry:
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # time of the endpoint's last change of any kind; None if the configuration does not serve
+    # Time of the endpoint's last change of any kind; None if the configuration does not serve.
+    since: datetime | None = None
     served_before: bool = False
 
 

@@ -74,7 +74,10 @@ def planned(session: Session, deployment: Deployment, change: update.Change | No
         lines.append(("autoscaling", f"{scale.low} to {scale.high} instances, at {scale.target:g} {what} of each"))
     if change and change.unregister:
         lines.append(
-            ("autoscaling", "is removed for the update, because the instance type changes, and is registered again after it")
+            (
+                "autoscaling",
+                "is removed for the update, because the instance type changes, and is registered again after it",
+            )
         )
     if deployment.alarms:
         lines.append(("alarms", ", ".join(scaling.alarm_names(deployment.endpoint))))
@@ -112,7 +115,9 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
     if hosting.capture:
         lines.append(("capture", f"{hosting.capture.percent} % of requests and answers into {hosting.capture.uri}"))
     if deployment.before:
-        lines.append(("update", "the new instances answer before the old ones end; AWS rolls back if the new ones do not start"))
+        lines.append(
+            ("update", "the new instances answer before the old ones end; AWS rolls back if the new ones do not start")
+        )
     return lines
 
 

@@ -106,7 +106,9 @@ def _named(session: Session, found: Endpoint, to: str) -> Configuration:
         )
     config = endpoint.configuration(session, to)
     if config is None:
-        raise AwsError(f"there is no configuration {to}; byoc endpoints {found.name} --history lists the configurations")
+        raise AwsError(
+            f"there is no configuration {to}; byoc endpoints {found.name} --history lists the configurations"
+        )
     return config
 
 

@@ -226,9 +226,7 @@ def _kept(wanted: Batch) -> str:
 
 def _text(done: Transformed, out: Path | None) -> str:
     if not done.answers:
-        text = (
-            f"transform job {done.job} runs; its answers come to {done.output}\nfollow it: byoc logs {done.job} --follow"
-        )
+        text = f"transform job {done.job} runs; its answers come to {done.output}\nfollow it: byoc logs {done.job} --follow"
         return f"{text}\n{KEPT.format(done.model)}" if done.model else text
     good = [answer for answer in done.answers if not answer.error]
     lines = [line for answer in good[:LINES] for line in answer.lines()]

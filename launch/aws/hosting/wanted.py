@@ -121,7 +121,9 @@ def scale(wanted: Wanted, kind: EndpointKind) -> Autoscale | None:
             raise ConfigError("--target is an option of autoscaling; add --autoscale MIN:MAX")
         return None
     if kind == "serverless":
-        raise ConfigError("a serverless endpoint scales by itself; leave --autoscale out, and limit it with --concurrency")
+        raise ConfigError(
+            "a serverless endpoint scales by itself; leave --autoscale out, and limit it with --concurrency"
+        )
     if wanted.to_zero and kind != "async":
         raise ConfigError("--scale-to-zero is for an asynchronous endpoint; add --async, or use --serverless")
     return scaling.parse(wanted.autoscale or "0:1", wanted.target, queue=kind == "async", to_zero=wanted.to_zero)

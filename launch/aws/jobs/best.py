@@ -18,7 +18,9 @@ def best_of(session: Session, name: str) -> dict[str, str]:
         answer = kinds.describe(session, "tuning", name)
     except AwsError as error:
         if kinds.is_missing(error):
-            raise AwsError(f"--best-of {name}: there is no such tuning job; byoc jobs lists the jobs", error.code) from None
+            raise AwsError(
+                f"--best-of {name}: there is no such tuning job; byoc jobs lists the jobs", error.code
+            ) from None
         raise
     return hyperparameters(answer, name)
 

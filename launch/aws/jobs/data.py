@@ -21,8 +21,7 @@ RECORDIO = "application/x-recordio"
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a job: the name of its channel, its S3 address, and the folder that is uploaded to that address first, if there is one.
-    """
+    """One input of a job: the name of its channel, its S3 address, and the folder that is uploaded there first, if any."""
 
     name: str
     uri: str

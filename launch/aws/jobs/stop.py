@@ -39,7 +39,8 @@ def stop(session: Session, name: str) -> Stopping:
             state = kinds.state(kind, kinds.describe(session, kind.name, name))
             if state not in kind.ends:
                 raise
-            return Stopping(kind=kind, name=name, state=state, requested=False)  # the job ended between the two requests
+            # The job ended between the two requests.
+            return Stopping(kind=kind, name=name, state=state, requested=False)
     return Stopping(kind=kind, name=name, state="Stopping", requested=True)
 
 

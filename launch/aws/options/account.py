@@ -98,7 +98,11 @@ def _setup(verbs: Verbs) -> None:
     )
     policy.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     policy.add_argument(
-        "--verb", action="append", default=[], metavar="VERB", help="write the policy for this verb only; may be given several times"
+        "--verb",
+        action="append",
+        default=[],
+        metavar="VERB",
+        help="write the policy for this verb only; may be given several times",
     )
     for name, part in {"create": create, "register": register, "remove": remove, "policy": policy}.items():
         add_account(part)

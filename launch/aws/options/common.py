@@ -71,5 +71,8 @@ def add_serve_image(verb: argparse.ArgumentParser) -> None:
 def add_following(verb: argparse.ArgumentParser) -> None:
     """Add --detach, the option of a verb that waits."""
     verb.add_argument(
-        "--detach", "-d", action="store_true", help="do not wait for the end; byoc logs NAME --follow waits for it later"
+        "--detach",
+        "-d",
+        action="store_true",
+        help="do not wait for the end; byoc logs NAME --follow waits for it later",
     )

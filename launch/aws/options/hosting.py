@@ -125,7 +125,10 @@ def _kind(verb: argparse.ArgumentParser) -> None:
         "--multi-model", metavar="PREFIX", help="s3://.../ that holds several archives; each request names one of them"
     )
     group.add_argument(
-        "--memory", type=int, metavar="MB", help="memory of a serverless endpoint: 1024 to 6144 in steps of 1024 (default: 4096)"
+        "--memory",
+        type=int,
+        metavar="MB",
+        help="memory of a serverless endpoint: 1024 to 6144 in steps of 1024 (default: 4096)",
     )
     group.add_argument(
         "--concurrency",
@@ -180,7 +183,10 @@ def _around(verb: argparse.ArgumentParser) -> None:
         help="an answer that takes longer is slow (default: %(default)s)",
     )
     group.add_argument(
-        "--capture", type=int, metavar="PERCENT", help="keep this percentage of requests and answers in S3; 0 ends capturing"
+        "--capture",
+        type=int,
+        metavar="PERCENT",
+        help="keep this percentage of requests and answers in S3; 0 ends capturing",
     )
     group.add_argument(
         "--life",
@@ -205,7 +211,9 @@ def _endpoints(verbs: Verbs) -> None:
         f"{ROOM}.history",
     )
     verb.add_argument("name", nargs="?", metavar="NAME")
-    verb.add_argument("--history", action="store_true", help="show the models and configurations that were made for the endpoint")
+    verb.add_argument(
+        "--history", action="store_true", help="show the models and configurations that were made for the endpoint"
+    )
     verb.add_argument(
         "--most", type=int, default=100, metavar="N", help="the most endpoints in a list (default: %(default)s)"
     )

@@ -33,7 +33,10 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
     here = tuple(action for action in verb._actions if action.dest in ("gpus", "feature_cache", "port", "keep_serving"))
     before = len(verb._actions)
     verb.add_argument(
-        "--on", choices=("process", "sagemaker"), default="process", help="this machine or SageMaker (default: %(default)s)"
+        "--on",
+        choices=("process", "sagemaker"),
+        default="process",
+        help="this machine or SageMaker (default: %(default)s)",
     )
     group = verb.add_argument_group("with --on sagemaker")
     group.add_argument("--name", help="the job's name (default: a new name with the time)")

@@ -42,15 +42,21 @@ def add(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.add_argument(
-        "--endpoint", metavar="NAME|URL", help="report on how a model is served, by an endpoint on SageMaker or by a server at this address"
+        "--endpoint",
+        metavar="NAME|URL",
+        help="report on how a model is served, by an endpoint on SageMaker or by a server at this address",
     )
     verb.add_argument(
-        "--since", metavar="TIME", help="start of an endpoint's metrics: 20m, 3h, 2d ago, or a time as in 2026-11-27T12:00 (default: 3h)"
+        "--since",
+        metavar="TIME",
+        help="start of an endpoint's metrics: 20m, 3h, 2d ago, or a time as in 2026-11-27T12:00 (default: 3h)",
     )
     verb.add_argument(
         "--follow",
         action="store_true",
         help="serve the page to this machine alone and keep it up to date; Ctrl-C ends this and writes the file",
     )
-    verb.add_argument("--port", type=int, metavar="N", help="the port of the page that --follow serves (default: any free port)")
+    verb.add_argument(
+        "--port", type=int, metavar="N", help="the port of the page that --follow serves (default: any free port)"
+    )
     add_account(verb)

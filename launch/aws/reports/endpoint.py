@@ -114,7 +114,9 @@ def _complain(query: Query, status: str, missing: list[str]) -> None:
     PartialData does not count, because the next page brings the rest.
     """
     if status in ("InternalError", "Forbidden"):
-        missing.append(f"CloudWatch answers {status} for {query.metric} ({query.statistic}): its values may be missing.")
+        missing.append(
+            f"CloudWatch answers {status} for {query.metric} ({query.statistic}): its values may be missing."
+        )
 
 
 def _events(

@@ -118,7 +118,9 @@ def _bounded(uri: str, wanted: Sequence[tuple[Stored, Path]], missing: list[str]
     found, total = [], 0
     for one, path in wanted:
         if one.size > LARGEST or total + one.size > MOST_BYTES:
-            missing.append(f"{uri}: {one_line(str(one.path))} was not downloaded, because it has {one.size / 1e9:.1f} GB.")
+            missing.append(
+                f"{uri}: {one_line(str(one.path))} was not downloaded, because it has {one.size / 1e9:.1f} GB."
+            )
             continue
         total += one.size
         found.append((one, path))
@@ -170,7 +172,7 @@ def _model(session: Session, bucket: str, stored: Sequence[Stored], folder: Path
                             held = opened.extractfile(member)
                             (folder / MODEL_JSON).write_bytes(held.read(CHUNK) if held else b"")
                             return 1
-            except (tarfile.TarError, EOFError, zlib.error):  # the archive is damaged or not an archive, so it holds no model.json
+            except (tarfile.TarError, EOFError, zlib.error):  # the file is damaged or not an archive
                 return 0
     return 0
 

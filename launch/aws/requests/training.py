@@ -7,7 +7,8 @@ from launch.aws.requests.members import present, tags, vpc
 from launch.aws.specification import Channel, Machines, Training
 from train.config import METRIC_DEFINITIONS
 
-CHECKPOINTS = "/opt/ml/checkpoints"  # SageMaker's default folder for checkpoints, in which the training program looks for them
+# SageMaker's default folder for checkpoints, in which the training program looks for them.
+CHECKPOINTS = "/opt/ml/checkpoints"
 
 
 def training_job(training: Training) -> dict[str, Any]:

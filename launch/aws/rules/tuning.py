@@ -10,8 +10,9 @@ from train.config import translated
 
 Request = Mapping[str, Any]
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
-EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")  # the most epochs of Hyperband (API, HyperbandStrategyConfig)
-MOST_EPOCHS = 20_000  # API, HyperbandStrategyConfig
+# The names under which Hyperband knows the number of epochs, and the most epochs of a training job (API, HyperbandStrategyConfig).
+EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
+MOST_EPOCHS = 20_000
 
 
 def training_jobs(request: Request) -> Iterator[str]:

@@ -46,7 +46,8 @@ TAGGED = ("Model", "EndpointConfig", "Endpoint")  # classes whose objects keep n
 
 def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
     """Return an SDK session that uses our session's credentials, region and clients; deploy() adds `tags` to everything that it makes."""
-    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # without this, the SDK would log each value of `config`
+    # Otherwise the SDK would log each value of `config`.
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     always = {"Tags": members.tags(tags)} if tags else {}
     config = {"SchemaVersion": "1.0", "SageMaker": PRIVATE | ({name: always for name in TAGGED} if always else {})}
     return SdkSession(
