@@ -21,7 +21,7 @@ from train.config import Config
 
 LISTED = 5  # number of examples that the screen shows for each finding; --json has all
 LARGE_PIXELS = 24_000_000
-IMBALANCE = 10  # the most times that the largest class may be as large as the smallest, before a warning
+IMBALANCE = 10  # a warning follows if the largest class has more than this many times the photos of the smallest
 SHORT_SIDE = 299  # photos are decoded as training would decode them with the default backbone
 
 

@@ -1,4 +1,4 @@
-"""Start programs that end when the driver ends, even when the driver is killed and cannot stop them itself."""
+"""Starts programs that end when the driver ends, even when the driver is killed and cannot stop them itself."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`byoc`: parse the command line and call the module of the verb."""
+"""`byoc`: parses the command line and calls the module of the verb."""
 
 import argparse
 import contextlib
@@ -81,7 +81,7 @@ def _room(options: argparse.Namespace) -> str:
 
 
 def _drop_output() -> None:
-    """Discard the output that is still buffered. Otherwise the interpreter would fail when it writes it at its end."""
+    """Discard the output that is still buffered. Otherwise the interpreter would fail to write it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -19,7 +19,7 @@ REPORT = "report"  # the stem of the files that byoc report writes
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The present knowledge about a run."""
+    """The present data about a run."""
 
     evidence: Evidence
     name: str
@@ -104,7 +104,7 @@ class ServerSource:
         self._checked = False  # whether `check` has just taken a sample, which `look` then uses
 
     def look(self) -> Endpoint:
-        """Return the present state. Raises nothing: parts that could not be read are missing in it."""
+        """Return the present state, without the parts that could not be read. Raises nothing."""
         if not self._checked:
             self._sampler.look()
         self._checked = False

@@ -84,7 +84,7 @@ def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
 
 
 def _refused(shape: Any, value: Any, path: Path) -> Iterator[str]:
-    """Yield the values that the model does not allow: enumerations, patterns, lengths and ranges."""
+    """Yield problems of values: outside of the model's enumerations, patterns, lengths or ranges."""
     choices, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
     if choices and value not in choices:
         yield f"{named(path)} is {value!r}, which AWS does not have{meant(value, choices)}{source(path)}"

@@ -40,7 +40,7 @@ def money(amount: float, currency: str) -> str:
 
 
 def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
-    """Return the most that an hour of `count` instances costs, which is the price of the most expensive type."""
+    """Return the most that `count` instances cost in an hour. If there are several types, the most expensive one counts."""
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
@@ -95,14 +95,16 @@ def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
     """Return the cost of an endpoint for a month. `most` is the highest number of instances that autoscaling may reach."""
     if hosting.serverless:
         return Bound(
-            amount=None, why="a serverless endpoint costs by the request; nothing while there are none", monthly=True
+            amount=None,
+            why="a serverless endpoint is billed by the request, and costs nothing without requests",
+            monthly=True,
         )
     use: Use = "async" if hosting.asynchronous else "hosting"
     return month(hour(prices, use, hosting.types, max(hosting.count, most)))
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described training job has cost so far; None if a price or a type is missing."""
+    """Return the cost so far of a described training job; None if a price or a type is missing."""
     kind, count = instances(answer)
     price = prices.hour("training", kind)
     if price is None:
@@ -119,7 +121,7 @@ def instances(answer: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
-    """Return what the training jobs of a described tuning job have cost, from the seconds that they ran in all.
+    """Return the cost so far of a described tuning job's training jobs, from the seconds that they ran in all.
 
     None if the jobs may use several instance types, or if a price is missing.
     """
@@ -130,7 +132,7 @@ def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> 
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described transform job has cost so far; None if a price is missing."""
+    """Return the cost so far of a described transform job; None if a price is missing."""
     config = answer.get("TransformResources") or {}
     price = prices.hour("transform", config.get("InstanceType", ""))
     if price is None:

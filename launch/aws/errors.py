@@ -2,7 +2,7 @@
 
 AwsError              1    anything that AWS refuses
 └── CredentialsError  3    credentials that are missing, expired or not valid; jobs and endpoints keep running
-Detached            130    Ctrl-C while something runs in AWS, which keeps running (143 after SIGTERM, 129 after SIGHUP)
+Detached            130    Ctrl-C while a job or endpoint runs, which keeps running (143 after SIGTERM, 129 after SIGHUP)
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class CredentialsError(AwsError):
 
 
 class Detached(KeyboardInterrupt):
-    """Ctrl-C while something runs in AWS. The text says that it keeps running, how to follow it and how to stop it."""
+    """Ctrl-C while a job or an endpoint runs in AWS. The text says that it keeps running, how to follow it and how to stop it."""
 
     def __init__(self, text: str, number: int = 0) -> None:
         # The only argument is the signal's number, from which launch.cli makes the exit status.

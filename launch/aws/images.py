@@ -78,7 +78,7 @@ def stored(session: Session, uri: str) -> Stored | None:
 def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
     """Return the device that an image is built for, from images.json or else from the end of its tag.
 
-    It is empty if both say nothing about it.
+    It is empty if neither names a device.
     """
     for folder in _places(settings):
         if (folder / FILE).is_file():

@@ -42,7 +42,7 @@ def session(**values: Any) -> Session:
     """
     for name, value in values.items():
         if name not in KEYS:
-            raise ConfigError(f"there is no setting {name}; they are {', '.join(KEYS)}")
+            raise ConfigError(f"there is no setting {name}; the settings are {', '.join(KEYS)}")
         values[name] = KEYS[name].value_of(list(value) if isinstance(value, tuple) else value, name)
     return Session(dataclasses.replace(account_settings.load(Namespace()), **values))
 
@@ -156,14 +156,14 @@ def _session(settings: Settings | None) -> Session:
 
 
 def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
-    """Return the SDK's session. Its endpoints do not send the metrics that cost money."""
+    """Return the SDK's session. Its endpoints do not send detailed metrics, which cost money."""
     events = session.client("sagemaker").meta.events
     events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
     return _objects().sdk_session(session, tags)
 
 
 def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
-    # AWS turns these metrics on in new configurations, and each GB costs money. The SDK has no setting for them.
+    # AWS turns detailed metrics on in new configurations, and each GB of them costs money. The SDK has no setting for them.
     if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
         return params
     return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}

@@ -95,7 +95,7 @@ def _answered(plan: Plan, options: Namespace, ask_above: float) -> bool:
 
 def _why_asked(plan: Plan, ask_above: float) -> str:
     if plan.cost.amount is None:
-        return "the plan's cost is not known"
+        return "the plan's cost is unknown"
     if plan.cost.amount > ask_above:
         limit = money(ask_above, plan.cost.currency)
         month = " a month" if plan.cost.monthly else ""

@@ -43,12 +43,12 @@ class Prices:
 
     @property
     def source(self) -> str:
-        """The source of the price, for people: the option --price or the price file."""
+        """The source of the price in words: the option --price, or the name of the price file."""
         return "--price" if self.said is not None else f"on demand, {self.file.name if self.file else 'byoc prices'}"
 
     @property
     def old(self) -> bool:
-        """Whether the list is so old that the prices may have changed."""
+        """True if the list is so old that the prices may have changed."""
         return bool(self.read) and (datetime.now(UTC).date() - date.fromisoformat(self.read)).days > OLD
 
     def hour(self, use: Use, kind: str) -> float | None:

@@ -44,7 +44,7 @@ class Quota:
 
     @property
     def short(self) -> bool:
-        """Whether the plan needs more than the quota."""
+        """True if the plan needs more than the quota."""
         return self.value is not None and self.value < self.needed
 
     def __str__(self) -> str:

@@ -255,7 +255,7 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
     if options.out:
         lines.append(f"model and records: {one_line(options.out)}")
     if options.delete_after:
-        lines.append("the endpoint is deleted; nothing of the run costs money any more, except for what is in S3")
+        lines.append("the endpoint is deleted; nothing of the run costs money any more, except for its objects in S3")
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
     lines.append(f"the endpoint {run.name} costs money until it is deleted: {cost.endpoint(known, run.hosting)}")

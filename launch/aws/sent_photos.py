@@ -25,7 +25,7 @@ class Photo:
 
 
 def of_folder(root: Path, config: Config) -> list[Photo]:
-    """Return test photos from a folder of training photos. Raises DataError if it has none."""
+    """Return test photos from a folder that training reads. Raises DataError if the folder has no test photos."""
     photos = load_photo_set({"training": root}, validation_share=config.validation_share, seed=config.seed)
     if SPLIT not in photos.splits:
         raise DataError(

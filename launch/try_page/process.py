@@ -81,7 +81,7 @@ def _check_answers(url: str) -> None:
         raise ConfigError(f"{url!r} is not a server's address; write it as in http://127.0.0.1:8080") from None
     try:
         urllib.request.urlopen(f"{whole}/ping", timeout=SECONDS).close()
-    except urllib.error.HTTPError as error:  # a server exists: it is of another kind, or still loads its model
+    except urllib.error.HTTPError as error:  # a server answers: it is of another kind, or still loads its model
         error.close()
     except (OSError, ValueError) as error:
         raise UserError(

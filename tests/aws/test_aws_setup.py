@@ -119,7 +119,7 @@ def test_init_writes_what_the_options_and_the_configuration_say(
 def test_init_never_overwrites(folder: Path) -> None:
     (folder / "byoc.toml").write_text('region = "eu-west-1"\n')
     done = byoc("init", *HERE)
-    assert done.returncode == 1 and "exists and is left as it is" in done.stderr
+    assert done.returncode == 1 and "already exists; edit it" in done.stderr
     assert (folder / "byoc.toml").read_text() == 'region = "eu-west-1"\n'
 
 

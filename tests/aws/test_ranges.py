@@ -129,7 +129,11 @@ MORE = {f"n{number}": str(number) for number in range(6)}
     "wanted, earlier, text",
     [
         (search(), parent(search(), "InProgress"), "wait for its end, or stop it with byoc stop old"),
-        (search(), parent(search(objective="validation:loss", maximize=False)), "the parent's objective is validation:loss"),
+        (
+            search(),
+            parent(search(objective="validation:loss", maximize=False)),
+            "the parent's objective is validation:loss",
+        ),
         (search(), parent(search(hyperparameters={})), "the numbers must be equal .epochs."),
         (search((Range(name="lr", values=("1", "2")),)), parent(search()), "was a range of numbers, and is a choice"),
         (

@@ -1,6 +1,6 @@
 """`byoc setup --check`: lists what the account has, what it lacks, and what could not be checked.
 
-Each missing thing comes with its remedy, each unchecked one with the permission that the check needs.
+Each missing thing is shown with its remedy, and each unchecked thing with the permission that the check needs.
 """
 
 import dataclasses
@@ -82,10 +82,10 @@ def _local(settings: Settings) -> list[Row]:
     rows = [
         Row("bucket", "unverified", f"{settings.bucket}: {LATER}")
         if settings.bucket
-        else Row("bucket", "failed", "the settings name none; byoc setup create makes one"),
+        else Row("bucket", "failed", "no bucket is named; byoc setup create makes one"),
         Row("role", "unverified", f"{settings.role}: {LATER}")
         if settings.role
-        else Row("role", "failed", "the settings name none; byoc setup create makes one"),
+        else Row("role", "failed", "no role is named; byoc setup create makes one"),
     ]
     for kind in ("train", "serve"):
         found = _row(f"{kind} image", lambda kind=kind: image(settings, kind))  # type: ignore[misc]
@@ -103,19 +103,19 @@ def _row(name: str, look: Callable[[], str]) -> Row:
 def _bucket(session: Session) -> str:
     bucket = session.settings.bucket
     if not bucket:
-        raise AwsError("the settings name none; byoc setup create makes one")
+        raise AwsError("no bucket is named; byoc setup create makes one")
     buckets.check(session, bucket)
     return f"{bucket} in {session.region}"
 
 
 def _role(session: Session) -> Row:
     if not session.settings.role:
-        return Row("role", "failed", "the settings name none; byoc setup create makes one")
+        return Row("role", "failed", "no role is named; byoc setup create makes one")
     try:
         role = made.find_role(session)
     except AwsError as error:
         if error.code.startswith("AccessDenied"):
-            text = "whether SageMaker can assume it is unknown without the permission iam:GetRole"
+            text = "without the permission iam:GetRole it is unknown whether SageMaker can assume this role"
             return Row("role", "unverified", f"{session.settings.role}: {text}")
         return Row("role", "failed", str(error))
     if role is None:

@@ -1,8 +1,8 @@
 """The files of a folder as objects in S3: which files are sent, under which keys, and how a sent file is recognised.
 
 An object's ETag is the MD5 of its bytes, or, for an upload in parts, the MD5 of the parts' MD5s. We always use parts of PART bytes, so that
-the ETag of both uploads can be computed here. If a KMS key encrypts a bucket, the ETag is different (AWS's API of S3, Object), so we
-compare the SHA-256 that we sent.
+this module can compute both forms. If a KMS key encrypts a bucket, the ETag is different (AWS's API of S3, Object), so we compare the
+SHA-256 that we sent.
 """
 
 import base64

@@ -61,7 +61,7 @@ def init(values: dict[str, str]) -> Written:
         with file.open("x") as new:
             new.write(text(values))
     except FileExistsError:
-        raise ConfigError(f"{file} exists and is left as it is; change it there, or remove it first") from None
+        raise ConfigError(f"{file} already exists; edit it, or remove it first") from None
     return Written(file, values, missing(values))
 
 

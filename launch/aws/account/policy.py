@@ -34,7 +34,7 @@ class Place:
 
 
 def place(settings: Settings) -> Place:
-    """Return the names that the settings know. The account comes from the role's ARN."""
+    """Return the names that the settings hold. The account comes from the role's ARN."""
     account = settings.role.split(":")[4] if settings.role.startswith("arn:") else ANY
     role = settings.role.partition(":role/")[2] or (f"*{settings.role}" if settings.role else "*byoc-sagemaker")
     return Place(

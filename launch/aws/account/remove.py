@@ -19,7 +19,7 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True)
 class Found:
-    """The bucket and the role to remove; an empty string means that it is not removed. `kept` holds the reasons."""
+    """The names of the bucket and the role to remove. A name is empty if it is not removed, and `kept` holds the reason."""
 
     bucket: str
     role: str

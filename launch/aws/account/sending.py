@@ -26,8 +26,8 @@ ENCRYPTED = {
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
 }
-# This socket option is the one that botocore's clients set. Trap: without it the kernel keeps a body back until the headers are
-# acknowledged, which takes 40 ms on a connection that was used before.
+# This is the socket option that botocore's clients set. Trap: without it the kernel keeps a body back until the headers are acknowledged,
+# which takes 40 ms on a connection that was used before.
 NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 KEY = "KEY"  # placeholder for an object's key in the address that a client makes
 
@@ -40,7 +40,7 @@ class Sender:
         self._bucket, self._prefix = bucket, prefix
         self._encrypted = buckets.encryption(session.settings)
         address = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": KEY})
-        # The client builds the address, so that host, port and the bucket's place in the host or in the path follow its rules.
+        # The client builds this address. So its rules decide the host, the port, and whether the bucket is in the host or in the path.
         self._base = str(address).split(f"/{KEY}?")[0]
         self._region = self._client.meta.region_name
         self._credentials = session.boto.get_credentials()

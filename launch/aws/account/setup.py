@@ -1,4 +1,4 @@
-"""`byoc setup`: its parts, each in its own module."""
+"""`byoc setup`: calls the module of the part that the user names."""
 
 import importlib
 from argparse import Namespace

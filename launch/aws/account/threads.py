@@ -1,4 +1,4 @@
-"""Work on many files at a time, with progress."""
+"""Works on many files at the same time, and shows the progress."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -66,7 +66,7 @@ def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False)
 def compare(session: Session, root: Path, bucket: str, prefix: str) -> Difference:
     """Compare a folder with S3.
 
-    S3 is listed once. A single object is looked up only if its ETag does not show whether it is the same.
+    S3 is listed once. A single object is looked up only if its ETag does not show whether the file has changed.
     """
     files = files_in(root)
     with explained(f"s3://{bucket}/{prefix}"):
@@ -126,7 +126,7 @@ def command(options: Namespace) -> int:
     settings = account_settings.load(options)
     uri = options.uri or default_uri(settings, options.data)
     bucket, prefix = _place(uri)
-    files_in(options.data)  # raises the errors that can be found without an account
+    files_in(options.data)  # checks the names of the files before an account is needed
     session = Session(settings)
     buckets.check(session, bucket)
     difference = compare(session, options.data, bucket, prefix)

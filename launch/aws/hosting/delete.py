@@ -1,4 +1,4 @@
-"""`byoc delete`: deletes an endpoint with all that was made for it, or one configuration or model.
+"""`byoc delete`: deletes an endpoint with everything that was made for it, or one configuration or model.
 
 It never deletes anything that a live endpoint uses.
 """
@@ -68,8 +68,8 @@ def of_name(session: Session, name: str) -> Doomed:
     for what, by in (("configuration", used.configs.get(name)), ("model", used.models.get(name))):
         if by:
             raise AwsError(
-                f"the {what} {name} is used by the endpoint {by}, which AWS could then neither patch nor update; delete the "
-                f"endpoint with all that is its own: byoc delete {by}"
+                f"the {what} {name} is used by the endpoint {by}, which AWS could then neither patch nor update; delete "
+                f"the endpoint with everything that was made for it: byoc delete {by}"
             )
     return Doomed(configs=(name,) if config else (), models=(name,) if model else ())
 
@@ -156,7 +156,7 @@ def command(options: Namespace) -> int:
             print("[]" if options.json else f"no endpoint in {session.region} has reached the end of its life")
             return 0
     elif options.all_of_run:
-        doomed, what = of_run(session, options.all_of_run), f"all that the run {options.all_of_run} hosts"
+        doomed, what = of_run(session, options.all_of_run), f"everything that the run {options.all_of_run} hosts"
     else:
         doomed, what = of_name(session, options.name), options.name
     if not plan.agreed(_plan(session, doomed, what), options, session.settings.ask_above):
@@ -232,7 +232,7 @@ def _plan(session: Session, doomed: Doomed, what: str) -> plan.Plan:
     requests += [("DeleteEndpointConfig", {"EndpointConfigName": name}) for name in doomed.configs]
     requests += [("DeleteModel", {"ModelName": name}) for name in doomed.models]
     lines = [*_lines(doomed), *(("stays", text) for text in doomed.kept)]
-    warning = "this cannot be taken back; artifacts and answers stay in S3"
+    warning = "this cannot be undone; artifacts and answers stay in S3"
     return plan.Plan(
         title=f"delete {what} in {session.region}",
         lines=tuple(lines),

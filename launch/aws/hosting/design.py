@@ -34,7 +34,7 @@ LARGEST_SERVERLESS = 10 * 10**9
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What will be made or changed. If `hosting` is None, only the endpoint's autoscaling, alarms or life change."""
+    """The parts of an endpoint that will be made or changed. If `hosting` is None, only autoscaling, alarms or life change."""
 
     endpoint: str
     before: Before | None = None
@@ -144,7 +144,7 @@ def _hosting(
 ) -> Hosting:
     """Put the parts of an endpoint together.
 
-    The arguments are many because each comes from another step of `design`.
+    There are many arguments, because each comes from another step of `design`.
     """
     settings = session.settings
     package = "" if isinstance(source, Artifact) else source

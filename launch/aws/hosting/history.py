@@ -14,8 +14,8 @@ from launch.aws.session import Session
 
 PAGE = 100  # the most endpoints in one answer of ListEndpoints
 KNOWN = (
-    "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
-    "configuration serves"
+    "AWS keeps no history of an endpoint. This list shows the configurations that were made for it and still exist, and "
+    "since when the present configuration serves"
 )
 
 
@@ -78,7 +78,7 @@ def listed(session: Session, most: int = PAGE) -> list[Listed]:
 
 
 def show(session: Session, name: str) -> Shown:
-    """Return one endpoint; raises AwsError if there is none."""
+    """Return one endpoint. Raises AwsError if it does not exist."""
     found = _found(session, name)
     config = endpoint.configuration(session, found.config)
     made = endpoint.model(session, config.models[0]) if config and config.models else None
@@ -198,7 +198,9 @@ def _history_text(name: str, entries: list[Entry]) -> str:
         lines.append(f"{entry.config}  {state} {_time(entry.created)}")
         for model in entry.models:
             what = model.package or f"{model.data} in {model.image}"
-            lines.append(f"  {model.name}: {what if model.arn else 'deleted, so this cannot serve again'}")
+            lines.append(
+                f"  {model.name}: {what if model.arn else 'deleted, so this configuration cannot serve again'}"
+            )
     return "\n".join(lines)
 
 

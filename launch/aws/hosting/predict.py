@@ -24,7 +24,7 @@ class Client:
         try:
             found = invoke(self._session, self._target, path)
         except AwsError as error:
-            # AWS is asked only after a refusal; to ask before would cost every call of predict one more request.
+            # The endpoint is looked up only after a refusal, because a look-up before would cost every call of predict one more request.
             if self._known or not error.code.startswith("Validation"):
                 raise
             self._known = True

@@ -70,7 +70,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
         now = endpoint.find(session, name)
-        # Show the log since the update began. The time is AWS's, because its clock may differ from this machine's.
+        # Show the log since the update began. The start comes from AWS, whose clock may differ from this machine's.
         until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
@@ -81,7 +81,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
         scaling.register_again(session, registered)
     if found and found.config != wanted:
         raise AwsError(
-            f"the endpoint {name} was rolled back and serves {found.config} as before: {found.reason or 'AWS says no reason'}; "
+            f"the endpoint {name} was rolled back and serves {found.config} as before: {found.reason or 'AWS gives no reason'}; "
             f"byoc logs {name} says more"
         )
 
@@ -92,7 +92,7 @@ def until_answering(session: Session, name: str, seconds: float, since: float | 
     try:
         ended.check()
     except AwsError as error:
-        raise AwsError(f"{error}\ndelete what it left: byoc delete {name}", error.code) from None
+        raise AwsError(f"{error}\ndelete the endpoint: byoc delete {name}", error.code) from None
 
 
 def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
@@ -151,6 +151,6 @@ def _forget(session: Session, config: str, model: str) -> str:
     ):
         try:
             endpoint.delete(f"{what} {called}", call, **request)
-        except (AwsError, KeyboardInterrupt):  # the caller reports the first error or Ctrl-C, so these are not raised
+        except (AwsError, KeyboardInterrupt):  # not raised, because only the first error or Ctrl-C is reported
             left.append(f"the {what} {called} may be left, which costs nothing; byoc delete {called} deletes it")
     return "; ".join(left)

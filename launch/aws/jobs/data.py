@@ -49,7 +49,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
             found.append(Input(channel, given if given.endswith(("/", ".tar.gz")) else f"{given}/"))
             continue
         if not given.is_dir():
-            raise ConfigError(f"--{option} {given} is not a folder; name one, or s3://BUCKET/PREFIX/")
+            raise ConfigError(f"--{option} {given} is not a folder; name a folder, or s3://BUCKET/PREFIX/")
         name = ILLEGAL.sub("-", given.resolve().name).strip("-") or "photos"
         place = "data" if option == "data" else option
         photos = 0

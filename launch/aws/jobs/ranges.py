@@ -17,7 +17,7 @@ SCALES: dict[str, Scale] = {
     "log": "Logarithmic",
     "reverse-log": "ReverseLogarithmic",
 }
-EPOCHS = "epochs"  # the hyperparameter of which Hyperband gives promising jobs more
+EPOCHS = "epochs"  # the hyperparameter that Hyperband raises for promising jobs
 
 
 def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Range, ...]:
@@ -78,9 +78,8 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
     names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
     if not names:
         raise ConfigError(
-            f"{nothing_left(hyperparameters)}; leave out --set for the hyperparameters to tune, name it with "
-            "--range or --choice, or "
-            "run byoc train"
+            f"{nothing_left(hyperparameters)}; leave out --set for the hyperparameters to tune, name another "
+            "hyperparameter with --range or --choice, or run byoc train"
         )
     return original(names)
 

@@ -38,7 +38,7 @@ def machines(options: Namespace, settings: Settings) -> Machines:
     if options.spot and options.keep_alive:
         raise ConfigError("spot instances cannot be kept with --keep-alive; leave --spot or --keep-alive out")
     if options.max_wait is not None and not options.spot:
-        raise ConfigError("--max-wait is for spot instances; add --spot, or leave it out")
+        raise ConfigError("--max-wait is for spot instances; add --spot, or leave --max-wait out")
     return Machines(
         types=types,
         count=options.count,

@@ -77,7 +77,7 @@ class Trials:
         self._shown: set[str] = set()
 
     def look(self, answer: Mapping[str, Any]) -> None:
-        """Show the news of a described tuning job. Raises AwsError."""
+        """Show the changes in a described tuning job. Raises AwsError."""
         counters = answer.get("TrainingJobStatusCounters") or {}, answer.get("HyperParameterTuningJobStatus")
         if counters == self._counters:
             return

@@ -84,7 +84,7 @@ def _cost(spent: float | None, prices: Prices, *, spot: bool = False) -> str:
     how = (
         ", by --price"
         if prices.said is not None
-        else ", at the price on demand; spot costs less"
+        else ", at the on-demand price; spot instances cost less"
         if spot
         else ", on demand"
     )

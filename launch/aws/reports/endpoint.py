@@ -59,7 +59,7 @@ def read_endpoint(session: Session, name: str, since: float, now: float) -> Endp
 def period_of(since: float, now: float) -> int:
     """Return the length of a period in seconds.
 
-    It is the shortest that CloudWatch still keeps at that age, times a whole number so that at most PERIODS fit into the time.
+    It is the shortest period that CloudWatch still keeps at that age, or a multiple of it so that a chart has at most PERIODS periods.
     """
     age, span = (now - since) / DAY, max(now - since, MINUTE)
     least = next((seconds for days, seconds in KEPT if age <= days), HOUR)

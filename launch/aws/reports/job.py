@@ -90,7 +90,7 @@ class JobSource:
         return dataclasses.replace(whole, price=price)
 
     def _found(self, evidence: Evidence, job: SageMakerJob, missing: Sequence[str]) -> Found:
-        goes_on = f"The {job.kind} is {job.status}{'.' if job.ended else ' and goes on.'}"
+        goes_on = f"The {job.kind} is {job.status}{'.' if job.ended else ' and still runs.'}"
         return Found(
             evidence=evidence,
             name=self.name,

@@ -42,7 +42,7 @@ def endpoint_config(hosting: Hosting) -> dict[str, Any]:
         "DataCaptureConfig": _capture(hosting.capture, security.output_key) if hosting.capture else None,
         "AsyncInferenceConfig": _async(hosting.asynchronous, security.output_key) if hosting.asynchronous else None,
         "KmsKeyId": security.volume_key or None,
-        # AWS turns these metrics on in new configurations, and each GB costs money.
+        # AWS turns detailed metrics on in new configurations, and each GB of them costs money.
         "MetricsConfig": None if hosting.serverless else {"EnableDetailedObservability": hosting.detailed_metrics},
         "Tags": tags(hosting.model.identity.tags),
     }

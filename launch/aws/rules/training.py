@@ -1,4 +1,4 @@
-"""Rules of CreateTrainingJob; a tuning job's training jobs follow most of them too."""
+"""Rules of CreateTrainingJob. Most of them also hold for the training jobs of a tuning job."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ def times(request: Request) -> Iterator[str]:
                 "it may run (--max-run); make --max-wait at least as long"
             )
     elif wait is not None:
-        yield "MaxWaitTimeInSeconds is for spot instances alone; leave out --max-wait, or add --spot"
+        yield "MaxWaitTimeInSeconds is only for spot instances; leave out --max-wait, or add --spot"
 
 
 def preferences(request: Request) -> Iterator[str]:
@@ -74,7 +74,7 @@ def warm_pool(request: Request) -> Iterator[str]:
 
 
 def sizes(request: Request) -> Iterator[str]:
-    """No size may be 0.
+    """The number of instances and the disk size must not be 0.
 
     The API (ResourceConfig) allows 0 only for groups of instances and for types with local storage, which byoc does not use.
     """

@@ -212,7 +212,7 @@ def transformer(transform: Transform, session: Any) -> Any:
 
 
 def from_parameter(name: str, parameter: Any) -> Range:
-    """Return the range of a specification for a range object of the SDK."""
+    """Return a specification's Range for a range object of the SDK."""
     if isinstance(parameter, CategoricalParameter):
         return Range(name=name, values=tuple(map(str, parameter.values)))
     low, high = str(parameter.min_value), str(parameter.max_value)

@@ -77,7 +77,7 @@ def main() -> None:
     except Exception as error:
         found = explain(error, "the request")
         kind = "credentials" if isinstance(found, CredentialsError) else "aws"
-        answer = {"error": str(found or f"the SDK cannot send it: {one_line(error)}"), "kind": kind, "code": ""}
+        answer = {"error": str(found or f"the SDK cannot send the job: {one_line(error)}"), "kind": kind, "code": ""}
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
