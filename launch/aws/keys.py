@@ -211,4 +211,5 @@ KEYS = {
         ),
     )
 }
-OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # the options of launch/aws/options
+# The settings that options of launch/aws/options replace.
+OPTIONS = ("profile", "region", "role", "bucket", "serve_image")

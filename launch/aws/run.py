@@ -65,7 +65,7 @@ def prepare(options: Namespace) -> Run:
         raise ConfigError(
             f"--name is {name!r}; a run's name has at most {STEM} characters, because the names of its jobs begin with it"
         )
-    without_photos = options.data is None  # only in a dry run
+    without_photos = options.data is None  # None is allowed only in a dry run
     if without_photos:
         options.data = f"s3://{BUCKET}/photos/"
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
@@ -132,11 +132,13 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
     """Carry out all steps and return the result of each."""
     session, name = run.session, run.name
     again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
-    with _so_far(f"then go on: {again}"):
+    with _so_far(f"then continue with: {again}"):
         _step(f"upload, and tune: {run.tuning.wanted.max_jobs} training jobs")
         ended = job.run(run.tuning, options.sender)
     best = trials.best(ended.answer)
-    with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
+    with _so_far(
+        f"then continue with: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"
+    ):
         _step("train with the best hyperparameters, and test")
         training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train", best_of=f"{name}-tune"))
         ended = job.run(training, options.sender)

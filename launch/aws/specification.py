@@ -71,7 +71,8 @@ class Training:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     checkpoints: str = ""  # s3://bucket/prefix; empty means that no checkpoints are kept
     environment: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # values by operation, then by member
+    # Values that override members of requests, by operation and then by member.
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

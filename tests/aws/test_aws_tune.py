@@ -100,7 +100,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "all have fixed values"),
         (("--warm-start", "nobody"), "there is no such tuning job"),
         (("--name", "a-name-that-is-longer-than-aws-has-it"), "32"),
-        (("--out", "here"), "leave --out out"),
+        (("--out", "here"), "pass --out to byoc train instead"),
         (("--override", "CreateTrainingJob.RetryStrategy={}"), "this verb does not send CreateTrainingJob"),
         (("--resume", "x"), "unrecognized"),
     ],

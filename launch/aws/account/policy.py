@@ -102,7 +102,7 @@ def command(options: Namespace) -> int:
     """`byoc setup policy`."""
     for verb in options.verb:
         if verb not in VERBS:
-            raise ConfigError(f"--verb {verb!r} needs no permission or is not known{meant(verb, VERBS)}")
+            raise ConfigError(f"--verb {verb!r} needs no permission or does not exist{meant(verb, VERBS)}")
     settings = account_settings.load(options)
     where = place(settings)
     text = json.dumps(document(options.verb or VERBS, where, settings.output_key), indent=2)

@@ -170,7 +170,7 @@ def _text(done: Deployed) -> str:
         lines.append(f"the endpoint {done.endpoint} has {done.config}")
     if done.until:
         lines.append(
-            f"its life ends at {done.until:%Y-%m-%d %H:%M} UTC; nothing deletes it by itself; delete it then with byoc delete --expired"
+            f"its life ends at {done.until:%Y-%m-%d %H:%M} UTC; AWS does not delete it then, but byoc delete --expired does"
         )
     lines += [
         f"send it a photo: byoc predict FILE --endpoint {done.endpoint}",

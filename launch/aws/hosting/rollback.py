@@ -39,10 +39,10 @@ class RolledBack:
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
-    """Return the configuration that an endpoint goes back to. It is `to` if given, else the one that served before, else the newest of the
-    older ones.
+    """Return the configuration that an endpoint goes back to.
 
-    Raises AwsError if there is no such configuration, or if its model was deleted.
+    It is `to` if given, else the configuration that served before, else the newest one that is older than the present one. Raises AwsError
+    if there is no such configuration, or if its model was deleted.
     """
     found = endpoint.find(session, name)
     if found is None:

@@ -86,7 +86,7 @@ def plan(prepared: Prepared[Tuning]) -> Plan:
 def command(options: Namespace) -> int:
     """Run `byoc tune --on sagemaker`. The exit status is 1 if the job does not complete."""
     if options.out:
-        raise ConfigError("a tuning job's best artifact stays in S3; leave --out out, and pass it to byoc train")
+        raise ConfigError("a tuning job's best artifact stays in S3; pass --out to byoc train instead")
     prepared = prepare(options)
     return job.command(prepared, plan(prepared), options, tell)
 

@@ -1,4 +1,4 @@
-"""The verbs of account: init, setup and data upload. Importing this loads nothing heavy."""
+"""The verbs of account: init, setup and data upload. Importing this module loads nothing heavy."""
 
 import argparse
 from pathlib import Path

@@ -51,7 +51,7 @@ def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=on)
     group.add_argument("--endpoint", metavar="NAME", help="the endpoint's name, as byoc endpoints lists it")
     group.add_argument(
-        "--target-model", metavar="KEY", help="a multi-model endpoint: the archive's key below the prefix"
+        "--target-model", metavar="KEY", help="the archive's key below the prefix of a multi-model endpoint"
     )
     group.add_argument(
         "--timeout",
@@ -66,10 +66,10 @@ def _deploy(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "deploy",
-        "make an endpoint on SageMaker, or give an existing one another model",
+        "make an endpoint on SageMaker, or give an existing endpoint another model",
         "  byoc deploy my-training-job --endpoint dogs --autoscale 1:4 --alarms\n"
         "  byoc deploy runs/20261101-101500/job/model --endpoint dogs --serverless\n"
-        "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
+        "  byoc deploy --endpoint dogs --life 8         marks when byoc delete --expired may delete it",
         f"{ROOM}.deploy",
     )
     verb.add_argument(
@@ -119,7 +119,7 @@ def _kind(verb: argparse.ArgumentParser) -> None:
         "kind", "pass at most one of these; without any, a new endpoint is real-time, and an update keeps the kind"
     )
     kind = group.add_mutually_exclusive_group()
-    kind.add_argument("--serverless", action="store_true", help="use no instances; each answer is billed")
+    kind.add_argument("--serverless", action="store_true", help="use no instances; AWS bills each answer")
     kind.add_argument("--async", action="store_true", dest="asynchronous", help="write answers to S3")
     kind.add_argument(
         "--multi-model", metavar="PREFIX", help="s3://.../ that holds several archives; each request names one of them"
@@ -171,16 +171,16 @@ def _around(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--scale-to-zero",
         action="store_true",
-        help="run no instance of an asynchronous endpoint while no request waits, and at most the MAX of --autoscale (default: 1)",
+        help="let an asynchronous endpoint have no instance while no request waits, and at most the MAX of --autoscale (default: 1)",
     )
     group.add_argument("--alarms", action="store_true", help="make CloudWatch alarms for errors and slow answers")
-    group.add_argument("--alarm-topic", default="", metavar="ARN", help="an SNS topic that the alarms notify")
+    group.add_argument("--alarm-topic", default="", metavar="ARN", help="the SNS topic that the alarms notify")
     group.add_argument(
         "--alarm-ms",
         type=int,
         default=2000,
         metavar="N",
-        help="an answer that takes longer is slow (default: %(default)s)",
+        help="an answer counts as slow after this time (default: %(default)s)",
     )
     group.add_argument(
         "--capture",

@@ -1,4 +1,4 @@
-"""The verbs for jobs, and the options of train, tune and run with --on sagemaker. Importing this loads nothing heavy."""
+"""The verbs for jobs, and the options of train, tune and run with --on sagemaker. Importing this module loads nothing heavy."""
 
 import argparse
 from pathlib import Path
@@ -45,10 +45,10 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--count", type=int, default=1, metavar="N", help="instances for one job (default: %(default)s)")
     group.add_argument(
-        "--volume", type=int, default=30, metavar="GB", help="disk of each instance (default: %(default)s)"
+        "--volume", type=int, default=30, metavar="GB", help="disk space of each instance (default: %(default)s)"
     )
     group.add_argument(
-        "--max-run", type=int, metavar="SECONDS", help="the longest time of one job (default: that in byoc.toml)"
+        "--max-run", type=int, metavar="SECONDS", help="the longest time of one job (default: max_run in byoc.toml)"
     )
     group.add_argument(
         "--spot", action="store_true", help="use spot instances, which cost less, but which AWS may take away"

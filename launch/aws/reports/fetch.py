@@ -145,7 +145,7 @@ def _download(session: Session, bucket: str, wanted: Sequence[tuple[Stored, Path
         try:
             return len(list(pool.map(one, wanted)))
         except BaseException:
-            stopped.set()  # the pool is left only after its threads have ended
+            stopped.set()  # makes the threads stop, because the end of the block waits for them
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

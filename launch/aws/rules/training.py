@@ -93,7 +93,7 @@ def volume_key(request: Request) -> Iterator[str]:
     if resources.get("VolumeKmsKeyId") and local:
         yield (
             f"{', '.join(local)} encrypts its local storage itself and accepts no key; leave out "
-            f"{in_toml('volume_key')}, or choose an instance type without local storage, as ml.p3.2xlarge"
+            f"{in_toml('volume_key')}, or choose an instance type without local storage, such as ml.p3.2xlarge"
         )
 
 

@@ -63,7 +63,7 @@ def disjoint(request: Request) -> Iterator[str]:
         for other in _same(name, names[:place]):
             yield f"{other} and {name} are two ranges of the same hyperparameter; leave out one of them"
     if len(static) + len(names) > 100:  # API, CreateTrainingJob.HyperParameters
-        yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes 100 in all"
+        yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes at most 100 in all"
 
 
 def hyperparameters(request: Request) -> Iterator[str]:
