@@ -68,7 +68,7 @@ def of_name(session: Session, name: str) -> Doomed:
     for what, by in (("configuration", used.configs.get(name)), ("model", used.models.get(name))):
         if by:
             raise AwsError(
-                f"the {what} {name} is used by the endpoint {by}, which AWS could then neither patch nor update; delete "
+                f"the {what} {name} is used by the endpoint {by}, which AWS cannot patch or update without it; delete "
                 f"the endpoint with everything that was made for it: byoc delete {by}"
             )
     return Doomed(configs=(name,) if config else (), models=(name,) if model else ())

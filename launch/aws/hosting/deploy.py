@@ -57,7 +57,7 @@ def deploy(
     if deployment.artifact:
         artifact.upload(session, deployment.artifact)
     name, hosting = deployment.endpoint, deployment.hosting
-    if change and deployment.alarms:  # the alarms must exist before the update, which they guard too
+    if change and deployment.alarms:  # these alarms also guard the update, so they are made before it
         scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
     if hosting:
         _send(session, hosting, change, choice)

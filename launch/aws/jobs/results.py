@@ -161,7 +161,7 @@ def _from_records(folder: Path) -> tuple[Judged, ...]:
 def _from_log(session: Session, ended: Ended) -> tuple[Judged, ...]:
     """Return the results in the log.
 
-    If the log cannot be read, return none of them and raise nothing, because the job has completed nevertheless.
+    If the log cannot be read, the result is empty and no error is raised, because the job has completed nevertheless.
     """
     kind, began = KINDS["training"], ended.answer["CreationTime"].timestamp()
     found = {}

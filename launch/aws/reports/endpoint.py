@@ -15,8 +15,8 @@ from reports.sources.endpoint_cloudwatch import NOTES, QUERIES, Answer, Query, a
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 PERIODS = 300  # the most periods in a chart
 ACTIVITIES = 100
-# How long CloudWatch keeps metrics (guide, cloudwatch_concepts): pairs of an age in days and the shortest period, in seconds, that it keeps
-# until that age.
+# The shortest periods that CloudWatch keeps (guide, cloudwatch_concepts): each pair is an age in days and, up to that age, the period in
+# seconds.
 KEPT = ((15, MINUTE), (63, 5 * MINUTE), (455, HOUR))
 
 
